@@ -1,0 +1,215 @@
+"""Builds and parses every key. No key is written anywhere else.
+
+::
+
+    {root}/meta/{queue}
+    {root}/{part}/board
+    {root}/{part}/hosts/{session}
+    {root}/{part}/in/{queue}/{priority}/{order}-{batch}-{count}[-{group}]
+    {root}/{part}/later/{due_ms}-{queue}/{priority}/{order}-{batch}-{count}[-{group}]
+    {root}/retired/{part}/{epoch}-{page}
+    {root}/dead/{queue}/{message}
+    {root}/results/{message}
+    {root}/control
+
+``board`` < ``hosts/`` < ``in/`` < ``later/`` in byte order, so one listing of ``{root}/{part}/`` is a survey. ``order`` is
+13-digit milliseconds, or its complement where the newest goes first, so a listing is in dispatch order. ``count`` and
+``group`` are in the key, so that dispatch never reads a payload.
+
+A **source** is named by its key below ``{root}/{part}/`` (its *path*). A **message** is named by partition, path and
+index, joined by ``~``, which occurs in none of them.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+from urllib.parse import quote, unquote
+
+from s3queue.errors import ConfigError, CorruptRecord
+
+#: Largest value of 13 decimal digits: the year 2286 in milliseconds.
+_MAX_ORDER = 9_999_999_999_999
+#: The most messages in one batch: a slice of it fits a journal row, and a batch stays quick to read.
+MAX_BATCH = 1000
+#: Greater than every key that continues the string before it: U+10FFFF is the last code point in byte order.
+END = "\U0010ffff"
+#: 0 goes first, 9 goes last.
+PRIORITIES = range(10)
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
+_SOURCE = re.compile(
+    r"(?:in/|later/(?P<due>\d{13})-)(?P<queue>[A-Za-z0-9_][A-Za-z0-9_.-]{0,99})/(?P<priority>\d)/"
+    r"(?P<order>\d{13})-(?P<batch>[0-9a-f]{1,32})-(?P<count>[1-9]\d{0,3})(?:-(?P<group>[A-Za-z0-9_.=-]{1,300}))?"
+)
+
+
+def check_name(name: str, what: str = "queue") -> str:
+    """The name itself, if it may stand in a key.
+
+    Raises:
+        ConfigError: it may not. Letters, digits, ``_ . -``, at most 100, not starting with ``.`` or ``-``.
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"not a {what} name: {name!r}", "letters, digits, '_', '.', '-', at most 100")
+    return name
+
+
+def _escape(group: str) -> str:
+    return quote(group, safe="").replace("~", "%7E").replace("%", "=")
+
+
+class Source(NamedTuple):
+    """What the key of a batch says about it."""
+
+    path: str
+    queue: str
+    priority: int
+    order: int
+    batch: str
+    count: int
+    group: str | None
+    due_ms: int | None
+
+    @property
+    def rank(self) -> tuple[int, int, str]:
+        """Sorts the sources of one queue into dispatch order."""
+        return self.priority, self.order, self.batch
+
+    @property
+    def id(self) -> str:
+        """Short, and never used twice: what retired pages hold."""
+        return f"{self.order:013}-{self.batch}"
+
+
+def source_path(
+    queue: str,
+    *,
+    sent_ms: int,
+    batch: str,
+    count: int,
+    priority: int = 5,
+    group: str | None = None,
+    due_ms: int | None = None,
+    newest_first: bool = False,
+) -> str:
+    order = _MAX_ORDER - sent_ms if newest_first else sent_ms
+    tail = f"{check_name(queue)}/{priority}/{order:013}-{batch}-{count}"
+    if group is not None:
+        tail += f"-{_escape(group)}"
+    return f"in/{tail}" if due_ms is None else f"later/{due_ms:013}-{tail}"
+
+
+@lru_cache(maxsize=65536)
+def parse_source(path: str) -> Source:
+    """Raises `CorruptRecord` where the path is no source's."""
+    match = _SOURCE.fullmatch(path)
+    if match is None or not 1 <= int(match["count"]) <= MAX_BATCH:
+        raise CorruptRecord(path, "not the key of a batch")
+    group = match["group"]
+    return Source(
+        path,
+        match["queue"],
+        int(match["priority"]),
+        int(match["order"]),
+        match["batch"],
+        int(match["count"]),
+        None if group is None else unquote(group.replace("=", "%")),
+        None if match["due"] is None else int(match["due"]),
+    )
+
+
+def batch_id(counter: int, random: int) -> str:
+    """Unique together with the millisecond; batches of one producer in one millisecond sort as they were sent.
+
+    Args:
+        counter: 0, 1, 2 … within one millisecond of one process.
+        random: 52 random bits.
+    """
+    return f"{counter & 0xFFF:03x}{random & 0xFFFFFFFFFFFFF:013x}"
+
+
+class Layout(NamedTuple):
+    """Where everything is, for one namespace and partition."""
+
+    root: str = "s3queue"
+    part: str = "p00"
+
+    @property
+    def home(self) -> str:
+        """Prefix of everything that the coordinator surveys."""
+        return f"{self.root}/{self.part}/"
+
+    @property
+    def board(self) -> str:
+        return f"{self.home}board"
+
+    @property
+    def hosts(self) -> str:
+        return f"{self.home}hosts/"
+
+    @property
+    def inbox(self) -> str:
+        return f"{self.home}in/"
+
+    @property
+    def later(self) -> str:
+        return f"{self.home}later/"
+
+    @property
+    def retired(self) -> str:
+        return f"{self.root}/retired/{self.part}/"
+
+    def host(self, session: str) -> str:
+        return f"{self.hosts}{session}"
+
+    def session(self, key: str) -> str:
+        return key.removeprefix(self.hosts)
+
+    def source(self, path: str) -> str:
+        return self.home + path
+
+    def path(self, key: str) -> str:
+        return key.removeprefix(self.home)
+
+    def page(self, epoch: int, number: int) -> str:
+        return f"{self.retired}{epoch:010}-{number:010}"
+
+    def meta(self, queue: str) -> str:
+        return f"{self.root}/meta/{check_name(queue)}"
+
+    def dead(self, queue: str, message: str = "") -> str:
+        return f"{self.root}/dead/{check_name(queue)}/{message}"
+
+    def message_id(self, path: str, index: int) -> str:
+        return f"{self.part}~{path.replace('/', '~')}~{index}"
+
+
+class MessageRef(NamedTuple):
+    part: str
+    path: str
+    index: int
+
+
+def parse_message_id(message: str) -> MessageRef:
+    """Raises `CorruptRecord` where this is no message's id."""
+    part, _, rest = message.partition("~")
+    tail, _, index = rest.rpartition("~")
+    path = tail.replace("~", "/")
+    if not part or not index.isdigit() or int(index) >= parse_source(path).count:
+        raise CorruptRecord(message, "not the id of a message")
+    return MessageRef(part, path, int(index))
+
+
+def ticket_id(epoch: int, sequence: int) -> str:
+    return f"{epoch}-{sequence}"
+
+
+def fencing_token(ticket: str) -> int:
+    """One number that only grows: every later ticket has a greater one.
+
+    ``epoch * 2**32 + sequence``; fits a signed 64-bit column.
+    """
+    epoch, _, sequence = ticket.partition("-")
+    return (int(epoch) << 32) + int(sequence)

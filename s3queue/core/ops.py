@@ -1,0 +1,149 @@
+"""The vocabulary of a step: what it may ask of a store, and what it may be told.
+
+A step is a generator that yields operations and is sent their outcomes; it returns what became true. The same
+generators run in production (`s3queue.runtime.drive`), in the simulator and in tests that drive them by hand. This is
+the only module of the core that yields: everything else says ``yield from`` to a function below.
+
+What a driver owes a step: an outcome for every operation, in the types of the functions below. It repeats what was
+certainly not applied. If it gives up it throws `StoreUnavailable` into the step, which ends the step; a step therefore
+changes the state that it was given only after the outcome that justifies the change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+import msgspec
+
+from s3queue.store import Conflict, Found, Listed, Missing, Stored, Unchanged
+
+T = TypeVar("T")
+
+
+class Get(NamedTuple):
+    key: str
+    unless: str | None = None
+
+
+class Put(NamedTuple):
+    key: str
+    body: bytes
+    if_version: str | None
+
+
+class Delete(NamedTuple):
+    keys: tuple[str, ...]
+
+
+class List(NamedTuple):
+    prefix: str
+    after: str = ""
+    limit: int = 1000
+
+
+class Gather(NamedTuple):
+    """Reads that do not wait for each other. Their outcomes come in the same order."""
+
+    reads: tuple[Get, ...]
+
+
+Op: TypeAlias = Get | Put | Delete | List | Gather
+Step: TypeAlias = Generator[Op, Any, T]
+
+
+class Unknown(NamedTuple):
+    """The put was sent and not answered: applied, lost, or still on its way."""
+
+
+class Overtaken(NamedTuple):
+    """Somebody else's write is there now; ours did not take effect, or no longer matters."""
+
+    now: Found | Missing
+
+
+def get(key: str, unless: str | None = None) -> Step[Found | Unchanged | Missing]:
+    outcome: Found | Unchanged | Missing = yield Get(key, unless)
+    return outcome
+
+
+def get_all(keys: Sequence[str]) -> Step[Sequence[Found | Missing]]:
+    """Read many objects at once. One Get each."""
+    if not keys:
+        return ()
+    outcomes: Sequence[Found | Missing] = yield Gather(tuple(Get(key) for key in keys))
+    return outcomes
+
+
+def put(key: str, body: bytes, if_version: str | None) -> Step[Stored | Conflict | Unknown]:
+    outcome: Stored | Conflict | Unknown = yield Put(key, body, if_version)
+    return outcome
+
+
+def delete(keys: Sequence[str]) -> Step[None]:
+    if keys:
+        yield Delete(tuple(keys))
+
+
+def list_page(prefix: str, after: str = "", limit: int = 1000) -> Step[Sequence[Listed]]:
+    page: Sequence[Listed] = yield List(prefix, after, limit)
+    return page
+
+
+def list_all(prefix: str) -> Step[list[Listed]]:
+    """The whole listing. One List per 1,000 keys."""
+    found: list[Listed] = []
+    while True:
+        page = yield from list_page(prefix, found[-1].key if found else "")
+        found.extend(page)
+        if len(page) < 1000:
+            return found
+
+
+class _Nonce(msgspec.Struct):
+    nonce: str = ""
+
+
+_decode_nonce = msgspec.json.Decoder(_Nonce).decode
+
+
+def carries(found: Found | Missing | Unchanged, nonce: str) -> bool:
+    """Whether what was found is the very write that carried this nonce."""
+    if not isinstance(found, Found):
+        return False
+    try:
+        return _decode_nonce(found.body).nonce == nonce
+    except msgspec.DecodeError:
+        return False
+
+
+def write(
+    key: str, body: bytes, *, nonce: str, if_version: str | None, tries: int = 3
+) -> Step[Stored | Overtaken | Unknown]:
+    """Replace one version of a register (or create it, ``if_version=None``), and know whether it worked.
+
+    After no answer a second look can prove that the write landed, never that it will not. So: look for our nonce; if it
+    is not there, send the *same* body again. A Conflict means look once more, since it may be our own earlier try (ours,
+    or an SDK's) that stands there.
+
+    Args:
+        body: JSON with the top-level field ``nonce``, fresh for this write.
+
+    Returns:
+        Stored: it took effect, now or earlier, and stands.
+        Overtaken: somebody else's write stands there.
+        Unknown: still no trace. It may yet land: send exactly the same again, and build on nothing else before.
+
+    Asks: one Put; after an unanswered Put or a Conflict, one Get; at most ``tries`` of both.
+    """
+    for _ in range(tries):
+        outcome = yield from put(key, body, if_version)
+        if isinstance(outcome, Stored):
+            return outcome
+        found = yield from get(key)
+        if isinstance(found, Found) and carries(found, nonce):
+            return Stored(found.version)
+        if isinstance(outcome, Conflict):
+            assert not isinstance(found, Unchanged)
+            return Overtaken(found)
+    return Unknown()

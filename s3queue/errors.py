@@ -1,0 +1,159 @@
+"""Every exception that s3queue raises.
+
+A class exists only where its caller does something different. The first sentence of a docstring is the default
+message. Outcomes that a caller must expect (a refused conditional write, a missing object) are values, not
+exceptions: see `s3queue.store`.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "ConfigError",
+    "CorruptRecord",
+    "EnqueueUncertain",
+    "Fenced",
+    "OutcomeUnknown",
+    "QueueError",
+    "Reject",
+    "Retry",
+    "Snooze",
+    "StoreDenied",
+    "StoreError",
+    "StoreUnavailable",
+    "StoreUnsupported",
+]
+
+
+class QueueError(Exception):
+    """Something went wrong in the queue."""
+
+    def __init__(self, message: str = "") -> None:
+        doc = type(self).__doc__ or ""
+        super().__init__(message or doc.split(".")[0] + ".")
+
+
+class StoreError(QueueError):
+    """The store did not do what was asked.
+
+    Attributes:
+        operation: ``get``, ``put``, ``delete``, ``list`` or ``open``.
+        key: the key or prefix it was asked about; empty where there is none.
+    """
+
+    def __init__(self, operation: str, key: str = "", why: str = "") -> None:
+        self.operation, self.key, self.why = operation, key, why
+        reason = why or (type(self).__doc__ or "").split(".")[0]
+        super().__init__(f"{operation} {key!r}: {reason}" if key else f"{operation}: {reason}")
+
+    def __reduce__(self) -> tuple[type[StoreError], tuple[str, str, str]]:
+        return type(self), (self.operation, self.key, self.why)
+
+
+class StoreUnavailable(StoreError):
+    """The store did not apply the request; try again. Throttled, refused, or no connection was made."""
+
+
+class OutcomeUnknown(StoreError):
+    """The write was sent and not answered; look again. It was applied, or lost, or is still on its way."""
+
+
+class StoreDenied(StoreError):
+    """The store refuses these credentials or this bucket; a person has to look. Trying again does not help."""
+
+
+class StoreUnsupported(StoreError):
+    """The store cannot keep the promises of the queue. Raised when a store is opened, before anything is lost.
+
+    Attributes:
+        capability: the missing property, as `s3queue doctor` names it.
+    """
+
+    def __init__(self, capability: str, why: str = "") -> None:
+        self.capability = capability
+        super().__init__("open", "", why or f"the store lacks {capability}")
+
+    def __reduce__(self) -> tuple[type[StoreUnsupported], tuple[str, str]]:  # type: ignore[override]
+        return type(self), (self.capability, self.why)
+
+
+class CorruptRecord(QueueError):
+    """An object does not hold what its key promises. It is left alone and reported; the rest goes on."""
+
+    def __init__(self, key: str, why: str) -> None:
+        self.key, self.why = key, why
+        super().__init__(f"{key!r}: {why}")
+
+    def __reduce__(self) -> tuple[type[CorruptRecord], tuple[str, str]]:
+        return type(self), (self.key, self.why)
+
+
+class Fenced(QueueError):
+    """Somebody else owns this now; stop. Raised inside a task whose host was fenced."""
+
+    def __init__(self, ticket: str, why: str = "") -> None:
+        self.ticket, self.why = ticket, why
+        super().__init__(f"ticket {ticket}: {why or 'this host was fenced'}")
+
+    def __reduce__(self) -> tuple[type[Fenced], tuple[str, str]]:
+        return type(self), (self.ticket, self.why)
+
+
+class EnqueueUncertain(QueueError):
+    """The message may or may not be stored.
+
+    Enqueuing again may duplicate it. What is certain: if it is stored, its id is `message_id`.
+    """
+
+    def __init__(self, message_id: str) -> None:
+        self.message_id = message_id
+        super().__init__(f"no answer for message {message_id}; it may or may not be stored")
+
+    def __reduce__(self) -> tuple[type[EnqueueUncertain], tuple[str]]:
+        return type(self), (self.message_id,)
+
+
+class ConfigError(QueueError, ValueError):
+    """A setting or an argument is wrong. Raised before any request.
+
+    Attributes:
+        hint: what to do about it, in one sentence; may be empty.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        self.message, self.hint = message, hint
+        super().__init__(f"{message} ({hint})" if hint else message)
+
+    def __reduce__(self) -> tuple[type[ConfigError], tuple[str, str]]:
+        return type(self), (self.message, self.hint)
+
+
+class Retry(Exception):  # noqa: N818 - it steers, it does not fail
+    """Raised by a task: run me again later; this attempt counts.
+
+    Args:
+        after: seconds to wait; None for the task's own backoff.
+    """
+
+    def __init__(self, why: str = "", *, after: float | None = None) -> None:
+        self.why, self.after = why, after
+        super().__init__(why or "the task asked for another attempt")
+
+
+class Snooze(Exception):  # noqa: N818
+    """Raised by a task: not yet; run me again later. Costs no attempt.
+
+    Args:
+        after: seconds to wait.
+    """
+
+    def __init__(self, after: float) -> None:
+        self.after = after
+        super().__init__(f"snoozed for {after} s")
+
+
+class Reject(Exception):  # noqa: N818
+    """Raised by a task: this message can never succeed. It becomes a dead letter at once, with the reason."""
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        super().__init__(why)

@@ -1,0 +1,173 @@
+"""What agent, workers and supervisor tell each other: small tagged records, MessagePack, length-prefixed.
+
+Agent and worker talk over a stream socket that the worker opens (`RUNDIR/agent.sock`). Supervisor and children talk over
+a `multiprocess` pipe, one per child, with the same records.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from s3queue.core.records import Failed, Part
+
+
+class Hello(Struct, frozen=True, tag=True, array_like=True):
+    """Worker → agent, first: which worker this is."""
+
+    worker: int
+    pid: int
+
+
+class Deal(Struct, frozen=True, tag=True, array_like=True):
+    """Agent → worker: run these messages and write their states to journal row ``row``, from state 0 on."""
+
+    row: int
+    ticket: str
+    queue: str
+    parts: tuple[Part, ...]
+
+
+class Recall(Struct, frozen=True, tag=True, array_like=True):
+    """Agent → worker: give back what you have not started. Answered by one `Returned`."""
+
+
+class Trust(Struct, frozen=True, tag=True, array_like=True):
+    """Agent → worker: the trust window in the journal was extended; look again."""
+
+
+class Cancel(Struct, frozen=True, tag=True, array_like=True):
+    """Agent → worker: this session was fenced. Cancel all that runs, drop all that waits, report nothing."""
+
+
+class Stop(Struct, frozen=True, tag=True, array_like=True):
+    """Agent → worker: end with exit status 0. Nothing is running or waiting there."""
+
+
+class FailedNote(Struct, frozen=True, tag=True, array_like=True):
+    """Worker → agent: message ``index`` of row ``row`` did not end with ok. Sent before its state is written."""
+
+    row: int
+    index: int
+    outcome: Failed
+
+
+class Finished(Struct, frozen=True, tag=True, array_like=True):
+    """Worker → agent: every message of the row has ended. ``busy_s``: slot time they took together, in seconds."""
+
+    row: int
+    busy_s: float
+
+
+class Returned(Struct, frozen=True, tag=True, array_like=True):
+    """Worker → agent: these (row, index) were not started and will not be."""
+
+    messages: tuple[tuple[int, int], ...]
+
+
+class Leaving(Struct, frozen=True, tag=True, array_like=True):
+    """Worker → agent: deal me no more (``why``: recycled for age or memory); `Stop` me when my rows have ended."""
+
+    why: str
+
+
+class Started(Struct, frozen=True, tag=True, array_like=True):
+    """Child → supervisor: it is up and serving."""
+
+
+class CannotStart(Struct, frozen=True, tag=True, array_like=True):
+    """Child → supervisor: it never will be; ``hint`` and ``text`` are for people. The child exits."""
+
+    text: str
+    hint: str = ""
+
+
+class Died(Struct, frozen=True, tag=True, array_like=True):
+    """Supervisor → agent: this worker was reaped. ``cause`` as in `Failure.cause`; ``text`` for people."""
+
+    worker: int
+    cause: str
+    text: str
+
+
+class Read(Struct, frozen=True, tag=True, array_like=True):
+    """Agent → supervisor: the journal of the dead worker was read; it may be replaced."""
+
+    worker: int
+
+
+class Drain(Struct, frozen=True, tag=True, array_like=True):
+    """Supervisor → agent: stop taking, finish what runs, release the rest, stop the workers, leave."""
+
+
+class Empty(Struct, frozen=True, tag=True, array_like=True):
+    """Agent → supervisor: the served queues hold no message (only asked for with ``until_empty``)."""
+
+
+class Left(Struct, frozen=True, tag=True, array_like=True):
+    """Agent → supervisor: the ledger says ``left``; the agent exits with status 0 now."""
+
+
+Note: TypeAlias = (
+    Hello
+    | Deal
+    | Recall
+    | Trust
+    | Cancel
+    | Stop
+    | FailedNote
+    | Finished
+    | Returned
+    | Leaving
+    | Started
+    | CannotStart
+    | Died
+    | Read
+    | Drain
+    | Empty
+    | Left
+)
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Note).decode
+_LENGTH = struct.Struct("<I")
+
+
+def pack(note: Note) -> bytes:
+    return _encode(note)
+
+
+def unpack(body: bytes) -> Note:
+    note: Note = _decode(body)
+    return note
+
+
+def frame(note: Note) -> bytes:
+    """For a stream: four bytes of length (little-endian), then the note."""
+    body = _encode(note)
+    return _LENGTH.pack(len(body)) + body
+
+
+class Deframer:
+    """Cuts a stream into notes."""
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+
+    def feed(self, data: bytes) -> list[Note]:
+        """The notes that are complete with this data."""
+        rest = self._rest
+        rest += data
+        notes: list[Note] = []
+        at = 0
+        while len(rest) - at >= 4:
+            (length,) = _LENGTH.unpack_from(rest, at)
+            if len(rest) - at - 4 < length:
+                break
+            notes.append(_decode(bytes(rest[at + 4 : at + 4 + length])))
+            at += 4 + length
+        del rest[:at]
+        return notes
