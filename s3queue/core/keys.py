@@ -12,9 +12,9 @@
     {root}/results/{message}
     {root}/control
 
-``board`` < ``hosts/`` < ``in/`` < ``later/`` in byte order, so one listing of ``{root}/{part}/`` is a survey. ``order`` is
-13-digit milliseconds, or its complement where the newest goes first, so a listing is in dispatch order. ``count`` and
-``group`` are in the key, so that dispatch never reads a payload.
+``board`` < ``hosts/`` < ``in/`` < ``later/`` in byte order, so one listing of ``{root}/{part}/`` is a survey. ``order``
+is 13-digit milliseconds, or its complement where the newest goes first, so a listing is in dispatch order. ``count``
+and ``group`` are in the key, so that dispatch never reads a payload.
 
 A **source** is named by its key below ``{root}/{part}/`` (its *path*). A **message** is named by partition, path and
 index, joined by ``~``, which occurs in none of them.
@@ -23,6 +23,7 @@ index, joined by ``~``, which occurs in none of them.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote, unquote
@@ -60,7 +61,8 @@ def _escape(group: str) -> str:
     return quote(group, safe="").replace("~", "%7E").replace("%", "=")
 
 
-class Source(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Source:
     """What the key of a batch says about it."""
 
     path: str
@@ -186,7 +188,8 @@ class Layout(NamedTuple):
         return f"{self.part}~{path.replace('/', '~')}~{index}"
 
 
-class MessageRef(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class MessageRef:
     part: str
     path: str
     index: int

@@ -47,16 +47,17 @@ def minus(ranges: Ranges, gone: Ranges) -> Ranges:
     flat: list[int] = []
     cuts = list(pairs(gone))
     for start, stop in pairs(ranges):
+        at = start
         for lower, upper in cuts:
-            if upper <= start or lower >= stop:
+            if upper <= at or lower >= stop:
                 continue
-            if lower > start:
-                flat += (start, lower)
-            start = upper
-            if start >= stop:
+            if lower > at:
+                flat += (at, lower)
+            at = upper
+            if at >= stop:
                 break
-        if start < stop:
-            flat += (start, stop)
+        if at < stop:
+            flat += (at, stop)
     return tuple(flat)
 
 

@@ -16,11 +16,14 @@ How a format may change, since records outlive every release:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Raw, Struct, field
 
+from s3queue.core import ranges
+from s3queue.core.keys import parse_source
 from s3queue.core.ranges import EMPTY, Ranges
 from s3queue.errors import CorruptRecord
 
@@ -101,10 +104,25 @@ class Ticket(Struct, frozen=True, array_like=True):
         return sum(part.stop - part.start for part in self.parts)
 
     @property
+    def left(self) -> int:
+        """How many messages are still in it."""
+        return self.size - ranges.size(self.taken)
+
+    @property
     def queue(self) -> str:
-        """A ticket serves one queue, so that hosts can count by queue without looking at each message."""
-        path = self.parts[0].source
-        return path.split("/", 2)[1] if path.startswith("in/") else path.split("/", 2)[1].split("-", 1)[1]
+        """A ticket serves one queue."""
+        return parse_source(self.parts[0].source).queue
+
+    def spans(self, offsets: Ranges) -> Iterator[Part]:
+        """The messages at these offsets, as parts."""
+        base = 0
+        for part in self.parts:
+            size = part.stop - part.start
+            for start, stop in ranges.pairs(offsets):
+                lower, upper = max(start, base), min(stop, base + size)
+                if lower < upper:
+                    yield Part(part.source, part.start + lower - base, part.start + upper - base, part.attempt)
+            base += size
 
 
 class Ready(Struct, frozen=True, array_like=True):
@@ -179,7 +197,6 @@ class Board(Struct, frozen=True, omit_defaults=True):
         uptime_ms: how long this namespace has been led, by the leaders' own steady clocks: a lower bound of the time
             that really passed, so that windows expire without trusting anybody's wall clock.
         sequence: next ticket number of this epoch.
-        page: next retired page number of this epoch.
     """
 
     nonce: str
@@ -188,7 +205,6 @@ class Board(Struct, frozen=True, omit_defaults=True):
     leader: Leader | None = None
     uptime_ms: int = 0
     sequence: int = 0
-    page: int = 0
     tickets: dict[str, Ticket] = {}
     sources: dict[str, SourceState] = {}
     totals: dict[str, Totals] = {}

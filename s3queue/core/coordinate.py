@@ -1,0 +1,385 @@
+"""One cycle of the coordinator: survey, fence, bury, retire, plan, commit, clean up.
+
+Whatever is decided becomes true with one compare-and-swap of the board, and what follows from a committed board is done
+after it. So a coordinator that was replaced may still finish its clean-up: it rests on facts that stay true.
+
+Windows are measured in `Board.uptime_ms`, which a leader advances by its own steady clock: it never runs ahead of real
+time and survives a change of leader, so no wall clock decides how long a finished source is remembered.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from s3queue.core.elect import View
+from s3queue.core.keys import Layout, parse_source
+from s3queue.core.ops import Overtaken, Step, Unknown, delete, get_all, list_all, put, write
+from s3queue.core.plan import Planned, Settings, Settled, is_finished, plan
+from s3queue.core.records import (
+    Board,
+    DeadLetter,
+    Ledger,
+    RetiredPage,
+    decode,
+    decode_batch,
+    decode_message,
+    encode,
+)
+from s3queue.core.survey import Heard, Survey, read_ledger, survey
+from s3queue.errors import CorruptRecord
+from s3queue.store import Conflict, Found, Missing, Stored
+
+#: Dead letters written in one cycle; they are written one after the other, and the cycle must stay shorter than a lease.
+_BURIED_A_CYCLE = 20
+#: Finished sources share a retired page: it is written when so many are waiting, or after so long.
+_PAGE_SIZE = 500
+_PAGE_AFTER_S = 1.0
+
+
+class Page(NamedTuple):
+    key: str
+    uptime_ms: int
+    sources: tuple[str, ...]
+
+
+@dataclass
+class Lead:
+    """What the coordinator of one epoch knows.
+
+    Attributes:
+        view: the board that was committed last, and its version. Shared with the host's side of the same process, which
+            thus needs not read what this process wrote.
+        since: steady time of the election; `Board.uptime_ms` counts on from there.
+        heard: by session, see `Heard`. A process that leads and is a host enters its own ledger as it stores it.
+        pages: retired pages, oldest first; ``window`` holds the ids on them.
+        buried: messages whose dead letter is stored, and which the board does not yet count as settled.
+        pending: a board that was sent and not answered. It is sent again before anything else is decided.
+        wanted: by queue, how many new batches the next survey looks for.
+        corrupt: retired pages that could not be read.
+    """
+
+    layout: Layout
+    view: View
+    settings: Settings
+    since: float
+    uptime_base_ms: int
+    heard: dict[str, Heard] = field(default_factory=dict)
+    pages: deque[Page] = field(default_factory=deque)
+    window: set[str] = field(default_factory=set)
+    buried: set[tuple[str, int]] = field(default_factory=set)
+    pending: Planned | None = None
+    wanted: dict[str, int] = field(default_factory=dict)
+    corrupt: list[CorruptRecord] = field(default_factory=list)
+    next_page: int = 0
+    paged_at: float = 0.0
+    written_at: float = 0.0
+
+    @property
+    def board(self) -> Board:
+        assert self.view.board is not None
+        return self.view.board
+
+    def uptime_ms(self, now: float) -> int:
+        return self.uptime_base_ms + int((now - self.since) * 1000)
+
+    def remember(self, page: Page) -> None:
+        self.pages.append(page)
+        self.window.update(page.sources)
+
+
+class Cycled(NamedTuple):
+    """The cycle is over and we still lead.
+
+    Attributes:
+        committed: whether a new board stands.
+        planned: what was decided.
+        fenced: sessions that were ended in this cycle.
+        retired: how many finished sources left the board.
+        next_due_ms: wall clock at which a message becomes due; None where none is known.
+        corrupt: what could not be read.
+    """
+
+    committed: bool
+    planned: Planned
+    fenced: tuple[str, ...] = ()
+    next_due_ms: int | None = None
+    corrupt: tuple[CorruptRecord, ...] = ()
+
+    @property
+    def settled(self) -> list[Settled]:
+        return self.planned.settled if self.committed else []
+
+
+class Deposed(NamedTuple):
+    """Somebody else leads. Become a candidate."""
+
+
+class Doubt(NamedTuple):
+    """The commit was not answered, and has left no trace yet. The next cycle begins by sending it again."""
+
+
+def take_office(view: View, layout: Layout, settings: Settings, now: float) -> Step[Lead]:
+    """Learn what may not be admitted again. Only then may anything be assigned.
+
+    The pages are listed after the election, so that none of a replaced coordinator's that counts is missed: it cannot
+    take a source off the board any more.
+
+    Args:
+        view: holds the board that `s3queue.core.elect.stand` stored.
+        now: steady time, taken before this step was started.
+
+    Asks: one List per 1,000 retired pages, and one Get for each.
+    """
+    assert view.board is not None
+    lead = Lead(layout, view, settings, now, view.board.uptime_ms, written_at=now, paged_at=now)
+    listed = yield from list_all(layout.retired)
+    found = yield from get_all([item.key for item in listed])
+    for item, outcome in zip(listed, found, strict=True):
+        if isinstance(outcome, Found):
+            try:
+                page = decode(RetiredPage, item.key, outcome.body)
+            except CorruptRecord as corrupt:
+                lead.corrupt.append(corrupt)  # reported, and never deleted
+            else:
+                lead.remember(Page(item.key, page.uptime_ms, page.sources))
+    return lead
+
+
+def cycle(
+    lead: Lead, *, now: float, now_ms: int, nonce: str, gone: Collection[str] = ()
+) -> Step[Cycled | Deposed | Doubt]:
+    """Look once, decide once, commit at most once.
+
+    Args:
+        now: steady time, taken before this step was started.
+        now_ms: wall clock.
+        nonce: fresh; every write of the cycle derives its own from it.
+        gone: sessions of this machine whose processes are known to be gone: fenced without waiting.
+
+    Returns:
+        Cycled: still leading. Deposed, Doubt: see there.
+
+    Asks: the survey (one List or more, a Get for each changed ledger); one Put for each fenced session, each dead letter
+        and at most one retired page; one Put of the board, unless nothing changed and no sign of life is due; at most one
+        Delete.
+    """
+    if lead.pending is not None:
+        return (yield from _commit(lead, lead.pending, now, Survey(), ()))
+    seen = yield from _survey(lead, now, now_ms)
+    fenced = yield from _fence(lead, seen, now, nonce, gone)
+    yield from _bury(lead, now_ms, nonce)
+    retired = yield from _retire(lead, seen, now)
+    planned = plan(
+        lead.board,
+        {session: heard.ledger for session, heard in lead.heard.items() if heard.ledger is not None},
+        seen.sources,
+        now_ms=now_ms,
+        settings=lead.settings,
+        window=lead.window,
+        buried=lead.buried,
+        retired=retired,
+    )
+    _look_ahead(lead, seen, planned)
+    if planned.changed or now - lead.written_at >= lead.settings.leader_lease / 3:
+        planned.board = replace(planned.board, nonce=nonce, turn=lead.board.turn + 1, uptime_ms=lead.uptime_ms(now))
+        return (yield from _commit(lead, planned, now, seen, fenced))
+    yield from _clean_up(lead, planned, seen, now)
+    return _cycled(False, planned, seen, fenced)
+
+
+def _cycled(committed: bool, planned: Planned, seen: Survey, fenced: tuple[str, ...]) -> Cycled:
+    due = [at for at in (planned.next_due_ms, seen.next_due_ms) if at is not None]
+    return Cycled(committed, planned, fenced, min(due, default=None), tuple(seen.corrupt))
+
+
+# ---- survey ------------------------------------------------------------------------------------------------------
+
+
+def _survey(lead: Lead, now: float, now_ms: int) -> Step[Survey]:
+    known = lead.board.sources
+    limit = min(1000, len(lead.heard) + len(known) + sum(lead.wanted.values()) + 64)
+    return (
+        yield from survey(lead.layout, lead.heard, now=now, now_ms=now_ms, wanted=lead.wanted, known=known, limit=limit)
+    )
+
+
+def _look_ahead(lead: Lead, seen: Survey, planned: Planned) -> None:
+    """Choose how far the next survey looks: twice what this cycle started, and at once as far as hosts have room."""
+    started: dict[str, int] = {}
+    for path in planned.board.sources:
+        if path not in lead.board.sources:
+            queue = parse_source(path).queue
+            started[queue] = started.get(queue, 0) + 1
+    lead.wanted = {queue: min(4000, max(32, 2 * started.get(queue, 0), room)) for queue, room in planned.room.items()}
+
+
+# ---- fence -------------------------------------------------------------------------------------------------------
+
+
+def _fence(lead: Lead, seen: Survey, now: float, nonce: str, gone: Collection[str]) -> Step[tuple[str, ...]]:
+    """End the sessions that fell silent, and those that left no readable ledger, so that their tickets are free."""
+    tickets: dict[str, list[str]] = {}
+    for name, ticket in lead.board.tickets.items():
+        tickets.setdefault(ticket.session, []).append(name)
+    fenced: list[str] = []
+    for session in sorted(lead.heard.keys() | tickets.keys()):
+        heard = lead.heard.get(session)
+        own_nonce = f"{nonce}.{len(fenced)}"
+        # Without a readable ledger nobody knows what was claimed: all of it counts as claimed, so that no attempt can run
+        # twice.
+        ledger = Ledger(own_nonce, session, fenced=True, claims=tuple(tickets.get(session, ())))
+        if heard is not None:
+            silent = heard.since is not None and now - heard.since > lead.settings.visibility_timeout
+            if not silent and session not in gone:
+                continue
+            if heard.ledger is not None:
+                if heard.ledger.over:
+                    continue
+                ledger = replace(heard.ledger, fenced=True, nonce=own_nonce)
+        key = lead.layout.host(session)
+        outcome = yield from write(
+            key, encode(ledger), nonce=own_nonce, if_version=None if heard is None else heard.version, tries=2
+        )
+        match outcome:
+            case Stored(version):
+                lead.heard[session] = Heard(version, ledger)
+                fenced.append(session)
+            case Overtaken(Found() as found):
+                lead.heard[session] = read_ledger(seen, key, found)  # it lives
+            case Overtaken(Missing()):
+                lead.heard.pop(session, None)
+            case Unknown():
+                pass  # the next cycle sees what came of it
+    return tuple(fenced)
+
+
+# ---- bury --------------------------------------------------------------------------------------------------------
+
+
+def _bury(lead: Lead, now_ms: int, nonce: str) -> Step[None]:
+    """Write the dead letters of messages that the committed board says are dying."""
+    doomed = [
+        (path, index)
+        for path, state in lead.board.sources.items()
+        for index in state.dying
+        if (path, index) not in lead.buried
+    ][:_BURIED_A_CYCLE]
+    paths = list(dict.fromkeys(path for path, _ in doomed))
+    bodies = dict(zip(paths, (yield from get_all([lead.layout.source(path) for path in paths])), strict=True))
+    for number, (path, index) in enumerate(doomed):
+        letter = _letter(lead, path, index, bodies[path], f"{nonce}.d{number}", now_ms)
+        outcome = yield from put(lead.layout.dead(letter.queue, letter.message), encode(letter), None)
+        if isinstance(outcome, (Stored, Conflict)):  # a Conflict: it was written before
+            lead.buried.add((path, index))
+
+
+def _letter(lead: Lead, path: str, index: int, body: Found | Missing, nonce: str, now_ms: int) -> DeadLetter:
+    source = parse_source(path)
+    failures = lead.board.sources[path].failures.get(index, ())
+    letter = DeadLetter(
+        nonce,
+        lead.layout.message_id(path, index),
+        source.queue,
+        attempt=failures[-1].attempt if failures else 0,
+        failures=failures,
+        died_ms=now_ms,
+    )
+    if isinstance(body, Missing):
+        return letter
+    try:
+        batch = decode_batch(path, body.body)
+        if index >= len(batch.messages):
+            raise CorruptRecord(path, f"holds {len(batch.messages)} messages, not {source.count}")
+        message = decode_message(path, batch.messages[index])
+    except CorruptRecord:
+        # As it is, once for the whole object.
+        return replace(letter, message=lead.layout.message_id(path, 0), payload=body.body, raw=True)
+    return replace(
+        letter,
+        task=message.task,
+        payload=bytes(message.payload),
+        preview=_preview(bytes(message.payload)),
+        headers=message.headers,
+        sent_ms=batch.sent_ms,
+    )
+
+
+def _preview(payload: bytes) -> str:
+    try:
+        return msgspec.json.encode(msgspec.msgpack.decode(payload)).decode()[:10_000]
+    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError):
+        return ""
+
+
+# ---- retire ------------------------------------------------------------------------------------------------------
+
+
+def _retire(lead: Lead, seen: Survey, now: float) -> Step[tuple[str, ...]]:
+    """Put the ids of finished sources that a listing shows gone on a page. Only then do they leave the board."""
+    gone = [
+        path
+        for path, state in lead.board.sources.items()
+        if is_finished(path, state) and seen.shows_gone(lead.layout.source(path), path)
+    ]
+    if not gone or (len(gone) < _PAGE_SIZE and now - lead.paged_at < _PAGE_AFTER_S):
+        return ()
+    ids = tuple(parse_source(path).id for path in gone)
+    key = lead.layout.page(lead.board.epoch, lead.next_page)
+    lead.next_page += 1  # a page that was not answered may have landed; it says only what is true
+    uptime_ms = lead.uptime_ms(now)
+    outcome = yield from put(key, encode(RetiredPage(ids, uptime_ms)), None)
+    if not isinstance(outcome, Stored):
+        return ()
+    lead.remember(Page(key, uptime_ms, ids))
+    lead.paged_at = now
+    return tuple(gone)
+
+
+# ---- commit ------------------------------------------------------------------------------------------------------
+
+
+def _commit(
+    lead: Lead, planned: Planned, now: float, seen: Survey, fenced: tuple[str, ...]
+) -> Step[Cycled | Deposed | Doubt]:
+    lead.pending = planned
+    board = planned.board
+    outcome = yield from write(lead.layout.board, encode(board), nonce=board.nonce, if_version=lead.view.version)
+    match outcome:
+        case Unknown():
+            return Doubt()
+        case Overtaken():
+            return Deposed()
+        case Stored(version):
+            lead.pending = None
+            lead.view.learn(board, version)
+            lead.written_at = now
+            lead.buried = {
+                one for one in lead.buried if one[0] in board.sources and one[1] in board.sources[one[0]].dying
+            }
+            yield from _clean_up(lead, planned, seen, now)
+            return _cycled(True, planned, seen, fenced)
+
+
+def _clean_up(lead: Lead, planned: Planned, seen: Survey, now: float) -> Step[None]:
+    """Delete what the committed board made garbage. Every one of these facts stays true for ever."""
+    layout, board = lead.layout, lead.board
+    keys = [
+        layout.source(path) for path, state in board.sources.items() if path in seen.listed and is_finished(path, state)
+    ]
+    keys += [layout.source(path) for path in planned.refused]
+    busy = {ticket.session for ticket in board.tickets.values()}
+    for session, heard in lead.heard.items():
+        if heard.ledger is not None and heard.ledger.over and session not in busy:
+            keys.append(layout.host(session))
+    expired = [page for page in lead.pages if page.uptime_ms + lead.settings.window_s * 1000 <= board.uptime_ms]
+    keys += [page.key for page in expired]
+    yield from delete(keys)
+    for page in expired:
+        lead.pages.remove(page)
+        lead.window.difference_update(page.sources)

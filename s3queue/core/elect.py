@@ -1,0 +1,117 @@
+"""Who leads. The board is the lease.
+
+A candidate watches the board. One that has seen the same version for ``leader_lease`` on its own steady clock replaces it
+by compare-and-swap with the next epoch; that write is the election, and there is nothing else to it. Clocks decide only
+when somebody tries: of two that try at once, one gets a Conflict.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from s3queue.core.keys import Layout
+from s3queue.core.ops import Overtaken, Step, Unknown, get, write
+from s3queue.core.records import Board, Leader, decode, encode
+from s3queue.store import Found, Missing, Stored, Unchanged
+
+
+@dataclass
+class View:
+    """What one process knows of the board. Never goes back.
+
+    Attributes:
+        board: None before the first look, and where there is none.
+        version: of ``board``; "" where there is none.
+        since: steady time from which on the board is known to have stood unchanged; None until it was seen twice. It
+            starts with the second look, since the first may have been answered long after it was asked.
+        looked: whether anything was read yet.
+    """
+
+    board: Board | None = None
+    version: str = ""
+    since: float | None = None
+    looked: bool = False
+
+    def learn(self, board: Board, version: str) -> bool:
+        """Take what was read or written elsewhere in this process, unless it is older. Returns whether it was new."""
+        if self.board is not None and board.turn <= self.board.turn:
+            return False
+        self.board, self.version, self.since, self.looked = board, version, None, True
+        return True
+
+
+def look(view: View, layout: Layout, now: float) -> Step[bool]:
+    """Bring the view up to date. Returns whether the board was replaced since the last look.
+
+    Args:
+        now: steady time, taken before this step was started.
+
+    Raises:
+        CorruptRecord: what stands there is no board that this release can read. Do not lead, do not claim.
+
+    Asks: one Get, without a body where nothing changed.
+    """
+    outcome = yield from get(layout.board, view.version or None)
+    match outcome:
+        case Found(body, version):
+            return view.learn(decode(Board, layout.board, body), version)
+        case Unchanged():
+            if view.since is None:
+                view.since = now
+            return False
+        case Missing():
+            view.looked = True
+            return False
+
+
+def may_stand(view: View, now: float, lease_s: float, *, me: str, leader_gone: bool) -> bool:
+    """Whether to try to replace the leader.
+
+    Args:
+        now: steady time, taken before the last look.
+        me: our session. A board that names it while we do not lead is an election of ours that was never answered.
+        leader_gone: the leader ran on this machine, and its processes are known to be gone.
+    """
+    if view.board is None:
+        return view.looked
+    leader = view.board.leader
+    if leader is None or leader.session == me or leader_gone:
+        return True
+    return view.since is not None and now - view.since > lease_s
+
+
+def stand(view: View, layout: Layout, me: Leader, nonce: str) -> Step[Stored | Overtaken | Unknown]:
+    """Try to become the leader of the next epoch, once.
+
+    Returns:
+        Stored: elected. ``view`` holds the board to lead with; load the retired pages before assigning anything.
+        Overtaken: somebody else was faster. Look again.
+        Unknown: no trace yet. Look again; the board may turn out to name us.
+
+    Asks: one Put; where that is refused or not answered, one Get.
+    """
+    if view.board is None:
+        board = Board(nonce, epoch=1, turn=1, leader=me)
+    else:
+        board = replace(
+            view.board, nonce=nonce, epoch=view.board.epoch + 1, turn=view.board.turn + 1, leader=me, sequence=0
+        )
+    outcome = yield from write(layout.board, encode(board), nonce=nonce, if_version=view.version or None, tries=1)
+    if isinstance(outcome, Stored):
+        view.learn(board, outcome.version)
+    return outcome
+
+
+def resign(view: View, layout: Layout, nonce: str) -> Step[None]:
+    """Let somebody else lead at once. Best effort: unanswered, the lease just runs out.
+
+    Asks: one Put; where that is refused or not answered, one Get.
+    """
+    if view.board is None or view.board.leader is None:
+        return
+    board = replace(view.board, nonce=nonce, turn=view.board.turn + 1, leader=None)
+    outcome = yield from write(layout.board, encode(board), nonce=nonce, if_version=view.version, tries=1)
+    if isinstance(outcome, Stored):
+        view.learn(board, outcome.version)

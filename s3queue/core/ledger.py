@@ -1,0 +1,274 @@
+"""The host's side: claim, run, report, leave.
+
+A host owns one object, its ledger. Every write of it does all that is due at once: it claims the tickets that the board
+assigns, reports what came of the messages of earlier ones, and is the sign of life. It replaces exactly the version that
+this session stored last, so a session that was fenced meanwhile cannot change anything any more, and learns of it.
+
+Rules, and where they live:
+
+- Only what a stored ledger claims may run: `Flushed.claimed` is the only source of work.
+- While a write is unanswered nothing is built on it, and nothing else is sent: `Host.pending` is sent again as it was.
+- A task starts only within half the visibility timeout of the last stored write: `Host.trusted_until`.
+- An outcome stays in the ledger until a board no longer lists its message in the ticket: `see` and `_draft`.
+- An outcome never changes: `Held` takes the first word on a message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from s3queue.core import ranges
+from s3queue.core.elect import View
+from s3queue.core.keys import Layout
+from s3queue.core.ops import Overtaken, Step, Unknown, get, write
+from s3queue.core.ranges import EMPTY, Ranges
+from s3queue.core.records import Board, Failed, Ledger, Offer, Place, Report, Ticket, decode, encode
+from s3queue.errors import CorruptRecord
+from s3queue.store import Found, Missing, Stored
+
+
+@dataclass
+class Held:
+    """A ticket of this session and what came of its messages so far, by offset."""
+
+    ticket: Ticket
+    ok: Ranges = EMPTY
+    released: Ranges = EMPTY
+    failed: dict[int, Failed] = field(default_factory=dict)
+
+    @property
+    def decided(self) -> Ranges:
+        return ranges.union(*map(ranges.pairs, (self.ok, self.released, ranges.of(self.failed))))
+
+    @property
+    def open(self) -> Ranges:
+        """Messages without an outcome."""
+        return ranges.minus((0, self.ticket.size), self.decided)
+
+    def report(self) -> Report:
+        """What the board has not taken over yet."""
+        taken = self.ticket.taken
+        return Report(
+            ranges.minus(self.ok, taken),
+            ranges.minus(self.released, taken),
+            {at: one for at, one in self.failed.items() if not ranges.contains(taken, at)},
+        )
+
+
+@dataclass
+class Host:
+    """One session, as the host knows it.
+
+    Attributes:
+        offers: by queue served.
+        version: of the ledger stored last; "" before the first.
+        pending: a ledger that was sent and not answered, and when it was first sent.
+        trusted_from: steady time at which the last stored write was first sent; None before the first.
+        tickets: those that the newest board assigns to this session.
+        draining: take nothing more; what is newly assigned is given back unseen.
+        leaving: the next write is the last.
+        over: fenced, or left. This session ended.
+    """
+
+    layout: Layout
+    session: str
+    slots: int
+    offers: dict[str, Offer]
+    place: Place = field(default_factory=Place)
+    version: str = ""
+    stored: Ledger | None = None
+    pending: tuple[Ledger, float, int] | None = None
+    trusted_from: float | None = None
+    tickets: dict[str, Held] = field(default_factory=dict)
+    draining: bool = False
+    leaving: bool = False
+    over: bool = False
+    changes: int = 1
+    stored_changes: int = 0
+
+    @property
+    def key(self) -> str:
+        return self.layout.host(self.session)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is anything to claim or to report."""
+        return self.changes != self.stored_changes
+
+    def trusted_until(self, visibility_timeout: float) -> float:
+        """Steady time until which tasks may be started. Past it, write first: a host that was paused learns of its
+        fence before it starts anything."""
+        return 0.0 if self.trusted_from is None or self.over else self.trusted_from + visibility_timeout / 2
+
+
+# ---- what is seen and what came of it ------------------------------------------------------------------------------
+
+
+def see(host: Host, board: Board) -> None:
+    """Enter what a newer board says of this session: tickets assigned, messages taken over."""
+    mine = {name: ticket for name, ticket in board.tickets.items() if ticket.session == host.session}
+    for name in host.tickets.keys() - mine.keys():
+        del host.tickets[name]
+        host.changes += 1
+    for name, ticket in mine.items():
+        held = host.tickets.get(name)
+        if held is None:
+            host.tickets[name] = Held(ticket)
+            host.changes += 1
+            if host.draining:
+                release(host, name, (0, ticket.size))
+        elif held.ticket.taken != ticket.taken:
+            held.ticket = ticket
+            host.changes += 1
+
+
+def succeed(host: Host, name: str, offsets: Ranges) -> None:
+    """These messages ran and ended with ok."""
+    held = host.tickets.get(name)
+    if held is not None and (new := ranges.minus(offsets, held.decided)):
+        held.ok = ranges.union(ranges.pairs(held.ok), ranges.pairs(new))
+        host.changes += 1
+
+
+def fail(host: Host, name: str, offset: int, outcome: Failed) -> None:
+    """This message ran and did not end with ok, or can never run."""
+    held = host.tickets.get(name)
+    if held is not None and not ranges.contains(held.decided, offset):
+        held.failed[offset] = outcome
+        host.changes += 1
+
+
+def release(host: Host, name: str, offsets: Ranges) -> None:
+    """These messages were not started and will not be. Costs them no attempt."""
+    held = host.tickets.get(name)
+    if held is not None and (new := ranges.minus(offsets, held.decided)):
+        held.released = ranges.union(ranges.pairs(held.released), ranges.pairs(new))
+        host.changes += 1
+
+
+# ---- flush -----------------------------------------------------------------------------------------------------------
+
+
+class Flushed(NamedTuple):
+    """The ledger is stored.
+
+    Attributes:
+        ledger: what stands there now.
+        claimed: tickets whose messages may run from now on, and which could not before.
+    """
+
+    ledger: Ledger
+    claimed: tuple[str, ...]
+
+
+class Refused(Enum):
+    """FENCED: this session is over; cancel what runs, drop the results, start a new session. UNSURE: no answer and no
+    trace yet; start nothing new, and flush again."""
+
+    FENCED = "fenced"
+    UNSURE = "unsure"
+
+
+def flush(host: Host, now: float, nonce: str) -> Step[Flushed | Refused]:
+    """Make what this host claims and reports durable, in one write. The first one joins.
+
+    Args:
+        now: steady time, taken before this step was started.
+
+    Returns:
+        Flushed: what it claims may run.
+        Refused: see there.
+
+    Asks: one Put; after an unanswered Put or a Conflict, one Get; at most three of both.
+    """
+    if host.pending is None:
+        host.pending = _draft(host, nonce), now, host.changes
+    ledger, sent_at, changes = host.pending
+    outcome = yield from write(host.key, encode(ledger), nonce=ledger.nonce, if_version=host.version or None)
+    match outcome:
+        case Unknown():
+            return Refused.UNSURE
+        case Overtaken():
+            # Only one body of ours is ever on its way, so this is no earlier write of ours: fenced, or deleted after it.
+            host.over, host.pending = True, None
+            return Refused.FENCED
+        case Stored(version):
+            before = frozenset(host.stored.claims) if host.stored is not None else frozenset()
+            host.version, host.stored, host.pending = version, ledger, None
+            host.trusted_from, host.stored_changes, host.over = sent_at, changes, ledger.left
+            return Flushed(ledger, tuple(name for name in ledger.claims if name not in before and name in host.tickets))
+
+
+def _draft(host: Host, nonce: str) -> Ledger:
+    reports = {name: held.report() for name, held in host.tickets.items()}
+    return Ledger(
+        nonce,
+        host.session,
+        left=host.leaving,
+        slots=0 if host.draining else host.slots,
+        offers=host.offers,
+        place=host.place,
+        claims=tuple(host.tickets),
+        reports={name: report for name, report in reports.items() if report != Report()},
+    )
+
+
+# ---- the end of a session -----------------------------------------------------------------------------------------
+
+
+def bequeath(
+    view: View, layout: Layout, session: str, outcomes: Mapping[str, Report], nonces: Iterable[str]
+) -> Step[bool]:
+    """End a session of this host whose agent died, with what the journals of its workers say.
+
+    What it claimed and no journal mentions was never dealt to a worker: it is released. This holds because a journal row
+    is closed only after its outcomes are in the stored ledger.
+
+    Args:
+        view: of the board, looked at just before.
+        outcomes: by ticket; ``ok`` and ``failed`` only.
+        nonces: one for each try.
+
+    Returns:
+        Whether it is settled: ended, now or before. Otherwise try again, after a look at the board.
+
+    Asks: one Get and one Put; again for each write of the old agent that lands in between.
+    """
+    key = layout.host(session)
+    for nonce in nonces:
+        found = yield from get(key)
+        if not isinstance(found, Found):
+            return True
+        try:
+            ledger = decode(Ledger, key, found.body)
+        except CorruptRecord:
+            return True  # the coordinator fences it when it has been silent for long enough
+        if ledger.over:
+            return True
+        will = _last_will(ledger, view.board, outcomes, nonce)
+        outcome = yield from write(key, encode(will), nonce=nonce, if_version=found.version)
+        if isinstance(outcome, Stored) or (isinstance(outcome, Overtaken) and isinstance(outcome.now, Missing)):
+            return True
+    return False
+
+
+def _last_will(ledger: Ledger, board: Board | None, outcomes: Mapping[str, Report], nonce: str) -> Ledger:
+    reports = {}
+    for name in ledger.claims:
+        ticket = board.tickets.get(name) if board is not None else None
+        if ticket is None:
+            continue
+        stored, heard = ledger.reports.get(name, Report()), outcomes.get(name, Report())
+        held = Held(ticket, stored.ok, stored.released, dict(stored.failed))
+        held.ok = ranges.union(ranges.pairs(held.ok), ranges.pairs(ranges.minus(heard.ok, held.decided)))
+        for offset, outcome in heard.failed.items():
+            if not ranges.contains(held.decided, offset):
+                held.failed[offset] = outcome
+        held.released = ranges.union(ranges.pairs(held.released), ranges.pairs(held.open))
+        reports[name] = held.report()
+    return replace(ledger, nonce=nonce, fenced=True, reports=reports)

@@ -1,0 +1,99 @@
+"""The producer's side: one create-only put makes a batch of messages exist.
+
+A message exists from the moment its source object does. Nothing else is written, so there is no state in between that a
+crash could leave behind.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from msgspec import Raw
+
+from s3queue.core.keys import Layout, source_path
+from s3queue.core.ops import Step, Unknown, get, put, write
+from s3queue.core.records import QueueMeta, decode, encode, encode_batch
+from s3queue.store import Conflict, Found, Stored
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A batch that is ready to be stored: its path below the partition, and the object's body."""
+
+    path: str
+    body: bytes
+    count: int
+
+
+def new_batch(
+    queue: str,
+    messages: list[Raw],
+    *,
+    sent_ms: int,
+    batch: str,
+    priority: int = 5,
+    group: str | None = None,
+    due_ms: int | None = None,
+    newest_first: bool = False,
+) -> Outgoing:
+    """Encode 1 to 1,000 messages that share queue, priority, group and due time.
+
+    Args:
+        messages: each from `s3queue.core.records.encode_message`.
+        sent_ms: the producer's wall clock; decides the order, nothing else.
+        batch: from `s3queue.core.keys.batch_id`, never used before.
+    """
+    path = source_path(
+        queue,
+        sent_ms=sent_ms,
+        batch=batch,
+        count=len(messages),
+        priority=priority,
+        group=group,
+        due_ms=due_ms,
+        newest_first=newest_first,
+    )
+    return Outgoing(path, encode_batch(messages, sent_ms), len(messages))
+
+
+class Accepted(NamedTuple):
+    """The batch is stored; it will not be lost, and will not be there twice."""
+
+
+class Unanswered(NamedTuple):
+    """No answer. Send the same again, until `Accepted` or until ``enqueue_deadline`` has passed."""
+
+
+def enqueue(layout: Layout, outgoing: Outgoing) -> Step[Accepted | Unanswered]:
+    """Try once to make the batch exist.
+
+    Repeating it is safe for as long as ``dedup_window``: the same source is admitted once. A Conflict means that it
+    exists: nobody else creates this key, so it was an earlier try of ours.
+
+    Asks: one Put.
+    """
+    outcome = yield from put(layout.source(outgoing.path), outgoing.body, None)
+    match outcome:
+        case Stored() | Conflict():
+            return Accepted()
+        case Unknown():
+            return Unanswered()
+
+
+def ensure_meta(layout: Layout, queue: str, wanted: QueueMeta) -> Step[QueueMeta]:
+    """The settings that hold for this queue: the stored ones, or ours if there were none.
+
+    Raises:
+        CorruptRecord: a newer release has changed the format of this queue.
+
+    Asks: one Get; for a queue that is new, one Put more.
+    """
+    key = layout.meta(queue)
+    found = yield from get(key)
+    if not isinstance(found, Found):
+        outcome = yield from write(key, encode(wanted), nonce=wanted.nonce, if_version=None)
+        if isinstance(outcome, Stored):
+            return wanted
+        found = yield from get(key)
+    return decode(QueueMeta, key, found.body) if isinstance(found, Found) else wanted

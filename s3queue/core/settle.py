@@ -1,0 +1,133 @@
+"""How messages move on the board: the states of one source while a plan is being made.
+
+A message is in exactly one of: a ticket, ready, waiting, dying, settled. Each function below moves messages from a
+ticket, or from one of the lists, to another; none can lose one or have it twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec.structs import replace
+
+from s3queue.core.records import FATAL_CAUSES, Failed, Failure, Ready, SourceState, Waiting
+
+#: What the board keeps of a message's history: so many failures, the newest with so much text, older ones with so much.
+#: A thousand parked messages then stay well under a megabyte.
+KEPT_FAILURES = 5
+_NEWEST_TEXT = 400
+_OLDER_TEXT = 120
+#: The last failure goes to the dead letter with all of its text.
+_LAST_TEXT = 4000
+
+
+class Draft:
+    """One source, being changed."""
+
+    __slots__ = ("dying", "failures", "ready", "settled", "waiting")
+
+    def __init__(self, state: SourceState) -> None:
+        self.settled = state.settled
+        self.ready = list(state.ready)
+        self.waiting = list(state.waiting)
+        self.dying = list(state.dying)
+        self.failures = dict(state.failures)
+
+    @classmethod
+    def admitted(cls, count: int) -> Draft:
+        return cls(SourceState(ready=(Ready(0, count, 1),)))
+
+    def freeze(self) -> SourceState:
+        return SourceState(self.settled, tuple(self._merged()), tuple(self.waiting), tuple(self.dying), self.failures)
+
+    def _merged(self) -> Iterator[Ready]:
+        last: Ready | None = None
+        for ready in sorted(self.ready, key=lambda ready: ready.start):
+            if last is not None and last.stop == ready.start and last.attempt == ready.attempt:
+                last = Ready(last.start, ready.stop, ready.attempt)
+                continue
+            if last is not None:
+                yield last
+            last = ready
+        if last is not None:
+            yield last
+
+    # ---- out of a ticket -----------------------------------------------------------------------------------
+
+    def done(self, start: int, stop: int) -> None:
+        self.settled += stop - start
+        if self.failures:
+            for index in range(start, stop):
+                self.failures.pop(index, None)
+
+    def released(self, start: int, stop: int, attempt: int) -> None:
+        """Never started: the same attempt again."""
+        self.ready.append(Ready(start, stop, attempt))
+
+    def failed(self, index: int, attempt: int, outcome: Failed, *, max_attempts: int, now_ms: int) -> bool:
+        """It ran and did not end well. Returns whether that was its last attempt."""
+        if outcome.failure is not None:
+            self._remember(index, outcome.failure)
+        if outcome.kind == "dead" or (outcome.kind == "retry" and attempt >= max_attempts):
+            self.dying.append(index)
+            return True
+        following = attempt if outcome.kind == "snooze" else attempt + 1
+        if outcome.delay_s > 0:
+            self.waiting.append(Waiting(index, following, now_ms + int(outcome.delay_s * 1000)))
+        else:
+            self.ready.append(Ready(index, index + 1, following))
+        return False
+
+    def _remember(self, index: int, failure: Failure) -> None:
+        older = self.failures.get(index, ())[1 - KEPT_FAILURES :]
+        self.failures[index] = (
+            *(replace(one, text=one.text[:_OLDER_TEXT]) for one in older),
+            replace(failure, text=failure.text[:_LAST_TEXT]),
+        )
+
+    # ---- between the lists ---------------------------------------------------------------------------------
+
+    def wake(self, now_ms: int) -> bool:
+        """Those that waited long enough become ready. Returns whether there were any."""
+        due = [one for one in self.waiting if one.due_ms <= now_ms]
+        if due:
+            self.waiting = [one for one in self.waiting if one.due_ms > now_ms]
+            self.ready.extend(Ready(one.index, one.index + 1, one.attempt) for one in due)
+        return bool(due)
+
+    def buried(self, indexes: set[int]) -> None:
+        """Their dead letters are stored."""
+        self.settled += len(indexes)
+        self.dying = [index for index in self.dying if index not in indexes]
+        for index in indexes:
+            self.failures.pop(index, None)
+
+    def trim(self) -> None:
+        """Cut what the history of messages that go on may keep on the board."""
+        for index, failures in self.failures.items():
+            if index not in self.dying and len(failures[-1].text) > _NEWEST_TEXT:
+                self.failures[index] = (*failures[:-1], replace(failures[-1], text=failures[-1].text[:_NEWEST_TEXT]))
+
+    # ---- into a ticket -------------------------------------------------------------------------------------
+
+    def is_suspect(self, index: int) -> bool:
+        """Whether an earlier attempt ended with its process or its host: it runs in a ticket of its own."""
+        return any(failure.cause in FATAL_CAUSES for failure in self.failures.get(index, ()))
+
+    def take(self, most: int) -> tuple[Ready, bool] | None:
+        """The next at most ``most`` messages, lowest first, and whether they must be alone. None where nothing is ready."""
+        if not self.ready or most < 1:
+            return None
+        self.ready = list(self._merged())
+        first = self.ready[0]
+        stop = min(first.stop, first.start + most)
+        alone = False
+        if self.failures:
+            suspects = [index for index in range(first.start, stop) if self.is_suspect(index)]
+            if suspects and suspects[0] == first.start:
+                alone, stop = True, first.start + 1
+            elif suspects:
+                stop = suspects[0]
+        rest = Ready(stop, first.stop, first.attempt)
+        self.ready[0:1] = [rest] if rest.start < rest.stop else []
+        return Ready(first.start, stop, first.attempt), alone

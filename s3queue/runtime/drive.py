@@ -1,0 +1,183 @@
+"""Runs steps against a store: repeats what was not applied, turns no answer into a value, counts every request.
+
+The only place where operations of a step meet a store. It sleeps and retries; steps do not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from s3queue.core.ops import Delete, Gather, Get, List, Op, Put, Step, Unknown
+from s3queue.errors import OutcomeUnknown, StoreUnavailable
+from s3queue.store import Conflict, ObjectStore
+
+T = TypeVar("T")
+
+#: First pause after `StoreUnavailable`, in seconds; doubles up to `_LAST_PAUSE_S`, with full jitter
+#: (https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/).
+_FIRST_PAUSE_S = 0.05
+_LAST_PAUSE_S = 2.0
+
+
+class Meter:
+    """Counts the requests of one process by kind. One instance may serve several threads: counts that race lose at most
+    a few, so each thread that must be exact owns one.
+
+    Args:
+        sink: four unsigned 64-bit integers in shared memory that mirror put, get, list, delete; survives the process.
+    """
+
+    __slots__ = ("conflicts", "deletes", "gets", "lists", "puts", "retries", "sink", "unknowns")
+
+    def __init__(self, sink: memoryview | None = None) -> None:
+        self.puts = self.gets = self.lists = self.deletes = 0
+        self.retries = self.conflicts = self.unknowns = 0
+        self.sink = sink
+
+    def as_dict(self) -> dict[str, int]:
+        return {"put": self.puts, "get": self.gets, "list": self.lists, "delete": self.deletes}
+
+    def _mirror(self, place: int) -> None:
+        if self.sink is not None:
+            self.sink[place] += 1
+
+
+class Driver:
+    """Performs operations on one store, for one role of one process.
+
+    Args:
+        store: opened lazily, in this process.
+        meter: where requests are counted.
+        patience_s: for how long to repeat an operation that the store did not apply, before `StoreUnavailable` goes on to
+            the caller.
+        on_retry: told of each `StoreUnavailable` that is going to be tried again.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        meter: Meter | None = None,
+        *,
+        patience_s: float = 10.0,
+        on_retry: Callable[[StoreUnavailable], None] | None = None,
+    ) -> None:
+        self.store = store
+        self.meter = meter or Meter()
+        self.patience_s = patience_s
+        self._on_retry = on_retry
+        self._pool: ThreadPoolExecutor | None = None
+
+    # ---- one operation -------------------------------------------------------------------------------------
+
+    def perform(self, op: Op) -> Any:
+        """The outcome of one operation, in the type that `s3queue.core.ops` promises.
+
+        Raises:
+            StoreUnavailable: not applied, for ``patience_s``.
+            StoreDenied: at once.
+        """
+        if isinstance(op, Gather):
+            return self._gather(op)
+        started: float | None = None
+        pause = _FIRST_PAUSE_S
+        while True:
+            try:
+                return self._once(op)
+            except StoreUnavailable as unavailable:
+                now = time.monotonic()
+                started = started or now
+                if now - started >= self.patience_s:
+                    raise
+                self.meter.retries += 1
+                if self._on_retry is not None:
+                    self._on_retry(unavailable)
+                time.sleep(random.uniform(0, pause))
+                pause = min(pause * 2, _LAST_PAUSE_S)
+
+    def _once(self, op: Op) -> Any:
+        meter, store = self.meter, self.store
+        match op:
+            case Get(key, unless):
+                meter.gets += 1
+                meter._mirror(1)
+                return store.get(key, unless=unless)
+            case Put(key, body, if_version):
+                meter.puts += 1
+                meter._mirror(0)
+                try:
+                    outcome = store.put(key, body, if_version=if_version)
+                except OutcomeUnknown:
+                    meter.unknowns += 1
+                    return Unknown()
+                if isinstance(outcome, Conflict):
+                    meter.conflicts += 1
+                return outcome
+            case List(prefix, after, limit):
+                meter.lists += 1
+                meter._mirror(2)
+                return store.list(prefix, after=after, limit=limit)
+            case Delete(keys):
+                meter.deletes += 1
+                meter._mirror(3)
+                store.delete(keys)
+                return None
+            case _:
+                raise AssertionError(op)
+
+    def _gather(self, op: Gather) -> list[Any]:
+        if len(op.reads) == 1:
+            return [self.perform(op.reads[0])]
+        return list(self._readers().map(self.perform, op.reads))
+
+    def _readers(self) -> ThreadPoolExecutor:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(8, thread_name_prefix="s3queue-read")
+        return self._pool
+
+    # ---- whole steps ---------------------------------------------------------------------------------------
+
+    def run(self, step: Step[T]) -> T:
+        """Run a step to its end, in this thread."""
+        return self._run(step, self.perform)
+
+    @staticmethod
+    def _run(step: Step[T], perform: Callable[[Op], Any]) -> T:
+        try:
+            op = next(step)
+            while True:
+                try:
+                    outcome = perform(op)
+                except Exception as fault:
+                    op = step.throw(fault)
+                else:
+                    op = step.send(outcome)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    async def run_async(self, step: Step[T], threads: ThreadPoolExecutor) -> T:
+        """Run a step to its end, with each operation in one of the threads, and the step itself in this task."""
+        loop = asyncio.get_running_loop()
+        try:
+            op = next(step)
+            while True:
+                try:
+                    outcome = await loop.run_in_executor(threads, self.perform, op)
+                except Exception as fault:
+                    op = step.throw(fault)
+                else:
+                    op = step.send(outcome)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    def close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=False)
+            self._pool = None
+        self.store.close()
