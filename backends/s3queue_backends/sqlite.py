@@ -1,0 +1,289 @@
+"""The embedded store: one SQLite file in WAL mode, for many processes of one machine.
+
+Not for network file systems: WAL needs shared memory (https://www.sqlite.org/wal.html).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from weakref import WeakSet
+
+from s3queue.errors import ConfigError, OutcomeUnknown, StoreDenied, StoreError, StoreUnavailable
+from s3queue.store import Capabilities, Conflict, Found, Listed, Missing, Stored, Unchanged
+from s3queue_backends import _urls
+
+#: SQLite's own limit on a row, 1,000,000,000 bytes unless compiled otherwise, less room for the key.
+MAX_BODY_BYTES = 999_000_000
+#: Versions that one connection hands out before it takes another block: they fit 63 bits for 2^31 blocks.
+_BLOCK = 1 << 32
+
+_CAPABILITIES = Capabilities("sqlite", max_body_bytes=MAX_BODY_BYTES, requests_cost=False)
+_MISSING, _UNCHANGED, _CONFLICT = Missing(), Unchanged(), Conflict()
+
+_SCHEMA = """
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS objects (key TEXT PRIMARY KEY, body BLOB NOT NULL, version INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS blocks (taken INTEGER NOT NULL);
+INSERT INTO blocks SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM blocks);
+COMMIT;
+"""
+
+#: What each primary result code (https://www.sqlite.org/rescode.html) means. Any other is `StoreUnavailable`.
+ERRORS: dict[int, type[StoreError]] = {
+    sqlite3.SQLITE_BUSY: StoreUnavailable,
+    sqlite3.SQLITE_LOCKED: StoreUnavailable,
+    sqlite3.SQLITE_PROTOCOL: StoreUnavailable,
+    sqlite3.SQLITE_NOMEM: StoreUnavailable,
+    sqlite3.SQLITE_INTERRUPT: StoreUnavailable,
+    # The frames that did not fit lack a valid checksum, so recovery ignores them: not applied.
+    sqlite3.SQLITE_FULL: StoreUnavailable,
+    # For a put, see _IO_BEFORE_COMMIT.
+    sqlite3.SQLITE_IOERR: StoreUnavailable,
+    sqlite3.SQLITE_PERM: StoreDenied,
+    sqlite3.SQLITE_READONLY: StoreDenied,
+    sqlite3.SQLITE_CANTOPEN: StoreDenied,
+    sqlite3.SQLITE_NOTADB: StoreDenied,
+    sqlite3.SQLITE_CORRUPT: StoreDenied,
+    sqlite3.SQLITE_AUTH: StoreDenied,
+    sqlite3.SQLITE_TOOBIG: StoreDenied,
+    sqlite3.SQLITE_ERROR: StoreDenied,
+}
+
+#: I/O errors that a put meets before it writes. After any other the commit frame may be in the log, and recovery
+#: after a crash may find it there.
+_IO_BEFORE_COMMIT = {
+    sqlite3.SQLITE_IOERR_READ,
+    sqlite3.SQLITE_IOERR_SHORT_READ,
+    sqlite3.SQLITE_IOERR_LOCK,
+    sqlite3.SQLITE_IOERR_RDLOCK,
+    sqlite3.SQLITE_IOERR_SHMOPEN,
+    sqlite3.SQLITE_IOERR_SHMSIZE,
+    sqlite3.SQLITE_IOERR_SHMLOCK,
+    sqlite3.SQLITE_IOERR_SHMMAP,
+    sqlite3.SQLITE_IOERR_NOMEM,
+    sqlite3.SQLITE_IOERR_ACCESS,
+    sqlite3.SQLITE_IOERR_FSTAT,
+}
+
+
+class _Connection(sqlite3.Connection):
+    """One thread's connection, and the versions it may still hand out."""
+
+    next_version = last_version = 0
+
+    def __del__(self) -> None:
+        with suppress(sqlite3.ProgrammingError):  # never opened
+            self.close()
+
+
+#: Every open connection of this process.
+_connections: WeakSet[_Connection] = WeakSet()
+
+
+def _abandon_inherited() -> None:
+    """Make the connections that a forked child inherits immortal.
+
+    Closing one in the child could checkpoint and remove the log that the parent still writes
+    (https://www.sqlite.org/howtocorrupt.html, section 2.6).
+    """
+    for connection in list(_connections):
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
+    _connections.clear()
+
+
+os.register_at_fork(after_in_child=_abandon_inherited)
+
+
+class SqliteStore:
+    """A bucket in a file.
+
+    Every put is one statement and one transaction. A version is a number that no other write in this file ever has,
+    even one before a delete.
+
+    Args:
+        path: of the file, made absolute now; created on first use, in a directory that exists.
+        durable: whether a put is on the disk before it is answered. Without, a power cut (not a crash of a process)
+            may undo the last puts, which can run a message twice.
+        busy_timeout_s: how long to wait for another writer before `StoreUnavailable`.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, durable: bool = True, busy_timeout_s: float = 10.0) -> None:
+        name = os.fspath(path)
+        if not name or name == ":memory:":
+            raise ConfigError("a SqliteStore needs a file", "for a store in memory there is memory://")
+        self.path = os.path.abspath(name)
+        self.durable, self.busy_timeout_s = durable, busy_timeout_s
+        self._connect_on_use()
+
+    @classmethod
+    def from_url(cls, url: str) -> SqliteStore:
+        """``sqlite:///relative/path`` or ``sqlite:////absolute/path``, with ``?durable=false&busy_timeout_s=10``."""
+        place = _urls.read(url, {"durable": _urls.boolean, "busy_timeout_s": _urls.seconds})
+        if place.host:
+            raise ConfigError(
+                "a sqlite URL has three slashes before a relative path and four before an absolute one",
+                f"perhaps sqlite:///{place.host}/{place.path}",
+            )
+        return cls(place.path, **place.settings)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return _CAPABILITIES
+
+    @property
+    def url(self) -> str:
+        return _urls.write("sqlite", "", self.path, {"durable": None if self.durable else False})
+
+    def __repr__(self) -> str:
+        return f"SqliteStore({self.path!r})"
+
+    def get(self, key: str, *, unless: str | None = None) -> Found | Unchanged | Missing:
+        try:
+            row = self._connection().execute("SELECT version, body FROM objects WHERE key = ?", (key,)).fetchone()
+        except sqlite3.Error as error:
+            raise _translated(error, "get", key) from error
+        if row is None:
+            return _MISSING
+        version = str(row[0])
+        return _UNCHANGED if version == unless else Found(row[1], version)
+
+    def put(self, key: str, body: bytes, *, if_version: str | None) -> Stored | Conflict:
+        connection = self._connection()
+        try:
+            version = connection.next_version
+            if version == connection.last_version:
+                version = _take_block(connection)
+            connection.next_version = version + 1
+            if if_version is None:
+                cursor = connection.execute(
+                    "INSERT INTO objects (key, body, version) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                    (key, body, version),
+                )
+            else:
+                cursor = connection.execute(
+                    "UPDATE objects SET body = ?, version = ? WHERE key = ? AND version = ?",
+                    (body, version, key, int(if_version) if if_version.isdecimal() else -1),
+                )
+        except sqlite3.Error as error:
+            raise _translated(error, "put", key) from error
+        except OverflowError:
+            raise StoreDenied("put", key, f"{len(body)} bytes are more than SQLite takes") from None
+        return Stored(str(version)) if cursor.rowcount == 1 else _CONFLICT
+
+    def delete(self, keys: Sequence[str]) -> None:
+        try:
+            self._connection().execute(
+                "DELETE FROM objects WHERE key IN (SELECT value FROM json_each(?))", (json.dumps(list(keys)),)
+            )
+        except sqlite3.Error as error:
+            raise _translated(error, "delete", keys[0] if keys else "") from error
+
+    def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> Sequence[Listed]:
+        start, above = (after, ">") if after >= prefix else (prefix, ">=")
+        end = _successor(prefix)
+        below = "AND key < ?" if end else ""
+        try:
+            rows = self._connection().execute(
+                "SELECT key, CAST(version AS TEXT), length(body) FROM objects "
+                f"WHERE key {above} ? {below} ORDER BY key LIMIT ?",
+                (start, *([end] if end else []), min(limit, 1000)),
+            )
+            return [Listed._make(row) for row in rows]
+        except sqlite3.Error as error:
+            raise _translated(error, "list", prefix) from error
+
+    def close(self) -> None:
+        """Close every thread's connection in this process. A thread that still uses one gets `StoreUnavailable`."""
+        connections = list(self._open)
+        self._connect_on_use()
+        for connection in connections:
+            connection.close()
+
+    def _connect_on_use(self) -> None:
+        self._pid = os.getpid()
+        self._mine = threading.local()
+        self._open: WeakSet[_Connection] = WeakSet()
+
+    def _connection(self) -> _Connection:
+        if self._pid != os.getpid():
+            self._connect_on_use()
+        connection: _Connection | None = getattr(self._mine, "connection", None)
+        if connection is None:
+            connection = self._connect()
+            self._mine.connection = connection
+            self._open.add(connection)
+            _connections.add(connection)
+        return connection
+
+    def _connect(self) -> _Connection:
+        deadline = time.monotonic() + self.busy_timeout_s
+        while True:
+            connection: _Connection | None = None
+            try:
+                connection = sqlite3.connect(
+                    self.path,
+                    timeout=self.busy_timeout_s,
+                    isolation_level=None,
+                    check_same_thread=False,
+                    factory=_Connection,
+                )
+                connection.execute(f"PRAGMA synchronous = {'FULL' if self.durable else 'NORMAL'}")
+                if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                    connection.execute("PRAGMA journal_mode = WAL")
+                if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'blocks'").fetchone():
+                    connection.executescript(_SCHEMA)
+                return connection
+            except sqlite3.Error as error:
+                if connection is not None:
+                    connection.close()
+                # The switch to WAL does not wait for the busy time-out when several processes make it at once.
+                if _code(error) & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise _translated(error, "open", self.path) from error
+                time.sleep(0.01)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"path": self.path, "durable": self.durable, "busy_timeout_s": self.busy_timeout_s}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        self._connect_on_use()
+
+
+def _take_block(connection: _Connection) -> int:
+    row = connection.execute("UPDATE blocks SET taken = taken + 1 RETURNING taken").fetchone()
+    first = int(row[0]) * _BLOCK
+    connection.last_version = first + _BLOCK
+    return first
+
+
+def _successor(prefix: str) -> str:
+    """The least string above everything that starts with ``prefix``; empty where there is none."""
+    while prefix:
+        last = ord(prefix[-1])
+        if last < 0x10FFFF:
+            return prefix[:-1] + chr(0xE000 if last + 1 == 0xD800 else last + 1)
+        prefix = prefix[:-1]
+    return ""
+
+
+def _code(error: sqlite3.Error) -> int:
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return sqlite3.SQLITE_ERROR if code is None else code
+
+
+def _translated(error: sqlite3.Error, operation: str, key: str) -> StoreError:
+    code = _code(error)
+    kind = ERRORS.get(code & 0xFF, StoreUnavailable)
+    if isinstance(error, sqlite3.ProgrammingError):  # closed by close() in another thread
+        kind = StoreUnavailable
+    if operation == "put" and code & 0xFF == sqlite3.SQLITE_IOERR and code not in _IO_BEFORE_COMMIT:
+        kind = OutcomeUnknown
+    name = getattr(error, "sqlite_errorname", "")
+    return kind(operation, key, f"{error} ({name})" if name else str(error))

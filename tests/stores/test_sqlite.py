@@ -1,0 +1,249 @@
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sqlite3
+import threading
+from pathlib import Path
+
+import multiprocess
+import pytest
+from s3queue_backends import SqliteStore
+from s3queue_backends.sqlite import ERRORS, _successor, _translated
+
+from s3queue.errors import ConfigError, OutcomeUnknown, StoreDenied, StoreUnavailable
+from s3queue.store import Conflict, Found, Missing, Stored, open_store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> SqliteStore:
+    return SqliteStore(tmp_path / "bucket.db", busy_timeout_s=0.1)
+
+
+def stored(store: SqliteStore, key: str, body: bytes, version: str | None = None) -> str:
+    outcome = store.put(key, body, if_version=version)
+    assert isinstance(outcome, Stored)
+    return outcome.version
+
+
+def test_version_never_comes_back_even_after_a_delete(store: SqliteStore) -> None:
+    seen = set()
+    for _ in range(3):
+        for _ in range(5):
+            seen.add(stored(store, "a", b"same"))
+            store.delete(["a"])
+        store.close()
+    assert len(seen) == 15
+
+
+def test_versions_do_not_repeat_among_processes_and_threads(store: SqliteStore) -> None:
+    def write(name: str) -> None:
+        for n in range(20):
+            stored(store, f"{name}/{n}", b"same")
+
+    context = multiprocess.get_context("fork")
+    children = [context.Process(target=write, args=(f"p{n}",)) for n in range(3)]
+    for child in children:
+        child.start()
+    threads = [threading.Thread(target=write, args=(f"t{n}",)) for n in range(3)]
+    for thread in threads:
+        thread.start()
+    for worker in (*threads, *children):
+        worker.join()
+    assert len({entry.version for entry in store.list("")}) == 120
+
+
+def test_many_processes_open_a_new_file_at_once(tmp_path: Path) -> None:
+    context = multiprocess.get_context("fork")
+    barrier = context.Barrier(8)
+
+    def create(n: int) -> None:
+        barrier.wait()
+        stored(SqliteStore(tmp_path / "new.db"), f"{n}", b"x")
+
+    children = [context.Process(target=create, args=(n,)) for n in range(8)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    assert [child.exitcode for child in children] == [0] * 8
+    assert len(SqliteStore(tmp_path / "new.db").list("")) == 8
+
+
+def test_connection_of_the_parent_is_neither_used_nor_closed_by_a_forked_child(store: SqliteStore) -> None:
+    first = stored(store, "a", b"1")
+    inherited = store._connection()
+    pid = os.fork()
+    if pid == 0:
+        code = 3
+        try:
+            assert store.get("a") == Found(b"1", first)
+            assert store._connection() is not inherited
+            store.close()
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitpid(pid, 0)[1] == 0
+    assert store._connection() is inherited
+    assert stored(store, "a", b"2", first)
+
+
+def test_writer_that_holds_the_file_makes_others_unavailable(store: SqliteStore) -> None:
+    made = stored(store, "a", b"1")
+    other = sqlite3.connect(store.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreUnavailable, match="SQLITE_BUSY"):
+        store.put("a", b"2", if_version=made)
+    with pytest.raises(StoreUnavailable, match="SQLITE_BUSY"):
+        store.delete(["a"])
+    assert store.get("a") == Found(b"1", made), "readers do not wait for writers"
+    other.execute("ROLLBACK")
+    other.close()
+    assert stored(store, "a", b"2", made)
+
+
+def test_full_file_is_unavailable_and_nothing_was_applied(store: SqliteStore) -> None:
+    made = stored(store, "a", b"1")
+    pages = store._connection().execute("PRAGMA page_count").fetchone()[0]
+    store._connection().execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StoreUnavailable, match="SQLITE_FULL"):
+        store.put("b", b"x" * 100_000, if_version=None)
+    with pytest.raises(StoreUnavailable, match="SQLITE_FULL"):
+        store.put("a", b"x" * 100_000, if_version=made)
+    assert store.get("b") == Missing()
+    assert store.get("a") == Found(b"1", made)
+
+
+def test_write_error_in_the_middle_of_a_commit_is_unknown(store: SqliteStore) -> None:
+    """With a real one: the operating system refuses to let the log grow."""
+    stored(store, "a", b"1")
+    pid = os.fork()
+    if pid == 0:
+        code = 3
+        try:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+            try:
+                store.put("b", os.urandom(500_000), if_version=None)
+            except OutcomeUnknown as unknown:
+                code = 0 if "SQLITE_IOERR" in str(unknown) else 4
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert store.get("b") == Missing()
+    assert isinstance(store.get("a"), Found)
+
+
+def test_file_that_is_no_database_is_denied(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("not a database, and longer than a page header would be " * 20)
+    with pytest.raises(StoreDenied, match="SQLITE_NOTADB"):
+        SqliteStore(tmp_path / "text").get("a")
+
+
+def test_missing_folder_is_denied(tmp_path: Path) -> None:
+    with pytest.raises(StoreDenied, match="SQLITE_CANTOPEN"):
+        SqliteStore(tmp_path / "no such folder" / "bucket.db").get("a")
+
+
+def test_read_only_database_denies_writes(store: SqliteStore) -> None:
+    stored(store, "a", b"1")
+    store._connection().execute("PRAGMA query_only = ON")
+    with pytest.raises(StoreDenied, match="SQLITE_READONLY"):
+        store.put("b", b"1", if_version=None)
+
+
+def test_body_beyond_the_limit_is_denied(store: SqliteStore) -> None:
+    store._connection().setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 1000)
+    with pytest.raises(StoreDenied, match="SQLITE_TOOBIG"):
+        store.put("a", b"x" * 2000, if_version=None)
+
+
+def test_version_of_another_store_is_a_conflict(store: SqliteStore) -> None:
+    stored(store, "a", b"1")
+    assert store.put("a", b"2", if_version="5d41402abc4b2a76b9719d911017c592") == Conflict()
+    assert store.put("a", b"2", if_version="") == Conflict()
+
+
+def test_closed_by_another_thread_is_unavailable(store: SqliteStore) -> None:
+    stored(store, "a", b"1")
+    connection = store._connection()
+    store.close()
+    with pytest.raises(sqlite3.ProgrammingError) as closed:
+        connection.execute("SELECT 1")
+    assert type(_translated(closed.value, "get", "a")) is StoreUnavailable
+
+
+@pytest.mark.parametrize("code", sorted(ERRORS))
+@pytest.mark.parametrize("operation", ["get", "put", "delete", "list"])
+def test_error_table(code: int, operation: str) -> None:
+    error = sqlite3.OperationalError("as SQLite words it")
+    error.sqlite_errorcode, error.sqlite_errorname = code, "SQLITE_X"  # type: ignore[misc]
+    unknown = operation == "put" and code == sqlite3.SQLITE_IOERR
+    assert type(_translated(error, operation, "k")) is (OutcomeUnknown if unknown else ERRORS[code])
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (sqlite3.SQLITE_BUSY_SNAPSHOT, StoreUnavailable),
+        (sqlite3.SQLITE_IOERR_READ, StoreUnavailable),
+        (sqlite3.SQLITE_IOERR_SHMMAP, StoreUnavailable),
+        (sqlite3.SQLITE_IOERR_WRITE, OutcomeUnknown),
+        (sqlite3.SQLITE_IOERR_FSYNC, OutcomeUnknown),
+        (sqlite3.SQLITE_READONLY_DBMOVED, StoreDenied),
+        (sqlite3.SQLITE_CORRUPT_INDEX, StoreDenied),
+    ],
+)
+def test_extended_codes_of_a_put(code: int, kind: type[Exception]) -> None:
+    error = sqlite3.OperationalError("as SQLite words it")
+    error.sqlite_errorcode = code  # type: ignore[misc]
+    assert type(_translated(error, "put", "k")) is kind
+
+
+def test_durable_by_default_and_not_when_told(tmp_path: Path) -> None:
+    def synchronous(store: SqliteStore) -> int:
+        return int(store._connection().execute("PRAGMA synchronous").fetchone()[0])
+
+    assert synchronous(SqliteStore(tmp_path / "a.db")) == 2
+    relaxed = open_store(f"sqlite:///{tmp_path}/a.db?durable=false")
+    assert isinstance(relaxed, SqliteStore)
+    assert synchronous(relaxed) == 1
+    assert relaxed.url == f"sqlite:///{tmp_path}/a.db?durable=false"
+    assert relaxed._connection().execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+
+
+def test_url_of_a_relative_path_is_absolute_and_opens_the_same_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    relative = open_store("sqlite:///some%20where.db")
+    relative.put("a", b"1", if_version=None)
+    monkeypatch.chdir("/")
+    assert relative.url == f"sqlite:///{tmp_path}/some%20where.db"
+    assert isinstance(open_store(relative.url).get("a"), Found)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("sqlite://jobs.db", "three slashes"),
+        ("sqlite:///", "needs a file"),
+        ("sqlite:///:memory:", "memory://"),
+        ("sqlite:///a.db?durabel=no", "did you mean durable"),
+        ("sqlite:///a.db?durable=perhaps", "true or false"),
+        ("sqlite:///a.db?durable=no&durable=yes", "twice"),
+        ("sqlite:///a.db?busy_timeout_s=-1", "above 0"),
+    ],
+)
+def test_urls_that_mean_nothing_are_refused(url: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        open_store(url)
+
+
+@pytest.mark.parametrize(
+    ("prefix", "end"),
+    [("", ""), ("a", "b"), ("a/", "a0"), ("é", "ê"), ("\ud7ff", "\ue000"), ("a\U0010ffff", "b"), ("\U0010ffff", "")],
+)
+def test_successor_is_the_least_string_above_a_prefix(prefix: str, end: str) -> None:
+    assert _successor(prefix) == end
