@@ -1,0 +1,83 @@
+"""A distributed work queue whose only infrastructure is a bucket. Every public name, nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from s3queue.config import Config, configure
+from s3queue.context import Backoff, Context
+from s3queue.errors import (
+    ConfigError,
+    CorruptRecord,
+    EnqueueUncertain,
+    Fenced,
+    OutcomeUnknown,
+    QueueError,
+    Reject,
+    Retry,
+    Snooze,
+    StoreDenied,
+    StoreError,
+    StoreUnavailable,
+    StoreUnsupported,
+)
+from s3queue.store import ObjectStore, open_store
+from s3queue.tasks import Task, handler, task
+
+if TYPE_CHECKING:
+    from s3queue.inspection import Stats, stats
+    from s3queue.queue import Queue
+    from s3queue.supervisor import Summary, Supervisor
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Backoff",
+    "Config",
+    "ConfigError",
+    "Context",
+    "CorruptRecord",
+    "EnqueueUncertain",
+    "Fenced",
+    "ObjectStore",
+    "OutcomeUnknown",
+    "Queue",
+    "QueueError",
+    "Reject",
+    "Retry",
+    "Snooze",
+    "Stats",
+    "StoreDenied",
+    "StoreError",
+    "StoreUnavailable",
+    "StoreUnsupported",
+    "Summary",
+    "Supervisor",
+    "Task",
+    "configure",
+    "handler",
+    "open_store",
+    "stats",
+    "task",
+]
+
+#: Imported when they are first asked for: a module that only declares tasks need not load the event loop, thread pools
+#: and process machinery that producers and workers need.
+_LATER = {
+    "Queue": "s3queue.queue",
+    "Stats": "s3queue.inspection",
+    "stats": "s3queue.inspection",
+    "Summary": "s3queue.supervisor",
+    "Supervisor": "s3queue.supervisor",
+}
+
+
+def __getattr__(name: str) -> Any:
+    module = _LATER.get(name)
+    if module is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(module), name)
+    globals()[name] = value
+    return value

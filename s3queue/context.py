@@ -1,0 +1,114 @@
+"""What a running task is told, and how long a failed one waits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Protocol
+
+from msgspec import Struct
+
+from s3queue.core.keys import ticket_id
+from s3queue.errors import ConfigError, Fenced
+
+__all__ = ["Backoff", "Context"]
+
+
+class Backoff(Struct, frozen=True):
+    """Exponential backoff: attempt 1 waits up to ``base`` seconds, each later one up to twice as long, at most ``cap``.
+
+    The wait is drawn from 0 to that bound ("full jitter"), so that messages that failed together do not return together
+    (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+
+    Args:
+        jitter: False to wait exactly the bound.
+
+    Raises:
+        ConfigError: a bound is negative, or cap is below base.
+    """
+
+    base: float = 1.0
+    cap: float = 3600.0
+    jitter: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.base <= self.cap < float("inf"):
+            raise ConfigError(f"backoff from {self.base!r} to {self.cap!r} s", "0 <= base <= cap, both in seconds")
+
+    def delay(self, attempt: int, random: float) -> float:
+        """Seconds to wait after this attempt, counted from 1. ``random`` is drawn from [0, 1)."""
+        # 2**64 s is beyond every cap; a greater exponent would overflow a float.
+        bound = min(self.cap, self.base * 2.0 ** min(attempt - 1, 64))
+        return bound * random if self.jitter else bound
+
+
+class _Flag(Protocol):
+    def is_set(self) -> bool: ...
+
+
+class _Never:
+    def is_set(self) -> bool:
+        return False
+
+
+class Context:
+    """What a task may know of the message it is running.
+
+    Attributes:
+        message_id: the same for every attempt; what to key your own idempotency on.
+        attempt: 1 for the first start.
+        fencing_token: greater than the token of every earlier start of any message. Hand it to systems that can refuse
+            an old writer: no queue can stop a process that was paused for too long from waking up and writing.
+        session: the host that runs this.
+        deadline: ``time.monotonic()`` at which the time limit is reached; None without a limit.
+        headers: as given when enqueued.
+    """
+
+    __slots__ = (
+        "_cancel", "attempt", "deadline", "fencing_token", "headers", "message_id", "queue", "session", "task"
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        message_id: str,
+        queue: str,
+        task: str,
+        attempt: int,
+        fencing_token: int,
+        session: str,
+        deadline: float | None = None,
+        headers: Mapping[str, str] | None = None,
+        cancel: _Flag | None = None,
+    ) -> None:
+        self.message_id = message_id
+        self.queue = queue
+        self.task = task
+        self.attempt = attempt
+        self.fencing_token = fencing_token
+        self.session = session
+        self.deadline = deadline
+        self.headers = headers or {}
+        self._cancel: _Flag = cancel or _Never()
+
+    @classmethod
+    def local(cls, queue: str, task: str, time_limit: float | None = None) -> Context:
+        """For a task that is called directly: first attempt, no message, never fenced."""
+        deadline = None if time_limit is None else time.monotonic() + time_limit
+        return cls("local", queue, task, 1, 0, "local", deadline)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether this host was fenced: another may run this message already, and nothing returned here will count."""
+        return self._cancel.is_set()
+
+    def check(self) -> None:
+        """Raise `Fenced` if `cancelled`. For long tasks to call between steps."""
+        if self._cancel.is_set():
+            raise Fenced(ticket_id(self.fencing_token >> 32, self.fencing_token & 0xFFFFFFFF))
+
+    def remaining(self) -> float | None:
+        """Seconds until the time limit, below 0 past it; None without a limit."""
+        return None if self.deadline is None else self.deadline - time.monotonic()
+
+    def __repr__(self) -> str:
+        return f"<Context of {self.message_id}, attempt {self.attempt}>"

@@ -1,0 +1,177 @@
+"""Counts of everything, read from the outside: one board, one listing, the ledgers of the hosts.
+
+The parts are read one after the other while the queue goes on, so the figures are those of slightly different moments.
+The board is read first: whatever finishes meanwhile is then counted where it was, and nothing is counted twice.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from s3queue.config import current_config, current_store
+from s3queue.core import ranges
+from s3queue.core.keys import _MAX_ORDER, Layout, parse_source
+from s3queue.core.ops import get, get_all, list_all
+from s3queue.core.records import Board, Ledger, decode
+from s3queue.errors import CorruptRecord
+from s3queue.runtime.drive import Driver, Meter
+from s3queue.store import Found, Listed, ObjectStore
+
+__all__ = ["HostStats", "QueueStats", "Stats", "stats"]
+
+
+class QueueStats(Struct):
+    """Messages of one queue.
+
+    Attributes:
+        ready: could run now.
+        scheduled: have not reached their due time.
+        running: assigned to a host: running, or next there.
+        waiting: failed, and wait for their next attempt.
+        dead: dead letters in the bucket, decided ones included.
+        done, failed: committed since the namespace began: messages done; attempts that failed.
+        oldest_s: age in seconds of the oldest batch that no host has begun; None where there is none.
+    """
+
+    ready: int = 0
+    scheduled: int = 0
+    running: int = 0
+    waiting: int = 0
+    dead: int = 0
+    done: int = 0
+    failed: int = 0
+    oldest_s: float | None = None
+
+
+class HostStats(Struct):
+    """One session: a supervisor with its workers."""
+
+    session: str
+    name: str = ""
+    slots: int = 0
+    queues: list[str] = field(default_factory=list)
+    assigned: int = 0
+    over: bool = False
+
+
+class Stats(Struct):
+    """A namespace.
+
+    Attributes:
+        coordinator: session that leads; None between two.
+        unreadable: keys of objects that could not be decoded.
+        requests: what looking cost, by kind.
+    """
+
+    store: str
+    namespace: str
+    coordinator: str | None = None
+    epoch: int = 0
+    queues: dict[str, QueueStats] = field(default_factory=dict)
+    hosts: list[HostStats] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    requests: dict[str, int] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        builtins: dict[str, Any] = msgspec.to_builtins(self)
+        return builtins
+
+
+def stats(store: ObjectStore | None = None, namespace: str | None = None, *, meter: Meter | None = None) -> Stats:
+    """Count what is in a namespace.
+
+    One GET for the board and one for each host; one LIST per 1,000 objects, and one per queue for its dead letters.
+    """
+    store = current_store() if store is None else store
+    layout = Layout(namespace or current_config().namespace)
+    driver = Driver(store, meter or Meter())
+    before = driver.meter.as_dict()
+    seen = Stats(store.url, layout.root)
+    board = _read_board(seen, layout, driver)
+    listing = driver.run(list_all(layout.home))
+    _count_board(seen, board)
+    _count_sources(seen, layout, board, listing, time.time())
+    _read_hosts(seen, layout, board, listing, driver)
+    for queue, counts in seen.queues.items():
+        counts.dead = len(driver.run(list_all(layout.dead(queue))))
+    seen.queues = dict(sorted(seen.queues.items()))
+    seen.requests = {kind: count - before[kind] for kind, count in driver.meter.as_dict().items()}
+    return seen
+
+
+def _queue(seen: Stats, name: str) -> QueueStats:
+    return seen.queues.setdefault(name, QueueStats())
+
+
+def _read_board(seen: Stats, layout: Layout, driver: Driver) -> Board | None:
+    found = driver.run(get(layout.board))
+    if not isinstance(found, Found):
+        return None
+    try:
+        return decode(Board, layout.board, found.body)
+    except CorruptRecord:
+        seen.unreadable.append(layout.board)
+        return None
+
+
+def _count_board(seen: Stats, board: Board | None) -> None:
+    if board is None:
+        return
+    seen.epoch = board.epoch
+    seen.coordinator = board.leader.session if board.leader else None
+    for name, totals in board.totals.items():
+        counts = _queue(seen, name)
+        counts.done, counts.failed = totals.done, totals.failed
+    for path, state in board.sources.items():
+        counts = _queue(seen, parse_source(path).queue)
+        counts.ready += sum(ready.stop - ready.start for ready in state.ready)
+        counts.waiting += len(state.waiting)
+    for ticket in board.tickets.values():
+        _queue(seen, ticket.queue).running += ticket.size - ranges.size(ticket.taken)
+
+
+def _count_sources(seen: Stats, layout: Layout, board: Board | None, listing: list[Listed], now_s: float) -> None:
+    """Batches that are not on the board yet."""
+    known = board.sources if board else {}
+    for item in listing:
+        path = layout.path(item.key)
+        if path in known or not item.key.startswith((layout.inbox, layout.later)):
+            continue
+        try:
+            source = parse_source(path)
+        except CorruptRecord:
+            seen.unreadable.append(item.key)
+            continue
+        counts = _queue(seen, source.queue)
+        if source.due_ms is not None and source.due_ms > now_s * 1000:
+            counts.scheduled += source.count
+            continue
+        counts.ready += source.count
+        sent_ms = min(source.order, _MAX_ORDER - source.order)  # one of them is the complement
+        age = max(0.0, now_s - sent_ms / 1000)
+        counts.oldest_s = age if counts.oldest_s is None else max(counts.oldest_s, age)
+
+
+def _read_hosts(seen: Stats, layout: Layout, board: Board | None, listing: list[Listed], driver: Driver) -> None:
+    assigned: dict[str, int] = {}
+    for ticket in board.tickets.values() if board else ():
+        assigned[ticket.session] = assigned.get(ticket.session, 0) + ticket.size - ranges.size(ticket.taken)
+    keys = [item.key for item in listing if item.key.startswith(layout.hosts)]
+    for key, found in zip(keys, driver.run(get_all(keys)), strict=True):
+        if not isinstance(found, Found):
+            continue
+        session = layout.session(key)
+        try:
+            ledger = decode(Ledger, key, found.body)
+        except CorruptRecord:
+            seen.unreadable.append(key)
+            continue
+        seen.hosts.append(
+            HostStats(
+                session, ledger.place.name, ledger.slots, sorted(ledger.offers), assigned.get(session, 0), ledger.over
+            )
+        )

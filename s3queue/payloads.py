@@ -1,0 +1,190 @@
+"""How a call becomes a payload, and a payload a call again.
+
+A task's payload is a MessagePack map from parameter names to values: readable in a dead letter, and open to new
+parameters that have a default. Extra positional arguments stand under ``*name``, extra keyword arguments under
+``**name``. A handler's payload is the value itself.
+
+What a producer may enqueue is exactly what a worker can decode, because the producer decodes it first. Annotated
+parameters arrive in their annotated type (dataclass, Struct, datetime, UUID, Enum: whatever msgspec knows); those
+without an annotation as builtins.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Any, Protocol, get_type_hints
+
+import msgspec
+from msgspec import Raw
+
+from s3queue.errors import ConfigError
+
+#: The parameter that receives the `s3queue.Context`, wherever it stands.
+CONTEXT = "ctx"
+
+_encode = msgspec.msgpack.Encoder().encode
+_NO_KWARGS: dict[str, Any] = {}
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+class Codec(Protocol):
+    """Turns arguments into a payload and back."""
+
+    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Raw:
+        """Raises `ConfigError`: the function could not be called with these arguments, or they cannot be carried."""
+        ...
+
+    def decode(self, payload: Raw) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Raises `ValueError`: the payload does not fit the function."""
+        ...
+
+
+def encode_value(value: Any, what: str) -> Raw:
+    """The MessagePack form of anything that msgspec encodes; `ConfigError` for anything else."""
+    try:
+        return Raw(_encode(value))
+    except (TypeError, ValueError, OverflowError, RecursionError) as wrong:
+        raise ConfigError(
+            f"{what}: {_lower(wrong)}",
+            "a payload is anything msgspec encodes: builtins, dataclasses, Structs, …",
+        ) from wrong
+
+
+class CallCodec:
+    """The arguments of a task.
+
+    Raises:
+        ConfigError: an annotation that msgspec cannot carry.
+        NameError: an annotation names something that is not defined (yet).
+    """
+
+    def __init__(self, function: Callable[..., Any], what: str) -> None:
+        self._what = what
+        signature = inspect.signature(function)
+        parameters = [p for p in signature.parameters.values() if p.name != CONTEXT]
+        self._signature = signature.replace(parameters=parameters)
+        hints = _hints(function)
+        self._keys: dict[str, str] = {}
+        fields: list[tuple[str, Any, Any]] = []
+        for number, parameter in enumerate(parameters):
+            kind: Any = hints.get(parameter.name, Any)
+            key = parameter.name
+            default = parameter.default
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                key, kind, default = f"*{key}", list[kind], []
+            elif parameter.kind is parameter.VAR_KEYWORD:
+                key, kind, default = f"**{key}", dict[str, kind], {}
+            _check_type(kind, f"{what}, parameter {parameter.name!r}")
+            self._keys[parameter.name] = key
+            fields.append((f"p{number}", kind, _field(key, default)))
+        record = msgspec.defstruct("Arguments", fields, kw_only=True, forbid_unknown_fields=True)
+        self._record = msgspec.msgpack.Decoder(record).decode
+        self._plain = all(p.kind in _POSITIONAL for p in parameters)
+        self._kinds = tuple((p.name, p.kind) for p in parameters)
+
+    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Raw:
+        try:
+            bound = self._signature.bind(*args, **kwargs)
+        except TypeError as wrong:
+            raise ConfigError(f"{self._what}: {wrong}", f"it takes {self._signature}") from None
+        payload = encode_value({self._keys[name]: value for name, value in bound.arguments.items()}, self._what)
+        try:
+            self._record(payload)
+        except ValueError as wrong:
+            raise ConfigError(f"{self._what}: {_lower(wrong)}", f"it takes {self._signature}") from wrong
+        return payload
+
+    def decode(self, payload: Raw) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        values = msgspec.structs.astuple(self._record(payload))
+        if self._plain:
+            return values, _NO_KWARGS
+        args: list[Any] = []
+        kwargs: dict[str, Any] = {}
+        for (name, kind), value in zip(self._kinds, values, strict=True):
+            if kind in _POSITIONAL:
+                args.append(value)
+            elif kind is inspect.Parameter.VAR_POSITIONAL:
+                args.extend(value)
+            elif kind is inspect.Parameter.KEYWORD_ONLY:
+                kwargs[name] = value
+            else:
+                kwargs.update(value)
+        return tuple(args), kwargs
+
+
+class ValueCodec:
+    """The one argument of a handler."""
+
+    def __init__(self, function: Callable[..., Any], what: str) -> None:
+        self._what = what
+        parameters = [p for p in inspect.signature(function).parameters.values() if p.name != CONTEXT]
+        if len(parameters) != 1 or parameters[0].kind not in _POSITIONAL:
+            raise ConfigError(f"{what}: a handler takes one payload and, if it likes, {CONTEXT}")
+        kind = _hints(function).get(parameters[0].name, Any)
+        _check_type(kind, f"{what}, parameter {parameters[0].name!r}")
+        self._value: Callable[[Any], Any] = msgspec.msgpack.Decoder(kind).decode
+
+    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Raw:
+        if len(args) != 1 or kwargs:
+            raise ConfigError(f"{self._what}: a handler is sent one payload, not {len(args) + len(kwargs)} arguments")
+        payload = encode_value(args[0], self._what)
+        try:
+            self._value(payload)
+        except ValueError as wrong:
+            raise ConfigError(f"{self._what}: {_lower(wrong)}") from wrong
+        return payload
+
+    def decode(self, payload: Raw) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return (self._value(payload),), _NO_KWARGS
+
+
+def _lower(wrong: Exception) -> str:
+    """The message of an exception as the second half of a sentence."""
+    text = str(wrong)
+    return text[:1].lower() + text[1:]
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations of the parameters that travel, resolved. Others need not resolve."""
+    function = inspect.unwrap(function)
+    given = {n: a for n, a in getattr(function, "__annotations__", {}).items() if n not in (CONTEXT, "return")}
+    holder: Any = SimpleNamespace(__annotations__=given)
+    return get_type_hints(holder, globalns=getattr(function, "__globals__", None), include_extras=True)
+
+
+def _field(key: str, default: Any) -> Any:
+    if default is inspect.Parameter.empty:
+        return msgspec.field(name=key)
+    # The very object that Python would use, which msgspec would copy or refuse where it is mutable.
+    return msgspec.field(name=key, default_factory=lambda: default)
+
+
+def _check_type(kind: Any, what: str) -> None:
+    """Raises `ConfigError` where msgspec could only ever refuse a value of this type."""
+    try:
+        foreign = _foreign(msgspec.inspect.type_info(kind), set())
+    except TypeError as wrong:
+        raise ConfigError(f"{what}: {_lower(wrong)}") from wrong
+    if foreign is not None:
+        name = getattr(foreign, "__qualname__", str(foreign))
+        raise ConfigError(
+            f"{what}: {name} cannot be carried in a message", "annotate a type that msgspec knows, or leave it out"
+        )
+
+
+def _foreign(info: Any, seen: set[int]) -> Any:
+    """The first type inside that msgspec does not know, or None."""
+    if isinstance(info, msgspec.inspect.CustomType):
+        return info.cls
+    if id(info) in seen:
+        return None
+    seen.add(id(info))
+    if isinstance(info, msgspec.inspect.Type | msgspec.inspect.Field):
+        parts = [getattr(info, name) for name in info.__struct_fields__ if name not in ("default", "default_factory")]
+    elif isinstance(info, tuple):
+        parts = list(info)
+    else:
+        return None
+    return next((found for part in parts if (found := _foreign(part, seen)) is not None), None)

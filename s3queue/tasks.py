@@ -1,0 +1,384 @@
+"""Functions that handle messages: how they are declared, found, called and enqueued.
+
+::
+
+    @s3queue.task(queue="mail", max_attempts=5)
+    def send(user_id: int, subject: str = "hello") -> None: ...
+
+    send.enqueue(7, subject="welcome")                 # stored; a worker will run it
+    send.options(delay=60, priority=0).enqueue(7)
+    send(7)                                            # an ordinary call, here and now
+
+A task is known by its queue and name. Importing its module is what registers it, so producers and workers import the
+same module.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
+
+from msgspec import UNSET, Raw, UnsetType
+
+from s3queue.config import current_config, current_store
+from s3queue.context import Backoff, Context
+from s3queue.core.keys import check_name
+from s3queue.errors import ConfigError
+from s3queue.payloads import CONTEXT, CallCodec, Codec, ValueCodec
+from s3queue.registry import Registry, registry
+
+if TYPE_CHECKING:
+    from s3queue.queue import Queue
+    from s3queue.store import ObjectStore
+
+__all__ = ["Registry", "Task", "handler", "registry", "task"]
+
+P = ParamSpec("P")
+R_co = TypeVar("R_co", covariant=True)
+R = TypeVar("R")
+
+
+class Sender(Generic[P]):
+    """Enqueues one task, with the same options each time. From `Task.options`.
+
+    Methods named ``a…`` do the same in a thread, for callers on an event loop.
+    """
+
+    def __init__(self, task: Task[P, Any], store: ObjectStore | None, options: Mapping[str, Any]) -> None:
+        self._task, self._store, self._options = task, store, options
+
+    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Store one call of the task, and return its message id. One PUT.
+
+        Raises:
+            ConfigError: the arguments do not fit the task's signature. Nothing was sent.
+            EnqueueUncertain: no answer for ``enqueue_deadline``; it may or may not be stored.
+            StoreUnavailable: not stored.
+        """
+        return self._send([self._task.encode(args, kwargs)])[0]
+
+    def enqueue_many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> list[str]:
+        """Store many calls, and return their ids in the same order. One PUT per 1,000.
+
+        Args:
+            calls: for each call its positional arguments as a tuple, or its keyword arguments as a mapping. All are
+                checked before anything is sent.
+
+        Raises: as `enqueue`. Batches before the one that failed are stored.
+        """
+        return self._send([self._task.encode(*_arguments(call)) for call in calls])
+
+    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        import asyncio
+
+        return await asyncio.to_thread(self.enqueue, *args, **kwargs)
+
+    async def aenqueue_many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> list[str]:
+        import asyncio
+
+        return await asyncio.to_thread(self.enqueue_many, calls)
+
+    def _send(self, payloads: list[Raw]) -> list[str]:
+        queue = self._task.queue_on(self._store or current_store())
+        return queue.send(self._task.name, payloads, **self._options)
+
+
+def _arguments(call: tuple[Any, ...] | Mapping[str, Any]) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+    if isinstance(call, tuple):
+        return call, {}
+    if isinstance(call, Mapping):
+        return (), call
+    raise ConfigError(
+        f"a call is a tuple of positional or a mapping of keyword arguments, not {type(call).__name__}",
+        "for one argument write (value,)",
+    )
+
+
+class Task(Generic[P, R_co]):
+    """A function that handles the messages of a queue. Calling it is an ordinary call.
+
+    Attributes:
+        queue: where its messages are.
+        name: tells it from other tasks of the queue; empty for a handler.
+        function: the function itself.
+        is_async: whether calls return an awaitable.
+        wants_ctx: whether the function has a parameter ``ctx``.
+        backoff: how long a failed message waits for its next attempt.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., R_co],
+        queue: str,
+        name: str,
+        *,
+        max_attempts: int | None,
+        backoff: Backoff,
+        time_limit: float | UnsetType | None,
+        codec: Callable[[Callable[..., Any], str], Codec],
+    ) -> None:
+        self.function, self.queue, self.name, self.backoff = function, check_name(queue), name, backoff
+        what = self.label
+        if not inspect.isroutine(function):
+            raise ConfigError(f"{what} is not a function", "decorate a function or a coroutine function")
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise ConfigError(f"{what} is a generator, which a worker would never start", "return instead of yield")
+        if max_attempts is not None and (type(max_attempts) is not int or not 1 <= max_attempts <= 1000):
+            raise ConfigError(f"{what}: max_attempts is {max_attempts!r}", "from 1 to 1000, the first attempt included")
+        if not isinstance(time_limit, UnsetType | None) and not 0 < time_limit < float("inf"):
+            raise ConfigError(f"{what}: time_limit is {time_limit!r}", "seconds above 0, or None for no limit")
+        if not isinstance(backoff, Backoff):
+            raise ConfigError(f"{what}: backoff is {backoff!r}", "for example Backoff(base=1, cap=3600)")
+        self._max_attempts, self._time_limit = max_attempts, time_limit
+        self.is_async = inspect.iscoroutinefunction(function)
+        parameters = list(inspect.signature(function).parameters.values())
+        context = next((at for at, one in enumerate(parameters) if one.name == CONTEXT), None)
+        self.wants_ctx = context is not None
+        #: Where the context goes among the positional arguments; None: it goes by name.
+        self._ctx_at: int | None = None
+        if context is not None:
+            if parameters[context].kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
+                raise ConfigError(f"{what}: {CONTEXT!r} is kept for the context", "give the parameter another name")
+            if parameters[context].kind is not inspect.Parameter.KEYWORD_ONLY:
+                self._ctx_at = context
+        self._make_codec = codec
+        self._codec: Codec | None = None
+        self._queues: dict[int, Queue] = {}
+        for attribute in ("__module__", "__qualname__", "__doc__"):
+            setattr(self, attribute, getattr(function, attribute, None))
+        self.__name__: str = getattr(function, "__name__", name)
+        self.__wrapped__ = function
+        # An annotation may name something that the module defines further down; looked at again on first use.
+        with contextlib.suppress(NameError):
+            self._codec = codec(function, what)
+
+    # ---- what it is --------------------------------------------------------------------------------------------
+
+    @property
+    def label(self) -> str:
+        return f"task {self.name!r}" if self.name else f"handler of {self.queue!r}"
+
+    @property
+    def max_attempts(self) -> int:
+        """How often one message may start."""
+        own = self._max_attempts
+        return current_config().max_attempts if own is None else own
+
+    @property
+    def time_limit(self) -> float | None:
+        """Seconds that one attempt may take; None: no limit."""
+        own = self._time_limit
+        return current_config().time_limit if isinstance(own, UnsetType) else own
+
+    @property
+    def origin(self) -> tuple[str, str]:
+        """File and qualified name of the function: the same for a module that is imported twice."""
+        function = inspect.unwrap(self.function)
+        code = getattr(function, "__code__", None)
+        file = code.co_filename if code is not None else str(function.__module__)
+        return os.path.realpath(file) if os.path.exists(file) else file, function.__qualname__
+
+    def __repr__(self) -> str:
+        return f"<{self.label} on {self.queue!r}>"
+
+    # ---- what a worker asks -------------------------------------------------------------------------------------
+
+    def check(self) -> Codec:
+        """Raise `ConfigError` if the annotations cannot be resolved by now."""
+        if self._codec is None:
+            try:
+                self._codec = self._make_codec(self.function, self.label)
+            except NameError as wrong:
+                raise ConfigError(
+                    f"{self.label}: an annotation cannot be resolved: {wrong}",
+                    "import the type at run time, not only under TYPE_CHECKING",
+                ) from wrong
+        return self._codec
+
+    def decode(self, payload: Raw) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """The arguments in a payload, in their annotated types.
+
+        Raises:
+            ValueError: they do not fit the signature; no attempt will ever do better.
+        """
+        return (self._codec or self.check()).decode(payload)
+
+    def call(self, args: tuple[Any, ...], kwargs: dict[str, Any], ctx: Context | None) -> Any:
+        """Run the function; for an ``async def`` one, the coroutine that is yet to be awaited.
+
+        Args:
+            ctx: required where the task `wants_ctx`, else not looked at.
+        """
+        if not self.wants_ctx:
+            result = self.function(*args, **kwargs)
+        elif self._ctx_at is None:
+            result = self.function(*args, **kwargs, ctx=ctx)
+        else:
+            result = self.function(*args[: self._ctx_at], ctx, *args[self._ctx_at :], **kwargs)
+        if not self.is_async and inspect.iscoroutine(result):
+            # Silence would count as success, with nothing done.
+            result.close()
+            raise TypeError(f"{self.label} returned a coroutine; declare it with async def, or run it")
+        return result
+
+    # ---- what a producer asks -----------------------------------------------------------------------------------
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
+        """Run the function here and now, as if there were no queue; with a local context where it wants one."""
+        given = CONTEXT in kwargs or any(isinstance(value, Context) for value in args)
+        if not self.wants_ctx or given:
+            return self.function(*args, **kwargs)
+        return cast("R_co", self.call(args, kwargs, Context.local(self.queue, self.name, self.time_limit)))
+
+    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Raw:
+        """The payload of one call. Raises `ConfigError`: the signature does not take these arguments."""
+        return self.check().encode(args, kwargs)
+
+    def options(
+        self,
+        *,
+        delay: float | None = None,
+        at: datetime | None = None,
+        priority: int = 5,
+        group: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        store: ObjectStore | None = None,
+    ) -> Sender[P]:
+        """The same task with other options; see `s3queue.Queue.enqueue`. Given apart from the arguments, so that no
+        option can collide with a parameter of the task."""
+        return Sender(self, store, {"delay": delay, "at": at, "priority": priority, "group": group, "headers": headers})
+
+    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        """As `Sender.enqueue`, with default options."""
+        return Sender(self, None, {}).enqueue(*args, **kwargs)
+
+    def enqueue_many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> list[str]:
+        """As `Sender.enqueue_many`, with default options."""
+        return Sender(self, None, {}).enqueue_many(calls)
+
+    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> str:
+        return await Sender(self, None, {}).aenqueue(*args, **kwargs)
+
+    async def aenqueue_many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> list[str]:
+        return await Sender(self, None, {}).aenqueue_many(calls)
+
+    def queue_on(self, store: ObjectStore) -> Queue:
+        """This task's queue on a store, kept: it has looked at the queue's settings already."""
+        from s3queue.queue import Queue
+
+        kept = self._queues.get(id(store))
+        if kept is None or kept.store is not store or kept.config is not current_config():
+            kept = self._queues[id(store)] = Queue(self.queue, store)
+        return kept
+
+    # ---- between processes --------------------------------------------------------------------------------------
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str, str, str, str]]:
+        if "<locals>" in self.function.__qualname__:
+            raise ConfigError(
+                f"{self.label} is defined inside a function, where another process cannot import it",
+                "define it at the top level of its module, or use the start method fork",
+            )
+        return _by_reference, (self.function.__module__, self.function.__qualname__, self.queue, self.name)
+
+
+def _by_reference(module: str, qualname: str, queue: str, name: str) -> Task[..., Any]:
+    """The task in this process. The main program's tasks were registered when its module was imported again."""
+    found = registry.find(queue, name)
+    if found is None and module not in ("__main__", "__mp_main__"):
+        import importlib
+
+        importlib.import_module(module)
+        found = registry.find(queue, name)
+    if found is None:
+        raise ConfigError(f"{module} does not define task {name!r} of queue {queue!r} as {qualname} any more")
+    return found
+
+
+class _Decorator(Protocol):
+    """A function becomes a task. A first parameter of type `Context` is not part of what is enqueued."""
+
+    @overload
+    def __call__(self, function: Callable[Concatenate[Context, P], R], /) -> Task[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
+
+
+def task(
+    queue: str,
+    name: str | None = None,
+    *,
+    max_attempts: int | None = None,
+    backoff: Backoff | None = None,
+    time_limit: float | UnsetType | None = UNSET,
+) -> _Decorator:
+    """Declare a function as a task.
+
+    The function may have a parameter ``ctx``, which receives a `Context`; for type checkers it is best the first.
+
+    Args:
+        queue: where its messages go. Letters, digits, ``_ . -``.
+        name: by default the function's qualified name. Messages carry it: give one before you rename a function.
+        max_attempts: by default the setting of that name.
+        backoff: by default 1, 2, 4, 8 … s, at most an hour, each drawn from 0 to that.
+        time_limit: seconds for one attempt; by default the setting of that name. A sync task that overruns it is killed
+            with its process, an async one is cancelled.
+
+    Raises:
+        ConfigError: what is decorated is no function, an annotation cannot be carried, or the name is taken.
+    """
+    if name is not None and not name:
+        raise ConfigError("a task needs a name", "leave name out, or use @s3queue.handler for raw messages")
+
+    def decorate(function: Callable[..., R]) -> Task[..., R]:
+        own = name if name is not None else str(getattr(function, "__qualname__", repr(function)))
+        return _declare(function, queue, own, max_attempts, backoff, time_limit, CallCodec)
+
+    return cast("_Decorator", decorate)
+
+
+def handler(
+    queue: str,
+    *,
+    max_attempts: int | None = None,
+    backoff: Backoff | None = None,
+    time_limit: float | UnsetType | None = UNSET,
+) -> _Decorator:
+    """Declare a function as the handler of a queue's raw messages: those that `s3queue.Queue.enqueue` stores.
+
+    It is called with the payload, in the type that its parameter is annotated with, and with ``ctx`` if it has that.
+    The rest is as for `task`.
+    """
+
+    def decorate(function: Callable[..., R]) -> Task[..., R]:
+        return _declare(function, queue, "", max_attempts, backoff, time_limit, ValueCodec)
+
+    return cast("_Decorator", decorate)
+
+
+def _declare(
+    function: Callable[..., R],
+    queue: str,
+    name: str,
+    max_attempts: int | None,
+    backoff: Backoff | None,
+    time_limit: float | UnsetType | None,
+    codec: Callable[[Callable[..., Any], str], Codec],
+) -> Task[..., R]:
+    if isinstance(function, Task):
+        function = function.function
+    made: Task[..., R] = Task(
+        function,
+        queue,
+        name,
+        max_attempts=max_attempts,
+        backoff=backoff or Backoff(),
+        time_limit=time_limit,
+        codec=codec,
+    )
+    registry.add(made)
+    return made
