@@ -54,7 +54,8 @@ _HEADER = 64
 _WORKER = 64
 _SLOT = 48
 _TICKET = 32
-_ROW = _TICKET + 8 + ROW_STATES
+_STATES = _TICKET + 8
+_ROW = _STATES + ROW_STATES
 
 _OK_RUN = re.compile(rb"\x02+")
 
@@ -200,24 +201,26 @@ class WorkerJournal:
 
     # ---- slots ---------------------------------------------------------------------------------------------
 
-    def start(self, slot: int, row: int, index: int, deadline: float = 0.0) -> float:
-        """Mark a message as running. Returns the time, which is when it started."""
-        started = clock()
+    def start(self, slot: int, row: int, index: int, started: float, deadline: float = 0.0) -> None:
+        """Mark message ``index`` of the row as running, before the user's code runs."""
         at, words, floats = slot * 6, self.slot_words, self.slot_floats
         words[at + 1] = index
         floats[at + 2] = started
         floats[at + 3] = deadline
         words[at] = row + 1  # last: from here on the slot is believed
         words[at + 4] += 1
-        self.bytes[self.states_at(row) + index] = RUNNING
-        return started
+        self.bytes[self._rows_at + row * _ROW + _STATES + index] = RUNNING
 
     def finish(self, slot: int, state: int | None) -> None:
         """Mark the message in the slot as ended: ``OK`` or ``FAILED``, or None where its row is not ours any more."""
         at, words = slot * 6, self.slot_words
         if state is not None:
-            self.bytes[self.states_at(words[at] - 1) + words[at + 1]] = state
+            self.bytes[self._rows_at + (words[at] - 1) * _ROW + _STATES + words[at + 1]] = state
         words[at] = 0
+
+    def mark(self, row: int, index: int, state: int) -> None:
+        """Set the state of one message."""
+        self.bytes[self._rows_at + row * _ROW + _STATES + index] = state
 
     def running(self) -> list[Running]:
         """The slots at work."""
@@ -232,7 +235,7 @@ class WorkerJournal:
 
     def states_at(self, row: int) -> int:
         """Where the states of a row begin in `bytes`."""
-        return self._rows_at + row * _ROW + _TICKET + 8
+        return self._rows_at + row * _ROW + _STATES
 
     def states(self, row: int) -> memoryview:
         """The states of an open row, to read and to write."""

@@ -1,0 +1,121 @@
+"""Tasks for the worker tests. They talk through files and pipes, since they run in other processes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import time
+
+from s3queue import Context, Reject, Retry, Snooze, task
+from s3queue.context import Backoff
+
+QUEUE = "jobs"
+
+
+@task(queue=QUEUE, name="noop")
+def noop() -> None: ...
+
+
+@task(queue=QUEUE, name="append")
+def append(path: str, text: str) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.write(fd, f"{text}\n".encode())
+    os.close(fd)
+
+
+@task(queue=QUEUE, name="wait")
+def wait(started: str, release: str) -> None:
+    """Says into one fifo that it runs, and waits until there is something in the other."""
+    append.function(started, f"{os.getpid()}")
+    fd = os.open(release, os.O_RDONLY)
+    os.read(fd, 1)
+    os.close(fd)
+
+
+@task(queue=QUEUE, name="wait_async")
+async def wait_async(started: str, report: str) -> None:
+    """Says that it runs, and waits until it is cancelled; then says that."""
+    append.function(started, "running")
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        append.function(report, "cancelled")
+        raise
+
+
+@task(queue=QUEUE, name="until_cancelled")
+def until_cancelled(ctx: Context, started: str, report: str) -> None:
+    append.function(started, "running")
+    while not ctx.cancelled:
+        time.sleep(0.001)
+    append.function(report, "cancelled")
+
+
+@task(queue=QUEUE, name="add_async")
+async def add_async(path: str, text: str) -> None:
+    await asyncio.sleep(0)
+    append.function(path, f"{text} {id(asyncio.get_running_loop())}")
+
+
+@task(queue=QUEUE, name="slow_async", time_limit=0.05)
+async def slow_async() -> None:
+    await asyncio.Event().wait()
+
+
+@task(queue=QUEUE, name="own_timeout", time_limit=60)
+async def own_timeout() -> None:
+    raise TimeoutError("from inside")
+
+
+@task(queue=QUEUE, name="fails", max_attempts=3, backoff=Backoff(base=2, cap=100, jitter=False))
+def fails(how: str) -> None:
+    match how:
+        case "error":
+            raise ValueError("no such thing")
+        case "long":
+            raise ValueError("x" * 10_000)
+        case "unprintable":
+            raise Unprintable
+        case "exit":
+            raise SystemExit(3)
+        case "interrupt":
+            raise KeyboardInterrupt
+        case "retry":
+            raise Retry("not yet", after=7.0)
+        case "retry_own":
+            raise Retry("not yet")
+        case "snooze":
+            raise Snooze(11.0)
+        case "reject":
+            raise Reject("never")
+
+
+@task(queue=QUEUE, name="exit_async")
+async def exit_async() -> None:
+    raise SystemExit(3)
+
+
+class Unprintable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("not even this")
+
+
+@task(queue=QUEUE, name="context")
+def context(ctx: Context, path: str) -> None:
+    append.function(
+        path, f"{ctx.message_id}|{ctx.attempt}|{ctx.fencing_token}|{ctx.session}|{ctx.headers}|{ctx.deadline}"
+    )
+
+
+@task(queue=QUEUE, name="die")
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@task(queue=QUEUE, name="signals")
+def signals(path: str) -> None:
+    """What a program that a task starts would inherit."""
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    ignored = [s.name for s in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(s) == signal.SIG_IGN]
+    append.function(path, f"blocked={sorted(blocked)} ignored={ignored}")
