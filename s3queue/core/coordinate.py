@@ -272,11 +272,18 @@ def _bury(lead: Lead, now_ms: int, nonce: str) -> Step[None]:
     ][:_BURIED_A_CYCLE]
     paths = list(dict.fromkeys(path for path, _ in doomed))
     bodies = dict(zip(paths, (yield from get_all([lead.layout.source(path) for path in paths])), strict=True))
+    whole: set[str] = set()
     for number, (path, index) in enumerate(doomed):
+        if path in whole:
+            continue
         letter = _letter(lead, path, index, bodies[path], f"{nonce}.d{number}", now_ms)
         outcome = yield from put(lead.layout.dead(letter.queue, letter.message), encode(letter), None)
-        if isinstance(outcome, (Stored, Conflict)):  # a Conflict: it was written before
-            lead.buried.add((path, index))
+        if not isinstance(outcome, (Stored, Conflict)):  # a Conflict: it was written before
+            continue
+        lead.buried.add((path, index))
+        if letter.raw:
+            whole.add(path)
+            lead.buried.update((path, other) for other in lead.board.sources[path].dying)
 
 
 def _letter(lead: Lead, path: str, index: int, body: Found | Missing, nonce: str, now_ms: int) -> DeadLetter:

@@ -268,7 +268,15 @@ def _last_will(ledger: Ledger, board: Board | None, outcomes: Mapping[str, Repor
         held.ok = ranges.union(ranges.pairs(held.ok), ranges.pairs(ranges.minus(heard.ok, held.decided)))
         for offset, outcome in heard.failed.items():
             if not ranges.contains(held.decided, offset):
-                held.failed[offset] = outcome
+                held.failed[offset] = _of_attempt(outcome, ticket, offset)
         held.released = ranges.union(ranges.pairs(held.released), ranges.pairs(held.open))
         reports[name] = held.report()
     return replace(ledger, nonce=nonce, fenced=True, reports=reports)
+
+
+def _of_attempt(outcome: Failed, ticket: Ticket, offset: int) -> Failed:
+    """A journal does not know which attempt it was; the ticket does."""
+    if outcome.failure is None:
+        return outcome
+    attempt = next(ticket.spans((offset, offset + 1))).attempt
+    return replace(outcome, failure=replace(outcome.failure, attempt=attempt))

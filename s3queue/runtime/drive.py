@@ -152,7 +152,7 @@ class Driver:
             while True:
                 try:
                     outcome = perform(op)
-                except Exception as fault:
+                except Exception as fault:  # noqa: BLE001 - whatever it is, it is the step's
                     op = step.throw(fault)
                 else:
                     op = step.send(outcome)
@@ -168,7 +168,7 @@ class Driver:
             while True:
                 try:
                     outcome = await loop.run_in_executor(threads, self.perform, op)
-                except Exception as fault:
+                except Exception as fault:  # noqa: BLE001 - whatever it is, it is the step's
                     op = step.throw(fault)
                 else:
                     op = step.send(outcome)

@@ -1,0 +1,162 @@
+"""The agent's part as candidate and as coordinator: stands when nobody leads, and runs one cycle after the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from s3queue.core import coordinate, elect
+from s3queue.core.coordinate import Cycled, Deposed, Doubt, Lead
+from s3queue.core.plan import is_finished
+from s3queue.core.records import Ledger
+from s3queue.core.survey import Heard
+from s3queue.errors import CorruptRecord, StoreError
+from s3queue.runtime import signals
+from s3queue.runtime.signals import clock
+from s3queue.runtime.station import Bell, Station
+from s3queue.store import Stored
+
+#: A finished source stays on the board until a page of retired ids is written; look again soon after that is possible.
+_RETIRE_S = 1.0
+
+
+class Leading:
+    """
+    Args:
+        committed: called after each new board.
+
+    Attributes:
+        lead: what the coordinator knows; None while somebody else leads.
+    """
+
+    def __init__(self, station: Station, committed: Callable[[], None]) -> None:
+        self._station = station
+        self._committed = committed
+        self._bell = Bell()
+        self.lead: Lead | None = None
+
+    def ring(self) -> None:
+        """There may be something to decide."""
+        self._bell.ring()
+
+    def heard(self, ledger: Ledger, version: str) -> None:
+        """Our own ledger was stored: the coordinator of this process need not read it."""
+        if self.lead is not None:
+            self.lead.heard[ledger.session] = Heard(version, ledger)
+            if ledger.reports or not ledger.claims:  # something to take over, or somebody with nothing to do
+                self.ring()
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the leader runs on this machine, and so hears and sends wake-ups."""
+        board = self._station.view.board
+        return (
+            board is not None
+            and board.leader is not None
+            and bool(board.leader.place.machine)
+            and board.leader.place.machine == signals.machine()
+        )
+
+    # ---- election ------------------------------------------------------------------------------------------
+
+    async def stand(self, looked_at: float) -> None:
+        """Try to lead, if the last look at the board allows it.
+
+        Args:
+            looked_at: when that look began.
+        """
+        station, view = self._station, self._station.view
+        leader = view.board.leader if view.board is not None else None
+        if not elect.may_stand(
+            view,
+            looked_at,
+            station.config.leader_lease,
+            me=station.session,
+            leader_gone=leader is not None and signals.gone(leader.place),
+        ):
+            return
+        outcome = await station.run(elect.stand(view, station.layout, station.me, station.nonce()))
+        if not isinstance(outcome, Stored):
+            return
+        self.lead = await station.run(coordinate.take_office(view, station.layout, station.settings, clock()))
+        for corrupt in self.lead.corrupt:
+            station.events.warn(corrupt.key, f"left alone: {corrupt}")
+        station.events.emit("elected", session=station.session, epoch=self.lead.board.epoch)
+        self.ring()
+
+    async def resign(self) -> None:
+        if self.lead is not None and self.lead.pending is None:
+            await self._station.run(elect.resign(self._station.view, self._station.layout, self._station.nonce()))
+        self.lead = None
+
+    # ---- cycles --------------------------------------------------------------------------------------------
+
+    async def serve(self) -> None:
+        """Cycle for as long as this session leads; wait while it does not."""
+        wait_s, last = 0.0, float("-inf")
+        while True:
+            rang = await self._bell.heard(wait_s)
+            if self.lead is None:
+                wait_s = 60.0
+                continue
+            if rang and (early := last + self._station.pace.gap_s(clock()) - clock()) > 0:
+                await asyncio.sleep(early)
+            last = clock()
+            try:
+                wait_s = await self.cycle()
+            except StoreError as fault:
+                self._station.events.warn("store", f"cannot coordinate now; trying again: {fault}")
+                wait_s = 1.0
+
+    async def cycle(self) -> float:
+        """One cycle. Returns the time to the next one, in seconds, unless somebody rings."""
+        station, lead = self._station, self.lead
+        assert lead is not None
+        outcome = await station.run(
+            coordinate.cycle(lead, now=clock(), now_ms=station.now_ms(), nonce=station.nonce(), gone=self._gone(lead))
+        )
+        match outcome:
+            case Deposed():
+                self.lead = None
+                station.events.emit("deposed", session=station.session)
+                return 0.0
+            case Doubt():
+                station.events.warn("doubt", "a new board was sent and not answered; sending it again")
+                return station.pace.busy_s
+            case Cycled():
+                self._tell(outcome)
+                if outcome.committed:
+                    self._committed()
+                return self._wait_s(lead, outcome)
+
+    def _gone(self, lead: Lead) -> list[str]:
+        return [
+            session
+            for session, heard in lead.heard.items()
+            if heard.ledger is not None and not heard.ledger.over and signals.gone(heard.ledger.place)
+        ]
+
+    def _tell(self, cycled: Cycled) -> None:
+        events = self._station.events
+        for session in cycled.fenced:
+            events.emit("fenced", session=session)
+        for corrupt in cycled.corrupt:
+            self._warn(corrupt)
+        if events.wants("settled"):
+            for one in cycled.settled:
+                events.emit("settled", **one._asdict())
+
+    def _warn(self, corrupt: CorruptRecord) -> None:
+        self._station.events.warn(corrupt.key, f"left alone: {corrupt}")
+
+    def _wait_s(self, lead: Lead, cycled: Cycled) -> float:
+        pace, board = self._station.pace, lead.board
+        pace.worked(cycled.planned.assigned + sum(one.stop - one.start for one in cycled.settled), clock())
+        wait_s = pace.poll_s(busy=bool(board.tickets) or cycled.planned.assigned > 0)
+        if any(state.dying for state in board.sources.values()):
+            wait_s = pace.floor_s
+        elif any(is_finished(path, state) for path, state in board.sources.items()):
+            wait_s = min(wait_s, _RETIRE_S)
+        if cycled.next_due_ms is not None:
+            wait_s = min(wait_s, max(0.0, (cycled.next_due_ms - self._station.now_ms()) / 1000))
+        return max(wait_s, pace.floor_s)

@@ -1,0 +1,113 @@
+"""How soon the agent looks again: dense while there is work, seldom while there is none, and not more often than pays.
+
+A cycle of the coordinator costs one listing and one write of the board; at ``rate`` messages per second that is
+``2 / (rate * interval)`` write-class requests per message. Keeping it below ``overhead`` gives the interval under load.
+Stores whose requests cost nothing are not paced; they are only kept from being asked by two agents in turn without pause.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from s3queue.config import Config
+from s3queue.store import Capabilities
+
+
+class Preset(NamedTuple):
+    """Seconds.
+
+    Attributes:
+        floor_s: between two cycles, or two flushes, at any rate of work.
+        busy_s: between two looks while tickets are out.
+        idle_s: between two looks when nothing has happened for long.
+    """
+
+    floor_s: float
+    busy_s: float
+    idle_s: float
+
+
+PRESETS = {
+    "latency": Preset(0.02, 0.1, 1.0),
+    "balanced": Preset(0.04, 0.5, 5.0),
+    "frugal": Preset(0.2, 2.0, 15.0),
+}
+#: For stores without a price.
+_FREE = Preset(0.002, 0.05, 0.5)
+#: Half-life of the measured rate, in seconds.
+_HALF_LIFE_S = 2.0
+#: Urgent ledger writes in a row that are not paced.
+_BURST = 5.0
+
+
+class Pace:
+    """Decides when to do the next cycle, flush and look.
+
+    All times are seconds of one steady clock.
+    """
+
+    def __init__(self, config: Config, capabilities: Capabilities) -> None:
+        preset = PRESETS[config.pacing] if capabilities.requests_cost else _FREE
+        # A leader that idles must still be seen, and GCS and R2 take one write a second of one key.
+        self.idle_s = min(preset.idle_s, config.leader_lease / 3)
+        self.floor_s = max(preset.floor_s, capabilities.min_rewrite_s)
+        self.busy_s = max(preset.busy_s, self.floor_s)
+        self._paced = capabilities.requests_cost
+        self._overhead = config.overhead
+        self._ack_s = max(config.ack_interval, self.floor_s)
+        self._rate = 0.0
+        self._rated_at = 0.0
+        self._idle_for = 0
+        self._credit = _BURST
+        self._flushed_at = float("-inf")
+
+    # ---- cycles --------------------------------------------------------------------------------------------
+
+    def worked(self, messages: int, now: float) -> None:
+        """So many messages were assigned or settled in a cycle."""
+        self._rate = self.rate(now) + messages * math.log(2) / _HALF_LIFE_S
+        self._rated_at = now
+
+    def rate(self, now: float) -> float:
+        """Messages per second, lately."""
+        return self._rate * math.exp2((self._rated_at - now) / _HALF_LIFE_S)
+
+    def gap_s(self, now: float) -> float:
+        """The least time from one cycle to the next that somebody asks for."""
+        if not self._paced:
+            return self.floor_s
+        rate = self.rate(now)
+        return min(self.busy_s, max(self.floor_s, 2.0 / (self._overhead * rate))) if rate > 0.01 else self.floor_s
+
+    # ---- looks ---------------------------------------------------------------------------------------------
+
+    def busy(self) -> None:
+        """Something happened, or is going on."""
+        self._idle_for = 0
+
+    def poll_s(self, *, busy: bool) -> float:
+        """The time to the next look that nobody asks for: it doubles while nothing happens."""
+        if busy:
+            self._idle_for = 0
+            return self.busy_s
+        self._idle_for = min(self._idle_for + 1, 16)
+        return float(min(self.idle_s, self.busy_s * 2 ** (self._idle_for - 1)))
+
+    # ---- flushes -------------------------------------------------------------------------------------------
+
+    def flushed(self, now: float) -> None:
+        """A ledger is being written."""
+        self._credit = min(_BURST, self._credit + max(0.0, now - self._flushed_at) / self._ack_s) - 1.0
+        self._flushed_at = now
+
+    def flush_at(self, *, urgent: bool) -> float:
+        """When the ledger may be written next.
+
+        ``urgent``: something waits for it, such as a claim that could run. A few of those go at once; on a store with a
+        price no more than one in ``ack_interval`` in the long run.
+        """
+        if not urgent:
+            return self._flushed_at + self._ack_s
+        wait = 0.0 if not self._paced or self._credit >= 1.0 else (1.0 - self._credit) * self._ack_s
+        return self._flushed_at + max(self.floor_s, wait)
