@@ -5,19 +5,34 @@ from __future__ import annotations
 import contextlib
 import signal
 import sys
-import traceback
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from multiprocess.reduction import ForkingPickler
 
 from s3queue.config import configure
-from s3queue.errors import ConfigError, StoreDenied, StoreUnsupported
+from s3queue.errors import ConfigError, QueueError
 from s3queue.runtime.notes import CannotStart, pack
 from s3queue.runtime.signals import Life, die_with_parent
 from s3queue.runtime.spec import AgentSpec, WorkerSpec
 
 #: What a terminal or a service manager sends to the whole process group. The supervisor decides what follows from it.
 GROUP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
+#: Exit status of an agent whose session was fenced: its workers may be running what is somebody else's now.
+FENCED = 75
+#: Exit status of a worker whose agent or supervisor is gone.
+ORPHANED = 76
+
+
+@contextlib.contextmanager
+def signals_held() -> Iterator[None]:
+    """Start processes only in here: a forked child must not act on a signal before it has handlers of its own (it would
+    write to the supervisor's wake-up socket), and a helper that `multiprocess` starts must not be ended by one."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, GROUP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 class Sealed:
@@ -63,9 +78,8 @@ def enter(role: Literal["agent", "worker"], sealed: Sealed, conn: Any, life: Lif
             from s3queue.runtime import worker
 
             worker.main(WorkerSpec(**fields, conn=conn, life=life))
-    except Exception as fault:  # noqa: BLE001
-        if not isinstance(fault, ConfigError | StoreDenied | StoreUnsupported | ImportError):
-            traceback.print_exc()
+    except (QueueError, ImportError) as fault:
+        # Anything else may be bad luck: the child ends with a traceback, and the supervisor tries again.
         text, hint = (fault.message, fault.hint) if isinstance(fault, ConfigError) else (str(fault), "")
         with contextlib.suppress(OSError):
             conn.send_bytes(pack(CannotStart(text or type(fault).__name__, hint)))

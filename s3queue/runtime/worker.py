@@ -32,6 +32,7 @@ import time
 from queue import SimpleQueue
 
 from s3queue.core.keys import Layout
+from s3queue.runtime.child import ORPHANED
 from s3queue.runtime.drive import Driver, Meter
 from s3queue.runtime.events import Events
 from s3queue.runtime.fetch import Dealt, Item, Sources
@@ -118,7 +119,7 @@ class Worker:
             except (FileNotFoundError, ConnectionRefusedError):
                 # Not listening yet. Readable means that the supervisor is gone.
                 if self._spec.conn.poll(0.05):
-                    os._exit(1)
+                    os._exit(ORPHANED)
 
     def _send(self, note: Note) -> None:
         data = frame(note)
@@ -126,7 +127,7 @@ class Worker:
             with self._sending:
                 self._socket.sendall(data)
         except OSError:  # the agent is gone, and whatever this process does from now on is for nobody
-            os._exit(1)
+            os._exit(ORPHANED)
 
     def _read(self) -> None:
         """Do what the agent says, until it says `Stop`. Show life in between."""
@@ -139,13 +140,13 @@ class Worker:
         while True:
             for fd, _ in poll.poll(TICK_S * 1000):
                 if fd == supervisor:  # it never says anything: this is its end
-                    os._exit(1)
+                    os._exit(ORPHANED)
                 try:
                     data = self._socket.recv(262_144)
                 except OSError:
                     data = b""
                 if not data:
-                    os._exit(1)
+                    os._exit(ORPHANED)
                 for note in deframer.feed(data):
                     if isinstance(note, Stop):
                         return

@@ -14,6 +14,7 @@ from msgspec import Raw
 from s3queue_backends.sqlite import SqliteStore
 
 from s3queue.core.records import Failed, Part, encode_batch
+from s3queue.runtime.child import ORPHANED
 from s3queue.runtime.journal import FAILED, OK, READY, RUNNING
 from s3queue.runtime.notes import CannotStart, FailedNote, Finished, Leaving, Returned, unpack
 from s3queue.runtime.slots import TEXT_CHARS
@@ -446,7 +447,7 @@ def test_worker_ends_at_once_when_the_agent_is_gone(store: ObjectStore, pipe: Ca
         assert it.agent is not None
         it.agent.close()
         it.agent = None
-        assert it.exit_status() == 1
+        assert it.exit_status() == ORPHANED
 
 
 def test_worker_ends_at_once_when_the_supervisor_is_gone(store: ObjectStore, pipe: Callable[[str], Pipe]) -> None:
@@ -455,7 +456,7 @@ def test_worker_ends_at_once_when_the_supervisor_is_gone(store: ObjectStore, pip
         it.deal_new(0, it.message("wait", started.path, release.path))
         started.line()
         it.conn.close()
-        assert it.exit_status() == 1
+        assert it.exit_status() == ORPHANED
 
 
 def test_worker_waits_for_an_agent_that_is_not_there_yet(store: ObjectStore) -> None:
