@@ -151,7 +151,8 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     function = inspect.unwrap(function)
     given = {n: a for n, a in getattr(function, "__annotations__", {}).items() if n not in (CONTEXT, "return")}
     holder: Any = SimpleNamespace(__annotations__=given)
-    return get_type_hints(holder, globalns=getattr(function, "__globals__", None), include_extras=True)
+    hints = get_type_hints(holder, globalns=getattr(function, "__globals__", None), include_extras=True)
+    return {name: Any if kind is object else kind for name, kind in hints.items()}
 
 
 def _field(key: str, default: Any) -> Any:

@@ -111,6 +111,12 @@ def test_positional_only_keyword_only_and_the_rest() -> None:
     assert got == {"a": 1, "b": 2, "rest": (3.0, 4.0), "key": "k", "other": "o", "more": {"x": 5}}
 
 
+def test_an_object_is_anything() -> None:
+    def it(v: object, *rest: object) -> None: ...
+
+    assert arrive(it, [1], "x") == {"v": [1], "rest": ("x",)}
+
+
 def test_a_parameter_may_be_called_anything() -> None:
     def it(self: int, args: int, kwargs: int, payload: int, delay: int) -> None: ...
 

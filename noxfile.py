@@ -1,0 +1,75 @@
+"""What is done with this project, and how: ``nox -l`` lists it, ``nox -s NAME -- ARGUMENTS`` does it.
+
+Each session has an environment of its own, made from pyproject.toml and nothing else.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "venv"
+nox.options.reuse_venv = "yes"
+nox.options.sessions = ["lint", "types", "tests"]
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+STORES = "boto3,minio,obstore"
+
+
+def _group(*names: str) -> list[str]:
+    return [package for name in names for package in nox.project.dependency_groups(PYPROJECT, name)]
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Every test. Arguments go to pytest."""
+    session.install("-q", "-e", f".[{STORES}]", *_group("test", "servers"))
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, and the bans: no clock, randomness, thread, operating system or SDK in the core."""
+    session.install("-q", *_group("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """mypy --strict on everything, tests included."""
+    session.install("-q", "-e", f".[{STORES}]", *_group("test", "servers", "lint"))
+    session.run("mypy", *session.posargs)
+
+
+@nox.session
+def stress(session: nox.Session) -> None:
+    """Simulations, chaos and benchmarks. Arguments go to ``python -m stress``; a short simulation without any."""
+    session.install("-q", "-e", f".[{STORES}]", *_group("test", "servers"))
+    session.run("python", "-m", "stress", *(session.posargs or ["simulate", "--seconds", "20"]))
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Drain a queue while workers are killed, and audit it. Arguments go to ``s3queue demo``."""
+    session.install("-q", "-e", f".[{STORES}]")
+    session.run("s3queue", "demo", *session.posargs)
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """The wheel, installed with none of its extras where nothing else is, serves a queue."""
+    session.install("-q", "build")
+    with tempfile.TemporaryDirectory() as folder:
+        session.run("python", "-m", "build", "--outdir", folder, ".", silent=True)
+        (wheel,) = Path(folder).glob("*.whl")
+        session.run("python", "-m", "venv", f"{folder}/venv")
+        python = f"{folder}/venv/bin/python"
+        session.run(python, "-m", "pip", "install", "-q", "--disable-pip-version-check", str(wheel), external=True)
+        # Away from the source tree, which would be imported instead.
+        with session.chdir(folder):
+            session.run(python, "-c", "import s3queue; print(s3queue.__version__, s3queue.__file__)", external=True)
+            session.run(f"{folder}/venv/bin/s3queue", "demo", "--messages", "50", "--json", external=True)

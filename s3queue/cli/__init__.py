@@ -1,0 +1,100 @@
+"""The command line: ``s3queue COMMAND``. For people by default, for programs with ``--json``.
+
+A command is imported when it is called, so ``s3queue --help`` loads none of them. What a caller did wrong ends with one
+line on stderr that says what to do about it, and exit status 2; status 1 means that the command ran and the answer is
+bad news.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from s3queue.errors import ConfigError, EnqueueUncertain, QueueError, StoreDenied, StoreUnavailable, StoreUnsupported
+
+__all__ = ["main"]
+
+#: What each command does; its module defines `command`.
+COMMANDS = {
+    "run": "Serve queues: start workers and keep them running.",
+    "enqueue": "Put messages into a queue.",
+    "stats": "Show what is in the queues, and who works on them.",
+    "config": "Show the effective settings and where each came from.",
+    "doctor": "Check that a store keeps the promises that a queue needs.",
+    "demo": "Watch workers drain a queue while some are killed, and audit the result.",
+}
+
+
+class _Commands(click.Group):
+    """Commands by name, imported on demand."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            near = difflib.get_close_matches(cmd_name, COMMANDS, n=1)
+            hint = f"did you mean {near[0]}?" if near else "known: " + ", ".join(COMMANDS)
+            raise ConfigError(f"no command {cmd_name!r}", hint)
+        command: click.Command = importlib.import_module(f"s3queue.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="s3queue")
+def cli() -> None:
+    """A distributed work queue whose only infrastructure is a bucket."""
+
+
+def main(args: Sequence[str] | None = None) -> NoReturn:
+    """Run one command, and exit."""
+    sys.exit(_run(cli, args))
+
+
+def _run(command: click.Command, args: Sequence[str] | None) -> int:
+    try:
+        status: Any = command.main(
+            args=None if args is None else list(args), prog_name="s3queue", standalone_mode=False
+        )
+    except click.UsageError as wrong:
+        path = wrong.ctx.command_path if wrong.ctx else "s3queue"
+        return complain(wrong.format_message().rstrip("."), f"see {path} --help")
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return 130
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; nor may the flush at exit complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except ConfigError as wrong:
+        return complain(wrong.message, wrong.hint)
+    except StoreUnavailable as fault:
+        return complain(f"the store cannot be reached: {fault}", "is it running, and is the URL right?")
+    except StoreDenied as fault:
+        return complain(f"the store refuses us: {fault}", "look at the credentials, and at the name of the bucket")
+    except StoreUnsupported as fault:
+        return complain(f"the store is not safe for a queue: {fault}", "s3queue doctor URL shows all that was checked")
+    except EnqueueUncertain as fault:
+        return complain(str(fault), "enqueue again only if twice is better than never")
+    except QueueError as fault:
+        complain(str(fault))
+        return 1
+    return status if isinstance(status, int) else 0
+
+
+def complain(what: str, hint: str = "") -> int:
+    """One line on stderr. Returns the exit status."""
+    line = f"s3queue: {what} ({hint})" if hint else f"s3queue: {what}"
+    click.echo(" ".join(line.split()), err=True)
+    return 2

@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from s3queue import config
+from s3queue.cli import _run, cli
+from s3queue.registry import registry
+
+
+@pytest.fixture(autouse=True)
+def clean_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An empty working directory from which modules are imported, nothing configured, no tasks."""
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name.startswith("S3QUEUE_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setattr(registry, "_tasks", {})
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    before = set(sys.modules)
+    config.configure()
+    yield
+    config.configure()
+    for name in set(sys.modules) - before:
+        if getattr(sys.modules[name], "__file__", None) and str(tmp_path) in str(sys.modules[name].__file__):
+            del sys.modules[name]
+
+
+Invoke = Callable[..., int]
+
+
+@pytest.fixture
+def s3queue() -> Invoke:
+    """Run a command in this process; returns its exit status."""
+    return lambda *args: _run(cli, [str(arg) for arg in args])
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path}/jobs.db"
+
+
+@pytest.fixture
+def jobs(tmp_path: Path) -> str:
+    """A module with tasks, in the working directory."""
+    (tmp_path / "jobs.py").write_text(
+        "import s3queue\n"
+        "from pathlib import Path\n"
+        "@s3queue.task('mail')\n"
+        "def send(user: int, subject: str = 'hello') -> None:\n"
+        "    with Path('sent.txt').open('a') as file:\n"
+        "        file.write(f'{user} {subject}\\n')\n"
+        "@s3queue.task('mail', name='renamed')\n"
+        "def other() -> None: ...\n"
+        "@s3queue.handler('raw')\n"
+        "def take(payload: object) -> None: ...\n"
+    )
+    return "jobs"

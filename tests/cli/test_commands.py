@@ -1,0 +1,225 @@
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from s3queue import Queue, stats
+from s3queue.config import Config
+from tests.cli.conftest import Invoke
+
+
+def answer(capsys: pytest.CaptureFixture[str]) -> Any:
+    return json.loads(capsys.readouterr().out)
+
+
+class TestBadInput:
+    """One line on stderr that says what to do, nothing on stdout, exit status 2."""
+
+    @pytest.mark.parametrize(
+        ("args", "words"),
+        [
+            (["run", "jobs", "--store", "ftp://x"], ["no backend for ftp://", "sqlite"]),
+            (["run", "jobs", "--store", "jobs.db"], ["not a store URL", "sqlite:///"]),
+            (["run", "jobs"], ["no store was named", "--store URL"]),
+            (["run"], ["Missing argument", "s3queue run --help"]),
+            (["run", "absent", "--store", "{url}"], ["no module 'absent'", "looked in"]),
+            (["run", "jobs.py", "--store", "{url}"], ["import path", "jobs"]),
+            (["run", "pkg/jobs.py", "--store", "{url}"], ["did you mean pkg.jobs"]),
+            (["run", "empty", "--store", "{url}"], ["empty defines no task", "@s3queue.task"]),
+            (["run", "needy", "--store", "{url}"], ["needs 'not_installed_anywhere'"]),
+            (["run", "jobs", "--store", "{url}", "--queue", "none"], ["no task serves the queue 'none'", "mail, raw"]),
+            (["run", "jobs", "--store", "{url}", "--workers", "0"], ["workers", ">= 1"]),
+            (["run", "jobs", "--store", "{url}", "--workers", "two"], ["--workers"]),
+            (["run", "jobs", "--store", "{url}", "--start-method", "thread"], ["start_method", "forkserver"]),
+            (["run", "jobs", "--store", "{url}", "--log-level", "LOUD"], ["log level"]),
+            (["run", "jobs", "--store", "sqlite:///absent/dir/x.db"], ["x.db"]),
+            (["run", "jobs", "--store", "{url}", "--config", "absent.toml"], ["cannot read absent.toml"]),
+            (["run", "jobs", "--store", "{url}", "--wokers", "2"], ["No such option", "--workers"]),
+            (["rum", "jobs"], ["no command 'rum'", "did you mean run"]),
+            (["stats", "--store", "{url}", "--namespace", "a/b"], ["not a namespace name"]),
+            (["enqueue", "--store", "{url}"], ["MODULE:TASK"]),
+            (["enqueue", "jobs", "1", "--store", "{url}"], ["does not name a task", "jobs.mail:send"]),
+            (["enqueue", "jobs:absent", "1", "--store", "{url}"], ["no task 'absent'", "other, send, take"]),
+            (["enqueue", "jobs:send", "x", "--store", "{url}"], ["not JSON", "quotes"]),
+            (["enqueue", "jobs:send", '"x"', "--store", "{url}"], ["expected `int`", "it takes (user: int"]),
+            (["enqueue", "jobs:send", "--store", "{url}"], ["missing a required argument: 'user'"]),
+            (["enqueue", "jobs:send", "1", "--at", "noon", "--store", "{url}"], ["not a time"]),
+            (["enqueue", "jobs:send", "1", "--at", "2030-01-01T00:00", "--store", "{url}"], ["time zone"]),
+            (["enqueue", "jobs:send", "1", "--header", "x", "--store", "{url}"], ["NAME=TEXT"]),
+            (["enqueue", "jobs:send", "1", "--stdin", "--store", "{url}"], ["stdin"]),
+            (["enqueue", "--queue", "raw", "--store", "{url}"], ["no message"]),
+            (["demo", "--messages", "0"], ["--messages"]),
+            (["demo", "--messages", "1", "--kill", "2"], ["cannot kill 2"]),
+            (["demo", "--store", "nope://x"], ["no backend for nope://"]),
+            (["config", "show", "--config", "absent.toml"], ["cannot read"]),
+            (["doctor"], ["Missing argument"]),
+            (["doctor", "nope://x"], ["no backend for nope://"]),
+        ],
+    )
+    def test_it_is_told_in_one_line(
+        self,
+        args: list[str],
+        words: list[str],
+        s3queue: Invoke,
+        url: str,
+        jobs: str,
+        tmp_path: Path,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        (tmp_path / "empty.py").write_text("")
+        (tmp_path / "needy.py").write_text("import not_installed_anywhere\n")
+        assert s3queue(*(arg.replace("{url}", url) for arg in args)) == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert printed.err.count("\n") == 1, printed.err
+        for word in words:
+            assert word in printed.err
+
+    def test_a_module_that_fails_shows_its_traceback_and_then_the_line(
+        self, s3queue: Invoke, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "broken.py").write_text("1 / 0\n")
+        assert s3queue("run", "broken", "--store", url) == 2
+        lines = capsys.readouterr().err.splitlines()
+        assert any("broken.py" in line for line in lines)
+        assert lines[-1].startswith("s3queue: module 'broken' cannot be imported: ZeroDivisionError")
+
+    def test_two_tasks_of_one_name_are_named(
+        self, s3queue: Invoke, url: str, jobs: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "again.py").write_text("import s3queue\n@s3queue.task('mail', name='renamed')\ndef f(): ...\n")
+        assert s3queue("run", jobs, "again", "--store", url) == 2
+        assert "already other in" in capsys.readouterr().err
+
+    def test_the_status_reaches_the_shell(self, tmp_path: Path) -> None:
+        command = [
+            sys.executable,
+            "-c",
+            "from s3queue.cli import main; main()",
+            "run",
+            "absent",
+            "--store",
+            "memory://",
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+        assert done.returncode == 2
+        assert done.stderr.count("\n") == 1
+
+
+class TestEnqueue:
+    def test_arguments_are_json_by_place_or_by_name(
+        self, s3queue: Invoke, url: str, jobs: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert s3queue("enqueue", "jobs:send", "7", 'subject="a = b"', "--store", url, "--json") == 0
+        printed = answer(capsys)
+        assert printed["queue"] == "mail"
+        assert len(printed["ids"]) == 1
+        assert printed["requests"] == {"put": 2, "get": 1, "list": 0, "delete": 0}
+
+    def test_a_task_is_found_by_its_name_too(self, s3queue: Invoke, url: str, jobs: str) -> None:
+        assert s3queue("enqueue", "jobs:renamed", "--store", url) == 0
+        assert s3queue("enqueue", "jobs:take", '{"n": 1}', "--store", url) == 0
+
+    def test_raw_messages_each_have_an_id(self, s3queue: Invoke, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert s3queue("enqueue", "--queue", "raw", '{"n": 1}', "2", "null", "--store", url) == 0
+        assert len(capsys.readouterr().out.split()) == 3
+        queue = Queue("raw", url)
+        assert queue.stats().ready == 3
+        queue.store.close()
+
+    def test_lines_on_stdin_are_calls(
+        self, s3queue: Invoke, url: str, jobs: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("sys.stdin", io.StringIO('[1]\n\n{"user": 2, "subject": "x"}\n'))
+        assert s3queue("enqueue", "jobs:send", "--stdin", "--store", url, "--json") == 0
+        assert len(answer(capsys)["ids"]) == 2
+        monkeypatch.setattr("sys.stdin", io.StringIO("5\n"))
+        assert s3queue("enqueue", "jobs:send", "--stdin", "--store", url) == 2
+
+    def test_options_reach_the_message(
+        self, s3queue: Invoke, url: str, jobs: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        options = ["--delay", "60", "--priority", "1", "--group", "g", "--header", "a=b=c", "--namespace", "ns"]
+        assert s3queue("enqueue", "jobs:send", "1", "--store", url, "--json", *options) == 0
+        (message,) = answer(capsys)["ids"]
+        assert message.startswith("p00~later~")
+        assert message.endswith("-1-g~0")
+        queue = Queue("mail", url, namespace="ns")
+        assert queue.stats().scheduled == 1
+        queue.store.close()
+
+
+class TestStats:
+    def test_for_programs(self, s3queue: Invoke, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+        queue = Queue("q", url)
+        queue.enqueue_many(range(5))
+        queue.store.close()
+        assert s3queue("stats", "--store", url, "--json") == 0
+        printed = answer(capsys)
+        assert printed["queues"]["q"]["ready"] == 5
+        assert printed["requests"]["get"] == 1
+
+    def test_for_people(self, s3queue: Invoke, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert s3queue("stats", "--store", url) == 0
+        assert "no messages" in capsys.readouterr().out
+        queue = Queue("q", url)
+        queue.enqueue_many(range(1234))
+        queue.store.close()
+        assert s3queue("stats", "--store", url) == 0
+        assert "1,234" in capsys.readouterr().out
+
+
+class TestConfig:
+    def test_every_setting_says_where_it_came_from(
+        self, s3queue: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "s3queue.toml").write_text("[store]\nurl = 'sqlite:///x.db'\n[queue]\nworkers = 3\n")
+        monkeypatch.setenv("S3QUEUE_CONCURRENCY", "4")
+        assert s3queue("config", "show", "--namespace", "mine", "--json") == 0
+        printed = answer(capsys)
+        assert printed["store.url"] == {"value": "sqlite:///x.db", "from": "s3queue.toml"}
+        assert printed["workers"] == {"value": 3, "from": "s3queue.toml"}
+        assert printed["concurrency"] == {"value": 4, "from": "S3QUEUE_CONCURRENCY"}
+        assert printed["namespace"] == {"value": "mine", "from": "argument"}
+        assert printed["pacing"]["from"] == "default"
+        assert set(printed) == {"store.url", *Config.__struct_fields__}
+        assert s3queue("config", "show") == 0
+        assert "S3QUEUE_CONCURRENCY" in capsys.readouterr().out
+
+    def test_a_secret_in_a_url_is_not_shown(self, s3queue: Invoke, capsys: pytest.CaptureFixture[str]) -> None:
+        assert s3queue("config", "show", "--store", "s3://me:hunter2@bucket/?secret_key=hunter2") == 0
+        printed = capsys.readouterr()
+        assert "hunter2" not in printed.out + printed.err
+
+
+class TestRun:
+    def test_it_serves_until_the_queue_is_empty(
+        self, s3queue: Invoke, url: str, jobs: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for user in range(5):
+            assert s3queue("enqueue", "jobs:send", user, "--store", url) == 0
+        capsys.readouterr()
+        command = [sys.executable, "-c", "from s3queue.cli import main; main()"]
+        command += ["run", "jobs", "--store", url, "--workers", "1", "--until-empty", "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False, timeout=60)
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["messages"] == 5
+        assert sorted((tmp_path / "sent.txt").read_text().splitlines()) == [f"{user} hello" for user in range(5)]
+        assert stats(Queue("mail", url).store).queues["mail"].done == 5
+
+
+def test_help_names_every_command(s3queue: Invoke, capsys: pytest.CaptureFixture[str]) -> None:
+    from s3queue.cli import COMMANDS
+
+    assert s3queue("--help") == 0
+    listed = capsys.readouterr().out
+    for name in COMMANDS:
+        assert name in listed
+        assert s3queue(name, "--help") == 0
+        assert "Usage" in capsys.readouterr().out
