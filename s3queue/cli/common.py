@@ -13,11 +13,14 @@ import click
 import msgspec
 
 from s3queue.config import Config, configure, load
-from s3queue.errors import ConfigError
-from s3queue.store import ObjectStore, open_store
+from s3queue.errors import ConfigError, QueueError
+from s3queue.store import ObjectStore, Shareable, open_store
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+#: For how long an answer is waited for, in seconds.
+_REACH_S = 3.0
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -52,6 +55,49 @@ def use(store_url: str | None, config_file: str | None, **settings: Any) -> tupl
     store = open_store(loaded.store_url)
     configure(store=store, config=loaded.config)
     return store, loaded.config
+
+
+def reach(store: ObjectStore) -> None:
+    """Ask the store once whether it answers, so that a wrong address is known before long and not retried for long.
+
+    Raises:
+        StoreUnavailable, StoreDenied: it does not.
+    """
+    from s3queue.core.keys import Layout
+    from s3queue.core.ops import get
+    from s3queue.runtime.drive import Driver
+
+    Driver(store, patience_s=_REACH_S).run(get(Layout().board))
+
+
+def reach_before_fork(store: ObjectStore) -> None:
+    """As `reach`, in a process of its own: this one is going to fork, and should not hold connections."""
+    if isinstance(store, Shareable):
+        return
+    import multiprocess
+
+    context = multiprocess.get_context("fork")
+    ours, theirs = context.Pipe(duplex=False)
+    child = context.Process(target=_reach, args=(store, theirs))
+    child.start()
+    theirs.close()
+    try:
+        fault = ours.recv()
+    except EOFError:
+        child.join()
+        fault = QueueError(f"{store.url} could not be asked anything: exit status {child.exitcode}")
+    child.join()
+    if fault is not None:
+        raise fault
+
+
+def _reach(store: ObjectStore, conn: Any) -> None:
+    try:
+        reach(store)
+        store.close()
+        conn.send(None)
+    except QueueError as fault:
+        conn.send(fault)
 
 
 def import_tasks(module: str) -> None:

@@ -23,7 +23,7 @@ import click
 import msgspec
 
 from s3queue.cli.audit import Run, Verdict, audit, read_history, read_lines, read_runs
-from s3queue.cli.common import console, json_option, show_json
+from s3queue.cli.common import console, json_option, reach_before_fork, show_json
 from s3queue.config import Config, configure, load, redact_url
 from s3queue.context import Context
 from s3queue.core.keys import Layout
@@ -125,6 +125,7 @@ def command(
         folder = Folder(Path(path))
         config = load(namespace=f"demo-{secrets.token_hex(4)}", history=str(folder.history), **settings).config
         store = open_store(store_url or f"sqlite:///{folder.path / 'demo.db'}")
+        reach_before_fork(store)
         try:
             with _progress(messages, quiet=as_json) as show:
                 outcome = Demo(store, config, folder, messages, kills, show).run()

@@ -11,7 +11,7 @@ from typing import Any
 import click
 import msgspec
 
-from s3queue.cli.common import import_tasks, json_option, show_json, store_options, use
+from s3queue.cli.common import import_tasks, json_option, reach, show_json, store_options, use
 from s3queue.errors import ConfigError
 from s3queue.tasks import Task
 
@@ -77,12 +77,15 @@ def command(
         payloads = _lines() if stdin else [_json(value) for value in values]
         if not payloads:
             raise ConfigError("no message was given", "for example '{\"n\": 1}', or --stdin")
+        reach(store)
         ids = queue.enqueue_many(payloads, **options)
     else:
         task = find_task(target or "")
         calls = [_call(line) for line in _lines()] if stdin else [_arguments(values)]
         queue = task.queue_on(store)
-        ids = queue.send(task.name, [task.encode(*call) for call in calls], **options)
+        encoded = [task.encode(*call) for call in calls]
+        reach(store)
+        ids = queue.send(task.name, encoded, **options)
     requests = queue.meter.as_dict()
     store.close()
     if as_json:

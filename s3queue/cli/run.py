@@ -7,13 +7,12 @@ from typing import Any
 
 import click
 
-from s3queue.cli.common import import_tasks, json_option, show_json, store_options, use
-from s3queue.errors import ConfigError, QueueError
+from s3queue.cli.common import import_tasks, json_option, reach_before_fork, show_json, store_options, use
+from s3queue.errors import ConfigError
 from s3queue.registry import registry
-from s3queue.store import ObjectStore, Shareable
 
-#: How long a store may take to answer at all before it counts as out of reach, in seconds.
-_REACH_S = 5.0
+#: Loggers of SDKs that tell of every credential they find.
+_TALKATIVE = ("boto3", "botocore", "urllib3")
 
 
 @click.command("run")
@@ -51,8 +50,10 @@ def command(
     if level is None:
         raise ConfigError(f"no log level {log_level!r}", "DEBUG, INFO, WARNING or ERROR")
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
     store, config = use(store_url, config_file, **settings)
-    reach(store)
+    reach_before_fork(store)
     for module in modules:
         import_tasks(module)
     if not registry.queues():
@@ -65,41 +66,3 @@ def command(
     summary = Supervisor(store, queues or None, config=config).run(until_empty=until_empty)
     if as_json:
         show_json(summary._asdict())
-
-
-def reach(store: ObjectStore) -> None:
-    """Ask the store once whether it answers, in a process of its own: this one will fork, and may not hold connections.
-
-    Raises:
-        StoreUnavailable, StoreDenied: it does not.
-    """
-    if isinstance(store, Shareable):
-        return
-    import multiprocess
-
-    context = multiprocess.get_context("fork")
-    ours, theirs = context.Pipe(duplex=False)
-    child = context.Process(target=_reach, args=(store, theirs))
-    child.start()
-    theirs.close()
-    try:
-        fault = ours.recv()
-    except EOFError:
-        child.join()
-        fault = QueueError(f"{store.url} could not be asked anything: exit status {child.exitcode}")
-    child.join()
-    if fault is not None:
-        raise fault
-
-
-def _reach(store: ObjectStore, conn: Any) -> None:
-    from s3queue.core.keys import Layout
-    from s3queue.core.ops import get
-    from s3queue.runtime.drive import Driver
-
-    try:
-        Driver(store, patience_s=_REACH_S).run(get(Layout().board))
-        store.close()
-        conn.send(None)
-    except QueueError as fault:
-        conn.send(fault)
