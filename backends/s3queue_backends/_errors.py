@@ -1,0 +1,195 @@
+"""What an answer of an S3-like service means for the queue, and what no answer means.
+
+A backend turns its SDK's exception into a `Reply` or a `Silence`, by a table of its own; the rest is here, once for
+all of them. Rows: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html (412, 409, 404 on conditional
+puts), https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import Enum, auto
+from typing import NamedTuple, NoReturn
+
+from s3queue.errors import OutcomeUnknown, StoreDenied, StoreError, StoreUnavailable
+from s3queue.store import Conflict, Stored
+
+#: How often a put is sent again after "try again" (409). It is answered so while a delete of the key is under way;
+#: the caller waits and goes on after that.
+RESENDS = 4
+
+
+_CONFLICT = Conflict()
+
+
+class Verdict(Enum):
+    MISSING = auto()
+    UNCHANGED = auto()
+    CONFLICT = auto()
+    #: Not applied, and the very same put may be sent at once.
+    AGAIN = auto()
+    UNAVAILABLE = auto()
+    UNKNOWN = auto()
+    DENIED = auto()
+
+
+class Reply(NamedTuple):
+    """An answer that is not a success.
+
+    Attributes:
+        status: of HTTP; 0 where the success could not be read.
+        code: such as ``NoSuchKey``; empty where there is none.
+    """
+
+    status: int
+    code: str = ""
+    message: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(str(part) for part in (self.status or "", self.code, self.message) if part)[:300]
+
+
+class Silence(NamedTuple):
+    """No answer.
+
+    Attributes:
+        sent: whether anything may have reached the server.
+    """
+
+    sent: bool
+    why: str
+
+    def __str__(self) -> str:
+        return self.why[:300]
+
+
+class NoLogin(NamedTuple):
+    """There are no credentials to sign with. Nothing was sent."""
+
+    why: str
+
+    def __str__(self) -> str:
+        return self.why[:300]
+
+
+Failure = Reply | Silence | NoLogin
+
+_MISSING_BUCKET = frozenset({"NoSuchBucket", "ContainerNotFound", "ContainerBeingDeleted", "InvalidBucketName"})
+
+
+class Row(NamedTuple):
+    """One line of the table. The first that fits decides; None fits everything.
+
+    Attributes:
+        replaces: whether the put names a version.
+    """
+
+    verdict: Verdict
+    status: int | range
+    operation: str | None = None
+    codes: frozenset[str] | None = None
+    replaces: bool | None = None
+
+    def fits(self, operation: str, status: int, code: str, replaces: bool) -> bool:
+        return (
+            (status in self.status if isinstance(self.status, range) else status == self.status)
+            and self.operation in (None, operation)
+            and (self.codes is None or code in self.codes)
+            and self.replaces in (None, replaces)
+        )
+
+
+TABLE: tuple[Row, ...] = (
+    Row(Verdict.DENIED, range(300, 600), codes=_MISSING_BUCKET),
+    Row(Verdict.UNCHANGED, 304, "get"),
+    # Somebody else was first.
+    Row(Verdict.CONFLICT, 412, "put"),
+    # AWS: If-Match met no object. It was there when it was read, so somebody removed it.
+    Row(Verdict.CONFLICT, 404, "put", replaces=True),
+    Row(Verdict.MISSING, 404, "get"),
+    # A create or a listing has nothing to miss but its bucket.
+    Row(Verdict.DENIED, 404),
+    # Azure's word for 412 on a create.
+    Row(Verdict.CONFLICT, 409, "put", frozenset({"BlobAlreadyExists"})),
+    # ConditionalRequestConflict, OperationAborted: it collided with another request and was not applied.
+    Row(Verdict.AGAIN, 409, "put"),
+    Row(Verdict.UNAVAILABLE, 409),
+    Row(Verdict.UNAVAILABLE, 429),
+    Row(Verdict.UNAVAILABLE, 503),
+    # The body did not arrive in time, so it cannot have been stored. S3 says so with a 400.
+    Row(Verdict.UNAVAILABLE, 408),
+    Row(Verdict.UNAVAILABLE, 400, codes=frozenset({"RequestTimeout", "SlowDown"})),
+    Row(Verdict.DENIED, 501),
+    Row(Verdict.UNKNOWN, range(500, 600), "put"),
+    Row(Verdict.UNAVAILABLE, range(500, 600)),
+    # A success whose body could not be read.
+    Row(Verdict.UNKNOWN, 0, "put"),
+    Row(Verdict.UNAVAILABLE, 0),
+    # 401, 403, wrong region, bad request: a person has to look.
+    Row(Verdict.DENIED, range(1000)),
+)
+
+
+def judge(failure: Failure, operation: str, *, replaces: bool = False) -> Verdict:
+    """What a failed request means.
+
+    Args:
+        operation: ``get``, ``put``, ``delete`` or ``list``.
+        replaces: whether it was a put that named a version.
+    """
+    match failure:
+        case Reply(status, code, _):
+            return next(row.verdict for row in TABLE if row.fits(operation, status, code, replaces))
+        case Silence(sent, _):
+            return Verdict.UNKNOWN if sent and operation == "put" else Verdict.UNAVAILABLE
+        case NoLogin():
+            return Verdict.DENIED
+
+
+def error(verdict: Verdict, failure: Failure, operation: str, key: str) -> StoreError:
+    """The exception for a verdict that is not a value."""
+    match verdict:
+        case Verdict.UNKNOWN:
+            return OutcomeUnknown(operation, key, str(failure))
+        case Verdict.DENIED:
+            return StoreDenied(operation, key, str(failure))
+        case _:
+            return StoreUnavailable(operation, key, str(failure))
+
+
+def refuse(failure: Failure, operation: str, key: str) -> NoReturn:
+    """Raise what a failed delete or list means.
+
+    Without its cause: the texts of SDKs repeat requests, and with them signatures and key ids.
+    """
+    raise error(judge(failure, operation), failure, operation, key) from None
+
+
+def settle_put(
+    send: Callable[[], str],
+    failures: tuple[type[Exception], ...],
+    read: Callable[[Exception], Failure],
+    key: str,
+    if_version: str | None,
+) -> Stored | Conflict:
+    """Send a put until its outcome is known, or known to be unknown.
+
+    Args:
+        send: sends once and returns the new version.
+        failures: the exceptions of the SDK.
+        read: the backend's table.
+
+    Asks: one PUT, and up to `RESENDS` more while the answer is "try again".
+    """
+    for left in range(RESENDS, -1, -1):
+        try:
+            return Stored(send())
+        except failures as failed:
+            failure = read(failed)
+            verdict = judge(failure, "put", replaces=if_version is not None)
+            if verdict is Verdict.CONFLICT:
+                return _CONFLICT
+            if verdict is Verdict.AGAIN and left:
+                continue
+            raise error(verdict, failure, "put", key) from None
+    raise AssertionError("the last round returns or raises")

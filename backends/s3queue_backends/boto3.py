@@ -1,0 +1,259 @@
+"""Any S3 service through boto3, the SDK of AWS.
+
+The SDK's own retries are off: after an answer that was lost, it would report a conflict with its own first try.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any
+
+import botocore.exceptions as sdk
+from botocore.parsers import ResponseParserError
+
+from s3queue.errors import ConfigError
+from s3queue.store import Capabilities, Conflict, Found, Listed, Missing, Stored, Unchanged
+from s3queue_backends import _errors, _s3, _urls
+from s3queue_backends._errors import Failure, NoLogin, Reply, Silence, Verdict
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+_MISSING, _UNCHANGED = Missing(), Unchanged()
+
+#: From an exception to what it says; the first class that fits decides. `sdk.ClientError` is an answer.
+SILENCES: tuple[tuple[type[Exception], bool], ...] = (
+    (sdk.EndpointConnectionError, False),
+    (sdk.ConnectTimeoutError, False),
+    (sdk.ProxyConnectionError, False),
+    (sdk.SSLError, False),
+    (sdk.ReadTimeoutError, True),
+    (sdk.ConnectionClosedError, True),
+    (sdk.ResponseStreamingError, True),
+    (sdk.IncompleteReadError, True),
+    (sdk.HTTPClientError, True),
+    # A cut-off or garbled answer.
+    (ResponseParserError, True),
+)
+LOGINS = (
+    sdk.NoCredentialsError,
+    sdk.PartialCredentialsError,
+    sdk.CredentialRetrievalError,
+    sdk.ProfileNotFound,
+    sdk.TokenRetrievalError,
+    sdk.UnauthorizedSSOTokenError,
+)
+_FAILURES = (sdk.ClientError, sdk.BotoCoreError, ResponseParserError)
+
+
+def read(failed: Exception) -> Failure:
+    """What an exception of the SDK says. Raises it again where it is none of the server's doing."""
+    if isinstance(failed, sdk.ClientError):
+        answer: Any = failed.response
+        status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+        code = str(answer.get("Error", {}).get("Code", ""))
+        # Without a body the SDK puts the status where the code should be.
+        return Reply(status, "" if code.isdecimal() else code, str(answer.get("Error", {}).get("Message", "")))
+    if isinstance(failed, LOGINS):
+        return NoLogin("no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role")
+    for kind, sent in SILENCES:
+        if isinstance(failed, kind):
+            return Silence(sent, f"{type(failed).__name__}: {'no answer' if sent else 'no connection'}")
+    raise failed
+
+
+class Boto3Store:
+    """A bucket, or a part of one, reached with boto3.
+
+    Credentials come from boto3's chain (``AWS_*`` variables, profiles, roles) unless given.
+
+    Args:
+        prefix: of every key; a folder of the queue's own.
+        endpoint: ``http(s)://host:port`` of a service that is not AWS.
+        path_style: whether the bucket is part of the path; by default it is if there is an ``endpoint``.
+        connect_timeout_s: to wait for a connection.
+        read_timeout_s: to wait for an answer, or for the next bytes of it.
+        connections: to keep open.
+    """
+
+    def __init__(
+        self,
+        bucket: str,
+        prefix: str = "",
+        *,
+        endpoint: str | None = None,
+        region: str | None = None,
+        path_style: bool | None = None,
+        profile: str | None = None,
+        access_key: str | None = None,
+        secret_key: str | None = None,
+        session_token: str | None = None,
+        connect_timeout_s: float = _s3.CONNECT_TIMEOUT_S,
+        read_timeout_s: float = _s3.READ_TIMEOUT_S,
+        connections: int = _s3.CONNECTIONS,
+    ) -> None:
+        if (access_key is None) != (secret_key is None):
+            raise ConfigError("access_key and secret_key go together")
+        self.bucket = _s3.check_bucket(bucket, "s3://bucket/prefix")
+        self.prefix = _urls.prefix(prefix)
+        self.endpoint = _urls.endpoint(endpoint) if endpoint else None
+        self.region = region
+        self.path_style = path_style
+        self.connect_timeout_s, self.read_timeout_s, self.connections = connect_timeout_s, read_timeout_s, connections
+        self._profile = profile
+        self._login = (access_key, secret_key, session_token)
+        self._connect_on_use()
+
+    def _connect_on_use(self) -> None:
+        self._capabilities = _s3.capabilities("s3", self.endpoint)
+        self._client = _s3.PerProcess(self._connect)
+
+    @classmethod
+    def from_url(cls, url: str) -> Boto3Store:
+        """``s3://bucket/prefix?endpoint=http://127.0.0.1:8333&region=us-east-1``"""
+        place = _urls.read(
+            url,
+            {
+                "endpoint": _urls.endpoint,
+                "region": str,
+                "path_style": _urls.boolean,
+                "profile": str,
+                "connect_timeout_s": _urls.seconds,
+                "read_timeout_s": _urls.seconds,
+                "connections": int,
+            },
+        )
+        return cls(place.host, place.path, **place.settings)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._capabilities
+
+    @property
+    def url(self) -> str:
+        settings = {"endpoint": self.endpoint, "region": self.region, "path_style": self.path_style}
+        return _urls.write("s3", self.bucket, self.prefix.rstrip("/"), settings)
+
+    def __repr__(self) -> str:
+        return f"Boto3Store({self.url!r})"
+
+    def get(self, key: str, *, unless: str | None = None) -> Found | Unchanged | Missing:
+        more: Any = {} if unless is None else {"IfNoneMatch": _s3.quoted(unless)}
+        try:
+            answer = self._client.get().get_object(Bucket=self.bucket, Key=self.prefix + key, **more)
+            with answer["Body"] as body:
+                return Found(body.read(), _s3.bare(answer["ETag"]))
+        except _FAILURES as failed:
+            failure = read(failed)
+            match _errors.judge(failure, "get"):
+                case Verdict.MISSING:
+                    return _MISSING
+                case Verdict.UNCHANGED:
+                    return _UNCHANGED
+                case verdict:
+                    raise _errors.error(verdict, failure, "get", key) from None
+
+    def put(self, key: str, body: bytes, *, if_version: str | None) -> Stored | Conflict:
+        condition: Any = {"IfNoneMatch": "*"} if if_version is None else {"IfMatch": _s3.quoted(if_version)}
+
+        def send() -> str:
+            answer = self._client.get().put_object(Bucket=self.bucket, Key=self.prefix + key, Body=body, **condition)
+            return _s3.bare(answer["ETag"])
+
+        return _errors.settle_put(send, _FAILURES, read, key, if_version)
+
+    def delete(self, keys: Sequence[str]) -> None:
+        for some in _s3.in_thousands(keys):
+            objects: Any = [{"Key": self.prefix + key} for key in some]
+            try:
+                answer = self._client.get().delete_objects(
+                    Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True}
+                )
+            except _FAILURES as failed:
+                _errors.refuse(read(failed), "delete", some[0])
+            _s3.check_deleted([(e.get("Key", ""), e.get("Code", "")) for e in answer.get("Errors", ())])
+
+    def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> Sequence[Listed]:
+        limit, own = min(limit, 1000), len(self.prefix)
+        found: list[Listed] = []
+        more: Any = {"StartAfter": self.prefix + after} if after else {}
+        while True:
+            try:
+                page = self._client.get().list_objects_v2(
+                    Bucket=self.bucket, Prefix=self.prefix + prefix, MaxKeys=limit - len(found), **more
+                )
+            except _FAILURES as failed:
+                _errors.refuse(read(failed), "list", prefix)
+            found += [Listed(e["Key"][own:], _s3.bare(e["ETag"]), e["Size"]) for e in page.get("Contents", ())]
+            if len(found) >= limit or not page.get("IsTruncated"):
+                return found
+            # A page may be short though there is more; a caller takes a short one for the end.
+            more = {"ContinuationToken": page["NextContinuationToken"]}
+
+    def clock(self) -> float:
+        """The server's time, in seconds since 1970, to the second. One HEAD."""
+        try:
+            answer = self._client.get().head_bucket(Bucket=self.bucket)
+        except _FAILURES as failed:
+            _errors.refuse(read(failed), "get", "")
+        return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
+
+    def close(self) -> None:
+        client = self._client.drop()
+        if client is not None:
+            client.close()
+
+    def _connect(self) -> S3Client:
+        # Here and not above: it takes 200 ms, and a process that only describes a store need not wait for it.
+        from boto3.session import Session
+        from botocore.config import Config
+
+        access_key, secret_key, session_token = self._login
+        path_style = self.path_style if self.path_style is not None else self.endpoint is not None
+        config = Config(
+            retries={"total_max_attempts": 1},
+            connect_timeout=self.connect_timeout_s,
+            read_timeout=self.read_timeout_s,
+            max_pool_connections=self.connections,
+            s3={"addressing_style": "path"} if path_style else {},
+            # Trailing checksums are AWS's alone; a conditional put is verified by its ETag on the next read.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
+        try:
+            with _making_clients:
+                client: S3Client = Session(profile_name=self._profile).client(
+                    "s3",
+                    region_name=self.region or ("us-east-1" if self.endpoint else None),
+                    endpoint_url=self.endpoint,
+                    aws_access_key_id=access_key,
+                    aws_secret_access_key=secret_key,
+                    aws_session_token=session_token,
+                    config=config,
+                )
+                client.meta.events.register("before-sign.s3.PutObject", _do_not_wait)
+                return client
+        except _FAILURES as failed:
+            failure = read(failed)
+            raise _errors.error(_errors.judge(failure, "get"), failure, "open", "") from None
+
+    def __getstate__(self) -> dict[str, object]:
+        return {name: value for name, value in self.__dict__.items() if name not in ("_client", "_capabilities")}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        self._connect_on_use()
+
+
+def _do_not_wait(request: Any, **_: object) -> None:
+    """The SDK asks for leave to send each body (``Expect: 100-continue``), which takes a round trip. Bodies here are
+    small, and a refused one costs less than the question."""
+    if "Expect" in request.headers:
+        del request.headers["Expect"]
+
+
+#: Creating clients is not safe among threads, using them is:
+#: https://boto3.amazonaws.com/v1/documentation/api/latest/guide/clients.html#multithreading-or-multiprocessing-with-clients
+_making_clients = threading.Lock()

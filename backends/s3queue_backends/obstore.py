@@ -1,0 +1,439 @@
+"""S3, Google Cloud Storage and Azure Blob Storage through obstore, which wraps the object_store crate.
+
+The cheapest of the backends: a request takes about 0.25 ms of CPU. Three things about it decide how it is used here:
+
+* Its errors carry the HTTP status only as text, so the table below reads texts. The tests read them from real replies.
+* Its runtime does not survive a fork: in the child of a process that has used it, every call hangs
+  (https://github.com/tokio-rs/tokio/issues/4301). Such a child loads a copy of the extension module, which has a
+  runtime of its own. That takes 15 MB and about 15 ms.
+* Its prefixes are folders, so a prefix that ends within a name is listed as part of its folder.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from importlib.machinery import ExtensionFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from shutil import copyfileobj
+from tempfile import NamedTemporaryFile
+from typing import Any, Literal, NamedTuple
+
+import obstore._obstore as _loaded
+
+from s3queue.errors import ConfigError
+from s3queue.store import Capabilities, Conflict, Found, Listed, Missing, Stored, Unchanged
+from s3queue_backends import _errors, _s3, _urls
+from s3queue_backends._errors import Failure, NoLogin, Reply, Silence, Verdict
+
+_MISSING, _UNCHANGED, _CONFLICT = Missing(), Unchanged(), Conflict()
+
+Service = Literal["s3", "gs", "az"]
+
+#: An upload must be answered whole within this; `read_timeout_s` bounds the wait between bytes. Seconds.
+_TOTAL_TIMEOUT_S = 300.0
+#: Azure takes at most this many deletes in one batch, and S3 a thousand.
+_AZURE_BATCH = 256
+
+#: Keys whose generation a process remembers, on GCS. Boards and ledgers are a few per host.
+_GENERATIONS = 10_000
+
+_STATUS = re.compile(r"Server returned non-2xx status code: (\d{3})")
+_CODE = re.compile(r"<Code>([^<]{1,100})</Code>")
+_MESSAGE = re.compile(r"<Message>([^<]{1,200})")
+#: One key of a multi-object delete: a status on Azure, a code on S3.
+_NOT_DELETED = re.compile(r"request failed for key .*\(code: (\w+)\)", re.DOTALL)
+_URL = re.compile(r"Error performing [A-Z]+ (\S+)")
+
+#: Parts of texts, in the order they are looked for, and whether anything was sent.
+SILENCES: tuple[tuple[str, bool, str], ...] = (
+    ("kind: Connect,", False, "no connection"),
+    ("kind: Timeout,", True, "no answer in time"),
+    ("kind: Interrupted,", True, "the connection broke"),
+    ("kind: Request,", True, "the connection closed without an answer"),
+    ("kind: Decode,", True, "an answer that could not be read"),
+    ("kind: Unknown,", True, "an answer that could not be read"),
+    ("invalid list response", True, "an answer that could not be read"),
+    ("invalid DeleteObjects response", True, "an answer that could not be read"),
+    ("Unable to extract metadata from headers", True, "an answer without an ETag"),
+    ("Error getting put response body", True, "the connection broke"),
+)
+#: Texts about fetching credentials, which happens before the request, and never reaches the store.
+LOGINS = ("Error getting credentials", "No credential", "169.254.169.254", "metadata.google.internal", "TokenRe")
+
+
+def read(failed: Exception) -> Failure:
+    """What an exception of the library says. Raises it again where it is none of the server's doing."""
+    text, _, debug = str(failed).partition("Debug source:")
+    asked = _URL.search(text)
+    if any(word in (asked[1] if asked else text) for word in LOGINS):
+        status = _STATUS.search(text)
+        if "kind: Connect," in debug or "kind: Timeout," in debug or (status and status[1] >= "429"):
+            return Silence(False, "no connection to the service that gives credentials")
+        return NoLogin("no credentials: set AWS_*, GOOGLE_* or AZURE_STORAGE_* variables, or pass them")
+    if (status := _STATUS.search(text)) is not None:
+        code, message = _CODE.search(text), _MESSAGE.search(text)
+        return Reply(int(status[1]), code[1] if code else "", message[1].strip() if message else "")
+    if left := _NOT_DELETED.search(text):
+        status_of = {"AccessDenied": 403, "NoSuchKey": 404}
+        return Reply(int(left[1]) if left[1].isdecimal() else status_of.get(left[1], 503), left[1])
+    if "Received redirect without LOCATION" in text:
+        return Reply(301, "", "redirected; wrong region?")
+    for part, sent, why in SILENCES:
+        if part in text or part in debug:
+            return Silence(sent, why)
+    raise failed
+
+
+# One per process --------------------------------------------------------------------------------------------------
+
+#: The process whose runtime is in the module that was imported; 0 while no store has connected.
+_runtime_pid = 0
+_copies: dict[int, Any] = {}
+
+
+def _library() -> Any:
+    """The extension module to use in this process."""
+    global _runtime_pid
+    pid = os.getpid()
+    if _runtime_pid in (0, pid):
+        _runtime_pid = pid
+        return _loaded
+    if pid not in _copies:
+        _copies[pid] = _copy()
+    return _copies[pid]
+
+
+def _copy() -> Any:
+    """The extension module once more.
+
+    From another file under another name, since the dynamic loader keys on both. In memory where the system can, because
+    a folder for temporary files may forbid to execute from it.
+    """
+    with ExitStack() as stack:
+        original = stack.enter_context(open(str(_loaded.__file__), "rb"))
+        if hasattr(os, "memfd_create"):
+            copy: Any = stack.enter_context(os.fdopen(os.memfd_create("obstore"), "wb"))
+            path = f"/proc/{os.getpid()}/fd/{copy.fileno()}"
+        else:
+            copy = stack.enter_context(NamedTemporaryFile(suffix=".so"))
+            path = copy.name
+        copyfileobj(original, copy, 1 << 20)
+        copy.flush()
+        loader = ExtensionFileLoader("obstore._obstore", path)
+        spec = spec_from_loader("obstore._obstore", loader)
+        assert spec is not None
+        module = module_from_spec(spec)
+        loader.exec_module(module)
+        return module
+
+
+class _Client(NamedTuple):
+    """A connected store, its functions, and its exceptions."""
+
+    store: Any
+    get: Callable[..., Any]
+    put: Callable[..., Any]
+    list: Callable[..., Any]
+    delete: Callable[..., Any]
+    head: Callable[..., Any]
+    failures: tuple[type[Exception], ...]
+
+
+class ObstoreStore:
+    """A bucket or container, or a part of one, reached with obstore.
+
+    Credentials come from obstore's chain (``AWS_*``, ``GOOGLE_*``, ``AZURE_STORAGE_*`` variables, instance roles)
+    unless given.
+
+    Args:
+        bucket: on S3 and GCS, or a container on Azure.
+        service: ``s3``, ``gs`` or ``az``.
+        prefix: of every key; a folder of the queue's own.
+        endpoint: ``http(s)://host:port`` of a service other than the real one.
+        region: S3 alone.
+        account: Azure alone: the storage account.
+        options: more of obstore's settings for this service, by its names, credentials among them. They are pickled
+            with the store and never shown.
+        access_key: and ``secret_key``, ``session_token``: S3 alone.
+        connect_timeout_s: to wait for a connection.
+        read_timeout_s: to wait for an answer, or for the next bytes of it.
+        connections: to keep open.
+    """
+
+    def __init__(
+        self,
+        bucket: str,
+        service: Service = "s3",
+        *,
+        prefix: str = "",
+        endpoint: str | None = None,
+        region: str | None = None,
+        account: str | None = None,
+        access_key: str | None = None,
+        secret_key: str | None = None,
+        session_token: str | None = None,
+        options: Mapping[str, str] | None = None,
+        connect_timeout_s: float = _s3.CONNECT_TIMEOUT_S,
+        read_timeout_s: float = _s3.READ_TIMEOUT_S,
+        connections: int = _s3.CONNECTIONS,
+    ) -> None:
+        if (access_key is None) != (secret_key is None):
+            raise ConfigError("access_key and secret_key go together")
+        if service != "s3" and (region or access_key or session_token):
+            raise ConfigError(f"region, access_key and session_token are for s3, not {service}", "see options")
+        if service != "az" and account:
+            raise ConfigError(f"account is for az, not {service}")
+        self.service: Service = service
+        self.bucket = _s3.check_bucket(bucket, "obstore+s3://bucket/prefix")
+        self.prefix = _urls.prefix(prefix)
+        self.endpoint = _urls.endpoint(endpoint) if endpoint else None
+        self.region, self.account = region, account
+        self.connect_timeout_s, self.read_timeout_s, self.connections = connect_timeout_s, read_timeout_s, connections
+        self._options = dict(options or {})
+        self._login = (access_key, secret_key, session_token)
+        self._connect_on_use()
+
+    def _connect_on_use(self) -> None:
+        match self.service:
+            case "s3":
+                self._capabilities = _s3.capabilities("obstore-s3", self.endpoint)
+            case "gs":
+                # https://cloud.google.com/storage/quotas#objects
+                self._capabilities = Capabilities("gcs", min_rewrite_s=1.0)
+            case "az":
+                self._capabilities = Capabilities("azure")
+        self._client = _s3.PerProcess(self._connect)
+        self._generations: dict[str, tuple[str, str]] = {}
+
+    @classmethod
+    def from_url(cls, url: str) -> ObstoreStore:
+        """``obstore+s3://bucket/prefix?endpoint=…&region=…``, ``gs://bucket/prefix`` or ``az://container/prefix``"""
+        scheme = url.partition("://")[0]
+        known: dict[str, Callable[[str], object]] = {
+            "endpoint": _urls.endpoint,
+            "connect_timeout_s": _urls.seconds,
+            "read_timeout_s": _urls.seconds,
+            "connections": int,
+        }
+        service: Service
+        match scheme:
+            case "gs":
+                service = "gs"
+            case "az":
+                service = "az"
+                known["account"] = str
+            case _:
+                service = "s3"
+                known["region"] = str
+        place = _urls.read(url, known)
+        return cls(place.host, service, prefix=place.path, **place.settings)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._capabilities
+
+    @property
+    def url(self) -> str:
+        scheme = "obstore+s3" if self.service == "s3" else self.service
+        settings = {"endpoint": self.endpoint, "region": self.region, "account": self.account}
+        return _urls.write(scheme, self.bucket, self.prefix.rstrip("/"), settings)
+
+    def __repr__(self) -> str:
+        return f"ObstoreStore({self.url!r})"
+
+    def get(self, key: str, *, unless: str | None = None) -> Found | Unchanged | Missing:
+        client = self._client.get()
+        try:
+            if unless is None:
+                answer = client.get(client.store, self.prefix + key)
+            else:
+                answer = client.get(client.store, self.prefix + key, options={"if_none_match": _s3.quoted(unless)})
+            return Found(answer.bytes().to_bytes(), self._version(key, answer.meta))
+        except client.failures as failed:
+            failure = read(failed)
+            match _errors.judge(failure, "get"):
+                case Verdict.MISSING:
+                    return _MISSING
+                case Verdict.UNCHANGED:
+                    return _UNCHANGED
+                case verdict:
+                    raise _errors.error(verdict, failure, "get", key) from None
+
+    def put(self, key: str, body: bytes, *, if_version: str | None) -> Stored | Conflict:
+        client = self._client.get()
+        mode: Any = "create"
+        if if_version is not None:
+            mode = {"e_tag": _s3.quoted(if_version)}
+            if self.service == "gs":
+                generation = self._generation(key, if_version)
+                if generation is None:
+                    return _CONFLICT
+                mode["version"] = generation
+
+        def send() -> str:
+            # One request whatever the size: a body in parts would not be one conditional put.
+            return self._version(key, client.put(client.store, self.prefix + key, body, mode=mode, use_multipart=False))
+
+        outcome = _errors.settle_put(send, client.failures, read, key, if_version)
+        if outcome == _CONFLICT and self.service == "gs":
+            self._generations.pop(key, None)  # the same body may have been written again
+        return outcome
+
+    def _generation(self, key: str, version: str) -> str | None:
+        """On GCS, what a put names to replace this version; None where it is not the current one.
+
+        GCS compares generations on a put, but shows ETags in a listing and compares them on a get. A version here is an
+        ETag, as on S3, and the generation is the one it was last seen with in this process. Where it was not seen:
+        one HEAD.
+        """
+        seen = self._generations.get(key)
+        if seen is None or seen[0] != version:
+            client = self._client.get()
+            try:
+                self._version(key, client.head(client.store, self.prefix + key))
+            except client.failures as failed:
+                failure = read(failed)
+                if _errors.judge(failure, "get") is Verdict.MISSING:
+                    return None
+                raise _errors.error(_errors.judge(failure, "get"), failure, "put", key) from None
+            seen = self._generations[key]
+        return seen[1] if seen[0] == version else None
+
+    def _version(self, key: str, meta: Any) -> str:
+        etag = _s3.bare(meta["e_tag"])
+        if self.service == "gs":
+            if len(self._generations) >= _GENERATIONS:
+                self._generations.clear()
+            self._generations[key] = (etag, meta["version"])
+        return etag
+
+    def delete(self, keys: Sequence[str]) -> None:
+        if not keys:
+            return
+        if self.service == "s3":
+            self._delete(1000, keys)
+        elif self.service == "az":
+            self._delete(_AZURE_BATCH, keys)
+        else:
+            # A request per key, and a missing one is an error that would keep the rest from being deleted.
+            with ThreadPoolExecutor(min(8, len(keys))) as pool:
+                list(pool.map(self._delete_one, keys))
+
+    def _delete(self, size: int, keys: Sequence[str]) -> None:
+        client = self._client.get()
+        for start in range(0, len(keys), size):
+            some = keys[start : start + size]
+            try:
+                client.delete(client.store, [self.prefix + key for key in some])
+            except client.failures as failed:
+                failure = read(failed)
+                if not (isinstance(failure, Reply) and failure.status == 404 and self.service == "az"):
+                    _errors.refuse(failure, "delete", some[0])
+                for key in some:  # which of them was gone already is not said, nor whether the rest went
+                    self._delete_one(key)
+
+    def _delete_one(self, key: str) -> None:
+        client = self._client.get()
+        try:
+            client.delete(client.store, self.prefix + key)
+        except client.failures as failed:
+            failure = read(failed)
+            if _errors.judge(failure, "get") is not Verdict.MISSING:
+                _errors.refuse(failure, "delete", key)
+
+    def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> Sequence[Listed]:
+        limit, own, wanted = min(limit, 1000), len(self.prefix), self.prefix + prefix
+        try:
+            found: list[Listed] = []
+            for entry in self._entries(wanted, self.prefix + after if after else "", limit):
+                key = entry["path"]
+                if key.startswith(wanted):
+                    found.append(Listed(key[own:], _s3.bare(entry["e_tag"]), entry["size"]))
+                    if len(found) == limit:
+                        break
+                elif key > wanted:
+                    break
+            return found
+        except self._client.get().failures as failed:
+            _errors.refuse(read(failed), "list", prefix)
+
+    def _entries(self, prefix: str, after: str, limit: int) -> Iterator[Any]:
+        """Entries of the folder that ``prefix`` is in, from the least that may start with it.
+
+        Where the prefix is not a folder, a few that do not start with it may come first.
+        """
+        folder, _, begun = prefix.rpartition("/")
+        if begun and after < prefix:
+            # The greatest name below every one that starts so, or nearly: offsets are exclusive. Code points next to
+            # the surrogates have no predecessor that can be sent.
+            last = ord(prefix[-1]) - 1
+            below = "" if 0xD800 <= last < 0xE000 or last < 0x20 else chr(last) + "\U0010ffff"
+            after = max(after, prefix[:-1] + below)
+        client = self._client.get()
+        pages = client.list(client.store, folder or None, offset=after or None, chunk_size=limit)
+        for page in pages:
+            yield from (entry for entry in page if entry["path"] > after)
+
+    def clock(self, key: str) -> float:
+        """The time at which the server last stored this object, in seconds since 1970. One HEAD."""
+        client = self._client.get()
+        try:
+            return float(client.head(client.store, self.prefix + key)["last_modified"].timestamp())
+        except client.failures as failed:
+            _errors.refuse(read(failed), "get", key)
+
+    def close(self) -> None:
+        self._client.drop()
+
+    def _connect(self) -> _Client:
+        library = _library()
+        client_options = {
+            "allow_http": bool(self.endpoint and self.endpoint.startswith("http://")),
+            "connect_timeout": f"{self.connect_timeout_s:f}s",
+            "read_timeout": f"{self.read_timeout_s:f}s",
+            "timeout": f"{_TOTAL_TIMEOUT_S:f}s",
+            "pool_max_idle_per_host": str(self.connections),
+        }
+        config: dict[str, Any] = {}
+        match self.service:
+            case "s3":
+                kind = library._store.S3Store
+                access_key, secret_key, session_token = self._login
+                config = {
+                    "endpoint": self.endpoint,
+                    "region": self.region or ("us-east-1" if self.endpoint else None),
+                    "access_key_id": access_key,
+                    "secret_access_key": secret_key,
+                    "session_token": session_token,
+                }
+                if self.endpoint:
+                    config["virtual_hosted_style_request"] = False
+            case "gs":
+                kind = library._store.GCSStore
+                config = {"base_url": self.endpoint}
+            case "az":
+                kind = library._store.AzureStore
+                config = {"endpoint": self.endpoint, "account_name": self.account}
+        config = {name: value for name, value in config.items() if value is not None} | self._options
+        errors = library.exceptions
+        failures = (errors.BaseError, FileNotFoundError)
+        try:
+            store = kind(self.bucket, config=config, client_options=client_options, retry_config={"max_retries": 0})
+        except errors.UnknownConfigurationKeyError as unknown:
+            raise ConfigError(f"obstore: {str(unknown).partition('Debug source')[0].strip()}") from None
+        except failures as failed:
+            text = str(failed).partition("Debug source")[0].strip()
+            raise ConfigError(f"obstore cannot open {self.url}: {text}") from None
+        return _Client(store, library.get, library.put, library.list, library.delete, library.head, failures)
+
+    def __getstate__(self) -> dict[str, object]:
+        derived = ("_client", "_capabilities", "_generations")
+        return {name: value for name, value in self.__dict__.items() if name not in derived}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        self._connect_on_use()
