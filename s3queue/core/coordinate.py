@@ -14,24 +14,15 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import msgspec
 from msgspec.structs import replace
 
 from s3queue.core.elect import View
-from s3queue.core.keys import Layout, parse_source
+from s3queue.core.keys import Layout, parse_message_id, parse_source
+from s3queue.core.letters import dead_letter
 from s3queue.core.ops import Overtaken, Step, Unknown, delete, get_all, list_all, put, write
 from s3queue.core.plan import Planned, Settings, Settled, is_finished, plan
-from s3queue.core.records import (
-    Board,
-    DeadLetter,
-    Ledger,
-    RetiredPage,
-    decode,
-    decode_batch,
-    decode_message,
-    encode,
-)
-from s3queue.core.survey import Heard, Survey, read_ledger, survey
+from s3queue.core.records import Board, Ledger, RetiredPage, decode, encode
+from s3queue.core.survey import Heard, Survey, Sweep, read_ledger, survey
 from s3queue.errors import CorruptRecord
 from s3queue.store import Conflict, Found, Missing, Stored
 
@@ -40,6 +31,8 @@ _BURIED_A_CYCLE = 20
 #: Finished sources share a retired page: it is written when so many are waiting, or after so long.
 _PAGE_SIZE = 500
 _PAGE_AFTER_S = 1.0
+#: Finished sources that are read in one cycle to see that they are gone; few are ever out of every survey's sight.
+_HIDDEN_A_CYCLE = 100
 
 
 class Page(NamedTuple):
@@ -59,8 +52,12 @@ class Lead:
         heard: by session, see `Heard`. A process that leads and is a host enters its own ledger as it stores it.
         pages: retired pages, oldest first; ``window`` holds the ids on them.
         buried: messages whose dead letter is stored, and which the board does not yet count as settled.
-        pending: a board that was sent and not answered. It is sent again before anything else is decided.
+        pending: a board that was sent and not answered, and the version that it replaces. It is sent again, against that
+            version, before anything else is decided.
+        epoch: the term that this is about. The view may have learned of a later one.
         wanted: by queue, how many new batches the next survey looks for.
+        sweep: how far it looks through what is due.
+        swept: finished sources that were deleted where no survey looks; a read has to show that they are gone.
         corrupt: retired pages that could not be read.
     """
 
@@ -73,12 +70,18 @@ class Lead:
     pages: deque[Page] = field(default_factory=deque)
     window: set[str] = field(default_factory=set)
     buried: set[tuple[str, int]] = field(default_factory=set)
-    pending: Planned | None = None
+    pending: tuple[Planned, str] | None = None
     wanted: dict[str, int] = field(default_factory=dict)
+    sweep: Sweep = field(default_factory=Sweep)
+    swept: set[str] = field(default_factory=set)
     corrupt: list[CorruptRecord] = field(default_factory=list)
     next_page: int = 0
     paged_at: float = 0.0
     written_at: float = 0.0
+    epoch: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.epoch = self.board.epoch
 
     @property
     def board(self) -> Board:
@@ -100,7 +103,6 @@ class Cycled(NamedTuple):
         committed: whether a new board stands.
         planned: what was decided.
         fenced: sessions that were ended in this cycle.
-        retired: how many finished sources left the board.
         next_due_ms: wall clock at which a message becomes due; None where none is known.
         corrupt: what could not be read.
     """
@@ -170,11 +172,13 @@ def cycle(
         Delete.
     """
     if lead.pending is not None:
-        return (yield from _commit(lead, lead.pending, now, Survey(), ()))
+        return (yield from _commit(lead, *lead.pending, now, Survey(), ()))
     seen = yield from _survey(lead, now, now_ms)
     fenced = yield from _fence(lead, seen, now, nonce, gone)
     yield from _bury(lead, now_ms, nonce)
     retired = yield from _retire(lead, seen, now)
+    if lead.board.epoch != lead.epoch:
+        return Deposed()  # the view has learned it; our window does not hold what the other leader retired
     planned = plan(
         lead.board,
         {session: heard.ledger for session, heard in lead.heard.items() if heard.ledger is not None},
@@ -188,7 +192,7 @@ def cycle(
     _look_ahead(lead, seen, planned)
     if planned.changed or now - lead.written_at >= lead.settings.leader_lease / 3:
         planned.board = replace(planned.board, nonce=nonce, turn=lead.board.turn + 1, uptime_ms=lead.uptime_ms(now))
-        return (yield from _commit(lead, planned, now, seen, fenced))
+        return (yield from _commit(lead, planned, lead.view.version, now, seen, fenced))
     yield from _clean_up(lead, planned, seen, now)
     return _cycled(False, planned, seen, fenced)
 
@@ -205,7 +209,16 @@ def _survey(lead: Lead, now: float, now_ms: int) -> Step[Survey]:
     known = lead.board.sources
     limit = min(1000, len(lead.heard) + len(known) + sum(lead.wanted.values()) + 64)
     return (
-        yield from survey(lead.layout, lead.heard, now=now, now_ms=now_ms, wanted=lead.wanted, known=known, limit=limit)
+        yield from survey(
+            lead.layout,
+            lead.heard,
+            now=now,
+            now_ms=now_ms,
+            wanted=lead.wanted,
+            known=known,
+            limit=limit,
+            sweep=lead.sweep,
+        )
     )
 
 
@@ -264,84 +277,68 @@ def _fence(lead: Lead, seen: Survey, now: float, nonce: str, gone: Collection[st
 
 def _bury(lead: Lead, now_ms: int, nonce: str) -> Step[None]:
     """Write the dead letters of messages that the committed board says are dying."""
+    board = lead.board
     doomed = [
         (path, index)
-        for path, state in lead.board.sources.items()
+        for path, state in board.sources.items()
         for index in state.dying
         if (path, index) not in lead.buried
     ][:_BURIED_A_CYCLE]
     paths = list(dict.fromkeys(path for path, _ in doomed))
     bodies = dict(zip(paths, (yield from get_all([lead.layout.source(path) for path in paths])), strict=True))
-    whole: set[str] = set()
     for number, (path, index) in enumerate(doomed):
-        if path in whole:
+        if (path, index) in lead.buried:
             continue
-        letter = _letter(lead, path, index, bodies[path], f"{nonce}.d{number}", now_ms)
+        failures = board.sources[path].failures.get(index, ())
+        letter = dead_letter(lead.layout, path, index, bodies[path], failures, f"{nonce}.d{number}", now_ms)
         outcome = yield from put(lead.layout.dead(letter.queue, letter.message), encode(letter), None)
         if not isinstance(outcome, (Stored, Conflict)):  # a Conflict: it was written before
             continue
         lead.buried.add((path, index))
-        if letter.raw:
-            whole.add(path)
-            lead.buried.update((path, other) for other in lead.board.sources[path].dying)
-
-
-def _letter(lead: Lead, path: str, index: int, body: Found | Missing, nonce: str, now_ms: int) -> DeadLetter:
-    source = parse_source(path)
-    failures = lead.board.sources[path].failures.get(index, ())
-    letter = DeadLetter(
-        nonce,
-        lead.layout.message_id(path, index),
-        source.queue,
-        attempt=failures[-1].attempt if failures else 0,
-        failures=failures,
-        died_ms=now_ms,
-    )
-    if isinstance(body, Missing):
-        return letter
-    try:
-        batch = decode_batch(path, body.body)
-        if index >= len(batch.messages):
-            raise CorruptRecord(path, f"holds {len(batch.messages)} messages, not {source.count}")
-        message = decode_message(path, batch.messages[index])
-    except CorruptRecord:
-        # As it is, once for the whole object.
-        return replace(letter, message=lead.layout.message_id(path, 0), payload=body.body, raw=True)
-    return replace(
-        letter,
-        task=message.task,
-        payload=bytes(message.payload),
-        preview=_preview(bytes(message.payload)),
-        headers=message.headers,
-        sent_ms=batch.sent_ms,
-    )
-
-
-def _preview(payload: bytes) -> str:
-    try:
-        return msgspec.json.encode(msgspec.msgpack.decode(payload)).decode()[:10_000]
-    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError):
-        return ""
+        body = bodies[path]
+        if isinstance(body, Found) and letter.raw and letter.payload == body.body:
+            # One letter for all that cannot be read from this message's on; not for others that happen to die beside it.
+            first = parse_message_id(letter.message).index
+            lead.buried.update((path, other) for other in board.sources[path].dying if other >= first)
 
 
 # ---- retire ------------------------------------------------------------------------------------------------------
 
 
 def _retire(lead: Lead, seen: Survey, now: float) -> Step[tuple[str, ...]]:
-    """Put the ids of finished sources that a listing shows gone on a page. Only then do they leave the board."""
-    gone = [
-        path
-        for path, state in lead.board.sources.items()
-        if is_finished(path, state) and seen.shows_gone(lead.layout.source(path), path)
-    ]
-    if not gone or (len(gone) < _PAGE_SIZE and now - lead.paged_at < _PAGE_AFTER_S):
+    """Put the ids of finished sources that a listing shows gone on a page. Only then do they leave the board.
+
+    Of a source that lies behind the head of its queue, where no survey looks, a read has to show it.
+    """
+    layout = lead.layout
+    gone: list[str] = []
+    hidden: list[str] = []
+    for path, state in lead.board.sources.items():
+        if is_finished(path, state):
+            if seen.shows_gone(layout.source(path), path):
+                gone.append(path)
+            elif path in lead.swept and not seen.covers(layout.source(path)):
+                hidden.append(path)
+    del hidden[_HIDDEN_A_CYCLE:]
+    many = len(gone) + len(hidden)
+    if not many or (many < _PAGE_SIZE and now - lead.paged_at < _PAGE_AFTER_S):
+        return ()
+    looked = yield from get_all([layout.source(path) for path in hidden])
+    for path, found in zip(hidden, looked, strict=True):
+        if isinstance(found, Missing):
+            gone.append(path)
+        else:
+            lead.swept.discard(path)  # a late request of its producer: delete it again
+    if not gone:
         return ()
     ids = tuple(parse_source(path).id for path in gone)
-    key = lead.layout.page(lead.board.epoch, lead.next_page)
-    lead.next_page += 1  # a page that was not answered may have landed; it says only what is true
+    key = layout.page(lead.epoch, lead.next_page)
+    lead.next_page += 1
     uptime_ms = lead.uptime_ms(now)
     outcome = yield from put(key, encode(RetiredPage(ids, uptime_ms)), None)
     if not isinstance(outcome, Stored):
+        # It may have landed, or may yet: it says only what is true. To be deleted in its time, whether it is there or not.
+        lead.pages.append(Page(key, uptime_ms, ()))
         return ()
     lead.remember(Page(key, uptime_ms, ids))
     lead.paged_at = now
@@ -352,11 +349,11 @@ def _retire(lead: Lead, seen: Survey, now: float) -> Step[tuple[str, ...]]:
 
 
 def _commit(
-    lead: Lead, planned: Planned, now: float, seen: Survey, fenced: tuple[str, ...]
+    lead: Lead, planned: Planned, replaces: str, now: float, seen: Survey, fenced: tuple[str, ...]
 ) -> Step[Cycled | Deposed | Doubt]:
-    lead.pending = planned
+    lead.pending = planned, replaces
     board = planned.board
-    outcome = yield from write(lead.layout.board, encode(board), nonce=board.nonce, if_version=lead.view.version)
+    outcome = yield from write(lead.layout.board, encode(board), nonce=board.nonce, if_version=replaces)
     match outcome:
         case Unknown():
             return Doubt()
@@ -376,9 +373,10 @@ def _commit(
 def _clean_up(lead: Lead, planned: Planned, seen: Survey, now: float) -> Step[None]:
     """Delete what the committed board made garbage. Every one of these facts stays true for ever."""
     layout, board = lead.layout, lead.board
-    keys = [
-        layout.source(path) for path, state in board.sources.items() if path in seen.listed and is_finished(path, state)
-    ]
+    finished = [path for path, state in board.sources.items() if is_finished(path, state)]
+    hidden = [path for path in finished if path not in lead.swept and not seen.covers(layout.source(path))]
+    keys = [layout.source(path) for path in finished if path in seen.listed]
+    keys += [layout.source(path) for path in hidden]
     keys += [layout.source(path) for path in planned.refused]
     busy = {ticket.session for ticket in board.tickets.values()}
     for session, heard in lead.heard.items():
@@ -387,6 +385,8 @@ def _clean_up(lead: Lead, planned: Planned, seen: Survey, now: float) -> Step[No
     expired = [page for page in lead.pages if page.uptime_ms + lead.settings.window_s * 1000 <= board.uptime_ms]
     keys += [page.key for page in expired]
     yield from delete(keys)
+    lead.swept.update(hidden)
+    lead.swept &= board.sources.keys()
     for page in expired:
         lead.pages.remove(page)
         lead.window.difference_update(page.sources)

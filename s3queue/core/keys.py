@@ -96,11 +96,21 @@ def source_path(
     due_ms: int | None = None,
     newest_first: bool = False,
 ) -> str:
+    """The path of a new batch.
+
+    Raises:
+        ConfigError: it would not be read back as such. A batch under such a key would be accepted and never run.
+    """
     order = _MAX_ORDER - sent_ms if newest_first else sent_ms
     tail = f"{check_name(queue)}/{priority}/{order:013}-{batch}-{count}"
     if group is not None:
         tail += f"-{_escape(group)}"
-    return f"in/{tail}" if due_ms is None else f"later/{due_ms:013}-{tail}"
+    path = f"in/{tail}" if due_ms is None else f"later/{due_ms:013}-{tail}"
+    if not _SOURCE.fullmatch(path) or count > MAX_BATCH:
+        raise ConfigError(
+            f"not the key of a batch: {path!r}", f"1 to {MAX_BATCH} messages, a group of 1 to 100 characters"
+        )
+    return path
 
 
 @lru_cache(maxsize=65536)

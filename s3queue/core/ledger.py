@@ -8,6 +8,7 @@ Rules, and where they live:
 
 - Only what a stored ledger claims may run: `Flushed.claimed` is the only source of work.
 - While a write is unanswered nothing is built on it, and nothing else is sent: `Host.pending` is sent again as it was.
+- The first write is sent once and never again: `_join`.
 - A task starts only within half the visibility timeout of the last stored write: `Host.trusted_until`.
 - An outcome stays in the ledger until a board no longer lists its message in the ticket: `see` and `_draft`.
 - An outcome never changes: `Held` takes the first word on a message.
@@ -25,11 +26,15 @@ from msgspec.structs import replace
 from s3queue.core import ranges
 from s3queue.core.elect import View
 from s3queue.core.keys import Layout
-from s3queue.core.ops import Overtaken, Step, Unknown, get, write
+from s3queue.core.ops import Overtaken, Step, Unknown, carries, get, put, write
 from s3queue.core.ranges import EMPTY, Ranges
 from s3queue.core.records import Board, Failed, Ledger, Offer, Place, Report, Ticket, decode, encode
 from s3queue.errors import CorruptRecord
-from s3queue.store import Found, Missing, Stored
+from s3queue.store import Found, Missing, Stored, Unchanged
+
+#: The longest time that a message may be told to wait, in seconds: ten years. Tasks may ask for more, or for infinity,
+#: which JSON cannot say.
+_MAX_DELAY_S = 10 * 365 * 86_400.0
 
 
 @dataclass
@@ -139,7 +144,7 @@ def fail(host: Host, name: str, offset: int, outcome: Failed) -> None:
     """This message ran and did not end with ok, or can never run."""
     held = host.tickets.get(name)
     if held is not None and not ranges.contains(held.decided, offset):
-        held.failed[offset] = outcome
+        held.failed[offset] = replace(outcome, delay_s=min(max(0.0, outcome.delay_s), _MAX_DELAY_S))  # NaN: 0.0
         host.changes += 1
 
 
@@ -178,23 +183,28 @@ def flush(host: Host, now: float, nonce: str) -> Step[Flushed | Refused]:
     """Make what this host claims and reports durable, in one write. The first one joins.
 
     Args:
+        host: its session is not over.
         now: steady time, taken before this step was started.
 
     Returns:
         Flushed: what it claims may run.
         Refused: see there.
 
-    Asks: one Put; after an unanswered Put or a Conflict, one Get; at most three of both.
+    Asks: one Put; after an unanswered Put or a Conflict, one Get; at most three of both, of a join at most one.
     """
-    if host.pending is None:
-        host.pending = _draft(host, nonce), now, host.changes
-    ledger, sent_at, changes = host.pending
-    outcome = yield from write(host.key, encode(ledger), nonce=ledger.nonce, if_version=host.version or None)
+    assert not host.over, "the id of a session is never used again"
+    ledger, sent_at, changes = host.pending or (_draft(host, nonce), now, host.changes)
+    if host.version:
+        host.pending = ledger, sent_at, changes
+        outcome = yield from write(host.key, encode(ledger), nonce=ledger.nonce, if_version=host.version)
+    else:
+        outcome = yield from _join(host, ledger, sent_at, changes)
     match outcome:
         case Unknown():
             return Refused.UNSURE
         case Overtaken():
-            # Only one body of ours is ever on its way, so this is no earlier write of ours: fenced, or deleted after it.
+            # Only one body of ours is ever on its way, so this is no earlier write of ours: fenced, or deleted after it,
+            # or a join that left no trace.
             host.over, host.pending = True, None
             return Refused.FENCED
         case Stored(version):
@@ -202,6 +212,25 @@ def flush(host: Host, now: float, nonce: str) -> Step[Flushed | Refused]:
             host.version, host.stored, host.pending = version, ledger, None
             host.trusted_from, host.stored_changes, host.over = sent_at, changes, ledger.left
             return Flushed(ledger, tuple(name for name in ledger.claims if name not in before and name in host.tickets))
+
+
+def _join(host: Host, ledger: Ledger, sent_at: float, changes: int) -> Step[Stored | Overtaken]:
+    """Create the ledger with one Put, whatever becomes of it.
+
+    Nothing would stop a second one: a ledger that was fenced while the answer was outstanding, and deleted, would come
+    back as if it had never been fenced, and this session could claim and run a ticket that was given to somebody else
+    since. So a session whose first write leaves no trace is given up, and the next one has another id.
+
+    Asks: one Put; after an unanswered Put or a Conflict, one Get.
+    """
+    if host.pending is None:
+        outcome = yield from put(host.key, encode(ledger), None)
+        if isinstance(outcome, Stored):
+            return outcome
+        host.pending = ledger, sent_at, changes
+    found = yield from get(host.key)
+    assert not isinstance(found, Unchanged)
+    return Stored(found.version) if isinstance(found, Found) and carries(found, ledger.nonce) else Overtaken(found)
 
 
 def _draft(host: Host, nonce: str) -> Ledger:

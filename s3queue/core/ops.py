@@ -113,7 +113,7 @@ def carries(found: Found | Missing | Unchanged, nonce: str) -> bool:
         return False
     try:
         return _decode_nonce(found.body).nonce == nonce
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
 
 

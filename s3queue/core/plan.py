@@ -22,6 +22,9 @@ from s3queue.core.keys import Source, parse_source, ticket_id
 from s3queue.core.records import Board, Failed, Failure, Ledger, Offer, Part, Report, SourceState, Ticket, Totals
 from s3queue.core.settle import Draft
 
+#: Fractional part of the golden ratio: its multiples spread evenly over [0, 1), and so do those of any multiple of it.
+_GOLDEN = 0.6180339887498949
+
 
 class Settings(NamedTuple):
     """What a plan depends on besides what it sees.
@@ -165,10 +168,15 @@ class _Planning:
 
     def _take(self, name: str, ticket: Ticket, report: Report, ledger: Ledger, claimed: bool) -> None:
         offer = ledger.offers.get(ticket.queue) or Offer(max_attempts=self.settings.max_attempts)
+        # A message has one outcome, whatever a ledger says: what it says of others than the ticket still holds is not read.
+        everything = (0, ticket.size)
         ok = ranges.minus(report.ok, ticket.taken)
-        released = ranges.minus(report.released, ticket.taken)
-        failed = {at: one for at, one in report.failed.items() if not ranges.contains(ticket.taken, at)}
-        taken = ranges.union(*map(ranges.pairs, (ticket.taken, ok, released, ranges.of(failed))))
+        taken = ranges.union(ranges.pairs(ticket.taken), ranges.pairs(ok))
+        released = ranges.minus(report.released, taken)
+        taken = ranges.union(ranges.pairs(taken), ranges.pairs(released))
+        failed = {at: one for at, one in report.failed.items() if not ranges.contains(taken, at)}
+        left = ranges.minus(everything, ranges.union(ranges.pairs(taken), ranges.pairs(ranges.of(failed))))
+        taken = ranges.minus(everything, left)
         if taken == ticket.taken and not ledger.over:
             return
         self.planned.changed = True
@@ -182,9 +190,9 @@ class _Planning:
             for part in ticket.spans((offset, offset + 1)):
                 self._fail(name, part, outcome, offer)
         if ledger.over:
-            for part in ticket.spans(ranges.minus((0, ticket.size), taken)):
+            for part in ticket.spans(left):
                 self._orphan(name, part, offer, claimed)
-        if ledger.over or ranges.size(taken) == ticket.size:
+        if ledger.over or not left:
             del self.tickets[name]
         else:
             self.tickets[name] = replace(ticket, taken=taken)
@@ -268,7 +276,9 @@ class _Planning:
                 lines[source.queue].add(source, source.count)
         turn = sorted(queue for queue, line in lines.items() if line.size)
         if turn:
-            first = self.board.turn % len(turn)
+            # By the golden ratio, so that no rhythm of the board's writes, such as two for each message, brings the same
+            # queue first every time.
+            first = int(self.board.turn * _GOLDEN % 1 * len(turn))
             turn = turn[first:] + turn[:first]
         # An equal share of each host's room to every queue that has messages, then what is left of it to whoever wants it.
         for place, queue in enumerate(turn):
@@ -304,7 +314,8 @@ class _Planning:
         self, queue: str, line: _Line, hosts: list[_Host], busy: set[tuple[str, str]], *, share: int
     ) -> None:
         serving = [host for host in hosts if queue in host.offers]
-        quotas = share_out(line.size, [(min(host.idle, host.room(queue)), host.room(queue, share)) for host in serving])
+        rooms = [host.room(queue, share) for host in serving]
+        quotas = share_out(line.size, [(min(host.idle, room), room) for host, room in zip(serving, rooms, strict=True)])
         for host, quota in zip(serving, quotas, strict=True):
             left = quota
             shared: list[Part] = []

@@ -6,10 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import TypeAlias
 
 Ranges: TypeAlias = tuple[int, ...]
 EMPTY: Ranges = ()
+
+
+def is_proper(ranges: Ranges) -> bool:
+    """Whether this is such a set, and not something that a stored record merely calls one."""
+    return not ranges or (ranges[0] >= 0 and len(ranges) % 2 == 0 and all(a < b for a, b in pairwise(ranges)))
 
 
 def pairs(ranges: Ranges) -> Iterator[tuple[int, int]]:

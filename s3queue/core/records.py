@@ -246,6 +246,10 @@ class Report(Struct, frozen=True, omit_defaults=True):
     released: Ranges = EMPTY
     failed: dict[int, Failed] = {}
 
+    def __post_init__(self) -> None:
+        if not (ranges.is_proper(self.ok) and ranges.is_proper(self.released)):
+            raise ValueError("offsets are not in ascending ranges")
+
 
 class Ledger(Struct, frozen=True, omit_defaults=True):
     """A host's one object: what it may run, what came of it, and its sign of life.
@@ -294,7 +298,8 @@ class DeadLetter(Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         message: its id. For a source that cannot be decoded: the id of its first message.
-        payload: MessagePack as enqueued (base64 in JSON); the whole object as it is, where ``raw`` is true.
+        payload: MessagePack as enqueued (base64 in JSON). Where ``raw`` is true, what could not be decoded, as it is: the
+            whole object, or the one message.
         preview: the payload as JSON, for reading; empty where it has no such form.
         failures: its history, oldest first.
         tombstone: it was redriven or purged; the record stays so that the decision is remembered.
@@ -348,6 +353,8 @@ _json: dict[type[Struct], Any] = {
 _batch = msgspec.msgpack.Decoder(Batch).decode
 _batch_head = msgspec.msgpack.Decoder(_Head).decode
 _message = msgspec.msgpack.Decoder(Message).decode
+#: What decoders raise; UnicodeDecodeError, for a string that is not UTF-8, is no DecodeError.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def encode(record: Struct) -> bytes:
@@ -362,7 +369,7 @@ def decode(kind: type[R], key: str, body: bytes) -> R:
         if version != FORMAT:
             raise CorruptRecord(key, f"format {version}; this release knows {FORMAT}")
         record: R = _json[kind](body)
-    except (msgspec.DecodeError, RecursionError) as wrong:
+    except _UNREADABLE as wrong:
         raise CorruptRecord(key, f"not a {kind.__name__}: {wrong}") from wrong
     return record
 
@@ -382,7 +389,7 @@ def decode_batch(key: str, body: bytes) -> Batch:
         if version != FORMAT:
             raise CorruptRecord(key, f"format {version}; this release knows {FORMAT}")
         return _batch(body)
-    except (msgspec.DecodeError, RecursionError) as wrong:
+    except _UNREADABLE as wrong:
         raise CorruptRecord(key, f"not a batch: {wrong}") from wrong
 
 
@@ -390,5 +397,5 @@ def decode_message(key: str, raw: Raw) -> Message:
     """Raises `CorruptRecord`."""
     try:
         return _message(raw)
-    except (msgspec.DecodeError, RecursionError) as wrong:
+    except _UNREADABLE as wrong:
         raise CorruptRecord(key, f"not a message: {wrong}") from wrong

@@ -68,7 +68,7 @@ class Draft:
         """It ran and did not end well. Returns whether that was its last attempt."""
         if outcome.failure is not None:
             self._remember(index, outcome.failure)
-        if outcome.kind == "dead" or (outcome.kind == "retry" and attempt >= max_attempts):
+        if outcome.kind == "dead" or (outcome.kind != "snooze" and attempt >= max_attempts):
             self.dying.append(index)
             return True
         following = attempt if outcome.kind == "snooze" else attempt + 1

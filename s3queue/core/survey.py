@@ -15,8 +15,11 @@ from s3queue.core.records import Ledger, decode
 from s3queue.errors import CorruptRecord
 from s3queue.store import Found, Listed
 
-#: Pages of one queue in one survey. 8,000 sources at the head of one queue are more than hosts can be given at once.
+#: Pages of one queue in one survey, and of what is due in ``later/``. 8,000 sources at the head of one queue are more than
+#: hosts can be given at once.
 _MAX_PAGES = 8
+#: Length of every page but the first of a queue: who has to look further looks as far as one request can.
+_FULL_PAGE = 1000
 
 
 @dataclass
@@ -33,6 +36,22 @@ class Heard:
     version: str
     ledger: Ledger | None
     since: float | None = None
+
+
+@dataclass
+class Sweep:
+    """How far the surveys have looked through the batches that are due, where those do not fit one survey.
+
+    They lie in the order of their due times, whatever their queue, so a crowd of them that no host serves cannot be
+    skipped. Each survey goes on where the last one stopped, and so gets behind it.
+
+    Attributes:
+        after: the last key that was looked at; "" at the beginning.
+        crowds: groups that have a batch before it. Their later ones have to wait for the next sweep.
+    """
+
+    after: str = ""
+    crowds: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass
@@ -55,7 +74,11 @@ class Survey:
 
     def shows_gone(self, key: str, path: str) -> bool:
         """Whether this survey proves that the object did not exist when it was taken."""
-        return path not in self.listed and any(after < key <= last for after, last in self.covered)
+        return path not in self.listed and self.covers(key)
+
+    def covers(self, key: str) -> bool:
+        """Whether this survey looked where the object would be."""
+        return any(after < key <= last for after, last in self.covered)
 
 
 def survey(
@@ -66,7 +89,8 @@ def survey(
     now_ms: int,
     wanted: Mapping[str, int],
     known: Container[str],
-    limit: int = 1000,
+    limit: int = _FULL_PAGE,
+    sweep: Sweep | None = None,
 ) -> Step[Survey]:
     """List the partition, and read the ledgers whose version changed.
 
@@ -75,53 +99,74 @@ def survey(
         now: steady time, taken before this step was started.
         wanted: by queue, how many batches not yet ``known`` are worth looking for.
         known: paths of the batches on the board.
-        limit: length of one page.
+        limit: length of the first page of anything.
+        sweep: brought up to date.
 
-    Asks: one List; one more for each further page of hosts, and for each queue whose head does not fit its page. One Get
-        for each ledger that changed.
+    Asks: one List; one more for each further page of hosts, for each queue whose head does not fit its page, and for each
+        further page of what is due, up to a bound. One Get for each ledger that changed.
     """
+    sweep = sweep or Sweep()
+    at_start = {session: state.version for session, state in heard.items()}
     seen = Survey()
     hosts: dict[str, str] = {}
     fresh: dict[str, int] = {}
     crowds: set[tuple[str, str]] = set()
+    due_crowds: set[tuple[str, str]] = set()
     pages: dict[str, int] = {}
-    after = layout.board
+    after, size, swept = layout.board, limit, ""
     while True:
-        page = yield from list_page(layout.home, after, limit)
-        last = page[-1].key if len(page) == limit else layout.home + END
+        page = yield from list_page(layout.home, after, size)
+        last = page[-1].key if len(page) == size else layout.home + END
         seen.covered.append((after, last))
         source: Source | None = None
         for item in page:
             if item.key.startswith(layout.hosts):
                 hosts[layout.session(item.key)] = item.version
-            else:
-                source = _note(seen, layout, item, now_ms)
-                if source is None or source.path in known:
+                continue
+            source = _read_key(seen, layout, item)
+            if source is None:
+                continue
+            crowd = None if source.group is None else (source.queue, source.group)
+            if source.due_ms is not None:
+                if source.due_ms > now_ms:
+                    seen.next_due_ms = seen.next_due_ms or source.due_ms
                     continue
-                if source.group is not None:
-                    # A group takes one message at a time: a thousand batches of one group are one that can be assigned.
-                    crowd = (source.queue, source.group)
-                    if crowd in crowds:
+                if crowd is not None:
+                    due_crowds.add(crowd)
+                    if crowd in sweep.crowds and item.key > sweep.after:
                         continue
-                    crowds.add(crowd)
+            seen.sources.append(source)
+            if crowd in crowds:
+                continue
+            if crowd is not None:
+                # A group takes one message at a time: a thousand batches of one group are one that can be assigned, and
+                # none while an earlier one is on the board.
+                crowds.add(crowd)
+            if source.path not in known:
                 fresh[source.queue] = fresh.get(source.queue, 0) + 1
-        if len(page) < limit:
+        if len(page) < size:
             break
-        after = last
+        after, size = last, _FULL_PAGE
         if source is None:
             continue
         if source.due_ms is not None:
             if source.due_ms > now_ms:
                 break
+            pages["later/"] = pages.get("later/", 0) + 1
+            if pages["later/"] >= _MAX_PAGES:
+                swept = last
+                break
+            after = max(last, sweep.after)
             continue
         pages[source.queue] = pages.get(source.queue, 0) + 1
         if fresh.get(source.queue, 0) >= wanted.get(source.queue, 0) or pages[source.queue] >= _MAX_PAGES:
-            after = f"{layout.inbox}{source.queue}/{END}"
-    yield from _hear(seen, layout, heard, hosts, now)
+            after, size = f"{layout.inbox}{source.queue}/{END}", limit
+    yield from _hear(seen, layout, heard, hosts, at_start, now)
+    sweep.after, sweep.crowds = swept, (sweep.crowds | due_crowds) if swept else frozenset()
     return seen
 
 
-def _note(seen: Survey, layout: Layout, item: Listed, now_ms: int) -> Source | None:
+def _read_key(seen: Survey, layout: Layout, item: Listed) -> Source | None:
     """Enter one listed object. None where it is not a batch."""
     path = layout.path(item.key)
     try:
@@ -130,14 +175,12 @@ def _note(seen: Survey, layout: Layout, item: Listed, now_ms: int) -> Source | N
         seen.corrupt.append(corrupt)
         return None
     seen.listed.add(path)
-    if source.due_ms is None or source.due_ms <= now_ms:
-        seen.sources.append(source)
-    elif seen.next_due_ms is None:
-        seen.next_due_ms = source.due_ms
     return source
 
 
-def _hear(seen: Survey, layout: Layout, heard: dict[str, Heard], hosts: dict[str, str], now: float) -> Step[None]:
+def _hear(
+    seen: Survey, layout: Layout, heard: dict[str, Heard], hosts: dict[str, str], at_start: dict[str, str], now: float
+) -> Step[None]:
     for session in heard.keys() - hosts.keys():
         del heard[session]
     changed: list[str] = []
@@ -145,8 +188,8 @@ def _hear(seen: Survey, layout: Layout, heard: dict[str, Heard], hosts: dict[str
         before = heard.get(session)
         if before is None or before.version != version:
             changed.append(session)
-        elif before.since is None:
-            before.since = now
+        elif before.since is None and at_start.get(session) == version:
+            before.since = now  # what a host of this process entered after that is younger
     found = yield from get_all([layout.host(session) for session in changed])
     for session, outcome in zip(changed, found, strict=True):
         if isinstance(outcome, Found):

@@ -1,0 +1,64 @@
+"""Dead letters: what is kept, for people, of a message that is out of attempts."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec.structs import replace
+
+from s3queue.core.keys import Layout, parse_source
+from s3queue.core.records import DeadLetter, Failure, decode_batch, decode_message
+from s3queue.errors import CorruptRecord
+from s3queue.store import Found, Missing
+
+
+def dead_letter(
+    layout: Layout,
+    path: str,
+    index: int,
+    body: Found | Missing,
+    failures: tuple[Failure, ...],
+    nonce: str,
+    now_ms: int,
+) -> DeadLetter:
+    """The letter of one message that died, with as much of it as can be read.
+
+    A batch that cannot be decoded gets one letter for the whole of it, under its first message. What lacks in a batch
+    that holds fewer messages than its key says gets one, under the first that is missing. So every letter of a source
+    has an id that no other letter of it has.
+    """
+    letter = DeadLetter(
+        nonce,
+        layout.message_id(path, index),
+        parse_source(path).queue,
+        attempt=failures[-1].attempt if failures else 0,
+        failures=failures,
+        died_ms=now_ms,
+    )
+    if isinstance(body, Missing):
+        return letter
+    try:
+        batch = decode_batch(path, body.body)
+    except CorruptRecord:
+        return replace(letter, message=layout.message_id(path, 0), payload=body.body, raw=True)
+    if index >= len(batch.messages):
+        first = layout.message_id(path, len(batch.messages))
+        return replace(letter, message=first, payload=body.body, raw=True)
+    try:
+        message = decode_message(path, batch.messages[index])
+    except CorruptRecord:
+        return replace(letter, payload=bytes(batch.messages[index]), raw=True, sent_ms=batch.sent_ms)
+    return replace(
+        letter,
+        task=message.task,
+        payload=bytes(message.payload),
+        preview=_preview(bytes(message.payload)),
+        headers=message.headers,
+        sent_ms=batch.sent_ms,
+    )
+
+
+def _preview(payload: bytes) -> str:
+    try:
+        return msgspec.json.encode(msgspec.msgpack.decode(payload)).decode()[:10_000]
+    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError):
+        return ""

@@ -1,0 +1,184 @@
+import string
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from s3queue.core import keys
+from s3queue.core.keys import (
+    Layout,
+    batch_id,
+    fencing_token,
+    parse_message_id,
+    parse_source,
+    source_path,
+    ticket_id,
+)
+from s3queue.errors import ConfigError, CorruptRecord
+from tests.core.profile import BRIEF, LONG
+
+LAYOUT = Layout("root", "p00")
+
+names = st.text(string.ascii_letters + string.digits + "_.-", min_size=1, max_size=20).filter(
+    lambda n: n[0] not in ".-"
+)
+#: Everything that looks like a separator, and what escapes it.
+groups = st.one_of(
+    st.text(st.sampled_from("-~/=%.+ ?#&\\\n\x00é\U0001f40d"), min_size=1, max_size=12),
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12),
+)
+moments = st.integers(0, 9_999_999_999_999)
+batches = st.text("0123456789abcdef", min_size=1, max_size=32)
+
+
+class TestSourcePaths:
+    @LONG
+    @given(names, moments, batches, st.integers(1, 1000), st.integers(0, 9), st.none() | groups, st.none() | moments)
+    def test_what_is_built_is_read_back(
+        self, queue: str, sent: int, batch: str, count: int, priority: int, group: str | None, due: int | None
+    ) -> None:
+        path = source_path(queue, sent_ms=sent, batch=batch, count=count, priority=priority, group=group, due_ms=due)
+        source = parse_source(path)
+        assert (source.path, source.queue, source.order, source.batch) == (path, queue, sent, batch)
+        assert (source.count, source.priority, source.group, source.due_ms) == (count, priority, group, due)
+
+    @BRIEF
+    @given(groups, groups)
+    def test_two_groups_never_share_a_key(self, one: str, other: str) -> None:
+        assume(one != other)
+        paths = {source_path("q", sent_ms=1, batch="0", count=1, group=group) for group in (one, other)}
+        assert len(paths) == 2
+
+    @LONG
+    @given(
+        st.lists(
+            st.tuples(st.integers(0, 9), st.integers(0, 99), batches, st.integers(1, 1000), st.none() | groups),
+            unique_by=lambda one: one[:3],
+        ),
+        st.booleans(),
+    )
+    def test_the_order_of_keys_is_the_order_of_dispatch(
+        self, batches: list[tuple[int, int, str, int, str | None]], newest_first: bool
+    ) -> None:
+        paths = [
+            source_path(
+                "q", sent_ms=sent, batch=f"{batch:0>32}", count=count, priority=priority, group=group,
+                newest_first=newest_first,
+            )
+            for priority, sent, batch, count, group in batches
+        ]  # fmt: skip
+        in_key_order = [parse_source(path) for path in sorted(paths, key=str.encode)]
+        assert in_key_order == sorted(in_key_order, key=lambda source: source.rank)
+        sent = [source.order for source in in_key_order if source.priority == 5]
+        assert sent == sorted(sent)  # of LIFO the order is the complement
+
+    def test_newest_first_turns_the_order_round(self) -> None:
+        older, newer = (source_path("q", sent_ms=ms, batch="0", count=1, newest_first=True) for ms in (1000, 1001))
+        assert newer < older
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            {"count": 0},
+            {"count": 1001},
+            {"priority": 10},
+            {"priority": -1},
+            {"group": ""},
+            {"group": "x" * 301},
+            {"batch": "XY"},
+            {"sent_ms": -1},
+            {"sent_ms": 10**13},
+            {"due_ms": -1},
+            {"due_ms": 10**13},
+        ],
+    )
+    def test_a_batch_under_a_key_that_would_not_be_read_back_is_refused(self, wrong: dict[str, object]) -> None:
+        given = {"sent_ms": 1, "batch": "0", "count": 1} | wrong
+        with pytest.raises(ConfigError):
+            source_path("q", **given)  # type: ignore[arg-type]
+
+    @pytest.mark.parametrize("queue", ["", ".q", "-q", "a/b", "a~b", "a b", "x" * 101, "é"])
+    def test_a_queue_name_that_would_break_a_key_is_refused(self, queue: str) -> None:
+        with pytest.raises(ConfigError):
+            source_path(queue, sent_ms=1, batch="0", count=1)
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "",
+            "in/q",
+            "in/q/5/x",
+            "board",
+            "in/q/5/1800000000000-0-1/more",
+            "in/q/5/1800000000000-0-0",
+            "in/q/5/1800000000000-0-1001",
+            "in/q/5/1800000000000-0-1-",
+            "in/q/5/180000000000-0-1",
+            "in/q/12/1800000000000-0-1",
+            "later/q/5/1800000000000-0-1",
+            "in/1800000000000-q/5/1800000000000-0-1\n",
+            "in/q/5/1800000000000-0-1-a~b",
+        ],
+    )
+    def test_what_is_no_key_of_a_batch_is_corrupt(self, path: str) -> None:
+        with pytest.raises(CorruptRecord):
+            parse_source(path)
+
+
+class TestMessageIds:
+    @BRIEF
+    @given(names, moments, st.integers(1, 1000), st.none() | groups, st.none() | moments, st.data())
+    def test_an_id_names_partition_path_and_index(
+        self, queue: str, sent: int, count: int, group: str | None, due: int | None, data: st.DataObject
+    ) -> None:
+        path = source_path(queue, sent_ms=sent, batch="0a", count=count, group=group, due_ms=due)
+        index = data.draw(st.integers(0, count - 1))
+        message = LAYOUT.message_id(path, index)
+        assert "/" not in message
+        ref = parse_message_id(message)
+        assert (ref.part, ref.path, ref.index) == ("p00", path, index)
+
+    @pytest.mark.parametrize(
+        "wrong", ["", "p00", "p00~in~q", "~in~q~5~1800000000000-0-1~0", "p00~in~q~5~1800000000000-0-1~1"]
+    )
+    def test_what_names_no_message_is_corrupt(self, wrong: str) -> None:
+        with pytest.raises(CorruptRecord):
+            parse_message_id(wrong)
+
+
+class TestLayout:
+    def test_a_listing_of_home_begins_with_board_hosts_inbox_and_later(self) -> None:
+        order = [LAYOUT.board, LAYOUT.host("s"), LAYOUT.source("in/q/…"), LAYOUT.source("later/…")]
+        assert order == sorted(order, key=str.encode)
+        assert all(key.startswith(LAYOUT.home) for key in order)
+
+    def test_pages_letters_and_settings_are_outside_of_the_survey(self) -> None:
+        for key in (LAYOUT.page(1, 0), LAYOUT.dead("q", "m"), LAYOUT.meta("q")):
+            assert not key.startswith(LAYOUT.home)
+
+    def test_pages_sort_by_epoch_then_number(self) -> None:
+        pages = [LAYOUT.page(epoch, number) for epoch in (2, 10) for number in (9, 10)]
+        assert pages == sorted(pages, key=str.encode)
+
+    def test_session_and_path_are_what_the_key_was_built_from(self) -> None:
+        assert LAYOUT.session(LAYOUT.host("abc")) == "abc"
+        assert LAYOUT.path(LAYOUT.source("in/q/x")) == "in/q/x"
+
+    def test_end_is_behind_every_key_that_continues(self) -> None:
+        assert f"in/q/{keys.END}".encode() > "in/q/\U0010fffe".encode()
+
+
+class TestIds:
+    def test_batches_of_one_millisecond_sort_as_they_were_sent(self) -> None:
+        ids = [batch_id(counter, 2**52 - 1 - counter) for counter in range(0x1000)]
+        assert ids == sorted(ids)
+
+    @BRIEF
+    @given(
+        st.tuples(st.integers(1, 2**20), st.integers(0, 2**32 - 1)),
+        st.tuples(st.integers(1, 2**20), st.integers(0, 2**32 - 1)),
+    )
+    def test_a_later_ticket_has_a_greater_fencing_token(self, one: tuple[int, int], other: tuple[int, int]) -> None:
+        tokens = [fencing_token(ticket_id(*ticket)) for ticket in (one, other)]
+        assert (tokens[0] < tokens[1]) == (one < other)
+        assert max(tokens) < 2**63

@@ -1,0 +1,85 @@
+from s3queue.core.records import Failed, Failure, SourceState, Waiting
+from s3queue.core.settle import KEPT_FAILURES, Draft
+from tests.core.world import NOW_MS, ready, retry
+
+
+def failed(draft: Draft, outcome: Failed, *, index: int = 0, attempt: int = 1) -> bool:
+    return draft.failed(index, attempt, outcome, max_attempts=3, now_ms=NOW_MS)
+
+
+def test_a_batch_is_admitted_with_all_its_messages_ready() -> None:
+    assert Draft.admitted(7).freeze() == SourceState(ready=ready((0, 7, 1)))
+
+
+def test_neighbours_at_one_attempt_are_one_range() -> None:
+    draft = Draft(SourceState(ready=ready((4, 5, 1), (0, 2, 1))))
+    draft.released(2, 4, 1)
+    draft.released(5, 6, 2)
+    assert draft.freeze().ready == ready((0, 5, 1), (5, 6, 2))
+
+
+def test_done_forgets_the_history_of_a_message() -> None:
+    draft = Draft(SourceState(failures={0: (Failure(1, "error"),), 3: (Failure(1, "error"),)}))
+    draft.done(0, 3)
+    assert draft.freeze() == SourceState(settled=3, failures={3: (Failure(1, "error"),)})
+
+
+def test_take_gives_the_lowest_first_and_not_more_than_asked() -> None:
+    draft = Draft(SourceState(ready=ready((5, 9, 1), (0, 3, 2))))
+    assert draft.take(2) == (ready((0, 2, 2))[0], False)
+    assert draft.take(9) == (ready((2, 3, 2))[0], False)
+    assert draft.take(9) == (ready((5, 9, 1))[0], False)
+    assert draft.take(9) is None
+
+
+def test_take_of_nothing_gives_nothing() -> None:
+    assert Draft.admitted(3).take(0) is None
+
+
+def test_wake_moves_exactly_what_is_due() -> None:
+    draft = Draft(SourceState(waiting=(Waiting(1, 2, NOW_MS), Waiting(2, 2, NOW_MS + 1))))
+    assert draft.wake(NOW_MS)
+    assert not draft.wake(NOW_MS)
+    assert draft.freeze() == SourceState(ready=ready((1, 2, 2)), waiting=(Waiting(2, 2, NOW_MS + 1),))
+
+
+def test_buried_settles_exactly_those_whose_letters_are_stored() -> None:
+    history = {index: (Failure(3, "error"),) for index in (0, 1)}
+    draft = Draft(SourceState(dying=(0, 1), failures=history))
+    draft.buried({1})
+    assert draft.freeze() == SourceState(settled=1, dying=(0,), failures={0: history[0]})
+
+
+def test_a_dead_outcome_without_a_failure_is_dead_all_the_same() -> None:
+    draft = Draft(SourceState())
+    assert failed(draft, Failed("dead"))
+    assert draft.freeze() == SourceState(dying=(0,))
+
+
+def test_the_history_of_a_message_is_bounded_in_number_and_in_text() -> None:
+    draft = Draft(SourceState())
+    for attempt in range(1, 9):
+        draft.failed(
+            0, attempt, Failed("retry", 0.0, Failure(attempt, "error", "x" * 9000)), max_attempts=99, now_ms=NOW_MS
+        )
+    draft.trim()
+    kept = draft.freeze().failures[0]
+    assert [failure.attempt for failure in kept] == [4, 5, 6, 7, 8]
+    assert len(kept) == KEPT_FAILURES
+    assert sum(len(failure.text) for failure in kept) < 1000
+
+
+def test_the_last_failure_of_a_dying_message_keeps_its_text_for_the_letter() -> None:
+    draft = Draft(SourceState())
+    assert failed(draft, Failed("dead", 0.0, Failure(1, "error", "x" * 9000)))
+    draft.trim()
+    assert len(draft.freeze().failures[0][-1].text) == 4000
+
+
+def test_the_state_that_a_draft_is_made_from_is_not_touched() -> None:
+    state = SourceState(ready=ready((0, 2, 1)), failures={0: (Failure(1, "error"),)})
+    draft = Draft(state)
+    draft.take(1)
+    draft.done(0, 1)
+    failed(draft, retry(), index=1)
+    assert state == SourceState(ready=ready((0, 2, 1)), failures={0: (Failure(1, "error"),)})
