@@ -323,8 +323,10 @@ def _progress(messages: int, *, quiet: bool) -> Iterator[Show]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description:8}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    # Drawn from here, not from a thread: this process is going to fork.
-    with Progress(*columns, console=console(), auto_refresh=False) as progress:
+    # Drawn from here, not from a thread, and without a hand on stderr: this process is going to fork.
+    with Progress(
+        *columns, console=console(), auto_refresh=False, redirect_stdout=False, redirect_stderr=False
+    ) as progress:
         bars = {what: progress.add_task(what, total=messages, start=False) for what in ("enqueue", "run")}
         drawn = 0.0
 
