@@ -1,0 +1,343 @@
+"""A proxy before a server that speaks HTTP, and that does to requests what networks do to them.
+
+::
+
+    with FaultProxy("http://127.0.0.1:8333", seed=1, rate=0.05) as proxy:
+        store = open_store(f"s3://bucket?endpoint={proxy.address}&read_timeout_s=1")
+        ...
+        proxy.go_away(for_s=20)
+
+What happens to a request is drawn from the seed and the number of the request, so the same requests in the same order meet
+the same faults. Requests are handed on byte for byte, host name included, so signatures stay valid.
+
+The proxy runs in a thread of its own. `FaultProxy.go_away`, `FaultProxy.come_back` and the attributes may be used from any
+thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import socket
+import struct
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+__all__ = ["FAULTS", "Fault", "FaultProxy", "decide"]
+
+#: What may happen to a request, and what its sender can know of it.
+FAULTS = {
+    "refused": "503 at once; not applied",
+    "reset": "the connection breaks before the request reaches the server; not applied",
+    "lost": "applied; the connection breaks instead of an answer",
+    "error": "applied; answered with 500",
+    "truncated": "applied; the answer ends in the middle, or is lost where it has no body",
+    "late_answer": "applied; answered after a delay, when the sender may have given up",
+    "late_request": "applied after a delay, when the sender may have given up and tried again",
+}
+
+_LIMIT = 1 << 20
+_NO_BODY = (204, 304)
+
+
+class Fault(NamedTuple):
+    """What happens to one request. ``delay_s`` is of the two that are late."""
+
+    kind: str
+    delay_s: float = 0.0
+
+
+def decide(
+    seed: int | str, number: int, rate: float, kinds: Sequence[str] = tuple(FAULTS), delay_s: float = 3.0
+) -> Fault | None:
+    """The fate of request ``number``; None is to be served. The same arguments give the same answer, on every machine."""
+    draw = random.Random(f"{seed}/{number}")
+    if draw.random() >= rate:
+        return None
+    kind = draw.choice(kinds)
+    return Fault(kind, draw.uniform(0.5, 1.5) * delay_s if kind.startswith("late") else 0.0)
+
+
+class _Message(NamedTuple):
+    """A request or an answer as it came: its first line and headers with the empty line, and its body."""
+
+    head: bytes
+    body: bytes
+
+
+class _Broken(Exception):
+    """The other side is gone, or does not speak HTTP/1.1."""
+
+
+class FaultProxy:
+    """A context manager; listens on a free port of the loopback interface from ``__enter__`` to ``__exit__``.
+
+    Args:
+        upstream: ``http://host:port`` of the server.
+        seed: with the number of a request it decides its fate.
+        rate: probability of a fault, for each request.
+        kinds: which of `FAULTS`.
+        delay_s: mean delay of what is late, in seconds; choose it beyond the time-out of the client.
+
+    Attributes:
+        rate, kinds, delay_s: may be changed at any time.
+        faults: how often each kind was done; ``gone`` counts requests that met a server that was away.
+        requests: how many were read, whatever became of them.
+    """
+
+    def __init__(
+        self,
+        upstream: str,
+        *,
+        seed: int | str = 0,
+        rate: float = 0.0,
+        kinds: Sequence[str] = tuple(FAULTS),
+        delay_s: float = 3.0,
+    ) -> None:
+        if unknown := set(kinds) - FAULTS.keys():
+            raise ValueError(f"no such faults: {sorted(unknown)}; known: {sorted(FAULTS)}")
+        parts = urlsplit(upstream)
+        if parts.scheme != "http" or not parts.hostname:
+            raise ValueError(f"the proxy takes http://host:port, not {upstream!r}")
+        self._upstream = (parts.hostname, parts.port or 80)
+        self.seed, self.rate, self.kinds, self.delay_s = seed, rate, kinds, delay_s
+        self.faults: Counter[str] = Counter()
+        self.requests = 0
+        self._port = 0
+        self._away = False
+        self._server: asyncio.Server | None = None
+        self._clients: set[asyncio.StreamWriter] = set()
+        self._serving: set[asyncio.Task[Any]] = set()
+        self._return: asyncio.TimerHandle | None = None
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    def __enter__(self) -> FaultProxy:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="faultproxy", daemon=True)
+        self._thread.start()
+        self._call(self._listen())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._call(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    # ---- away and back -------------------------------------------------------------------------------------
+
+    def go_away(self, for_s: float | None = None) -> None:
+        """Refuse connections, break those that are open, and lose what is on its way to the server. For good, or for so
+        many seconds."""
+        self._call(self._go(for_s))
+
+    def come_back(self) -> None:
+        """Listen again, on the same port."""
+        self._call(self._listen())
+
+    @property
+    def is_away(self) -> bool:
+        return self._away
+
+    def _call(self, work: Any) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    async def _listen(self) -> None:
+        if self._return is not None:
+            self._return.cancel()
+            self._return = None
+        if self._server is None:
+            self._server = await asyncio.start_server(
+                self._serve, "127.0.0.1", self._port, limit=_LIMIT, backlog=128, reuse_address=True
+            )
+            self._port = self._server.sockets[0].getsockname()[1]
+        self._away = False
+
+    async def _go(self, for_s: float | None) -> None:
+        self._away = True
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for client in list(self._clients):
+            _reset(client)
+        if for_s is not None:
+            self._return = self._loop.call_later(for_s, lambda: self._spawn(self._listen()))
+
+    async def _close(self) -> None:
+        await self._go(None)
+        if self._return is not None:
+            self._return.cancel()
+        for task in self._serving:
+            task.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+
+    def _spawn(self, work: Any) -> None:
+        task = self._loop.create_task(work)
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+
+    # ---- one connection ------------------------------------------------------------------------------------
+
+    async def _serve(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+        self._clients.add(client)
+        server = _Server(self._upstream)
+        try:
+            while True:
+                request = await _read(reader, client)
+                if request is None or not await self._pass_on(request, client, server):
+                    return
+        except (_Broken, OSError, asyncio.CancelledError):
+            return
+        finally:
+            self._clients.discard(client)
+            server.close()
+            client.close()
+
+    async def _pass_on(self, request: _Message, client: asyncio.StreamWriter, server: _Server) -> bool:
+        """One request. Returns whether the connection goes on."""
+        self.requests += 1
+        fault = decide(self.seed, self.requests, self.rate, self.kinds, self.delay_s)
+        kind = fault.kind if fault is not None else ""
+        if fault is not None:
+            self.faults[kind] += 1
+        if kind == "refused":
+            return await _answer(client, _made("503 Slow Down", "SlowDown", request))
+        if kind == "reset":
+            _reset(client)
+            return False
+        if fault is not None and kind == "late_request":
+            await asyncio.sleep(fault.delay_s)
+        if self._is_lost():
+            return False
+        answer = await server.ask(request)
+        if self._is_lost():
+            return False
+        if fault is not None and kind == "late_answer":
+            await asyncio.sleep(fault.delay_s)
+        if kind == "error":
+            return await _answer(client, _made("500 Internal Server Error", "InternalError", request))
+        if kind == "truncated" and len(answer.body) > 1:
+            await _answer(client, _Message(answer.head, answer.body[: len(answer.body) // 2]))
+            return False
+        if kind in ("lost", "truncated"):
+            _reset(client)
+            return False
+        return await _answer(client, answer) and b"connection: close" not in answer.head.lower()
+
+    def _is_lost(self) -> bool:
+        if self._away:
+            self.faults["gone"] += 1
+        return self._away
+
+
+class _Server:
+    """The connection to the server that goes with one connection of a client."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self._address = address
+        self._reader: asyncio.StreamReader | None = None
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def ask(self, request: _Message) -> _Message:
+        if self._reader is None or self._writer is None or self._reader.at_eof() or self._writer.is_closing():
+            self.close()
+            self._reader, self._writer = await asyncio.open_connection(*self._address, limit=_LIMIT)
+        self._writer.write(request.head + request.body)
+        await self._writer.drain()
+        while True:
+            answer = await _read(self._reader, None, asked=request.head)
+            if answer is None:
+                raise _Broken
+            if not answer.head.startswith(b"HTTP/1.1 1"):  # not the last word
+                return answer
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+
+# ---- HTTP/1.1 ---------------------------------------------------------------------------------------------------------
+
+
+async def _read(
+    reader: asyncio.StreamReader, client: asyncio.StreamWriter | None, asked: bytes = b""
+) -> _Message | None:
+    """The next request, or the answer to the request ``asked``. None: the connection ended between two.
+
+    Args:
+        client: told to go on where it asks whether it may send its body.
+    """
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+    except asyncio.IncompleteReadError as end:
+        if end.partial:
+            raise _Broken from end
+        return None
+    except asyncio.LimitOverrunError as long:
+        raise _Broken from long
+    fields = _fields(head)
+    if client is not None and fields.get(b"expect", b"").lower() == b"100-continue":
+        client.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        head = b"\r\n".join(line for line in head.split(b"\r\n") if not line.lower().startswith(b"expect:"))
+    try:
+        return _Message(head, await _read_body(reader, head, fields, asked))
+    except (asyncio.IncompleteReadError, ValueError) as cut:
+        raise _Broken from cut
+
+
+def _fields(head: bytes) -> dict[bytes, bytes]:
+    lines = (line.partition(b":") for line in head.split(b"\r\n")[1:])
+    return {name.strip().lower(): value.strip() for name, _, value in lines}
+
+
+async def _read_body(reader: asyncio.StreamReader, head: bytes, fields: dict[bytes, bytes], asked: bytes) -> bytes:
+    if asked:
+        status = int(head.split(b" ", 2)[1])
+        if asked.startswith(b"HEAD ") or status in _NO_BODY or status < 200:
+            return b""
+    if fields.get(b"transfer-encoding", b"").lower() == b"chunked":
+        body = b""
+        while True:
+            line = await reader.readuntil(b"\r\n")
+            size = int(line.split(b";")[0], 16)
+            body += line + await reader.readexactly(size + 2)
+            if size == 0:
+                return body
+    if b"content-length" in fields:
+        return await reader.readexactly(int(fields[b"content-length"]))
+    return await reader.read() if asked else b""
+
+
+def _made(status: str, code: str, request: _Message) -> _Message:
+    body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>made up by a proxy</Message></Error>".encode()
+    head = f"HTTP/1.1 {status}\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\n\r\n"
+    return _Message(head.encode(), b"" if request.head.startswith(b"HEAD ") else body)
+
+
+async def _answer(client: asyncio.StreamWriter, answer: _Message) -> bool:
+    """Returns whether the client is still there."""
+    with contextlib.suppress(OSError):
+        client.write(answer.head + answer.body)
+        await client.drain()
+    return not client.is_closing()
+
+
+def _reset(client: asyncio.StreamWriter) -> None:
+    """Break the connection with RST, so that its other end learns at once."""
+    connection: socket.socket | None = client.get_extra_info("socket")
+    if connection is not None:
+        with contextlib.suppress(OSError):
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    abort: Callable[[], None] = client.transport.abort
+    abort()

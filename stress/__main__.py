@@ -1,0 +1,35 @@
+"""``python -m stress``: chaos runs, simulations and benchmarks. Each subcommand is a click command of its own module."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+#: Where each subcommand is; imported when it is asked for, since each has its own needs.
+COMMANDS = {
+    "bench": "stress.bench.command",
+    "peers": "stress.peers.command",
+    "run": "stress.run",
+    "scale": "stress.scale.command",
+}
+
+
+class _Lazy(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(COMMANDS[cmd_name]).command
+        return command
+
+
+@click.command(cls=_Lazy)
+def main() -> None:
+    """Drive s3queue hard, and count."""
+
+
+if __name__ == "__main__":
+    main()

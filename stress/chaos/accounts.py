@@ -1,0 +1,172 @@
+"""Reads what everybody wrote down."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from s3queue.core.keys import Layout, ticket_id
+from s3queue.core.records import Board, DeadLetter
+from stress.chaos.notes import Claimed, Done, End, Ending, Ruled, Sent, Start, Uncertain, lines, read
+
+_PROCESS = re.compile(r"^(?P<role>agent|worker).*?\(process (?P<pid>\d+)\)")
+
+
+@dataclass
+class Run:
+    """One start of one message.
+
+    Attributes:
+        last: whether it is among the last that its process started (one for each slot): what it was at when it ended.
+        ended_at, how: of its end; None and empty where its process did not live to see it.
+    """
+
+    start: Start
+    last: bool = False
+    ended_at: float | None = None
+    how: str = ""
+
+    @property
+    def ticket(self) -> str:
+        return ticket_id(self.start.token >> 32, self.start.token & 0xFFFFFFFF)
+
+
+class Told(Struct, frozen=True):
+    """A coordinator said after a commit that these messages are settled."""
+
+    ticket: str = ""
+    source: str = ""
+    start: int = 0
+    stop: int = 0
+    attempt: int = 0
+    outcome: str = ""
+
+
+@dataclass
+class Accounts:
+    """Everything about one run.
+
+    Attributes:
+        sent, uncertain: numbers of messages by id.
+        told: what coordinators said of each message.
+        runs: in the order of their starts.
+        dead: processes whose death is on record: ``(party, pid in its own process space)``, and pids of the machine.
+        bereft: sessions whose agent died, and whose workers died of it.
+        board, letters: how the store was left.
+    """
+
+    sent: dict[str, int] = field(default_factory=dict)
+    uncertain: dict[str, int] = field(default_factory=dict)
+    told: dict[str, list[Told]] = field(default_factory=dict)
+    runs: list[Run] = field(default_factory=list)
+    dead: set[tuple[str, int]] = field(default_factory=set)
+    dead_pids: set[int] = field(default_factory=set)
+    bereft: set[str] = field(default_factory=set)
+    claims: list[Claimed] = field(default_factory=list)
+    endings: list[Ending] = field(default_factory=list)
+    ruled: list[Ruled] = field(default_factory=list)
+    faults: list[Done] = field(default_factory=list)
+    board: Board | None = None
+    letters: dict[str, DeadLetter] = field(default_factory=dict)
+
+    @property
+    def fences(self) -> dict[str, Ending]:
+        """By session: its end by a coordinator, as soon as it may have happened."""
+        sent: dict[str, Ending] = {}
+        for ending in self.endings:
+            if ending.how == "fence" and (ending.outcome == "" or ending.outcome == "stored"):
+                sent.setdefault(ending.session, ending)
+        return sent
+
+    def by_message(self) -> dict[str, list[Run]]:
+        runs: dict[str, list[Run]] = {}
+        for run in self.runs:
+            runs.setdefault(run.start.message, []).append(run)
+        return runs
+
+
+def gather(folder: Path, layout: Layout, concurrency: int) -> Accounts:
+    """What the parties wrote; what is in the store is for the caller to add."""
+    accounts = Accounts()
+    for file in sorted((folder / "sent").glob("*.jsonl")):
+        for record in read(file):
+            match record:
+                case Sent(_, ids, numbers):
+                    accounts.sent.update(zip(ids, numbers, strict=True))
+                case Uncertain(_, ids, numbers):
+                    accounts.uncertain.update(zip(ids, numbers, strict=True))
+    for file in sorted((folder / "runs").glob("*.jsonl")):
+        accounts.runs += _runs(file, concurrency)
+    accounts.runs.sort(key=lambda run: run.start.at)
+    for file in sorted((folder / "store").glob("*.jsonl")):
+        for record in read(file):
+            match record:
+                case Claimed():
+                    accounts.claims.append(record)
+                case Ending():
+                    accounts.endings.append(record)
+                case Ruled():
+                    accounts.ruled.append(record)
+    for file in folder.glob("faults-*.jsonl"):
+        accounts.faults += [record for record in read(file) if isinstance(record, Done)]
+    _deaths(folder, accounts)
+    for file in sorted((folder / "history").glob("*/agent-*.jsonl")):
+        for told in _told(file):
+            for index in range(told.start, told.stop):
+                accounts.told.setdefault(layout.message_id(told.source, index), []).append(told)
+    return accounts
+
+
+def _runs(file: Path, concurrency: int) -> list[Run]:
+    """Starts and ends of one process. With several slots an end belongs to one of the starts; nothing says to which, so
+    this is exact for one slot, and for more says of each end only that there was one."""
+    runs: list[Run] = []
+    unended: list[Run] = []
+    for record in read(file):
+        if isinstance(record, Start):
+            runs.append(Run(record))
+            unended.append(runs[-1])
+        elif isinstance(record, End) and unended:
+            ended = unended.pop(0)
+            ended.ended_at, ended.how = record.at, record.how
+    for run in runs[-concurrency:]:
+        run.last = True
+    return runs
+
+
+class _Event(Struct):
+    kind: str
+    text: str = ""
+
+
+_decode_event = msgspec.json.Decoder(_Event).decode
+_decode_told = msgspec.json.Decoder(Told).decode
+
+
+def _told(file: Path) -> Iterator[Told]:
+    for line in lines(file):
+        if _decode_event(line).kind == "settled":
+            yield _decode_told(line)
+
+
+def _deaths(folder: Path, accounts: Accounts) -> None:
+    sessions = {(claim.party, claim.local_pid): claim.session for claim in accounts.claims}
+    for fault in accounts.faults:
+        if fault.begins and fault.kind in ("kill", "agent", "supervisor", "end"):
+            accounts.dead_pids.update(fault.pids)
+    for file in sorted((folder / "history").glob("*/supervisor-*.jsonl")):
+        party = file.parent.name
+        for line in lines(file):
+            event = _decode_event(line)
+            named = _PROCESS.match(event.text) if event.kind in ("died", "fenced") else None
+            if named is None:
+                continue
+            who = (party, int(named["pid"]))
+            accounts.dead.add(who)
+            if named["role"] == "agent" and who in sessions:
+                accounts.bereft.add(sessions[who])

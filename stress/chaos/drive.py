@@ -1,0 +1,400 @@
+"""One run, from empty to empty: start everybody, let things go wrong, put them right, wait until all is done, judge."""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+import select
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from s3queue.config import redact_url
+from s3queue.core.keys import Layout
+from s3queue.core.ops import get, list_all
+from s3queue.core.records import Board, DeadLetter, decode
+from s3queue.errors import ConfigError, QueueError
+from s3queue.runtime.drive import Driver
+from s3queue.runtime.signals import clock
+from s3queue.store import Found, ObjectStore, open_store
+from s3queue.testing.faultproxy import FaultProxy
+from stress.chaos import faults, notes
+from stress.chaos.accounts import gather
+from stress.chaos.crew import Crew, Host, Producer, can_be_far
+from stress.chaos.history import Verdict, judge
+from stress.chaos.plan import KINDS, Mishap, Order, mishaps, portion
+
+#: What a client waits for an answer through a proxy, in seconds; late answers take longer.
+_PATIENCE_S = 1.0
+#: How often a request meets a fault on a network that is otherwise in order.
+_RATE = 0.02
+#: After so long without a start of a task, in seconds, something else goes wrong.
+_STALL_S = 6.0
+
+
+class Wanted(NamedTuple):
+    """What to run. Times in seconds; ``store`` is empty for a fresh SQLite file."""
+
+    store: str = ""
+    hosts: int = 2
+    workers: int = 2
+    concurrency: int = 1
+    producers: int = 2
+    messages: int = 5000
+    kinds: tuple[str, ...] = tuple(KINDS)
+    seed: int = 0
+    mishaps: int | None = None
+    visibility_s: float = 3.0
+    lease_s: float = 2.0
+    timeout_s: float = 300.0
+    evidence: Path | None = None
+
+
+class Outcome(NamedTuple):
+    """
+    Attributes:
+        skipped: kinds of faults that were asked for and cannot be had here, and why.
+        folder: the evidence.
+    """
+
+    wanted: Wanted
+    store: str
+    verdict: Verdict
+    faults: dict[str, int]
+    skipped: dict[str, str]
+    requests: dict[str, int]
+    seconds: float
+    folder: Path
+
+    @property
+    def passed(self) -> bool:
+        verdict = self.verdict
+        return not (verdict.lost or verdict.committed_twice or verdict.unexplained or verdict.violations)
+
+    def report(self) -> dict[str, Any]:
+        verdict = self.verdict
+        return {
+            "messages": verdict.messages,
+            "done": verdict.done,
+            "dead": verdict.dead,
+            "lost": len(verdict.lost),
+            "committed_twice": verdict.committed_twice,
+            "ran_twice": sum(verdict.ran_twice.values()),
+            "ran_twice_unexplained": len(verdict.unexplained),
+            "fences": verdict.fences,
+            "takeovers": verdict.takeovers,
+            "faults": self.faults,
+            "recovery_s": verdict.recovery,
+            "requests": self.requests,
+            "explained": {why: many for why, many in verdict.ran_twice.items() if why != "unexplained"},
+            "finished_again": verdict.finished_again,
+            "violations": verdict.violations,
+            "skipped": self.skipped,
+            "seed": self.wanted.seed,
+            "store": self.store,
+            "seconds": round(self.seconds, 1),
+        }
+
+
+class Failed(QueueError):
+    """The run did not come to an end."""
+
+
+def run(wanted: Wanted, say: Callable[[str], None] = lambda _: None) -> Outcome:
+    """One run. Its evidence stays in a folder, for the caller to remove."""
+    folder = wanted.evidence or Path(tempfile.mkdtemp(prefix="s3q-chaos-"))
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as stack:
+        return Drive(wanted, folder, stack, say).run()
+
+
+class Drive:
+    def __init__(self, wanted: Wanted, folder: Path, stack: ExitStack, say: Callable[[str], None]) -> None:
+        self._wanted, self._folder, self._say = wanted, folder, say
+        self._draw = random.Random(f"{wanted.seed}/places")
+        self._far = can_be_far()
+        self._namespace = f"chaos-{secrets.token_hex(4)}"
+        self._violations: list[str] = []
+        self._orders: dict[int, Order] = {}
+        #: Whether hosts may end by themselves.
+        self._ending = False
+        for name in ("once", "history"):
+            (folder / name).mkdir()
+        os.mkfifo(folder / "bell", 0o600)
+        # Both ends, so that neither opening it nor a quiet moment of everybody ends it.
+        self._bell = os.open(folder / "bell", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        stack.callback(os.close, self._bell)
+        self.kinds, self.skipped = self._possible(wanted)
+        self._disk = stack.enter_context(faults.small_disk(folder / "disk")) if "disk" in self.kinds else None
+        place = self._disk.folder if self._disk is not None else folder
+        if wanted.store.startswith("memory:"):
+            raise ConfigError("a store in memory cannot be shared among hosts", "leave --store out for a SQLite file")
+        self._url = wanted.store or f"sqlite:///{place}/queue.db?durable=false"
+        self._store = open_store(self._url)
+        stack.callback(self._store.close)
+        names = [chr(ord("a") + number) for number in range(wanted.hosts)] + ["z"]
+        producers = [f"p{number}" for number in range(wanted.producers)]
+        self._proxies: dict[str, FaultProxy] = {}
+        urls = dict.fromkeys((*names, *producers), self._url)
+        if "net" in self.kinds:
+            for name in (*names[:-1], *producers):
+                urls[name], self._proxies[name] = stack.enter_context(_proxied(self._url, f"{wanted.seed}/{name}"))
+        self._crew = Crew(folder, urls, self._settings(), {"PYTHONPATH": os.pathsep.join(sys.path)})
+        stack.callback(self._crew.end)
+        self._faults = faults.Faults(
+            self._crew,
+            self._proxies,
+            self._disk,
+            visibility_s=wanted.visibility_s,
+            lease_s=wanted.lease_s,
+            far=self._is_far,
+        )
+
+    def _settings(self) -> dict[str, str | int | float]:
+        wanted = self._wanted
+        return {
+            "namespace": self._namespace,
+            "visibility_timeout": wanted.visibility_s,
+            "leader_lease": wanted.lease_s,
+            "drain_timeout": 10.0,
+            "enqueue_deadline": 20.0,
+            "workers": wanted.workers,
+            "concurrency": wanted.concurrency,
+        }
+
+    @staticmethod
+    def _possible(wanted: Wanted) -> tuple[tuple[str, ...], dict[str, str]]:
+        skipped = {}
+        if "net" in wanted.kinds and _endpoint(wanted.store) is None:
+            skipped["net"] = "there is no network to disturb: the store has no http:// endpoint"
+        if "disk" in wanted.kinds and wanted.store:
+            skipped["disk"] = "only the disk of the run's own SQLite file is filled: leave out the store"
+        elif "disk" in wanted.kinds and not faults.can_mount():
+            skipped["disk"] = "mounting a small file system needs root, on Linux"
+        return tuple(kind for kind in wanted.kinds if kind not in skipped), skipped
+
+    def _is_far(self) -> bool:
+        return self._far and self._draw.random() < 0.6
+
+    # ---- the run -------------------------------------------------------------------------------------------
+
+    def run(self) -> Outcome:
+        wanted, crew = self._wanted, self._crew
+        began = time.monotonic()
+        self._until = clock() + wanted.timeout_s
+        for name in list(crew.urls)[: wanted.hosts]:
+            crew.hosts.append(Host(crew, name))
+            crew.hosts[-1].start(far=self._is_far())
+        crew.producers += [Producer(crew, f"p{number}", wanted.seed) for number in range(wanted.producers)]
+        try:
+            self._disturb()
+            self._finish()
+        except Failed as failed:
+            self._violations.append(str(failed))
+        crew.end()
+        self._faults.counts.update({"net": sum(sum(proxy.faults.values()) for proxy in self._proxies.values())})
+        verdict = self._judge()
+        if wanted.store:
+            clean_up(self._store, self._namespace)
+        counts = {kind: self._faults.counts[kind] for kind in wanted.kinds if kind in self.kinds}
+        return Outcome(
+            wanted,
+            redact_url(self._store.url),
+            verdict,
+            counts,
+            self.skipped,
+            notes.requests(self._folder),
+            time.monotonic() - began,
+            self._folder,
+        )
+
+    def _disturb(self) -> None:
+        """Portion after portion, and after each something goes wrong."""
+        wanted = self._wanted
+        many = wanted.mishaps
+        if many is None:
+            many = max(2 * len(self.kinds), wanted.messages // 200)
+        if not self.kinds:
+            many = 0
+        size = -(-wanted.messages // (many + 1))
+        plan = mishaps(wanted.seed, self.kinds, many, size)
+        first = 0
+        for number, mishap in enumerate([*plan, None]):
+            count = max(0, min(size, wanted.messages - first))
+            if count:
+                self._send(number, first, count)
+            first += count
+            if mishap is not None:
+                self._go_wrong(mishap)
+        for producer in self._crew.producers:
+            producer.finish()
+
+    def _send(self, number: int, first: int, count: int) -> None:
+        for sending in portion(self._wanted.seed, first, count):
+            self._orders.update((order.number, order) for order in sending.orders)
+        self._crew.producers[number % len(self._crew.producers)].send(first, count)
+
+    def _go_wrong(self, mishap: Mishap) -> None:
+        goal, stalled = self._faults.starts + mishap.after, clock() + _STALL_S
+        self._wait(lambda: self._faults.starts >= goal or clock() >= stalled, stalled)
+        self._say(f"{mishap.kind:10} after {self._faults.starts} starts")
+        self._faults.do(mishap)
+
+    def _finish(self) -> None:
+        """Put everything right, and wait until nothing is left to do."""
+        producers = [producer.process for producer in self._crew.producers]
+        self._wait(lambda: not self._faults.open, self._until)
+        self._say("healing")
+        self._faults.heal()
+        self._wait(lambda: all(process.poll() is not None for process in producers), self._until)
+        for process, producer in zip(producers, self._crew.producers, strict=True):
+            if process.returncode != 0:
+                raise Failed(f"producer {producer.party} ended with status {process.returncode}")
+        self._say("draining")
+        closer = Host(self._crew, "z")
+        self._crew.hosts.append(closer)
+        closer.start(far=False, until_empty=True)
+        if (status := self._end_of(closer, self._until)) != 0:
+            raise Failed(f"the host that was to drain ended with status {status}")
+        for host in self._crew.hosts:
+            host.ask_to_end()
+        for host in self._crew.hosts:
+            if (status := self._end_of(host, self._until)) != 0:
+                self._violations.append(f"host {host.party} ended with status {status}")
+
+    def _end_of(self, host: Host, until: float) -> int:
+        """Wait for a host to end; its status. 0 if it is down."""
+        process = host.process
+        if process is None:
+            return 0
+        self._ending = True
+        self._wait(lambda: process.poll() is not None, until)
+        host.process = None
+        return process.returncode
+
+    def _wait(self, look: Callable[[], bool], until: float) -> None:
+        """Wait for something that a party does, tending to what has gone wrong meanwhile.
+
+        Raises:
+            Failed: the run has taken too long.
+        """
+        while not look():
+            now = clock()
+            if now >= self._until:
+                raise Failed(f"not done after {self._wanted.timeout_s:g} s: {self._left()}")
+            with _watched(self._crew) as processes:
+                timeout = max(0.0, min(until - now, self._faults.next_s(), 1.0))
+                select.select([self._bell, *processes], [], [], timeout)
+            self._hear()
+            self._faults.tend()
+            self._look_after()
+
+    def _hear(self) -> None:
+        with suppress(BlockingIOError):
+            while heard := os.read(self._bell, 65536):
+                self._faults.started(heard.count(b"."))
+
+    def _look_after(self) -> None:
+        """A host that ends by itself has given up, which it never may."""
+        for host in self._crew.hosts:
+            process = host.process
+            if process is not None and process.poll() is not None and not self._ending:
+                self._violations.append(f"host {host.party} ended by itself with status {process.returncode}")
+                self._crew.note("end", "by itself", host.party)
+                host.process, host.stopped = None, []
+                host.start(far=self._is_far())
+
+    def _left(self) -> str:
+        with suppress(QueueError):
+            layout = Layout(self._namespace)
+            listed = Driver(self._store).run(list_all(layout.home))
+            sources = [item.key for item in listed if item.key.startswith((layout.inbox, layout.later))]
+            return f"{len(sources)} batches are left, such as {sources[:3]}"
+        return "the store does not answer"
+
+    # ---- the end -------------------------------------------------------------------------------------------
+
+    def _judge(self) -> Verdict:
+        layout = Layout(self._namespace)
+        accounts = gather(self._folder, layout, self._wanted.concurrency)
+        driver = Driver(self._store)
+        found = driver.run(get(layout.board))
+        if isinstance(found, Found):
+            (self._folder / "board.json").write_bytes(found.body)
+            accounts.board = decode(Board, layout.board, found.body)
+        listed = driver.run(list_all(f"{layout.root}/"))
+        (self._folder / "keys.txt").write_text("".join(f"{item.key}\n" for item in listed))
+        for item in listed:
+            if item.key.startswith(f"{layout.root}/dead/"):
+                letter = driver.run(get(item.key))
+                if isinstance(letter, Found):
+                    accounts.letters[item.key.rpartition("/")[2]] = decode(DeadLetter, item.key, letter.body)
+            elif item.key.startswith((layout.inbox, layout.later)):
+                self._violations.append(f"left in the store: {item.key}")
+        verdict = judge(accounts, self._orders, self._wanted.concurrency)
+        verdict.violations = [*self._violations, *verdict.violations]
+        return verdict
+
+
+def clean_up(store: ObjectStore, namespace: str) -> None:
+    """Leave nothing in a store whose owner may keep other things there."""
+    driver = Driver(store)
+    keys = [item.key for item in driver.run(list_all(f"{namespace}/"))]
+    for start in range(0, len(keys), 1000):
+        store.delete(keys[start : start + 1000])
+
+
+def remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _watched(crew: Crew) -> Iterator[list[int]]:
+    """Becomes readable when a process ends that has not been seen to have ended."""
+    with ExitStack() as stack:
+        found = []
+        processes = [host.process for host in crew.hosts] + [producer.process for producer in crew.producers]
+        for process in processes:
+            if process is not None and process.returncode is None:
+                with suppress(ProcessLookupError):
+                    found.append(os.pidfd_open(process.pid))
+                    stack.callback(os.close, found[-1])
+        yield found
+
+
+# ---- stores behind proxies -------------------------------------------------------------------------------------------
+
+
+def _endpoint(url: str) -> str | None:
+    """Where the server of a store is, if it speaks plain HTTP."""
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    if parts.scheme == "minio":
+        return f"http://{parts.netloc}" if query.get("secure") == "false" else None
+    endpoint = query.get("endpoint", "")
+    return endpoint if endpoint.startswith("http://") else None
+
+
+@contextmanager
+def _proxied(url: str, seed: str) -> Iterator[tuple[str, FaultProxy]]:
+    """The URL of the same store behind a proxy, and the proxy."""
+    endpoint = _endpoint(url)
+    assert endpoint is not None
+    with FaultProxy(endpoint, seed=seed, rate=_RATE, delay_s=2 * _PATIENCE_S) as proxy:
+        parts = urlsplit(url)
+        query = dict(parse_qsl(parts.query)) | {
+            "read_timeout_s": str(_PATIENCE_S),
+            "connect_timeout_s": str(_PATIENCE_S),
+        }
+        if parts.scheme == "minio":
+            parts = parts._replace(netloc=urlsplit(proxy.address).netloc)
+        else:
+            query["endpoint"] = proxy.address
+        yield urlunsplit(parts._replace(query=urlencode(query, safe=":/"))), proxy

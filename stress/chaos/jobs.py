@@ -1,0 +1,117 @@
+"""The tasks. Each start and each end is written down before anything follows from it."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from s3queue.context import Backoff, Context
+from s3queue.errors import Reject, Retry, Snooze
+from s3queue.runtime.signals import clock
+from s3queue.tasks import task
+from stress.chaos.notes import Bell, End, Notebook, Start
+from stress.chaos.plan import MAX_ATTEMPTS
+
+_SOON = Backoff(base=0.05, cap=0.5)
+
+
+class Desk:
+    """Where the tasks of this host write."""
+
+    def __init__(self, folder: Path, party: str) -> None:
+        self.folder, self.party = folder, party
+        self.runs = Notebook(folder / "runs", party)
+        self.bell = Bell(folder / "bell")
+
+    def start(self, ctx: Context, number: int) -> None:
+        self.runs.write(
+            Start(
+                clock(),
+                self.party,
+                machine_pid(),
+                os.getpid(),
+                ctx.session,
+                ctx.message_id,
+                number,
+                ctx.attempt,
+                ctx.fencing_token,
+            )
+        )
+        self.bell.ring(b".")
+
+    def end(self, how: str) -> None:
+        self.runs.write(End(clock(), how))
+
+    def is_first(self, what: str, message: str) -> bool:
+        """Whether nobody has asked this of this message before, in any process."""
+        try:
+            os.close(os.open(self.folder / "once" / f"{what} {message}", os.O_CREAT | os.O_EXCL))
+        except FileExistsError:
+            return False
+        return True
+
+
+def machine_pid() -> int:
+    """This process as the whole machine sees it, from within a process space of its own."""
+    try:
+        return int(os.readlink("/proc/self"))
+    except OSError:
+        return os.getpid()
+
+
+_desk: Desk | None = None
+
+
+def write_in(folder: Path, party: str) -> None:
+    """Before workers are forked: where their tasks write."""
+    global _desk
+    _desk = Desk(folder, party)
+
+
+def _at_desk(ctx: Context, number: int) -> Desk:
+    assert _desk is not None
+    _desk.start(ctx, number)
+    return _desk
+
+
+def _work(ctx: Context, number: int, does: str) -> None:
+    desk = _at_desk(ctx, number)
+    time.sleep(0.3 if does == "slow" else random.uniform(0.0, 0.006))
+    raised: Exception | None = None
+    if does in ("retry", "error", "snooze") and desk.is_first(does, ctx.message_id):
+        raised = {
+            "retry": Retry("asked for", after=random.uniform(0.0, 0.5)),
+            "error": RuntimeError("failed, as it should"),
+            "snooze": Snooze(random.uniform(0.05, 0.5)),
+        }[does]
+    elif does == "reject":
+        raised = Reject("rejected, as it should be")
+    desk.end("ok" if raised is None else does)
+    if raised is not None:
+        raise raised
+
+
+def _doomed(ctx: Context, number: int, does: str) -> None:
+    desk = _at_desk(ctx, number)
+    desk.end("error")
+    raise RuntimeError(f"this one fails always: {does}")
+
+
+def _poison(ctx: Context, number: int, does: str) -> None:
+    desk = _at_desk(ctx, number)
+    desk.end(does)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _declare(name: str, function: Any) -> Any:
+    return {
+        queue: task(queue, name=name, max_attempts=MAX_ATTEMPTS[name], backoff=_SOON)(function)
+        for queue in ("single", "bulk")
+    }
+
+
+TASKS = {"work": _declare("work", _work), "doomed": _declare("doomed", _doomed), "poison": _declare("poison", _poison)}

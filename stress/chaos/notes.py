@@ -1,0 +1,221 @@
+"""How the parties write down what they see: one JSON line per event, in one write, each process in a file of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import struct
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+_encode = msgspec.json.Encoder().encode
+_KINDS = ("put", "get", "list", "delete")
+_COUNTS = struct.Struct("<4Q")
+
+
+class Note(Struct, frozen=True, tag_field="note", tag=True):
+    """One line of somebody's account."""
+
+
+class Start(Note, frozen=True):
+    """A task was started.
+
+    Attributes:
+        at: seconds by `s3queue.runtime.signals.clock`.
+        party: name of the host, with the number of its life: ``a.1``.
+        pid: of the worker, as the whole machine sees it; local_pid: as its own process space does.
+    """
+
+    at: float
+    party: str
+    pid: int
+    local_pid: int
+    session: str
+    message: str
+    number: int
+    attempt: int
+    token: int
+
+
+class End(Note, frozen=True):
+    """The run that this process started last is about to end, so.
+
+    Attributes:
+        how: ``ok``, or what it asks for: ``retry``, ``error``, ``snooze``, ``reject``, ``poison`` (its process dies now).
+    """
+
+    at: float
+    how: str
+
+
+class Claimed(Note, frozen=True):
+    """A ledger was sent that claims tickets which the one stored before did not.
+
+    Attributes:
+        stored: whether that was answered; if it was not, a read may have shown it since.
+    """
+
+    at: float
+    party: str
+    local_pid: int
+    session: str
+    claims: tuple[str, ...]
+    stored: bool
+
+
+class Ending(Note, frozen=True):
+    """Somebody is about to end a session that is not its own: a coordinator (``fence``), or the next agent of the same
+    host, which knows what the dead one left (``bequest``).
+
+    Attributes:
+        outcome: empty before the request is sent; then ``stored``, ``conflict``, ``unknown``, ``unavailable``.
+    """
+
+    at: float
+    party: str
+    session: str
+    how: str
+    outcome: str
+
+
+class Ruled(Note, frozen=True):
+    """A board is about to be stored, or was."""
+
+    at: float
+    party: str
+    epoch: int
+    turn: int
+    nonce: str
+    outcome: str
+    settled: int
+
+
+class Uncertain(Note, frozen=True):
+    """A producer heard no answer; these messages may exist."""
+
+    at: float
+    ids: tuple[str, ...]
+    numbers: tuple[int, ...]
+
+
+class Sent(Note, frozen=True):
+    """A producer was answered: these messages exist."""
+
+    at: float
+    ids: tuple[str, ...]
+    numbers: tuple[int, ...]
+
+
+class Done(Note, frozen=True):
+    """Something was done to a party.
+
+    Attributes:
+        kind: of the fault. pids: those that were killed or stopped. begins: False where it is put right again.
+    """
+
+    at: float
+    kind: str
+    what: str
+    party: str = ""
+    pids: tuple[int, ...] = ()
+    begins: bool = True
+
+
+class Notebook:
+    """Appends records to one file per process. May be made before a fork and used on both sides."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self._directory, self._name = directory, name
+        self._pid = self._fd = -1
+
+    def write(self, record: Note) -> None:
+        os.write(self._file(), _encode(record) + b"\n")
+
+    def _file(self) -> int:
+        if self._pid != os.getpid():
+            self._directory.mkdir(parents=True, exist_ok=True)
+            path = self._directory / f"{self._name}-{os.getpid()}.jsonl"
+            self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            self._pid = os.getpid()
+        return self._fd
+
+
+class Bell:
+    """A pipe with a name, on which parties tell that something happened. Ringing never waits and never fails."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._pid = self._fd = -1
+
+    def ring(self, what: bytes) -> None:
+        if self._pid != os.getpid():
+            try:
+                self._fd = os.open(self._path, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            except OSError:
+                return
+            self._pid = os.getpid()
+        with contextlib.suppress(OSError):
+            os.write(self._fd, what)
+
+
+class Counter:
+    """Requests of each process, in a file that outlives it."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self._directory, self._name = directory, name
+        self._pid = -1
+        self._lock = threading.Lock()
+        self._words: Any = None
+
+    def count(self, kind: int) -> None:
+        if self._pid != os.getpid():
+            self._lock = threading.Lock()  # another thread may have held it when this process was forked
+        with self._lock:
+            if self._pid != os.getpid():
+                self._words = self._map()
+                self._pid = os.getpid()
+            self._words[kind] += 1
+
+    def _map(self) -> Any:
+        self._directory.mkdir(parents=True, exist_ok=True)
+        with open(self._directory / f"{self._name}-{os.getpid()}.requests", "w+b") as file:
+            file.write(bytes(_COUNTS.size))
+            file.flush()
+            return memoryview(mmap.mmap(file.fileno(), _COUNTS.size)).cast("Q")
+
+
+def requests(directory: Path) -> dict[str, int]:
+    """The sum of what all processes have counted."""
+    totals = dict.fromkeys(_KINDS, 0)
+    for file in directory.rglob("*.requests"):
+        for kind, count in zip(_KINDS, _COUNTS.unpack(file.read_bytes()), strict=True):
+            totals[kind] += count
+    return totals
+
+
+def lines(file: Path) -> Iterator[bytes]:
+    """Complete lines: the last one of a process that was killed while it wrote is no line."""
+    data = file.read_bytes()
+    yield from data[: data.rfind(b"\n") + 1].splitlines()
+
+
+_decode = msgspec.json.Decoder(Start | End | Claimed | Ending | Ruled | Uncertain | Sent | Done).decode
+
+
+def read(file: Path) -> Iterator[Note]:
+    yield from read_on(file, 0)[0]
+
+
+def read_on(file: Path, after: int) -> tuple[list[Note], int]:
+    """The records of a growing file behind an offset, and the offset behind them."""
+    with file.open("rb") as growing:
+        growing.seek(after)
+        data = growing.read()
+    end = data.rfind(b"\n") + 1
+    return [_decode(line) for line in data[:end].splitlines()], after + end

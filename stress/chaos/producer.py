@@ -1,0 +1,87 @@
+"""One producer process: ``python -m stress.chaos.producer SPEC``. Sends a portion for each line that it is given."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from s3queue.config import Config, configure
+from s3queue.core.keys import parse_message_id, parse_source
+from s3queue.errors import EnqueueUncertain, StoreUnavailable
+from s3queue.runtime.signals import clock, die_with_parent
+from s3queue.store import open_store
+from stress.chaos import jobs
+from stress.chaos.clocks import Clock
+from stress.chaos.notes import Notebook, Sent, Uncertain
+from stress.chaos.plan import Sending, portion
+from stress.chaos.watch import WatchedStore
+
+
+class ProducerSpec(Struct, frozen=True):
+    """
+    Attributes: as of `stress.chaos.host.HostSpec`.
+        seed: of the plan.
+    """
+
+    party: str
+    store: str
+    folder: str
+    settings: dict[str, str | int | float]
+    clock: str
+    seed: int
+
+
+class Line(Struct, frozen=True):
+    """Send messages ``first`` to ``first + count``."""
+
+    first: int
+    count: int
+
+
+def main(spec: ProducerSpec) -> None:
+    die_with_parent()
+    Clock(Path(spec.clock)).install()
+    folder = Path(spec.folder)
+    config = Config(**spec.settings, history=str(folder / "history" / spec.party))  # type: ignore[arg-type]
+    configure(store=WatchedStore(open_store(spec.store), config.namespace, folder, spec.party), config=config)
+    notes = Notebook(folder / "sent", spec.party)
+    for line in sys.stdin.buffer:
+        asked = msgspec.json.decode(line, type=Line)
+        for sending in portion(spec.seed, asked.first, asked.count):
+            _send(sending, notes)
+
+
+def _send(sending: Sending, notes: Notebook) -> None:
+    first = sending.orders[0]
+    sender = jobs.TASKS[first.task][sending.queue].options(
+        delay=first.delay_s or None, priority=first.priority, group=first.group or None
+    )
+    numbers = tuple(order.number for order in sending.orders)
+    calls = [(order.number, order.does) for order in sending.orders]
+    while True:
+        try:
+            if len(calls) == 1 and sending.queue == "single":
+                ids = [sender.enqueue(*calls[0])]
+            else:
+                ids = sender.enqueue_many(calls)
+        except StoreUnavailable:
+            continue  # certainly not stored; each try takes as long as an enqueue may
+        except EnqueueUncertain as fault:
+            notes.write(Uncertain(clock(), _all_of(fault.message_id), numbers))
+        else:
+            notes.write(Sent(clock(), tuple(ids), numbers))
+        return
+
+
+def _all_of(message: str) -> tuple[str, ...]:
+    """The ids of all messages of the batch of this one."""
+    count = parse_source(parse_message_id(message).path).count
+    stem = message.rpartition("~")[0]
+    return tuple(f"{stem}~{index}" for index in range(count))
+
+
+if __name__ == "__main__":
+    main(msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=ProducerSpec))
