@@ -40,7 +40,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """mypy --strict on everything, tests included."""
+    """mypy --strict on the library, the backends and the stress programs."""
     session.install("-q", "-e", f".[{STORES}]", *_group("test", "servers", "lint"))
     session.run("mypy", *session.posargs)
 

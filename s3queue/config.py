@@ -40,8 +40,8 @@ FILE = "s3queue.toml"
 PREFIX = "S3QUEUE_"
 STORE_URL = "S3QUEUE_STORE_URL"
 CONFIG_PATH = "S3QUEUE_CONFIG"
-#: What Kubernetes injects for a service that is called ``s3queue``; not settings.
-_NOT_OURS = re.compile(r"S3QUEUE_(SERVICE|PORT)(_.*)?")
+#: No settings: what Kubernetes injects for a service that is called ``s3queue``, and what `s3queue.testing` reads.
+_NOT_OURS = re.compile(r"S3QUEUE_(SERVICE|PORT|TEST|MINIO|AZURITE)(_.*)?")
 
 
 class Config(Struct, frozen=True, kw_only=True):
