@@ -85,6 +85,7 @@ class Agent:
             self._leading,
             (lambda: self._tell(Empty())) if spec.until_empty else None,
         )
+        self._wakes: signals.WakeSocket | None = None
         self._links: dict[int, _Link] = {}
         self._dead: dict[int, Died] = {}
 
@@ -98,7 +99,7 @@ class Agent:
         path = Path(self._spec.rundir) / "agent.sock"
         path.unlink(missing_ok=True)
         server = await loop.create_unix_server(lambda: _Link(self), str(path))
-        wakes = signals.WakeSocket(self._station.url, self._spec.config.namespace, self._spec.session)
+        wakes = self._wakes = signals.WakeSocket(self._station.url, self._spec.config.namespace, self._spec.session)
         loop.add_reader(wakes.fileno(), self._woken, wakes)
         loop.add_reader(self._spec.conn.fileno(), self._told)
         self._tell(Started())
@@ -175,7 +176,7 @@ class Agent:
         self._hosting.ring()
         lead = self._leading.lead
         if lead is not None and any(t.session != self._spec.session for t in lead.board.tickets.values()):
-            signals.wake(self._station.url, self._spec.config.namespace)
+            signals.wake(self._station.url, self._spec.config.namespace, but=self._wakes)
 
     def _woken(self, wakes: signals.WakeSocket) -> None:
         wakes.drain()
@@ -213,7 +214,8 @@ class Agent:
             return
         self._links.pop(worker, None)
         self._dealer.died(worker, died.cause, died.text, self._station.now_ms())
-        self._station.events.emit("died", worker=worker, cause=died.cause, text=died.text)
+        if not self._hosting.host.over:  # else it was told to stop
+            self._station.events.emit("died", worker=worker, cause=died.cause, text=died.text)
         self._tell(Read(worker))
         self._hosting.ring()
 
