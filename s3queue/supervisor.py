@@ -121,9 +121,10 @@ def _signals_to(hammer: socket.socket) -> Iterator[None]:
         yield
         return
     handlers = {number: signal.signal(number, _note_it) for number in GROUP_SIGNALS}
-    if (
-        signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN
-    ):  # children that nobody needs to reap tell nobody how they died
+    # Some programs give up what Python sets up: a pipe to a child that just died must not end us, and children that
+    # nobody needs to reap would tell nobody how they died.
+    handlers[signal.SIGPIPE] = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
         handlers[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     wake_up = signal.set_wakeup_fd(hammer.fileno(), warn_on_full_buffer=False)
     try:

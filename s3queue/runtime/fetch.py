@@ -14,7 +14,7 @@ import time
 from collections import OrderedDict, deque
 from itertools import count
 from queue import Empty, SimpleQueue
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from msgspec import Raw
 
@@ -29,8 +29,9 @@ from s3queue.store import Found
 
 #: Reads in flight at a store that is far away. One message per object needs several to keep a slot busy.
 READERS = 8
-#: The same at a store on this machine, where more only get into each other's way.
-LOCAL_READERS = 2
+#: At a store on this machine one reader is enough, more would get into each other's way; and each time that it wakes a
+#: slot costs as much as a read, so it reads so many sources, if so many are asked for, before it does.
+LOCAL_BITE = 8
 #: Decoded sources kept for later slices, in bytes of their objects.
 CACHE_BYTES = 32_000_000
 #: Pause before a read is tried again that failed for longer than the driver's patience, in seconds.
@@ -84,6 +85,15 @@ class Piece:
         self.dropped = False
 
 
+class _Answer(NamedTuple):
+    """What became of reading one source. ``fault``: outcome, delay and text for each message of it."""
+
+    source: str
+    messages: list[Raw]
+    size: int
+    fault: tuple[str, float, str] | None
+
+
 #: What a slot takes: a piece, and which of its messages.
 Item: TypeAlias = tuple[Piece, int]
 
@@ -97,7 +107,7 @@ class Sources:
 
     def __init__(self, driver: Driver, layout: Layout, ready: SimpleQueue[Item | None], events: Events) -> None:
         self._driver = driver
-        self._layout = layout
+        self._home = layout.home
         self._ready = ready
         self._events = events
         self._lock = threading.Lock()
@@ -107,7 +117,9 @@ class Sources:
         self._cache: OrderedDict[str, tuple[list[Raw], int]] = OrderedDict()
         self._cached_bytes = 0
         self._threads: list[threading.Thread] = []
-        self._most = READERS if driver.store.capabilities.requests_cost else LOCAL_READERS
+        is_far = driver.store.capabilities.requests_cost
+        self._most = READERS if is_far else 1
+        self._bite = 1 if is_far else LOCAL_BITE
         self._stopped = threading.Event()
 
     # ---- for the worker's main thread ----------------------------------------------------------------------
@@ -163,33 +175,51 @@ class Sources:
     # ---- the readers ---------------------------------------------------------------------------------------
 
     def _read(self) -> None:
-        while (source := self._requests.get()) is not None:
-            found = self._found(source)
-            if found is None:
-                continue
-            messages, size, fault = found
-            with self._lock:
-                pieces = self._wanted.pop(source)
-                for piece in pieces:
-                    if fault is None:
-                        _fill(piece, messages)
-                    else:
-                        piece.fault = _fault(piece.part.attempt, *fault)
-                if fault is None and any(piece.part.stop - piece.part.start < len(messages) for piece in pieces):
-                    self._keep(source, messages, size)
-                self._feed()
-
-    def _found(self, source: str) -> tuple[list[Raw], int, tuple[str, float, str] | None] | None:
-        """Messages, size and fault of a source, when the store has answered; None when nobody waits for it any more."""
-        key = self._layout.source(source)
+        answers: list[_Answer] = []
         while True:
-            with self._lock:
-                if all(piece.dropped for piece in self._wanted[source]):
-                    del self._wanted[source]
-                    return None
+            try:
+                source = self._requests.get(block=not answers)
+            except Empty:
+                self._publish(answers)
+                continue
+            if source is None:
+                self._publish(answers)
+                return
+            answer = self._ask(source, answers)
+            if answer is not None:
+                answers.append(answer)
+            if len(answers) >= self._bite:
+                self._publish(answers)
+
+    def _publish(self, answers: list[_Answer]) -> None:
+        """Hand the sources to those that wait for them, and forget them here."""
+        with self._lock:
+            for source, messages, size, fault in answers:
+                sliced = False
+                for piece in self._wanted.pop(source):
+                    part = piece.part
+                    if fault is not None:
+                        piece.fault = _fault(part.attempt, *fault)
+                    else:
+                        _fill(piece, messages)
+                        sliced = sliced or part.stop - part.start < len(messages)
+                if sliced:
+                    self._keep(source, messages, size)
+            self._feed()
+        answers.clear()
+
+    def _ask(self, source: str, answers: list[_Answer]) -> _Answer | None:
+        """What the store says of a source; None when nobody waits for it any more.
+
+        Args:
+            answers: those that wait to be published; they do not wait longer for a store that does not answer.
+        """
+        key = self._home + source
+        while not self._is_abandoned(source):
             try:
                 found = self._driver.perform(Get(key))
             except Exception as fault:  # noqa: BLE001 - whatever it is, the messages are not to blame
+                self._publish(answers)
                 self._events.warn("read", f"cannot read {source}, trying again: {fault}")
                 if self._stopped.wait(PAUSE_S):
                     return None
@@ -198,14 +228,22 @@ class Sources:
                 # Only settled sources are deleted. Either this host was fenced long ago, and then the ledger refuses
                 # what it reports; or somebody removed the object by hand, and then the message must neither vanish
                 # nor loop.
-                return [], 0, ("retry", GONE_DELAY_S, "its batch is gone from the store")
+                return _Answer(source, [], 0, ("retry", GONE_DELAY_S, "its batch is gone from the store"))
             try:
                 messages = decode_batch(key, found.body).messages
-                if len(messages) != parse_source(source).count:
-                    raise CorruptRecord(key, f"holds {len(messages)} messages, not what its key says")
             except CorruptRecord as fault:
-                return [], 0, ("dead", 0.0, str(fault))
-            return messages, len(found.body), None
+                return _Answer(source, [], 0, ("dead", 0.0, str(fault)))
+            return _Answer(source, messages, len(found.body), None)
+        return None
+
+    def _is_abandoned(self, source: str) -> bool:
+        if not all(piece.dropped for piece in self._wanted[source]):
+            return False
+        with self._lock:  # look again: somebody may just have asked for it
+            if all(piece.dropped for piece in self._wanted[source]):
+                del self._wanted[source]
+                return True
+        return False
 
     def _keep(self, source: str, messages: list[Raw], size: int) -> None:
         self._cache[source] = messages, size
@@ -225,12 +263,13 @@ class Sources:
 
 def _fill(piece: Piece, messages: list[Raw]) -> None:
     part = piece.part
-    if part.stop > len(messages):
-        piece.fault = _fault(part.attempt, "dead", 0.0, f"{part.source} has no message {part.stop - 1}")
-    elif part.start == 0 and part.stop == len(messages):
+    if part.start == 0 and part.stop == len(messages):
         piece.messages = messages
-    else:
+    elif part.stop <= len(messages) == parse_source(part.source).count:
         piece.messages = messages[part.start : part.stop]
+    else:
+        text = f"{part.source} holds {len(messages)} messages, not what its key says"
+        piece.fault = _fault(part.attempt, "dead", 0.0, text)
 
 
 def _fault(attempt: int, kind: str, delay_s: float, text: str) -> Failed:

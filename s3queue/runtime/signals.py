@@ -101,9 +101,12 @@ def _wake_directory(url: str, namespace: str) -> Path:
     return _base() / f"wake-{sha256(f'{url} {namespace}'.encode()).hexdigest()[:16]}"
 
 
-def wake(url: str, namespace: str) -> None:
+def wake(url: str, namespace: str, *, but: WakeSocket | None = None) -> None:
     """Tell every agent on this machine that serves this namespace that there is something new. Never fails, never
     waits.
+
+    Args:
+        but: one that need not be told: the caller's own.
 
     Costs some 20 µs, and 5 µs where there is no agent. The directory is read each time: its timestamp is too coarse to
     cache by, and would hide an agent that came in the same tick.
@@ -113,6 +116,8 @@ def wake(url: str, namespace: str) -> None:
         names = os.listdir(directory)
     except (OSError, ConfigError):
         return
+    if but is not None and but.name in names:
+        names.remove(but.name)
     if not names:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
@@ -133,13 +138,16 @@ class WakeSocket:
 
     def __init__(self, url: str, namespace: str, session: str) -> None:
         directory = _wake_directory(url, namespace)
-        directory.mkdir(mode=0o700, exist_ok=True)
-        self._path = directory / sha256(session.encode()).hexdigest()[:12]
+        self.name = sha256(session.encode()).hexdigest()[:12]
+        self._path = directory / self.name
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
-        with contextlib.suppress(FileNotFoundError):
-            self._path.unlink()
-        self._socket.bind(str(self._path))
+        bound = False
+        while not bound:
+            directory.mkdir(mode=0o700, exist_ok=True)
+            with contextlib.suppress(FileNotFoundError):  # a supervisor that starts has just removed it as long unused
+                self._socket.bind(str(self._path))
+                bound = True
 
     def fileno(self) -> int:
         return self._socket.fileno()
@@ -231,6 +239,10 @@ def _is_free(path: str | Path) -> bool:
 def _sweep(base: Path) -> None:
     """Remove what trees that died long ago have left."""
     oldest = time.time() - _KEEP_S
+    for directory in base.glob("wake-*"):
+        with contextlib.suppress(OSError):
+            if directory.stat().st_mtime < oldest:
+                directory.rmdir()  # only if it is empty
     for rundir in base.glob("run-*"):
         with contextlib.suppress(OSError):
             if rundir.stat().st_mtime < oldest and _is_free(rundir / "life"):
