@@ -52,6 +52,8 @@ class Lead:
         heard: by session, see `Heard`. A process that leads and is a host enters its own ledger as it stores it.
         pages: retired pages, oldest first; ``window`` holds the ids on them.
         buried: messages whose dead letter is stored, and which the board does not yet count as settled.
+        ended: sessions that were over when the committed board was planned. Nobody gives them a ticket any more, and the
+            tickets they had are taken over on it.
         pending: a board that was sent and not answered, and the version that it replaces. It is sent again, against that
             version, before anything else is decided.
         epoch: the term that this is about. The view may have learned of a later one.
@@ -70,6 +72,7 @@ class Lead:
     pages: deque[Page] = field(default_factory=deque)
     window: set[str] = field(default_factory=set)
     buried: set[tuple[str, int]] = field(default_factory=set)
+    ended: frozenset[str] = frozenset()
     pending: tuple[Planned, str] | None = None
     wanted: dict[str, int] = field(default_factory=dict)
     sweep: Sweep = field(default_factory=Sweep)
@@ -361,6 +364,7 @@ def _commit(
             return Deposed()
         case Stored(version):
             lead.pending = None
+            lead.ended = planned.ended
             lead.view.learn(board, version)
             lead.written_at = now
             lead.buried = {
@@ -379,9 +383,8 @@ def _clean_up(lead: Lead, planned: Planned, seen: Survey, now: float) -> Step[No
     keys += [layout.source(path) for path in hidden]
     keys += [layout.source(path) for path in planned.refused]
     busy = {ticket.session for ticket in board.tickets.values()}
-    for session, heard in lead.heard.items():
-        if heard.ledger is not None and heard.ledger.over and session not in busy:
-            keys.append(layout.host(session))
+    # Not one that was fenced since: if we were replaced, a later board may have given it tickets before.
+    keys += [layout.host(session) for session in lead.heard if session in lead.ended and session not in busy]
     expired = [page for page in lead.pages if page.uptime_ms + lead.settings.window_s * 1000 <= board.uptime_ms]
     keys += [page.key for page in expired]
     yield from delete(keys)

@@ -69,6 +69,7 @@ class Planned:
     Attributes:
         changed: whether the board differs from the one the plan was made from.
         settled: for the history.
+        ended: sessions whose ledgers said that they are over.
         refused: paths of listed batches that were finished before: late requests of producers. Delete them.
         assigned: how many messages were put into tickets.
         room: by queue, how many more messages the hosts could have been given.
@@ -78,6 +79,7 @@ class Planned:
     board: Board
     changed: bool = False
     settled: list[Settled] = field(default_factory=list)
+    ended: frozenset[str] = frozenset()
     refused: list[str] = field(default_factory=list)
     assigned: int = 0
     room: dict[str, int] = field(default_factory=dict)
@@ -126,7 +128,8 @@ class _Planning:
         self.totals = dict(board.totals)
         self.sequence = board.sequence
         self.drafts: dict[str, Draft] = {}
-        self.planned = Planned(board)
+        ended = frozenset(session for session, ledger in ledgers.items() if ledger.over)
+        self.planned = Planned(board, ended=ended)
 
     def draft(self, path: str) -> Draft:
         draft = self.drafts.get(path)
