@@ -1,0 +1,47 @@
+"""What a type checker is told of a decorated function. Checked by mypy; running it checks that nothing of it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import TYPE_CHECKING, Any, assert_type
+
+import s3queue
+from s3queue import Context, Task
+
+
+@s3queue.task("typed")
+def plain(n: int, text: str = "") -> str:
+    return text * n
+
+
+@s3queue.task("typed")
+def with_context(ctx: Context, n: int) -> float:
+    return n / ctx.attempt
+
+
+@s3queue.task("typed")
+async def coroutine(n: int) -> int:
+    return n
+
+
+@s3queue.handler("typed-raw")
+def take(payload: bytes) -> None: ...
+
+
+def test_a_call_has_the_type_of_the_function() -> None:
+    assert_type(plain(2, "x"), str)
+    assert_type(with_context(2), float)
+    running = coroutine(1)
+    assert_type(running, Coroutine[Any, Any, int])
+    running.close()
+
+
+if TYPE_CHECKING:
+    handler: Task[[bytes], None] = take
+    assert_type(plain.enqueue(1, text="x"), str)
+    assert_type(with_context.enqueue(1), str)
+    assert_type(plain.options(delay=1).enqueue(1), str)
+    plain.enqueue("x")  # type: ignore[arg-type]
+    plain.enqueue()  # type: ignore[call-arg]
+    with_context.enqueue(1, 2)  # type: ignore[call-arg]
+    plain.options(delay=1).enqueue(1, txt="x")  # type: ignore[call-arg]
