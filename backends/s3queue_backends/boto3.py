@@ -143,8 +143,7 @@ class Boto3Store:
         more: Any = {} if unless is None else {"IfNoneMatch": _s3.quoted(unless)}
         try:
             answer = self._client.get().get_object(Bucket=self.bucket, Key=self.prefix + key, **more)
-            with answer["Body"] as body:
-                return Found(body.read(), _s3.bare(answer["ETag"]))
+            return Found(answer["Body"].read(), _s3.bare(answer["ETag"]))
         except _FAILURES as failed:
             failure = read(failed)
             match _errors.judge(failure, "get"):

@@ -42,6 +42,7 @@ _AZURE_BATCH = 256
 _GENERATIONS = 10_000
 
 _STATUS = re.compile(r"Server returned non-2xx status code: (\d{3})")
+_STATUS_OF = {"AccessDenied": 403, "AllAccessDisabled": 403, "NoSuchKey": 404, "SlowDown": 503}
 _CODE = re.compile(r"<Code>([^<]{1,100})</Code>")
 _MESSAGE = re.compile(r"<Message>([^<]{1,200})")
 #: One key of a multi-object delete: a status on Azure, a code on S3.
@@ -77,9 +78,10 @@ def read(failed: Exception) -> Failure:
     if (status := _STATUS.search(text)) is not None:
         code, message = _CODE.search(text), _MESSAGE.search(text)
         return Reply(int(status[1]), code[1] if code else "", message[1].strip() if message else "")
-    if left := _NOT_DELETED.search(text):
-        status_of = {"AccessDenied": 403, "NoSuchKey": 404}
-        return Reply(int(left[1]) if left[1].isdecimal() else status_of.get(left[1], 503), left[1])
+    # A success of S3 that has an error in its body, or one in the answer to a delete of many keys.
+    left = _NOT_DELETED.search(text) or ("Server returned error response" in text and _CODE.search(text))
+    if left:
+        return Reply(int(left[1]) if left[1].isdecimal() else _STATUS_OF.get(left[1], 500), left[1])
     if "Received redirect without LOCATION" in text:
         return Reply(301, "", "redirected; wrong region?")
     for part, sent, why in SILENCES:

@@ -37,7 +37,9 @@ def test_version_never_comes_back_even_after_a_delete(store: SqliteStore) -> Non
     assert len(seen) == 15
 
 
-def test_versions_do_not_repeat_among_processes_and_threads(store: SqliteStore) -> None:
+def test_versions_do_not_repeat_among_processes_and_threads(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "bucket.db")
+
     def write(name: str) -> None:
         for n in range(20):
             stored(store, f"{name}/{n}", b"same")
