@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from s3queue_backends.sqlite import SqliteStore
 
 from s3queue import open_store
 from s3queue.cli.demo import work
 from s3queue.registry import registry
+from s3queue.store import Conflict, Stored
 from tests.cli.conftest import Invoke
 
 KEYS = {
@@ -97,3 +99,26 @@ def test_nothing_of_it_stays_behind(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     demo(s3queue, capsys, "--messages", 20)
     assert [name for name in os.listdir(tmp_path) if name.startswith("s3queue-demo-")] == []
+
+
+class Forgetful(SqliteStore):
+    """Accepts every put, and forgets the third batch."""
+
+    accepted = 0
+
+    def put(self, key: str, body: bytes, *, if_version: str | None) -> Stored | Conflict:
+        if "/in/" in key:
+            self.accepted += 1
+            if self.accepted == 3:
+                return Stored("forgotten")
+        return super().put(key, body, if_version=if_version)
+
+
+def test_a_store_that_forgets_what_it_accepted_is_found_out(
+    s3queue: Invoke, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    forgetful = Forgetful(str(tmp_path / "forgetful.db"))
+    monkeypatch.setattr("s3queue.cli.demo.open_store", lambda url: forgetful)
+    assert s3queue("demo", "--json", "--messages", 20, "--kill", 0) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert (report["lost"], report["done"], report["committed_twice"]) == (1, 19, 0)

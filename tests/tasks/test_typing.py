@@ -32,7 +32,7 @@ def test_a_call_has_the_type_of_the_function() -> None:
     assert_type(plain(2, "x"), str)
     assert_type(with_context(2), float)
     running = coroutine(1)
-    assert_type(running, Coroutine[Any, Any, int])
+    _ = assert_type(running, Coroutine[Any, Any, int])
     running.close()
 
 
