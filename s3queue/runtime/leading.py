@@ -8,7 +8,7 @@ from collections.abc import Callable
 from s3queue.core import coordinate, elect
 from s3queue.core.coordinate import Cycled, Deposed, Doubt, Lead
 from s3queue.core.plan import is_finished
-from s3queue.core.records import Ledger
+from s3queue.core.records import Leader, Ledger
 from s3queue.core.survey import Heard
 from s3queue.errors import CorruptRecord, StoreError
 from s3queue.runtime import signals
@@ -72,7 +72,7 @@ class Leading:
             looked_at,
             station.config.leader_lease,
             me=station.session,
-            leader_gone=leader is not None and signals.gone(leader.place),
+            leader_gone=leader is not None and self._is_gone(leader),
         ):
             return
         outcome = await station.run(elect.stand(view, station.layout, station.me, station.nonce()))
@@ -83,6 +83,13 @@ class Leading:
             station.events.warn(corrupt.key, f"left alone: {corrupt}")
         station.events.emit("elected", session=station.session, epoch=self.lead.board.epoch)
         self.ring()
+
+    def _is_gone(self, leader: Leader) -> bool:
+        """Whether it is certain from here that this leader is dead. One that has our supervisor is an agent before us,
+        which was reaped before we were started."""
+        place = self._station.place
+        ours = bool(place.machine) and leader.place == place and leader.session != self._station.session
+        return ours or signals.gone(leader.place)
 
     async def resign(self) -> None:
         if self.lead is not None and self.lead.pending is None:

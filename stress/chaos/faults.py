@@ -209,7 +209,11 @@ class Faults:
             host.start(far=self._far())
 
         starts = int(mishap.length * 40)
-        self.open.append(Trouble(lambda: self._sessions.is_over(session), starts, until, restart))
+        self.open.append(Trouble(lambda: self._sessions.is_over(session) or not self._awake(), starts, until, restart))
+
+    def _awake(self) -> bool:
+        """Whether there is anybody who could end a session."""
+        return any(host.process is not None and not host.stopped for host in self._crew.hosts)
 
     def _stop(self, mishap: Mishap) -> None:
         for host in self._hosts(mishap):
@@ -232,7 +236,7 @@ class Faults:
         length_s = self._visibility_s * (0.3 + 2.4 * mishap.length if short else 4.0) + self._lease_s
         self.open.append(
             Trouble(
-                (lambda: False) if short else (lambda: self._sessions.is_over(session)),
+                (lambda: False) if short else (lambda: self._sessions.is_over(session) or not self._awake()),
                 int(mishap.later * 40),
                 clock() + length_s,
                 lambda: self._resume(host),

@@ -133,6 +133,8 @@ def _judge_repeats(accounts: Accounts, verdict: Verdict) -> None:
                 verdict.unexplained.append(f"{message}: {run} and then {following}")
             if reason in ("died", "fenced"):
                 verdict.finished_again += run.how == "ok"
+                if following.start.attempt != run.start.attempt + 1:
+                    continue  # it was lost once more, before it was started
                 began = _trouble(accounts.faults, run, following.start)
                 if began is not None:
                     verdict.recovery_s.append(following.start.at - began)
@@ -141,7 +143,8 @@ def _judge_repeats(accounts: Accounts, verdict: Verdict) -> None:
 def _why(accounts: Accounts, run: Run, following: Run, fenced: set[str]) -> str:
     """Why a message was started again after this run.
 
-    The death of a process explains only what it was running: whatever it had finished is in the journal.
+    The death of a process explains what it was running, and what it had finished no better than with an error: what ended
+    well is in the journal, what else it said may be lost with its agent.
     """
     start = run.start
     if run.how in _ASKED:
@@ -152,7 +155,7 @@ def _why(accounts: Accounts, run: Run, following: Run, fenced: set[str]) -> str:
         or (start.party, start.local_pid) in accounts.dead
         or start.session in accounts.bereft
     )
-    if died and run.last:
+    if died and (run.last or run.how not in ("", "ok")):
         return "died"
     return "fenced" if start.session in fenced or following.start.session in fenced else "unexplained"
 
@@ -165,7 +168,7 @@ def _trouble(faults: list[Done], run: Run, following: Start) -> float | None:
         fault.at
         for fault in faults
         if fault.begins
-        and run.start.at - 60 <= fault.at <= following.at
+        and run.start.at <= fault.at <= following.at
         and (run.start.pid in fault.pids or fault.party == run.start.party)
     ]
     return max(times, default=None)
