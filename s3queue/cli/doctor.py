@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import secrets
+from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
-from s3queue.cli.common import json_option, show_json
-from s3queue.store import open_store
+from s3queue.cli.common import console, json_option, reach, show_json
+from s3queue.errors import StoreUnsupported
+from s3queue.store import ObjectStore, open_store
+
+if TYPE_CHECKING:
+    from s3queue.probe import Report
 
 
 @click.command("doctor")
@@ -17,15 +21,37 @@ from s3queue.store import open_store
 def command(url: str, as_json: bool) -> int:
     """Check that the store at URL keeps the promises that a queue needs. Exit status 1: it does not.
 
-    Writes under a prefix of its own, and removes that again.
+    Asks some hundred requests below a prefix of its own, and removes what it wrote.
     """
     store = open_store(url)
-    from s3queue.probe import probe
-
-    report = probe(store, f"doctor-{secrets.token_hex(4)}/")
+    reach(store)
+    report = examine(store)
     store.close()
     if as_json:
-        show_json({"store": store.url, "safe": report.safe, **msgspec.to_builtins(report)})
+        show_json({"store": store.url, "safe": report.safe, "rows": report.rows})
     else:
-        click.echo(str(report))
+        _tell(store, report)
     return 0 if report.safe else 1
+
+
+def examine(store: ObjectStore) -> Report:
+    """The full report; one bad row where the store would not even let itself be examined."""
+    from s3queue.probe import Report, Row, probe
+
+    try:
+        return probe(store, f"doctor-{secrets.token_hex(4)}/")
+    except StoreUnsupported as unsupported:
+        return Report((Row(unsupported.capability, "bad", unsupported.why, "all"),))
+
+
+def _tell(store: ObjectStore, report: Report) -> None:
+    from rich.table import Table
+
+    styles = {"ok": "green", "bad": "bold red", "info": "dim"}
+    table = Table("", "check", "measured", "promise that rests on it", box=None, pad_edge=False)
+    for row in report.rows:
+        table.add_row(f"[{styles[row.verdict]}]{row.verdict}[/]", row.check, row.measured, row.promise)
+    out = console()
+    out.print(f"[bold]{store.url}[/] ({store.capabilities.name})")
+    out.print(table)
+    out.print("[bold green]safe[/]" if report.safe else "[bold red]NOT SAFE: do not keep a queue here[/]")

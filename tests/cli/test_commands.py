@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from s3queue_backends.sqlite import SqliteStore
 
-from s3queue import Queue, stats
+from s3queue import Queue, open_store, stats
 from s3queue.config import Config
+from s3queue.store import Conflict, Found, Stored
 from tests.cli.conftest import Invoke
 
 
@@ -223,3 +225,36 @@ def test_help_names_every_command(s3queue: Invoke, capsys: pytest.CaptureFixture
         assert name in listed
         assert s3queue(name, "--help") == 0
         assert "Usage" in capsys.readouterr().out
+
+
+class Ignorant(SqliteStore):
+    """Takes the condition of a put, and does not look at it."""
+
+    def put(self, key: str, body: bytes, *, if_version: str | None) -> Stored | Conflict:
+        found = self.get(key)
+        return super().put(key, body, if_version=found.version if isinstance(found, Found) else None)
+
+
+class TestDoctor:
+    def test_a_good_store_is_safe(self, s3queue: Invoke, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+        assert s3queue("doctor", url, "--json") == 0
+        report = answer(capsys)
+        assert report["safe"] is True
+        assert report["store"] == url
+        assert all(set(row) == {"check", "verdict", "measured", "promise"} for row in report["rows"])
+        assert s3queue("doctor", url) == 0
+        assert capsys.readouterr().out.rstrip().endswith("safe")
+        store = open_store(url)
+        assert store.list("") == [], "and nothing of it stays"
+        store.close()
+
+    def test_a_store_that_ignores_conditions_is_not(
+        self, s3queue: Invoke, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("s3queue.cli.doctor.open_store", lambda url: Ignorant(str(tmp_path / "x.db")))
+        assert s3queue("doctor", "sqlite:///x.db", "--json") == 1
+        report = answer(capsys)
+        assert report["safe"] is False
+        assert "stale replace refused" in {row["check"] for row in report["rows"] if row["verdict"] == "bad"}
+        assert s3queue("doctor", "sqlite:///x.db") == 1
+        assert "NOT SAFE" in capsys.readouterr().out
