@@ -191,12 +191,12 @@ class Boto3Store:
             # A page may be short though there is more; a caller takes a short one for the end.
             more = {"ContinuationToken": page["NextContinuationToken"]}
 
-    def clock(self) -> float:
-        """The server's time, in seconds since 1970, to the second. One HEAD."""
+    def clock(self, key: str) -> float:
+        """The server's time, in seconds since 1970, to the second. One HEAD of an object that is there."""
         try:
-            answer = self._client.get().head_bucket(Bucket=self.bucket)
+            answer = self._client.get().head_object(Bucket=self.bucket, Key=self.prefix + key)
         except _FAILURES as failed:
-            _errors.refuse(read(failed), "get", "")
+            _errors.refuse(read(failed), "get", key)
         return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
 
     def close(self) -> None:

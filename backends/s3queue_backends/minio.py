@@ -247,17 +247,13 @@ class MinioStore:
         except _FAILURES as failed:
             _errors.refuse(read(failed), "list", prefix)
 
-    def clock(self) -> float:
-        """The server's time, in seconds since 1970, to the second. One GET of a key that is not there."""
+    def clock(self, key: str) -> float:
+        """The server's time, in seconds since 1970, to the second. One GET of an object that is there."""
         try:
-            answer = self._client.get().minio.get_object(self.bucket, f"{self.prefix}no-such-key")
-            with closing(answer):
-                date = answer.headers["Date"]
-        except S3Error as missing:
-            date = missing.response.headers["Date"]
+            with closing(self._client.get().minio.get_object(self.bucket, self.prefix + key)) as answer:
+                return parsedate_to_datetime(answer.headers["Date"]).timestamp()
         except _FAILURES as failed:
-            _errors.refuse(read(failed), "get", "")
-        return parsedate_to_datetime(date).timestamp()
+            _errors.refuse(read(failed), "get", key)
 
     def close(self) -> None:
         client = self._client.drop()

@@ -381,7 +381,7 @@ class ObstoreStore:
             yield from (entry for entry in page if entry["path"] > after)
 
     def clock(self, key: str) -> float:
-        """The time at which the server last stored this object, in seconds since 1970. One HEAD."""
+        """The server's time when it stored this object, in seconds since 1970, to the second. One HEAD."""
         client = self._client.get()
         try:
             return float(client.head(client.store, self.prefix + key)["last_modified"].timestamp())
