@@ -41,6 +41,8 @@ FAULTS = {
 }
 
 _LIMIT = 1 << 20
+#: For so long a client may take the rest of its answer, in seconds.
+_LINGER_S = 5.0
 _NO_BODY = (204, 304)
 
 
@@ -202,7 +204,7 @@ class FaultProxy:
         finally:
             self._clients.discard(client)
             server.close()
-            client.close()
+            await _closed(client)
 
     async def _pass_on(self, request: _Message, client: asyncio.StreamWriter, server: _Server) -> bool:
         """One request. Returns whether the connection goes on."""
@@ -264,7 +266,8 @@ class _Server:
 
     def close(self) -> None:
         if self._writer is not None:
-            self._writer.close()
+            self._writer.transport.abort()
+            self._writer = None
 
 
 # ---- HTTP/1.1 ---------------------------------------------------------------------------------------------------------
@@ -331,6 +334,18 @@ async def _answer(client: asyncio.StreamWriter, answer: _Message) -> bool:
         client.write(answer.head + answer.body)
         await client.drain()
     return not client.is_closing()
+
+
+async def _closed(client: asyncio.StreamWriter) -> None:
+    """Close the connection, after what was written to it has gone; a client that does not read is not waited for."""
+    try:
+        client.close()
+        async with asyncio.timeout(_LINGER_S):
+            await client.wait_closed()
+    except (OSError, TimeoutError):
+        pass
+    finally:
+        client.transport.abort()
 
 
 def _reset(client: asyncio.StreamWriter) -> None:

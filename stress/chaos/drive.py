@@ -34,7 +34,7 @@ from stress.chaos.plan import KINDS, Mishap, Order, mishaps, portion
 #: What a client waits for an answer through a proxy, in seconds; late answers take longer.
 _PATIENCE_S = 1.0
 #: How often a request meets a fault on a network that is otherwise in order.
-_RATE = 0.02
+_RATE = 0.03
 #: After so long without a start of a task, in seconds, something else goes wrong.
 _STALL_S = 6.0
 

@@ -194,8 +194,10 @@ def requests(directory: Path) -> dict[str, int]:
     """The sum of what all processes have counted."""
     totals = dict.fromkeys(_KINDS, 0)
     for file in directory.rglob("*.requests"):
-        for kind, count in zip(_KINDS, _COUNTS.unpack(file.read_bytes()), strict=True):
-            totals[kind] += count
+        counts = file.read_bytes()
+        if len(counts) == _COUNTS.size:  # else its process was killed before it counted anything
+            for kind, count in zip(_KINDS, _COUNTS.unpack(counts), strict=True):
+                totals[kind] += count
     return totals
 
 
