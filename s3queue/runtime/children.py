@@ -17,6 +17,8 @@ from s3queue.runtime.signals import Life, clock
 GROWN_UP_S = 10.0
 #: How long the replacement of a child waits that keeps dying young, in seconds: nothing the first time, then doubling.
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 0.1, 30.0
+#: A SIGKILL from nobody we know is laid to a kill for memory that was counted in so many seconds before we noticed.
+BLAME_S = 3.0
 #: So many deaths in a row of one child before it was up, and there is no point in going on.
 STILLBIRTHS = 5
 
@@ -140,18 +142,30 @@ class Patience:
 
 
 class MemoryKills:
-    """Whether the kernel has killed for want of memory since the last look, in our control group or, where that
-    cannot be read, on this machine."""
+    """Whether the kernel has just killed for want of memory, in our control group or, where that cannot be read, on this
+    machine. It counts its victims and does not name them, so a death is laid to it only if the count rose about then.
 
-    def __init__(self) -> None:
-        self._file = _counter_file()
-        self._last = self._count()
+    Args:
+        file: with a line ``oom_kill {count}``; None where there is none.
+    """
 
-    def rose(self) -> bool:
-        before, self._last = self._last, self._count()
-        return self._last > before
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        self._count = self._read()
+        self._rose = float("-inf")
 
-    def _count(self) -> int:
+    def look(self) -> None:
+        """Often enough that an old rise is not taken for a new one."""
+        count = self._read()
+        if count > self._count:
+            self._rose = clock()
+        self._count = count
+
+    def just_rose(self) -> bool:
+        self.look()
+        return clock() - self._rose < BLAME_S
+
+    def _read(self) -> int:
         if self._file is not None:
             with contextlib.suppress(OSError, ValueError):
                 for line in self._file.read_text("ascii").splitlines():
@@ -161,7 +175,8 @@ class MemoryKills:
         return 0
 
 
-def _counter_file() -> Path | None:
+def memory_kill_counter() -> Path | None:
+    """The file of the kernel that counts them, or None."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/cgroup").read_text("utf-8").splitlines():
             number, controllers, path = line.split(":", 2)

@@ -20,7 +20,7 @@ from s3queue.config import Config
 from s3queue.errors import ConfigError, QueueError
 from s3queue.registry import Registry
 from s3queue.runtime.child import FENCED, GROUP_SIGNALS, ORPHANED, signals_held
-from s3queue.runtime.children import STILLBIRTHS, Child, MemoryKills, Patience
+from s3queue.runtime.children import STILLBIRTHS, Child, MemoryKills, Patience, memory_kill_counter
 from s3queue.runtime.events import Events
 from s3queue.runtime.journal import Journal
 from s3queue.runtime.notes import CannotStart, Died, Drain, Empty, Left, Read, Started
@@ -84,7 +84,7 @@ class Host:
         self._buffer = self._context.RawArray("b", Journal.size(what.workers, what.concurrency))
         self._journal = Journal(self._buffer, what.workers, what.concurrency)
         self._events = Events("supervisor", self._config.history)
-        self._memory = MemoryKills()
+        self._memory = MemoryKills(memory_kill_counter())
         self._agent: Child | None = None
         self._session: str | None = None
         self._starts = 0
@@ -276,7 +276,7 @@ class Host:
             self._leave_until = clock() + LAST_WORDS_S
             return
         fenced = agent.status == FENCED
-        cause, text = agent.death(out_of_memory=self._memory.rose())
+        cause, text = agent.death(out_of_memory=self._memory.just_rose())
         self._events.emit("fenced" if fenced else "died", cause=cause, text=text)
         self._deaths += 1
         self._agent_due = clock() + self._agent_patience.died(agent, blameless=fenced)
@@ -300,7 +300,7 @@ class Host:
     def _worker_died(self, number: int, child: Child) -> None:
         child.reap()
         self._workers[number] = None
-        cause, text = child.death(out_of_memory=self._memory.rose())
+        cause, text = child.death(out_of_memory=self._memory.just_rose())
         recycled = child.status == 0
         if not recycled and child.cause != "shutdown" and child.status != ORPHANED:
             self._events.emit("died", cause=cause, text=text)
@@ -339,6 +339,7 @@ class Host:
         if now - self._last_tick > 2 * TICK_S:  # it was us who slept, or the whole machine
             self._awake_since = now
         self._last_tick = now
+        self._memory.look()
         self._kill_the_stuck(now)
         if self._drain_until is not None and now >= self._drain_until and self._leave_until is None:
             self._leave_until = now + LAST_WORDS_S

@@ -415,6 +415,8 @@ def test_message_that_waits_for_trust_does_not_start_after_a_cancel(store: Objec
         it.shared.trust_until = 0.0
         it.deal_new(0, it.message("append", str(out), "old"))
         it.cancel()
+        it.recall()  # once this is answered, so is the cancel
+        assert it.expect(Returned).messages == ()
         it.trust()
         it.deal_new(1, it.message("append", str(out), "new"))
         assert it.expect(Finished).row == 1
