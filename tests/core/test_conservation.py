@@ -1,0 +1,429 @@
+"""`plan` neither loses a message nor has it twice, whatever boards and ledgers it is given."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from s3queue.core import ranges
+from s3queue.core.keys import parse_source
+from s3queue.core.plan import Planned, Settings, plan
+from s3queue.core.records import (
+    FATAL_CAUSES,
+    Board,
+    Failed,
+    Failure,
+    Ledger,
+    Offer,
+    Part,
+    Ready,
+    Report,
+    SourceState,
+    Ticket,
+    Waiting,
+)
+from tests.core.profile import BRIEF, LONG
+from tests.core.world import NOW_MS, board, by_session, path, sources
+
+MAX_ATTEMPTS = 3
+SETTINGS = Settings(max_parked=4, max_attempts=MAX_ATTEMPTS, max_parts=3)
+SESSIONS = ("h1", "h2", "h3")
+QUEUES = ("q", "r")
+
+#: A message and its attempt.
+Where = dict[tuple[str, int], int]
+
+
+# ---- where the messages of a board are ---------------------------------------------------------------------------
+
+
+@dataclass
+class Places:
+    """Every message of a board, by where it is, with its attempt; of settled ones, how many."""
+
+    out: Where = field(default_factory=dict)
+    ready: Where = field(default_factory=dict)
+    waiting: Where = field(default_factory=dict)
+    dying: set[tuple[str, int]] = field(default_factory=set)
+    settled: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def open(self) -> Where:
+        return {**self.out, **self.ready, **self.waiting}
+
+    def settled_ones(self) -> set[tuple[str, int]]:
+        """Those that are nowhere else."""
+        elsewhere = self.open.keys() | self.dying
+        return {
+            (source, index)
+            for source in self.settled
+            for index in range(parse_source(source).count)
+            if (source, index) not in elsewhere
+        }
+
+
+def locate(of: Board) -> Places:
+    """Checks, too, that each message is in exactly one place."""
+    places = Places()
+    seen: Counter[tuple[str, int]] = Counter()
+
+    def enter(into: Where | set[tuple[str, int]], source: str, index: int, attempt: int) -> None:
+        seen[source, index] += 1
+        if isinstance(into, dict):
+            into[source, index] = attempt
+        else:
+            into.add((source, index))
+
+    for ticket in of.tickets.values():
+        for part in ticket.spans(ranges.minus((0, ticket.size), ticket.taken)):
+            for index in range(part.start, part.stop):
+                enter(places.out, part.source, index, part.attempt)
+    for source, state in of.sources.items():
+        places.settled[source] = state.settled
+        for one in state.ready:
+            for index in range(one.start, one.stop):
+                enter(places.ready, source, index, one.attempt)
+        for wait in state.waiting:
+            enter(places.waiting, source, wait.index, wait.attempt)
+        for index in state.dying:
+            enter(places.dying, source, index, 0)
+
+    assert not [message for message, times in seen.items() if times > 1], "in two places"
+    assert {source for source, _ in seen} <= of.sources.keys(), "of a source that is not on the board"
+    for source, state in of.sources.items():
+        count = parse_source(source).count
+        found = sum(1 for message in seen if message[0] == source)
+        assert all(index < count for at, index in seen if at == source)
+        assert found + state.settled == count, "lost, or settled twice"
+    return places
+
+
+# ---- random worlds -----------------------------------------------------------------------------------------------
+
+
+@st.composite
+def failed(draw: st.DrawFn) -> Failed:
+    kind = draw(st.sampled_from(["retry", "retry", "snooze", "dead", "a later kind"]))
+    cause = draw(st.sampled_from(["error", "killed"]))
+    return Failed(kind, draw(st.sampled_from([0.0, 5.0])), draw(st.none() | st.just(Failure(1, cause, "x"))))
+
+
+@st.composite
+def boards(draw: st.DrawFn) -> Board:
+    """Each message is dealt to one place; a ticket holds at most three parts."""
+    states: dict[str, dict[str, Any]] = {}
+    tickets: dict[str, Ticket] = {}
+    loose: list[Part] = []
+    busy: set[tuple[str, str]] = set()
+    for order in range(draw(st.integers(0, 4))):
+        group = draw(st.sampled_from([None, None, None, "g", "h"]))
+        queue = draw(st.sampled_from(QUEUES))
+        source = path(order, draw(st.integers(1, 6)), queue=queue, group=group)
+        state = states[source] = {"settled": 0, "ready": [], "waiting": [], "dying": [], "failures": {}}
+        index, count = 0, parse_source(source).count
+        while index < count:
+            stop = min(count, index + draw(st.integers(1, 4)))
+            attempt = draw(st.integers(1, MAX_ATTEMPTS))
+            where = draw(st.sampled_from(["out", "ready", "waiting", "dying", "settled"]))
+            if where == "out" and group is not None:
+                if (queue, group) in busy:
+                    where = "ready"
+                else:
+                    busy.add((queue, group))
+                    stop = index + 1
+            if where == "out":
+                loose.append(Part(source, index, stop, attempt))
+            elif where == "settled":
+                state["settled"] += stop - index
+            else:
+                _deal(state, where, index, stop, attempt)
+            if draw(st.booleans()):
+                cause = draw(st.sampled_from(["error", "lost"]))
+                state["failures"].update({at: (Failure(1, cause),) for at in range(index, stop) if where != "settled"})
+            index = stop
+    while loose:
+        first = loose.pop(0)
+        together = [first]
+        one = parse_source(first.source)
+        if one.group is None:
+            for part in loose[: draw(st.integers(0, 2))]:
+                other = parse_source(part.source)
+                if other.group is None and other.queue == one.queue:
+                    together.append(part)
+                    loose.remove(part)
+        ticket = Ticket(draw(st.sampled_from(SESSIONS)), tuple(together))
+        taken = ranges.of(draw(st.sets(st.integers(0, ticket.size - 1), max_size=ticket.size - 1)))
+        for part in ticket.spans(taken):
+            where = draw(st.sampled_from(["ready", "waiting", "dying", "settled"]))
+            state = states[part.source]
+            if where == "settled":
+                state["settled"] += part.stop - part.start
+                for at in range(part.start, part.stop):
+                    state["failures"].pop(at, None)
+            else:
+                _deal(state, where, part.start, part.stop, part.attempt)
+        tickets[f"1-{len(tickets)}"] = Ticket(ticket.session, ticket.parts, taken)
+    frozen = {
+        source: SourceState(
+            state["settled"], tuple(state["ready"]), tuple(state["waiting"]), tuple(state["dying"]), state["failures"]
+        )
+        for source, state in states.items()
+    }
+    return board(tickets, frozen, turn=draw(st.integers(1, 9)))
+
+
+def _deal(state: dict[str, Any], where: str, start: int, stop: int, attempt: int) -> None:
+    if where == "ready":
+        state["ready"].append(Ready(start, stop, attempt))
+    elif where == "waiting":
+        state["waiting"] += [Waiting(at, attempt, NOW_MS + (at % 3 - 1) * 1000) for at in range(start, stop)]
+    else:
+        state["dying"] += range(start, stop)
+
+
+@st.composite
+def ledgers(draw: st.DrawFn, of: Board) -> dict[str, Ledger]:
+    """What hosts may say, and some of what they may not: outcomes that overlap, or that their tickets do not have."""
+    found: list[Ledger] = []
+    for session in SESSIONS:
+        if draw(st.integers(0, 5)) == 0:
+            continue  # nobody has heard of it
+        mine = {name: ticket for name, ticket in of.tickets.items() if ticket.session == session}
+        strangers = {name: ticket for name, ticket in of.tickets.items() if ticket.session != session}
+        claims = [name for name in mine if draw(st.integers(0, 3))]
+        reports: dict[str, Report] = {}
+        for name in [*mine, *strangers, "1-99"]:
+            if draw(st.booleans()):
+                offsets = st.integers(0, of.tickets[name].size + 1 if name in of.tickets else 3)
+                reports[name] = Report(
+                    ranges.of(draw(st.sets(offsets))),
+                    ranges.of(draw(st.sets(offsets, max_size=2))),
+                    draw(st.dictionaries(offsets, failed(), max_size=3)),
+                )
+        offers = {
+            queue: Offer(MAX_ATTEMPTS, draw(st.sampled_from([0.0, 0.3, 60.0])))
+            for queue in QUEUES
+            if draw(st.integers(0, 3))
+        }
+        found.append(
+            Ledger(
+                "n", session, slots=draw(st.integers(0, 4)), offers=offers, claims=tuple(claims), reports=reports,
+                fenced=draw(st.integers(0, 3)) == 0, left=draw(st.integers(0, 3)) == 0,
+            )
+        )  # fmt: skip
+    return by_session(*found)
+
+
+@dataclass
+class World:
+    board: Board
+    ledgers: dict[str, Ledger]
+    listed: list[str]
+    window: set[str]
+    buried: set[tuple[str, int]]
+    retired: list[str]
+
+    def plan(self, of: Board | None = None) -> Planned:
+        return plan(
+            of or self.board,
+            self.ledgers,
+            sources(*self.listed),
+            now_ms=NOW_MS,
+            settings=SETTINGS,
+            window=self.window,
+            buried=self.buried,
+            retired=self.retired,
+        )
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    of = draw(boards())
+    fresh = []
+    for number in range(draw(st.integers(0, 4))):
+        queue, group = draw(st.sampled_from(QUEUES)), draw(st.sampled_from([None, None, "g"]))
+        fresh.append(path(10 + number, draw(st.integers(1, 9)), queue=queue, group=group))
+    finished = [one for one, state in of.sources.items() if state.settled == parse_source(one).count]
+    dying = [(one, index) for one, state in of.sources.items() for index in state.dying]
+    return World(
+        of,
+        draw(ledgers(of)),
+        [*of.sources, *fresh],
+        {parse_source(one).id for one in fresh if draw(st.integers(0, 4)) == 0},
+        {one for one in dying if draw(st.booleans())} | {(path(77), 0)},
+        [one for one in finished if draw(st.booleans())],
+    )
+
+
+# ---- the properties ----------------------------------------------------------------------------------------------
+
+
+@LONG
+@given(worlds())
+def test_no_message_is_lost_or_had_twice_and_no_attempt_is_beyond_the_maximum(world: World) -> None:
+    before, planned = locate(world.board), world.plan()
+    after = locate(planned.board)  # asserts that each is in exactly one place
+    check_what_was_settled(world, planned, before, after)
+    check_attempts(world, before, after)
+    check_tickets(world, planned)
+    check_the_window(world, planned)
+    again = world.plan(planned.board)
+    assert again.settled == [], "the same report is taken over twice"
+    assert again.board.totals == planned.board.totals
+
+
+def check_what_was_settled(world: World, planned: Planned, before: Places, after: Places) -> None:
+    assert world.board.sources.keys() - planned.board.sources.keys() == set(world.retired)
+    kept = {message for message in before.settled_ones() if message[0] not in world.retired}
+    assert kept <= after.settled_ones(), "what was settled runs again"
+    assert before.dying - world.buried <= after.dying, "what is dead runs again"
+
+    # Each newly settled message is one that the plan says is done, or one whose letter is stored; and each is told once.
+    done = Counter(
+        (one.source, index) for one in planned.settled if one.outcome == "done" for index in range(one.start, one.stop)
+    )
+    dead = Counter((one.source, one.start) for one in planned.settled if one.outcome == "dead")
+    assert all(times == 1 for times in (done + dead).values())
+    assert after.settled_ones() - kept == done.keys() | (world.buried & before.dying)
+    assert after.dying - before.dying == set(dead)
+    assert done.keys() | dead.keys() <= before.out.keys(), "an outcome of what was in no ticket"
+
+
+def check_attempts(world: World, before: Places, after: Places) -> None:
+    """One is counted only for what was claimed."""
+    may_count = {
+        (part.source, index)
+        for name, ticket in world.board.tickets.items()
+        if ticket.session in world.ledgers and name in world.ledgers[ticket.session].claims
+        for part in ticket.spans((0, ticket.size))
+        for index in range(part.start, part.stop)
+    }
+    for message, attempt in after.open.items():
+        assert attempt <= MAX_ATTEMPTS
+        was = before.open.get(message)
+        if was is None:
+            assert message[0] not in world.board.sources
+            assert attempt == 1
+        else:
+            assert attempt == was or (attempt == was + 1 and message in may_count)
+
+
+def check_tickets(world: World, planned: Planned) -> None:
+    """They go to the living, and hold what may go together."""
+    busy: Counter[tuple[str, str]] = Counter()
+    for name, ticket in planned.board.tickets.items():
+        source = parse_source(ticket.parts[0].source)
+        if source.group is not None:
+            busy[source.queue, source.group] += 1
+        if name in world.board.tickets:
+            assert ticket.parts == world.board.tickets[name].parts
+            continue
+        ledger = world.ledgers[ticket.session]
+        assert not ledger.over
+        assert source.queue in ledger.offers
+        assert {parse_source(part.source).queue for part in ticket.parts} == {source.queue}
+        suspects = [
+            index
+            for part in ticket.parts
+            for index in range(part.start, part.stop)
+            for failure in planned.board.sources[part.source].failures.get(index, ())
+            if failure.cause in FATAL_CAUSES
+        ]
+        if suspects or source.group is not None:
+            assert ticket.size == 1, "not alone"
+    assert all(times == 1 for times in busy.values()), "two of one group are out"
+
+
+def check_the_window(world: World, planned: Planned) -> None:
+    late = {one for one in world.listed if parse_source(one).id in world.window and one not in world.board.sources}
+    assert set(planned.refused) == late
+    assert not late & planned.board.sources.keys()
+
+
+@BRIEF
+@given(worlds())
+def test_a_plan_depends_on_nothing_else_and_touches_nothing(world: World) -> None:
+    copy = repr(world)
+    one = world.plan()
+    assert repr(world) == copy
+    other = replace(
+        world,
+        ledgers=dict(reversed(world.ledgers.items())),
+        listed=world.listed[::-1],
+        buried=set(world.buried),
+    ).plan()
+    assert other.board == one.board
+    assert sorted(other.refused) == sorted(one.refused)
+
+
+# ---- and everything drains ---------------------------------------------------------------------------------------
+
+
+@BRIEF
+@given(boards(), st.integers(0, 20), st.data())
+def test_with_hosts_that_work_everything_is_settled_in_the_end(of: Board, fresh: int, data: st.DataObject) -> None:
+    listed = [
+        path(10 + number, queue=QUEUES[number % 2], group="g" if number % 5 == 0 else None) for number in range(fresh)
+    ]
+    slots = data.draw(st.integers(1, 3))
+    failures = failed().filter(lambda outcome: outcome.kind != "snooze")
+    offers = dict.fromkeys(QUEUES, Offer(MAX_ATTEMPTS))
+    total = len(locate(of).open) + len(locate(of).dying) + sum(parse_source(one).count for one in listed)
+    now_ms, hosts = NOW_MS, by_session(*(Ledger("n", one, slots=slots, offers=offers, fenced=True) for one in SESSIONS))
+    for _ in range(4 * MAX_ATTEMPTS * (total + 1)):
+        now_ms += 10_000
+        buried = {(one, index) for one, state in of.sources.items() for index in state.dying}
+        planned = plan(of, hosts, sources(*listed), now_ms=now_ms, settings=SETTINGS, buried=buried)
+        of = planned.board
+        places = locate(of)
+        if not places.open and not places.dying and set(listed) <= of.sources.keys():
+            break
+        hosts = {}
+        for session in ("n1", "n2"):
+            reports = {
+                name: Report(ok=(0, ticket.size))
+                if data.draw(st.integers(0, 2))
+                else Report(failed=dict.fromkeys(range(ticket.size), data.draw(failures)))
+                for name, ticket in of.tickets.items()
+                if ticket.session == session
+            }
+            hosts[session] = Ledger("n", session, slots=slots, offers=offers, claims=tuple(reports), reports=reports)
+        hosts |= by_session(*(Ledger("n", one, fenced=True) for one in SESSIONS))
+    else:
+        raise AssertionError(f"did not drain: {of}")
+
+
+# ---- the order of hashes -----------------------------------------------------------------------------------------
+
+DECIDE = """
+from hashlib import sha256
+from s3queue.core.records import Offer, SourceState, encode
+from tests.core.world import board, decide, ledger, path, ready
+
+offers = {f"queue{n}": Offer(mean_s=0.2) for n in range(9)}
+states = {path(n, 3, queue=f"queue{n}"): SourceState(dying=(0,), ready=ready((1, 3, 1))) for n in range(9)}
+hosts = [ledger(f"host{n}", 3, offers=offers) for n in range(4)]
+listed = [path(n, 9, queue=f"queue{n % 9}", group=f"g{n % 4}" if n % 2 else None) for n in range(20, 60)]
+planned = decide(board(states=states), hosts, listed, buried={(one, 0) for one in states})
+print(sha256(encode(planned.board)).hexdigest())
+"""
+
+
+def test_a_plan_does_not_depend_on_the_order_of_hashes() -> None:
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", DECIDE],
+            check=True,
+            capture_output=True,
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(said) == 1

@@ -1,0 +1,539 @@
+"""The host's side: join, claim, report, drain, leave, bequeath."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from s3queue.core import ranges
+from s3queue.core.elect import View
+from s3queue.core.ledger import Flushed, Host, Refused, bequeath, fail, flush, release, see, succeed
+from s3queue.core.ops import Get, Put, Unknown
+from s3queue.core.records import (
+    Board,
+    Failed,
+    Failure,
+    Ledger,
+    Offer,
+    Part,
+    Report,
+    SourceState,
+    Ticket,
+    decode,
+    encode,
+)
+from s3queue.store import Conflict, Found, Missing, Stored
+from tests.core.hands import Hand
+from tests.core.world import LAYOUT, board, path, retry
+
+KEY = LAYOUT.host("h1")
+SOURCE = path(1, 10)
+VISIBILITY = 30.0
+
+
+def new_host() -> Host:
+    return Host(LAYOUT, "h1", 4, {"q": Offer()})
+
+
+def joined(now: float = 0.0) -> Host:
+    host = new_host()
+    Hand(flush(host, now, "n0")).tell(Stored("v0"))
+    return host
+
+
+def with_tickets(*names: str, session: str = "h1", **taken: ranges.Ranges) -> Board:
+    """A board on which each ticket holds ten messages."""
+    tickets = {
+        name: Ticket(session, (Part(path(int(name[2:]) + 1, 10), 0, 10, 1),), taken.get(f"t{name[2:]}", ()))
+        for name in names
+    }
+    return board(tickets, {ticket.parts[0].source: SourceState() for ticket in tickets.values()})
+
+
+def running(*names: str, now: float = 0.0) -> Host:
+    """A host that has claimed these."""
+    host = joined()
+    see(host, with_tickets(*names))
+    Hand(flush(host, now, "n1")).tell(Stored("v1"))
+    return host
+
+
+def sent(hand: Hand[object]) -> Ledger:
+    assert isinstance(hand.op, Put)
+    return decode(Ledger, hand.op.key, hand.op.body)
+
+
+def theirs(**fields: object) -> Found:
+    return Found(encode(Ledger("theirs", "h1", **fields)), "v9")  # type: ignore[arg-type]
+
+
+class TestJoin:
+    def test_it_creates_the_ledger(self) -> None:
+        host = new_host()
+        hand = Hand(flush(host, 5.0, "n"))
+        assert isinstance(hand.op, Put)
+        assert (hand.op.key, hand.op.if_version) == (KEY, None)
+        assert sent(hand) == Ledger("n", "h1", slots=4, offers={"q": Offer()})
+        hand.tell(Stored("v0"))
+        assert hand.result == Flushed(Ledger("n", "h1", slots=4, offers={"q": Offer()}), ())
+        assert (host.version, host.trusted_from, host.has_news) == ("v0", 5.0, False)
+
+    def test_unanswered_and_it_landed(self) -> None:
+        host = new_host()
+        hand = Hand(flush(host, 5.0, "n"))
+        body = hand.op.body  # type: ignore[union-attr]
+        assert hand.tell(Unknown()) == Get(KEY)
+        hand.tell(Found(body, "v0"))
+        assert isinstance(hand.result, Flushed)
+        assert (host.version, host.pending, host.trusted_from) == ("v0", None, 5.0)
+
+    def test_unanswered_and_without_a_trace_the_session_is_given_up_and_the_put_never_sent_again(self) -> None:
+        host = new_host()
+        hand = Hand(flush(host, 5.0, "n"))
+        hand.tell(Unknown())
+        hand.tell(Missing())
+        assert hand.result is Refused.FENCED
+        assert host.over
+        assert hand.count(Put) == 1
+
+    def test_fenced_and_deleted_while_the_answer_was_outstanding_it_does_not_come_back(self) -> None:
+        """The join landed unanswered, tickets were given to it, it was silent, and all of that is over. A second Put
+        would create the ledger again, and its next write could claim a ticket that somebody else has by now."""
+        host = new_host()
+        hand = Hand(flush(host, 5.0, "n"))
+        hand.tell(Unknown())
+        hand.lose()
+        see(host, with_tickets("1-0"))  # a board from before it was fenced
+        again = Hand(flush(host, 99.0, "n2"))
+        assert again.op == Get(KEY)
+        again.tell(Missing())
+        assert again.result is Refused.FENCED
+        assert host.over
+
+    def test_found_later_it_counts_from_when_it_was_first_sent(self) -> None:
+        host = new_host()
+        hand = Hand(flush(host, 5.0, "n"))
+        body = hand.op.body  # type: ignore[union-attr]
+        hand.tell(Unknown())
+        hand.lose()
+        again = Hand(flush(host, 12.0, "n2"))
+        again.tell(Found(body, "v0"))
+        assert isinstance(again.result, Flushed)
+        assert (host.trusted_from, host.version) == (5.0, "v0")
+
+    def test_a_put_that_was_certainly_not_applied_may_be_sent_again(self) -> None:
+        host = new_host()
+        Hand(flush(host, 5.0, "n")).lose()
+        assert host.pending is None
+        hand = Hand(flush(host, 6.0, "n2"))
+        assert sent(hand).nonce == "n2"
+        hand.tell(Stored("v0"))
+        assert host.trusted_from == 6.0
+
+    def test_a_conflict_with_our_own_put_is_a_success(self) -> None:
+        host = new_host()
+        hand = Hand(flush(host, 5.0, "n"))
+        body = hand.op.body  # type: ignore[union-attr]
+        hand.tell(Conflict())
+        hand.tell(Found(body, "v0"))
+        assert host.version == "v0"
+
+    def test_fenced_before_the_join_was_answered(self) -> None:
+        host = new_host()
+        hand = Hand(flush(host, 5.0, "n"))
+        hand.tell(Unknown())
+        hand.tell(theirs(fenced=True))
+        assert hand.result is Refused.FENCED
+
+    def test_a_session_that_is_over_never_writes_again(self) -> None:
+        host = new_host()
+        host.over = True
+        with pytest.raises(AssertionError):
+            Hand(flush(host, 5.0, "n"))
+
+
+class TestClaim:
+    def test_what_the_board_assigns_may_run_once_the_ledger_that_claims_it_is_stored(self) -> None:
+        host = joined()
+        see(host, with_tickets("1-0", "1-1"))
+        assert host.has_news
+        hand = Hand(flush(host, 1.0, "n1"))
+        assert sent(hand).claims == ("1-0", "1-1")
+        assert hand.op.if_version == "v0"  # type: ignore[union-attr]
+        hand.tell(Stored("v1"))
+        assert isinstance(hand.result, Flushed)
+        assert hand.result.claimed == ("1-0", "1-1")
+        assert not host.has_news
+
+    def test_what_was_claimed_before_is_not_handed_out_twice(self) -> None:
+        host = running("1-0")
+        see(host, with_tickets("1-0", "1-1"))
+        hand = Hand(flush(host, 2.0, "n2"))
+        hand.tell(Stored("v2"))
+        assert hand.result.claimed == ("1-1",)  # type: ignore[union-attr]
+
+    def test_a_ticket_of_somebody_else_is_not_claimed(self) -> None:
+        host = joined()
+        see(host, with_tickets("1-0", session="h2"))
+        assert not host.tickets
+        assert not host.has_news
+
+    def test_seeing_the_same_board_again_is_no_news(self) -> None:
+        host = running("1-0")
+        see(host, with_tickets("1-0"))
+        assert not host.has_news
+
+    def test_a_ticket_that_left_the_board_while_its_claim_was_on_its_way_does_not_run(self) -> None:
+        host = joined()
+        see(host, with_tickets("1-0"))
+        hand = Hand(flush(host, 1.0, "n1"))
+        see(host, with_tickets())
+        hand.tell(Stored("v1"))
+        assert hand.result.claimed == ()  # type: ignore[union-attr]
+        assert host.has_news  # the claim is to be dropped
+
+
+class TestReport:
+    def test_claims_and_outcomes_go_in_one_write(self) -> None:
+        host = running("1-0")
+        see(host, with_tickets("1-0", "1-1"))
+        succeed(host, "1-0", (0, 3))
+        fail(host, "1-0", 4, retry())
+        release(host, "1-0", (5, 6))
+        ledger = sent(Hand(flush(host, 2.0, "n2")))
+        assert ledger.claims == ("1-0", "1-1")
+        assert ledger.reports == {"1-0": Report((0, 3), (5, 6), {4: retry()})}
+
+    def test_the_first_word_on_a_message_holds(self) -> None:
+        host = running("1-0")
+        succeed(host, "1-0", (0, 2))
+        fail(host, "1-0", 1, retry())
+        fail(host, "1-0", 2, retry())
+        fail(host, "1-0", 2, Failed("dead"))
+        release(host, "1-0", (0, 4))
+        succeed(host, "1-0", (0, 6))
+        held = host.tickets["1-0"]
+        assert (held.ok, held.released, held.failed) == ((0, 2, 4, 6), (3, 4), {2: retry()})
+        assert held.open == (6, 10)
+
+    def test_saying_it_twice_is_no_news(self) -> None:
+        host = running("1-0")
+        succeed(host, "1-0", (0, 10))
+        Hand(flush(host, 2.0, "n2")).tell(Stored("v2"))
+        succeed(host, "1-0", (0, 10))
+        release(host, "1-0", (0, 10))
+        fail(host, "1-0", 0, retry())
+        assert not host.has_news
+
+    def test_a_word_on_a_ticket_that_is_off_the_board_is_dropped(self) -> None:
+        host = running("1-0")
+        see(host, with_tickets())
+        succeed(host, "1-0", (0, 1))
+        fail(host, "1-0", 1, retry())
+        release(host, "1-0", (2, 3))
+        assert sent(Hand(flush(host, 2.0, "n2"))).reports == {}
+
+    def test_an_outcome_is_kept_until_a_board_has_taken_it_over(self) -> None:
+        host = running("1-0")
+        succeed(host, "1-0", (0, 4))
+        Hand(flush(host, 2.0, "n2")).tell(Stored("v2"))
+        succeed(host, "1-0", (4, 6))
+        hand = Hand(flush(host, 3.0, "n3"))
+        assert sent(hand).reports == {"1-0": Report(ok=(0, 6))}
+        hand.tell(Stored("v3"))
+        see(host, with_tickets("1-0", t0=(0, 4)))
+        assert host.has_news
+        assert sent(Hand(flush(host, 4.0, "n4"))).reports == {"1-0": Report(ok=(4, 6))}
+
+    def test_a_ticket_that_is_off_the_board_is_claimed_no_more(self) -> None:
+        host = running("1-0", "1-1")
+        succeed(host, "1-0", (0, 10))
+        see(host, with_tickets("1-1"))
+        ledger = sent(Hand(flush(host, 2.0, "n2")))
+        assert (ledger.claims, ledger.reports) == (("1-1",), {})
+
+    @pytest.mark.parametrize(
+        ("asked", "stored"),
+        [(math.inf, 315_360_000.0), (math.nan, 0.0), (-1.0, 0.0), (1e300, 315_360_000.0), (7.5, 7.5)],
+    )
+    def test_a_delay_that_json_cannot_say_does_not_make_the_ledger_unreadable(
+        self, asked: float, stored: float
+    ) -> None:
+        host = running("1-0")
+        fail(host, "1-0", 0, Failed("snooze", asked))
+        assert sent(Hand(flush(host, 2.0, "n2"))).reports["1-0"].failed[0].delay_s == stored
+
+
+class TestFlush:
+    def begin(self, now: float = 2.0) -> tuple[Host, Hand[Flushed | Refused], Put]:
+        """A flush of one outcome, on its way."""
+        host = running("1-0")
+        succeed(host, "1-0", (0, 1))
+        hand = Hand(flush(host, now, "n2"))
+        assert isinstance(hand.op, Put)
+        assert hand.op.if_version == "v1"
+        return host, hand, hand.op
+
+    def test_every_write_has_a_nonce_of_its_own(self) -> None:
+        host = running("1-0")
+        bodies = set()
+        for number in range(3):
+            hand = Hand(flush(host, 2.0, f"x{number}"))
+            bodies.add(hand.op.body)  # type: ignore[union-attr]
+            hand.tell(Stored(f"v{number}"))
+        assert len(bodies) == 3
+
+    def test_unanswered_and_it_landed(self) -> None:
+        host, hand, put = self.begin()
+        hand.tell(Unknown())
+        hand.tell(Found(put.body, "v2"))
+        assert isinstance(hand.result, Flushed)
+        assert (host.version, host.pending) == ("v2", None)
+
+    def test_unanswered_and_it_did_not_land_the_same_is_sent_again(self) -> None:
+        host, hand, put = self.begin()
+        hand.tell(Unknown())
+        assert hand.tell(theirs()) == put
+        hand.tell(Stored("v2"))
+        assert host.version == "v2"
+
+    def test_it_lands_late_and_the_resend_conflicts_with_it(self) -> None:
+        host, hand, put = self.begin()
+        hand.tell(Unknown())
+        hand.tell(theirs())
+        hand.tell(Conflict())
+        hand.tell(Found(put.body, "v2"))
+        assert isinstance(hand.result, Flushed)
+        assert host.version == "v2"
+
+    def test_without_any_answer_nothing_is_built_on_it_and_the_same_is_sent_next_time(self) -> None:
+        host, hand, put = self.begin(now=2.0)
+        for _ in range(3):
+            hand.tell(Unknown())
+            hand.tell(theirs())
+        assert hand.result is Refused.UNSURE
+        assert (host.version, host.trusted_from) == ("v1", 0.0)
+        assert host.has_news
+
+        succeed(host, "1-0", (1, 10))  # what comes meanwhile has to wait
+        see(host, with_tickets("1-0", "1-1"))
+        again = Hand(flush(host, 9.0, "n3"))
+        assert again.op == put
+        again.tell(Stored("v2"))
+        assert again.result.claimed == ()  # type: ignore[union-attr]
+        assert host.trusted_from == 2.0  # not longer than from when it was first sent
+        assert host.has_news
+        then = sent(Hand(flush(host, 10.0, "n4")))
+        assert then.claims == ("1-0", "1-1")
+        assert then.reports == {"1-0": Report(ok=(0, 10))}
+
+    def test_what_an_unanswered_write_claims_runs_only_after_it_is_stored(self) -> None:
+        host = joined()
+        see(host, with_tickets("1-0"))
+        hand = Hand(flush(host, 1.0, "n1"))
+        put = hand.op
+        for _ in range(3):
+            hand.tell(Unknown())
+            hand.tell(Missing())
+        assert hand.result is Refused.UNSURE
+        again = Hand(flush(host, 2.0, "n2"))
+        assert again.op == put
+        again.tell(Stored("v1"))
+        assert again.result.claimed == ("1-0",)  # type: ignore[union-attr]
+
+    def test_unavailable_anywhere_leaves_the_write_to_be_sent_again_as_it_was(self) -> None:
+        for answers in ([], [Unknown()], [Conflict()], [Unknown(), theirs()]):
+            host, hand, put = self.begin()
+            for answer in answers:
+                hand.tell(answer)
+            hand.lose()
+            assert (host.version, host.over) == ("v1", False)
+            assert Hand(flush(host, 9.0, "n3")).op == put
+
+    @pytest.mark.parametrize("there", [theirs(fenced=True), theirs(), Missing()])
+    def test_overtaken_means_fenced_or_gone_and_the_session_is_over(self, there: Found | Missing) -> None:
+        host, hand, _ = self.begin()
+        hand.tell(Conflict())
+        hand.tell(there)
+        assert hand.result is Refused.FENCED
+        assert host.over
+        assert host.trusted_until(VISIBILITY) == 0.0
+
+    def test_fenced_while_a_write_was_on_its_way(self) -> None:
+        host, hand, _ = self.begin()
+        hand.tell(Unknown())
+        hand.tell(theirs(fenced=True))
+        hand.tell(Conflict())  # of the resend
+        hand.tell(theirs(fenced=True))
+        assert hand.result is Refused.FENCED
+        assert host.over
+
+
+class TestTrust:
+    def test_nothing_may_start_before_the_first_ledger_is_stored(self) -> None:
+        assert new_host().trusted_until(VISIBILITY) == 0.0
+
+    def test_half_the_visibility_timeout_from_when_the_last_write_was_sent(self) -> None:
+        host = running("1-0", now=100.0)
+        assert host.trusted_until(VISIBILITY) == 115.0
+        Hand(flush(host, 110.0, "n2")).tell(Stored("v2"))
+        assert host.trusted_until(VISIBILITY) == 125.0
+
+
+class TestDrain:
+    def test_a_draining_host_offers_no_slots_and_gives_back_what_comes(self) -> None:
+        host = running("1-0")
+        host.draining = True
+        see(host, with_tickets("1-0", "1-1"))
+        ledger = sent(Hand(flush(host, 2.0, "n2")))
+        assert ledger.slots == 0
+        assert ledger.claims == ("1-0", "1-1")  # only what is claimed is read
+        assert ledger.reports == {"1-1": Report(released=(0, 10))}
+        assert host.tickets["1-0"].open == (0, 10)  # may be running
+
+    def test_the_last_write_says_left_and_ends_the_session(self) -> None:
+        host = running("1-0")
+        host.draining = host.leaving = True
+        succeed(host, "1-0", (0, 10))
+        hand = Hand(flush(host, 2.0, "n2"))
+        assert sent(hand).left
+        hand.tell(Stored("v2"))
+        assert isinstance(hand.result, Flushed)
+        assert host.over
+        assert host.trusted_until(VISIBILITY) == 0.0
+
+    def test_fenced_while_leaving(self) -> None:
+        host = running("1-0")
+        host.draining = host.leaving = True
+        hand = Hand(flush(host, 2.0, "n2"))
+        hand.tell(Conflict())
+        hand.tell(theirs(fenced=True))
+        assert hand.result is Refused.FENCED
+
+
+class TestBequeath:
+    """The agent died; the next one of the same host ends its session with what the journals say."""
+
+    LEFT = Ledger("old", "h1", claims=("1-0",), reports={"1-0": Report(ok=(0, 2))}, slots=4)
+    KILLED = Failed("retry", 0.0, Failure(0, "killed"))
+
+    def begin(self, outcomes: dict[str, Report] | None = None, of: Board | None = None, tries: int = 3) -> Hand[bool]:
+        view = View(of or with_tickets("1-0"), "b", looked=True)
+        hand = Hand(bequeath(view, LAYOUT, "h1", outcomes or {}, [f"n{number}" for number in range(tries)]))
+        assert hand.op == Get(KEY)
+        return hand
+
+    def will(self, left: Ledger | None = None, **fields: object) -> Ledger:
+        hand = self.begin(**fields)  # type: ignore[arg-type]
+        hand.tell(Found(encode(left or self.LEFT), "v1"))
+        assert isinstance(hand.op, Put)
+        assert hand.op.if_version == "v1"
+        return sent(hand)
+
+    def test_the_stored_outcomes_and_those_of_the_journals_count_and_the_rest_is_released(self) -> None:
+        will = self.will(outcomes={"1-0": Report(ok=(3, 5), failed={7: self.KILLED})})
+        assert will.fenced
+        assert will.nonce == "n0"
+        assert will.claims == ("1-0",)
+        assert will.reports["1-0"].ok == (0, 2, 3, 5)
+        assert will.reports["1-0"].released == (2, 3, 5, 7, 8, 10)
+        assert list(will.reports["1-0"].failed) == [7]
+
+    def test_what_the_journal_does_not_know_of_the_attempt_the_ticket_says(self) -> None:
+        of = with_tickets("1-0")
+        ticket = Ticket("h1", (Part(SOURCE, 0, 5, 1), Part(SOURCE, 5, 10, 4)))
+        of.tickets["1-0"] = ticket
+        failed = (
+            self.will(of=of, outcomes={"1-0": Report(failed={7: self.KILLED, 8: Failed("dead")})}).reports["1-0"].failed
+        )
+        assert failed[7].failure == Failure(4, "killed")
+        assert failed[8] == Failed("dead")
+
+    def test_what_is_stored_is_not_overruled_by_a_journal(self) -> None:
+        left = Ledger("old", "h1", claims=("1-0",), reports={"1-0": Report((0, 1), (1, 2), {2: retry()})})
+        will = self.will(left, outcomes={"1-0": Report(ok=(1, 3), failed={0: self.KILLED})})
+        assert will.reports["1-0"] == Report((0, 1), (1, 2, 3, 10), {2: retry()})
+
+    def test_what_was_taken_over_already_is_not_repeated(self) -> None:
+        will = self.will(of=with_tickets("1-0", t0=(0, 2)), outcomes={"1-0": Report(ok=(1, 4))})
+        assert will.reports["1-0"] == Report(ok=(2, 4), released=(4, 10))
+
+    def test_what_was_assigned_and_never_claimed_is_left_to_the_board(self) -> None:
+        will = self.will(of=with_tickets("1-0", "1-1"), outcomes={"1-1": Report(ok=(0, 3))})
+        assert will.claims == ("1-0",)
+        assert set(will.reports) == {"1-0"}
+
+    def test_claims_that_no_board_lists_need_no_word(self) -> None:
+        assert self.will(of=with_tickets()).reports == {}
+
+    @pytest.mark.parametrize(
+        "there",
+        [Missing(), theirs(fenced=True), theirs(left=True), Found(b"unreadable", "v")],
+    )
+    def test_it_is_settled_where_there_is_nothing_to_end(self, there: Found | Missing) -> None:
+        hand = self.begin()
+        hand.tell(there)
+        assert hand.result is True
+        assert hand.count(Put) == 0
+
+    def test_a_write_of_the_old_agent_that_lands_in_between_is_not_lost(self) -> None:
+        hand = self.begin({"1-0": Report(ok=(3, 5))})
+        hand.tell(Found(encode(self.LEFT), "v1"))
+        hand.tell(Conflict())
+        late = Ledger("late", "h1", claims=("1-0",), reports={"1-0": Report(ok=(0, 3))})
+        assert hand.tell(Found(encode(late), "v2")) == Get(KEY)
+        hand.tell(Found(encode(late), "v2"))
+        assert hand.op.if_version == "v2"  # type: ignore[union-attr]
+        assert sent(hand).reports["1-0"].ok == (0, 5)
+        hand.tell(Stored("v3"))
+        assert hand.result is True
+
+    def test_a_write_of_the_old_agent_that_lands_after_it_changes_nothing(self) -> None:
+        hand = self.begin()
+        hand.tell(Found(encode(self.LEFT), "v1"))
+        put = hand.op
+        assert isinstance(put, Put)
+        hand.tell(Stored("v2"))
+        assert hand.result is True
+        assert put.if_version == "v1"  # as that of the late write: only one of the two can take effect
+
+    def test_deleted_meanwhile_it_is_settled(self) -> None:
+        hand = self.begin()
+        hand.tell(Found(encode(self.LEFT), "v1"))
+        hand.tell(Conflict())
+        hand.tell(Missing())
+        assert hand.result is True
+
+    def test_unanswered_and_it_landed(self) -> None:
+        hand = self.begin()
+        hand.tell(Found(encode(self.LEFT), "v1"))
+        body = hand.op.body  # type: ignore[union-attr]
+        hand.tell(Unknown())
+        hand.tell(Found(body, "v2"))
+        assert hand.result is True
+
+    def test_never_answered_it_is_not_settled(self) -> None:
+        hand = self.begin(tries=1)
+        hand.tell(Found(encode(self.LEFT), "v1"))
+        for _ in range(3):
+            hand.tell(Unknown())
+            hand.tell(Found(encode(self.LEFT), "v1"))
+        assert hand.result is False
+
+    def test_an_unanswered_will_that_lands_late_is_found_on_the_next_try(self) -> None:
+        hand = self.begin(tries=2)
+        hand.tell(Found(encode(self.LEFT), "v1"))
+        body = hand.op.body  # type: ignore[union-attr]
+        for _ in range(3):
+            hand.tell(Unknown())
+            hand.tell(Found(encode(self.LEFT), "v1"))
+        assert hand.op == Get(KEY)
+        hand.tell(Found(body, "v2"))
+        assert hand.result is True
+
+    def test_unavailable_in_the_middle_ends_it_and_it_may_be_begun_again(self) -> None:
+        self.begin().lose()
+        hand = self.begin()
+        hand.tell(Found(encode(self.LEFT), "v1"))
+        hand.lose()

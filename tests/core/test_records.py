@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+from msgspec import Raw, msgpack
+
+from s3queue.core.records import (
+    Board,
+    DeadLetter,
+    Failed,
+    Failure,
+    Leader,
+    Ledger,
+    Message,
+    Offer,
+    Part,
+    Place,
+    QueueMeta,
+    Ready,
+    Report,
+    RetiredPage,
+    SourceState,
+    Ticket,
+    Totals,
+    Waiting,
+    decode,
+    decode_batch,
+    decode_message,
+    encode,
+    encode_batch,
+    encode_message,
+)
+from s3queue.errors import CorruptRecord
+from tests.core.world import path
+
+RECORDS = [
+    Board(
+        "n", 3, 9, Leader("h1", Place("m", "/run/life", "host")), 77, 5,
+        {"3-4": Ticket("h1", (Part(path(1), 0, 1, 2),), (0, 1))},
+        {path(1): SourceState(1, (Ready(0, 1, 1),), (Waiting(2, 3, 4),), (5,), {5: (Failure(1, "error", "x", 2),)})},
+        {"q": Totals(1, 2, 3)},
+    ),
+    Ledger(
+        "n", "s", True, False, 4, {"q": Offer(5, 0.25)}, Place(), ("1-0",),
+        {"1-0": Report((0, 1), (2, 3), {4: Failed("dead", 1.5)})},
+    ),
+    RetiredPage(("a", "b"), 7),
+    DeadLetter("n", "m", "q", "t", 3, (Failure(1, "oom"),), b"\xff\x00", "{}", True, {"h": "v"}, 1, 2, True),
+    QueueMeta("n", "lifo", 2),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("record", RECORDS, ids=lambda record: type(record).__name__)
+class TestEvery:
+    def test_it_survives_the_round_trip(self, record: msgspec.Struct) -> None:
+        assert decode(type(record), "k", encode(record)) == record
+
+    def test_it_says_which_format_it_is_in(self, record: msgspec.Struct) -> None:
+        assert msgspec.json.decode(encode(record))["format"] == 1
+
+    def test_fields_of_a_later_release_are_skipped(self, record: msgspec.Struct) -> None:
+        body = encode(record)[:-1] + b',"later":{"x":[1]}}'
+        assert decode(type(record), "k", body) == record
+
+    @pytest.mark.parametrize(
+        "spoil",
+        [
+            lambda body: b"",
+            lambda body: body[:-1],
+            lambda body: body.replace(b'"format":1', b'"format":2'),
+            lambda body: body.replace(b',"format":1', b""),
+            lambda body: body.replace(b'"n"', b'"\xff"').replace(b'"a"', b'"\xff"'),
+            lambda body: b'{"x":' + b"[" * 100_000,
+            lambda body: b"[]",
+            lambda body: b"\x00" * 20,
+        ],
+    )
+    def test_what_cannot_be_read_is_corrupt(self, record: msgspec.Struct, spoil: object) -> None:
+        with pytest.raises(CorruptRecord):
+            decode(type(record), "k", spoil(encode(record)))  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("wrong", [{"ok": [1]}, {"ok": [3, 1]}, {"released": [0, 2, 2, 4]}, {"ok": [-1, 2]}])
+def test_a_report_whose_offsets_are_no_ranges_is_corrupt(wrong: dict[str, list[int]]) -> None:
+    body = msgspec.json.encode({"nonce": "n", "session": "s", "format": 1, "reports": {"1-0": wrong}})
+    with pytest.raises(CorruptRecord):
+        decode(Ledger, "k", body)
+
+
+class TestBatches:
+    def test_payloads_stay_as_the_producer_encoded_them(self) -> None:
+        payload = Raw(msgpack.encode({"a": [1, 2.5, b"x"]}))
+        batch = decode_batch("k", encode_batch([encode_message(Message("t", payload))], 5))
+        assert bytes(decode_message("k", batch.messages[0]).payload) == bytes(payload)
+
+    @pytest.mark.parametrize(
+        "body",
+        [b"", b"\xc1", msgpack.encode({"messages": [], "sent_ms": 1, "format": 2}), msgpack.encode([1]),
+         msgpack.encode({"messages": 5, "sent_ms": 1, "format": 1}), b"\x82\xa6format\x01\xa1x\xa1\xff"],
+    )  # fmt: skip
+    def test_a_batch_that_cannot_be_read_is_corrupt(self, body: bytes) -> None:
+        with pytest.raises(CorruptRecord):
+            decode_batch("k", body)
+
+    @pytest.mark.parametrize("body", [b"", b"\xc1", b"\x91\xa1\xff", msgpack.encode({})])
+    def test_a_message_that_cannot_be_read_is_corrupt(self, body: bytes) -> None:
+        with pytest.raises(CorruptRecord):
+            decode_message("k", Raw(body))
+
+
+class TestTickets:
+    TICKET = Ticket("h", (Part(path(1, 9), 5, 9, 1), Part(path(2, 3), 0, 3, 2)), (1, 3))
+
+    def test_a_ticket_counts_its_messages(self) -> None:
+        assert (self.TICKET.size, self.TICKET.left, self.TICKET.queue) == (7, 5, "q")
+
+    def test_offsets_become_messages_of_sources(self) -> None:
+        assert list(self.TICKET.spans((0, 1, 3, 6))) == [
+            Part(path(1, 9), 5, 6, 1),
+            Part(path(1, 9), 8, 9, 1),
+            Part(path(2, 3), 0, 2, 2),
+        ]
+
+    def test_offsets_beyond_it_are_none_of_its_messages(self) -> None:
+        assert list(self.TICKET.spans((7, 99))) == []
