@@ -376,9 +376,11 @@ class ObstoreStore:
             below = "" if 0xD800 <= last < 0xE000 or last < 0x20 else chr(last) + "\U0010ffff"
             after = max(after, prefix[:-1] + below)
         client = self._client.get()
-        pages = client.list(client.store, folder or None, offset=after or None, chunk_size=limit)
-        for page in pages:
-            yield from (entry for entry in page if entry["path"] > after)
+        # Azure's offset is inclusive, and Azurite ignores it. On S3 it is left to the server, since SeaweedFS goes on in
+        # an order of its own.
+        least = after if self.service == "az" else ""
+        for page in client.list(client.store, folder or None, offset=after or None, chunk_size=limit):
+            yield from (entry for entry in page if entry["path"] > least) if least else page
 
     def clock(self, key: str) -> float:
         """The server's time when it stored this object, in seconds since 1970, to the second. One HEAD."""

@@ -100,6 +100,13 @@ class ListsUnordered(MemoryStore):
         return super().list(prefix, after=after, limit=limit)[::-1]
 
 
+class ListsByFolderName(MemoryStore):
+    """Orders folders by their names, and pages by the bytes of keys."""
+
+    def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> Sequence[Listed]:
+        return sorted(super().list(prefix, after=after), key=lambda entry: entry.key.split("/"))[:limit]
+
+
 class ListsFromInclusive(MemoryStore):
     """Begins with ``after`` instead of after it."""
 
@@ -295,6 +302,7 @@ BROKEN = (
     Broken(ListsByUtf16, "a_listing_is_complete_and_in_byte_order"),
     Broken(ListsUnordered, "a_listing_is_complete_and_in_byte_order"),
     Broken(ListsUnordered, "a_listing_spans_folders_in_byte_order"),
+    Broken(ListsByFolderName, "a_listing_in_pages_misses_nothing"),
     Broken(ListsFromInclusive, "a_listing_starts_after_a_key"),
     Broken(ListsOnlyFullPages, "a_listing_goes_on_across_pages"),
     Broken(IgnoresLimit, "a_listing_stops_at_its_limit"),
