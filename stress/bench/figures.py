@@ -1,0 +1,45 @@
+"""Repetitions, and what is told of them."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+
+def figure(values: Iterable[float]) -> dict[str, float]:
+    """Median, lowest and highest."""
+    known = sorted(values)
+    return {"median": _short(statistics.median(known)), "min": _short(known[0]), "max": _short(known[-1])}
+
+
+def _short(value: float) -> float:
+    """Four digits: more would pretend to be known."""
+    return float(f"{value:.4g}")
+
+
+def summary(repetitions: list[Mapping[str, Any]]) -> dict[str, Any]:
+    """The same shape, with a `figure` in place of each number."""
+    first = repetitions[0]
+    return {
+        key: summary([one[key] for one in repetitions])
+        if isinstance(first[key], Mapping)
+        else figure(one[key] for one in repetitions)
+        for key in first
+    }
+
+
+def percentile(values: list[float], share: float) -> float:
+    """Nearest rank."""
+    known = sorted(values)
+    return known[min(len(known) - 1, max(0, round(share * len(known) + 0.5) - 1))]
+
+
+def median(value: Any) -> float:
+    """Of a `figure`."""
+    return float(value["median"])
+
+
+def told(value: Any, digits: str = ",.0f") -> str:
+    """A `figure` as text: the median, and in brackets from where to where."""
+    return f"{value['median']:{digits}} ({value['min']:{digits}}–{value['max']:{digits}})"

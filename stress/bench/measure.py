@@ -1,0 +1,276 @@
+"""One repetition: fill a queue, drain it with real processes, and count."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Raw
+
+from s3queue.config import Config
+from s3queue.core.keys import Layout
+from s3queue.core.ops import get, list_all
+from s3queue.core.records import Board, decode
+from s3queue.queue import Queue
+from s3queue.runtime.drive import Driver
+from s3queue.store import Found, ObjectStore
+from stress.bench import work
+from stress.bench.figures import percentile
+from stress.bench.host import QUEUE, noop, note
+from stress.bench.procs import Host, Usage
+from stress.bench.remote import open_remote
+
+#: Nothing here takes so long; a queue that stands still must not hold the benchmark. Seconds.
+_PATIENCE_S = 900.0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is measured.
+
+    Attributes:
+        store: URL. ``{n}`` in it is replaced by the number of the repetition, so that each can have a file of its own.
+        batch: messages per object. payload: bytes of each message beyond its frame. task_ms: for which a task sleeps.
+        far: name of a model whose latencies the store is put behind.
+        settings: of s3queue, beyond the defaults.
+        samples: of the latency; 0: do not measure it.
+    """
+
+    store: str
+    messages: int = 1000
+    workers: int = 2
+    concurrency: int = 1
+    batch: int = 1
+    payload: int = 0
+    task_ms: float = 0.0
+    far: str = ""
+    settings: dict[str, Any] = field(default_factory=dict)
+    samples: int = 0
+    raw: bool = True
+
+
+class Bench:
+    """The footing of one repetition: a namespace that nobody has used, and the processes on it."""
+
+    def __init__(self, setting: Setting, number: int, folder: Path) -> None:
+        self.setting, self.folder = setting, folder
+        self.namespace = f"bench-{secrets.token_hex(4)}"
+        self.url = setting.store.replace("{n}", f"{number}-{self.namespace}")
+        self.store: ObjectStore = open_remote(self.url, setting.far)
+        self.config = Config(namespace=self.namespace, **setting.settings)
+        self.queue = Queue(QUEUE, self.store, config=self.config)
+        self.layout = Layout(self.namespace)
+        self.driver = Driver(self.store)
+        self._host: subprocess.Popen[str] | None = None
+
+    # ---- producing -----------------------------------------------------------------------------------------
+
+    def payload(self) -> Raw:
+        data = os.urandom(self.setting.payload // 2).hex().encode() if self.setting.payload else b""
+        arguments = {"task_s": self.setting.task_ms / 1000, "data": data} if data or self.setting.task_ms else {}
+        return noop.encode((), arguments)
+
+    def enqueue(self, messages: int) -> float:
+        """Seconds that it took, each object durable before the next is sent."""
+        payload, batch = self.payload(), self.setting.batch
+        began = time.perf_counter()
+        left = messages
+        while left > 0:
+            size = min(batch, left)
+            self.queue.send("noop", [payload] * size)
+            left -= size
+        return time.perf_counter() - began
+
+    def connect(self) -> None:
+        """Nothing that is measured opens the connection."""
+        self.queue.send("noop", [self.payload()])
+
+    # ---- the host ------------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def host(self, *, until_empty: bool) -> Iterator[subprocess.Popen[str]]:
+        spec = {
+            "store": self.url,
+            "far": self.setting.far,
+            "namespace": self.namespace,
+            "workers": self.setting.workers,
+            "concurrency": self.setting.concurrency,
+            "settings": self.setting.settings,
+            "until_empty": until_empty,
+        }
+        process = subprocess.Popen(
+            [sys.executable, "-m", "stress.bench.host", json.dumps(spec)],
+            env={**os.environ, work.STAMPS: str(self.folder)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.terminate()
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def committed(self) -> int:
+        """Messages that the board counts as done."""
+        found = self.driver.run(get(self.layout.board))
+        if not isinstance(found, Found):
+            return 0
+        totals = decode(Board, self.layout.board, found.body).totals.get(QUEUE)
+        return totals.done if totals is not None else 0
+
+    # ---- raw requests --------------------------------------------------------------------------------------
+
+    def raw_put(self, count: int) -> float:
+        """Creations per second by the same client, one after the other, of objects as large as the queue's."""
+        messages = [Raw(msgspec.msgpack.encode(("noop", self.payload(), {})))] * self.setting.batch
+        body = msgspec.msgpack.encode({"messages": messages, "sent_ms": 0, "format": 1})
+        began = time.perf_counter()
+        for number in range(count):
+            self.store.put(f"{self.namespace}-raw/{number:09}", body, if_version=None)
+        return count / (time.perf_counter() - began)
+
+    def raw_get(self, count: int, flight: int = 8) -> float:
+        """Reads per second by the same client, eight in flight, of the objects that `raw_put` made."""
+        with ThreadPoolExecutor(flight) as threads:
+            list(threads.map(lambda _: self.store.get(f"{self.namespace}-raw/{0:09}"), range(flight * 4)))
+            began = time.perf_counter()
+            list(threads.map(lambda number: self.store.get(f"{self.namespace}-raw/{number:09}"), range(count)))
+            return count / (time.perf_counter() - began)
+
+    def clean(self) -> None:
+        for prefix in (f"{self.namespace}/", f"{self.namespace}-raw/"):
+            keys = [item.key for item in self.driver.run(list_all(prefix))]
+            for start in range(0, len(keys), 1000):
+                self.store.delete(keys[start : start + 1000])
+        self.driver.close()
+
+
+def wait_for(ready: Callable[[], bool], process: subprocess.Popen[str], pause_s: float) -> None:
+    deadline = time.monotonic() + _PATIENCE_S
+    while not ready():
+        if process.poll() is not None:
+            raise RuntimeError(f"the host ended with {process.returncode} before the queue was empty")
+        if time.monotonic() > deadline:
+            raise RuntimeError("the queue stands still")
+        time.sleep(pause_s)
+
+
+def repetition(setting: Setting, number: int) -> dict[str, Any]:
+    """Everything that one repetition tells, as numbers."""
+    with tempfile.TemporaryDirectory(prefix="s3queue-bench-") as name:
+        bench = Bench(setting, number, Path(name))
+        try:
+            told = _drained(bench)
+            if setting.samples:
+                told["latency_ms"] = latency(bench)
+            return told
+        finally:
+            bench.clean()
+
+
+def _drained(bench: Bench) -> dict[str, Any]:
+    setting, messages = bench.setting, bench.setting.messages
+    objects = -(-messages // setting.batch)
+    bench.connect()
+    raws = min(objects, 2000)
+    raw = {"put_per_s": bench.raw_put(raws)} if setting.raw else {}
+    before = bench.queue.meter.as_dict()
+    cpu = time.process_time()
+    took_s = bench.enqueue(messages - 1)
+    producer_s = time.process_time() - cpu
+    produced = {kind: many - before[kind] for kind, many in bench.queue.meter.as_dict().items()}
+    produced["put"] += 1  # of `connect`
+    drain = drained(bench)
+    if setting.raw:
+        raw["get_per_s"] = bench.raw_get(raws)
+    total = messages - drain.early
+    return {
+        "enqueue_per_s": (messages - 1) / took_s,
+        "drain_per_s": total / drain.seconds,
+        "run_per_s": total / max(drain.running_s, 1e-9),
+        "requests_per_message": {kind: (produced[kind] + drain.requests[kind]) / messages for kind in produced},
+        "cpu_us_per_message": {
+            "producer": producer_s / messages * 1e6,
+            "agent": drain.usage.agent / total * 1e6,
+            "worker": drain.usage.worker / total * 1e6,
+        },
+        "rss_mib": {"agent": drain.rss[0], "worker": drain.rss[1]},
+        **({"raw": raw} if raw else {}),
+    }
+
+
+@dataclass(frozen=True)
+class Drain:
+    """
+    Attributes:
+        seconds: from the first start to the moment at which every message was seen to be committed on the board.
+        running_s: from the first start to the last end of a task.
+        early: messages that had run when the CPU of the processes was read first.
+        requests: of agent and workers, for the host's whole life.
+    """
+
+    seconds: float
+    running_s: float
+    early: int
+    requests: dict[str, int]
+    usage: Usage
+    rss: tuple[float, float]
+
+
+def drained(bench: Bench) -> Drain:
+    stamps, messages = work.Stamps(bench.folder), bench.setting.messages
+    with bench.host(until_empty=True) as process:
+        wait_for(lambda: stamps.read().many > 0, process, 0.002)
+        first = stamps.read()
+        began_at, early = time.monotonic(), first.many
+        wait_for(lambda: len(stamps.read().pids) >= min(bench.setting.workers, messages), process, 0.002)
+        host = Host(process.pid, stamps.read().pids)
+        before = host.usage()
+        early = stamps.read().many
+        began_at = time.monotonic()
+        wait_for(lambda: stamps.read().many >= messages, process, 0.005)
+        # Only now, so that nothing is asked of the store while the tasks run.
+        wait_for(lambda: bench.committed() >= messages, process, 0.005)
+        ended_at = time.monotonic()
+        usage, rss = host.usage().since(before), host.rss()
+        ran = stamps.read()
+        output, _ = process.communicate(timeout=120)
+    summary = json.loads(output)
+    if early >= messages:  # it was over before the second worker came: the whole of it then
+        return Drain(ended_at - ran.first, ran.last - ran.first, 0, summary["requests"], usage, rss)
+    return Drain(ended_at - began_at, ran.last - began_at, early, summary["requests"], usage, rss)
+
+
+def latency(bench: Bench) -> dict[str, float]:
+    """From the call of ``enqueue`` to the start of the task, one message at a time into an idle queue."""
+    marks = work.Marks(bench.folder, create=True)
+    times: list[float] = []
+    with bench.host(until_empty=False) as process:
+        for number in range(bench.setting.samples + 3):
+            payload = note.encode((number,), {})
+            began = time.monotonic()
+            bench.queue.send("note", [payload])
+            at = number
+            wait_for(lambda at=at: marks.get(at) > 0, process, 0.001)  # type: ignore[misc]
+            if number >= 3:  # the first ones wait for the host to start
+                times.append((marks.get(number) - began) * 1000)
+            # Idle for a while, out of step with any period of the queue's own.
+            time.sleep(0.15 + 0.35 * int.from_bytes(os.urandom(2), "big") / 65535)
+    return {"p50": percentile(times, 0.5), "p99": percentile(times, 0.99), "max": max(times)}
