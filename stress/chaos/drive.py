@@ -302,11 +302,13 @@ class Drive:
                 self._faults.started(heard.count(b"."))
 
     def _look_after(self) -> None:
-        """A host that ends by itself has given up, which it never may."""
+        """A host that ends by itself has given up, which it never may; save one that never came to a store that was out
+        of reach. Whoever keeps it running starts it again."""
         for host in self._crew.hosts:
             process = host.process
             if process is not None and process.poll() is not None and not self._ending:
-                self._violations.append(f"host {host.party} ended by itself with status {process.returncode}")
+                if self._faults.joined(host.party):
+                    self._violations.append(f"host {host.party} ended by itself with status {process.returncode}")
                 self._crew.note("end", "by itself", host.party)
                 host.process, host.stopped = None, []
                 host.start(far=self._is_far())

@@ -35,12 +35,14 @@ class Trouble:
         starts: after that, how many tasks are to start first.
         until: by `clock`, when it ends whatever happens.
         mend: puts it right.
+        wakes: a host that is missed till then. It is not while nobody else is there.
     """
 
     over: Callable[[], bool]
     starts: int
     until: float
     mend: Callable[[], None]
+    wakes: bool = False
 
 
 class Sessions:
@@ -50,11 +52,16 @@ class Sessions:
         self._folder = folder / "store"
         self._read: dict[Path, int] = {}
         self._current: dict[str, str] = {}
+        self._joined: set[str] = set()
         self._ended: set[str] = set()
 
     def current(self, party: str) -> str:
         self._look()
         return self._current.get(party, "")
+
+    def has_joined(self, party: str) -> bool:
+        self._look()
+        return party in self._joined
 
     def is_over(self, session: str) -> bool:
         self._look()
@@ -66,6 +73,8 @@ class Sessions:
             for record in records:
                 if isinstance(record, Claimed):
                     self._current[record.party] = record.session
+                    if record.stored:
+                        self._joined.add(record.party)
                 elif isinstance(record, Ending) and record.outcome == "stored":
                     self._ended.add(record.session)
 
@@ -111,6 +120,10 @@ class Faults:
             "disk": self._fill,
         }[mishap.kind](mishap)
 
+    def joined(self, party: str) -> bool:
+        """Whether this host ever stored a ledger."""
+        return self._sessions.has_joined(party)
+
     def started(self, many: int) -> None:
         """So many tasks have started since this was last said."""
         self._starts += many
@@ -118,7 +131,7 @@ class Faults:
     def tend(self) -> None:
         """Put right what has lasted for long enough."""
         for trouble in list(self.open):
-            if clock() >= trouble.until:
+            if clock() >= trouble.until or (trouble.wakes and not self._awake()):
                 self._mend(trouble)
             elif trouble.over():
                 if trouble.starts > 0:
@@ -209,10 +222,10 @@ class Faults:
             host.start(far=self._far())
 
         starts = int(mishap.length * 40)
-        self.open.append(Trouble(lambda: self._sessions.is_over(session) or not self._awake(), starts, until, restart))
+        self.open.append(Trouble(lambda: self._sessions.is_over(session), starts, until, restart, True))
 
     def _awake(self) -> bool:
-        """Whether there is anybody who could end a session."""
+        """Whether there is anybody who could end a session of another."""
         return any(host.process is not None and not host.stopped for host in self._crew.hosts)
 
     def _stop(self, mishap: Mishap) -> None:
@@ -236,10 +249,11 @@ class Faults:
         length_s = self._visibility_s * (0.3 + 2.4 * mishap.length if short else 4.0) + self._lease_s
         self.open.append(
             Trouble(
-                (lambda: False) if short else (lambda: self._sessions.is_over(session) or not self._awake()),
+                (lambda: False) if short else (lambda: self._sessions.is_over(session)),
                 int(mishap.later * 40),
                 clock() + length_s,
                 lambda: self._resume(host),
+                wakes=True,
             )
         )
 
