@@ -35,7 +35,7 @@ Check = Callable[[ObjectStore, str], None]
 #: How long children may take before a check fails; generous, since it only bounds a hang. Seconds.
 _PATIENCE_S = 120.0
 #: Threads that race for one key, and how often they do. SeaweedFS lets a loser wait for a second or more.
-_WRITERS, _ROUNDS = 8, 3
+_WRITERS, _ROUNDS = 8, 2
 
 
 class NotConforming(AssertionError):

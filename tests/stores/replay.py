@@ -45,7 +45,7 @@ class Replay:
     def __init__(self, answers: Sequence[Answer]) -> None:
         self.answers = list(answers)
         self.requests: list[bytes] = []
-        self._lock = threading.Lock()
+        self._arrived = threading.Condition()
         self._over = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
@@ -55,8 +55,14 @@ class Replay:
 
     def say(self, *answers: Answer) -> None:
         """From now on, and count anew."""
-        with self._lock:
+        with self._arrived:
             self.answers, self.requests = list(answers), []
+
+    def count(self, expected: int) -> int:
+        """Requests since `say`. Waits for ``expected`` of them: a client may give up before its request is read here."""
+        with self._arrived:
+            self._arrived.wait_for(lambda: len(self.requests) >= expected, 30)
+            return len(self.requests)
 
     def stop(self) -> None:
         self._over.set()
@@ -81,8 +87,9 @@ class Replay:
     def _serve(self, client: socket.socket) -> None:
         with client, suppress(OSError):
             while request := self._receive(client):
-                with self._lock:
+                with self._arrived:
                     self.requests.append(request)
+                    self._arrived.notify_all()
                     answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
                 client.sendall(answer.data)
                 if answer.then == "hang":
