@@ -1,7 +1,8 @@
 """How soon the agent looks again: dense while there is work, seldom while there is none, and not more often than pays.
 
-A cycle of the coordinator costs one listing and one write of the board; at ``rate`` messages per second that is
-``2 / (rate * interval)`` write-class requests per message. Keeping it below ``overhead`` gives the interval under load.
+A cycle of the coordinator costs about three write-class requests; at ``rate`` messages per second that is
+``3 / (rate * interval)`` of them per message. Keeping it below ``overhead`` gives the interval under load. A few cycles may
+be closer together than that, so that a message that comes to an idle queue waits for nothing but the store.
 Stores whose requests cost nothing are not paced; they are only kept from being asked by two agents in turn without pause.
 """
 
@@ -37,8 +38,13 @@ PRESETS = {
 _FREE = Preset(0.002, 0.05, 0.5)
 #: Half-life of the measured rate, in seconds.
 _HALF_LIFE_S = 2.0
-#: Urgent ledger writes in a row that are not paced.
+#: Urgent ledger writes in a row that are not paced, and cycles.
 _BURST = 5.0
+#: Write-class requests of a cycle under load: one listing up to where a queue's backlog is cut off and one beyond it, and
+#: the board. A page of retired ids in some of them comes on top.
+_CYCLE_WRITES = 3.0
+#: `Pace.worked` hears of each message twice: when it is assigned, and when it is settled.
+_PASSES = 2.0
 
 
 class Pace:
@@ -56,8 +62,9 @@ class Pace:
         self._paced = capabilities.requests_cost
         self._overhead = config.overhead
         self._ack_s = max(config.ack_interval, self.floor_s)
-        self._rate = 0.0
-        self._rated_at = 0.0
+        self._passes = 0.0
+        self._worked_at = 0.0
+        self._cycles = _BURST
         self._idle_for = 0
         self._credit = _BURST
         self._flushed_at = float("-inf")
@@ -65,20 +72,30 @@ class Pace:
     # ---- cycles --------------------------------------------------------------------------------------------
 
     def worked(self, messages: int, now: float) -> None:
-        """So many messages were assigned or settled in a cycle."""
-        self._rate = self.rate(now) + messages * math.log(2) / _HALF_LIFE_S
-        self._rated_at = now
+        """A cycle has ended, in which so many messages were assigned, and were settled."""
+        self._cycles = min(_BURST, self._cycles + (now - self._worked_at) / self._paced_gap_s(now)) - 1.0
+        self._passes = self._decayed(now) + messages * math.log(2) / _HALF_LIFE_S
+        self._worked_at = now
 
     def rate(self, now: float) -> float:
         """Messages per second, lately."""
-        return self._rate * math.exp2((self._rated_at - now) / _HALF_LIFE_S)
+        return self._decayed(now) / _PASSES
 
     def gap_s(self, now: float) -> float:
         """The least time from one cycle to the next that somebody asks for."""
         if not self._paced:
             return self.floor_s
+        gap = self._paced_gap_s(now)
+        saved = self._cycles + (now - self._worked_at) / gap
+        return self.floor_s if saved >= 1.0 else gap
+
+    def _paced_gap_s(self, now: float) -> float:
+        """The time between two cycles that keeps their requests below ``overhead`` for each message."""
         rate = self.rate(now)
-        return min(self.busy_s, max(self.floor_s, 2.0 / (self._overhead * rate))) if rate > 0.01 else self.floor_s
+        return min(self.busy_s, max(self.floor_s, _CYCLE_WRITES / (self._overhead * rate))) if rate > 0 else self.busy_s
+
+    def _decayed(self, now: float) -> float:
+        return self._passes * math.exp2((self._worked_at - now) / _HALF_LIFE_S)
 
     # ---- looks ---------------------------------------------------------------------------------------------
 

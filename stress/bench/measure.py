@@ -45,7 +45,7 @@ class Setting:
         batch: messages per object. payload: bytes of each message beyond its frame. task_ms: for which a task sleeps.
         far: name of a model whose latencies the store is put behind.
         settings: of s3queue, beyond the defaults.
-        samples: of the latency; 0: do not measure it.
+        samples: of the latency; 0: do not measure it. Between two of them the queue is idle for once to twice ``idle_s``.
     """
 
     store: str
@@ -58,6 +58,7 @@ class Setting:
     far: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
     samples: int = 0
+    idle_s: float = 1.0
     raw: bool = True
 
 
@@ -272,5 +273,5 @@ def latency(bench: Bench) -> dict[str, float]:
             if number >= 3:  # the first ones wait for the host to start
                 times.append((marks.get(number) - began) * 1000)
             # Idle for a while, out of step with any period of the queue's own.
-            time.sleep(0.15 + 0.35 * int.from_bytes(os.urandom(2), "big") / 65535)
+            time.sleep(bench.setting.idle_s * (1.0 + int.from_bytes(os.urandom(2), "big") / 65535))
     return {"p50": percentile(times, 0.5), "p99": percentile(times, 0.99), "max": max(times)}

@@ -1,0 +1,107 @@
+"""What `Pace` promises, counted on a clock of its own: nothing here waits or looks at the time."""
+
+from __future__ import annotations
+
+import pytest
+
+from s3queue.config import Config
+from s3queue.runtime.pace import PRESETS, Pace
+from s3queue.store import Capabilities
+
+PRICED = Capabilities("priced")
+FREE = Capabilities("free", requests_cost=False)
+SLOW_KEYS = Capabilities("slow keys", min_rewrite_s=1.0)
+
+
+def pace(capabilities: Capabilities = PRICED, **settings: object) -> Pace:
+    return Pace(Config().replace(**settings), capabilities)
+
+
+def cycles(of: Pace, *, rate: float, seconds: float, start: float = 1000.0) -> list[float]:
+    """When the cycles begin, if somebody always asks for the next one, and ``rate`` messages a second pass through."""
+    now, began, done = start, [], start
+    while now < start + seconds:
+        began.append(now)
+        of.worked(round(2 * rate * (now - done)), now)  # assigned, and settled
+        done = now
+        now += of.gap_s(now)
+    return began
+
+
+@pytest.mark.parametrize("pacing", PRESETS)
+@pytest.mark.parametrize("rate", [20.0, 100.0, 1000.0])
+def test_coordinator_stays_below_its_share_of_the_bill(pacing: str, rate: float) -> None:
+    config = Config().replace(pacing=pacing)
+    preset = PRESETS[config.pacing]
+    began = cycles(pace(pacing=pacing), rate=rate, seconds=60)
+    late = [at for at in began if at > 1020]  # the burst is over
+    writes = 3 * len(late) / (rate * 40)
+    # No more than overhead, except where that would be slower than the preset allows anybody to wait.
+    slowest = 3 / (preset.busy_s * rate)
+    assert writes <= max(config.overhead, slowest) * 1.1
+
+
+def test_message_to_an_idle_queue_waits_for_nothing() -> None:
+    idle = pace()
+    cycles(idle, rate=50, seconds=10)
+    assert idle.gap_s(2000.0) == idle.floor_s
+
+
+def test_few_messages_do_not_make_each_other_wait() -> None:
+    seldom = pace()
+    for number in range(20):
+        at = 1000.0 + 3 * number
+        assert seldom.gap_s(at) == seldom.floor_s
+        for cycle in range(3):  # assigned, settled, retired
+            seldom.worked(1 if cycle < 2 else 0, at + cycle / 10)
+
+
+def test_credit_runs_out_under_steady_load() -> None:
+    busy = pace()
+    last = cycles(busy, rate=10, seconds=30)[-1]
+    assert busy.gap_s(last) > busy.floor_s
+
+
+def test_a_store_without_a_price_is_not_paced() -> None:
+    free = pace(FREE)
+    cycles(free, rate=1000, seconds=5)
+    assert free.gap_s(1005.0) == free.floor_s < 0.01
+
+
+def test_keys_are_not_rewritten_faster_than_the_store_takes_it() -> None:
+    slow = pace(SLOW_KEYS, pacing="latency")
+    assert slow.gap_s(1000.0) >= 1.0
+    slow.flushed(1000.0)
+    assert slow.flush_at(urgent=True) >= 1001.0
+    assert slow.flush_at(urgent=False) >= 1001.0
+
+
+def test_polls_double_while_nothing_happens_and_begin_anew_when_something_does() -> None:
+    one = pace()
+    waits = [one.poll_s(busy=False) for _ in range(8)]
+    assert waits == sorted(waits)
+    assert waits[0] == one.busy_s
+    assert waits[-1] == one.idle_s
+    assert one.poll_s(busy=True) == one.busy_s
+    assert one.poll_s(busy=False) == one.busy_s
+
+
+def test_idle_leader_shows_itself_well_within_its_lease() -> None:
+    assert pace(pacing="frugal", leader_lease=6.0).idle_s <= 2.0
+
+
+def test_urgent_ledger_writes_go_at_once_until_the_credit_is_used_up() -> None:
+    one = pace(ack_interval=0.2)
+    now, written = 1000.0, 0
+    while now < 1010.0:
+        one.flushed(now)
+        written += 1
+        now = max(now, one.flush_at(urgent=True))
+    # Five a second in the long run, and a burst before.
+    assert 50 <= written <= 57
+
+
+def test_outcomes_wait_no_longer_than_the_ack_interval() -> None:
+    one = pace(ack_interval=0.2)
+    one.flushed(1000.0)
+    assert one.flush_at(urgent=False) == pytest.approx(1000.2)
