@@ -23,7 +23,7 @@ from s3queue.core.ops import Overtaken, Step, Unknown, delete, get_all, list_all
 from s3queue.core.plan import Planned, Settings, Settled, is_finished, plan
 from s3queue.core.records import Board, Ledger, RetiredPage, decode, encode
 from s3queue.core.survey import Heard, Survey, Sweep, read_ledger, survey
-from s3queue.errors import CorruptRecord
+from s3queue.errors import CorruptRecord, StoreUnavailable
 from s3queue.store import Conflict, Found, Missing, Stored
 
 #: Dead letters written in one cycle; they are written one after the other, and the cycle must stay shorter than a lease.
@@ -375,7 +375,8 @@ def _commit(
 
 
 def _clean_up(lead: Lead, planned: Planned, seen: Survey, now: float) -> Step[None]:
-    """Delete what the committed board made garbage. Every one of these facts stays true for ever."""
+    """Delete what the committed board made garbage. Every one of these facts stays true for ever, so what cannot be deleted
+    now is deleted by a later cycle; what this one has decided is to be told all the same."""
     layout, board = lead.layout, lead.board
     finished = [path for path, state in board.sources.items() if is_finished(path, state)]
     hidden = [path for path in finished if path not in lead.swept and not seen.covers(layout.source(path))]
@@ -387,7 +388,10 @@ def _clean_up(lead: Lead, planned: Planned, seen: Survey, now: float) -> Step[No
     keys += [layout.host(session) for session in lead.heard if session in lead.ended and session not in busy]
     expired = [page for page in lead.pages if page.uptime_ms + lead.settings.window_s * 1000 <= board.uptime_ms]
     keys += [page.key for page in expired]
-    yield from delete(keys)
+    try:
+        yield from delete(keys)
+    except StoreUnavailable:
+        return
     lead.swept.update(hidden)
     lead.swept &= board.sources.keys()
     for page in expired:

@@ -79,6 +79,10 @@ class Hand(Generic[T]):
             self._step.throw(StoreUnavailable("test"))
         self.op = None
 
+    def give_up(self) -> Op | None:
+        """The store gives up: nothing was applied, and the step goes on without it. Returns the next operation."""
+        return self._advance(lambda: self._step.throw(StoreUnavailable("test")))
+
     @property
     def result(self) -> T:
         assert self.op is None, f"not at its end: {self.op}"

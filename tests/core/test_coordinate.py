@@ -861,7 +861,8 @@ class TestBehindTheHead:
         office, old = self.office()
         hand = office.begin()
         hand.until(Delete)
-        hand.lose()
+        hand.give_up()
+        assert isinstance(hand.result, Cycled)
         assert office.lead.swept == set()
         office.cycle()
         assert not office.has(LAYOUT.source(old))
@@ -965,7 +966,8 @@ class TestCleanUp:
         office.host(ledger("h1", left=True))
         hand = office.begin(after_s=SETTINGS.window_s)
         assert len(hand.until(Delete).keys) == 2
-        hand.lose()
+        hand.give_up()
+        assert isinstance(hand.result, Cycled), "what was decided is told all the same"
         assert office.lead.pending is None
         assert list(office.lead.pages) == [Page(LAYOUT.page(1, 0), 0, ("a",))]
         office.cycle()
