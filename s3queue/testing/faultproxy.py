@@ -115,6 +115,7 @@ class FaultProxy:
         self._clients: set[asyncio.StreamWriter] = set()
         self._serving: set[asyncio.Task[Any]] = set()
         self._return: asyncio.TimerHandle | None = None
+        self._departure: tuple[int, float | None] | None = None
 
     @property
     def address(self) -> str:
@@ -135,10 +136,17 @@ class FaultProxy:
 
     # ---- away and back -------------------------------------------------------------------------------------
 
-    def go_away(self, for_s: float | None = None) -> None:
-        """Refuse connections, break those that are open, and lose what is on its way to the server. For good, or for so
-        many seconds."""
-        self._call(self._go(for_s))
+    def go_away(self, for_s: float | None = None, *, at_request: int | None = None) -> None:
+        """Refuse connections, break those that are open, and lose what is on its way to the server.
+
+        Args:
+            for_s: seconds until it comes back by itself; None for never.
+            at_request: not now, but when this request comes, counted from the first; that is lost as well.
+        """
+        if at_request is not None:
+            self._departure = at_request, for_s
+        else:
+            self._call(self._go(for_s))
 
     def come_back(self) -> None:
         """Listen again, on the same port."""
@@ -209,6 +217,11 @@ class FaultProxy:
     async def _pass_on(self, request: _Message, client: asyncio.StreamWriter, server: _Server) -> bool:
         """One request. Returns whether the connection goes on."""
         self.requests += 1
+        if self._departure is not None and self.requests >= self._departure[0]:
+            (_, for_s), self._departure = self._departure, None
+            await self._go(for_s)
+            self.faults["gone"] += 1
+            return False
         fault = decide(self.seed, self.requests, self.rate, self.kinds, self.delay_s)
         kind = fault.kind if fault is not None else ""
         if fault is not None:

@@ -212,6 +212,20 @@ def test_a_server_that_is_away_for_a_while_comes_back_by_itself(echo: Echo) -> N
         assert not proxy.is_away
 
 
+def test_a_server_goes_away_at_the_request_that_was_named(echo: Echo) -> None:
+    with FaultProxy(echo.address) as proxy:
+        proxy.go_away(at_request=3)
+        with connected(proxy) as connection:
+            assert ask(connection, "GET", "/1")[0] == 200
+            assert ask(connection, "GET", "/2")[0] == 200
+            with pytest.raises((ConnectionError, http.client.BadStatusLine)):
+                ask(connection, "GET", "/3")
+        assert proxy.is_away
+        assert proxy.faults == {"gone": 1}
+        assert [echo.asked.get().split()[1] for _ in range(2)] == ["/1", "/2"]
+        assert echo.asked.empty()
+
+
 def reachable(proxy: FaultProxy) -> bool:
     try:
         socket.create_connection(("127.0.0.1", urlsplit(proxy.address).port or 0), PATIENCE_S).close()
