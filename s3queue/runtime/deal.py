@@ -107,12 +107,17 @@ class Dealer:
     # ---- what there is to deal -----------------------------------------------------------------------------
 
     def claimed(self, names: Iterable[str]) -> None:
-        """A stored ledger claims these tickets now."""
+        """A stored ledger claims these tickets now. What was tried before goes first: it has waited longest."""
         for name in names:
             held = self.host.tickets.get(name)
-            if held is not None:
-                pool = self._pools.setdefault(held.ticket.queue, deque())
-                pool.extend((name, start, stop) for start, stop in ranges.pairs(held.open))
+            if held is None:
+                continue
+            pool = self._pools.setdefault(held.ticket.queue, deque())
+            pieces = [(name, start, stop) for start, stop in ranges.pairs(held.open)]
+            if held.ticket.parts[0].attempt > 1:
+                pool.extendleft(reversed(pieces))
+            else:
+                pool.extend(pieces)
 
     @property
     def pooled(self) -> int:
@@ -244,7 +249,8 @@ class Dealer:
         for number in sorted(given, reverse=True):
             row = seat.rows.get(number)
             if row is not None:
-                self._move(seat, number, row, ranges.of(given[number]))
+                states = seat.journal.states(number)  # what went to somebody else when the worker died stays there
+                self._move(seat, number, row, ranges.of(at for at in given[number] if states[at] == READY))
 
     def _move(self, seat: Seat, number: int, row: Row, indexes: Ranges) -> None:
         """Back into the pool, before everything that was never dealt."""

@@ -1,0 +1,47 @@
+"""What the dealer gives to whom, driven by hand: a host, a journal in plain memory, and a list instead of a socket."""
+
+from __future__ import annotations
+
+from s3queue.core.keys import Layout, source_path
+from s3queue.core.ledger import Held, Host
+from s3queue.core.records import Offer, Part, Ticket
+from s3queue.runtime.deal import Dealer
+from s3queue.runtime.journal import Journal
+from s3queue.runtime.notes import Deal, Note
+
+
+def source(number: int, count: int = 1) -> str:
+    return source_path("q", sent_ms=1_700_000_000_000 + number, batch=f"{number:016x}", count=count)
+
+
+def dealer(slots: int) -> tuple[Dealer, Host, list[Note]]:
+    journal = Journal(bytearray(Journal.size(1, slots)), 1, slots)
+    host = Host(Layout(), "session", slots, {"q": Offer()})
+    dealing = Dealer(host, [journal.worker(0)], slots)
+    notes: list[Note] = []
+    dealing.comes(0, notes.append)
+    return dealing, host, notes
+
+
+def assign(host: Host, name: str, number: int, attempt: int = 1, count: int = 1) -> None:
+    host.tickets[name] = Held(Ticket(host.session, (Part(source(number, count), 0, count, attempt),)))
+
+
+def test_a_message_whose_worker_died_does_not_queue_behind_what_came_after_it() -> None:
+    dealing, host, notes = dealer(slots=1)
+    assign(host, "1-0", 0, count=50)
+    dealing.claimed(["1-0"])
+    assign(host, "1-1", 1, attempt=2)
+    dealing.claimed(["1-1"])
+    dealing.deal(now=0.0)
+    assert [note.ticket for note in notes if isinstance(note, Deal)] == ["1-1"]
+    assert dealing.pooled == 50
+
+
+def test_new_tickets_are_dealt_in_the_order_in_which_they_were_claimed() -> None:
+    dealing, host, notes = dealer(slots=3)
+    for number in range(3):
+        assign(host, f"1-{number}", number)
+    dealing.claimed(["1-0", "1-1", "1-2"])
+    dealing.deal(now=0.0)
+    assert [note.ticket for note in notes if isinstance(note, Deal)] == ["1-0", "1-1", "1-2"]
