@@ -12,6 +12,7 @@ COMMANDS = {
     "peers": "stress.peers.command",
     "run": "stress.run",
     "scale": "stress.scale.command",
+    "simulate": "stress.simulate",
 }
 
 

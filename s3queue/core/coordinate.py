@@ -248,8 +248,8 @@ def _fence(lead: Lead, seen: Survey, now: float, nonce: str, gone: Collection[st
         heard = lead.heard.get(session)
         own_nonce = f"{nonce}.{len(fenced)}"
         # Without a readable ledger nobody knows what was claimed: all of it counts as claimed, so that no attempt can run
-        # twice.
-        ledger = Ledger(own_nonce, session, fenced=True, claims=tuple(tickets.get(session, ())))
+        # twice. That goes for tickets, too, that a later coordinator has given it, if we were replaced.
+        ledger = Ledger(own_nonce, session, fenced=True, claims=tuple(tickets.get(session, ())), unread=True)
         if heard is not None:
             silent = heard.since is not None and now - heard.since > lead.settings.visibility_timeout
             if not silent and session not in gone:

@@ -164,7 +164,7 @@ class _Planning:
                 continue
             if ticket.session not in claims:
                 claims[ticket.session] = frozenset(ledger.claims)
-            claimed = name in claims[ticket.session]
+            claimed = ledger.unread or name in claims[ticket.session]
             report = ledger.reports.get(name) if claimed else None
             if report is not None or ledger.over:
                 self._take(name, ticket, report or Report(), ledger, claimed)

@@ -258,6 +258,8 @@ class Ledger(Struct, frozen=True, omit_defaults=True):
         fenced: this session is over; nothing changes this object any more.
         left: the session ended by itself; nothing changes this object any more.
         slots: how many messages can run at once; 0 while draining.
+        unread: it was fenced by somebody who could not read it, and may not know all that it claimed: every ticket of the
+            session counts as claimed, whatever ``claims`` says.
         claims: the tickets that this session may run.
         reports: outcomes that the board has not taken over yet.
     """
@@ -271,6 +273,7 @@ class Ledger(Struct, frozen=True, omit_defaults=True):
     place: Place = Place()
     claims: tuple[str, ...] = ()
     reports: dict[str, Report] = {}
+    unread: bool = False
     format: int = field(default_factory=lambda: FORMAT)
 
     @property

@@ -1,0 +1,122 @@
+"""Who coordinates: as a process of its own, or inside an agent, with one view of the board for both roles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from s3queue.core import coordinate, elect
+from s3queue.core.coordinate import Cycled, Deposed, Doubt, Lead
+from s3queue.core.elect import View
+from s3queue.core.plan import is_finished
+from s3queue.core.records import Leader
+from s3queue.errors import StoreUnavailable
+from s3queue.store import Stored
+from s3queue.testing.simulate.world import Doing, Machine, Process, Program, Sleep, World
+
+
+class Leading:
+    """Stands, and cycles when elected. The production loop is `s3queue.runtime.leading`.
+
+    Args:
+        committed: called after each new board.
+        gone: sessions of this machine whose processes have ended.
+        before: sessions of agents that this supervisor has reaped.
+    """
+
+    def __init__(
+        self,
+        process: Process,
+        session: str,
+        view: View,
+        committed: Callable[[], None],
+        gone: Callable[[], list[str]],
+        before: tuple[str, ...] = (),
+    ) -> None:
+        self._process, self._session, self._view = process, session, view
+        self._committed, self._gone, self._before = committed, gone, before
+        self._idle_for = 0
+        self.lead: Lead | None = None
+
+    def stand(self, looked_at: float) -> Doing[None]:
+        world, process, view = self._process.world, self._process, self._view
+        settings = world.scene.times.settings
+        leader = view.board.leader if view.board is not None else None
+        leader_gone = leader is not None and leader.session in (*self._before, *self._gone())
+        if not elect.may_stand(view, looked_at, settings.leader_lease, me=self._session, leader_gone=leader_gone):
+            return
+        if view.board is not None and leader is not None and leader.session == self._session:
+            world.mark("an unanswered election was found out")
+        outcome = yield from elect.stand(view, world.layout, Leader(self._session), world.nonce())
+        if not isinstance(outcome, Stored):
+            return
+        if leader_gone:
+            world.mark("a leader that was gone was replaced at once")
+        self.lead = yield from coordinate.take_office(view, world.layout, settings, process.steady())
+        if self.lead.board.epoch > 1:
+            world.mark("another leader")
+        if self.lead.window:
+            world.mark("a new leader read retired pages")
+
+    def cycle(self) -> Doing[float]:
+        """One cycle. Returns how long to wait for the next."""
+        world, process, lead = self._process.world, self._process, self.lead
+        assert lead is not None
+        if lead.pending is not None:
+            world.mark("a board in doubt was sent again")
+        outcome = yield from coordinate.cycle(
+            lead, now=process.steady(), now_ms=process.wall_ms(), nonce=world.nonce(), gone=self._gone()
+        )
+        match outcome:
+            case Deposed():
+                world.mark("a leader was deposed")
+                self.lead = None
+                return 0.0
+            case Doubt():
+                return world.scene.times.busy
+            case Cycled():
+                if outcome.committed:
+                    self._committed()
+                    self._idle_for = 0
+                else:
+                    self._idle_for += 1
+                if outcome.planned.refused:
+                    world.mark("a late request of a producer was refused")
+                return self._wait_s(lead)
+
+    def _wait_s(self, lead: Lead) -> float:
+        times, board = self._process.world.scene.times, lead.board
+        busy = self._idle_for < 2 or any(
+            state.dying or is_finished(path, state) for path, state in board.sources.items()
+        )
+        return times.busy if busy else times.idle
+
+    def resign(self) -> Doing[None]:
+        if self.lead is not None and self.lead.pending is None:
+            yield from elect.resign(self._view, self._process.world.layout, self._process.world.nonce())
+            self._process.world.mark("a leader resigned")
+        self.lead = None
+
+
+class Candidate(Process):
+    """A process that only coordinates. Its view is its own."""
+
+    def __init__(self, world: World, name: str, machine: Machine, gone: Callable[[Machine], list[str]]) -> None:
+        super().__init__(world, name, machine)
+        self._view = View()
+        self.leading = Leading(self, name, self._view, lambda: None, lambda: gone(machine))
+        self.spawn("main", self._main())
+
+    def _main(self) -> Program:
+        world, leading = self.world, self.leading
+        while True:
+            wait_s = world.scene.times.busy
+            try:
+                if leading.lead is None:
+                    began = self.steady()
+                    yield from elect.look(self._view, world.layout, began)
+                    yield from leading.stand(began)
+                else:
+                    wait_s = yield from leading.cycle()
+            except StoreUnavailable:
+                pass
+            yield Sleep(wait_s)

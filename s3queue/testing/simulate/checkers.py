@@ -1,0 +1,99 @@
+"""All checkers by name, and what ought to happen sometimes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+
+from s3queue.testing.simulate import invariants, promises
+from s3queue.testing.simulate.history import Deleted
+from s3queue.testing.simulate.story import Story
+from s3queue.testing.simulate.verdicts import Verdict
+
+CHECKERS: dict[str, Callable[[Story], Verdict]] = {
+    "I1": invariants.i1_a_fenced_ledger_never_changes,
+    "I2": invariants.i2_a_message_is_in_one_place,
+    "I3": invariants.i3_one_outcome,
+    "I4": invariants.i4_sources_are_deleted_when_settled,
+    "I5": invariants.i5_epochs_rise,
+    "I6": invariants.i6_an_attempt_runs_once,
+    "I7": invariants.i7_attempts_are_counted,
+    "I8": invariants.i8_everything_drains,
+    "I9": invariants.i9_a_finished_source_never_runs_again,
+    "I10": invariants.i10_groups_go_in_order,
+    "I11": invariants.i11_nothing_runs_unclaimed,
+    "I12": invariants.i12_results_are_visible_when_committed,
+    "P1": promises.p1_no_accepted_message_is_lost,
+    "P2": promises.p2_committed_exactly_once,
+    "P3": promises.p3_runs_once_unless_something_died,
+    "P4": promises.p4_a_dead_worker_costs_no_finished_work,
+    "P5": promises.p5_a_dead_host_costs_at_most_what_it_had_not_flushed,
+    "P6": promises.p6_nothing_is_enqueued_twice,
+    "alone": promises.suspects_run_alone,
+    "give-up": promises.only_the_fenced_give_up,
+}
+
+
+def judge(story: Story) -> dict[str, Verdict]:
+    """What every checker says of a history."""
+    return {name: check(story) for name, check in CHECKERS.items()}
+
+
+#: What ought to happen in some schedule of many; if it never does, something is not being tested.
+SOMETIMES = (
+    "a request took effect and was not answered",
+    "a request was lost",
+    "a late request took effect",
+    "a late request came to nothing",
+    "a leader was deposed",
+    "a leader that was gone was replaced at once",
+    "a leader resigned",
+    "a board in doubt was sent again",
+    "an unanswered election was found out",
+    "a new leader read retired pages",
+    "a silent host was fenced",
+    "a fenced host was refused",
+    "a missing ledger was fenced",
+    "what a fenced host had claimed ran again",
+    "a host left",
+    "a journal outlived its agent",
+    "a flush was not answered",
+    "a worker waited for the trust window",
+    "messages were recalled",
+    "messages were released",
+    "a message snoozed",
+    "a poison message died alone",
+    "a late request of a producer was refused",
+    "a producer gave up",
+    "a retired page left the window",
+)
+
+
+def happened(story: Story) -> Iterator[str]:
+    """What is worth having happened, and shows only in the whole history."""
+    for session, over in story.ended.items():
+        if over.ledger is not None and over.ledger.fenced and not over.who.endswith("/host"):
+            yield "a silent host was fenced"
+            if over.ledger.unread:
+                yield "a missing ledger was fenced"
+    if story.given_up:
+        yield "a fenced host was refused"
+    if any(outcome.kind == "released" for outcome in story.outcomes.values()):
+        yield "messages were released"
+    if any(
+        key.startswith(story.layout.retired)
+        for event in story.events
+        if isinstance(event, Deleted)
+        for key in event.keys
+    ):
+        yield "a retired page left the window"
+    last = story.settings.max_attempts
+    for runs in story.by_message.values():
+        for before, run in pairwise(runs):
+            fence = story.ended.get(before.started.session)
+            if fence is not None and fence.n < run.n and not fence.who.endswith("/host"):
+                yield "what a fenced host had claimed ran again"
+        if runs[-1].started.attempt == last and [run.outcome for run in runs] == ["killed"] * last:
+            tickets = [story.tickets[run.started.ticket][1].size for run in runs]
+            if tickets[1:] == [1] * (last - 1):
+                yield "a poison message died alone"

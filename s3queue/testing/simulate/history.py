@@ -1,0 +1,151 @@
+"""What happened in a world, as seen from outside: what the store holds and held, what ran, what producers were told.
+
+Checkers read this and nothing else. They ask no actor what it believes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import NamedTuple, TypeAlias
+
+
+class Wrote(NamedTuple):
+    """A put took effect. ``who`` sent it, perhaps long ago; ``created``: there was no object before."""
+
+    at: float
+    who: str
+    key: str
+    body: bytes
+    created: bool
+
+
+class Deleted(NamedTuple):
+    """These objects were there, and are gone."""
+
+    at: float
+    who: str
+    keys: tuple[str, ...]
+
+
+class Surveyed(NamedTuple):
+    """The first page of the partition was listed."""
+
+    at: float
+    who: str
+
+
+class Accepted(NamedTuple):
+    """A producer was told that its batch is stored."""
+
+    at: float
+    who: str
+    path: str
+
+
+class GaveUp(NamedTuple):
+    """A producer was told that its batch may or may not be stored."""
+
+    at: float
+    who: str
+    path: str
+
+
+class Started(NamedTuple):
+    """User code began to run on a message. ``host`` is the supervisor, ``who`` the slot."""
+
+    at: float
+    who: str
+    host: str
+    session: str
+    ticket: str
+    offset: int
+    path: str
+    number: int
+    attempt: int
+
+
+class Ended(NamedTuple):
+    """The user code that ``who`` ran is over: ``ok``, ``retry``, ``snooze``, ``dead``, or ``killed`` with its process."""
+
+    at: float
+    who: str
+    outcome: str
+
+
+class Joined(NamedTuple):
+    """A session of this host begins to write its ledger."""
+
+    at: float
+    host: str
+    session: str
+
+
+class Gone(NamedTuple):
+    """No process of these sessions exists any more: an agent (then ``host`` may live on) or the whole supervisor."""
+
+    at: float
+    host: str
+    sessions: tuple[str, ...]
+    whole: bool
+
+
+class GivenUp(NamedTuple):
+    """An agent ended its session, because it was told that it is fenced."""
+
+    at: float
+    session: str
+
+
+class Meddled(NamedTuple):
+    """Somebody removed or damaged this object by hand."""
+
+    at: float
+    key: str
+
+
+class Marked(NamedTuple):
+    """Something worth having happened sometimes."""
+
+    at: float
+    what: str
+
+
+class Calmed(NamedTuple):
+    """From here on there are no faults."""
+
+    at: float
+
+
+class Drained(NamedTuple):
+    """Nothing is left to do (or, with ``why``, there still was when time was up)."""
+
+    at: float
+    why: str
+    keys: tuple[str, ...]
+
+
+Event: TypeAlias = (
+    Wrote
+    | Deleted
+    | Surveyed
+    | Accepted
+    | GaveUp
+    | Started
+    | Ended
+    | Joined
+    | Gone
+    | GivenUp
+    | Meddled
+    | Marked
+    | Calmed
+    | Drained
+)
+
+
+def digest(events: Iterable[Event]) -> str:
+    """Equal for equal histories."""
+    sha = sha256()
+    for event in events:
+        sha.update(repr((type(event).__name__, *event)).encode())
+    return sha.hexdigest()

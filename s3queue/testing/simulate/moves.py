@@ -1,0 +1,88 @@
+"""Which ways a message may go on the board, and whose word each of them needs.
+
+A message is settled by not being listed any more. So none may cease to be listed unless the ledger of its ticket's session
+says that it ended well, or its dead letter is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from s3queue.core.keys import parse_source
+from s3queue.testing.simulate.story import DYING, SETTLED, Move, Post, Story, damaged
+
+_LIVE = frozenset({"ticket", "ready", "waiting"})
+
+
+def illegal(story: Story) -> Iterator[tuple[str, str]]:
+    """Moves that no rule allows: the invariant that each one breaks, and how."""
+    for move in story.moves:
+        fault = _fault(story, move)
+        if fault is not None:
+            path, index = move.message
+            yield fault[0], f"event {move.n}: message {index} of {path}, {move.old} to {move.new}: {fault[1]}"
+
+
+def _fault(story: Story, move: Move) -> tuple[str, str] | None:
+    old, new = move.old, move.new
+    if old is None:
+        return None if _is_live(new, 1) else ("P1", "admitted, and not as attempt 1")
+    if old == SETTLED:
+        return None if new is None else ("I3", "it was settled")
+    if new is None:
+        return "P1", "it left the board, and was not settled"
+    if old == DYING:
+        if new != SETTLED:
+            return "I3", "it was dead"
+        return None if has_letter(story, move) else ("P1", "no dead letter is stored")
+    if old.kind != "ticket":
+        if not _is_live(new):
+            return "P1", "it was in no ticket"
+        return None if new.attempt == old.attempt else ("I7", "nothing ran")
+    return _out_of_ticket(story, move, old, new)
+
+
+def _out_of_ticket(story: Story, move: Move, old: Post, new: Post) -> tuple[str, str] | None:
+    if new.kind == "ticket" and new.ticket == old.ticket:
+        return "I2", "the ticket has changed"
+    outcome = story.outcomes.get((old.ticket, old.offset))
+    session = story.tickets[old.ticket][1].session
+    if damaged(story, session, move.n) and new != SETTLED:
+        return None  # what its ledger said may be lost with it
+    if outcome is not None and outcome.n < move.n:
+        kind = outcome.kind
+    else:
+        over = story.ended.get(session)
+        if over is None or over.n > move.n:
+            return "P1" if not _is_live(new) else "I2", f"{session} lives, and has not said what became of it"
+        assert over.ledger is not None
+        kind = "retry" if over.ledger.unread or old.ticket in over.ledger.claims else "released"
+    match kind:
+        case "ok":
+            return None if new == SETTLED else ("P5", "it had ended well")
+        case "dead":
+            return None if new == DYING else ("I3", "it had been rejected")
+        case "retry":
+            if old.attempt >= story.settings.max_attempts:
+                return None if new == DYING else ("I7", "that was its last attempt")
+            return None if _is_live(new, old.attempt + 1) else _not_as(new, old.attempt + 1)
+        case _:
+            return None if _is_live(new, old.attempt) else _not_as(new, old.attempt)
+
+
+def _not_as(new: Post, attempt: int) -> tuple[str, str]:
+    if new == SETTLED:
+        return "P1", "nobody has said that it ended well"
+    return "I7", f"it is to go on as attempt {attempt}"
+
+
+def _is_live(post: Post | None, attempt: int | None = None) -> bool:
+    return post is not None and post.kind in _LIVE and attempt in (None, post.attempt)
+
+
+def has_letter(story: Story, move: Move) -> bool:
+    """Whether the dead letter of this message was stored before. Of a batch that nobody can read there is one for all."""
+    path, index = move.message
+    queue = parse_source(path).queue
+    keys = (story.layout.dead(queue, story.layout.message_id(path, at)) for at in (index, 0))
+    return any(story.letters.get(key, move.n) < move.n for key in keys)

@@ -1,0 +1,84 @@
+"""Processes that enqueue, with the production step, and give up as the front end does."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from msgspec import Raw
+
+from s3queue.core import produce
+from s3queue.core.ops import Put
+from s3queue.core.produce import Outgoing
+from s3queue.core.records import Message, encode_message
+from s3queue.errors import StoreUnavailable
+from s3queue.testing.simulate.history import Accepted, GaveUp
+from s3queue.testing.simulate.world import Machine, Process, Program, Sleep, World
+
+QUEUE = "q"
+#: Runs and ends as the schedule says; kills its worker whenever it runs; ends its whole host whenever it runs.
+PLAIN, POISON, BOMB = "plain", "poison", "bomb"
+_NIL = Raw(b"\xc0")
+_BODIES = {task: encode_message(Message(task, _NIL)) for task in (PLAIN, POISON, BOMB)}
+
+
+class Producer(Process):
+    """Sends one batch after the other."""
+
+    def __init__(self, world: World, name: str, machine: Machine) -> None:
+        super().__init__(world, name, machine)
+        self.spawn("main", self._main())
+
+    def _main(self) -> Program:
+        world, scene = self.world, self.world.scene
+        for _ in range(scene.batches):
+            outgoing = self._batch()
+            began = self.steady()
+            while True:
+                try:
+                    outcome = yield from produce.enqueue(world.layout, outgoing)
+                except StoreUnavailable:
+                    outcome = produce.Unanswered()
+                if isinstance(outcome, produce.Accepted):
+                    world.record(Accepted(world.now, self.name, outgoing.path))
+                    break
+                if self.steady() - began > scene.times.enqueue_deadline:
+                    world.record(GaveUp(world.now, self.name, outgoing.path))
+                    world.mark("a producer gave up")
+                    break
+                yield Sleep(world.choices.choose(scene.times.again))
+            yield Sleep(world.choices.choose(scene.times.between))
+
+    def _batch(self) -> Outgoing:
+        world, scene = self.world, self.world.scene
+        shape = world.choices.choose(scene.shapes)
+        count = world.choices.choose(range(1, scene.most + 1))
+        task = shape if shape in (POISON, BOMB) else PLAIN
+        messages = [_BODIES[task]] + [_BODIES[PLAIN]] * (count - 1)
+        sent_ms = self.wall_ms()
+        outgoing = produce.new_batch(
+            QUEUE,
+            messages,
+            sent_ms=sent_ms,
+            batch=f"{world.number():03x}",
+            priority=1 if shape == "urgent" else 5,
+            group="g" if shape == "grouped" else None,
+            due_ms=sent_ms + 1500 if shape == "later" else None,
+        )
+        if shape == "corrupt":
+            body = world.choices.choose(
+                (b"\xc1", b"{}", outgoing.body[:-1], outgoing.body.replace(b"plain", b"pl\xffin"))
+            )
+            return Outgoing(outgoing.path, body, count)
+        return outgoing
+
+
+class Scribbler(Process):
+    """Puts an object where it does not belong. Nobody is to touch it, or to stumble over it."""
+
+    def __init__(self, world: World, name: str, machine: Machine) -> None:
+        super().__init__(world, name, machine)
+        self.spawn("main", self._main())
+
+    def _main(self) -> Program:
+        with suppress(StoreUnavailable):
+            yield Put(f"{self.world.layout.inbox}{QUEUE}/readme.txt", b"not a batch", None)

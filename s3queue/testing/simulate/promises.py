@@ -1,0 +1,172 @@
+"""One function per promise, and two rules that stand between promises and invariants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from s3queue.core.keys import parse_source
+from s3queue.core.records import FATAL_CAUSES
+from s3queue.testing.simulate.moves import illegal
+from s3queue.testing.simulate.story import LedgerAt, Run, Story, damaged, process
+from s3queue.testing.simulate.verdicts import OK, Verdict, first, unknown
+
+
+def p1_no_accepted_message_is_lost(story: Story) -> Verdict:
+    """What was accepted is stored, and every stored message comes to an outcome that somebody vouches for."""
+
+    def faults() -> Iterator[str]:
+        for path, n in story.accepted.items():
+            if story.landed.get(path, n) >= n:
+                yield f"event {n}: {path} was accepted, and is not stored"
+        yield from (why for rule, why in illegal(story) if rule == "P1")
+        if _at_rest(story):
+            for path in story.landed:
+                for index in range(parse_source(path).count):
+                    if (path, index) not in story.committed:
+                        yield f"message {index} of {path} was never committed"
+
+    verdict = first(faults())
+    return verdict if verdict != OK or _at_rest(story) else unknown("not drained")
+
+
+def p2_committed_exactly_once(story: Story) -> Verdict:
+    """One outcome for each message, recorded once, with a dead letter where it is dead."""
+
+    def faults() -> Iterator[str]:
+        for (path, index), commits in story.committed.items():
+            if len(commits) > 1:
+                yield f"message {index} of {path} was committed {len(commits)} times"
+        if _at_rest(story):
+            done = sum(totals.done for totals in story.boards[-1].board.totals.values()) if story.boards else 0
+            dead = sum(totals.dead for totals in story.boards[-1].board.totals.values()) if story.boards else 0
+            stored = sum(parse_source(path).count for path in story.landed)
+            if done + dead != stored:
+                yield f"{stored} messages were stored; the board counts {done} done and {dead} dead"
+
+    verdict = first(faults())
+    return verdict if verdict != OK or _at_rest(story) else unknown("not drained")
+
+
+def p3_runs_once_unless_something_died(story: Story) -> Verdict:
+    """A second run needs a task that asked for it, a process that died, or a host that was silent for long enough."""
+
+    def faults() -> Iterator[str]:
+        for session, over in story.ended.items():
+            assert over.ledger is not None
+            if over.ledger.fenced and not _was_silent(story, session, over):
+                yield f"event {over.n}: {session} was fenced, and was alive"
+        for message, runs in story.by_message.items():
+            for before, run in pairwise(runs):
+                if not _may_run_again(story, before, run):
+                    yield (
+                        f"event {run.n}: {message} runs again; {before.started.session} ran it at event {before.n} "
+                        f"({before.outcome or 'not over'}) and was not over"
+                    )
+
+    return first(faults())
+
+
+def _may_run_again(story: Story, before: Run, run: Run) -> bool:
+    over = story.ended.get(before.started.session)
+    if over is not None and over.n < run.n:
+        return True
+    ended = before.ended_n is not None and before.ended_n < run.n
+    return ended and before.outcome in ("retry", "snooze", "killed")
+
+
+def _was_silent(story: Story, session: str, over: LedgerAt) -> bool:
+    n = over.n
+    if story.dead.get(session, n) < n or story.reaped.get(session, n) < n or damaged(story, session, n):
+        return True
+    before = story.ledger_before(session, n)
+    return before is None or over.at - before.at > story.settings.visibility_timeout
+
+
+def p4_a_dead_worker_costs_no_finished_work(story: Story) -> Verdict:
+    """What ended well does not run again, unless its host was taken over by others."""
+
+    def faults() -> Iterator[str]:
+        for message, runs in story.by_message.items():
+            for before, run in pairwise(runs):
+                if before.outcome != "ok" or before.ended_n is None or before.ended_n > run.n:
+                    continue
+                session = before.started.session
+                over = story.ended.get(session)
+                if damaged(story, session, run.n):
+                    continue
+                if over is None or _bequeathed(story, session, over):
+                    yield f"event {run.n}: {message} runs again, and ended well in {before.started.who}"
+
+    return first(faults())
+
+
+def _bequeathed(story: Story, session: str, over: LedgerAt) -> bool:
+    """Whether the next agent of the same host ended it, and not as a coordinator."""
+    heir = process(over.who)
+    return over.who.endswith("/host") and heir != session and story.hosts.get(heir) == story.hosts[session]
+
+
+def p5_a_dead_host_costs_at_most_what_it_had_not_flushed(story: Story) -> Verdict:
+    """What a stored ledger says ended well does not run again."""
+
+    def faults() -> Iterator[str]:
+        for message, runs in story.by_message.items():
+            for run in runs:
+                outcome = story.outcomes.get((run.started.ticket, run.started.offset))
+                if outcome is None or outcome.kind != "ok" or damaged(story, run.started.session, len(story.events)):
+                    continue
+                for again in runs:
+                    if again.n > outcome.n:
+                        yield f"event {again.n}: {message} runs again; event {outcome.n} says that it ended well"
+        yield from (why for rule, why in illegal(story) if rule == "P5")
+
+    return first(faults())
+
+
+def p6_nothing_is_enqueued_twice(story: Story) -> Verdict:
+    """Each batch is admitted once, however often and however late its producer's requests arrive."""
+
+    def faults() -> Iterator[str]:
+        admitted: set[tuple[str, int]] = set()
+        for move in story.moves:
+            if move.old is None:
+                if move.message in admitted:
+                    yield f"event {move.n}: {move.message} is admitted again"
+                admitted.add(move.message)
+
+    return first(faults())
+
+
+def suspects_run_alone(story: Story) -> Verdict:
+    """A message whose process or host died under it is ticketed alone from then on."""
+
+    def faults() -> Iterator[str]:
+        known: set[str] = set()
+        for state in story.boards:
+            for name in [name for name in state.board.tickets if name not in known]:
+                known.add(name)
+                ticket = state.board.tickets[name]
+                for part in ticket.parts if ticket.size > 1 else ():
+                    failures = state.board.sources[part.source].failures
+                    for index in range(part.start, part.stop):
+                        if any(failure.cause in FATAL_CAUSES for failure in failures.get(index, ())):
+                            yield f"event {state.n}: ticket {name} holds message {index} of {part.source} and others"
+
+    return first(faults())
+
+
+def only_the_fenced_give_up(story: Story) -> Verdict:
+    """A session that takes itself for fenced is over, gone, or never began."""
+
+    def faults() -> Iterator[str]:
+        for n, session in story.given_up:
+            state = story.ledger_before(session, n)
+            if state is not None and state.ledger is not None and not state.ledger.over and state.ledger.claims:
+                yield f"event {n}: {session} gave up, and its ledger stands"
+
+    return first(faults())
+
+
+def _at_rest(story: Story) -> bool:
+    return story.drained is not None and not story.drained.why

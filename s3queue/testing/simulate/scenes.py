@@ -1,0 +1,153 @@
+"""What a world consists of, how its clocks run, and its weather."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from s3queue.core.plan import Settings
+from s3queue.testing.simulate.choices import Choices
+
+#: What may become of a request. ``served`` first. What is not possible for a read or a delete is left out there.
+#: ``unanswered``: applied, no answer. ``late``: no answer, applied after the sender gave up. ``dropped``: no answer, never
+#: applied. ``refused``: 503, and tried again at once by the driver. ``slow``: applied later, and answered then.
+#: ``outage``: refused for longer than the driver's patience.
+FATES = ("served", "unanswered", "late", "dropped", "refused", "slow", "outage")
+#: What may happen to processes and hosts.
+KINDS = (
+    "kill worker",
+    "kill agent",
+    "kill host",
+    "kill candidate",
+    "pause host",
+    "pause worker",
+    "pause candidate",
+    "drain host",
+    "give back",
+    "meddle",
+)
+
+
+_SETTINGS = Settings(
+    visibility_timeout=4.0, leader_lease=2.0, ticket_target=0.3, window_s=13.0, max_parked=3, max_attempts=3
+)
+
+
+@dataclass(frozen=True)
+class Times:
+    """All in seconds of virtual time. Smaller than in production, in about the same proportions.
+
+    Attributes:
+        late: how long after it was sent a request may land. The greatest is below ``window_s`` less the deadline.
+        slow: how long a request may be on its way before it is applied and answered.
+        pauses: how long a process may stand still; some are longer than lease and visibility timeout.
+        tasks: how long a message runs. delays: after how long it is to run again.
+        restart: how long until something new comes in place of what ended.
+        again: how long a producer waits for another try. between: and between two batches.
+    """
+
+    settings: Settings = _SETTINGS
+    enqueue_deadline: float = 4.0
+    ack: float = 0.2
+    busy: float = 0.3
+    idle: float = 0.6
+    latency: float = 0.02
+    unanswered: float = 0.4
+    patience: float = 1.0
+    late: tuple[float, ...] = (0.1, 0.5, 1.2, 3.0, 5.5, 8.5)
+    slow: tuple[float, ...] = (0.1, 0.5, 1.5, 4.5)
+    pauses: tuple[float, ...] = (0.7, 2.6, 4.6, 9.0)
+    tasks: tuple[float, ...] = (0.05, 0.0, 0.4, 1.3, 5.0)
+    delays: tuple[float, ...] = (0.0, 0.4, 1.5)
+    restart: tuple[float, ...] = (0.1, 1.0, 3.0)
+    again: tuple[float, ...] = (0.05, 1.0, 2.5)
+    between: tuple[float, ...] = (0.0, 0.3, 1.0)
+
+
+@dataclass(frozen=True)
+class Weather:
+    """
+    Attributes:
+        fault: of all requests, how many have another fate than ``served``.
+        whose: only requests of such actors: ``host`` and ``lead`` of an agent, ``main`` of a producer or candidate.
+        chaos: of all moves, before how many something happens to a process.
+        order: how often the one whose turn it is moves.
+        ends: of all messages, how many end otherwise than ``ok``.
+    """
+
+    fault: float = 0.04
+    fates: tuple[str, ...] = FATES
+    whose: tuple[str, ...] = ()
+    chaos: float = 0.01
+    kinds: tuple[str, ...] = KINDS
+    order: float = 0.6
+    ends: float = 0.15
+
+
+@dataclass(frozen=True)
+class Scene:
+    """
+    Attributes:
+        machines: hosts are spread over so many; those of one see each other's processes end.
+        shared: every agent is also a candidate, with one view of the board for both roles, as in production. Otherwise
+            hosts only host, and ``candidates`` processes only coordinate.
+        shapes: what kinds of batches producers send; see `s3queue.testing.simulate.producers`.
+        page: the longest page of a survey; small ones make it skip and come back.
+        width: of how many the next one to move is chosen.
+        storm_s: how long there are faults.
+        outlast: go on until the last retired page has left the window.
+    """
+
+    machines: int = 2
+    hosts: int = 2
+    workers: int = 1
+    slots: int = 2
+    shared: bool = True
+    candidates: int = 0
+    producers: int = 1
+    batches: int = 3
+    most: int = 3
+    shapes: tuple[str, ...] = ("plain",)
+    page: int = 1000
+    width: int = 4
+    storm_s: float = 6.0
+    outlast: bool = False
+    weather: Weather = Weather()
+    times: Times = Times()
+
+
+#: Each schedule has one of these. Few kinds of trouble at a time find more than all at once.
+_WEATHERS = (
+    Weather(fault=0.08, chaos=0.02),
+    Weather(fault=0.2, chaos=0.0),
+    Weather(fault=0.0, chaos=0.04),
+    Weather(fault=0.3, fates=("served", "late", "unanswered"), chaos=0.02, kinds=("pause host", "pause candidate")),
+    Weather(fault=0.15, fates=("served", "slow", "late", "dropped"), chaos=0.04, kinds=("kill worker", "kill agent")),
+    Weather(fault=0.03, chaos=0.06, kinds=("pause host", "pause worker", "pause candidate", "kill candidate")),
+    Weather(fault=0.03, chaos=0.04, kinds=("drain host", "kill host", "give back"), order=0.4),
+    Weather(fault=0.1, fates=("served", "slow", "outage", "refused"), chaos=0.02, kinds=("kill agent", "meddle")),
+    Weather(fault=0.6, whose=("main",), chaos=0.01, kinds=("kill host", "kill agent")),
+)
+_SHAPES = (
+    ("plain",),
+    ("plain", "grouped", "later"),
+    ("plain", "poison", "bomb"),
+    ("plain", "corrupt", "later", "urgent"),
+    ("grouped",),
+)
+
+
+def draw(choices: Choices) -> Scene:
+    """A small world; which one is part of the schedule."""
+    scene = Scene(
+        weather=choices.choose(_WEATHERS),
+        shapes=choices.choose(_SHAPES),
+        shared=choices.choose((True, False)),
+        hosts=choices.choose((2, 1, 3)),
+        workers=choices.choose((1, 2)),
+        slots=choices.choose((2, 1)),
+        producers=choices.choose((1, 2)),
+        page=choices.choose((1000, 1000, 2)),
+        storm_s=choices.choose((4.0, 7.0, 10.0)),
+        outlast=choices.choose((False, True), calm=0.9),
+    )
+    return scene if scene.shared else replace(scene, candidates=2)

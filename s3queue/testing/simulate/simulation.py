@@ -1,0 +1,214 @@
+"""One schedule from beginning to end: a storm, then calm, until nothing is left to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from s3queue.core import coordinate, survey
+from s3queue.core.ops import Step
+from s3queue.core.records import Board, Ledger, decode
+from s3queue.core.survey import Survey
+from s3queue.errors import CorruptRecord
+from s3queue.testing.simulate.candidates import Candidate
+from s3queue.testing.simulate.choices import Choices
+from s3queue.testing.simulate.history import Drained, Event, Meddled
+from s3queue.testing.simulate.hosts import Supervisor
+from s3queue.testing.simulate.producers import Producer, Scribbler
+from s3queue.testing.simulate.scenes import Scene
+from s3queue.testing.simulate.story import Story
+from s3queue.testing.simulate.world import Machine, World
+
+#: How long everything may take to drain once there are no faults, in seconds of virtual time: a lease, a visibility
+#: timeout, the latest request, and some attempts of everything.
+_DRAIN_S = 60.0
+#: Moves between two looks whether everything is done.
+_PATIENCE = 12
+#: A schedule that moves so often without an end is stuck.
+_MOVES = 6_000
+_CLOCKS = ((0.0, 0.0), (5000.0, -1.5), (77.0, 2.0))
+
+
+class Simulation:
+    """
+    Args:
+        choices: where every decision comes from.
+        scene: what there is.
+    """
+
+    def __init__(self, choices: Choices, scene: Scene) -> None:
+        self.scene = scene
+        self.world = world = World(choices, scene)
+        self._machines = [Machine(f"m{n}", *_CLOCKS[n % len(_CLOCKS)]) for n in range(scene.machines)]
+        self._dead: dict[str, list[str]] = {machine.name: [] for machine in self._machines}
+        self._births = 0
+        self.hosts: list[Supervisor] = []
+        self.candidates: list[Candidate] = []
+        world.chaos = self._chaos
+        for number in range(scene.producers):
+            Producer(world, f"p{number}", self._machine(number))
+        if "corrupt" in scene.shapes:
+            Scribbler(world, "scribbler", self._machine(0))
+        for _ in range(scene.hosts):
+            self._new_host()
+        for _ in range(scene.candidates):
+            self._new_candidate()
+
+    # ---- who there is --------------------------------------------------------------------------------------
+
+    def _machine(self, number: int) -> Machine:
+        return self._machines[number % len(self._machines)]
+
+    def _gone(self, machine: Machine) -> list[str]:
+        return list(self._dead[machine.name])
+
+    def _new_host(self) -> None:
+        machine = self._machine(self._births)
+        self.hosts.append(Supervisor(self.world, f"h{self._births}", machine, lambda: self._gone(machine), self._bury))
+        self._births += 1
+
+    def _new_candidate(self) -> None:
+        self.candidates.append(Candidate(self.world, f"c{self._births}", self._machine(self._births), self._gone))
+        self._births += 1
+
+    def _bury(self, host: Supervisor) -> None:
+        """Have somebody come in place of a host that has ended."""
+        self.hosts.remove(host)
+        if host.ended == "killed":
+            self._dead[host.machine.name].extend(host.sessions)
+        self.world.later(self._pause(), self._new_host)
+
+    def _pause(self) -> float:
+        times = self.scene.times
+        return self.world.choices.choose(times.restart) if self.world.stormy else times.restart[0]
+
+    # ---- what happens to them ------------------------------------------------------------------------------
+
+    def _chaos(self) -> None:
+        choices = self.world.choices
+        hosts = [host for host in self.hosts if not host.ended]
+        if self.scene.weather.kinds and hosts:
+            happens = getattr(self, "_" + choices.choose(self.scene.weather.kinds).replace(" ", "_"))
+            happens(choices.choose(hosts))
+
+    def _kill_worker(self, host: Supervisor) -> None:
+        host.kill_worker(self.world.choices.choose(range(len(host.workers))))
+
+    def _kill_agent(self, host: Supervisor) -> None:
+        host.kill_agent()
+
+    def _kill_host(self, host: Supervisor) -> None:
+        host.kill()
+
+    def _kill_candidate(self, host: Supervisor) -> None:
+        if not self.candidates:
+            host.kill_agent()
+            return
+        candidate = self.world.choices.choose(self.candidates)
+        candidate.kill()
+        self.candidates.remove(candidate)
+        self._dead[candidate.machine.name].append(candidate.name)
+        self.world.later(self._pause(), self._new_candidate)
+
+    def _pause_host(self, host: Supervisor) -> None:
+        host.pause(self.world.choices.choose(self.scene.times.pauses))
+
+    def _pause_worker(self, host: Supervisor) -> None:
+        worker = self.world.choices.choose(host.workers)
+        if worker is not None:
+            worker.pause(self.world.choices.choose(self.scene.times.pauses))
+
+    def _pause_candidate(self, host: Supervisor) -> None:
+        seconds = self.world.choices.choose(self.scene.times.pauses)
+        if self.candidates:
+            self.world.choices.choose(self.candidates).pause(seconds)
+        elif host.agent is not None:
+            host.agent.pause(seconds)
+
+    def _drain_host(self, host: Supervisor) -> None:
+        if host.agent is not None and host.agent.alive:
+            host.agent.drain()
+
+    def _give_back(self, host: Supervisor) -> None:
+        if host.agent is not None and host.agent.alive:
+            host.agent.give_back()
+
+    def _meddle(self, host: Supervisor) -> None:
+        """Somebody cleans up by hand what is not theirs."""
+        keys = self.world.store.keys(self.world.layout.hosts)
+        if keys:
+            key = self.world.choices.choose(keys)
+            self.world.record(Meddled(self.world.now, key))
+            self.world.store.remove(key, self.world.now)
+
+    # ---- the schedule --------------------------------------------------------------------------------------
+
+    def run(self) -> list[Event]:
+        """The history."""
+        world = self.world
+        while world.now < self.scene.storm_s and world.actors:
+            world.step()
+        world.calm()
+        ends_at, moves, why = world.now + _DRAIN_S, 0, "not begun"
+        while why and world.now < ends_at and moves < _MOVES:
+            for _ in range(_PATIENCE):
+                world.step()
+            moves += _PATIENCE
+            why = self._unfinished()
+        world.record(Drained(world.now, why, tuple(world.store.keys())))
+        return world.events
+
+    def _unfinished(self) -> str:
+        """Why the world is not at rest; empty if it is."""
+        world, layout = self.world, self.world.layout
+        if world.under_way or any(isinstance(actor.process, Producer) for actor in world.actors):
+            return "somebody is still sending"
+        body = world.store.body(layout.board)
+        if body is None:
+            return "there is no board"
+        board = decode(Board, layout.board, body)
+        if board.tickets or board.sources:
+            return f"the board holds {sorted(board.tickets)} {sorted(board.sources)}"
+        for key in world.store.keys(layout.home):
+            if key.startswith(layout.hosts):
+                try:
+                    if decode(Ledger, key, world.store.body(key) or b"").over or not self._lives(layout.session(key)):
+                        return f"the ledger of a session that is over: {key}"
+                except CorruptRecord:
+                    return f"a ledger that nobody can read: {key}"
+            elif key != layout.board and not key.endswith("readme.txt"):
+                return f"a source: {key}"
+        if self.scene.outlast and (pages := world.store.keys(layout.retired)):
+            story = Story(world.events, self.scene.times.settings)
+            if pages := [page for page in pages if not story.is_unheard(page)]:
+                return f"retired pages: {pages}"
+        return ""
+
+    def _lives(self, session: str) -> bool:
+        return any(host.agent is not None and host.agent.session == session for host in self.hosts)
+
+
+def run(choices: Choices, scene: Scene) -> tuple[list[Event], int]:
+    """Run one schedule. The history, and how many requests reached the store."""
+    with _short_pages(scene.page):
+        simulation = Simulation(choices, scene)
+        return simulation.run(), simulation.world.store.requests
+
+
+@contextmanager
+def _short_pages(page: int) -> Iterator[None]:
+    """Have surveys page through what would fit one page of a real store."""
+
+    def short(*args: Any, limit: int = page, **more: Any) -> Step[Survey]:
+        return survey.survey(*args, limit=min(limit, page), **more)
+
+    if page >= survey._FULL_PAGE:
+        yield
+        return
+    full = survey._FULL_PAGE
+    vars(coordinate)["survey"], survey._FULL_PAGE = short, page
+    try:
+        yield
+    finally:
+        vars(coordinate)["survey"], survey._FULL_PAGE = survey.survey, full

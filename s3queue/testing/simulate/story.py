@@ -1,0 +1,372 @@
+"""A history, made readable: boards and ledgers decoded and in order, who ran what, and where each message went.
+
+Numbers of events are their order: ``n < m`` means that it happened before.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple, TypeAlias
+
+from s3queue.core import ranges
+from s3queue.core.keys import Layout, parse_source
+from s3queue.core.plan import Settings
+from s3queue.core.records import Board, Failed, Ledger, RetiredPage, SourceState, Ticket, decode
+from s3queue.errors import CorruptRecord
+from s3queue.testing.simulate import history
+from s3queue.testing.simulate.history import Drained, Ended, Event, Started
+
+#: Path and index.
+Message: TypeAlias = tuple[str, int]
+Offset: TypeAlias = tuple[str, int]
+
+
+class Post(NamedTuple):
+    """Where a board has a message.
+
+    Attributes:
+        kind: ``ticket``, ``ready``, ``waiting``, ``dying``, ``settled``.
+        attempt: 0 where the board does not say.
+        ticket: its ticket, and its offset there.
+    """
+
+    kind: str
+    attempt: int = 0
+    ticket: str = ""
+    offset: int = 0
+
+
+SETTLED = Post("settled")
+DYING = Post("dying")
+
+
+class Move(NamedTuple):
+    """A board has a message elsewhere than the one before. None: the source is not on it."""
+
+    n: int
+    message: Message
+    old: Post | None
+    new: Post | None
+
+
+@dataclass
+class BoardAt:
+    n: int
+    at: float
+    who: str
+    board: Board
+
+
+@dataclass
+class LedgerAt:
+    """One stored state of a session's ledger; None: it was deleted (or is not readable)."""
+
+    n: int
+    at: float
+    who: str
+    ledger: Ledger | None
+
+
+@dataclass
+class Run:
+    n: int
+    started: Started
+    ended_n: int | None = None
+    outcome: str = ""
+
+    @property
+    def message(self) -> Message:
+        return self.started.path, self.started.number
+
+
+class Outcome(NamedTuple):
+    """What a stored ledger said first of a message in a ticket."""
+
+    n: int
+    kind: str
+    failed: Failed | None
+
+
+@dataclass
+class Story:
+    """
+    Attributes:
+        sources: by path, when an object of that name appeared (True) or was gone (False).
+        letters: keys of dead letters, and when each was stored first.
+        pages: by key, when a retired page was stored, and what is on it.
+        doubled: messages that a board has in two places.
+        surveys: when each process listed the partition.
+        dead: sessions whose processes all ended, and when; ``reaped``: where only the agent did.
+        damaged: keys that somebody removed by hand.
+    """
+
+    events: Sequence[Event]
+    settings: Settings
+    layout: Layout = field(default_factory=Layout)
+    boards: list[BoardAt] = field(default_factory=list)
+    ledgers: dict[str, list[LedgerAt]] = field(default_factory=dict)
+    sources: dict[str, list[tuple[int, str, bool]]] = field(default_factory=dict)
+    letters: dict[str, int] = field(default_factory=dict)
+    pages: dict[str, tuple[int, RetiredPage]] = field(default_factory=dict)
+    results: list[str] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    surveys: dict[str, list[int]] = field(default_factory=dict)
+    accepted: dict[str, int] = field(default_factory=dict)
+    hosts: dict[str, str] = field(default_factory=dict)
+    dead: dict[str, int] = field(default_factory=dict)
+    reaped: dict[str, int] = field(default_factory=dict)
+    given_up: list[tuple[int, str]] = field(default_factory=list)
+    damaged: dict[str, int] = field(default_factory=dict)
+    calmed: int = 0
+    drained: Drained | None = None
+
+    def __post_init__(self) -> None:
+        running: dict[str, Run] = {}
+        for n, event in enumerate(self.events):
+            match event:
+                case history.Wrote():
+                    self._wrote(n, event)
+                case history.Deleted(at, who, keys):
+                    for key in keys:
+                        self._deleted(n, at, who, key)
+                case history.Surveyed(_, who):
+                    self.surveys.setdefault(process(who), []).append(n)
+                case Started():
+                    run = running[event.who] = Run(n, event)
+                    self.runs.append(run)
+                case Ended(_, who, outcome):
+                    run = running.pop(who)
+                    run.ended_n, run.outcome = n, outcome
+                case history.Accepted(_, _, path):
+                    self.accepted[path] = n
+                case history.Joined(_, host, session):
+                    self.hosts[session] = host
+                case history.Gone(_, _, sessions, whole):
+                    for session in sessions:
+                        (self.dead if whole else self.reaped).setdefault(session, n)
+                case history.GivenUp(_, session):
+                    self.given_up.append((n, session))
+                case history.Meddled(_, key):
+                    self.damaged.setdefault(key, n)
+                case history.Calmed():
+                    self.calmed = n
+                case Drained():
+                    self.drained = event
+                case _:
+                    pass
+
+    def _wrote(self, n: int, event: history.Wrote) -> None:
+        layout, key = self.layout, event.key
+        if key == layout.board:
+            self.boards.append(BoardAt(n, event.at, event.who, decode(Board, key, event.body)))
+        elif key.startswith(layout.hosts):
+            ledger = decode(Ledger, key, event.body)
+            self.ledgers.setdefault(layout.session(key), []).append(LedgerAt(n, event.at, event.who, ledger))
+        elif key.startswith(layout.home):
+            self.sources.setdefault(layout.path(key), []).append((n, event.who, True))
+        elif key.startswith(layout.retired):
+            self.pages.setdefault(key, (n, decode(RetiredPage, key, event.body)))
+        elif key.startswith(f"{layout.root}/dead/"):
+            self.letters.setdefault(key, n)
+        elif key.startswith(f"{layout.root}/results/"):
+            self.results.append(key)
+
+    def _deleted(self, n: int, at: float, who: str, key: str) -> None:
+        layout = self.layout
+        if key.startswith(layout.hosts):
+            self.ledgers.setdefault(layout.session(key), []).append(LedgerAt(n, at, who, None))
+        elif key.startswith(layout.home) and key != layout.board:
+            self.sources.setdefault(layout.path(key), []).append((n, who, False))
+
+    # ---- by time -------------------------------------------------------------------------------------------
+
+    def ledger_before(self, session: str, n: int) -> LedgerAt | None:
+        states = self.ledgers.get(session, [])
+        at = bisect_left(states, n, key=lambda state: state.n)
+        return states[at - 1] if at else None
+
+    def board_before(self, n: int) -> Board | None:
+        at = bisect_left(self.boards, n, key=lambda state: state.n)
+        return self.boards[at - 1].board if at else None
+
+    def survey_before(self, who: str, n: int) -> int | None:
+        """When this process last listed the partition before."""
+        seen = self.surveys.get(process(who), [])
+        at = bisect_left(seen, n)
+        return seen[at - 1] if at else None
+
+    def is_unheard(self, page: str) -> bool:
+        """Whether a retired page landed when its coordinator had been replaced: only the next one learns of it."""
+        n = self.pages[page][0]
+        epoch = int(page.removeprefix(self.layout.retired).partition("-")[0])
+        board = self.board_before(n)
+        return board is not None and board.epoch > epoch and board.epoch == self.boards[-1].board.epoch
+
+    # ---- messages ------------------------------------------------------------------------------------------
+
+    @cached_property
+    def landed(self) -> dict[str, int]:
+        """Paths of batches that were stored, and when first."""
+        batches = {}
+        for path, states in self.sources.items():
+            try:
+                parse_source(path)
+            except CorruptRecord:
+                continue
+            batches[path] = states[0][0]
+        return batches
+
+    @cached_property
+    def outcomes(self) -> dict[Offset, Outcome]:
+        return self._outcomes[0]
+
+    @cached_property
+    def changed_outcomes(self) -> list[str]:
+        """Outcomes that a later ledger contradicts."""
+        return self._outcomes[1]
+
+    @cached_property
+    def _outcomes(self) -> tuple[dict[Offset, Outcome], list[str]]:
+        first: dict[Offset, Outcome] = {}
+        changed: list[str] = []
+
+        def enter(ticket: str, offset: int, n: int, kind: str, failed: Failed | None) -> None:
+            known = first.setdefault((ticket, offset), Outcome(n, kind, failed))
+            if known.kind != kind or known.failed != failed:
+                changed.append(f"offset {offset} of ticket {ticket}: {known.kind}, then {kind}")
+
+        for states in self.ledgers.values():
+            for state in states:
+                for ticket, report in state.ledger.reports.items() if state.ledger is not None else ():
+                    for offset in ranges.members(report.ok):
+                        enter(ticket, offset, state.n, "ok", None)
+                    for offset in ranges.members(report.released):
+                        enter(ticket, offset, state.n, "released", None)
+                    for offset, failed in report.failed.items():
+                        enter(ticket, offset, state.n, failed.kind, failed)
+        return first, changed
+
+    @cached_property
+    def ended(self) -> dict[str, LedgerAt]:
+        """The ledgers of sessions that are over, as they were when that became so."""
+        over: dict[str, LedgerAt] = {}
+        for session, states in self.ledgers.items():
+            for state in states:
+                if state.ledger is not None and state.ledger.over:
+                    over.setdefault(session, state)
+        return over
+
+    @cached_property
+    def tickets(self) -> dict[str, tuple[int, Ticket]]:
+        """Every ticket that was ever on a board, and since when."""
+        known: dict[str, tuple[int, Ticket]] = {}
+        for state in self.boards:
+            for name, ticket in state.board.tickets.items():
+                known.setdefault(name, (state.n, ticket))
+        return known
+
+    @cached_property
+    def by_message(self) -> dict[Message, list[Run]]:
+        runs: dict[Message, list[Run]] = {}
+        for run in self.runs:
+            runs.setdefault(run.message, []).append(run)
+        return runs
+
+    # ---- moves ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def moves(self) -> list[Move]:
+        return self._moves[0]
+
+    @cached_property
+    def doubled(self) -> list[str]:
+        return self._moves[1]
+
+    @cached_property
+    def _moves(self) -> tuple[list[Move], list[str]]:
+        moves: list[Move] = []
+        doubled: list[str] = []
+        before: dict[str, dict[int, Post]] = {}
+        last: Board | None = None
+        for state in self.boards:
+            if last is not None and last.tickets == state.board.tickets and last.sources == state.board.sources:
+                continue
+            now = posts(state.board, doubled)
+            last = state.board
+            for path in {**before, **now}:
+                old, new = before.get(path), now.get(path)
+                if old == new:
+                    continue
+                for index in range(parse_source(path).count):
+                    was, comes = old and old.get(index), new and new.get(index)
+                    if was != comes:
+                        moves.append(Move(state.n, (path, index), was or None, comes or None))
+            before = now
+        return moves, doubled
+
+    @cached_property
+    def committed(self) -> dict[Message, list[tuple[int, str]]]:
+        """When a board counted a message as done or dead. One that is dying is dead."""
+        commits: dict[Message, list[tuple[int, str]]] = {}
+        for move in self.moves:
+            if move.new == DYING:
+                commits.setdefault(move.message, []).append((move.n, "dead"))
+            elif move.new == SETTLED and move.old != DYING:
+                commits.setdefault(move.message, []).append((move.n, "done"))
+        return commits
+
+
+def damaged(story: Story, session: str, n: int) -> bool:
+    """Whether somebody removed the ledger of this session by hand before."""
+    return story.damaged.get(story.layout.host(session), n) < n
+
+
+def process(who: str) -> str:
+    """The process of an actor."""
+    return who.rpartition("/")[0] or who
+
+
+def posts(board: Board, doubled: list[str]) -> dict[str, dict[int, Post]]:
+    """Where each message of each admitted source is. Those that are nowhere are settled."""
+    found: dict[str, dict[int, Post]] = {path: {} for path in board.sources}
+
+    def put(path: str, index: int, post: Post) -> None:
+        place = found.setdefault(path, {})
+        if index in place:
+            doubled.append(f"turn {board.turn}: message {index} of {path} is in {place[index]} and in {post}")
+        place[index] = post
+
+    for path, state in board.sources.items():
+        for index, post in _listed(state):
+            put(path, index, post)
+    for name, ticket in board.tickets.items():
+        taken = ticket.taken
+        offset = 0
+        for part in ticket.parts:
+            for index in range(part.start, part.stop):
+                if not taken or not ranges.contains(taken, offset):
+                    put(part.source, index, Post("ticket", part.attempt, name, offset))
+                offset += 1
+    for path, place in found.items():
+        count = parse_source(path).count
+        listed = board.sources.get(path)
+        if listed is None:
+            doubled.append(f"turn {board.turn}: tickets name {path}, which is not on the board")
+        elif listed.settled + len(place) != count or any(not 0 <= index < count for index in place):
+            doubled.append(f"turn {board.turn}: {path} has {listed.settled} settled and {len(place)} listed of {count}")
+        for index in range(count):
+            place.setdefault(index, SETTLED)
+    return found
+
+
+def _listed(state: SourceState) -> Iterator[tuple[int, Post]]:
+    for ready in state.ready:
+        for index in range(ready.start, ready.stop):
+            yield index, Post("ready", ready.attempt)
+    for waiting in state.waiting:
+        yield waiting.index, Post("waiting", waiting.attempt)
+    for index in state.dying:
+        yield index, DYING

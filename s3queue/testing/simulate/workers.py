@@ -1,0 +1,215 @@
+"""Worker processes: the production rules of `s3queue.runtime.slots`, around user code that does what the schedule says.
+
+Messages are marked in the production journal, read from the store, and started only within the trust window.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+
+from msgspec import Raw
+
+from s3queue.core.keys import parse_source
+from s3queue.core.ops import Get
+from s3queue.core.records import Failed, Failure, decode_batch, decode_message
+from s3queue.errors import CorruptRecord, StoreUnavailable
+from s3queue.runtime.journal import FAILED, OK, Journal
+from s3queue.runtime.notes import Deal, FailedNote, Finished, Leaving, Note, Recall, Returned
+from s3queue.store import Found
+from s3queue.testing.simulate.history import Ended, Started
+from s3queue.testing.simulate.producers import BOMB, POISON
+from s3queue.testing.simulate.world import FOREVER, Doing, Machine, Process, Program, Sleep, World
+
+#: How a message may end. The first is the calm one.
+_ENDS = ("ok", "retry", "snooze", "dead", "killed")
+_RECHECK_S = 0.25
+_GONE_DELAY_S = 1.0
+
+
+class Item(NamedTuple):
+    """A message as dealt: where it is in the journal, in its ticket, and in the store."""
+
+    row: int
+    at: int
+    ticket: str
+    offset: int
+    path: str
+    number: int
+    attempt: int
+
+
+class Worker(Process):
+    """
+    Args:
+        tell: notes to the agent.
+        die: ends this process (False) or the whole host (True).
+    """
+
+    def __init__(
+        self,
+        world: World,
+        name: str,
+        machine: Machine,
+        host: str,
+        session: str,
+        journal: Journal,
+        number: int,
+        tell: Callable[[Note], None],
+        die: Callable[[bool], None],
+    ) -> None:
+        super().__init__(world, name, machine)
+        self._host, self._session = host, session
+        self._journal, self._row = journal, journal.worker(number)
+        self._tell, self._die = tell, die
+        self._line: deque[Item] = deque()
+        self._held: list[Item | None] = [None] * journal.concurrency
+        self._left: dict[int, int] = {}
+        self._busy: dict[int, float] = {}
+        self._cache: dict[str, list[Raw] | Failed] = {}
+        self._running: dict[int, str] = {}
+        for slot in range(journal.concurrency):
+            self.spawn(f"slot{slot}", self._serve(slot))
+
+    # ---- notes from the agent ------------------------------------------------------------------------------
+
+    def receive(self, note: Note, base: int = 0) -> None:
+        if not self.alive:
+            return
+        match note:
+            case Deal(row, ticket, _, parts):
+                at = 0
+                for part in parts:
+                    for index in range(part.start, part.stop):
+                        self._line.append(Item(row, at, ticket, base + at, part.source, index, part.attempt))
+                        at += 1
+                self._left[row], self._busy[row] = at, 0.0
+            case Recall():
+                taken = [item for item in self._held if item is not None] + list(self._line)
+                self._held = [None] * len(self._held)
+                self._line.clear()
+                for item in taken:
+                    self._end(item.row)
+                self._tell(Returned(tuple((item.row, item.at) for item in taken)))
+                if taken:
+                    self.world.mark("messages were recalled")
+            case _:
+                pass  # Trust, Stop, Cancel: everybody looks again
+        for actor in self.actors:
+            self.world.wake(actor)
+
+    def leave(self) -> None:
+        self._tell(Leaving("old"))
+
+    def kill(self) -> None:
+        for who in self._running.values():
+            self.world.record(Ended(self.world.now, who, "killed"))
+        super().kill()
+
+    # ---- a slot --------------------------------------------------------------------------------------------
+
+    def _serve(self, slot: int) -> Program:
+        who = f"{self.name}/slot{slot}"
+        while True:
+            if not self._line:
+                yield Sleep(FOREVER)
+                continue
+            item = self._held[slot] = self._line.popleft()
+            while self._held[slot] is item:
+                if item.path not in self._cache:
+                    try:
+                        yield from self._fetch(item.path)
+                    except StoreUnavailable:
+                        yield Sleep(self.world.scene.times.busy)
+                elif self.steady() > self._journal.trust_until:
+                    self.world.mark("a worker waited for the trust window")
+                    yield Sleep(_RECHECK_S)
+                else:
+                    self._held[slot] = None
+                    yield from self._run(slot, who, item)
+                    break
+
+    def _fetch(self, path: str) -> Doing[None]:
+        key = self.world.layout.source(path)
+        found = yield Get(key)
+        if not isinstance(found, Found):
+            self.world.mark("a worker found a source gone")
+            self._cache[path] = Failed("retry", _GONE_DELAY_S, Failure(0, "corrupt", "its batch is gone"))
+            return
+        try:
+            messages = decode_batch(key, found.body).messages
+            if len(messages) != parse_source(path).count:
+                raise CorruptRecord(key, f"holds {len(messages)} messages")
+            self._cache[path] = messages
+        except CorruptRecord as fault:
+            self._cache[path] = Failed("dead", 0.0, Failure(0, "corrupt", str(fault)))
+
+    def _run(self, slot: int, who: str, item: Item) -> Doing[None]:
+        began = self.steady()
+        failed = yield from self._attempt(slot, who, item)
+        if failed is None:
+            self._row.finish(slot, OK)
+        else:
+            self._tell(FailedNote(item.row, item.at, failed))
+            self._row.mark(item.row, item.at, FAILED)
+            self._row.finish(slot, None)
+        self._busy[item.row] += self.steady() - began
+        self._end(item.row)
+
+    def _attempt(self, slot: int, who: str, item: Item) -> Doing[Failed | None]:
+        world, times = self.world, self.world.scene.times
+        messages = self._cache[item.path]
+        if isinstance(messages, Failed):
+            failure = messages.failure
+            assert failure is not None
+            return Failed(messages.kind, messages.delay_s, Failure(item.attempt, failure.cause, failure.text))
+        try:
+            message = decode_message(item.path, messages[item.number])
+        except CorruptRecord as fault:
+            return Failed("dead", 0.0, Failure(item.attempt, "corrupt", str(fault)))
+        if item.attempt > times.settings.max_attempts:
+            return Failed("dead")
+        self._row.start(slot, item.row, item.at, self.steady())
+        self._running[slot] = who
+        world.record(
+            Started(
+                world.now,
+                who,
+                self._host,
+                self._session,
+                item.ticket,
+                item.offset,
+                item.path,
+                item.number,
+                item.attempt,
+            )
+        )
+        yield Sleep(world.choices.choose(times.tasks, 0.7) if world.stormy else times.tasks[0])
+        ends = world.scene.weather.ends if world.stormy else 0.0
+        end = world.choices.choose(_ENDS, 1.0 - ends) if ends else "ok"
+        if message.task in (POISON, BOMB):
+            end = "killed"
+        if end == "killed":
+            world.soon(lambda: self._die(message.task == BOMB))
+            yield Sleep(FOREVER)
+        del self._running[slot]
+        world.record(Ended(world.now, who, end))
+        failure = Failure(item.attempt, "rejected" if end == "dead" else "error")
+        match end:
+            case "ok":
+                return None
+            case "dead":
+                return Failed("dead", 0.0, failure)
+            case "snooze":
+                world.mark("a message snoozed")
+                return Failed("snooze", world.choices.choose(times.delays))
+            case _:
+                if item.attempt >= times.settings.max_attempts:
+                    return Failed("dead", 0.0, failure)
+                return Failed("retry", world.choices.choose(times.delays), failure)
+
+    def _end(self, row: int) -> None:
+        self._left[row] -= 1
+        if not self._left[row]:
+            self._tell(Finished(row, self._busy[row]))

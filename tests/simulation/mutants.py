@@ -1,0 +1,471 @@
+"""The real code with one rule taken away, again and again. Each of these has to be caught, and by an invariant that is
+about that rule; one that is not shows that a checker is missing, or weather.
+
+A mutant replaces functions of the production modules for as long as it is applied, in this process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import msgspec
+
+from s3queue.core import coordinate, elect, ledger, plan, produce, ranges, survey
+from s3queue.core.coordinate import Lead
+from s3queue.core.keys import Layout
+from s3queue.core.ledger import Flushed, Host, Refused
+from s3queue.core.ops import Overtaken, Unknown, get, put
+from s3queue.core.plan import Planned
+from s3queue.core.records import Failed, Ready
+from s3queue.core.settle import Draft
+from s3queue.runtime import deal
+from s3queue.runtime.journal import READY
+from s3queue.store import Found, Stored
+from s3queue.testing.simulate import Outcome, Seeded, Times, Weather, run
+
+#: Schedules within which a mutant has to be caught, unless it says otherwise.
+_BUDGET = 150
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """
+    Attributes:
+        rule: what it takes away.
+        caught_by: invariants and promises of which one has to notice.
+        patches: what is replaced: (where, name, by what).
+        scene: fields of the scene that make the fault matter more often.
+        within: schedules.
+    """
+
+    name: str
+    rule: str
+    caught_by: tuple[str, ...]
+    patches: tuple[tuple[Any, str, Any], ...]
+    scene: Mapping[str, Any] = field(default_factory=dict)
+    within: int = _BUDGET
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        with ExitStack() as undo:
+            for where, name, substitute in self.patches:
+                undo.callback(setattr, where, name, where.__dict__[name])
+                setattr(where, name, substitute)
+            yield
+
+    def catch(self) -> tuple[int, Outcome] | None:
+        """After how many schedules it was caught, and by which. None: it was not."""
+        with self.applied():
+            for seed in range(self.within):
+                outcome = run(Seeded(seed), **self.scene)
+                if set(self.caught_by) & outcome.violations.keys():
+                    return seed + 1, outcome
+        return None
+
+
+MUTANTS: list[Mutant] = []
+
+
+def mutant(
+    where: Any, name: str, caught_by: str, *, within: int = _BUDGET, **scene: Any
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a substitute for ``where.name``. It is called with the original first."""
+
+    def register(substitute: Callable[..., Any]) -> Callable[..., Any]:
+        original = where.__dict__[name]
+
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            return substitute(getattr(original, "fget", None) or original, *args, **kwargs)
+
+        patched: Any = property(wrapped) if isinstance(original, property) else wrapped
+        MUTANTS.append(
+            Mutant(
+                substitute.__name__.replace("_", "-"),
+                (substitute.__doc__ or "").strip(),
+                tuple(caught_by.split()),
+                ((where, name, patched),),
+                scene,
+                within,
+            )
+        )
+        return substitute
+
+    return register
+
+
+# Weather that shows some of them sooner.
+_LATE = Weather(fault=0.25, fates=("served", "late", "unanswered"), chaos=0.0)
+_UNANSWERED = Weather(fault=0.3, fates=("served", "unanswered", "dropped", "late"), chaos=0.02, kinds=("pause host",))
+_PAUSES = Weather(fault=0.1, fates=("served", "unanswered", "dropped"), chaos=0.08, kinds=("pause host",))
+_SLOW = Weather(fault=0.2, fates=("served", "slow"), chaos=0.02, kinds=("pause candidate",))
+_DEATHS = Weather(fault=0.0, chaos=0.06, kinds=("kill worker", "kill agent"))
+_LEADERS = Weather(fault=0.25, fates=("served", "late", "unanswered", "slow"), chaos=0.05, kinds=("kill candidate",))
+_ENDS = Weather(fault=0.0, chaos=0.0, ends=0.6)
+#: A producer's request that lands when its source is long retired, and by another leader.
+_SUCCESSION = {
+    "weather": Weather(fault=0.12, fates=("served", "late"), chaos=0.03, kinds=("kill candidate",), ends=0.0),
+    "times": replace(Times(), late=(8.5,), tasks=(0.05,)),
+    "machines": 1,
+    "shared": False,
+    "candidates": 2,
+    "batches": 2,
+    "storm_s": 10.0,
+    "shapes": ("plain",),
+}
+#: A coordinator that stands still, is replaced, and goes on where it was.
+_ZOMBIE = {
+    "weather": Weather(fault=0.0, chaos=0.08, kinds=("pause candidate", "kill host"), ends=0.0),
+    "times": replace(Times(), pauses=(2.6, 3.6)),
+    "machines": 2,
+    "shared": False,
+    "candidates": 2,
+    "batches": 4,
+    "storm_s": 10.0,
+}
+
+# ---- the host's side -------------------------------------------------------------------------------------------------
+
+
+@mutant(
+    ledger,
+    "flush",
+    "I11",
+    weather=replace(_UNANSWERED, fault=0.45),
+    times=replace(Times(), unanswered=0.1),
+    shared=False,
+    candidates=1,
+)
+def run_before_claim(flush: Any, host: Host, now: float, nonce: str) -> Any:
+    """Only what a stored ledger claims may run."""
+    outcome = yield from flush(host, now, nonce)
+    if outcome is Refused.UNSURE and host.pending is not None:
+        sent = host.pending[0]
+        return Flushed(sent, tuple(name for name in sent.claims if name in host.tickets))
+    return outcome
+
+
+@mutant(ledger, "write", "I1", weather=_PAUSES)
+def unfenced_flush(_: Any, key: str, body: bytes, **__: Any) -> Any:
+    """The ledger is written only over the version that this session stored last."""
+    found = yield from get(key)
+    return (yield from put(key, body, found.version if isinstance(found, Found) else None))
+
+
+@mutant(ledger, "write", "I11 I6 P3", weather=_PAUSES)
+def conflict_is_success(write: Any, key: str, body: bytes, **more: Any) -> Any:
+    """A refused ledger write means that the session is over."""
+    outcome = yield from write(key, body, **more)
+    if isinstance(outcome, Overtaken):
+        return Stored(outcome.now.version if isinstance(outcome.now, Found) else "none")
+    return outcome
+
+
+@mutant(ledger, "_draft", "I8 P5")
+def forget_early(draft: Any, host: Host, nonce: str) -> Any:
+    """An outcome stays in the ledger until a board no longer lists its message."""
+    drafted = draft(host, nonce)
+    told = host.stored.reports if host.stored is not None else {}
+    left = {name: report for name, report in drafted.reports.items() if told.get(name) != report}
+    return msgspec.structs.replace(drafted, reports=left)
+
+
+@mutant(Host, "trusted_until", "I11", weather=_PAUSES)
+def endless_trust(_: Any, host: Host, visibility_timeout: float) -> float:
+    """A task starts only within half the visibility timeout of the last stored write."""
+    return float("inf")
+
+
+@mutant(
+    ledger,
+    "flush",
+    "I11",
+    weather=Weather(fault=0.3, fates=("served", "unanswered", "outage"), chaos=0.08, kinds=("pause host",)),
+    times=replace(Times(), pauses=(2.2, 3.0)),
+    shared=False,
+    candidates=1,
+)
+def trust_counts_from_the_last_try(flush: Any, host: Host, now: float, nonce: str) -> Any:
+    """The trust window begins when the write was first sent, not when it was found to have landed."""
+    if host.pending is not None:
+        sent, _, changes = host.pending
+        host.pending = sent, now, changes
+    return (yield from flush(host, now, nonce))
+
+
+@mutant(ledger, "flush", "give-up", weather=_UNANSWERED)
+def another_body_on_its_way(flush: Any, host: Host, now: float, nonce: str) -> Any:
+    """While a ledger is unanswered nothing else is sent."""
+    outcome = yield from flush(host, now, nonce)
+    if outcome is Refused.UNSURE and host.version:
+        host.pending = None
+    return outcome
+
+
+@mutant(
+    ledger,
+    "_join",
+    "I1",
+    within=600,
+    hosts=2,
+    shared=False,
+    candidates=1,
+    storm_s=14.0,
+    weather=Weather(fault=0.5, fates=("served", "late"), chaos=0.03, kinds=("kill host",)),
+)
+def joins_twice(_: Any, host: Host, drafted: Any, sent_at: float, changes: int) -> Any:
+    """The first ledger of a session is sent once."""
+    host.pending = drafted, sent_at, changes
+    outcome = yield from ledger.write(host.key, ledger.encode(drafted), nonce=drafted.nonce, if_version=None)
+    return outcome if not isinstance(outcome, Unknown) else Overtaken(coordinate.Missing())
+
+
+@mutant(ledger, "_last_will", "I6 P4", weather=_DEATHS)
+def journals_are_not_read(will: Any, old: Any, board: Any, outcomes: Any, nonce: str) -> Any:
+    """The next agent ends the session with what the journals say."""
+    return will(old, board, {}, nonce)
+
+
+@mutant(deal.Dealer, "died", "I6 P4", weather=_DEATHS, slots=1, most=3)
+def a_dead_workers_journal_is_not_read(died: Any, dealer: deal.Dealer, worker: int, *more: Any) -> None:
+    """What a dead worker finished counts."""
+    journal = dealer.seats[worker].journal
+    for row in journal.rows():
+        states = journal.states(row)
+        states[:] = bytes([READY]) * len(states)
+    died(dealer, worker, *more)
+
+
+@mutant(deal.Dealer, "stored", "P4 I6", weather=_DEATHS, within=400)
+def a_row_is_closed_early(stored: Any, dealer: deal.Dealer) -> None:
+    """A journal row is closed only when its outcomes are in the stored ledger."""
+    kept, dealer.host.stored_changes = dealer.host.stored_changes, dealer.host.changes
+    stored(dealer)
+    dealer.host.stored_changes = kept
+
+
+@mutant(deal.Dealer, "release_pool", "I6 I3", weather=Weather(fault=0.0, chaos=0.08, kinds=("give back",)))
+def released_and_run(_: Any, dealer: deal.Dealer) -> None:
+    """What was released is not started."""
+    for pool in dealer._pools.values():
+        for name, start, stop in pool:
+            ledger.release(dealer.host, name, (start, stop))
+
+
+# ---- election and board ----------------------------------------------------------------------------------------------
+
+
+@mutant(coordinate, "write", "I5", weather=_LEADERS)
+def unfenced_board(write: Any, key: str, body: bytes, **more: Any) -> Any:
+    """The board is written only over the version that this coordinator knows."""
+    if key == Layout().board:
+        found = yield from get(key)
+        more["if_version"] = found.version
+    return (yield from write(key, body, **more))
+
+
+@mutant(elect, "replace", "I5")
+def the_epoch_stays(replace_: Any, board: Any, **fields: Any) -> Any:
+    """Every election begins a new epoch."""
+    if "epoch" in fields:
+        fields["epoch"] -= 1
+    return replace_(board, **fields)
+
+
+@mutant(plan._Planning, "result", "I2")
+def ticket_ids_are_used_again(result: Any, planning: Any) -> Any:
+    """A ticket's id is never used twice."""
+    planning.sequence = planning.board.sequence
+    return result(planning)
+
+
+@mutant(coordinate, "write", "I2 P1 I6 P3", weather=_PAUSES)
+def no_fence(write: Any, key: str, body: bytes, **more: Any) -> Any:
+    """A silent host's tickets are free only when its ledger is fenced."""
+    if key.startswith(Layout().hosts):
+        return Stored("not written")
+    return (yield from write(key, body, **more))
+
+
+@mutant(coordinate, "take_office", "P3", weather=_PAUSES)
+def impatient_fence(take_office: Any, view: Any, layout: Any, settings: Any, now: float) -> Any:
+    """A session is fenced after the visibility timeout, not before."""
+    shorter = settings._replace(visibility_timeout=settings.visibility_timeout / 2)
+    return (yield from take_office(view, layout, shorter, now))
+
+
+@mutant(survey, "_hear", "P3 I11", weather=_SLOW, within=300)
+def silence_counts_from_the_first_sight(hear: Any, seen: Any, layout: Any, heard: Any, *more: Any) -> Any:
+    """Silence is measured from the second look, since the first may be answered late."""
+    yield from hear(seen, layout, heard, *more)
+    for state in heard.values():
+        if state.since is None:
+            state.since = more[-1]
+
+
+@mutant(survey, "_hear", "P3 I11", weather=_SLOW, shared=True, candidates=0, within=600)
+def its_own_flush_is_as_old_as_the_cycle(hear: Any, seen: Any, layout: Any, heard: Any, hosts: Any, *more: Any) -> Any:
+    """What a host of this process stored during a survey is younger than the survey."""
+    at_start = {session: state.version for session, state in heard.items()}
+    yield from hear(seen, layout, heard, hosts, at_start, more[-1])
+
+
+@mutant(
+    coordinate,
+    "write",
+    "I8",
+    weather=Weather(fault=0.0, chaos=0.05, kinds=("meddle",)),
+)
+def a_missing_ledger_is_left_alone(write: Any, key: str, body: bytes, **more: Any) -> Any:
+    """A ledger that tickets name and that is missing is fenced by creating it."""
+    if key.startswith(Layout().hosts) and more["if_version"] is None:
+        return Unknown()
+    return (yield from write(key, body, **more))
+
+
+# ---- taking over -----------------------------------------------------------------------------------------------------
+
+
+@mutant(plan._Planning, "_orphan", "I7 I6", weather=_PAUSES)
+def lost_claims_cost_nothing(_: Any, planning: Any, name: str, part: Any, offer: Any, claimed: bool) -> None:
+    """What a lost host had claimed may have been started: it counts an attempt."""
+    planning.draft(part.source).released(part.start, part.stop, part.attempt)
+
+
+@mutant(plan._Planning, "_orphan", "I7")
+def the_unclaimed_counts(orphan: Any, planning: Any, name: str, part: Any, offer: Any, claimed: bool) -> None:
+    """What was not claimed was not started, and costs no attempt."""
+    orphan(planning, name, part, offer, True)
+
+
+@mutant(plan._Planning, "_take", "I2 P1")
+def taken_over_twice(take: Any, planning: Any, name: str, ticket: Any, *more: Any) -> None:
+    """What was taken over is no longer in the ticket."""
+    take(planning, name, msgspec.structs.replace(ticket, taken=ranges.EMPTY), *more)
+
+
+@mutant(Draft, "take", "I2")
+def in_two_tickets(take: Any, draft: Draft, most: int) -> Any:
+    """A message that is out is not ready."""
+    before = list(draft.ready)
+    taken = take(draft, most)
+    draft.ready = before
+    return taken
+
+
+@mutant(Draft, "released", "I7", weather=Weather(fault=0.05, chaos=0.08, kinds=("give back", "drain host")))
+def a_release_counts(_: Any, draft: Draft, start: int, stop: int, attempt: int) -> None:
+    """A release costs no attempt."""
+    draft.ready.append(Ready(start, stop, attempt + 1))
+
+
+@mutant(Draft, "failed", "I7", weather=_ENDS)
+def a_snooze_counts(failed: Any, draft: Draft, index: int, attempt: int, outcome: Failed, **more: Any) -> Any:
+    """A snooze costs no attempt."""
+    kind = "retry" if outcome.kind == "snooze" else outcome.kind
+    return failed(draft, index, attempt, msgspec.structs.replace(outcome, kind=kind), **more)
+
+
+@mutant(Draft, "failed", "I7", shapes=("poison",))
+def one_attempt_more(failed: Any, draft: Draft, *args: Any, max_attempts: int, now_ms: int) -> Any:
+    """Attempts never exceed the maximum."""
+    return failed(draft, *args, max_attempts=max_attempts + 1, now_ms=now_ms)
+
+
+@mutant(Draft, "failed", "I6 I7", weather=_ENDS)
+def the_attempt_is_not_counted(failed: Any, draft: Draft, index: int, attempt: int, outcome: Any, **more: Any) -> Any:
+    """A failure counts an attempt."""
+    return failed(draft, index, attempt - 1, outcome, **more)
+
+
+@mutant(Draft, "is_suspect", "alone", shapes=("poison", "bomb"))
+def suspects_in_company(_: Any, draft: Draft, index: int) -> bool:
+    """A message that took its process or host with it is ticketed alone."""
+    return False
+
+
+@mutant(plan._Planning, "_busy_groups", "I10", shapes=("grouped",))
+def a_group_side_by_side(_: Any, planning: Any) -> set[tuple[str, str]]:
+    """Of one group one message at a time is out."""
+    return set()
+
+
+@mutant(plan._Line, "first", "I10", shapes=("grouped",))
+def a_group_backwards(_: Any, line: Any) -> Any:
+    """Messages are dispatched in order."""
+    line._sources.sort(key=lambda source: source.rank)
+    return line._sources[-1] if line._sources else None
+
+
+# ---- sources, pages, dead letters -----------------------------------------------------------------------------------
+
+
+@mutant(produce, "put", "P1", weather=_UNANSWERED)
+def no_answer_is_an_answer(put_: Any, *args: Any) -> Any:
+    """A batch is accepted when the store says so."""
+    outcome = yield from put_(*args)
+    return Stored("perhaps") if isinstance(outcome, Unknown) else outcome
+
+
+@mutant(coordinate, "_commit", "I4", weather=_LEADERS)
+def deleted_before_the_commit(commit: Any, lead: Lead, planned: Planned, *more: Any) -> Any:
+    """A source is deleted when a committed board says that it is settled."""
+    finished = [path for path, state in planned.board.sources.items() if coordinate.is_finished(path, state)]
+    yield from coordinate.delete([lead.layout.source(path) for path in finished])
+    return (yield from commit(lead, planned, *more))
+
+
+@mutant(coordinate, "is_finished", "I4")
+def deleted_when_all_is_out(_: Any, path: str, state: Any) -> bool:
+    """A source is deleted only after every message in it is settled."""
+    return not (state.ready or state.waiting or state.dying)
+
+
+@mutant(plan._Planning, "assign", "P6 I9", weather=_LATE)
+def no_window(assign: Any, planning: Any, sources: Any, window: Any) -> None:
+    """A source whose id is in the window is never admitted again."""
+    assign(planning, sources, ())
+
+
+@mutant(Lead, "uptime_ms", "P6 I9", weather=_LATE, within=400)
+def the_window_closes_early(_: Any, lead: Lead, now: float) -> int:
+    """An id stays in the window until no request of its producer can land any more."""
+    return lead.uptime_base_ms + int((now - lead.since) * 20_000)
+
+
+@mutant(coordinate, "list_all", "P6 I9", within=300, **_SUCCESSION)
+def a_new_leader_forgets(_: Any, prefix: str) -> Any:
+    """A new coordinator loads the retired pages before it assigns anything."""
+    return []
+    yield
+
+
+@mutant(coordinate, "put", "P6 I9", within=300, **_SUCCESSION)
+def the_page_is_not_stored(put_: Any, key: str, *more: Any) -> Any:
+    """A finished source leaves the board only when its id is on a stored page."""
+    if key.startswith(Layout().retired):
+        return Stored("not written")
+    return (yield from put_(key, *more))
+
+
+@mutant(coordinate, "put", "P1", weather=_UNANSWERED, shapes=("poison", "corrupt"))
+def a_dead_letter_is_taken_for_stored(put_: Any, key: str, *more: Any) -> Any:
+    """A dead message counts as settled only when its dead letter is stored."""
+    outcome = yield from put_(key, *more)
+    return Stored("perhaps") if isinstance(outcome, Unknown) and "/dead/" in key else outcome
+
+
+@mutant(coordinate, "_clean_up", "I1", within=400, **_ZOMBIE)
+def a_ledger_is_deleted_as_soon_as_fenced(clean_up: Any, lead: Lead, *more: Any) -> Any:
+    """A fenced ledger is deleted only after a board that was planned knowing of the fence."""
+    lead.ended = frozenset(name for name, state in lead.heard.items() if state.ledger and state.ledger.over)
+    yield from clean_up(lead, *more)
+
+
+@mutant(coordinate, "_clean_up", "I1")
+def idle_ledgers_are_deleted(clean_up: Any, lead: Lead, *more: Any) -> Any:
+    """A ledger is deleted only when it is over."""
+    lead.ended = frozenset(lead.heard)
+    yield from clean_up(lead, *more)
