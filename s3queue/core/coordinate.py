@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -174,6 +175,24 @@ def cycle(
         and at most one retired page; one Put of the board, unless nothing changed and no sign of life is due; at most one
         Delete.
     """
+    try:
+        outcome = yield from _cycle(lead, now, now_ms, nonce, gone)
+    except StoreUnavailable:
+        _count_silence_anew(lead)
+        raise
+    if isinstance(outcome, Doubt):
+        _count_silence_anew(lead)
+    return outcome
+
+
+def _count_silence_anew(lead: Lead) -> None:
+    """Who did not reach the store itself cannot tell who is silent from who did not reach it either. After an outage that
+    was longer than the visibility timeout, all hosts would be fenced by whoever is back first."""
+    for heard in lead.heard.values():
+        heard.since = None
+
+
+def _cycle(lead: Lead, now: float, now_ms: int, nonce: str, gone: Collection[str]) -> Step[Cycled | Deposed | Doubt]:
     if lead.pending is not None:
         return (yield from _commit(lead, *lead.pending, now, Survey(), ()))
     seen = yield from _survey(lead, now, now_ms)
@@ -370,7 +389,8 @@ def _commit(
             lead.buried = {
                 one for one in lead.buried if one[0] in board.sources and one[1] in board.sources[one[0]].dying
             }
-            yield from _clean_up(lead, planned, seen, now)
+            with suppress(StoreUnavailable):  # the board stands, and the next cycle finds the same garbage
+                yield from _clean_up(lead, planned, seen, now)
             return _cycled(True, planned, seen, fenced)
 
 
