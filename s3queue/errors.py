@@ -127,7 +127,7 @@ class ConfigError(QueueError, ValueError):
         return type(self), (self.message, self.hint)
 
 
-class Retry(Exception):  # noqa: N818 - it steers, it does not fail
+class Retry(Exception):
     """Raised by a task: run me again later; this attempt counts.
 
     Args:
@@ -139,7 +139,7 @@ class Retry(Exception):  # noqa: N818 - it steers, it does not fail
         super().__init__(why or "the task asked for another attempt")
 
 
-class Snooze(Exception):  # noqa: N818
+class Snooze(Exception):
     """Raised by a task: not yet; run me again later. Costs no attempt.
 
     Args:
@@ -151,7 +151,7 @@ class Snooze(Exception):  # noqa: N818
         super().__init__(f"snoozed for {after} s")
 
 
-class Reject(Exception):  # noqa: N818
+class Reject(Exception):
     """Raised by a task: this message can never succeed. It becomes a dead letter at once, with the reason."""
 
     def __init__(self, why: str) -> None:

@@ -14,7 +14,7 @@ from msgspec import Struct, field
 
 from s3queue.config import current_config, current_store
 from s3queue.core import ranges
-from s3queue.core.keys import _MAX_ORDER, Layout, parse_source
+from s3queue.core.keys import MAX_ORDER, Layout, parse_source
 from s3queue.core.ops import get, get_all, list_all
 from s3queue.core.records import Board, Ledger, decode
 from s3queue.errors import CorruptRecord
@@ -151,7 +151,7 @@ def _count_sources(seen: Stats, layout: Layout, board: Board | None, listing: li
             counts.scheduled += source.count
             continue
         counts.ready += source.count
-        sent_ms = min(source.order, _MAX_ORDER - source.order)  # one of them is the complement
+        sent_ms = min(source.order, MAX_ORDER - source.order)  # one of them is the complement
         age = max(0.0, now_s - sent_ms / 1000)
         counts.oldest_s = age if counts.oldest_s is None else max(counts.oldest_s, age)
 

@@ -23,15 +23,14 @@ index, joined by ``~``, which occurs in none of them.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 from s3queue.errors import ConfigError, CorruptRecord
 
 #: Largest value of 13 decimal digits: the year 2286 in milliseconds.
-_MAX_ORDER = 9_999_999_999_999
+MAX_ORDER = 9_999_999_999_999
 #: The most messages in one batch: a slice of it fits a journal row, and a batch stays quick to read.
 MAX_BATCH = 1000
 #: Greater than every key that continues the string before it: U+10FFFF is the last code point in byte order.
@@ -63,7 +62,12 @@ def _escape(group: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What the key of a batch says about it."""
+    """What the key of a batch says about it.
+
+    Attributes:
+        rank: sorts the sources of one queue into dispatch order.
+        id: short, and never used twice: what retired pages hold.
+    """
 
     path: str
     queue: str
@@ -73,16 +77,8 @@ class Source:
     count: int
     group: str | None
     due_ms: int | None
-
-    @property
-    def rank(self) -> tuple[int, int, str]:
-        """Sorts the sources of one queue into dispatch order."""
-        return self.priority, self.order, self.batch
-
-    @property
-    def id(self) -> str:
-        """Short, and never used twice: what retired pages hold."""
-        return f"{self.order:013}-{self.batch}"
+    rank: tuple[int, int, str]
+    id: str
 
 
 def source_path(
@@ -101,7 +97,7 @@ def source_path(
     Raises:
         ConfigError: it would not be read back as such. A batch under such a key would be accepted and never run.
     """
-    order = _MAX_ORDER - sent_ms if newest_first else sent_ms
+    order = MAX_ORDER - sent_ms if newest_first else sent_ms
     tail = f"{check_name(queue)}/{priority}/{order:013}-{batch}-{count}"
     if group is not None:
         tail += f"-{_escape(group)}"
@@ -119,16 +115,18 @@ def parse_source(path: str) -> Source:
     match = _SOURCE.fullmatch(path)
     if match is None or not 1 <= int(match["count"]) <= MAX_BATCH:
         raise CorruptRecord(path, "not the key of a batch")
-    group = match["group"]
+    group, order, batch, priority = match["group"], match["order"], match["batch"], int(match["priority"])
     return Source(
         path,
         match["queue"],
-        int(match["priority"]),
-        int(match["order"]),
-        match["batch"],
+        priority,
+        int(order),
+        batch,
         int(match["count"]),
         None if group is None else unquote(group.replace("=", "%")),
         None if match["due"] is None else int(match["due"]),
+        (priority, int(order), batch),
+        f"{order}-{batch}",
     )
 
 
@@ -142,39 +140,32 @@ def batch_id(counter: int, random: int) -> str:
     return f"{counter & 0xFFF:03x}{random & 0xFFFFFFFFFFFFF:013x}"
 
 
-class Layout(NamedTuple):
-    """Where everything is, for one namespace and partition."""
+@dataclass(frozen=True)
+class Layout:
+    """Where everything is, for one namespace and partition. Prefixes end with a slash.
+
+    Attributes:
+        home: prefix of everything that the coordinator surveys.
+    """
 
     root: str = "s3queue"
     part: str = "p00"
+    home: str = field(init=False)
+    board: str = field(init=False)
+    hosts: str = field(init=False)
+    inbox: str = field(init=False)
+    later: str = field(init=False)
+    retired: str = field(init=False)
 
-    @property
-    def home(self) -> str:
-        """Prefix of everything that the coordinator surveys."""
-        return f"{self.root}/{self.part}/"
-
-    @property
-    def board(self) -> str:
-        return f"{self.home}board"
-
-    @property
-    def hosts(self) -> str:
-        return f"{self.home}hosts/"
-
-    @property
-    def inbox(self) -> str:
-        return f"{self.home}in/"
-
-    @property
-    def later(self) -> str:
-        return f"{self.home}later/"
-
-    @property
-    def retired(self) -> str:
-        return f"{self.root}/retired/{self.part}/"
+    def __post_init__(self) -> None:
+        home = f"{self.root}/{self.part}/"
+        places = {"home": home, "board": f"{home}board", "hosts": f"{home}hosts/", "inbox": f"{home}in/"}
+        places |= {"later": f"{home}later/", "retired": f"{self.root}/retired/{self.part}/"}
+        for name, place in places.items():
+            object.__setattr__(self, name, place)
 
     def host(self, session: str) -> str:
-        return f"{self.hosts}{session}"
+        return self.hosts + session
 
     def session(self, key: str) -> str:
         return key.removeprefix(self.hosts)

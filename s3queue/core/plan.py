@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -24,6 +25,8 @@ from s3queue.core.settle import Draft
 
 #: Fractional part of the golden ratio: its multiples spread evenly over [0, 1), and so do those of any multiple of it.
 _GOLDEN = 0.6180339887498949
+
+_rank = attrgetter("rank")
 
 
 class Settings(NamedTuple):
@@ -270,13 +273,22 @@ class _Planning:
                     busy.add((source.queue, source.group))
             if state.ready and source.queue in lines:
                 lines[source.queue].add(source, sum(ready.stop - ready.start for ready in state.ready))
+        fresh: dict[str, list[Source]] = {queue: [] for queue in offered}
         for source in sources:
             if source.path in self.sources or source.path in self.board.sources:
                 continue
             if source.id in window:
                 self.planned.refused.append(source.path)
             elif source.queue in lines and parked.get(source.queue, 0) <= self.settings.max_parked:
-                lines[source.queue].add(source, source.count)
+                fresh[source.queue].append(source)
+        for queue, line in lines.items():
+            # Those behind what the hosts can take need not stand in line. Of a group nobody knows whether it is busy.
+            enough = sum(host.room(queue) for host in hosts if queue in host.offers)
+            for source in sorted(fresh[queue], key=_rank):
+                if enough <= 0:
+                    break
+                line.add(source, source.count)
+                enough -= source.count if source.group is None else 0
         turn = sorted(queue for queue, line in lines.items() if line.size)
         if turn:
             # By the golden ratio, so that no rhythm of the board's writes, such as two for each message, brings the same
@@ -365,23 +377,25 @@ class _Planning:
 
 
 class _Line:
-    """The batches of one queue that have messages to assign, in dispatch order."""
+    """The batches of one queue that have messages to assign, in dispatch order.
+
+    Attributes:
+        size: how many messages could be assigned, if no group is busy.
+    """
 
     def __init__(self) -> None:
         self.size = 0
         self._sources: list[Source] = []
-        self._counts: dict[str, int] = {}
         self._sorted = True
 
     def add(self, source: Source, count: int) -> None:
         self._sources.append(source)
-        self._counts[source.path] = count
         self.size += count if source.group is None else 1
         self._sorted = False
 
     def first(self) -> Source | None:
         if not self._sorted:
-            self._sources.sort(key=lambda source: source.rank, reverse=True)
+            self._sources.sort(key=_rank, reverse=True)
             self._sorted = True
         return self._sources[-1] if self._sources else None
 

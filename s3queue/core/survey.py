@@ -114,14 +114,15 @@ def survey(
     due_crowds: set[tuple[str, str]] = set()
     pages: dict[str, int] = {}
     after, size, swept = layout.board, limit, ""
+    hosts_prefix, hosts_size = layout.hosts, len(layout.hosts)
     while True:
         page = yield from list_page(layout.home, after, size)
         last = page[-1].key if len(page) == size else layout.home + END
         seen.covered.append((after, last))
         source: Source | None = None
         for item in page:
-            if item.key.startswith(layout.hosts):
-                hosts[layout.session(item.key)] = item.version
+            if item.key.startswith(hosts_prefix):
+                hosts[item.key[hosts_size:]] = item.version
                 continue
             source = _read_key(seen, layout, item)
             if source is None:
@@ -136,9 +137,9 @@ def survey(
                     if crowd in sweep.crowds and item.key > sweep.after:
                         continue
             seen.sources.append(source)
-            if crowd in crowds:
-                continue
             if crowd is not None:
+                if crowd in crowds:
+                    continue
                 # A group takes one message at a time: a thousand batches of one group are one that can be assigned, and
                 # none while an earlier one is on the board.
                 crowds.add(crowd)

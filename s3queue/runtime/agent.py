@@ -16,7 +16,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 
 from s3queue.core import elect, ledger
-from s3queue.core.ledger import Host
+from s3queue.core.ledger import Host, Refused
 from s3queue.errors import StoreError, StoreUnavailable
 from s3queue.runtime import signals
 from s3queue.runtime.deal import Dealer, testament
@@ -94,7 +94,8 @@ class Agent:
         self._journal.beat_agent()
         if self._spec.previous is not None:
             await self._bequeath(self._spec.previous)
-        await self._join()
+        if not await self._join():
+            return FENCED
         loop = asyncio.get_running_loop()
         path = Path(self._spec.rundir) / "agent.sock"
         path.unlink(missing_ok=True)
@@ -158,17 +159,20 @@ class Agent:
             for row in journal.rows():
                 journal.close_row(row)
 
-    async def _join(self) -> None:
-        """Store the first ledger. A store that cannot be reached is a reason not to start, but none to give up later."""
+    async def _join(self) -> bool:
+        """Store the first ledger. A store that cannot be reached is a reason not to start, but none to give up later.
+        False: nobody knows whether it is there, and a session that is in doubt is not used."""
         host, station = self._hosting.host, self._station
         while host.version == "":
             try:
-                await station.run(ledger.flush(host, clock(), station.nonce()))
+                if await station.run(ledger.flush(host, clock(), station.nonce())) is Refused.FENCED:
+                    return False
             except StoreUnavailable:
                 if self._spec.deaths == 0:
                     raise
             self._journal.beat_agent()
         self._journal.trust_until = host.trusted_until(self._spec.config.visibility_timeout)
+        return True
 
     # ---- what reaches us -----------------------------------------------------------------------------------
 

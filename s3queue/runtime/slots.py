@@ -328,7 +328,9 @@ def _retry(delay_s: float, attempt: int, cause: str, text: str) -> Failed:
 
 
 def _failure(attempt: int, cause: str, text: str) -> Failure:
-    return Failure(attempt, cause, text[-TEXT_CHARS:], round(time.time() * 1000))
+    # A lone surrogate, as in the name of a file that is not UTF-8, has no place in a record.
+    text = text[-TEXT_CHARS:].encode("utf-8", "backslashreplace").decode()
+    return Failure(attempt, cause, text, round(time.time() * 1000))
 
 
 def describe(raised: BaseException) -> str:
