@@ -10,8 +10,10 @@ import click
 COMMANDS = {
     "bench": "stress.bench.command",
     "peers": "stress.peers.command",
+    "report": "stress.report",
     "run": "stress.run",
     "scale": "stress.scale.command",
+    "sweep": "stress.scale.sweep",
     "simulate": "stress.simulate",
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from importlib import import_module
 from typing import Any
 
@@ -22,6 +23,13 @@ def noop(task_s: float = 0.0, data: bytes = b"") -> None:
 @s3queue.task(QUEUE, "note")
 def note(number: int) -> None:
     work.mark(number)
+
+
+@s3queue.task(QUEUE, "held", max_attempts=5)
+def held(number: int, task_s: float) -> None:
+    work.note_start(number, "start")
+    time.sleep(task_s)
+    work.note_start(number, "end")
 
 
 def main(spec: dict[str, Any]) -> None:

@@ -57,7 +57,8 @@ class SimHost:
         self.session = f"20260824120000-host{number:05}-1-{number:08x}"
         self.place = Place(f"machine-{number:05}", f"/tmp/s3queue/run-{number}/life", f"host{number:05}")
         self.pace = Pace(sim.config, sim.capabilities)
-        self.host = Host(self.layout, self.session, setting.slots, {name: Offer() for name in sim.queues}, self.place)
+        offers = {name: Offer(mean_s=setting.task_ms / 1000 if setting.measured else 0.0) for name in sim.queues}
+        self.host = Host(self.layout, self.session, setting.slots, offers, self.place)
         self.view = View()
         self.lead: Lead | None = None
         self.leader_gone = leader_gone
@@ -68,7 +69,7 @@ class SimHost:
         self._pool: deque[tuple[str, int, int]] = deque()
         self._pooled = self._unfinished = self._left_at_flush = 0
         self._free = list(range(setting.slots))
-        self._mean = 0.0
+        self._mean = setting.task_ms / 1000 if setting.measured else 0.0
         self._caches: list[OrderedDict[str, None]] = [
             OrderedDict() for _ in range(-(-setting.slots // setting.concurrency))
         ]

@@ -39,6 +39,8 @@ class Setting:
         batch: messages per object. size: bytes of each message.
         jitter: log-normal spread of the time of one task.
         warm_s: before anything is measured. measure_s: what is measured.
+        measured: the hosts know how long a task takes, since they have run some before.
+        until_empty: end when everything that waited at the beginning is committed; ``drained_s`` says when that was.
         split: how far the store has split the namespace by key, each part with limits of its own: ``none``; ``queue``
             (hosts and board, and each queue); ``limitless``.
         kill_leader_at: seconds into what is measured; ``again``: a new agent starts at once on its machine.
@@ -46,7 +48,8 @@ class Setting:
         spread_s: over which the hosts start.
         settings: of s3queue.
         readers: reads that an agent has in flight; 8 in production.
-        latency_ms: medians that differ from the model's: to see what a change of the protocol would bring.
+        latency_ms: medians that differ from the model's: to see what a change of the protocol would bring. ``sigma``: a
+            spread that differs from the model's.
     """
 
     model: str = "s3"
@@ -64,6 +67,8 @@ class Setting:
     size: int = 200
     warm_s: float = 30.0
     measure_s: float = 60.0
+    until_empty: bool = False
+    measured: bool = False
     split: str = "queue"
     kill_leader_at: float | None = None
     again: bool = False
@@ -72,6 +77,7 @@ class Setting:
     spread_s: float = 5.0
     readers: int = 8
     latency_ms: dict[str, float] = field(default_factory=dict)
+    sigma: float | None = None
     seed: int = 1
     settings: dict[str, Any] = field(default_factory=dict)
 
@@ -82,6 +88,8 @@ class Simulation:
         self.world = World(setting.seed)
         model = MODELS[setting.model]
         model = replace(model, latency_ms=model.latency_ms | setting.latency_ms)
+        if setting.sigma is not None:
+            model = replace(model, sigma=setting.sigma)
         self.store = SimStore(self.world, model, group=self._group, readers=setting.readers, slow=setting.slow)
         self.store.watch = self._stored
         self.config = Config(**setting.settings)
@@ -166,6 +174,8 @@ class Simulation:
         if self.measuring:
             self.cycles.append(self.world.now - began)
             self.done += sum(one.stop - one.start for one in cycled.settled)
+            if self.setting.until_empty and self.done >= self.enqueued:
+                self.world.stopped = True
             if cycled.committed:
                 self.assigned.append(cycled.planned.assigned)
 
@@ -272,7 +282,7 @@ class Simulation:
 
     def _told(self) -> dict[str, Any]:
         setting, counts = self.setting, self.store.counts
-        seconds, messages = setting.measure_s, max(1, self.done)
+        seconds, messages = self.world.now - setting.warm_s, max(1, self.done)
         roles = {
             role: {kind: counts.requests[role][kind] - self._before.get(role, Counter())[kind] for kind in KINDS}
             for role in ("producer", "worker", "host", "coordinator")
@@ -305,6 +315,8 @@ class Simulation:
             "waiting_objects": len(self.store),
             "events": self.world.events,
         }
+        if setting.until_empty:
+            told["drained_s"] = self.world.now if self.world.stopped else None
         if setting.kill_leader_at is not None:
             told["fail_over_s"] = next((at - self.killed_at for at in self.assignments if at > self.killed_at), None)
             told["elected_s"] = next((at - self.killed_at for at, _ in self.elections if at > self.killed_at), None)

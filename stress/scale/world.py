@@ -56,6 +56,7 @@ class World:
         self._events: list[tuple[float, int, Callable[[Any], None], Any]] = []
         self._sequence = 0
         self.events = 0
+        self.stopped = False
 
     def at(self, when: float, act: Callable[[Any], None], what: Any = None) -> None:
         self._sequence += 1
@@ -66,11 +67,12 @@ class World:
 
     def run(self, until: float) -> None:
         events = self._events
-        while events and events[0][0] <= until:
+        while events and events[0][0] <= until and not self.stopped:
             self.now, _, act, what = heapq.heappop(events)
             self.events += 1
             act(what)
-        self.now = until
+        if not self.stopped:
+            self.now = until
 
 
 class Running:
