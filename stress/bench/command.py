@@ -58,10 +58,12 @@ def run(setting: Setting, repetitions: int, warm_up: int = 1) -> dict[str, Any]:
 @click.option("--batch", type=click.IntRange(1, 1000), default=1, show_default=True, help="Messages per object.")
 @click.option("--payload", type=click.IntRange(0), default=0, show_default=True, help="Bytes per message.")
 @click.option("--task-ms", type=click.FloatRange(0), default=0.0, show_default=True, help="How long a task sleeps.")
-@click.option("--repetitions", type=click.IntRange(1), default=5, show_default=True, help="After one to warm up.")
+@click.option("--repetitions", type=click.IntRange(1), default=5, show_default=True, help="That count.")
 @click.option(
     "--samples", type=click.IntRange(0), default=20, show_default=True, help="Latency samples in each; 0: none."
 )
+@click.option("--idle-s", type=click.FloatRange(0.001), default=1.0, show_default=True, help="Between two samples.")
+@click.option("--warm-up", type=click.IntRange(0), default=1, show_default=True, help="Repetitions that do not count.")
 @click.option("--far", type=click.Choice(sorted(MODELS)), help="Put the store behind the latencies of this model.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of s3queue; JSON or a string.")
 @click.option("--json", "as_json", is_flag=True, help="Print nothing but JSON.")
@@ -75,6 +77,8 @@ def command(
     task_ms: float,
     repetitions: int,
     samples: int,
+    idle_s: float,
+    warm_up: int,
     far: str | None,
     settings: tuple[str, ...],
     as_json: bool,
@@ -92,8 +96,9 @@ def command(
             far=far or "",
             settings=dict(map(_setting, settings)),
             samples=samples,
+            idle_s=idle_s,
         )
-        figures = run(setting, repetitions)
+        figures = run(setting, repetitions, warm_up)
     asked = {
         "store": store,
         "messages": messages,

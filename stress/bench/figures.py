@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -32,7 +33,7 @@ def summary(repetitions: list[Mapping[str, Any]]) -> dict[str, Any]:
 def percentile(values: list[float], share: float) -> float:
     """Nearest rank."""
     known = sorted(values)
-    return known[min(len(known) - 1, max(0, round(share * len(known) + 0.5) - 1))]
+    return known[max(0, math.ceil(share * len(known) - 1e-9) - 1)]
 
 
 def median(value: Any) -> float:

@@ -127,6 +127,8 @@ class Bench:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
 
     def committed(self) -> int:
         """Messages that the board counts as done."""
