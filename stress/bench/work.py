@@ -11,6 +11,7 @@ import mmap
 import os
 import threading
 import time
+from itertools import count
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,10 +21,12 @@ STAMPS = "S3STRESS_STAMPS"
 MARKS = 100_000
 
 _mine = threading.local()
+#: A thread's own number is given to another one when it has ended.
+_numbers = count()
 
 
 def _own_stamp() -> memoryview[float]:
-    path = Path(os.environ[STAMPS]) / f"{os.getpid()}-{threading.get_ident()}.stamp"
+    path = Path(os.environ[STAMPS]) / f"{os.getpid()}-{next(_numbers)}.stamp"
     path.write_bytes(bytes(32))
     stamp = _map(path).cast("d")
     _mine.stamp, _mine.pid = stamp, os.getpid()
