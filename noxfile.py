@@ -53,6 +53,20 @@ def stress(session: nox.Session) -> None:
 
 
 @nox.session
+def bench(session: nox.Session) -> None:
+    """Measure everything, and write docs/benchmarks.md: an hour or more. Arguments go to ``python -m stress report``."""
+    session.install("-q", "-e", f".[{STORES}]", *_group("test", "servers"))
+    session.run("python", "-m", "stress", "report", *session.posargs)
+
+
+@nox.session
+def peers(session: nox.Session) -> None:
+    """s3queue beside the queues that a user would take instead. Arguments go to ``python -m stress peers``."""
+    session.install("-q", "-e", f".[{STORES}]", *_group("test", "servers"))
+    session.run("python", "-m", "stress", "peers", *session.posargs)
+
+
+@nox.session
 def demo(session: nox.Session) -> None:
     """Drain a queue while workers are killed, and audit it. Arguments go to ``s3queue demo``."""
     session.install("-q", "-e", f".[{STORES}]")
