@@ -58,15 +58,27 @@ def unconfigured() -> Any:
     configure()
 
 
-def test_a_server_that_is_away_for_twenty_seconds_costs_each_process_one_warning(
-    seaweedfs_server: Server, tmp_path: Path, unconfigured: None
+@pytest.mark.parametrize(
+    ("outage_s", "visibility_s", "lease_s"),
+    [(20.0, 30.0, 15.0), pytest.param(8.0, 2.0, 1.0, id="longer than every time-out")],
+)
+def test_a_server_that_is_away_costs_no_process_and_each_of_them_one_warning(
+    seaweedfs_server: Server,
+    tmp_path: Path,
+    unconfigured: None,
+    monkeypatch: pytest.MonkeyPatch,
+    outage_s: float,
+    visibility_s: float,
+    lease_s: float,
 ) -> None:
+    monkeypatch.setenv("S3QUEUE_VISIBILITY_TIMEOUT", str(visibility_s))
+    monkeypatch.setenv("S3QUEUE_LEADER_LEASE", str(lease_s))
     with FaultProxy(seaweedfs_server.address) as proxy:
         url = url_through(proxy, seaweedfs_server, "s3", "warnings")
         store = open_store(url)
         configure(store=store)
         ids = work.enqueue_many([(number,) for number in range(MESSAGES)])
-        proxy.go_away(20.0, at_request=proxy.requests + 20)
+        proxy.go_away(outage_s, at_request=proxy.requests + 20)
         done = s3queue(
             *("run", "tests.chaos.tasks", "--until-empty", "--workers", WORKERS, "--store", url),
             *("--log-level", "WARNING", "--history", tmp_path),
