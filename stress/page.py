@@ -9,7 +9,13 @@ from stress.charts import lines
 from stress.targets import table, targets
 
 
-def page(real: dict[str, Any], peers: dict[str, Any], scale: dict[str, Any], sweep: dict[str, Any]) -> str:
+def page(
+    real: dict[str, Any],
+    peers: dict[str, Any],
+    scale: dict[str, Any],
+    sweep: dict[str, Any],
+    by_target: dict[str, Any],
+) -> str:
     parts = [
         _HEAD.format(machine=_machine(real, peers)),
         targets(real, peers, scale),
@@ -17,6 +23,7 @@ def page(real: dict[str, Any], peers: dict[str, Any], scale: dict[str, Any], swe
         _real(real),
         _bill(scale),
         _sweep(sweep),
+        _by_target(by_target),
         _FOOT,
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -172,6 +179,26 @@ which is the most that one may hold. "First ever" is the same before anything wa
 are its measurement, and cost a round trip more.
 
 {table(head, rows)}"""
+
+
+def _by_target(by_target: dict[str, Any]) -> str:
+    if not by_target:
+        return ""
+    rows = [
+        (
+            f"{row['task_ms']:g}",
+            str(row["slots"]),
+            *(f"{value:,.4g}" for value in row["per_s"].values()),
+            f"{row['ratio']:.2f}",
+        )
+        for row in by_target["rows"]
+    ]
+    targets_s = [f"{float(target):g} s" for target in by_target["rows"][0]["per_s"]]
+    return (
+        "The same question asked of real runs: SQLite, batches of 100, `ticket_target` at its default of 1 s and set by hand; "
+        "messages per\nsecond, medians of runs in turn.\n\n"
+        + table(("task, ms", "slots", *targets_s, "default / best"), rows)
+    )
 
 
 def scale_charts(scale: dict[str, Any]) -> dict[str, str]:

@@ -15,7 +15,7 @@ import click
 
 from stress.bench.command import machine
 
-PARTS = ("real", "peers", "scale", "sweep")
+PARTS = ("real", "peers", "scale", "sweep", "targets")
 FOLDER = Path("docs/assets/benchmarks")
 
 
@@ -52,6 +52,10 @@ def command(only: tuple[str, ...], runs: tuple[str, ...], scenarios: tuple[str, 
         from stress.scale.sweep import run as sweep
 
         _keep("sweep", {"date": _today(), "rows": sweep()})
+    if "targets" in wanted:
+        from stress.bench.sweep import run as real_sweep
+
+        _keep("targets", {"date": _today(), "rows": real_sweep()})
     write()
 
 
@@ -83,8 +87,8 @@ def _scale(names: tuple[str, ...]) -> None:
 def write() -> None:
     from stress.page import page
 
-    real, peers, scale, sweep = (_load(part) for part in PARTS)
-    Path("docs/benchmarks.md").write_text(page(real, peers, scale, sweep))
+    real, peers, scale, sweep, by_target = (_load(part) for part in PARTS)
+    Path("docs/benchmarks.md").write_text(page(real, peers, scale, sweep, by_target))
     if peers:
         from stress.charts import drain_rates
 

@@ -240,7 +240,7 @@ def targets(real: dict[str, Any], peers: dict[str, Any], scale: dict[str, Any]) 
             simulated("board-1000"),
         ),
         (
-            "the same on 8 boards, `ticket_target` 6 s, `ack_interval` 2 s",
+            "the same on 8 boards, `ticket_target` 6 s, `ack_interval` 2.5 s",
             "≥ 95 % busy, ≤ $6.5 per million",
             lambda: busy("parts-1000-cheap"),
             simulated("parts-1000-cheap"),

@@ -44,10 +44,10 @@ SCENARIOS: dict[str, Setting] = {
     "parts-1000": replace(_THOUSAND, partitions=8, queues=1),
     "parts-1000-tuned": replace(_THOUSAND, partitions=8, queues=1, settings=_LARGE),
     "parts-1000-cheap": replace(
-        _THOUSAND, partitions=8, queues=1, backlog_s=16, settings={"ticket_target": 6.0, "ack_interval": 2.0}
+        _THOUSAND, partitions=8, queues=1, backlog_s=16, settings={"ticket_target": 6.0, "ack_interval": 2.5}
     ),
     "parts-10000": replace(
-        _THOUSAND, hosts=10_000, partitions=64, queues=1, backlog_s=12, warm_s=12, measure_s=8, settings=_LARGE
+        _THOUSAND, hosts=10_000, partitions=64, queues=1, backlog_s=8, warm_s=9, measure_s=6, settings=_LARGE
     ),
     # One bucket prefix that S3 has not split.
     "unsplit-1000": replace(_THOUSAND, split="none", settings=_LARGE),

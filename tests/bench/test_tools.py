@@ -79,7 +79,7 @@ def test_charts_are_well_formed_and_mark_ours() -> None:
 
 
 def test_page_can_be_written_before_anything_was_measured() -> None:
-    assert "not measured" in page({}, {}, {}, {})
+    assert "not measured" in page({}, {}, {}, {}, {})
 
 
 def test_every_peer_says_how_it_is_configured_and_where_that_is_written() -> None:
