@@ -194,11 +194,10 @@ def _by_target(by_target: dict[str, Any]) -> str:
         for row in by_target["rows"]
     ]
     targets_s = [f"{float(target):g} s" for target in by_target["rows"][0]["per_s"]]
-    return (
-        "The same question asked of real runs: SQLite, batches of 100, `ticket_target` at its default of 1 s and set by hand; "
-        "messages per\nsecond, medians of runs in turn.\n\n"
-        + table(("task, ms", "slots", *targets_s, "default / best"), rows)
-    )
+    return f"""The same question asked of real runs: SQLite, batches of 100, `ticket_target` at its default of 1 s and set by hand;
+messages per second, medians of runs in turn.
+
+{table(("task, ms", "slots", *targets_s, "default / best"), rows)}"""
 
 
 def scale_charts(scale: dict[str, Any]) -> dict[str, str]:
