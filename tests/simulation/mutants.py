@@ -96,7 +96,7 @@ def mutant(
     return register
 
 
-# Weather that shows some of them sooner.
+# Worlds that show some of them sooner.
 _LATE = Weather(fault=0.25, fates=("served", "late", "unanswered"), chaos=0.0)
 _UNANSWERED = Weather(fault=0.3, fates=("served", "unanswered", "dropped", "late"), chaos=0.02, kinds=("pause host",))
 _PAUSES = Weather(fault=0.1, fates=("served", "unanswered", "dropped"), chaos=0.08, kinds=("pause host",))
@@ -104,8 +104,18 @@ _SLOW = Weather(fault=0.2, fates=("served", "slow"), chaos=0.02, kinds=("pause c
 _DEATHS = Weather(fault=0.0, chaos=0.06, kinds=("kill worker", "kill agent"))
 _LEADERS = Weather(fault=0.25, fates=("served", "late", "unanswered", "slow"), chaos=0.05, kinds=("kill candidate",))
 _ENDS = Weather(fault=0.0, chaos=0.0, ends=0.6)
+_HOST_AND_COORDINATOR: dict[str, Any] = {"shared": False, "candidates": 1, "shapes": ("plain",)}
+#: A host with much to do, each message taking long, that stands still for longer than the visibility timeout.
+_ZOMBIE = _HOST_AND_COORDINATOR | {
+    "weather": Weather(fault=0.0, chaos=0.06, kinds=("pause host",), ends=0.0),
+    "times": replace(Times(), pauses=(4.6, 9.0), tasks=(0.4, 1.3)),
+    "slots": 1,
+    "batches": 5,
+    "most": 5,
+    "storm_s": 14.0,
+}
 #: A producer's request that lands when its source is long retired, and by another leader.
-_SUCCESSION = {
+_SUCCESSION: dict[str, Any] = {
     "weather": Weather(fault=0.12, fates=("served", "late"), chaos=0.03, kinds=("kill candidate",), ends=0.0),
     "times": replace(Times(), late=(8.5,), tasks=(0.05,)),
     "machines": 1,
@@ -115,16 +125,27 @@ _SUCCESSION = {
     "storm_s": 10.0,
     "shapes": ("plain",),
 }
-#: A coordinator that stands still, is replaced, and goes on where it was.
-_ZOMBIE = {
-    "weather": Weather(fault=0.0, chaos=0.08, kinds=("pause candidate", "kill host"), ends=0.0),
-    "times": replace(Times(), pauses=(2.6, 3.6)),
-    "machines": 2,
+#: A coordinator whose cycle takes so long that it is replaced meanwhile, and a host that dies just before it.
+_SUPERSEDED: dict[str, Any] = {
+    "weather": Weather(
+        fault=0.1, fates=("served", "slow"), whose=("main",), chaos=0.08, kinds=("kill host",), ends=0.0
+    ),
+    "times": replace(Times(), slow=(4.5,), restart=(3.0,)),
+    "hosts": 1,
     "shared": False,
     "candidates": 2,
-    "batches": 4,
-    "storm_s": 10.0,
+    "producers": 2,
+    "batches": 5,
+    "most": 2,
+    "storm_s": 14.0,
+    "shapes": ("plain",),
 }
+
+
+def _hosts(fault: float, *fates: str) -> Weather:
+    """Only the requests of hosts go wrong."""
+    return Weather(fault=fault, fates=("served", *fates), whose=("host",), chaos=0.0, ends=0.0)
+
 
 # ---- the host's side -------------------------------------------------------------------------------------------------
 
@@ -133,10 +154,9 @@ _ZOMBIE = {
     ledger,
     "flush",
     "I11",
-    weather=replace(_UNANSWERED, fault=0.45),
+    weather=_hosts(0.5, "dropped"),
     times=replace(Times(), unanswered=0.1),
-    shared=False,
-    candidates=1,
+    **_HOST_AND_COORDINATOR,
 )
 def run_before_claim(flush: Any, host: Host, now: float, nonce: str) -> Any:
     """Only what a stored ledger claims may run."""
@@ -154,7 +174,7 @@ def unfenced_flush(_: Any, key: str, body: bytes, **__: Any) -> Any:
     return (yield from put(key, body, found.version if isinstance(found, Found) else None))
 
 
-@mutant(ledger, "write", "I11 I6 P3", weather=_PAUSES)
+@mutant(ledger, "write", "I11 I6 P3", **_ZOMBIE)
 def conflict_is_success(write: Any, key: str, body: bytes, **more: Any) -> Any:
     """A refused ledger write means that the session is over."""
     outcome = yield from write(key, body, **more)
@@ -167,12 +187,13 @@ def conflict_is_success(write: Any, key: str, body: bytes, **more: Any) -> Any:
 def forget_early(draft: Any, host: Host, nonce: str) -> Any:
     """An outcome stays in the ledger until a board no longer lists its message."""
     drafted = draft(host, nonce)
-    told = host.stored.reports if host.stored is not None else {}
+    told = vars(host).setdefault("told", {})
     left = {name: report for name, report in drafted.reports.items() if told.get(name) != report}
+    told.update(drafted.reports)
     return msgspec.structs.replace(drafted, reports=left)
 
 
-@mutant(Host, "trusted_until", "I11", weather=_PAUSES)
+@mutant(Host, "trusted_until", "I11", **_ZOMBIE)
 def endless_trust(_: Any, host: Host, visibility_timeout: float) -> float:
     """A task starts only within half the visibility timeout of the last stored write."""
     return float("inf")
@@ -182,10 +203,17 @@ def endless_trust(_: Any, host: Host, visibility_timeout: float) -> float:
     ledger,
     "flush",
     "I11",
-    weather=Weather(fault=0.3, fates=("served", "unanswered", "outage"), chaos=0.08, kinds=("pause host",)),
-    times=replace(Times(), pauses=(2.2, 3.0)),
-    shared=False,
-    candidates=1,
+    within=400,
+    weather=_hosts(0.5, "unanswered", "outage", "dropped", "refused"),
+    times=replace(Times(), tasks=(0.4, 1.3), between=(0.0,)),
+    hosts=1,
+    workers=1,
+    slots=1,
+    producers=2,
+    batches=5,
+    most=5,
+    storm_s=20.0,
+    **_HOST_AND_COORDINATOR,
 )
 def trust_counts_from_the_last_try(flush: Any, host: Host, now: float, nonce: str) -> Any:
     """The trust window begins when the write was first sent, not when it was found to have landed."""
@@ -195,7 +223,14 @@ def trust_counts_from_the_last_try(flush: Any, host: Host, now: float, nonce: st
     return (yield from flush(host, now, nonce))
 
 
-@mutant(ledger, "flush", "give-up", weather=_UNANSWERED)
+@mutant(
+    ledger,
+    "flush",
+    "give-up",
+    weather=_hosts(0.5, "late", "dropped"),
+    times=replace(Times(), late=(0.5, 1.2)),
+    **_HOST_AND_COORDINATOR,
+)
 def another_body_on_its_way(flush: Any, host: Host, now: float, nonce: str) -> Any:
     """While a ledger is unanswered nothing else is sent."""
     outcome = yield from flush(host, now, nonce)
@@ -238,7 +273,19 @@ def a_dead_workers_journal_is_not_read(died: Any, dealer: deal.Dealer, worker: i
     died(dealer, worker, *more)
 
 
-@mutant(deal.Dealer, "stored", "P4 I6", weather=_DEATHS, within=400)
+@mutant(
+    deal.Dealer,
+    "stored",
+    "P4 I6",
+    within=300,
+    weather=replace(_hosts(0.5, "slow"), chaos=0.03, kinds=("kill agent",)),
+    times=replace(Times(), slow=(0.5,), tasks=(0.05, 0.4)),
+    hosts=1,
+    batches=5,
+    most=5,
+    storm_s=10.0,
+    **_HOST_AND_COORDINATOR,
+)
 def a_row_is_closed_early(stored: Any, dealer: deal.Dealer) -> None:
     """A journal row is closed only when its outcomes are in the stored ledger."""
     kept, dealer.host.stored_changes = dealer.host.stored_changes, dealer.host.changes
@@ -281,7 +328,7 @@ def ticket_ids_are_used_again(result: Any, planning: Any) -> Any:
     return result(planning)
 
 
-@mutant(coordinate, "write", "I2 P1 I6 P3", weather=_PAUSES)
+@mutant(coordinate, "write", "I2 P1 I6 P3", **_ZOMBIE)
 def no_fence(write: Any, key: str, body: bytes, **more: Any) -> Any:
     """A silent host's tickets are free only when its ledger is fenced."""
     if key.startswith(Layout().hosts):
@@ -305,7 +352,18 @@ def silence_counts_from_the_first_sight(hear: Any, seen: Any, layout: Any, heard
             state.since = more[-1]
 
 
-@mutant(survey, "_hear", "P3 I11", weather=_SLOW, shared=True, candidates=0, within=600)
+@mutant(
+    survey,
+    "_hear",
+    "P3 I11",
+    within=300,
+    weather=Weather(fault=0.3, fates=("served", "slow"), whose=("lead",), chaos=0.0, ends=0.0),
+    times=replace(Times(), slow=(4.5,)),
+    shared=True,
+    candidates=0,
+    hosts=1,
+    storm_s=20.0,
+)
 def its_own_flush_is_as_old_as_the_cycle(hear: Any, seen: Any, layout: Any, heard: Any, hosts: Any, *more: Any) -> Any:
     """What a host of this process stored during a survey is younger than the survey."""
     at_start = {session: state.version for session, state in heard.items()}
@@ -340,7 +398,7 @@ def the_unclaimed_counts(orphan: Any, planning: Any, name: str, part: Any, offer
     orphan(planning, name, part, offer, True)
 
 
-@mutant(plan._Planning, "_take", "I2 P1")
+@mutant(plan._Planning, "_take", "I2 P2")
 def taken_over_twice(take: Any, planning: Any, name: str, ticket: Any, *more: Any) -> None:
     """What was taken over is no longer in the ticket."""
     take(planning, name, msgspec.structs.replace(ticket, taken=ranges.EMPTY), *more)
@@ -457,7 +515,7 @@ def a_dead_letter_is_taken_for_stored(put_: Any, key: str, *more: Any) -> Any:
     return Stored("perhaps") if isinstance(outcome, Unknown) and "/dead/" in key else outcome
 
 
-@mutant(coordinate, "_clean_up", "I1", within=400, **_ZOMBIE)
+@mutant(coordinate, "_clean_up", "I1", within=500, **_SUPERSEDED)
 def a_ledger_is_deleted_as_soon_as_fenced(clean_up: Any, lead: Lead, *more: Any) -> Any:
     """A fenced ledger is deleted only after a board that was planned knowing of the fence."""
     lead.ended = frozenset(name for name, state in lead.heard.items() if state.ledger and state.ledger.over)

@@ -45,6 +45,7 @@ SOMETIMES = (
     "a request was lost",
     "a late request took effect",
     "a late request came to nothing",
+    "the store was there for nobody",
     "a leader was deposed",
     "a leader that was gone was replaced at once",
     "a leader resigned",
@@ -71,7 +72,7 @@ SOMETIMES = (
 
 def happened(story: Story) -> Iterator[str]:
     """What is worth having happened, and shows only in the whole history."""
-    for session, over in story.ended.items():
+    for over in story.ended.values():
         if over.ledger is not None and over.ledger.fenced and not over.who.endswith("/host"):
             yield "a silent host was fenced"
             if over.ledger.unread:

@@ -20,7 +20,6 @@ from s3queue.runtime.journal import Journal
 from s3queue.runtime.notes import Deal, Died, FailedNote, Finished, Leaving, Note, Returned, Trust
 from s3queue.testing.simulate.candidates import Leading
 from s3queue.testing.simulate.history import GivenUp, Gone, Joined
-from s3queue.testing.simulate.producers import QUEUE
 from s3queue.testing.simulate.workers import Worker
 from s3queue.testing.simulate.world import FOREVER, Doing, Machine, Process, Program, Sleep, World
 
@@ -47,10 +46,12 @@ class Supervisor:
         world: World,
         name: str,
         machine: Machine,
+        queues: tuple[str, ...],
         gone: Callable[[], list[str]],
         bury: Callable[[Supervisor], None],
     ) -> None:
-        self.world, self.name, self.machine, self.gone, self._bury = world, name, machine, gone, bury
+        self.world, self.name, self.machine, self.queues = world, name, machine, queues
+        self.gone, self._bury = gone, bury
         scene = world.scene
         self.journal = Journal(bytearray(Journal.size(scene.workers, scene.slots)), scene.workers, scene.slots)
         self.workers: list[Worker | None] = [None] * scene.workers
@@ -158,7 +159,7 @@ class Agent(Process):
             self.world.layout,
             session,
             scene.workers * scene.slots,
-            {QUEUE: Offer(scene.times.settings.max_attempts)},
+            {queue: Offer(scene.times.settings.max_attempts) for queue in supervisor.queues},
         )
         self._journals = [journal.worker(number) for number in range(scene.workers)]
         self.dealer = Dealer(self.host, self._journals, scene.slots)

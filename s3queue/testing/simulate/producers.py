@@ -14,7 +14,8 @@ from s3queue.errors import StoreUnavailable
 from s3queue.testing.simulate.history import Accepted, GaveUp
 from s3queue.testing.simulate.world import Machine, Process, Program, Sleep, World
 
-QUEUE = "q"
+#: Every host serves the first; the second is served by some.
+QUEUES = ("q", "r")
 #: Runs and ends as the schedule says; kills its worker whenever it runs; ends its whole host whenever it runs.
 PLAIN, POISON, BOMB = "plain", "poison", "bomb"
 _NIL = Raw(b"\xc0")
@@ -56,7 +57,7 @@ class Producer(Process):
         messages = [_BODIES[task]] + [_BODIES[PLAIN]] * (count - 1)
         sent_ms = self.wall_ms()
         outgoing = produce.new_batch(
-            QUEUE,
+            QUEUES[shape == "other"],
             messages,
             sent_ms=sent_ms,
             batch=f"{world.number():03x}",
@@ -81,4 +82,4 @@ class Scribbler(Process):
 
     def _main(self) -> Program:
         with suppress(StoreUnavailable):
-            yield Put(f"{self.world.layout.inbox}{QUEUE}/readme.txt", b"not a batch", None)
+            yield Put(f"{self.world.layout.inbox}{QUEUES[0]}/readme.txt", b"not a batch", None)

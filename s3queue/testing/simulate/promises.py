@@ -157,12 +157,13 @@ def suspects_run_alone(story: Story) -> Verdict:
 
 
 def only_the_fenced_give_up(story: Story) -> Verdict:
-    """A session that takes itself for fenced is over, gone, or never began."""
+    """A session that takes itself for fenced is over, or gone, or has no answer to its first write."""
 
     def faults() -> Iterator[str]:
         for n, session in story.given_up:
             state = story.ledger_before(session, n)
-            if state is not None and state.ledger is not None and not state.ledger.over and state.ledger.claims:
+            writes = sum(one.n < n for one in story.ledgers.get(session, ()))
+            if writes > 1 and state is not None and state.ledger is not None and not state.ledger.over:
                 yield f"event {n}: {session} gave up, and its ledger stands"
 
     return first(faults())

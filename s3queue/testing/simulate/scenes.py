@@ -24,6 +24,7 @@ KINDS = (
     "drain host",
     "give back",
     "meddle",
+    "outage",
 )
 
 
@@ -126,6 +127,7 @@ _WEATHERS = (
     Weather(fault=0.03, chaos=0.04, kinds=("drain host", "kill host", "give back"), order=0.4),
     Weather(fault=0.1, fates=("served", "slow", "outage", "refused"), chaos=0.02, kinds=("kill agent", "meddle")),
     Weather(fault=0.6, whose=("main",), chaos=0.01, kinds=("kill host", "kill agent")),
+    Weather(fault=0.05, chaos=0.03, kinds=("outage", "kill host", "pause host")),
 )
 _SHAPES = (
     ("plain",),
@@ -133,6 +135,7 @@ _SHAPES = (
     ("plain", "poison", "bomb"),
     ("plain", "corrupt", "later", "urgent"),
     ("grouped",),
+    ("plain", "other", "urgent"),
 )
 
 
@@ -146,6 +149,7 @@ def draw(choices: Choices) -> Scene:
         workers=choices.choose((1, 2)),
         slots=choices.choose((2, 1)),
         producers=choices.choose((1, 2)),
+        most=choices.choose((3, 5)),
         page=choices.choose((1000, 1000, 2)),
         storm_s=choices.choose((4.0, 7.0, 10.0)),
         outlast=choices.choose((False, True), calm=0.9),

@@ -15,18 +15,19 @@ from s3queue.testing.simulate.candidates import Candidate
 from s3queue.testing.simulate.choices import Choices
 from s3queue.testing.simulate.history import Drained, Event, Meddled
 from s3queue.testing.simulate.hosts import Supervisor
-from s3queue.testing.simulate.producers import Producer, Scribbler
+from s3queue.testing.simulate.producers import QUEUES, Producer, Scribbler
 from s3queue.testing.simulate.scenes import Scene
 from s3queue.testing.simulate.story import Story
 from s3queue.testing.simulate.world import Machine, World
 
 #: How long everything may take to drain once there are no faults, in seconds of virtual time: a lease, a visibility
-#: timeout, the latest request, and some attempts of everything.
+#: timeout, the latest request, and some attempts of everything; and for each batch that ends its host whenever it runs.
 _DRAIN_S = 60.0
+_DRAIN_BOMB_S = 20.0
 #: Moves between two looks whether everything is done.
 _PATIENCE = 12
 #: A schedule that moves so often without an end is stuck.
-_MOVES = 6_000
+_MOVES = 12_000
 _CLOCKS = ((0.0, 0.0), (5000.0, -1.5), (77.0, 2.0))
 
 
@@ -50,8 +51,8 @@ class Simulation:
             Producer(world, f"p{number}", self._machine(number))
         if "corrupt" in scene.shapes:
             Scribbler(world, "scribbler", self._machine(0))
-        for _ in range(scene.hosts):
-            self._new_host()
+        for number in range(scene.hosts):
+            self._new_host(QUEUES[: 1 + (number != 1)])
         for _ in range(scene.candidates):
             self._new_candidate()
 
@@ -63,10 +64,10 @@ class Simulation:
     def _gone(self, machine: Machine) -> list[str]:
         return list(self._dead[machine.name])
 
-    def _new_host(self) -> None:
-        machine = self._machine(self._births)
-        self.hosts.append(Supervisor(self.world, f"h{self._births}", machine, lambda: self._gone(machine), self._bury))
+    def _new_host(self, queues: tuple[str, ...]) -> None:
+        name, machine = f"h{self._births}", self._machine(self._births)
         self._births += 1
+        self.hosts.append(Supervisor(self.world, name, machine, queues, lambda: self._gone(machine), self._bury))
 
     def _new_candidate(self) -> None:
         self.candidates.append(Candidate(self.world, f"c{self._births}", self._machine(self._births), self._gone))
@@ -77,7 +78,7 @@ class Simulation:
         self.hosts.remove(host)
         if host.ended == "killed":
             self._dead[host.machine.name].extend(host.sessions)
-        self.world.later(self._pause(), self._new_host)
+        self.world.later(self._pause(), lambda: self._new_host(host.queues))
 
     def _pause(self) -> float:
         times = self.scene.times
@@ -134,6 +135,11 @@ class Simulation:
         if host.agent is not None and host.agent.alive:
             host.agent.give_back()
 
+    def _outage(self, host: Supervisor) -> None:
+        """The store is there for nobody."""
+        self.world.closed_until = self.world.now + self.world.choices.choose(self.scene.times.pauses)
+        self.world.mark("the store was there for nobody")
+
     def _meddle(self, host: Supervisor) -> None:
         """Somebody cleans up by hand what is not theirs."""
         keys = self.world.store.keys(self.world.layout.hosts)
@@ -150,7 +156,8 @@ class Simulation:
         while world.now < self.scene.storm_s and world.actors:
             world.step()
         world.calm()
-        ends_at, moves, why = world.now + _DRAIN_S, 0, "not begun"
+        bombs = self.scene.producers * self.scene.batches if "bomb" in self.scene.shapes else 0
+        ends_at, moves, why = world.now + _DRAIN_S + bombs * _DRAIN_BOMB_S, 0, "not begun"
         while why and world.now < ends_at and moves < _MOVES:
             for _ in range(_PATIENCE):
                 world.step()
@@ -198,7 +205,7 @@ def run(choices: Choices, scene: Scene) -> tuple[list[Event], int]:
 
 @contextmanager
 def _short_pages(page: int) -> Iterator[None]:
-    """Have surveys page through what would fit one page of a real store."""
+    """Have surveys page through what would fit one page of a real store, and look at two pages of a queue at most."""
 
     def short(*args: Any, limit: int = page, **more: Any) -> Step[Survey]:
         return survey.survey(*args, limit=min(limit, page), **more)
@@ -206,9 +213,11 @@ def _short_pages(page: int) -> Iterator[None]:
     if page >= survey._FULL_PAGE:
         yield
         return
-    full = survey._FULL_PAGE
-    vars(coordinate)["survey"], survey._FULL_PAGE = short, page
+    kept = survey._FULL_PAGE, survey._MAX_PAGES
+    vars(coordinate)["survey"] = short
+    survey._FULL_PAGE, survey._MAX_PAGES = page, 1
     try:
         yield
     finally:
-        vars(coordinate)["survey"], survey._FULL_PAGE = survey.survey, full
+        vars(coordinate)["survey"] = survey.survey
+        survey._FULL_PAGE, survey._MAX_PAGES = kept

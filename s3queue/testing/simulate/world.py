@@ -125,6 +125,7 @@ class World:
     Attributes:
         stormy: whether there are faults now.
         chaos: called before some moves while it is stormy.
+        closed_until: the store answers nobody before that.
     """
 
     def __init__(self, choices: Choices, scene: Scene) -> None:
@@ -137,6 +138,7 @@ class World:
         self.actors: list[Actor] = []
         self.stormy = True
         self.chaos: Callable[[], None] | None = None
+        self.closed_until = 0.0
         self._soon: list[Callable[[], None]] = []
         self._number = 0
         self._marks: set[str] = set()
@@ -274,6 +276,8 @@ class World:
         times = self.scene.times
         if actor.op is not None and actor.refused == 0:  # it was slow, and has arrived
             fate = "served"
+        elif self.stormy and self.now < self.closed_until:
+            fate = "outage"
         elif self.stormy and actor.refused < 3 and self._may_fail(actor):
             fate = self.choices.choose(self._fates[type(op)], 1.0 - self.scene.weather.fault)
         else:
