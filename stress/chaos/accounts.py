@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -12,7 +13,7 @@ from msgspec import Struct
 
 from s3queue.core.keys import Layout, ticket_id
 from s3queue.core.records import Board, DeadLetter
-from stress.chaos.notes import Claimed, Done, End, Ending, Ruled, Sent, Start, Uncertain, lines, read
+from stress.chaos.notes import Claimed, Done, End, Ending, Flushed, Ruled, Sent, Start, Uncertain, lines, read
 
 _PROCESS = re.compile(r"^(?P<role>agent|worker).*?\(process (?P<pid>\d+)\)")
 
@@ -23,6 +24,8 @@ class Run:
 
     Attributes:
         last: whether it is among the last that its process started (one for each slot): what it was at when it ended.
+        followed_at: when its process started the next message, and had written in the journal how this one ended; None
+            where that is not known.
         ended_at, how: of its end; None and empty where its process did not live to see it.
     """
 
@@ -30,6 +33,7 @@ class Run:
     last: bool = False
     ended_at: float | None = None
     how: str = ""
+    followed_at: float | None = None
 
     @property
     def ticket(self) -> str:
@@ -57,6 +61,7 @@ class Accounts:
         runs: in the order of their starts.
         dead: processes whose death is on record: ``(party, pid in its own process space)``, and pids of the machine.
         bereft: sessions whose agent died, and whose workers died of it.
+        flushes: by session, when the ledgers were sent that were stored, in order.
         board, letters: how the store was left.
     """
 
@@ -68,6 +73,7 @@ class Accounts:
     dead_pids: set[int] = field(default_factory=set)
     bereft: set[str] = field(default_factory=set)
     claims: list[Claimed] = field(default_factory=list)
+    flushes: dict[str, list[float]] = field(default_factory=dict)
     endings: list[Ending] = field(default_factory=list)
     ruled: list[Ruled] = field(default_factory=list)
     faults: list[Done] = field(default_factory=list)
@@ -108,10 +114,14 @@ def gather(folder: Path, layout: Layout, concurrency: int) -> Accounts:
             match record:
                 case Claimed():
                     accounts.claims.append(record)
+                case Flushed():
+                    accounts.flushes.setdefault(record.session, []).append(record.at)
                 case Ending():
                     accounts.endings.append(record)
                 case Ruled():
                     accounts.ruled.append(record)
+    for flushes in accounts.flushes.values():
+        flushes.sort()
     for file in folder.glob("faults-*.jsonl"):
         accounts.faults += [record for record in read(file) if isinstance(record, Done)]
     _deaths(folder, accounts)
@@ -136,6 +146,9 @@ def _runs(file: Path, concurrency: int) -> list[Run]:
             ended.ended_at, ended.how = record.at, record.how
     for run in runs[-concurrency:]:
         run.last = True
+    if concurrency == 1:
+        for run, following in pairwise(runs):
+            run.followed_at = following.start.at
     return runs
 
 

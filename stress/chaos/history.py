@@ -6,6 +6,7 @@ Read from the accounts alone. Each check is a function that returns what is wron
 from __future__ import annotations
 
 import statistics
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -157,7 +158,18 @@ def _why(accounts: Accounts, run: Run, following: Run, fenced: set[str]) -> str:
     )
     if died and (run.last or run.how not in ("", "ok")):
         return "died"
-    return "fenced" if start.session in fenced or following.start.session in fenced else "unexplained"
+    if start.session in fenced:
+        return "unexplained" if _was_stored(accounts, run) else "fenced"
+    return "fenced" if following.start.session in fenced else "unexplained"
+
+
+def _was_stored(accounts: Accounts, run: Run) -> bool:
+    """Whether a ledger of its session was stored that tells of its good end. One that was sent later may have been drafted
+    before; the one after that was not."""
+    if run.how != "ok" or run.followed_at is None:
+        return False
+    flushes = accounts.flushes.get(run.start.session, [])
+    return len(flushes) - bisect_right(flushes, run.followed_at) >= 2
 
 
 def _trouble(faults: list[Done], run: Run, following: Start) -> float | None:

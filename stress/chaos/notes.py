@@ -69,6 +69,13 @@ class Claimed(Note, frozen=True):
     stored: bool
 
 
+class Flushed(Note, frozen=True):
+    """A ledger of this session was stored. ``at``: when it was sent; what it says is from before."""
+
+    at: float
+    session: str
+
+
 class Ending(Note, frozen=True):
     """Somebody is about to end a session that is not its own: a coordinator (``fence``), or the next agent of the same
     host, which knows what the dead one left (``bequest``).
@@ -207,7 +214,7 @@ def lines(file: Path) -> Iterator[bytes]:
     yield from data[: data.rfind(b"\n") + 1].splitlines()
 
 
-_decode = msgspec.json.Decoder(Start | End | Claimed | Ending | Ruled | Uncertain | Sent | Done).decode
+_decode = msgspec.json.Decoder(Start | End | Claimed | Flushed | Ending | Ruled | Uncertain | Sent | Done).decode
 
 
 def read(file: Path) -> Iterator[Note]:

@@ -13,7 +13,7 @@ from s3queue.core.keys import Layout
 from s3queue.errors import OutcomeUnknown, StoreError
 from s3queue.runtime.signals import clock
 from s3queue.store import Capabilities, Conflict, Found, Listed, Missing, ObjectStore, Stored, Unchanged
-from stress.chaos.notes import Bell, Claimed, Counter, Ending, Notebook, Ruled
+from stress.chaos.notes import Bell, Claimed, Counter, Ending, Flushed, Notebook, Ruled
 
 
 class _Totals(Struct):
@@ -104,13 +104,15 @@ class WatchedStore:
     def _put_ledger(self, key: str, body: bytes, if_version: str | None) -> Stored | Conflict:
         ledger = _ledger(body)
         if not ledger.fenced:
-            stored = False
+            stored, sent_at = False, clock()
             try:
                 outcome = self._inner.put(key, body, if_version=if_version)
                 stored = isinstance(outcome, Stored)
                 return outcome
             finally:
                 self._claim(ledger, stored, joins=if_version is None)
+                if stored:
+                    self._notes.write(Flushed(sent_at, ledger.session))
         # A coordinator derives the nonces of one cycle from one; an heir has a fresh one for each try.
         how = "fence" if "." in ledger.nonce else "bequest"
         self._end(ledger, how, "")

@@ -235,6 +235,16 @@ def test_what_is_no_fence_of_that_session_explains_nothing(ending: Ending) -> No
     assert len(again(accounts, run(0, 10.0)).unexplained) == 1
 
 
+@pytest.mark.parametrize(("flushes", "explained"), [([10.9], True), ([10.5, 11.5], True), ([11.5, 11.7], False)])
+def test_a_fence_does_not_explain_what_its_session_had_stored(flushes: list[float], explained: bool) -> None:
+    """The first ledger that was sent after the end may have been drafted before it; the second was not."""
+    accounts = good()
+    accounts.endings.append(Ending(12.0, "b.1", "s1", "fence", "stored"))
+    accounts.flushes["s1"] = flushes
+    it = again(accounts, replace(run(0, 10.0), followed_at=11.0))
+    assert clean(it) == explained
+
+
 def test_recovery_is_counted_from_the_trouble_to_the_next_start() -> None:
     accounts = good()
     accounts.dead_pids.add(10)
