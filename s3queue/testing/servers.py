@@ -37,6 +37,10 @@ ACCESS_KEY = "s3queue-test"
 SECRET_KEY = "s3queue-test-secret"
 BUCKET = "s3queue-test"
 
+#: SeaweedFS tells its gateway which filer owns a key a second after it starts, and until then may let two writers win a
+#: race (https://github.com/seaweedfs/seaweedfs/pull/8888). Nothing that can be asked says when it has. Seconds.
+_SETTLED_S = 3.0
+
 #: The last image of MinIO that its makers published. Another by ``S3QUEUE_MINIO_IMAGE``.
 MINIO_IMAGE = "minio/minio:RELEASE.2025-09-07T16-13-09Z"
 AZURITE = "azurite@3.37.0"
@@ -109,7 +113,9 @@ def seaweedfs(folder: Path, *, port: int | None = None) -> Iterator[Server]:
     ]
     try:
         with _running([weed, *arguments], folder / "log", _S3_ENV) as process:
-            yield _ready(Server("seaweedfs", f"http://127.0.0.1:{s3}", BUCKET, _S3_ENV), process, folder / "log")
+            server = _ready(Server("seaweedfs", f"http://127.0.0.1:{s3}", BUCKET, _S3_ENV), process, folder / "log")
+            time.sleep(_SETTLED_S)
+            yield server
     finally:
         for number in ports:  # sockets that it names itself, in a place that no flag moves, and leaves behind
             for left in Path("/tmp").glob(f"seaweedfs-*-grpc-{number + 10_000}.sock"):
@@ -367,7 +373,10 @@ def container(folder: Path) -> Iterator[Server]:
                     made.with_env(variable, value)
             with made:
                 server = Server(name, f"http://127.0.0.1:{made.get_exposed_port(port)}", BUCKET, _S3_ENV)
-                yield _ready(server, None, None)
+                _ready(server, None, None)
+                if name.startswith("seaweedfs"):
+                    time.sleep(_SETTLED_S)
+                yield server
         finally:
             client.close()
 
