@@ -194,8 +194,8 @@ def _by_target(by_target: dict[str, Any]) -> str:
         for row in by_target["rows"]
     ]
     targets_s = [f"{float(target):g} s" for target in by_target["rows"][0]["per_s"]]
-    return f"""The same question asked of real runs: SQLite, batches of 100, `ticket_target` at its default of 1 s and by hand;
-messages per second, medians of runs in turn.
+    return f"""The same question asked of real runs: SQLite, batches of 100, `ticket_target` at its default of 1 s
+and set by hand; messages per second, medians of runs in turn.
 
 {table(("task, ms", "slots", *targets_s, "default / best"), rows)}"""
 
