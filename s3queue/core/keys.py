@@ -41,8 +41,10 @@ PRIORITIES = range(10)
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _SOURCE = re.compile(
     r"(?:in/|later/(?P<due>\d{13})-)(?P<queue>[A-Za-z0-9_][A-Za-z0-9_.-]{0,99})/(?P<priority>\d)/"
-    r"(?P<order>\d{13})-(?P<batch>[0-9a-f]{1,32})-(?P<count>[1-9]\d{0,3})(?:-(?P<group>[A-Za-z0-9_.=-]{1,300}))?"
+    r"(?P<order>\d{13})-(?P<batch>[0-9a-f]{1,32})-(?P<count>[1-9]\d{0,3})(?:-(?P<group>[A-Za-z0-9_.=-]{1,300}))?",
+    re.ASCII,
 )
+_INDEX = re.compile(r"0|[1-9][0-9]{0,2}")
 
 
 def check_name(name: str, what: str = "queue") -> str:
@@ -201,7 +203,7 @@ def parse_message_id(message: str) -> MessageRef:
     part, _, rest = message.partition("~")
     tail, _, index = rest.rpartition("~")
     path = tail.replace("~", "/")
-    if not part or not index.isdigit() or int(index) >= parse_source(path).count:
+    if not part or not _INDEX.fullmatch(index) or int(index) >= parse_source(path).count:
         raise CorruptRecord(message, "not the id of a message")
     return MessageRef(part, path, int(index))
 

@@ -1,0 +1,148 @@
+"""Records outlive releases: samples of every format, as its releases stored them, are read for ever.
+
+The files in ``samples/format-N`` are not made by this code: whoever adds a field adds a sample that has it, and never
+touches the others.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+from msgspec import Raw
+
+from s3queue.core.records import (
+    FORMAT,
+    Board,
+    DeadLetter,
+    Failed,
+    Failure,
+    Leader,
+    Ledger,
+    Offer,
+    Part,
+    Place,
+    QueueMeta,
+    Ready,
+    Report,
+    RetiredPage,
+    SourceState,
+    Ticket,
+    Totals,
+    Waiting,
+    decode,
+    decode_batch,
+    decode_message,
+)
+from s3queue.errors import CorruptRecord
+from tests.records.kinds import KINDS
+
+SAMPLES = Path(__file__).parent / "samples"
+_PATH = "in/mail/5/1700000000000-0a1-3"
+_GROUPED = "later/1700000100000-mail/1/1700000000001-0a2-1-customer=207"
+
+EXPECTED = {
+    "format-1/board.json": Board(
+        "4f1c",
+        7,
+        42,
+        Leader("h1", Place("boot-1", "/run/life", "web-1:77")),
+        360_000,
+        3,
+        {"7-2": Ticket("h1", (Part(_PATH, 1, 3, 1), Part(_GROUPED, 0, 1, 2)), (0, 1))},
+        {
+            _PATH: SourceState(
+                1,
+                (Ready(0, 1, 1),),
+                (Waiting(2, 2, 1_700_000_050_000),),
+                (1,),
+                {2: (Failure(1, "error", "ValueError: no", 1_700_000_040_000),)},
+            ),
+            _GROUPED: SourceState(),
+        },
+        {"mail": Totals(10, 1, 4)},
+    ),
+    "format-1/board-empty.json": Board("4f1d", 1),
+    "format-1/ledger.json": Ledger(
+        "77aa",
+        "h1",
+        False,
+        False,
+        4,
+        {"mail": Offer(5, 0.25)},
+        Place("boot-1", "/run/life", "web-1:77"),
+        ("7-2", "7-3"),
+        {
+            "7-2": Report(
+                (0, 2, 5, 6),
+                (3, 4),
+                {2: Failed("retry", 1.5, Failure(1, "error", "no", 1_700_000_040_000)), 4: Failed("snooze", 2.0)},
+            )
+        },
+    ),
+    "format-1/ledger-fenced.json": Ledger("77ab", "h2", fenced=True),
+    "format-1/ledger-unread.json": Ledger("77ac", "h3", fenced=True, claims=("7-9",), unread=True),
+    "format-1/retired.json": RetiredPage(("1700000000000-0a1", "1700000000001-0a2"), 361_000),
+    "format-1/dead.json": DeadLetter(
+        "99",
+        "p00~in~mail~5~1700000000000-0a1-3~1",
+        "mail",
+        "send",
+        3,
+        (Failure(3, "killed", "signal 9", 1_700_000_060_000),),
+        b"\x82\xa4args\x91\x01\xa6kwargs\x80",
+        '{"args":[1],"kwargs":{}}',
+        False,
+        {"trace": "1"},
+        1_700_000_000_000,
+        1_700_000_061_000,
+        False,
+    ),
+    "format-1/meta.json": QueueMeta("12", "lifo", 1),
+}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_sample_is_read_as_what_it_meant(name: str) -> None:
+    expected = EXPECTED[name]
+    assert decode(type(expected), name, (SAMPLES / name).read_bytes()) == expected
+
+
+def test_sample_of_a_batch_is_read_as_what_it_meant() -> None:
+    batch = decode_batch("batch", (SAMPLES / "format-1/batch.msgpack").read_bytes())
+    messages = [decode_message("batch", raw) for raw in batch.messages]
+    assert batch.sent_ms == 1_700_000_000_000
+    assert [(one.task, msgspec.msgpack.decode(one.payload), one.headers) for one in messages] == [
+        ("send", {"args": [1], "kwargs": {}}, {"trace": "1"}),
+        ("", [None, True, 2.5, b"\x00"], {}),
+    ]
+
+
+def test_every_format_has_samples_of_every_record_and_every_sample_is_tested() -> None:
+    formats = {folder.name for folder in SAMPLES.iterdir()}
+    assert formats == {f"format-{number}" for number in range(1, FORMAT + 1)}
+    files = {f"{path.parent.name}/{path.name}" for path in SAMPLES.glob("*/*")}
+    for number in range(1, FORMAT + 1):
+        kinds = {type(expected) for name, expected in EXPECTED.items() if name.startswith(f"format-{number}/")}
+        assert kinds == set(KINDS.values())
+    assert files == {*EXPECTED, *(f"format-{number}/batch.msgpack" for number in range(1, FORMAT + 1))}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+@pytest.mark.parametrize("format_", [b"0", b"2", b"999", b'"1"', b"null", b"-1"])
+def test_sample_of_an_unknown_format_is_left_alone(name: str, format_: bytes) -> None:
+    body = (SAMPLES / name).read_bytes().replace(b'"format": 1', b'"format": ' + format_)
+    with pytest.raises(CorruptRecord):
+        decode(type(EXPECTED[name]), name, body)
+
+
+def test_batch_of_an_unknown_format_is_left_alone() -> None:
+    body = (SAMPLES / "format-1/batch.msgpack").read_bytes().replace(b"\xa6format\x01", b"\xa6format\x02")
+    with pytest.raises(CorruptRecord, match="format 2"):
+        decode_batch("batch", body)
+
+
+def test_message_without_headers_is_read() -> None:
+    """As the shortest form of an array-like record has it."""
+    assert decode_message("key", Raw(msgspec.msgpack.encode(["t", 1]))).headers == {}
