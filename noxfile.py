@@ -23,10 +23,15 @@ def _group(*names: str) -> list[str]:
     return [package for name in names for package in nox.project.dependency_groups(PYPROJECT, name)]
 
 
+def _install(session: nox.Session) -> None:
+    """The project as it stands, with every store, and what its tests and stress programs need."""
+    session.install("-q", "-e", f".[{STORES}]", *_group("test", "servers"))
+
+
 @nox.session
 def tests(session: nox.Session) -> None:
     """Every test. Arguments go to pytest."""
-    session.install("-q", "-e", f".[{STORES}]", *_group("test", "servers"))
+    _install(session)
     session.run("python", "-m", "pytest", *session.posargs)
 
 
@@ -47,22 +52,39 @@ def types(session: nox.Session) -> None:
 
 @nox.session
 def stress(session: nox.Session) -> None:
-    """Simulations, chaos and benchmarks. Arguments go to ``python -m stress``; a short simulation without any."""
-    session.install("-q", "-e", f".[{STORES}]", *_group("test", "servers"))
-    session.run("python", "-m", "stress", *(session.posargs or ["simulate", "--seconds", "20"]))
+    """Simulations, chaos and benchmarks. Arguments go to ``python -m stress``, to ``run`` where they name nothing else;
+    without any, a simulation of a minute with all mutants, and one chaos run."""
+    _install(session)
+    asked = session.posargs
+    if not asked:
+        session.run("python", "-m", "stress", "simulate", "--seconds", "60")
+        asked = ["run", "--messages", "2000", "--chaos", "kill,stop,agent,supervisor"]
+    elif asked[0].startswith("-"):
+        asked = ["run", *asked]
+    session.run("python", "-m", "stress", *asked)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Simulation and chaos for as long as asked: seconds, an hour without any. Further arguments go to the chaos run."""
+    seconds, *more = session.posargs or ["3600"]
+    half = str(float(seconds) / 2)
+    _install(session)
+    session.run("python", "-m", "stress", "simulate", "--seconds", half, "--jobs", "2")
+    session.run("python", "-m", "stress", "run", "--chaos", "kill,stop,agent,supervisor", "--for", half, *more)
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure everything, and write docs/benchmarks.md: an hour or more. Arguments go to ``python -m stress report``."""
-    session.install("-q", "-e", f".[{STORES}]", *_group("test", "servers"))
+    _install(session)
     session.run("python", "-m", "stress", "report", *session.posargs)
 
 
 @nox.session
 def peers(session: nox.Session) -> None:
     """s3queue beside the queues that a user would take instead. Arguments go to ``python -m stress peers``."""
-    session.install("-q", "-e", f".[{STORES}]", *_group("test", "servers"))
+    _install(session)
     session.run("python", "-m", "stress", "peers", *session.posargs)
 
 

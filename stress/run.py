@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -12,6 +14,8 @@ import msgspec
 
 import s3queue
 from s3queue.errors import ConfigError
+from s3queue.testing.servers import Unavailable
+from stress import stores
 from stress.chaos import drive
 from stress.chaos.drive import Outcome, Wanted
 from stress.chaos.plan import KINDS
@@ -34,7 +38,7 @@ def _seeds(_: click.Context, __: click.Parameter, value: str) -> range:
 
 
 @click.command("run")
-@click.option("--store", default="", metavar="URL", help="[default: a fresh SQLite file]")
+@click.option("--store", default="", metavar="STORE", help=f"{stores.HELP} [default: a fresh SQLite file]")
 @click.option("--supervisors", "hosts", type=click.IntRange(1, 20), default=2, show_default=True, help="Hosts.")
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Worker processes of each host.")
 @click.option("--concurrency", type=click.IntRange(1), default=1, show_default=True, help="Messages at a time in each.")
@@ -58,7 +62,13 @@ def _seeds(_: click.Context, __: click.Parameter, value: str) -> range:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each run.")
 @click.option("--verbose", is_flag=True, help="Tell on stderr what happens.")
 def command(
-    seeds: range, for_s: float | None, evidence: Path | None, as_json: bool, verbose: bool, **given: object
+    store: str,
+    seeds: range,
+    for_s: float | None,
+    evidence: Path | None,
+    as_json: bool,
+    verbose: bool,
+    **given: object,
 ) -> None:
     """Drain a queue with real processes while everything goes wrong that --chaos names, and audit the result.
 
@@ -66,18 +76,23 @@ def command(
     its process, the recorded end of its session, or the wish of its own task; and nothing else was wrong. Otherwise the
     evidence stays, and where it is is printed.
     """
-    began, failed, seed = time.monotonic(), 0, seeds.start
-    while seed < seeds.stop or (for_s is not None and time.monotonic() - began < for_s):
-        wanted = Wanted(seed=seed, evidence=evidence / str(seed) if evidence else None, **given)  # type: ignore[arg-type]
+    with tempfile.TemporaryDirectory(prefix="s3queue-chaos-") as folder, ExitStack() as stack:
         try:
-            outcome = drive.run(wanted, _say if verbose else lambda _: None)
-        except ConfigError as wrong:
-            raise click.UsageError(str(wrong)) from None
-        _tell(outcome, as_json)
-        failed += not outcome.passed
-        if outcome.passed and evidence is None:
-            drive.remove(outcome.folder)
-        seed += 1
+            url = "" if store == "sqlite" else stack.enter_context(stores.store_url(store, Path(folder)))
+        except Unavailable as why:
+            raise click.UsageError(str(why)) from None
+        began, failed, seed = time.monotonic(), 0, seeds.start
+        while seed < seeds.stop or (for_s is not None and time.monotonic() - began < for_s):
+            wanted = Wanted(seed=seed, store=url, evidence=evidence / str(seed) if evidence else None, **given)  # type: ignore[arg-type]
+            try:
+                outcome = drive.run(wanted, _say if verbose else lambda _: None)
+            except ConfigError as wrong:
+                raise click.UsageError(str(wrong)) from None
+            _tell(outcome, as_json)
+            failed += not outcome.passed
+            if outcome.passed and evidence is None:
+                drive.remove(outcome.folder)
+            seed += 1
     sys.exit(1 if failed else 0)
 
 

@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import platform
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
+from stress import stores
 from stress.bench.figures import summary
 from stress.bench.measure import Setting, repetition
 from stress.scale.models import MODELS
-
-
-@contextlib.contextmanager
-def store_url(store: str, folder: Path) -> Iterator[str]:
-    """A URL as it is; ``sqlite`` for a fresh file per repetition; ``seaweedfs`` for a server that is started for it."""
-    if store == "sqlite":
-        yield f"sqlite:///{folder}/{{n}}.db"
-    elif store.startswith("seaweedfs"):
-        from s3queue.testing.servers import seaweedfs
-
-        with seaweedfs(folder / "weed") as server:
-            os.environ.update(server.env)
-            yield server.url(store.partition("+")[2] or "obstore+s3")
-    else:
-        yield store
 
 
 def machine() -> dict[str, Any]:
@@ -49,9 +33,7 @@ def run(setting: Setting, repetitions: int, warm_up: int = 1) -> dict[str, Any]:
 
 
 @click.command("bench")
-@click.option(
-    "--store", default="sqlite", show_default=True, help="URL, or sqlite, seaweedfs, seaweedfs+s3, seaweedfs+minio."
-)
+@click.option("--store", default="sqlite", show_default=True, help=stores.HELP)
 @click.option("--messages", type=click.IntRange(2), default=10_000, show_default=True)
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True)
 @click.option("--concurrency", type=click.IntRange(1), default=1, show_default=True)
@@ -84,7 +66,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Fill a queue and drain it, and count what that takes."""
-    with tempfile.TemporaryDirectory(prefix="s3queue-bench-") as folder, store_url(store, Path(folder)) as url:
+    with tempfile.TemporaryDirectory(prefix="s3queue-bench-") as folder, stores.store_url(store, Path(folder)) as url:
         setting = Setting(
             url,
             messages=messages,

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from stress.bench.command import run, store_url
+from stress.bench.command import run
 from stress.bench.figures import summary
 from stress.bench.measure import Bench, Setting
 from stress.bench.memory import memory
 from stress.bench.recovery import recovery
+from stress.stores import store_url
 
 
 @dataclass(frozen=True)
