@@ -62,7 +62,7 @@ class Accounts:
         dead: processes whose death is on record: ``(party, pid in its own process space)``, and pids of the machine.
         bereft: sessions whose agent died, and whose workers died of it.
         flushes: by session, when the ledgers were sent that were stored, in order.
-        board, letters: how the store was left.
+        board, letters, left: how the store was left: the last two by message and by path of a batch.
     """
 
     sent: dict[str, int] = field(default_factory=dict)
@@ -79,6 +79,7 @@ class Accounts:
     faults: list[Done] = field(default_factory=list)
     board: Board | None = None
     letters: dict[str, DeadLetter] = field(default_factory=dict)
+    left: set[str] = field(default_factory=set)
 
     @property
     def fences(self) -> dict[str, Ending]:

@@ -339,6 +339,7 @@ class Drive:
                 if isinstance(letter, Found):
                     accounts.letters[item.key.rpartition("/")[2]] = decode(DeadLetter, item.key, letter.body)
             elif item.key.startswith((layout.inbox, layout.later)):
+                accounts.left.add(layout.path(item.key))
                 self._violations.append(f"left in the store: {item.key}")
         verdict = judge(accounts, self._orders, self._wanted.concurrency)
         verdict.violations = [*self._violations, *verdict.violations]

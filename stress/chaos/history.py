@@ -90,7 +90,9 @@ def _judge_outcomes(accounts: Accounts, orders: Mapping[int, Order], verdict: Ve
     wrong = verdict.violations
 
     verdict.done, verdict.dead = len(done), len(dead)
-    verdict.lost = sorted(accounts.sent.keys() - done - dead)
+    missing = sorted(accounts.sent.keys() - done - dead)
+    verdict.lost = [one for one in missing if parse_message_id(one).path not in accounts.left]
+    wrong += [f"not done: {one}" for one in missing if one not in verdict.lost]
     verdict.committed_twice = sum(len(told) - 1 for told in accounts.told.values()) + len(told_done & dead)
     wrong += [f"nobody enqueued {one}, and it was settled" for one in sorted((done | dead) - known.keys())]
     wrong += [f"told to be done, and never ran to its end: {one}" for one in sorted(told_done - ran_well)]

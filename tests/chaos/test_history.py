@@ -78,6 +78,16 @@ def test_a_message_without_an_outcome_and_a_run_is_lost() -> None:
     assert verdict(accounts).lost == [IDS[1]]
 
 
+def test_a_message_that_is_still_in_the_store_is_not_done_and_not_lost() -> None:
+    accounts = good()
+    del accounts.told[IDS[1]]
+    accounts.runs.pop(1)
+    accounts.left.add(PATHS[1])
+    it = verdict(accounts)
+    assert not it.lost
+    assert f"not done: {IDS[1]}" in it.violations
+
+
 def test_a_message_that_ran_and_was_not_committed_is_noticed_by_the_board() -> None:
     accounts = good()
     del accounts.told[IDS[1]]
