@@ -6,8 +6,9 @@
     host      one supervisor as a host of its own; producer: one producer process
     crew      the parties, as whoever starts, stops and kills them sees them
     faults    what goes wrong, and how it is put right again
+    stores    the store behind a proxy for each party
     drive     one run, from empty to empty
-    history   what everybody wrote down, and the verdict
+    accounts  what everybody wrote down; history: the verdict on it
 
 Every party writes its own account, in one write per line, so that what was written before a SIGKILL is there. Times in
 them are seconds of the clock that all processes of a machine share and nobody sets.

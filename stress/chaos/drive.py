@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from s3queue.config import redact_url
 from s3queue.core.keys import Layout
@@ -23,18 +22,15 @@ from s3queue.core.records import Board, DeadLetter, decode
 from s3queue.errors import ConfigError, QueueError
 from s3queue.runtime.drive import Driver
 from s3queue.runtime.signals import clock
-from s3queue.store import Found, ObjectStore, open_store
+from s3queue.store import Found, open_store
 from s3queue.testing.faultproxy import FaultProxy
 from stress.chaos import faults, notes
 from stress.chaos.accounts import gather
 from stress.chaos.crew import Crew, Host, Producer, can_be_far
 from stress.chaos.history import Verdict, judge
 from stress.chaos.plan import KINDS, Mishap, Order, mishaps, portion
+from stress.chaos.stores import clean_up, endpoint, proxied
 
-#: What a client waits for an answer through a proxy, in seconds; late answers take longer.
-_PATIENCE_S = 1.0
-#: How often a request meets a fault on a network that is otherwise in order.
-_RATE = 0.03
 #: After so long without a start of a task, in seconds, something else goes wrong.
 _STALL_S = 6.0
 
@@ -145,7 +141,7 @@ class Drive:
         urls = dict.fromkeys((*names, *producers), self._url)
         if "net" in self.kinds:
             for name in (*names[:-1], *producers):
-                urls[name], self._proxies[name] = stack.enter_context(_proxied(self._url, f"{wanted.seed}/{name}"))
+                urls[name], self._proxies[name] = stack.enter_context(proxied(self._url, f"{wanted.seed}/{name}"))
         self._crew = Crew(folder, urls, self._settings(), {"PYTHONPATH": os.pathsep.join(sys.path)})
         stack.callback(self._crew.end)
         self._faults = faults.Faults(
@@ -172,7 +168,7 @@ class Drive:
     @staticmethod
     def _possible(wanted: Wanted) -> tuple[tuple[str, ...], dict[str, str]]:
         skipped = {}
-        if "net" in wanted.kinds and _endpoint(wanted.store) is None:
+        if "net" in wanted.kinds and endpoint(wanted.store) is None:
             skipped["net"] = "there is no network to disturb: the store has no http:// endpoint"
         if "disk" in wanted.kinds and wanted.store:
             skipped["disk"] = "only the disk of the run's own SQLite file is filled: leave out the store"
@@ -346,14 +342,6 @@ class Drive:
         return verdict
 
 
-def clean_up(store: ObjectStore, namespace: str) -> None:
-    """Leave nothing in a store whose owner may keep other things there."""
-    driver = Driver(store)
-    keys = [item.key for item in driver.run(list_all(f"{namespace}/"))]
-    for start in range(0, len(keys), 1000):
-        store.delete(keys[start : start + 1000])
-
-
 def remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
@@ -370,34 +358,3 @@ def _watched(crew: Crew) -> Iterator[list[int]]:
                     found.append(os.pidfd_open(process.pid))
                     stack.callback(os.close, found[-1])
         yield found
-
-
-# ---- stores behind proxies -------------------------------------------------------------------------------------------
-
-
-def _endpoint(url: str) -> str | None:
-    """Where the server of a store is, if it speaks plain HTTP."""
-    parts = urlsplit(url)
-    query = dict(parse_qsl(parts.query))
-    if parts.scheme == "minio":
-        return f"http://{parts.netloc}" if query.get("secure") == "false" else None
-    endpoint = query.get("endpoint", "")
-    return endpoint if endpoint.startswith("http://") else None
-
-
-@contextmanager
-def _proxied(url: str, seed: str) -> Iterator[tuple[str, FaultProxy]]:
-    """The URL of the same store behind a proxy, and the proxy."""
-    endpoint = _endpoint(url)
-    assert endpoint is not None
-    with FaultProxy(endpoint, seed=seed, rate=_RATE, delay_s=2 * _PATIENCE_S) as proxy:
-        parts = urlsplit(url)
-        query = dict(parse_qsl(parts.query)) | {
-            "read_timeout_s": str(_PATIENCE_S),
-            "connect_timeout_s": str(_PATIENCE_S),
-        }
-        if parts.scheme == "minio":
-            parts = parts._replace(netloc=urlsplit(proxy.address).netloc)
-        else:
-            query["endpoint"] = proxy.address
-        yield urlunsplit(parts._replace(query=urlencode(query, safe=":/"))), proxy
