@@ -23,16 +23,16 @@ def endpoint(url: str) -> str | None:
     query = dict(parse_qsl(parts.query))
     if parts.scheme == "minio":
         return f"http://{parts.netloc}" if query.get("secure") == "false" else None
-    endpoint = query.get("endpoint", "")
-    return endpoint if endpoint.startswith("http://") else None
+    server = query.get("endpoint", "")
+    return server if server.startswith("http://") else None
 
 
 @contextmanager
 def proxied(url: str, seed: str) -> Iterator[tuple[str, FaultProxy]]:
     """The URL of the same store behind a proxy, and the proxy."""
-    endpoint = endpoint(url)
-    assert endpoint is not None
-    with FaultProxy(endpoint, seed=seed, rate=_RATE, delay_s=2 * _PATIENCE_S) as proxy:
+    server = endpoint(url)
+    assert server is not None
+    with FaultProxy(server, seed=seed, rate=_RATE, delay_s=2 * _PATIENCE_S) as proxy:
         parts = urlsplit(url)
         query = dict(parse_qsl(parts.query)) | {
             "read_timeout_s": str(_PATIENCE_S),
