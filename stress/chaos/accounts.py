@@ -23,7 +23,8 @@ class Run:
     """One start of one message.
 
     Attributes:
-        last: whether it is among the last that its process started (one for each slot): what it was at when it ended.
+        last: whether its process was, or may have been, at it when that ended: it has no end, or is among the last that
+            were started, one for each slot.
         followed_at: when its process started the next message, and had written in the journal how this one ended; None
             where that is not known.
         ended_at, how: of its end; None and empty where its process did not live to see it.
@@ -134,18 +135,16 @@ def gather(folder: Path, layout: Layout, concurrency: int) -> Accounts:
 
 
 def _runs(file: Path, concurrency: int) -> list[Run]:
-    """Starts and ends of one process. With several slots an end belongs to one of the starts; nothing says to which, so
-    this is exact for one slot, and for more says of each end only that there was one."""
+    """Starts and ends of one process."""
     runs: list[Run] = []
-    unended: list[Run] = []
+    open_ones: dict[tuple[str, int], Run] = {}
     for record in read(file):
         if isinstance(record, Start):
             runs.append(Run(record))
-            unended.append(runs[-1])
-        elif isinstance(record, End) and unended:
-            ended = unended.pop(0)
+            open_ones[record.message, record.token] = runs[-1]
+        elif isinstance(record, End) and (ended := open_ones.pop((record.message, record.token), None)):
             ended.ended_at, ended.how = record.at, record.how
-    for run in runs[-concurrency:]:
+    for run in (*runs[-concurrency:], *open_ones.values()):
         run.last = True
     if concurrency == 1:
         for run, following in pairwise(runs):

@@ -108,7 +108,12 @@ def run(wanted: Wanted, say: Callable[[str], None] = lambda _: None) -> Outcome:
     folder = wanted.evidence or Path(tempfile.mkdtemp(prefix="s3q-chaos-"))
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        return Drive(wanted, folder, stack, say).run()
+        try:
+            drive = Drive(wanted, folder, stack, say)
+        except ConfigError:
+            remove(folder)
+            raise
+        return drive.run()
 
 
 class Drive:

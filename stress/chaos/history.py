@@ -19,6 +19,8 @@ from stress.chaos.plan import MAX_ATTEMPTS, Order
 
 #: How a run that asked to be run again ended.
 _ASKED = ("retry", "error", "snooze")
+#: A fault is noted before it is done; what it hits may have started in between, in seconds.
+_NOTED_S = 0.1
 
 
 @dataclass
@@ -182,7 +184,7 @@ def _trouble(faults: list[Done], run: Run, following: Start) -> float | None:
         fault.at
         for fault in faults
         if fault.begins
-        and run.start.at <= fault.at <= following.at
+        and run.start.at - _NOTED_S <= fault.at <= following.at
         and (run.start.pid in fault.pids or fault.party == run.start.party)
     ]
     return max(times, default=None)

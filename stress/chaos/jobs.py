@@ -43,8 +43,8 @@ class Desk:
         )
         self.bell.ring(b".")
 
-    def end(self, how: str) -> None:
-        self.runs.write(End(clock(), how))
+    def end(self, ctx: Context, how: str) -> None:
+        self.runs.write(End(clock(), how, ctx.message_id, ctx.fencing_token))
 
     def is_first(self, what: str, message: str) -> bool:
         """Whether nobody has asked this of this message before, in any process."""
@@ -90,20 +90,20 @@ def _work(ctx: Context, number: int, does: str) -> None:
         }[does]
     elif does == "reject":
         raised = Reject("rejected, as it should be")
-    desk.end("ok" if raised is None else does)
+    desk.end(ctx, "ok" if raised is None else does)
     if raised is not None:
         raise raised
 
 
 def _doomed(ctx: Context, number: int, does: str) -> None:
     desk = _at_desk(ctx, number)
-    desk.end("error")
+    desk.end(ctx, "error")
     raise RuntimeError(f"this one fails always: {does}")
 
 
 def _poison(ctx: Context, number: int, does: str) -> None:
     desk = _at_desk(ctx, number)
-    desk.end(does)
+    desk.end(ctx, does)
     os.kill(os.getpid(), signal.SIGKILL)
 
 

@@ -44,7 +44,7 @@ class Start(Note, frozen=True):
 
 
 class End(Note, frozen=True):
-    """The run that this process started last is about to end, so.
+    """A run that this process has started is about to end, so.
 
     Attributes:
         how: ``ok``, or what it asks for: ``retry``, ``error``, ``snooze``, ``reject``, ``poison`` (its process dies now).
@@ -52,6 +52,8 @@ class End(Note, frozen=True):
 
     at: float
     how: str
+    message: str
+    token: int
 
 
 class Claimed(Note, frozen=True):

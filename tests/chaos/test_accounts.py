@@ -1,0 +1,61 @@
+"""Accounts are read as they were written, by processes that may have been killed while they wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from s3queue.core.keys import Layout
+from stress.chaos.accounts import Run, gather
+from stress.chaos.notes import Done, End, Note, Notebook, Start
+
+LAYOUT = Layout("n")
+
+
+def start(number: int) -> Start:
+    return Start(float(number), "a.1", 10, 10, "s1", f"m{number}", number, 1, 1 << 32)
+
+
+def end(number: int, how: str = "ok") -> End:
+    return End(number + 0.5, how, f"m{number}", 1 << 32)
+
+
+def read(folder: Path, *notes: Note, torn: bytes = b"", concurrency: int = 1) -> dict[str, Run]:
+    book = Notebook(folder / "runs", "a.1")
+    for note in notes:
+        book.write(note)
+    (file,) = (folder / "runs").glob("*")
+    with file.open("ab") as more:
+        more.write(torn)
+    return {run.start.message: run for run in gather(folder, LAYOUT, concurrency).runs}
+
+
+def test_the_last_start_without_an_end_is_what_the_process_died_at(tmp_path: Path) -> None:
+    runs = read(tmp_path, start(0), end(0), start(1))
+    assert (runs["m0"].how, runs["m0"].ended_at, runs["m0"].last, runs["m0"].followed_at) == ("ok", 0.5, False, 1.0)
+    assert (runs["m1"].how, runs["m1"].ended_at, runs["m1"].last, runs["m1"].followed_at) == ("", None, True, None)
+
+
+def test_with_several_slots_an_end_belongs_to_the_start_that_it_names(tmp_path: Path) -> None:
+    runs = read(tmp_path, start(0), start(1), start(2), end(1, "retry"), start(3), end(3), concurrency=2)
+    assert [runs[f"m{number}"].how for number in range(4)] == ["", "retry", "", "ok"]
+    assert [runs[f"m{number}"].last for number in range(4)] == [True, False, True, True]
+
+
+def test_a_line_that_was_cut_off_is_no_line(tmp_path: Path) -> None:
+    runs = read(tmp_path, start(0), torn=b'{"note":"End","at":0.5,"ho')
+    assert runs["m0"].how == ""
+
+
+def test_deaths_are_those_that_were_brought_about_and_those_that_a_supervisor_saw(tmp_path: Path) -> None:
+    book = Notebook(tmp_path, "faults")
+    book.write(Done(1.0, "kill", "worker", "a.1", (11,)))
+    book.write(Done(2.0, "stop", "tree", "a.1", (12,)))
+    history = tmp_path / "history" / "a.1"
+    history.mkdir(parents=True)
+    (history / "supervisor-1.jsonl").write_text(
+        '{"kind":"died","cause":"killed","text":"worker 0 (process 13) was killed by SIGKILL"}\n'
+        '{"kind":"draining","why":"asked to"}\n'
+    )
+    accounts = gather(tmp_path, LAYOUT, 1)
+    assert accounts.dead_pids == {11}
+    assert accounts.dead == {("a.1", 13)}
