@@ -353,12 +353,13 @@ def remove(folder: Path) -> None:
 
 @contextmanager
 def _watched(crew: Crew) -> Iterator[list[int]]:
-    """Becomes readable when a process ends that has not been seen to have ended."""
+    """Becomes readable when a process ends that has not been seen to have ended. Empty where the system has no such
+    thing; then it is seen a little later."""
     with ExitStack() as stack:
         found = []
         processes = [host.process for host in crew.hosts] + [producer.process for producer in crew.producers]
         for process in processes:
-            if process is not None and process.returncode is None:
+            if process is not None and process.returncode is None and hasattr(os, "pidfd_open"):
                 with suppress(ProcessLookupError):
                     found.append(os.pidfd_open(process.pid))
                     stack.callback(os.close, found[-1])
