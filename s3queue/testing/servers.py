@@ -159,13 +159,17 @@ def minio(folder: Path) -> Iterator[Server]:
 def azurite(folder: Path) -> Iterator[Server]:
     """Microsoft's emulator of Azure Blob Storage: ``azurite-blob`` on the ``PATH`` or named by ``S3QUEUE_AZURITE``.
 
-    With ``CI`` set and ``npm`` there it is installed into the folder.
+    With ``CI`` set and ``npm`` there it is installed, once, into the user's cache.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "s3queue" / AZURITE
+    cached = cache / "node_modules/.bin/azurite-blob"
     program = os.environ.get("S3QUEUE_AZURITE") or shutil.which("azurite-blob")
-    if not program and os.environ.get("CI") and (npm := shutil.which("npm")):
-        subprocess.run([npm, "install", "--no-fund", "--no-audit", "--prefix", str(folder), AZURITE], check=True)
-        program = str(folder / "node_modules/.bin/azurite-blob")
+    if not program and os.environ.get("CI") and (npm := shutil.which("npm")) and not cached.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        subprocess.run([npm, "install", "--no-fund", "--no-audit", "--prefix", str(cache), AZURITE], check=True)
+    if not program and cached.exists():
+        program = str(cached)
     if not program:
         raise Unavailable("no Azurite; npm install -g azurite, or its path in S3QUEUE_AZURITE")
     (port,) = _free_ports(1)
