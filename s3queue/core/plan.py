@@ -41,7 +41,7 @@ class Settings(NamedTuple):
         max_parked: with more messages of a queue waiting for a retry, no new batches of it are started.
         max_attempts: for tickets of sessions that left no word about it.
         max_out: the most messages in the tickets of one host.
-        max_parts: the most message ranges in one ticket.
+        max_parts: the most message ranges in one ticket. A host with more room gets another one in the same cycle.
     """
 
     visibility_timeout: float = 30.0
@@ -334,7 +334,10 @@ class _Planning:
         for host, quota in zip(serving, quotas, strict=True):
             left = quota
             shared: list[Part] = []
-            while left > 0 and len(shared) < self.settings.max_parts:
+            while left > 0:
+                if len(shared) == self.settings.max_parts:
+                    self._ticket(host, queue, tuple(shared))
+                    shared = []
                 taken = self._take_next(line, busy, left)
                 if taken is None:
                     break

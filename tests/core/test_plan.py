@@ -312,7 +312,8 @@ class TestOrder:
     def test_a_ticket_has_a_bounded_number_of_parts(self) -> None:
         listed = [path(n) for n in range(10)]
         planned = decide(board(), [ledger(slots=10)], listed, settings=Settings(max_parts=3))
-        assert assigned(planned) == {"h1": 3}
+        assert sorted(len(ticket.parts) for ticket in planned.board.tickets.values()) == [1, 3, 3, 3]
+        assert assigned(planned) == {"h1": 10}
 
     def test_the_order_of_ledgers_and_of_the_listing_does_not_matter(self) -> None:
         hosts = [ledger(f"h{n}", slots=2, offers={"q": Offer(), "r": Offer()}) for n in range(5)]
