@@ -40,9 +40,17 @@ SMALL: dict[str, Small] = {
             _SCENE,
             shared=False,
             candidates=2,
-            weather=Weather(fault=0.1, fates=("served", "unanswered", "late"), chaos=0.0, ends=0.0),
+            weather=Weather(
+                fault=0.1,
+                fates=("served", "unanswered", "late"),
+                whose=("main",),
+                chaos=0.1,
+                kinds=("pause candidate",),
+                order=1.0,
+                ends=0.0,
+            ),
         ),
-        depth=45,
+        depth=80,
         deviations=2,
     ),
     "a host flushing, a coordinator fencing": Small(
@@ -54,7 +62,7 @@ SMALL: dict[str, Small] = {
             most=2,
             weather=Weather(fault=0.1, fates=("served", "late"), chaos=0.1, kinds=("pause host",), order=1.0, ends=0.0),
         ),
-        depth=90,
+        depth=75,
         deviations=2,
     ),
     "a host and its own late write": Small(
@@ -62,22 +70,22 @@ SMALL: dict[str, Small] = {
             _SCENE,
             shared=False,
             candidates=1,
-            storm_s=2.0,
+            storm_s=3.0,
             weather=Weather(
                 fault=0.1, fates=("served", "late", "unanswered", "dropped"), chaos=0.0, order=1.0, ends=0.0
             ),
         ),
-        depth=30,
+        depth=13,
         deviations=3,
     ),
     "a producer trying again, its source retiring": Small(
         replace(
             _SCENE,
             outlast=True,
-            times=replace(_TIMES, late=(0.5, 1.5, 2.5, 4.0)),
-            weather=Weather(fault=0.1, fates=("served", "late"), chaos=0.0, order=1.0, ends=0.0),
+            times=replace(_TIMES, late=(0.5, 2.5, 4.0)),
+            weather=Weather(fault=0.1, fates=("served", "late", "unanswered", "slow"), chaos=0.0, order=1.0, ends=0.0),
         ),
-        depth=40,
+        depth=30,
         deviations=2,
     ),
     "an agent restarting, its old ledger": Small(
