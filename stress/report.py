@@ -37,7 +37,10 @@ def _keep(part: str, figures: dict[str, Any]) -> None:
 @click.option("--real", "runs", multiple=True, help="Only these of the real runs.")
 @click.option("--scenario", "scenarios", multiple=True, help="Only these of the simulated ones.")
 @click.option("--repetitions", type=click.IntRange(1), default=5, show_default=True, help="Of the peers.")
-def command(only: tuple[str, ...], runs: tuple[str, ...], scenarios: tuple[str, ...], repetitions: int) -> None:
+@click.option("--scale", type=click.FloatRange(0.001), default=1.0, show_default=True, help="Of the peers' messages.")
+def command(
+    only: tuple[str, ...], runs: tuple[str, ...], scenarios: tuple[str, ...], repetitions: int, scale: float
+) -> None:
     """Measure everything, or a part, and write docs/benchmarks.md."""
     wanted = set(only or PARTS)
     if "real" in wanted:
@@ -45,7 +48,7 @@ def command(only: tuple[str, ...], runs: tuple[str, ...], scenarios: tuple[str, 
     if "peers" in wanted:
         from stress.peers.command import run
 
-        _keep("peers", {"date": _today(), **run(repetitions=repetitions)})
+        run(repetitions=repetitions, scale=scale, keep=lambda found: _keep("peers", {"date": _today(), **found}))
     if "scale" in wanted:
         _scale(scenarios)
     if "sweep" in wanted:

@@ -52,8 +52,8 @@ RUNS = {
     "slots-16-far": Run(
         Setting("sqlite", messages=960, workers=4, concurrency=4, task_ms=1000.0, far="s3", raw=False), repetitions=1
     ),
-    "latency-sqlite": Run(Setting("sqlite", messages=100, samples=100, raw=False), repetitions=1),
-    "latency-seaweedfs": Run(Setting("seaweedfs", messages=100, samples=100, raw=False), repetitions=1),
+    "latency-sqlite": Run(Setting("sqlite", messages=100, samples=60, raw=False), repetitions=1),
+    "latency-seaweedfs": Run(Setting("seaweedfs", messages=100, samples=60, raw=False), repetitions=1),
     "recovery-sqlite": Run(Setting("sqlite", workers=4), what="recovery"),
     "recovery-seaweedfs": Run(Setting("seaweedfs", workers=4), what="recovery"),
     "memory-sqlite": Run(Setting("sqlite", messages=1_000_000, batch=100), repetitions=1, what="memory"),

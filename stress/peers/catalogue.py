@@ -136,5 +136,5 @@ PEERS = (
     Peer("buquet", "buquet", ("buquet",), "s3", (_ONE, _ONE), messages=200, versioned=True),
     Peer("pail (pailq)", "pailq", ("pailq",), "s3", (_ONE, _ONE), messages=150, python=(3, 13)),
     Peer("pawn-queue", "pawn_queue", ("pawn-queue",), "s3", (_ONE, _ONE), messages=150),
-    Peer("jqueue", "jqueue", ("jqueue[s3]",), "s3", (_ONE, _ONE), messages=500, python=(3, 12)),
+    Peer("jqueue", "jqueue", ("jqueue[s3]",), "s3", (_ONE, _ONE), messages=300, python=(3, 12)),
 )  # fmt: skip

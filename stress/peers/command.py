@@ -49,8 +49,18 @@ def command(only: tuple[str, ...], repetitions: int, scale: float, as_json: bool
         click.echo(f"{name:38} " + (row["skipped"] if "skipped" in row else f"{told(row['drain_per_s']):>28} msg/s"))
 
 
-def run(only: tuple[str, ...] = (), repetitions: int = 5, scale: float = 1.0, warm_up: int = 0) -> dict[str, Any]:
-    """Everybody once, then everybody again: what the machine does meanwhile meets all of them."""
+def run(
+    only: tuple[str, ...] = (),
+    repetitions: int = 5,
+    scale: float = 1.0,
+    warm_up: int = 0,
+    keep: Callable[[dict[str, Any]], None] | None = None,
+) -> dict[str, Any]:
+    """Everybody once, then everybody again: what the machine does meanwhile meets all of them.
+
+    Args:
+        keep: told after each round, so that one that is broken off is not for nothing.
+    """
     told_by: dict[str, list[dict[str, float]]] = {}
     skipped: dict[str, str] = {}
     with ExitStack() as stack:
@@ -69,6 +79,14 @@ def run(only: tuple[str, ...] = (), repetitions: int = 5, scale: float = 1.0, wa
                     continue
                 if number >= warm_up:
                     told_by.setdefault(name, []).append(figures)
+            if keep is not None and told_by:
+                keep(_result(told_by, skipped, number + 1 - warm_up, scale))
+    return _result(told_by, skipped, repetitions, scale)
+
+
+def _result(
+    told_by: dict[str, list[dict[str, float]]], skipped: dict[str, str], repetitions: int, scale: float
+) -> dict[str, Any]:
     queues: dict[str, Any] = {name: summary(list(rows)) for name, rows in told_by.items() if rows}
     queues = dict(sorted(queues.items(), key=lambda item: -median(item[1]["drain_per_s"])))
     about = {peer.name: {"version": peer.version(), "why": peer.why} for peer in PEERS if peer.name in queues}
