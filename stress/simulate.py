@@ -18,7 +18,7 @@ import s3queue
 from s3queue.testing.simulate import SMALL, SOMETIMES, Outcome, Seeded, Tally, by_chance, exhaust, report, run
 
 #: Schedules whose histories make the digest.
-_DIGESTED = 100
+_DIGESTED = 40
 #: With fewer schedules than this, that something never happened says nothing.
 _ENOUGH = 1000
 #: Schedules of one call in another process.

@@ -467,6 +467,15 @@ def no_answer_is_an_answer(put_: Any, *args: Any) -> Any:
     return Stored("perhaps") if isinstance(outcome, Unknown) else outcome
 
 
+@mutant(survey, "_read_key", "raise", shapes=("corrupt",))
+def a_stranger_stops_the_coordinator(read_key: Any, seen: Any, layout: Any, item: Any) -> Any:
+    """What cannot be read is left alone and reported, and the rest goes on."""
+    source = read_key(seen, layout, item)
+    if source is None:
+        raise seen.corrupt[-1]
+    return source
+
+
 @mutant(coordinate, "_commit", "I4", weather=_LEADERS)
 def deleted_before_the_commit(commit: Any, lead: Lead, planned: Planned, *more: Any) -> Any:
     """A source is deleted when a committed board says that it is settled."""

@@ -31,6 +31,7 @@ CHECKERS: dict[str, Callable[[Story], Verdict]] = {
     "P6": promises.p6_nothing_is_enqueued_twice,
     "alone": promises.suspects_run_alone,
     "give-up": promises.only_the_fenced_give_up,
+    "raise": promises.no_step_raises,
 }
 
 

@@ -111,6 +111,13 @@ class Marked(NamedTuple):
     what: str
 
 
+class Raised(NamedTuple):
+    """An actor ended with an exception that no step is to raise. The world stops."""
+
+    at: float
+    why: str
+
+
 class Calmed(NamedTuple):
     """From here on there are no faults."""
 
@@ -138,6 +145,7 @@ Event: TypeAlias = (
     | GivenUp
     | Meddled
     | Marked
+    | Raised
     | Calmed
     | Drained
 )

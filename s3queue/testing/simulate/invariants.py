@@ -286,8 +286,8 @@ def i11_nothing_runs_unclaimed(story: Story) -> Verdict:
                 yield f"event {n}: {session} runs ticket {ticket}, which no board gave it"
                 continue
             offset = run.started.offset
-            part = next(known[1].spans((offset, offset + 1)))
-            if (part.source, part.start, part.attempt) != (*run.message, run.started.attempt):
+            part = next(known[1].spans((offset, offset + 1)), None)
+            if part is None or (part.source, part.start, part.attempt) != (*run.message, run.started.attempt):
                 yield f"event {n}: offset {offset} of ticket {ticket} is {part}, and {run.message} runs"
 
     return first(faults())

@@ -1,4 +1,4 @@
-"""One function per promise, and two rules that stand between promises and invariants."""
+"""One function per promise, and three rules that stand between promises and invariants."""
 
 from __future__ import annotations
 
@@ -167,6 +167,11 @@ def only_the_fenced_give_up(story: Story) -> Verdict:
                 yield f"event {n}: {session} gave up, and its ledger stands"
 
     return first(faults())
+
+
+def no_step_raises(story: Story) -> Verdict:
+    """Expected outcomes are values. Only an outage of the store ends a step with an exception."""
+    return first(story.raised)
 
 
 def _at_rest(story: Story) -> bool:

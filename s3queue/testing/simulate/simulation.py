@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from s3queue.core import coordinate, survey
@@ -13,7 +15,7 @@ from s3queue.core.survey import Survey
 from s3queue.errors import CorruptRecord
 from s3queue.testing.simulate.candidates import Candidate
 from s3queue.testing.simulate.choices import Choices
-from s3queue.testing.simulate.history import Drained, Event, Meddled
+from s3queue.testing.simulate.history import Drained, Event, Meddled, Raised
 from s3queue.testing.simulate.hosts import Supervisor
 from s3queue.testing.simulate.producers import QUEUES, Producer, Scribbler
 from s3queue.testing.simulate.scenes import Scene
@@ -152,6 +154,15 @@ class Simulation:
 
     def run(self) -> list[Event]:
         """The history."""
+        try:
+            self._run()
+        except Exception as fault:  # noqa: BLE001 - whatever a step raises is a finding
+            where = traceback.extract_tb(fault.__traceback__)[-1]
+            why = f"{type(fault).__name__}: {fault} ({Path(where.filename).name}:{where.lineno})"
+            self.world.record(Raised(self.world.now, why))
+        return self.world.events
+
+    def _run(self) -> None:
         world = self.world
         while world.now < self.scene.storm_s and world.actors:
             world.step()
@@ -164,7 +175,6 @@ class Simulation:
             moves += _PATIENCE
             why = self._unfinished()
         world.record(Drained(world.now, why, tuple(world.store.keys())))
-        return world.events
 
     def _unfinished(self) -> str:
         """Why the world is not at rest; empty if it is."""

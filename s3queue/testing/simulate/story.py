@@ -120,7 +120,7 @@ class Story:
     reaped: dict[str, int] = field(default_factory=dict)
     given_up: list[tuple[int, str]] = field(default_factory=list)
     damaged: dict[str, int] = field(default_factory=dict)
-    calmed: int = 0
+    raised: list[str] = field(default_factory=list)
     drained: Drained | None = None
 
     def __post_init__(self) -> None:
@@ -151,8 +151,8 @@ class Story:
                     self.given_up.append((n, session))
                 case history.Meddled(_, key):
                     self.damaged.setdefault(key, n)
-                case history.Calmed():
-                    self.calmed = n
+                case history.Raised(_, why):
+                    self.raised.append(f"event {n}: {why}")
                 case Drained():
                     self.drained = event
                 case _:
