@@ -5,8 +5,8 @@
     {root}/meta/{queue}
     {root}/{part}/board
     {root}/{part}/hosts/{session}
-    {root}/{part}/in/{queue}/{priority}/{order}-{batch}-{count}[-{group}]
-    {root}/{part}/later/{due_ms}-{queue}/{priority}/{order}-{batch}-{count}[-{group}]
+    {root}/{part}/in/{folder}/{priority}/{order}-{batch}-{count}[-{group}]
+    {root}/{part}/later/{due_ms}-{folder}/{priority}/{order}-{batch}-{count}[-{group}]
     {root}/retired/{part}/{epoch}-{page}
     {root}/dead/{queue}/{message}
     {root}/results/{message}
@@ -15,6 +15,9 @@
 ``board`` < ``hosts/`` < ``in/`` < ``later/`` in byte order, so one listing of ``{root}/{part}/`` is a survey. ``order``
 is 13-digit milliseconds, or its complement where the newest goes first, so a listing is in dispatch order. ``count``
 and ``group`` are in the key, so that dispatch never reads a payload.
+
+``folder`` is the queue's name with ``=`` for ``-`` and ``@`` for ``.``: some servers (SeaweedFS) sort folders by their bare
+names, so a name must not continue another with a character below ``/``, or their order is not that of the keys.
 
 A **source** is named by its key below ``{root}/{part}/`` (its *path*). A **message** is named by partition, path and
 index, joined by ``~``, which occurs in none of them.
@@ -40,7 +43,7 @@ PRIORITIES = range(10)
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _SOURCE = re.compile(
-    r"(?:in/|later/(?P<due>\d{13})-)(?P<queue>[A-Za-z0-9_][A-Za-z0-9_.-]{0,99})/(?P<priority>\d)/"
+    r"(?:in/|later/(?P<due>\d{13})-)(?P<folder>[A-Za-z0-9_][A-Za-z0-9_@=]{0,99})/(?P<priority>\d)/"
     r"(?P<order>\d{13})-(?P<batch>[0-9a-f]{1,32})-(?P<count>[1-9]\d{0,3})(?:-(?P<group>[A-Za-z0-9_.=-]{1,300}))?",
     re.ASCII,
 )
@@ -56,6 +59,10 @@ def check_name(name: str, what: str = "queue") -> str:
     if not _NAME.fullmatch(name):
         raise ConfigError(f"not a {what} name: {name!r}", "letters, digits, '_', '.', '-', at most 100")
     return name
+
+
+_TO_FOLDER = str.maketrans("-.", "=@")
+_FROM_FOLDER = str.maketrans("=@", "-.")
 
 
 def _escape(group: str) -> str:
@@ -100,7 +107,7 @@ def source_path(
         ConfigError: it would not be read back as such. A batch under such a key would be accepted and never run.
     """
     order = MAX_ORDER - sent_ms if newest_first else sent_ms
-    tail = f"{check_name(queue)}/{priority}/{order:013}-{batch}-{count}"
+    tail = f"{check_name(queue).translate(_TO_FOLDER)}/{priority}/{order:013}-{batch}-{count}"
     if group is not None:
         tail += f"-{_escape(group)}"
     path = f"in/{tail}" if due_ms is None else f"later/{due_ms:013}-{tail}"
@@ -120,7 +127,7 @@ def parse_source(path: str) -> Source:
     group, order, batch, priority = match["group"], match["order"], match["batch"], int(match["priority"])
     return Source(
         path,
-        match["queue"],
+        match["folder"].translate(_FROM_FOLDER),
         priority,
         int(order),
         batch,
@@ -171,6 +178,10 @@ class Layout:
 
     def session(self, key: str) -> str:
         return key.removeprefix(self.hosts)
+
+    def queue(self, queue: str) -> str:
+        """Prefix of the batches of a queue that are not scheduled."""
+        return f"{self.inbox}{queue.translate(_TO_FOLDER)}/"
 
     def source(self, path: str) -> str:
         return self.home + path

@@ -40,7 +40,8 @@ class Settings(NamedTuple):
             which it may make ``enqueue_deadline`` after the first, so this is the sum of both.
         max_parked: with more messages of a queue waiting for a retry, no new batches of it are started.
         max_attempts: for tickets of sessions that left no word about it.
-        max_out: the most messages in the tickets of one host.
+        max_out: the most messages in the tickets of one host. max_ranges: the most message ranges in them: one for each
+            one-message object, so this bounds the board, and that what a host that dies leaves behind.
         max_parts: the most message ranges in one ticket. A host with more room gets another one in the same cycle.
     """
 
@@ -50,7 +51,8 @@ class Settings(NamedTuple):
     window_s: float = 1260.0
     max_parked: int = 1000
     max_attempts: int = 3
-    max_out: int = 4000
+    max_out: int = 10_000
+    max_ranges: int = 4000
     max_parts: int = 500
 
 
@@ -312,7 +314,7 @@ class _Planning:
         }
         for ticket in self.tickets.values():
             if ticket.session in hosts:
-                hosts[ticket.session].load(ticket.queue, ticket.left)
+                hosts[ticket.session].load(ticket.queue, ticket.left, len(ticket.parts))
         return list(hosts.values())
 
     def _busy_groups(self) -> set[tuple[str, str]]:
@@ -334,7 +336,7 @@ class _Planning:
         for host, quota in zip(serving, quotas, strict=True):
             left = quota
             shared: list[Part] = []
-            while left > 0:
+            while left > 0 and host.ranges + len(shared) < self.settings.max_ranges:
                 if len(shared) == self.settings.max_parts:
                     self._ticket(host, queue, tuple(shared))
                     shared = []
@@ -374,7 +376,7 @@ class _Planning:
         ticket = Ticket(host.session, parts)
         self.tickets[ticket_id(self.board.epoch, self.sequence)] = ticket
         self.sequence += 1
-        host.load(queue, ticket.size)
+        host.load(queue, ticket.size, len(parts))
         self.planned.assigned += ticket.size
         self.planned.changed = True
 
@@ -417,10 +419,12 @@ class _Host:
         self._capacity = {
             queue: capacity(ledger.slots, offer.mean_s, settings) for queue, offer in ledger.offers.items()
         }
+        self.ranges = 0
         self._out = 0
         self._used = 0.0
 
-    def load(self, queue: str, many: int) -> None:
+    def load(self, queue: str, many: int, ranges: int) -> None:
+        self.ranges += ranges
         self._out += many
         self._used += many / self._capacity.get(queue, self.slots)
 

@@ -161,7 +161,7 @@ def survey(
             continue
         pages[source.queue] = pages.get(source.queue, 0) + 1
         if fresh.get(source.queue, 0) >= wanted.get(source.queue, 0) or pages[source.queue] >= _MAX_PAGES:
-            after, size = f"{layout.inbox}{source.queue}/{END}", limit
+            after, size = layout.queue(source.queue) + END, limit
     yield from _hear(seen, layout, heard, hosts, at_start, now)
     sweep.after, sweep.crowds = swept, (sweep.crowds | due_crowds) if swept else frozenset()
     return seen

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from s3queue.core import elect, ledger
-from s3queue.core.keys import parse_source
+from s3queue.core.keys import Layout, parse_source
 from s3queue.core.ledger import Flushed, Host, Refused
 from s3queue.core.ops import Step, list_page
 from s3queue.core.plan import is_finished
@@ -235,7 +235,7 @@ class Hosting:
         unsettled = board is not None and any(
             parse_source(path).queue in queues and not is_finished(path, state) for path, state in board.sources.items()
         )
-        if not unsettled and await self._station.run(holds_nothing(self._station.layout.home, queues)):
+        if not unsettled and await self._station.run(holds_nothing(self._station.layout, queues)):
             self._empty = None
             empty()
             return
@@ -243,18 +243,18 @@ class Hosting:
         self._empty_pause = min(_EMPTY_MAX_S, self._empty_pause * 2)
 
 
-def holds_nothing(home: str, queues: set[str]) -> Step[bool]:
+def holds_nothing(layout: Layout, queues: set[str]) -> Step[bool]:
     """Whether no source of these queues exists.
 
     Asks: one List per queue, and one per 1,000 scheduled sources.
     """
-    for prefix in [f"{home}in/{queue}/" for queue in sorted(queues)] + [f"{home}later/"]:
+    for prefix in [*map(layout.queue, sorted(queues)), layout.later]:
         after = ""
         while True:
             page = yield from list_page(prefix, after)
             for item in page:
                 try:
-                    if parse_source(item.key.removeprefix(home)).queue in queues:
+                    if parse_source(layout.path(item.key)).queue in queues:
                         return False
                 except CorruptRecord:
                     continue  # not a message; the coordinator reports it

@@ -184,9 +184,15 @@ class FaultProxy:
         await self._go(None)
         if self._return is not None:
             self._return.cancel()
-        for task in self._serving:
-            task.cancel()
-        await asyncio.gather(*self._serving, return_exceptions=True)
+        # Those of connections that were just accepted are not in `_serving` yet.
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+            for client in list(self._clients):
+                _reset(client)
+        await asyncio.sleep(0)  # transports that were aborted close in the next turn
+        await asyncio.sleep(0)
 
     def _spawn(self, work: Any) -> None:
         task = self._loop.create_task(work)

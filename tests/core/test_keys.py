@@ -147,6 +147,12 @@ class TestMessageIds:
 
 
 class TestLayout:
+    @BRIEF
+    @given(names, names)
+    def test_queues_sort_alike_whether_a_server_compares_whole_keys_or_folder_names(self, one: str, other: str) -> None:
+        prefixes = [LAYOUT.queue(one), LAYOUT.queue(other)]
+        assert sorted(prefixes) == sorted(prefixes, key=lambda prefix: prefix.rstrip("/"))
+
     def test_a_listing_of_home_begins_with_board_hosts_inbox_and_later(self) -> None:
         order = [LAYOUT.board, LAYOUT.host("s"), LAYOUT.source("in/q/…"), LAYOUT.source("later/…")]
         assert order == sorted(order, key=str.encode)

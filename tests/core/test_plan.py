@@ -315,6 +315,14 @@ class TestOrder:
         assert sorted(len(ticket.parts) for ticket in planned.board.tickets.values()) == [1, 3, 3, 3]
         assert assigned(planned) == {"h1": 10}
 
+    def test_the_ranges_of_a_host_are_bounded_however_many_tickets_they_are_in(self) -> None:
+        listed = [path(n) for n in range(10)]
+        settings = Settings(max_parts=2, max_ranges=5)
+        planned = decide(board(), [ledger(slots=10)], listed, settings=settings)
+        assert assigned(planned) == {"h1": 5}
+        again = decide(planned.board, [ledger(slots=10)], listed, settings=settings)
+        assert assigned(again) == {"h1": 5}
+
     def test_the_order_of_ledgers_and_of_the_listing_does_not_matter(self) -> None:
         hosts = [ledger(f"h{n}", slots=2, offers={"q": Offer(), "r": Offer()}) for n in range(5)]
         listed = [path(n, 3, queue=queue) for n in range(5) for queue in "qr"]
@@ -465,7 +473,7 @@ class TestQueues:
 class TestCapacity:
     @pytest.mark.parametrize(
         ("slots", "mean_s", "expected"),
-        [(4, 0.0, 4), (4, 0.1, 44), (4, 10.0, 5), (4, 1e-9, 4000), (5000, 1e-9, 5000), (1, 1.0, 2)],
+        [(4, 0.0, 4), (4, 0.1, 44), (4, 10.0, 5), (4, 1e-9, 10_000), (20_000, 1e-9, 20_000), (1, 1.0, 2)],
     )
     def test_one_for_each_slot_and_a_second_of_work_behind_them(self, slots: int, mean_s: float, expected: int) -> None:
         assert capacity(slots, mean_s, Settings()) == expected
