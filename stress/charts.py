@@ -98,6 +98,6 @@ def drain_rates(peers: dict[str, Any]) -> str:
     rows = [
         (name, median(row["drain_per_s"]), float(row["drain_per_s"]["min"]), float(row["drain_per_s"]["max"]))
         for name, row in peers["queues"].items()
-        if "drain_per_s" in row
+        if "drain_per_s" in row and row["drain_per_s"]["min"] > 0
     ]
     return bars("Messages per second, no-op task, 2 workers (logarithmic)", rows, "/s")

@@ -1,4 +1,4 @@
-"""pawn-queue on S3: 2 consumers, conditional writes, 100 messages per poll, no pause between polls.
+"""pawn-queue on S3: 2 consumers, conditional writes, 10 messages per poll (its default), no pause between polls.
 
 ``conditional_write`` is its fast strategy, without the waiting of the other one, and the server here supports it
 (its README, "Strategy: conditional_write"); ``max_messages_per_poll`` and ``interval_seconds`` are its throughput settings
@@ -30,7 +30,7 @@ async def _open() -> Any:
             region_name="us-east-1",
             use_ssl=False,
         )
-        .polling(interval_seconds=1, max_messages_per_poll=100)
+        .polling(interval_seconds=1, max_messages_per_poll=10)
         .concurrency(strategy="conditional_write")
         .build()
     )
