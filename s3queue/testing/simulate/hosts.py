@@ -17,7 +17,7 @@ from s3queue.core.survey import Heard
 from s3queue.errors import StoreUnavailable
 from s3queue.runtime.deal import Dealer, testament
 from s3queue.runtime.journal import Journal
-from s3queue.runtime.notes import Deal, Died, FailedNote, Finished, Leaving, Note, Returned, Trust
+from s3queue.runtime.notes import Cancel, Deal, Died, FailedNote, Finished, Leaving, Note, Returned, Trust
 from s3queue.testing.simulate.candidates import Leading
 from s3queue.testing.simulate.history import GivenUp, Gone, Joined
 from s3queue.testing.simulate.workers import Worker
@@ -339,6 +339,9 @@ class Agent(Process):
         match outcome:
             case Refused.FENCED:
                 world.record(GivenUp(world.now, self.session))
+                for worker in self._supervisor.workers:
+                    if worker is not None:
+                        worker.receive(Cancel())
                 world.soon(self._end)
                 return True
             case Refused.UNSURE:

@@ -58,7 +58,7 @@ def p3_runs_once_unless_something_died(story: Story) -> Verdict:
                 yield f"event {over.n}: {session} was fenced, and was alive"
         for message, runs in story.by_message.items():
             for before, run in pairwise(runs):
-                if not _may_run_again(story, before, run):
+                if not _may_run_again(story, before, run) and not damaged(story, run.started.session, run.n):
                     yield (
                         f"event {run.n}: {message} runs again; {before.started.session} ran it at event {before.n} "
                         f"({before.outcome or 'not over'}) and was not over"
@@ -93,7 +93,7 @@ def p4_a_dead_worker_costs_no_finished_work(story: Story) -> Verdict:
                     continue
                 session = before.started.session
                 over = story.ended.get(session)
-                if damaged(story, session, run.n):
+                if damaged(story, session, run.n) or damaged(story, run.started.session, run.n):
                     continue
                 if over is None or _bequeathed(story, session, over):
                     yield f"event {run.n}: {message} runs again, and ended well in {before.started.who}"
@@ -117,7 +117,7 @@ def p5_a_dead_host_costs_at_most_what_it_had_not_flushed(story: Story) -> Verdic
                 if outcome is None or outcome.kind != "ok" or damaged(story, run.started.session, len(story.events)):
                     continue
                 for again in runs:
-                    if again.n > outcome.n:
+                    if again.n > outcome.n and not damaged(story, again.started.session, again.n):
                         yield f"event {again.n}: {message} runs again; event {outcome.n} says that it ended well"
         yield from (why for rule, why in illegal(story) if rule == "P5")
 

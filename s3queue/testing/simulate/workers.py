@@ -16,7 +16,7 @@ from s3queue.core.ops import Get
 from s3queue.core.records import Failed, Failure, decode_batch, decode_message
 from s3queue.errors import CorruptRecord, StoreUnavailable
 from s3queue.runtime.journal import FAILED, OK, Journal
-from s3queue.runtime.notes import Deal, FailedNote, Finished, Leaving, Note, Recall, Returned
+from s3queue.runtime.notes import Cancel, Deal, FailedNote, Finished, Leaving, Note, Recall, Returned
 from s3queue.store import Found
 from s3queue.testing.simulate.history import Ended, Started
 from s3queue.testing.simulate.producers import BOMB, POISON
@@ -94,8 +94,11 @@ class Worker(Process):
                 self._tell(Returned(tuple((item.row, item.at) for item in taken)))
                 if taken:
                     self.world.mark("messages were recalled")
+            case Cancel():
+                self._held = [None] * len(self._held)
+                self._line.clear()
             case _:
-                pass  # Trust, Stop, Cancel: everybody looks again
+                pass  # Trust: everybody looks again
         for actor in self.actors:
             self.world.wake(actor)
 
