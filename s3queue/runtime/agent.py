@@ -92,8 +92,7 @@ class Agent:
     async def serve(self) -> int:
         """Returns the exit status."""
         self._journal.beat_agent()
-        if self._spec.previous is not None:
-            await self._bequeath(self._spec.previous)
+        await self._bequeath()
         if not await self._join():
             return FENCED
         loop = asyncio.get_running_loop()
@@ -141,17 +140,18 @@ class Agent:
 
     # ---- the beginning -------------------------------------------------------------------------------------
 
-    async def _bequeath(self, session: str) -> None:
-        """End the session of the agent that died before this one, with what the journals say; then clear them."""
+    async def _bequeath(self) -> None:
+        """End the sessions of the agents that died before this one, with what the journals say; then clear those."""
         station = self._station
         journals = [self._journal.worker(number) for number in range(self._spec.workers)]
         outcomes = testament(journals, station.now_ms())
-        while True:
+        waiting = list(self._spec.orphaned)
+        while waiting:
             try:
                 await station.run(elect.look(station.view, station.layout, clock()))
                 nonces = [station.nonce() for _ in range(_TRIES)]
-                if await station.run(ledger.bequeath(station.view, station.layout, session, outcomes, nonces)):
-                    break
+                if await station.run(ledger.bequeath(station.view, station.layout, waiting[0], outcomes, nonces)):
+                    del waiting[0]
             except StoreUnavailable as fault:
                 station.unavailable(fault)
                 self._journal.beat_agent()

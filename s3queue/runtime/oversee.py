@@ -86,7 +86,9 @@ class Host:
         self._events = Events("supervisor", self._config.history)
         self._memory = MemoryKills(memory_kill_counter())
         self._agent: Child | None = None
-        self._session: str | None = None
+        self._session = ""
+        #: Sessions whose agents died, and which no agent is known to have ended since. The journals speak of them.
+        self._orphaned: list[str] = []
         self._starts = 0
         self._workers: list[Child | None] = [None] * what.workers
         #: When to start what is missing, by `clock`; None: not before something else has happened.
@@ -149,7 +151,7 @@ class Host:
                 self._start_worker(number)
 
     def _start_agent(self) -> None:
-        previous, self._session = self._session, _new_session()
+        self._session = _new_session()
         self._agent_due = None
         self._journal.reset_agent()
         what = self._what
@@ -157,13 +159,12 @@ class Host:
             "queues": what.queues,
             "workers": what.workers,
             "place": self._life.place(),
-            "previous": previous,
+            "orphaned": tuple(self._orphaned),
             "until_empty": self._until_empty,
             "deaths": self._starts,
         }
         self._agent = self._start("agent", "agent", fields)
         if self._agent is None:
-            self._session = previous
             self._agent_due = clock() + TICK_S
             return
         self._starts += 1
@@ -247,6 +248,7 @@ class Host:
             match note:
                 case Started():
                     self._child_is_up(agent, "agent", self._agent_patience)
+                    self._orphaned.clear()
                     if self._drain_until is None:
                         self._worker_due = [0.0] * len(self._workers)
                 case CannotStart():
@@ -275,6 +277,7 @@ class Host:
         if self._left:
             self._leave_until = clock() + LAST_WORDS_S
             return
+        self._orphaned.append(self._session)
         fenced = agent.status == FENCED
         cause, text = agent.death(out_of_memory=self._memory.just_rose())
         self._events.emit("fenced" if fenced else "died", cause=cause, text=text)

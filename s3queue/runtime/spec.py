@@ -29,8 +29,8 @@ class AgentSpec:
         concurrency: slots per worker.
         rundir: the agent listens on ``{rundir}/agent.sock`` before it says `Started`.
         session: id of this life of the host; never used before.
-        previous: session of the agent that died before this one. Its workers have been reaped, and the journals in the
-            buffer are as they left them.
+        orphaned: sessions of agents that died before this one, and that are not known to have been ended. Their workers
+            have been reaped, and the journals in the buffer are as they left them.
         buffer: shared memory for `s3queue.runtime.journal.Journal`.
         conn: `multiprocess` connection to the supervisor. It says EOFError when the supervisor is gone: exit at once.
         life: held open for as long as this process lives; nothing else to do with it.
@@ -47,7 +47,7 @@ class AgentSpec:
     rundir: str
     place: Place
     session: str
-    previous: str | None
+    orphaned: tuple[str, ...]
     buffer: Any
     conn: Any
     life: Life

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -131,6 +133,39 @@ def test_agent_killed_takes_its_workers_along_and_the_next_one_knows_what_they_h
     assert summary.drained
     assert summary.deaths == 1
     assert Counter(numbers(runs)) == Counter(range(300))
+
+
+def test_agent_killed_before_it_has_ended_the_session_of_the_one_before_leaves_that_to_the_next(
+    store: ObjectStore, tmp_path: Path, fifo: Fifo
+) -> None:
+    runs, never = tmp_path / "runs", fifo("never")
+    first, release, second = fifo("first"), fifo("release"), fifo("second")
+    # Quick ones first, so that the two that wait for us are claimed and dealt together.
+    quick.enqueue_many([(str(runs), number) for number in range(500)])
+    waiting = [hold.encode((first.path, release.path), {}), hold_first.encode((second.path, never.path), {})]
+    send(store, [Message(name, payload) for name, payload in zip(("hold", "hold_first"), waiting, strict=True)])
+    with host(store, until_empty=True, workers=1, visibility_timeout=30.0) as it:
+        first.word()
+        before = it.children()
+        writer = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
+        writer.execute("BEGIN IMMEDIATE")  # nobody can store anything: what ends now is in the journal alone
+        release.release()
+        _, _, session = second.word()
+        before[0].kill()
+        deadline = time.monotonic() + DEADLINE_S
+        while not (fresh := [child for child in it.children() if child not in before]):
+            assert time.monotonic() < deadline, "no other agent came"
+        fresh[0].kill()
+        writer.execute("ROLLBACK")
+        writer.close()
+        attempt, _, other_session = second.word()
+        assert attempt == "2"
+        assert other_session != session
+        summary = it.summary()
+    assert (summary.drained, summary.deaths) == (True, 2)
+    counts = stats(store).queues[QUEUE]
+    assert (counts.done, counts.dead) == (502, 0)
+    # What had ended before its agent died did not run again: nobody would have released it.
 
 
 def test_whole_tree_killed_and_another_supervisor_finishes_everything(

@@ -56,7 +56,7 @@ class Supervisor:
         self.journal = Journal(bytearray(Journal.size(scene.workers, scene.slots)), scene.workers, scene.slots)
         self.workers: list[Worker | None] = [None] * scene.workers
         self.agent: Agent | None = None
-        self.previous: str | None = None
+        self.orphaned: list[str] = []
         self.ended = ""
         self._lives = 0
         self.start_agent()
@@ -65,8 +65,8 @@ class Supervisor:
         if not self.ended:
             self._lives += 1
             self.journal.trust_until = 0.0
-            self.agent = Agent(self, f"{self.name}.{self._lives}", self.previous)
-            self.previous = self.agent.session
+            self.agent = Agent(self, f"{self.name}.{self._lives}", tuple(self.orphaned))
+            self.orphaned.append(self.agent.session)
             self.world.record(Joined(self.world.now, self.name, self.agent.session))
 
     def start_worker(self, number: int) -> None:
@@ -149,11 +149,11 @@ class Supervisor:
 class Agent(Process):
     """One life of the process that owns the ledger, and leads where the scene lets it."""
 
-    def __init__(self, supervisor: Supervisor, session: str, previous: str | None) -> None:
+    def __init__(self, supervisor: Supervisor, session: str, orphaned: tuple[str, ...]) -> None:
         super().__init__(supervisor.world, session, supervisor.machine)
         scene, journal = self.world.scene, supervisor.journal
         self.session = session
-        self._supervisor, self._previous = supervisor, previous
+        self._supervisor, self._orphaned = supervisor, orphaned
         self._view = View()
         self.host = Host(
             self.world.layout,
@@ -196,11 +196,11 @@ class Agent(Process):
     # ---- its life ------------------------------------------------------------------------------------------
 
     def _serve(self) -> Program:
-        if self._previous is not None:
-            yield from self._bequeath(self._previous)
+        yield from self._bequeath()
         while self.host.version == "":
             if (yield from self._flush()):
                 return
+        self._supervisor.orphaned = [self.session]
         for number in range(len(self._supervisor.workers)):
             self._supervisor.start_worker(number)
         wait_s = 0.0
@@ -213,15 +213,16 @@ class Agent(Process):
             except StoreUnavailable:
                 wait_s = _TICK_S
 
-    def _bequeath(self, session: str) -> Doing[None]:
+    def _bequeath(self) -> Doing[None]:
         world = self.world
         outcomes = testament(self._journals, self.wall_ms())
-        while True:
+        waiting = list(self._orphaned)
+        while waiting:
             try:
                 yield from elect.look(self._view, world.layout, self.steady())
                 nonces = [world.nonce() for _ in range(_TRIES)]
-                if (yield from ledger.bequeath(self._view, world.layout, session, outcomes, nonces)):
-                    break
+                if (yield from ledger.bequeath(self._view, world.layout, waiting[0], outcomes, nonces)):
+                    del waiting[0]
             except StoreUnavailable:
                 yield Sleep(_TICK_S)
         if any(report.failed or report.ok for report in outcomes.values()):
