@@ -12,14 +12,14 @@ from enum import Enum, auto
 from typing import NamedTuple, NoReturn
 
 from s3queue.errors import OutcomeUnknown, StoreDenied, StoreError, StoreUnavailable
-from s3queue.store import Conflict, Stored
+from s3queue.store import Conflict, Found, Missing, Stored, Unchanged
 
 #: How often a put is sent again after "try again" (409). It is answered so while a delete of the key is under way;
 #: the caller waits and goes on after that.
 RESENDS = 4
 
 
-_CONFLICT = Conflict()
+_CONFLICT, _MISSING, _UNCHANGED = Conflict(), Missing(), Unchanged()
 
 
 class Verdict(Enum):
@@ -163,6 +163,23 @@ def refuse(failure: Failure, operation: str, key: str) -> NoReturn:
     Without its cause: the texts of SDKs repeat requests, and with them signatures and key ids.
     """
     raise error(judge(failure, operation), failure, operation, key) from None
+
+
+def settle_get(
+    fetch: Callable[[], Found], failures: tuple[type[Exception], ...], read: Callable[[Exception], Failure], key: str
+) -> Found | Unchanged | Missing:
+    """Read once, and say what came of it. Arguments as for `settle_put`. Asks: one GET."""
+    try:
+        return fetch()
+    except failures as failed:
+        failure = read(failed)
+        match judge(failure, "get"):
+            case Verdict.MISSING:
+                return _MISSING
+            case Verdict.UNCHANGED:
+                return _UNCHANGED
+            case verdict:
+                raise error(verdict, failure, "get", key) from None
 
 
 def settle_put(

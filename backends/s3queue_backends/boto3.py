@@ -16,12 +16,11 @@ from botocore.parsers import ResponseParserError
 from s3queue.errors import ConfigError
 from s3queue.store import Capabilities, Conflict, Found, Listed, Missing, Stored, Unchanged
 from s3queue_backends import _errors, _s3, _urls
-from s3queue_backends._errors import Failure, NoLogin, Reply, Silence, Verdict
+from s3queue_backends._errors import Failure, NoLogin, Reply, Silence
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-_MISSING, _UNCHANGED = Missing(), Unchanged()
 
 #: From an exception to what it says; the first class that fits decides. `sdk.ClientError` is an answer.
 SILENCES: tuple[tuple[type[Exception], bool], ...] = (
@@ -141,18 +140,12 @@ class Boto3Store:
 
     def get(self, key: str, *, unless: str | None = None) -> Found | Unchanged | Missing:
         more: Any = {} if unless is None else {"IfNoneMatch": _s3.quoted(unless)}
-        try:
+
+        def fetch() -> Found:
             answer = self._client.get().get_object(Bucket=self.bucket, Key=self.prefix + key, **more)
             return Found(answer["Body"].read(), _s3.bare(answer["ETag"]))
-        except _FAILURES as failed:
-            failure = read(failed)
-            match _errors.judge(failure, "get"):
-                case Verdict.MISSING:
-                    return _MISSING
-                case Verdict.UNCHANGED:
-                    return _UNCHANGED
-                case verdict:
-                    raise _errors.error(verdict, failure, "get", key) from None
+
+        return _errors.settle_get(fetch, _FAILURES, read, key)
 
     def put(self, key: str, body: bytes, *, if_version: str | None) -> Stored | Conflict:
         condition: Any = {"IfNoneMatch": "*"} if if_version is None else {"IfMatch": _s3.quoted(if_version)}

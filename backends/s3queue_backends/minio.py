@@ -40,12 +40,11 @@ from urllib3.exceptions import (
 from s3queue.errors import ConfigError
 from s3queue.store import Capabilities, Conflict, Found, Listed, Missing, Stored, Unchanged
 from s3queue_backends import _errors, _s3, _urls
-from s3queue_backends._errors import Failure, NoLogin, Reply, Silence, Verdict
+from s3queue_backends._errors import Failure, NoLogin, Reply, Silence
 
 if TYPE_CHECKING:
     from minio import Minio
 
-_MISSING, _UNCHANGED = Missing(), Unchanged()
 
 #: S3's smallest part, and the SDK's smallest ``part_size``.
 _LEAST_PART = 5 * 1024 * 1024
@@ -184,22 +183,16 @@ class MinioStore:
 
     def get(self, key: str, *, unless: str | None = None) -> Found | Unchanged | Missing:
         headers: Any = None if unless is None else {"If-None-Match": _s3.quoted(unless)}
-        try:
+
+        def fetch() -> Found:
             answer = self._client.get().minio.get_object(self.bucket, self.prefix + key, request_headers=headers)
             try:
                 body = answer.read()
             finally:
                 answer.release_conn()
             return Found(body, _s3.bare(answer.headers["ETag"]))
-        except _FAILURES as failed:
-            failure = read(failed)
-            match _errors.judge(failure, "get"):
-                case Verdict.MISSING:
-                    return _MISSING
-                case Verdict.UNCHANGED:
-                    return _UNCHANGED
-                case verdict:
-                    raise _errors.error(verdict, failure, "get", key) from None
+
+        return _errors.settle_get(fetch, _FAILURES, read, key)
 
     def put(self, key: str, body: bytes, *, if_version: str | None) -> Stored | Conflict:
         condition = ("If-None-Match", "*") if if_version is None else ("If-Match", _s3.quoted(if_version))

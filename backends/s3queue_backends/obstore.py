@@ -29,7 +29,7 @@ from s3queue.store import Capabilities, Conflict, Found, Listed, Missing, Stored
 from s3queue_backends import _errors, _s3, _urls
 from s3queue_backends._errors import Failure, NoLogin, Reply, Silence, Verdict
 
-_MISSING, _UNCHANGED, _CONFLICT = Missing(), Unchanged(), Conflict()
+_CONFLICT = Conflict()
 
 Service = Literal["s3", "gs", "az"]
 
@@ -249,21 +249,15 @@ class ObstoreStore:
 
     def get(self, key: str, *, unless: str | None = None) -> Found | Unchanged | Missing:
         client = self._client.get()
-        try:
+
+        def fetch() -> Found:
             if unless is None:
                 answer = client.get(client.store, self.prefix + key)
             else:
                 answer = client.get(client.store, self.prefix + key, options={"if_none_match": _s3.quoted(unless)})
             return Found(answer.bytes().to_bytes(), self._version(key, answer.meta))
-        except client.failures as failed:
-            failure = read(failed)
-            match _errors.judge(failure, "get"):
-                case Verdict.MISSING:
-                    return _MISSING
-                case Verdict.UNCHANGED:
-                    return _UNCHANGED
-                case verdict:
-                    raise _errors.error(verdict, failure, "get", key) from None
+
+        return _errors.settle_get(fetch, client.failures, read, key)
 
     def put(self, key: str, body: bytes, *, if_version: str | None) -> Stored | Conflict:
         client = self._client.get()

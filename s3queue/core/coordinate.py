@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -389,8 +388,7 @@ def _commit(
             lead.buried = {
                 one for one in lead.buried if one[0] in board.sources and one[1] in board.sources[one[0]].dying
             }
-            with suppress(StoreUnavailable):  # the board stands, and the next cycle finds the same garbage
-                yield from _clean_up(lead, planned, seen, now)
+            yield from _clean_up(lead, planned, seen, now)
             return _cycled(True, planned, seen, fenced)
 
 

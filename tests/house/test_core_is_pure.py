@@ -19,7 +19,6 @@ ALLOWED = {
     "__future__",
     "bisect",
     "collections",
-    "contextlib",
     "dataclasses",
     "enum",
     "functools",
