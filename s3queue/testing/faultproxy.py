@@ -111,7 +111,7 @@ class FaultProxy:
         self.requests = 0
         self._port = 0
         self._away = False
-        self._server: asyncio.Server | None = None
+        self._listening: socket.socket | None = None
         self._clients: set[asyncio.StreamWriter] = set()
         self._serving: set[asyncio.Task[Any]] = set()
         self._return: asyncio.TimerHandle | None = None
@@ -163,18 +163,24 @@ class FaultProxy:
         if self._return is not None:
             self._return.cancel()
             self._return = None
-        if self._server is None:
-            self._server = await asyncio.start_server(
-                self._serve, "127.0.0.1", self._port, limit=_LIMIT, backlog=128, reuse_address=True
-            )
-            self._port = self._server.sockets[0].getsockname()[1]
+        if self._listening is None:
+            self._listening = socket.create_server(("127.0.0.1", self._port), backlog=128)
+            self._listening.setblocking(False)
+            self._port = self._listening.getsockname()[1]
+            self._loop.add_reader(self._listening, self._accept, self._listening)
         self._away = False
+
+    def _accept(self, listening: socket.socket) -> None:
+        # Not asyncio's server: closed between accepting a connection and serving it, that leaves the connection open.
+        with contextlib.suppress(BlockingIOError, ConnectionAbortedError):
+            self._spawn(self._serve(listening.accept()[0]))
 
     async def _go(self, for_s: float | None) -> None:
         self._away = True
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        if self._listening is not None:
+            self._loop.remove_reader(self._listening)
+            self._listening.close()
+            self._listening = None
         for client in list(self._clients):
             _reset(client)
         if for_s is not None:
@@ -184,13 +190,11 @@ class FaultProxy:
         await self._go(None)
         if self._return is not None:
             self._return.cancel()
-        # Those of connections that were just accepted are not in `_serving` yet.
-        while others := asyncio.all_tasks() - {asyncio.current_task()}:
-            for task in others:
+        await asyncio.sleep(0)  # all tasks begin: one that is cancelled before that would not close its connection
+        while serving := set(self._serving):
+            for task in serving:
                 task.cancel()
-            await asyncio.gather(*others, return_exceptions=True)
-            for client in list(self._clients):
-                _reset(client)
+            await asyncio.wait(serving)
         await asyncio.sleep(0)  # transports that were aborted close in the next turn
         await asyncio.sleep(0)
 
@@ -201,11 +205,9 @@ class FaultProxy:
 
     # ---- one connection ------------------------------------------------------------------------------------
 
-    async def _serve(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._serving.add(task)
-        task.add_done_callback(self._serving.discard)
+    async def _serve(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        reader, client = await asyncio.open_connection(sock=connection, limit=_LIMIT)
         self._clients.add(client)
         server = _Server(self._upstream)
         try:

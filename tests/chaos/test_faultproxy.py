@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import http.client
 import socket
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -210,6 +212,16 @@ def test_a_server_that_is_away_for_a_while_comes_back_by_itself(echo: Echo) -> N
         answers = (reachable(proxy) for _ in range(100_000))
         assert any(answers)
         assert not proxy.is_away
+
+
+def test_a_connection_that_came_as_the_proxy_ended_is_closed(echo: Echo, recwarn: pytest.WarningsRecorder) -> None:
+    warnings.simplefilter("always")
+    for _ in range(50):
+        with FaultProxy(echo.address) as proxy:
+            late = socket.create_connection(("127.0.0.1", urlsplit(proxy.address).port or 0), PATIENCE_S)
+        late.close()
+        gc.collect()
+    assert not recwarn.list
 
 
 def test_a_server_goes_away_at_the_request_that_was_named(echo: Echo) -> None:
