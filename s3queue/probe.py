@@ -11,15 +11,17 @@ import random
 import statistics
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import msgspec
 
-from s3queue.errors import OutcomeUnknown, StoreError, StoreUnavailable, StoreUnsupported
-from s3queue.store import Conflict, Found, Missing, ObjectStore, Stored, Unchanged
+from s3queue.core.ops import Delete, Get, List, Put, Unknown
+from s3queue.errors import StoreError, StoreUnavailable, StoreUnsupported
+from s3queue.runtime.drive import Driver
+from s3queue.store import Conflict, Found, Listed, Missing, Stored, Unchanged
 
 __all__ = ["HasClock", "Report", "Row", "probe", "require_safe"]
 
@@ -31,8 +33,9 @@ WRITERS_SHORT = 4
 RACES = 3
 #: Requests of each verb that are timed.
 TIMED = 20
-#: How often a race is run again that ended without a winner because answers were lost or requests refused.
-_REPEATS = 4
+#: How often a check is begun, elsewhere each time, where answers to its puts are lost: if every tenth is, a check of ten
+#: puts gets through but for one time in 5,000.
+_TRIES = 20
 
 _PAGE = 5
 
@@ -81,70 +84,87 @@ class Report(msgspec.Struct, frozen=True):
         return "\n".join([*lines, "", "safe" if self.safe else "NOT SAFE: do not keep a queue here"])
 
 
-def probe(store: ObjectStore, prefix: str, *, short: bool = False) -> Report:
+def probe(driver: Driver, prefix: str, *, short: bool = False) -> Report:
     """Check a store below a prefix of its own, and remove what was written there.
 
+    What the network does to single requests is no verdict on the store: what was not applied is sent again, and a check
+    of which a put went unanswered is begun again under other keys, where that put cannot come late.
+
     Args:
+        driver: of the store; counts the requests, and says how long one is sent again.
         prefix: that nothing else uses.
-        short: only what may be wrong, once each, and without latencies.
+        short: only what may be wrong, once each, side by side, and without latencies.
 
     Raises:
         StoreUnavailable, StoreDenied: it cannot be asked at all.
 
     Asks: about 450 requests; in the short form about 60.
     """
-    return _Probe(store, prefix, short).run()
+    return _Probe(driver, prefix, short).run()
 
 
-def require_safe(store: ObjectStore, prefix: str) -> None:
+def require_safe(driver: Driver, prefix: str) -> None:
     """Return if the short form of `probe` finds nothing wrong.
 
     Raises:
         StoreUnsupported: naming the first property that is missing.
         StoreUnavailable, StoreDenied: it cannot be asked at all.
     """
+    store = driver.store
     if not store.capabilities.list_is_ordered:
-        raise StoreUnsupported("order of listing", "this kind of store does not list in the order of keys")
-    for row in probe(store, prefix, short=True).rows:
+        raise StoreUnsupported(
+            "order of listing", f"{store.url} cannot hold a queue: it does not list in order of keys"
+        )
+    for row in probe(driver, prefix, short=True).rows:
         if row.verdict == "bad":
             raise StoreUnsupported(row.check, f"{store.url} cannot hold a queue: {row.check}: {row.measured}")
 
 
+class _Unclear(Exception):
+    """A put of this check was not answered: nobody can say what its keys hold, or will."""
+
+
 class _Probe:
-    def __init__(self, store: ObjectStore, prefix: str, short: bool) -> None:
-        self.store, self.prefix, self.short = store, prefix, short
+    def __init__(self, driver: Driver, prefix: str, short: bool) -> None:
+        self.driver, self.prefix, self.short = driver, prefix, short
+        self.store = driver.store
 
     def run(self) -> Report:
-        rows: list[Row] = []
+        checks: list[Callable[[str], Row | list[Row]]] = [self._read_after_write, self._create_race, self._replace_race]
+        checks += [self._stale_replace, self._missing_replace, self._listing, self._order, self._conditional_get]
         try:
-            rows.append(self._read_after_write())
             if self.short:
-                with ThreadPoolExecutor(2) as pool:
-                    races = [pool.submit(race) for race in (self._create_race, self._replace_race)]
-                rows += [race.result() for race in races]
+                with ThreadPoolExecutor(len(checks)) as pool:
+                    rows = list(pool.map(self._sure, checks))
             else:
-                rows += [self._create_race(), self._replace_race()]
-            rows += [self._stale_replace(), self._missing_replace()]
-            rows += [self._listing(), self._order(), self._conditional_get()]
-            if not self.short:
-                rows += [self._equal_bodies(), self._clock(), *self._latency()]
-        except StoreUnsupported as refused:
-            rows.append(_row(refused.capability, False, refused.why, "all of them"))
+                rows = [self._sure(check) for check in [*checks, self._equal_bodies, self._clock, self._latency]]
         finally:
             with suppress(StoreError):
-                while keys := [entry.key for entry in self.store.list(self.prefix)]:
-                    self.store.delete(keys)
-        return Report(tuple(rows))
+                while keys := [entry.key for entry in self._list(self.prefix)]:
+                    self._delete(*keys)
+        return Report(tuple(row for some in rows for row in some))
 
-    def _read_after_write(self) -> Row:
-        seen, key = [], f"{self.prefix}read"
+    def _sure(self, check: Callable[[str], Row | list[Row]]) -> list[Row]:
+        name = check.__name__.strip("_").replace("_", "-")
+        for n in range(_TRIES):
+            try:
+                found = check(f"{self.prefix}{name}-{n}/")
+                return found if isinstance(found, list) else [found]
+            except _Unclear:
+                continue
+            except StoreUnsupported as refused:
+                return [_row(refused.capability, False, refused.why, "all of them")]
+        raise StoreUnavailable("put", self.prefix, f"answers were lost in each of {_TRIES} tries")
+
+    def _read_after_write(self, folder: str) -> Row:
+        seen, key = [], f"{folder}read"
         version = self._stored(key, b"1 one", None)
-        seen.append(self.store.get(key) == Found(b"1 one", version))
+        seen.append(self._get(key) == Found(b"1 one", version))
         version = self._stored(key, b"2 two", version)
-        seen.append(self.store.get(key) == Found(b"2 two", version))
+        seen.append(self._get(key) == Found(b"2 two", version))
         self._pause()
-        self.store.delete([key])
-        seen.append(isinstance(self.store.get(key), Missing))
+        self._delete(key)
+        seen.append(isinstance(self._get(key), Missing))
         what = ("create", "replace", "delete")
         late = [name for name, fresh in zip(what, seen, strict=True) if not fresh]
         return _row(
@@ -154,29 +174,26 @@ class _Probe:
             "P2 committed exactly once",
         )
 
-    def _create_race(self) -> Row:
-        return self._race("exclusive create", "create one key", None, "P6 enqueued once, one coordinator at a time")
-
-    def _replace_race(self) -> Row:
+    def _create_race(self, folder: str) -> Row:
         return self._race(
-            "atomic replace", "replace one version", b"0 first", "P2 committed exactly once, P3 runs once"
+            folder, "exclusive create", "create one key", None, "P6 enqueued once, one coordinator at a time"
         )
 
-    def _race(self, check: str, deed: str, first: bytes | None, promise: str) -> Row:
+    def _replace_race(self, folder: str) -> Row:
+        return self._race(
+            folder, "atomic replace", "replace one version", b"0 first", "P2 committed exactly once, P3 runs once"
+        )
+
+    def _race(self, folder: str, check: str, deed: str, first: bytes | None, promise: str) -> Row:
         writers = WRITERS_SHORT if self.short else WRITERS
         most, held = 0, True
         for n in range(1 if self.short else RACES):
-            for again in range(_REPEATS):
-                key = f"{self.prefix}{check.replace(' ', '-')}-{n}-{again}"
-                version = None if first is None else self._stored(key, first, None)
-                self._pause()
-                won = self._all_at_once(key, version, writers)
-                if won is not None:
-                    break
-            else:
-                raise StoreUnavailable("put", self.prefix, "no race of writers ended with an answer for a winner")
+            key = f"{folder}{n}"
+            version = None if first is None else self._stored(key, first, None)
+            self._pause()
+            won = self._all_at_once(key, version, writers)
             most = max(most, len(won))
-            found = self.store.get(key)
+            found = self._get(key)
             held = held and isinstance(found, Found) and found.body in won
         if most == 1:
             measured = f"1 of {writers} writers could {deed}" + ("" if held else ", and its write was lost")
@@ -184,34 +201,32 @@ class _Probe:
             measured = f"{most} of {writers} writers could {deed}"
         return _row(check, most == 1 and held, measured, promise)
 
-    def _all_at_once(self, key: str, version: str | None, writers: int) -> list[bytes] | None:
-        """The bodies of those that were told they won; None where nobody was and somebody has no answer."""
+    def _all_at_once(self, key: str, version: str | None, writers: int) -> list[bytes]:
+        """The bodies of those that were told they won."""
         barrier = threading.Barrier(writers)
 
-        def write(n: int) -> bytes | None:
+        def write(n: int) -> tuple[bytes, Any]:
             body = b"%d writer %d" % (random.getrandbits(60), n)
             # Each thread has its connection before the race, so that the requests arrive together.
-            with suppress(StoreUnavailable):
-                self.store.get(key)
+            with suppress(StoreError):
+                self._get(key)
             barrier.wait()
-            try:
-                return body if isinstance(self.store.put(key, body, if_version=version), Stored) else None
-            except (StoreUnavailable, OutcomeUnknown):
-                unanswered.append(n)
-                return None
+            return body, self.driver.perform(Put(key, body, version))
 
-        unanswered: list[int] = []
         with ThreadPoolExecutor(writers) as pool:
-            won = [body for body in pool.map(write, range(writers)) if body is not None]
-        return None if not won and unanswered else won
+            outcomes = list(pool.map(write, range(writers)))
+        won = [body for body, outcome in outcomes if isinstance(outcome, Stored)]
+        if not won and any(isinstance(outcome, Unknown) for _, outcome in outcomes):
+            raise _Unclear
+        return won
 
-    def _stale_replace(self) -> Row:
-        key = f"{self.prefix}stale"
+    def _stale_replace(self, folder: str) -> Row:
+        key = f"{folder}stale"
         old = self._stored(key, b"1 old", None)
         new = self._stored(key, b"2 new", old)
         self._pause()
         outcome = self._put(key, b"3 late", old)
-        kept = isinstance(outcome, Conflict) and self.store.get(key) == Found(b"2 new", new)
+        kept = isinstance(outcome, Conflict) and self._get(key) == Found(b"2 new", new)
         return _row(
             "stale replace refused",
             kept,
@@ -219,10 +234,10 @@ class _Probe:
             "P2 committed exactly once, P3 a fenced host is over",
         )
 
-    def _missing_replace(self) -> Row:
-        version = self._stored(f"{self.prefix}there", b"1 one", None)
-        key = f"{self.prefix}not-there"
-        kept = isinstance(self._put(key, b"2 two", version), Conflict) and isinstance(self.store.get(key), Missing)
+    def _missing_replace(self, folder: str) -> Row:
+        version = self._stored(f"{folder}there", b"1 one", None)
+        key = f"{folder}not-there"
+        kept = isinstance(self._put(key, b"2 two", version), Conflict) and isinstance(self._get(key), Missing)
         return _row(
             "replace of a missing object refused",
             kept,
@@ -230,15 +245,15 @@ class _Probe:
             "P3 a host that was removed is over",
         )
 
-    def _listing(self) -> Row:
-        folder, late = f"{self.prefix}listing/", []
+    def _listing(self, folder: str) -> Row:
+        late = []
         for n in range(3):
             self._stored(f"{folder}{n}", b"x", None)
-            if len(self.store.list(folder)) != n + 1:
+            if len(self._list(folder)) != n + 1:
                 late.append("create")
         for n in range(3):
-            self.store.delete([f"{folder}{n}"])
-            if len(self.store.list(folder)) != 2 - n:
+            self._delete(f"{folder}{n}")
+            if len(self._list(folder)) != 2 - n:
                 late.append("delete")
         return _row(
             "list after write",
@@ -247,8 +262,7 @@ class _Probe:
             "P1 never lost",
         )
 
-    def _order(self) -> Row:
-        folder = f"{self.prefix}order/"
+    def _order(self, folder: str) -> Row:
         names = [
             "in/a/5/0000000000002",
             "board",
@@ -261,9 +275,9 @@ class _Probe:
         for name in names:
             self._stored(folder + name, b"x", None)
         keys = sorted(folder + name for name in names)
-        whole = [entry.key for entry in self.store.list(folder)]
+        whole = [entry.key for entry in self._list(folder)]
         pages: list[str] = []
-        while page := self.store.list(folder, after=pages[-1] if pages else "", limit=_PAGE):
+        while page := self._list(folder, after=pages[-1] if pages else "", limit=_PAGE):
             pages += [entry.key for entry in page]
             if len(pages) > len(keys):
                 break
@@ -277,19 +291,19 @@ class _Probe:
             "P1 never lost",
         )
 
-    def _conditional_get(self) -> Row:
-        key = f"{self.prefix}unless"
+    def _conditional_get(self, folder: str) -> Row:
+        key = f"{folder}unless"
         old = self._stored(key, b"1 old", None)
         new = self._stored(key, b"2 new", old)
-        changed, same = self.store.get(key, unless=old), self.store.get(key, unless=new)
+        changed, same = self._get(key, unless=old), self._get(key, unless=new)
         if changed != Found(b"2 new", new):
             return _row("conditional get", False, "says unchanged of what has changed", "P3 claims are seen in time")
         if isinstance(same, Unchanged):
             return _row("conditional get", True, "sends only what has changed", "none; costs")
         return _row("conditional get", None, "sends the object even if it has not changed", "none; costs")
 
-    def _equal_bodies(self) -> Row:
-        key = f"{self.prefix}equal"
+    def _equal_bodies(self, folder: str) -> Row:
+        key = f"{folder}equal"
         one = self._stored(key, b"1 same", None)
         other = self._stored(key, b"1 same", one)
         measured = (
@@ -297,10 +311,10 @@ class _Probe:
         )
         return _row("versions of equal bodies", None, measured, "P2 committed exactly once")
 
-    def _clock(self) -> Row:
+    def _clock(self, folder: str) -> Row:
         measured = "the store does not tell"
         if isinstance(self.store, HasClock):
-            key = f"{self.prefix}clock"
+            key = f"{folder}clock"
             before = time.time()
             self._stored(key, b"1", None)
             theirs = self.store.clock(key)
@@ -309,9 +323,9 @@ class _Probe:
             measured = "within a second" if abs(ahead) <= 1.0 else f"the store is {ahead:+.0f} s ahead of this machine"
         return _row("clock difference", None, measured, "none; S3 refuses requests 15 minutes off")
 
-    def _latency(self) -> list[Row]:
+    def _latency(self, folder: str) -> list[Row]:
         body = b"x" * 1000
-        keys = [f"{self.prefix}latency/{n:02}" for n in range(TIMED)]
+        keys = [f"{folder}{n:02}" for n in range(TIMED)]
         versions: list[str] = []
 
         def replace(n: int) -> None:
@@ -320,10 +334,10 @@ class _Probe:
         rows = [self._time("create", lambda n: versions.append(self._stored(keys[n], body, None)))]
         self._pause()
         rows.append(self._time("replace", replace))
-        rows.append(self._time("get", lambda n: self.store.get(keys[n])))
-        rows.append(self._time("list", lambda n: self.store.list(f"{self.prefix}latency/")))
+        rows.append(self._time("get", lambda n: self._get(keys[n])))
+        rows.append(self._time("list", lambda n: self._list(folder)))
         self._pause()
-        return [*rows, self._time("delete", lambda n: self.store.delete([keys[n]]))]
+        return [*rows, self._time("delete", lambda n: self._delete(keys[n]))]
 
     def _time(self, verb: str, call: Callable[[int], object]) -> Row:
         took = []
@@ -339,16 +353,22 @@ class _Probe:
         if self.store.capabilities.min_rewrite_s:
             time.sleep(self.store.capabilities.min_rewrite_s)
 
+    def _get(self, key: str, unless: str | None = None) -> Found | Unchanged | Missing:
+        outcome: Found | Unchanged | Missing = self.driver.perform(Get(key, unless))
+        return outcome
+
+    def _list(self, prefix: str, after: str = "", limit: int = 1000) -> Sequence[Listed]:
+        listed: Sequence[Listed] = self.driver.perform(List(prefix, after, limit))
+        return listed
+
+    def _delete(self, *keys: str) -> None:
+        self.driver.perform(Delete(keys))
+
     def _put(self, key: str, body: bytes, version: str | None) -> Stored | Conflict:
-        """A put that tries again where nothing was applied."""
-        for left in range(5, -1, -1):
-            try:
-                return self.store.put(key, body, if_version=version)
-            except StoreUnavailable:
-                if not left:
-                    raise
-                time.sleep(0.1 * 2 ** (5 - left))
-        raise AssertionError("the last round returns or raises")
+        outcome: Stored | Conflict | Unknown = self.driver.perform(Put(key, body, version))
+        if isinstance(outcome, Unknown):
+            raise _Unclear
+        return outcome
 
     def _stored(self, key: str, body: bytes, version: str | None, *, pause: bool = True) -> str:
         if version is not None and pause:

@@ -2,12 +2,13 @@
 
 What it promises:
 
-- A worker that died is reaped before the agent hears of it, and replaced after the agent has read its journal. - An
-agent that died takes the workers with it; the next agent ends its session with what their journals say. - A child
-that overruns a time limit, or shows no life for ``visibility_timeout``, is killed. - SIGTERM and SIGINT drain: what
-runs may end, within ``drain_timeout``; a second one ends everything at once. - When the supervisor itself dies,
-however that happens, its children die: by the kernel's hand where it offers that, and by
-  the end of their pipes.
+- A worker that died is reaped before the agent hears of it, and replaced after the agent has read its journal.
+- An agent that died takes the workers with it; the next agent ends its session with what their journals say.
+- A child that overruns a time limit, or shows no life for ``visibility_timeout``, is killed.
+- SIGTERM and SIGINT drain: what runs may end, within ``drain_timeout``; a second one ends everything at once.
+- When the supervisor itself dies, however that happens, its children die: by the kernel's hand where it offers that, and
+  by the end of their pipes.
+- A store that cannot keep the promises of the queue is refused before anything is in it.
 - Children that cannot start are a reason to give up loudly, not to try for ever.
 """
 
@@ -76,6 +77,8 @@ class Supervisor:
         no message any more. Signals are handled only in the main thread.
 
         Raises:
+            StoreUnsupported: the store cannot keep the promises of the queue: the first agent asks it (about 60 requests)
+                before it writes anything else.
             ConfigError: a child says that it cannot start.
             QueueError: a child keeps dying before it is up.
         """

@@ -84,7 +84,7 @@ def _run(command: click.Command, args: Sequence[str] | None) -> int:
     except StoreDenied as fault:
         return complain(f"the store refuses us: {fault}", "look at the credentials, and at the name of the bucket")
     except StoreUnsupported as fault:
-        return complain(f"the store is not safe for a queue: {fault}", "s3queue doctor URL shows all that was checked")
+        return complain(fault.why, "s3queue doctor URL shows all that was checked")
     except EnqueueUncertain as fault:
         return complain(str(fault), "enqueue again only if twice is better than never")
     except QueueError as fault:

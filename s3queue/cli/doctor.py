@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from s3queue.cli.common import console, json_option, reach, show_json
-from s3queue.errors import StoreUnsupported
 from s3queue.store import ObjectStore, open_store
 
 if TYPE_CHECKING:
@@ -35,13 +34,11 @@ def command(url: str, as_json: bool) -> int:
 
 
 def examine(store: ObjectStore) -> Report:
-    """The full report; one bad row where the store would not even let itself be examined."""
-    from s3queue.probe import Report, Row, probe
+    """The full report."""
+    from s3queue.probe import probe
+    from s3queue.runtime.drive import Driver
 
-    try:
-        return probe(store, f"doctor-{secrets.token_hex(4)}/")
-    except StoreUnsupported as unsupported:
-        return Report((Row(unsupported.capability, "bad", unsupported.why, "all"),))
+    return probe(Driver(store), f"doctor-{secrets.token_hex(4)}/")
 
 
 def _tell(store: ObjectStore, report: Report) -> None:

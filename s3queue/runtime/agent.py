@@ -18,6 +18,7 @@ from pathlib import Path
 from s3queue.core import elect, ledger
 from s3queue.core.ledger import Host, Refused
 from s3queue.errors import StoreError, StoreUnavailable
+from s3queue.probe import require_safe
 from s3queue.runtime import signals
 from s3queue.runtime.deal import Dealer, testament
 from s3queue.runtime.drive import Meter
@@ -92,6 +93,8 @@ class Agent:
     async def serve(self) -> int:
         """Returns the exit status."""
         self._journal.beat_agent()
+        if not self._spec.proven:
+            await self._prove()
         await self._bequeath()
         if not await self._join():
             return FENCED
@@ -140,6 +143,15 @@ class Agent:
 
     # ---- the beginning -------------------------------------------------------------------------------------
 
+    async def _prove(self) -> None:
+        """Ask the store for what the queue relies on, before anything of ours is in it."""
+        station = self._station
+        prefix = f"{station.config.namespace}-probe-{station.nonce()}/"
+        proof = asyncio.get_running_loop().run_in_executor(None, require_safe, station.driver, prefix)
+        while not (await asyncio.wait({proof}, timeout=TICK_S))[0]:
+            self._journal.beat_agent()
+        await proof
+
     async def _bequeath(self) -> None:
         """End the sessions of the agents that died before this one, with what the journals say; then clear those."""
         station = self._station
@@ -168,7 +180,7 @@ class Agent:
                 if await station.run(ledger.flush(host, clock(), station.nonce())) is Refused.FENCED:
                     return False
             except StoreUnavailable:
-                if self._spec.deaths == 0:
+                if not self._spec.proven:
                     raise
             self._journal.beat_agent()
         self._journal.trust_until = host.trusted_until(self._spec.config.visibility_timeout)

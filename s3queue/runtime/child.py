@@ -11,7 +11,7 @@ from typing import Any, Literal
 from multiprocess.reduction import ForkingPickler
 
 from s3queue.config import configure
-from s3queue.errors import ConfigError, QueueError
+from s3queue.errors import ConfigError, QueueError, StoreUnsupported
 from s3queue.runtime.notes import CannotStart, pack
 from s3queue.runtime.signals import Life, die_with_parent
 from s3queue.runtime.spec import AgentSpec, WorkerSpec
@@ -80,9 +80,15 @@ def enter(role: Literal["agent", "worker"], sealed: Sealed, conn: Any, life: Lif
             worker.main(WorkerSpec(**fields, conn=conn, life=life))
     except (QueueError, ImportError) as fault:
         # Anything else may be bad luck: the child ends with a traceback, and the supervisor tries again.
-        text, hint = (fault.message, fault.hint) if isinstance(fault, ConfigError) else (str(fault), "")
+        match fault:
+            case ConfigError():
+                note = CannotStart(fault.message, fault.hint)
+            case StoreUnsupported():
+                note = CannotStart(fault.why, lacks=fault.capability)
+            case _:
+                note = CannotStart(str(fault) or type(fault).__name__)
         with contextlib.suppress(OSError):
-            conn.send_bytes(pack(CannotStart(text or type(fault).__name__, hint)))
+            conn.send_bytes(pack(note))
         sys.exit(1)
 
 

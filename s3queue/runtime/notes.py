@@ -79,10 +79,12 @@ class Started(Struct, frozen=True, tag=True, array_like=True):
 
 
 class CannotStart(Struct, frozen=True, tag=True, array_like=True):
-    """Child → supervisor: it never will be; ``hint`` and ``text`` are for people. The child exits."""
+    """Child → supervisor: it never will be; ``hint`` and ``text`` are for people. The child exits. ``lacks``: the property
+    of the store that is missing, as `StoreUnsupported.capability` names it."""
 
     text: str
     hint: str = ""
+    lacks: str = ""
 
 
 class Died(Struct, frozen=True, tag=True, array_like=True):

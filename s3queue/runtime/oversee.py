@@ -17,7 +17,7 @@ import multiprocess
 from multiprocess import connection, resource_tracker
 
 from s3queue.config import Config
-from s3queue.errors import ConfigError, QueueError
+from s3queue.errors import ConfigError, QueueError, StoreUnsupported
 from s3queue.registry import Registry
 from s3queue.runtime.child import FENCED, GROUP_SIGNALS, ORPHANED, signals_held
 from s3queue.runtime.children import STILLBIRTHS, Child, MemoryKills, Patience, memory_kill_counter
@@ -89,7 +89,6 @@ class Host:
         self._session = ""
         #: Sessions whose agents died, and which no agent is known to have ended since. The journals speak of them.
         self._orphaned: list[str] = []
-        self._starts = 0
         self._workers: list[Child | None] = [None] * what.workers
         #: When to start what is missing, by `clock`; None: not before something else has happened.
         self._agent_due: float | None = 0.0
@@ -161,13 +160,12 @@ class Host:
             "place": self._life.place(),
             "orphaned": tuple(self._orphaned),
             "until_empty": self._until_empty,
-            "deaths": self._starts,
+            "proven": "agent" in self._ever_up,
         }
         self._agent = self._start("agent", "agent", fields)
         if self._agent is None:
             self._agent_due = clock() + TICK_S
             return
-        self._starts += 1
         if self._drain_until is not None:
             self._agent.tell(Drain())
 
@@ -327,7 +325,7 @@ class Host:
         """One that says so is believed, unless others of its kind could: then something has changed, and may change
         back."""
         if not child.up and role not in self._ever_up:
-            raise ConfigError(note.text, note.hint)
+            raise StoreUnsupported(note.lacks, note.text) if note.lacks else ConfigError(note.text, note.hint)
         self._events.warn(f"cannot start {role}", f"{child.name}: {note.text}")
 
     def _give_up_on(self, patience: Patience, text: str) -> None:

@@ -36,7 +36,7 @@ class AgentSpec:
         life: held open for as long as this process lives; nothing else to do with it.
         tasks: the registry.
         until_empty: say `Empty` once the served queues hold no message.
-        deaths: how many agents of this supervisor died before this one.
+        proven: another agent of this supervisor was up before: the store can be reached, and can hold a queue.
     """
 
     store: ObjectStore
@@ -53,7 +53,7 @@ class AgentSpec:
     life: Life
     tasks: Any
     until_empty: bool = False
-    deaths: int = 0
+    proven: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from s3queue import Queue, open_store, stats
 from s3queue.config import Config
 from s3queue.store import Conflict, Found, Stored
 from tests.cli.conftest import Invoke
+from tests.stores.mini_s3 import MiniS3
 
 
 def answer(capsys: pytest.CaptureFixture[str]) -> Any:
@@ -214,6 +216,17 @@ class TestRun:
         assert json.loads(done.stdout)["messages"] == 5
         assert sorted((tmp_path / "sent.txt").read_text().splitlines()) == [f"{user} hello" for user in range(5)]
         assert stats(Queue("mail", url).store).queues["mail"].done == 5
+
+    def test_a_store_that_cannot_hold_a_queue_is_told_in_one_line(
+        self, jobs: str, tmp_path: Path, ignoring_server: MiniS3
+    ) -> None:
+        command = [sys.executable, "-c", "from s3queue.cli import main; main()"]
+        command += ["run", "jobs", "--store", f"obstore+s3://bucket?endpoint={ignoring_server.address}"]
+        env = os.environ | {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any"}
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=env, check=False, timeout=60)
+        assert done.returncode == 2
+        assert done.stderr.count("\n") == 1
+        assert "exclusive create: 4 of 4 writers could create one key" in done.stderr
 
 
 def test_help_names_every_command(s3queue: Invoke, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,15 +15,16 @@ import pytest
 from s3queue_backends.memory import MemoryStore
 from s3queue_backends.sqlite import SqliteStore
 
-from s3queue import ConfigError, Queue, QueueError, stats
+from s3queue import ConfigError, Queue, QueueError, StoreUnsupported, stats
 from s3queue.config import Config, configure
 from s3queue.registry import Registry
 from s3queue.runtime.signals import Life
-from s3queue.store import Conflict, Found, Missing, ObjectStore, Stored, Unchanged
+from s3queue.store import Conflict, Found, Missing, ObjectStore, Stored, Unchanged, open_store
 from s3queue.supervisor import Supervisor
 from tests.processes.host import IMPATIENT, Line, drain, host
 from tests.processes.jobs import QUEUE, hold, hold_first, other, quick
 from tests.processes.test_death import numbers
+from tests.stores.mini_s3 import MiniS3
 
 Fifo = Callable[[str], Line]
 
@@ -201,6 +202,37 @@ def test_agent_that_says_that_it_cannot_start_is_believed(tmp_path: Path) -> Non
     with pytest.raises(ConfigError, match="no such bucket") as raised:
         drain(store, queues=[QUEUE], workers=1)
     assert raised.value.hint == "create it first"
+
+
+@pytest.mark.parametrize("fault", ["ignores conditions", "checks, then acts"])
+@pytest.mark.parametrize("backend", ["s3", "minio", "obstore+s3"])
+def test_server_that_would_lose_messages_is_refused_before_one_runs(
+    backend: str,
+    fault: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    ignoring_server: MiniS3,
+    racing_server: MiniS3,
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "any")
+    server = ignoring_server if fault == "ignores conditions" else racing_server
+    where = f"bucket?endpoint={server.address}"
+    if backend == "minio":
+        where = f"{server.address.removeprefix('http://')}/bucket?secure=false"
+    store = open_store(f"{backend}://{where}")
+    configure(store=store)
+    try:
+        quick.enqueue(str(tmp_path / "runs"), 1)
+        before = dict(server.objects)
+        with pytest.raises(StoreUnsupported, match=r"cannot hold a queue: exclusive create: \d of 4") as raised:
+            drain(store, queues=[QUEUE], workers=1)
+    finally:
+        configure()
+        store.close()
+    assert raised.value.capability == "exclusive create"
+    assert not (tmp_path / "runs").exists()
+    assert server.objects == before
 
 
 def test_agent_that_keeps_dying_before_it_is_up_is_given_up(tmp_path: Path) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
 from s3queue_backends import MemoryStore, SqliteStore
 
-from s3queue.errors import StoreDenied, StoreUnavailable, StoreUnsupported
+from s3queue.errors import OutcomeUnknown, StoreDenied, StoreUnavailable, StoreUnsupported
 from s3queue.probe import HasClock, Report, probe, require_safe
-from s3queue.store import Capabilities, Conflict, ObjectStore, Stored, open_store
+from s3queue.runtime.drive import Driver
+from s3queue.store import Capabilities, Conflict, Found, Missing, ObjectStore, Stored, Unchanged, open_store
+from s3queue.testing.faultproxy import FaultProxy
 from s3queue.testing.servers import Server
 from tests.conformance import broken
 from tests.stores.mini_s3 import MiniS3
@@ -29,9 +33,9 @@ def bad(report: Report) -> set[str]:
     return {row.check for row in report.rows if row.verdict == "bad"}
 
 
-def url(backend: str, server: MiniS3) -> str:
+def url(backend: str, server: MiniS3 | FaultProxy) -> str:
     if backend == "minio":
-        return f"minio://127.0.0.1:{server.server_address[1]}/bucket/jobs?secure=false"
+        return f"minio://{urlsplit(server.address).netloc}/bucket/jobs?secure=false"
     return f"{backend}://bucket/jobs?endpoint={server.address}"
 
 
@@ -39,9 +43,9 @@ def url(backend: str, server: MiniS3) -> str:
 def test_server_that_ignores_conditions_is_refused(backend: str, ignoring_server: MiniS3) -> None:
     store = open_store(url(backend, ignoring_server))
     with pytest.raises(StoreUnsupported, match="4 of 4 writers could create one key") as refused:
-        require_safe(store, "probe/")
+        require_safe(Driver(store), "probe/")
     assert refused.value.capability == "exclusive create"
-    assert bad(probe(store, "probe/")) == {
+    assert bad(probe(Driver(store), "probe/")) == {
         "exclusive create",
         "atomic replace",
         "stale replace refused",
@@ -54,17 +58,17 @@ def test_server_that_ignores_conditions_is_refused(backend: str, ignoring_server
 def test_server_that_checks_and_then_acts_is_refused(backend: str, racing_server: MiniS3) -> None:
     store = open_store(url(backend, racing_server))
     with pytest.raises(StoreUnsupported) as refused:
-        require_safe(store, "probe/")
+        require_safe(Driver(store), "probe/")
     assert refused.value.capability == "exclusive create"
-    assert bad(probe(store, "probe/", short=True)) == {"exclusive create", "atomic replace"}
+    assert bad(probe(Driver(store), "probe/", short=True)) == {"exclusive create", "atomic replace"}
     store.close()
 
 
 @pytest.mark.parametrize("backend", ["s3", "minio", "obstore+s3"])
 def test_server_that_keeps_its_promises_is_safe(backend: str, honest_server: MiniS3) -> None:
     store = open_store(url(backend, honest_server))
-    require_safe(store, "probe/")
-    report = probe(store, "probe/")
+    require_safe(Driver(store), "probe/")
+    report = probe(Driver(store), "probe/")
     assert report.safe, str(report)
     assert honest_server.objects == {}, "nothing is left behind"
     clock = next(row for row in report.rows if row.check == "clock difference")
@@ -77,7 +81,7 @@ def test_seaweedfs_is_safe(backend: str, seaweedfs_server: Server, monkeypatch: 
     for name, value in seaweedfs_server.env.items():
         monkeypatch.setenv(name, value)
     store = open_store(seaweedfs_server.url(backend, "probed"))
-    require_safe(store, "probe/")
+    require_safe(Driver(store), "probe/")
     store.close()
 
 
@@ -87,8 +91,8 @@ def test_embedded_stores_are_safe(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     store = open_()
-    assert probe(store, "probe/").safe
-    require_safe(store, "probe/")
+    assert probe(Driver(store), "probe/").safe
+    require_safe(Driver(store), "probe/")
     assert list(store.list("")) == []
     store.close()
 
@@ -109,14 +113,14 @@ def test_embedded_stores_are_safe(
     ],
 )
 def test_broken_store_is_told_by_the_property_it_lacks(store: type[MemoryStore], check: str) -> None:
-    assert check in bad(probe(store(), "probe/"))
-    assert check in bad(probe(store(), "probe/", short=True))
+    assert check in bad(probe(Driver(store()), "probe/"))
+    assert check in bad(probe(Driver(store()), "probe/", short=True))
     with pytest.raises(StoreUnsupported):
-        require_safe(store(), "probe/")
+        require_safe(Driver(store()), "probe/")
 
 
 def test_store_that_ignores_unless_is_safe_and_told() -> None:
-    report = probe(broken.NeverUnchanged(), "probe/")
+    report = probe(Driver(broken.NeverUnchanged()), "probe/")
     assert report.safe
     assert next(row.verdict for row in report.rows if row.check == "conditional get") == "info"
 
@@ -128,7 +132,7 @@ def test_store_without_an_order_is_refused_unasked() -> None:
             return Capabilities("unordered", list_is_ordered=False)
 
     with pytest.raises(StoreUnsupported, match=r"order of (listing|keys)"):
-        require_safe(Unordered(), "probe/")
+        require_safe(Driver(Unordered()), "probe/")
 
 
 def test_clock_that_is_wrong_is_told() -> None:
@@ -137,32 +141,69 @@ def test_clock_that_is_wrong_is_told() -> None:
             return time.time() - 3600
 
     assert isinstance(Late(), HasClock)
-    row = next(row for row in probe(Late(), "probe/").rows if row.check == "clock difference")
+    row = next(row for row in probe(Driver(Late()), "probe/").rows if row.check == "clock difference")
     assert row.verdict == "info"
     assert "-360" in row.measured or "-3599" in row.measured
 
 
-def test_race_whose_writers_are_throttled_is_run_again() -> None:
-    class Throttled(MemoryStore):
-        """Refuses every put of its first race."""
+def test_what_the_network_does_to_requests_is_no_verdict() -> None:
+    class Lossy(MemoryStore):
+        """Refuses the first read of each key, and loses the answers of some puts, half of them applied."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.met: set[str] = set()
+            self.draw = random.Random(1)
+            self.lost = 0
+
+        def get(self, key: str, *, unless: str | None = None) -> Found | Unchanged | Missing:
+            if key not in self.met:
+                self.met.add(key)
+                raise StoreUnavailable("get", key)
+            return super().get(key, unless=unless)
 
         def put(self, key: str, body: bytes, *, if_version: str | None) -> Stored | Conflict:
-            if key.endswith("-0-0") and if_version is None and b"writer" in body:
-                raise StoreUnavailable("put", key)
-            return super().put(key, body, if_version=if_version)
+            fate = self.draw.random()
+            outcome = super().put(key, body, if_version=if_version) if fate < 0.95 else None
+            if outcome is None or fate > 0.9:
+                self.lost += 1
+                raise OutcomeUnknown("put", key)
+            return outcome
 
-    assert probe(Throttled(), "probe/", short=True).safe
+    store = Lossy()
+    require_safe(Driver(store), "probe/")
+    assert store.lost > 0
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("backend", ["s3", "minio", "obstore+s3"])
+def test_a_lossy_network_is_no_verdict(backend: str, seed: int, honest_server: MiniS3) -> None:
+    with FaultProxy(honest_server.address, seed=seed, rate=0.1, delay_s=0.3) as proxy:
+        store = open_store(f"{url(backend, proxy)}&read_timeout_s=0.2")
+        require_safe(Driver(store), "probe/")
+        store.close()
+        assert proxy.faults.total() > 0
+
+
+def test_a_store_that_loses_every_answer_cannot_be_asked() -> None:
+    class Mute(MemoryStore):
+        def put(self, key: str, body: bytes, *, if_version: str | None) -> Stored | Conflict:
+            raise OutcomeUnknown("put", key)
+
+    with pytest.raises(StoreUnavailable, match="answers were lost"):
+        require_safe(Driver(Mute()), "probe/")
 
 
 def test_store_that_cannot_be_asked_says_why() -> None:
+    store = open_store(f"obstore+s3://bucket?endpoint={refused_address()}")
     with pytest.raises(StoreUnavailable):
-        require_safe(open_store(f"obstore+s3://bucket?endpoint={refused_address()}"), "probe/")
+        require_safe(Driver(store, patience_s=0), "probe/")
     with replay(error(403, "AccessDenied")) as server, pytest.raises(StoreDenied):
-        require_safe(open_store(f"obstore+s3://bucket?endpoint={server.address}"), "probe/")
+        require_safe(Driver(open_store(f"obstore+s3://bucket?endpoint={server.address}")), "probe/")
 
 
 def test_report_is_a_table_for_people_and_plain_data_for_programs() -> None:
-    report = probe(MemoryStore(), "probe/")
+    report = probe(Driver(MemoryStore()), "probe/")
     text = str(report)
     assert text.endswith("safe")
     assert "1 of 16 writers could create one key" in text
