@@ -7,9 +7,9 @@ to make. Those headers are outside the signature, as Signature Version 4 allows 
 
 The version is pinned below 7.3 because of what that rests on, none of which the SDK documents as kept: that
 `Minio.put_object` sends a body of at most ``part_size`` as exactly one PUT through `PoolManager.urlopen`, in the thread
-that called it, and that `S3Error.response`, `ServerError.status_code` and the message of `InvalidResponseError` carry
-the HTTP status. The tests count requests and headers on the wire, so a new series is taken by lifting the pin and
-running them.
+that called it, that `S3Error.response`, `ServerError.status_code` and the message of `InvalidResponseError` carry the
+HTTP status, and `minio.helpers.check_bucket_name`. The tests count requests and headers on the wire, so a new series is
+taken by lifting the pin and running them.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from xml.etree.ElementTree import ParseError
 
 import urllib3
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
+from minio.helpers import check_bucket_name
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
@@ -140,6 +141,10 @@ class MinioStore:
             raise ConfigError("access_key and secret_key go together")
         self.host, self.secure = parts.netloc, parts.scheme == "https"
         self.bucket = _s3.check_bucket(bucket, "minio://host:9000/bucket/prefix")
+        try:
+            check_bucket_name(bucket)
+        except ValueError as refused:  # the SDK would say so at the first request
+            raise ConfigError(f"not a bucket: {refused}", "3 to 63 letters, digits, '-' and '.'") from None
         self.prefix = _urls.prefix(prefix)
         self.region = region
         self.connect_timeout_s, self.read_timeout_s, self.connections = connect_timeout_s, read_timeout_s, connections

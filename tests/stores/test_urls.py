@@ -52,7 +52,7 @@ def test_settings_that_are_not_part_of_the_place_are_not_part_of_its_name() -> N
 def test_time_outs_and_pool_have_defaults() -> None:
     for store in (
         Boto3Store("b"),
-        MinioStore("http://localhost:9000", bucket="b"),
+        MinioStore("http://localhost:9000", bucket="jobs"),
         ObstoreStore("b"),
     ):
         assert (store.connect_timeout_s, store.read_timeout_s, store.connections) == (5.0, 20.0, 32)
@@ -66,6 +66,8 @@ def test_time_outs_and_pool_have_defaults() -> None:
         ("minio://host/bucket?secur=false", "did you mean secure?"),
         ("minio:///bucket", "needs a host"),
         ("minio://host", "needs a bucket"),
+        ("minio://host/b", "not a bucket: invalid bucket name b .*3 to 63"),
+        ("minio://host/a..b", "not a bucket: .*successive"),
         ("minio://host/bucket?secure=perhaps", "true or false"),
         ("s3://", "needs a bucket"),
         ("s3://bucket?endpoint=127.0.0.1:8333", "http://host:port"),
@@ -153,7 +155,7 @@ def test_half_a_login_is_refused() -> None:
     with pytest.raises(ConfigError, match="together"):
         Boto3Store("bucket", access_key="a")
     with pytest.raises(ConfigError, match="together"):
-        MinioStore("http://localhost:9000", bucket="b", secret_key="s")
+        MinioStore("http://localhost:9000", bucket="jobs", secret_key="s")
 
 
 def test_directory_bucket_is_refused() -> None:
