@@ -22,6 +22,8 @@ from s3queue.testing.servers import Server
 from tests.chaos.tasks import work
 
 MESSAGES = 1000
+#: Requests by which a supervisor's first agent asks what the store can do.
+PROBE = 62
 #: Ends a test that would hang, in seconds.
 PATIENCE_S = 240.0
 WORKERS = 2
@@ -78,7 +80,8 @@ def test_a_server_that_is_away_costs_no_process_and_each_of_them_one_warning(
         store = open_store(url)
         configure(store=store)
         ids = work.enqueue_many([(number,) for number in range(MESSAGES)])
-        proxy.go_away(outage_s, at_request=proxy.requests + 20)
+        # A store that is away when the agent asks what it can do is a reason not to start: soon after that.
+        proxy.go_away(outage_s, at_request=proxy.requests + PROBE + 20)
         done = s3queue(
             *("run", "tests.chaos.tasks", "--until-empty", "--workers", WORKERS, "--store", url),
             *("--log-level", "WARNING", "--history", tmp_path),
