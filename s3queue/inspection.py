@@ -18,7 +18,8 @@ from s3queue.core.keys import MAX_ORDER, Layout, parse_source
 from s3queue.core.ops import get, get_all, list_all
 from s3queue.core.records import Board, Ledger, decode
 from s3queue.errors import CorruptRecord
-from s3queue.runtime.drive import Driver, Meter
+from s3queue.runtime.drive import Driver
+from s3queue.runtime.meter import Meter
 from s3queue.store import Found, Listed, ObjectStore
 
 __all__ = ["HostStats", "QueueStats", "Stats", "stats"]
@@ -48,7 +49,13 @@ class QueueStats(Struct):
 
 
 class HostStats(Struct):
-    """One session: a supervisor with its workers."""
+    """One session: a supervisor with its workers.
+
+    Attributes:
+        usage: what it has asked of the store since its supervisor started, by role (``coordinator``, ``host``, ``worker``):
+            requests by kind, bytes of objects sent and received, retries, conflicts, puts without an answer; as of its
+            last write.
+    """
 
     session: str
     name: str = ""
@@ -56,6 +63,7 @@ class HostStats(Struct):
     queues: list[str] = field(default_factory=list)
     assigned: int = 0
     over: bool = False
+    usage: dict[str, dict[str, int]] = field(default_factory=dict)
 
 
 class Stats(Struct):
@@ -172,6 +180,12 @@ def _read_hosts(seen: Stats, layout: Layout, board: Board | None, listing: list[
             continue
         seen.hosts.append(
             HostStats(
-                session, ledger.place.name, ledger.slots, sorted(ledger.offers), assigned.get(session, 0), ledger.over
+                session,
+                ledger.place.name,
+                ledger.slots,
+                sorted(ledger.offers),
+                assigned.get(session, 0),
+                ledger.over,
+                {role: usage.as_dict() for role, usage in ledger.usage.items()},
             )
         )

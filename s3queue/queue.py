@@ -26,8 +26,9 @@ from s3queue.core.records import DeadLetter, Message, QueueMeta, decode, encode_
 from s3queue.errors import ConfigError, CorruptRecord, EnqueueUncertain, StoreUnavailable
 from s3queue.inspection import QueueStats, stats
 from s3queue.payloads import encode_value
-from s3queue.runtime.drive import Driver, Meter
+from s3queue.runtime.drive import Driver
 from s3queue.runtime.events import Events
+from s3queue.runtime.meter import Meter
 from s3queue.store import Found, ObjectStore, open_store
 
 __all__ = ["Queue"]

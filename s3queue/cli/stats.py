@@ -50,8 +50,11 @@ def _show(seen: Stats) -> None:
         role = "leads, " if host.session == seen.coordinator else ""
         state = "left" if host.over else f"{host.slots} slots, {host.assigned} messages"
         out.print(f"host {host.name or host.session}: {role}{state}, serves {', '.join(host.queues) or 'nothing'}")
+        for who, usage in host.usage.items():
+            asked = ", ".join(f"{count:,} {what}" for what, count in usage.items() if count)
+            out.print(f"  as {who}: {asked or 'nothing asked'}", style="dim")
     for key in seen.unreadable:
         out.print(f"[red]unreadable[/]: {key}")
     out.print(
-        "requests: " + ", ".join(f"{count} {kind}" for kind, count in seen.requests.items() if count), style="dim"
+        "this look: " + ", ".join(f"{count} {kind}" for kind, count in seen.requests.items() if count), style="dim"
     )

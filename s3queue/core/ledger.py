@@ -28,7 +28,7 @@ from s3queue.core.elect import View
 from s3queue.core.keys import Layout
 from s3queue.core.ops import Overtaken, Step, Unknown, carries, get, put, write
 from s3queue.core.ranges import EMPTY, Ranges
-from s3queue.core.records import Board, Failed, Ledger, Offer, Place, Report, Ticket, decode, encode
+from s3queue.core.records import Board, Failed, Ledger, Offer, Place, Report, Ticket, Usage, decode, encode
 from s3queue.errors import CorruptRecord
 from s3queue.store import Found, Missing, Stored, Unchanged
 
@@ -78,6 +78,7 @@ class Host:
         draining: take nothing more; what is newly assigned is given back unseen.
         leaving: the next write is the last.
         over: fenced, or left. This session ended.
+        usage: what this host has asked of the store, by role; goes along with the next write, and is no reason for one.
     """
 
     layout: Layout
@@ -95,6 +96,7 @@ class Host:
     over: bool = False
     changes: int = 1
     stored_changes: int = 0
+    usage: dict[str, Usage] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -244,6 +246,7 @@ def _draft(host: Host, nonce: str) -> Ledger:
         place=host.place,
         claims=tuple(host.tickets),
         reports={name: report for name, report in reports.items() if report != Report()},
+        usage=host.usage,
     )
 
 

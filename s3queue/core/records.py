@@ -251,6 +251,35 @@ class Report(Struct, frozen=True, omit_defaults=True):
             raise ValueError("offsets are not in ascending ranges")
 
 
+class Usage(Struct, frozen=True, array_like=True):
+    """What one role of a host has asked of the store since its supervisor started.
+
+    Attributes:
+        put, get, list, delete: requests, those that were sent again included.
+        sent, received: bytes of objects, without headers and listings.
+        retries: of requests that the store did not apply.
+        conflicts: puts whose condition did not hold.
+        unanswered: puts of which nobody knows at once whether they were applied.
+    """
+
+    put: int = 0
+    get: int = 0
+    list: int = 0
+    delete: int = 0
+    sent: int = 0
+    received: int = 0
+    retries: int = 0
+    conflicts: int = 0
+    unanswered: int = 0
+
+    def requests(self) -> dict[str, int]:
+        """By kind."""
+        return {"put": self.put, "get": self.get, "list": self.list, "delete": self.delete}
+
+    def as_dict(self) -> dict[str, int]:
+        return {name: getattr(self, name) for name in self.__struct_fields__}
+
+
 class Ledger(Struct, frozen=True, omit_defaults=True):
     """A host's one object: what it may run, what came of it, and its sign of life.
 
@@ -262,6 +291,7 @@ class Ledger(Struct, frozen=True, omit_defaults=True):
             session counts as claimed, whatever ``claims`` says.
         claims: the tickets that this session may run.
         reports: outcomes that the board has not taken over yet.
+        usage: by role, for people; some requests behind.
     """
 
     nonce: str
@@ -275,6 +305,7 @@ class Ledger(Struct, frozen=True, omit_defaults=True):
     reports: dict[str, Report] = {}
     unread: bool = False
     format: int = field(default_factory=lambda: FORMAT)
+    usage: dict[str, Usage] = {}
 
     @property
     def over(self) -> bool:

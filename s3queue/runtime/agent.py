@@ -21,10 +21,10 @@ from s3queue.errors import StoreError, StoreUnavailable
 from s3queue.probe import require_safe
 from s3queue.runtime import signals
 from s3queue.runtime.deal import Dealer, testament
-from s3queue.runtime.drive import Meter
 from s3queue.runtime.hosting import TICK_S, Fenced, Hosting
 from s3queue.runtime.journal import Journal
 from s3queue.runtime.leading import Leading
+from s3queue.runtime.meter import Meter
 from s3queue.runtime.notes import (
     Cancel,
     Deframer,
@@ -67,7 +67,14 @@ class Agent:
     def __init__(self, spec: AgentSpec) -> None:
         self._spec = spec
         self._journal = Journal(spec.buffer, spec.workers, spec.concurrency)
-        self._station = Station(spec.store, spec.config, spec.session, spec.place, Meter(self._journal.agent_requests))
+        self._station = Station(
+            spec.store,
+            spec.config,
+            spec.session,
+            spec.place,
+            Meter(self._journal.host_usage),
+            Meter(self._journal.coordinator_usage),
+        )
         host = Host(
             self._station.layout,
             spec.session,

@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 
 from s3queue.core.ops import Delete, Gather, Get, List, Op, Put, Step, Unknown
 from s3queue.errors import OutcomeUnknown, StoreUnavailable
-from s3queue.store import Conflict, ObjectStore
+from s3queue.runtime.meter import Meter
+from s3queue.store import Conflict, Found, ObjectStore
 
 T = TypeVar("T")
 
@@ -22,29 +23,6 @@ T = TypeVar("T")
 #: (https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/).
 _FIRST_PAUSE_S = 0.05
 _LAST_PAUSE_S = 2.0
-
-
-class Meter:
-    """Counts the requests of one process by kind. One instance may serve several threads: counts that race lose at most
-    a few, so each thread that must be exact owns one.
-
-    Args:
-        sink: four unsigned 64-bit integers in shared memory that mirror put, get, list, delete; survives the process.
-    """
-
-    __slots__ = ("conflicts", "deletes", "gets", "lists", "puts", "retries", "sink", "unknowns")
-
-    def __init__(self, sink: memoryview | None = None) -> None:
-        self.puts = self.gets = self.lists = self.deletes = 0
-        self.retries = self.conflicts = self.unknowns = 0
-        self.sink = sink
-
-    def as_dict(self) -> dict[str, int]:
-        return {"put": self.puts, "get": self.gets, "list": self.lists, "delete": self.deletes}
-
-    def _mirror(self, place: int) -> None:
-        if self.sink is not None:
-            self.sink[place] += 1
 
 
 class Driver:
@@ -93,7 +71,7 @@ class Driver:
                 started = started or now
                 if now - started >= self.patience_s:
                     raise
-                self.meter.retries += 1
+                self.meter.retries()
                 if self._on_retry is not None:
                     self._on_retry(unavailable)
                 time.sleep(random.uniform(0, pause))
@@ -103,27 +81,26 @@ class Driver:
         meter, store = self.meter, self.store
         match op:
             case Get(key, unless):
-                meter.gets += 1
-                meter._mirror(1)
-                return store.get(key, unless=unless)
+                meter.gets()
+                found = store.get(key, unless=unless)
+                if isinstance(found, Found):
+                    meter.received(len(found.body))
+                return found
             case Put(key, body, if_version):
-                meter.puts += 1
-                meter._mirror(0)
+                meter.puts(len(body))
                 try:
                     outcome = store.put(key, body, if_version=if_version)
                 except OutcomeUnknown:
-                    meter.unknowns += 1
+                    meter.unanswered()
                     return Unknown()
                 if isinstance(outcome, Conflict):
-                    meter.conflicts += 1
+                    meter.conflicts()
                 return outcome
             case List(prefix, after, limit):
-                meter.lists += 1
-                meter._mirror(2)
+                meter.lists()
                 return store.list(prefix, after=after, limit=limit)
             case Delete(keys):
-                meter.deletes += 1
-                meter._mirror(3)
+                meter.deletes()
                 store.delete(keys)
                 return None
             case _:

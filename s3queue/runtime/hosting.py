@@ -198,6 +198,7 @@ class Hosting:
             queue: replace(offer, mean_s=round(self.dealer.mean_s(queue, now), 6))
             for queue, offer in host.offers.items()
         }
+        host.usage = self._journal.usage()
         self._left_at_flush = self.dealer.pooled + self.dealer.unfinished
         self._failed_at_flush = self.failures()
         outcome = await station.run(ledger.flush(host, now, station.nonce()))

@@ -14,8 +14,8 @@ of a message is its state.
 
 Layout: native byte order, every field aligned to its size::
 
-    header   trust_until f64 · agent_beat f64 · agent requests 4×u64 · 16 spare bytes
-    worker   beat f64 · pid i64 · requests 4×u64 · 16 spare · slots · rows            (repeated)
+    header   trust_until f64 · agent_beat f64 · usage 10×u64 as coordinator · as host · 16 spare bytes
+    worker   beat f64 · pid i64 · usage 10×u64 · 32 spare · slots · rows            (repeated)
     slot     row + 1 i64 (0: idle) · index i64 · started f64 · deadline f64 (0: none) · messages i64 · 8 spare
     row      ticket 32 bytes, zero padded · base u32 · count u32 (0: closed) · 1024 states
 """
@@ -25,6 +25,8 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
+from s3queue.core.records import Usage
+from s3queue.runtime.meter import ROLES, WORDS, total
 from s3queue.runtime.signals import clock
 
 __all__ = [
@@ -50,8 +52,10 @@ ROWS = 64
 #: States per row: room for a whole batch (`s3queue.core.keys.MAX_BATCH`).
 ROW_STATES = 1024
 
-_HEADER = 64
-_WORKER = 64
+_HEADER = 192
+_WORKER = 128
+#: What stands before the usage, and room for it: a word more than is counted now.
+_USAGE_AT, _USAGE = 16, 80
 _SLOT = 48
 _TICKET = 32
 _STATES = _TICKET + 8
@@ -79,6 +83,10 @@ class Running(NamedTuple):
     deadline: float
 
 
+def _usage(view: memoryview, at: int) -> memoryview:
+    return view[at : at + 8 * WORDS].cast("Q")
+
+
 def ok_ranges(states: bytes | memoryview) -> list[tuple[int, int]]:
     """Where the states are ``OK``, as half-open ranges. A thousand states cost some microseconds."""
     return [match.span() for match in _OK_RUN.finditer(states)]
@@ -101,8 +109,8 @@ class Journal:
         #: One float: until when (by `clock`) messages may be started. Hot: workers read it before every message.
         self.trust = header[:8].cast("d")
         self._agent_beat = header[8:16].cast("d")
-        #: Requests made by agents so far: put, get, list, delete.
-        self.agent_requests = header[16:48].cast("Q")
+        #: What the agents have asked of the store so far, by role, for `Meter`.
+        self.coordinator_usage, self.host_usage = (_usage(header, at) for at in (_USAGE_AT, _USAGE_AT + _USAGE))
 
     @staticmethod
     def size(workers: int, concurrency: int) -> int:
@@ -134,12 +142,11 @@ class Journal:
         self._agent_beat[0] = 0.0
         self.trust[0] = 0.0
 
-    def requests(self) -> dict[str, int]:
-        """Requests of the agents and the workers together, since the buffer was made."""
-        totals = list(self.agent_requests)
-        for number in range(self.workers):
-            totals = [total + more for total, more in zip(totals, self.worker(number).requests, strict=True)]
-        return dict(zip(("put", "get", "list", "delete"), totals, strict=True))
+    def usage(self) -> dict[str, Usage]:
+        """What agents and workers have asked of the store since the buffer was made, by role."""
+        workers = [Usage(*self.worker(number).usage) for number in range(self.workers)]
+        each = Usage(*self.coordinator_usage), Usage(*self.host_usage), total(workers)
+        return dict(zip(ROLES, each, strict=True))
 
 
 class WorkerJournal:
@@ -147,7 +154,7 @@ class WorkerJournal:
 
     Attributes:
         bytes: all of it, as bytes. ``bytes[states_at(row) + index]`` is a message's state: for the hot path.
-        requests: what this worker and its predecessors asked of the store: put, get, list, delete.
+        usage: what this worker and its predecessors asked of the store, for `Meter`.
     """
 
     def __init__(self, view: memoryview, concurrency: int) -> None:
@@ -155,7 +162,7 @@ class WorkerJournal:
         self.bytes = view
         self._floats = view[:_WORKER].cast("d")
         self._words = view[:_WORKER].cast("q")
-        self.requests = view[16:48].cast("Q")
+        self.usage = _usage(view, _USAGE_AT)
         slots = view[_WORKER : _WORKER + concurrency * _SLOT]
         #: The slots as integers and as floats, six to a slot.
         self.slot_words = slots.cast("q")

@@ -75,10 +75,10 @@ class Leading:
             leader_gone=leader is not None and self._is_gone(leader),
         ):
             return
-        outcome = await station.run(elect.stand(view, station.layout, station.me, station.nonce()))
+        outcome = await station.coordinate(elect.stand(view, station.layout, station.me, station.nonce()))
         if not isinstance(outcome, Stored):
             return
-        self.lead = await station.run(coordinate.take_office(view, station.layout, station.settings, clock()))
+        self.lead = await station.coordinate(coordinate.take_office(view, station.layout, station.settings, clock()))
         for corrupt in self.lead.corrupt:
             station.events.warn(corrupt.key, f"left alone: {corrupt}")
         station.events.emit("elected", session=station.session, epoch=self.lead.board.epoch)
@@ -93,7 +93,9 @@ class Leading:
 
     async def resign(self) -> None:
         if self.lead is not None and self.lead.pending is None:
-            await self._station.run(elect.resign(self._station.view, self._station.layout, self._station.nonce()))
+            await self._station.coordinate(
+                elect.resign(self._station.view, self._station.layout, self._station.nonce())
+            )
         self.lead = None
 
     # ---- cycles --------------------------------------------------------------------------------------------
@@ -119,7 +121,7 @@ class Leading:
         """One cycle. Returns the time to the next one, in seconds, unless somebody rings."""
         station, lead = self._station, self.lead
         assert lead is not None
-        outcome = await station.run(
+        outcome = await station.coordinate(
             coordinate.cycle(lead, now=clock(), now_ms=station.now_ms(), nonce=station.nonce(), gone=self._gone(lead))
         )
         match outcome:

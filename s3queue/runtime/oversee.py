@@ -23,6 +23,7 @@ from s3queue.runtime.child import FENCED, GROUP_SIGNALS, ORPHANED, signals_held
 from s3queue.runtime.children import STILLBIRTHS, Child, MemoryKills, Patience, memory_kill_counter
 from s3queue.runtime.events import Events
 from s3queue.runtime.journal import Journal
+from s3queue.runtime.meter import total
 from s3queue.runtime.notes import CannotStart, Died, Drain, Empty, Left, Read, Started
 from s3queue.runtime.signals import Life, clock
 from s3queue.store import ObjectStore, Shareable
@@ -46,6 +47,8 @@ class Summary(NamedTuple):
         requests: made by agent and workers, by kind: ``put``, ``get``, ``list``, ``delete``.
         messages: started; one that was started twice counts twice.
         drained: whether the host left in good order, with nothing left running.
+        usage: the same by role (``coordinator``, ``host``, ``worker``), with the bytes of objects sent and received,
+            retries, conflicts and puts without an answer.
     """
 
     deaths: int
@@ -53,6 +56,7 @@ class Summary(NamedTuple):
     requests: dict[str, int]
     messages: int
     drained: bool
+    usage: dict[str, dict[str, int]]
 
 
 class Household(NamedTuple):
@@ -125,7 +129,10 @@ class Host:
             self._events.close()
             self._heard()
         messages = sum(self._journal.worker(number).messages for number in range(self._what.workers))
-        return Summary(self._deaths, self._restarts, self._journal.requests(), messages, self._left)
+        usage = self._journal.usage()
+        requests = total(list(usage.values())).requests()
+        by_role = {role: asked.as_dict() for role, asked in usage.items()}
+        return Summary(self._deaths, self._restarts, requests, messages, self._left, by_role)
 
     def _prepare(self) -> None:
         # What children would import first, once for all of them that are forked.

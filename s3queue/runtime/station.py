@@ -15,8 +15,9 @@ from s3queue.core.ops import Step
 from s3queue.core.plan import Settings
 from s3queue.core.records import Leader, Place
 from s3queue.errors import StoreUnavailable
-from s3queue.runtime.drive import Driver, Meter
+from s3queue.runtime.drive import Driver
 from s3queue.runtime.events import Events
+from s3queue.runtime.meter import Meter
 from s3queue.runtime.pace import Pace
 from s3queue.store import ObjectStore
 
@@ -32,9 +33,12 @@ class Station:
     Attributes:
         view: of the board; what this process commits as coordinator, its host sees without a request.
         url: where local producers send wake-ups.
+        driver: for the host's own requests.
     """
 
-    def __init__(self, store: ObjectStore, config: Config, session: str, place: Place, meter: Meter) -> None:
+    def __init__(
+        self, store: ObjectStore, config: Config, session: str, place: Place, as_host: Meter, as_coordinator: Meter
+    ) -> None:
         self.config, self.session, self.place = config, session, place
         self.layout = Layout(config.namespace)
         self.view = View()
@@ -49,7 +53,9 @@ class Station:
             max_parked=config.max_parked,
             max_attempts=config.max_attempts,
         )
-        self.driver = Driver(store, meter, patience_s=2.0, on_retry=self.unavailable)
+        self.driver, self._coordinator = (
+            Driver(store, meter, patience_s=2.0, on_retry=self.unavailable) for meter in (as_host, as_coordinator)
+        )
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3queue-store")
 
     @property
@@ -65,7 +71,12 @@ class Station:
         return time.time_ns() // 1_000_000
 
     async def run(self, step: Step[T]) -> T:
+        """A step of the host."""
         return await self.driver.run_async(step, self._threads)
+
+    async def coordinate(self, step: Step[T]) -> T:
+        """A step of the coordinator, or of one that stands for it."""
+        return await self._coordinator.run_async(step, self._threads)
 
     def unavailable(self, fault: StoreUnavailable) -> None:
         """Say once, not a thousand times, that the store does not answer. What is claimed goes on meanwhile."""
@@ -74,6 +85,7 @@ class Station:
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
         self.driver.close()
+        self._coordinator.close()
         self.events.close()
 
 

@@ -33,10 +33,11 @@ from queue import SimpleQueue
 
 from s3queue.core.keys import Layout
 from s3queue.runtime.child import ORPHANED
-from s3queue.runtime.drive import Driver, Meter
+from s3queue.runtime.drive import Driver
 from s3queue.runtime.events import Events
 from s3queue.runtime.fetch import Dealt, Item, Sources
 from s3queue.runtime.journal import Journal
+from s3queue.runtime.meter import Meter
 from s3queue.runtime.notes import (
     Cancel,
     Deal,
@@ -77,7 +78,7 @@ class Worker:
         self._events = Events("worker", spec.config.history)
         layout = Layout(spec.config.namespace)
         ready: SimpleQueue[Item | None] = SimpleQueue()
-        self._driver = Driver(spec.store, Meter(self._journal.requests), patience_s=PATIENCE_S)
+        self._driver = Driver(spec.store, Meter(self._journal.usage), patience_s=PATIENCE_S)
         self._sources = Sources(self._driver, layout, ready, self._events)
         self._slots = Slots(
             ready,

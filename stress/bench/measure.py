@@ -209,6 +209,9 @@ def _drained(bench: Bench) -> dict[str, Any]:
         "drain_per_s": total / drain.seconds,
         "run_per_s": total / max(drain.running_s, 1e-9),
         "requests_per_message": {kind: (produced[kind] + drain.requests[kind]) / messages for kind in produced},
+        "usage_per_message": {
+            role: {kind: count / messages for kind, count in asked.items()} for role, asked in drain.by_role.items()
+        },
         "cpu_us_per_message": {
             "producer": producer_s / messages * 1e6,
             "agent": drain.usage.agent / total * 1e6,
@@ -226,13 +229,14 @@ class Drain:
         seconds: from the first start to the moment at which every message was seen to be committed on the board.
         running_s: from the first start to the last end of a task.
         early: messages that had run when the CPU of the processes was read first.
-        requests: of agent and workers, for the host's whole life.
+        requests: of agent and workers, for the host's whole life; ``by_role``: the same, with bytes and mishaps.
     """
 
     seconds: float
     running_s: float
     early: int
     requests: dict[str, int]
+    by_role: dict[str, dict[str, int]]
     usage: Usage
     rss: tuple[float, float]
 
@@ -257,8 +261,8 @@ def drained(bench: Bench) -> Drain:
         output, _ = process.communicate(timeout=120)
     summary = json.loads(output)
     if early >= messages:  # it was over before the second worker came: the whole of it then
-        return Drain(ended_at - ran.first, ran.last - ran.first, 0, summary["requests"], usage, rss)
-    return Drain(ended_at - began_at, ran.last - began_at, early, summary["requests"], usage, rss)
+        return Drain(ended_at - ran.first, ran.last - ran.first, 0, summary["requests"], summary["usage"], usage, rss)
+    return Drain(ended_at - began_at, ran.last - began_at, early, summary["requests"], summary["usage"], usage, rss)
 
 
 def latency(bench: Bench) -> dict[str, float]:

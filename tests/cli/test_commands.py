@@ -13,6 +13,8 @@ from s3queue_backends.sqlite import SqliteStore
 
 from s3queue import Queue, open_store, stats
 from s3queue.config import Config
+from s3queue.core.keys import Layout
+from s3queue.core.records import Ledger, Place, Usage, encode
 from s3queue.store import Conflict, Found, Stored
 from tests.cli.conftest import Invoke
 from tests.stores.mini_s3 import MiniS3
@@ -174,9 +176,13 @@ class TestStats:
         assert "no messages" in capsys.readouterr().out
         queue = Queue("q", url)
         queue.enqueue_many(range(1234))
+        ledger = Ledger("n", "h1", place=Place(name="box:1"), usage={"worker": Usage(get=4321, received=7)})
+        queue.store.put(Layout().host("h1"), encode(ledger), if_version=None)
         queue.store.close()
         assert s3queue("stats", "--store", url) == 0
-        assert "1,234" in capsys.readouterr().out
+        printed = capsys.readouterr().out
+        assert "1,234" in printed
+        assert "as worker: 4,321 get, 7 received" in printed
 
 
 class TestConfig:

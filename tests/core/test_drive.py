@@ -12,9 +12,11 @@ import pytest
 from s3queue_backends.memory import MemoryStore
 
 from s3queue.core.ops import Delete, Gather, Get, List, Op, Put, Step, Unknown
+from s3queue.core.records import Usage
 from s3queue.errors import OutcomeUnknown, StoreDenied, StoreUnavailable
 from s3queue.runtime import drive
-from s3queue.runtime.drive import Driver, Meter
+from s3queue.runtime.drive import Driver
+from s3queue.runtime.meter import WORDS, Meter
 from s3queue.store import Conflict, Found, Listed, Missing, Stored, Unchanged
 
 UNAVAILABLE = StoreUnavailable("test", "k")
@@ -91,19 +93,20 @@ class TestOperations:
         assert list(listed) == [Listed("k", version, 1)]
         assert deleted is None
         assert driver.meter.as_dict() == {"put": 2, "get": 3, "list": 1, "delete": 1}
-        assert (driver.meter.conflicts, driver.meter.unknowns, driver.meter.retries) == (1, 0, 0)
+        assert driver.meter.usage == Usage(put=2, get=3, list=1, delete=1, sent=2, received=1, conflicts=1)
 
-    def test_counts_are_mirrored_where_they_survive_the_process(self) -> None:
-        shared = memoryview(bytearray(32)).cast("Q")
+    def test_counts_stand_where_they_survive_the_process_and_are_gone_on_with(self) -> None:
+        shared = memoryview(bytearray(8 * WORDS)).cast("Q")
+        Meter(shared).puts(10)
         driver = Driver(MemoryStore(), Meter(shared))
         driver.run(ask(Put("k", b"x", None), Get("k"), Get("k"), List(""), List(""), List(""), Delete(("k",))))
-        assert list(shared) == [1, 2, 3, 1]
+        assert Meter(shared).usage == Usage(put=2, get=2, list=3, delete=1, sent=11, received=2)
 
     def test_no_answer_to_a_put_is_a_value_and_nothing_is_sent_again(self) -> None:
         driver = Driver(Scripted(OutcomeUnknown("put", "k")))
         assert driver.run(ask(Put("k", b"x", None), Get("k"))) == [Unknown(), Missing()]
         assert driver.meter.as_dict()["put"] == 1
-        assert driver.meter.unknowns == 1
+        assert driver.meter.usage.unanswered == 1
 
     def test_a_step_that_asks_nothing_ends(self) -> None:
         assert Driver(MemoryStore()).run(ask()) == []
@@ -116,19 +119,19 @@ class TestUnavailable:
         driver = Driver(Scripted(UNAVAILABLE, UNAVAILABLE), patience_s=1e9, on_retry=told.append)
         driver.run(ask(op))
         assert told == [UNAVAILABLE, UNAVAILABLE]
-        assert driver.meter.retries == 2
+        assert driver.meter.usage.retries == 2
         assert sum(driver.meter.as_dict().values()) == 3
 
     def test_out_of_patience_the_step_is_told_and_ends(self) -> None:
         driver = Driver(Scripted(UNAVAILABLE), patience_s=0.0)
         with pytest.raises(StoreUnavailable):
             driver.run(ask(Get("k"), Get("k")))
-        assert driver.meter.gets == 1
+        assert driver.meter.usage.get == 1
 
     def test_patience_is_counted_anew_for_each_operation(self) -> None:
         driver = Driver(Scripted(UNAVAILABLE, None, UNAVAILABLE), patience_s=1e9)
         driver.run(ask(Get("a"), Get("b")))
-        assert driver.meter.gets == 4
+        assert driver.meter.usage.get == 4
 
     def test_unavailable_and_then_unanswered_is_unknown(self) -> None:
         driver = Driver(Scripted(UNAVAILABLE, OutcomeUnknown("put", "k")), patience_s=1e9)
@@ -138,7 +141,7 @@ class TestUnavailable:
         driver = Driver(Scripted(StoreDenied("get", "k")), patience_s=1e9)
         with pytest.raises(StoreDenied):
             driver.run(ask(Get("k")))
-        assert driver.meter.gets == 1
+        assert driver.meter.usage.get == 1
 
     def test_a_step_that_lives_through_a_fault_goes_on(self) -> None:
         def stubborn() -> Step[Any]:
@@ -172,7 +175,7 @@ class TestGather:
         driver = Driver(store)
         (outcomes,) = driver.run(ask(Gather(tuple(Get(key) for key in self.KEYS))))
         assert [found.body.decode() for found in outcomes] == list(self.KEYS)
-        assert driver.meter.gets == 6
+        assert driver.meter.usage.get == 6
         driver.close()
 
     def test_one_read_that_cannot_be_answered_fails_it(self) -> None:
@@ -193,7 +196,7 @@ class TestGather:
         driver.store._script = [UNAVAILABLE, UNAVAILABLE]  # type: ignore[attr-defined]
         (outcomes,) = driver.run(ask(Gather(tuple(Get(key) for key in self.KEYS))))
         assert all(isinstance(found, Found) for found in outcomes)
-        assert driver.meter.gets == 8
+        assert driver.meter.usage.get == 8
         driver.close()
 
 

@@ -54,6 +54,14 @@ def test_every_message_runs_once_and_the_host_leaves_when_the_queue_is_empty(
     assert (summary.deaths, summary.restarts, summary.messages, summary.drained) == (0, 0, 300, True)
     assert summary.requests["get"] >= 21
     assert summary.requests["put"] > 0
+    assert summary.requests == {kind: sum(one[kind] for one in summary.usage.values()) for kind in summary.requests}
+    coordinator, worker = summary.usage["coordinator"], summary.usage["worker"]
+    assert 21 <= worker["get"] <= 22  # both may have had a part of the batch
+    assert (worker["put"], worker["list"], worker["delete"]) == (0, 0, 0)
+    assert worker["received"] > 300
+    assert coordinator["list"] > 0
+    assert coordinator["delete"] > 0
+    assert summary.usage["host"]["put"] > 0
 
 
 def test_queues_that_are_not_named_are_those_of_all_tasks(store: ObjectStore, tmp_path: Path) -> None:

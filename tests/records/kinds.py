@@ -30,6 +30,7 @@ from s3queue.core.records import (
     SourceState,
     Ticket,
     Totals,
+    Usage,
     Waiting,
     decode,
     decode_batch,
@@ -100,6 +101,7 @@ RECORDS: dict[str, st.SearchStrategy[Struct]] = {
         st.lists(_tickets, max_size=3).map(tuple),
         _few(_tickets, st.builds(Report, _ranges, _ranges, _few(_count, _failed))),
         st.booleans(),
+        usage=_few(_name, st.builds(Usage, *[_big] * 9)),
     ),
     "retired": st.builds(RetiredPage, st.lists(_text, max_size=4).map(tuple), _big),
     "dead": st.builds(

@@ -30,6 +30,7 @@ from s3queue.core.records import (
     SourceState,
     Ticket,
     Totals,
+    Usage,
     Waiting,
     decode,
     decode_batch,
@@ -83,6 +84,12 @@ EXPECTED = {
     ),
     "format-1/ledger-fenced.json": Ledger("77ab", "h2", fenced=True),
     "format-1/ledger-unread.json": Ledger("77ac", "h3", fenced=True, claims=("7-9",), unread=True),
+    "format-1/ledger-usage.json": Ledger(
+        "77ad",
+        "h4",
+        slots=2,
+        usage={"host": Usage(9, 8, 7, 6, 5, 4, 3, 2, 1), "worker": Usage(get=70, received=70_000)},
+    ),
     "format-1/retired.json": RetiredPage(("1700000000000-0a1", "1700000000001-0a2"), 361_000),
     "format-1/dead.json": DeadLetter(
         "99",

@@ -22,7 +22,7 @@ def loaded(store: ObjectStore, batches: int, many: int) -> tuple[Town, Member]:
     before = town.meter.as_dict()
     for _ in range(batches):
         town.enqueue(many)
-    assert town.meter.puts - before["put"] == batches
+    assert town.meter.usage.put - before["put"] == batches
     return town, first
 
 
@@ -56,7 +56,7 @@ def test_a_queue_that_nobody_uses_costs_nothing(store: ObjectStore) -> None:
     """One board serves all queues, so a cycle asks the same whatever their number."""
     town, first = loaded(store, 0, 0)
     first.cycles(1)
-    before = town.meter.lists
+    before = town.meter.usage.list
     outcome = first.cycle()
     assert isinstance(outcome, Cycled)
-    assert town.meter.lists - before == 1
+    assert town.meter.usage.list - before == 1

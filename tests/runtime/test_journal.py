@@ -8,7 +8,9 @@ import multiprocess
 import pytest
 from multiprocess import connection
 
+from s3queue.core.records import Usage
 from s3queue.runtime.journal import FAILED, MOVED, OK, READY, ROW_STATES, ROWS, RUNNING, Journal, Row, ok_ranges
+from s3queue.runtime.meter import WORDS
 from s3queue.runtime.signals import clock
 
 
@@ -58,10 +60,13 @@ def test_neighbours_do_not_overlap() -> None:
             worker.states(row)[:] = bytes([OK]) * ROW_STATES
         for slot in range(2):
             worker.start(slot, 63 - slot, 1023 - slot, 7.0, 8.0)
-        worker.requests[3] = 100 + number
+        worker.usage[3] = 100 + number
+        worker.usage[WORDS - 1] = number
         worker.pid = 200 + number
     journal.trust_until = 3.5
-    journal.agent_requests[0] = 9
+    journal.coordinator_usage[0] = 9
+    journal.coordinator_usage[WORDS - 1] = 4
+    journal.host_usage[0] = 8
     for number in range(3):
         worker = journal.worker(number)
         for row in range(ROWS):
@@ -72,7 +77,11 @@ def test_neighbours_do_not_overlap() -> None:
         assert worker.pid == 200 + number
         assert worker.messages == 2
     assert journal.trust_until == 3.5
-    assert journal.requests() == {"put": 9, "get": 0, "list": 0, "delete": 303}
+    assert journal.usage() == {
+        "coordinator": Usage(put=9, unanswered=4),
+        "host": Usage(put=8),
+        "worker": Usage(delete=303, unanswered=3),
+    }
 
 
 def test_message_is_running_until_it_is_finished_and_then_its_slot_is_idle() -> None:
@@ -99,13 +108,13 @@ def test_worker_that_is_replaced_keeps_its_rows_and_counts_and_loses_its_slots()
     worker = new_journal().worker(0)
     worker.open_row(2, "1-1", 0, 3)
     worker.start(0, 2, 1, 10.0, 11.0)
-    worker.requests[1] = 5
+    worker.usage[1] = 5
     worker.beat()
     worker.reset()
     assert worker.running() == []
     assert worker.last_beat == 0.0
     assert worker.messages == 1
-    assert worker.requests[1] == 5
+    assert worker.usage[1] == 5
     assert list(worker.states(2)) == [READY, RUNNING, READY]
 
 

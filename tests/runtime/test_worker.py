@@ -68,7 +68,7 @@ def test_slices_of_one_source_run_only_their_messages_and_read_it_once(store: Ob
         assert {it.expect(Finished).row, it.expect(Finished).row} == {0, 1}
         it.deal(2, Part(path, 5, 6, 1))
         assert it.expect(Finished).row == 2
-        assert it.journal.requests[1] == 1
+        assert it.journal.usage[1] == 1
         assert it.stop() == 0
     assert out.read_text().split() == ["7", "8", "9", "0", "1", "4", "5"]
 

@@ -28,6 +28,7 @@ from s3queue.core.records import (
     SourceState,
     Ticket,
     Totals,
+    Usage,
     Waiting,
     decode,
     decode_batch,
@@ -348,7 +349,8 @@ class TestLooking:
             totals={"q": Totals(done=3, failed=5), "old": Totals(done=9)},
         )
         store.put(LAYOUT.board, encode(board), if_version=None)
-        ledger = Ledger("n", "host-a", slots=4, offers={"q": Offer()}, place=Place(name="box:1"))
+        usage = {"worker": Usage(get=3, received=900)}
+        ledger = Ledger("n", "host-a", slots=4, offers={"q": Offer()}, place=Place(name="box:1"), usage=usage)
         store.put(LAYOUT.host("host-a"), encode(ledger), if_version=None)
         store.put(LAYOUT.host("host-b"), b"not a ledger", if_version=None)
         store.put(LAYOUT.dead("q", "p00~x"), b"{}", if_version=None)
@@ -361,6 +363,7 @@ class TestLooking:
         assert (seen.coordinator, seen.epoch) == ("host-a", 4)
         (host,) = seen.hosts
         assert (host.name, host.slots, host.queues, host.assigned) == ("box:1", 4, ["q"], 3)
+        assert host.usage == {"worker": Usage(get=3, received=900).as_dict()}
         assert seen.unreadable == [LAYOUT.host("host-b")]
         assert queue.stats() == counts or queue.stats().ready == counts.ready
 
