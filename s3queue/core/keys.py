@@ -118,7 +118,7 @@ def source_path(
     return path
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=32768)  # more than a board names; some 700 bytes each
 def parse_source(path: str) -> Source:
     """Raises `CorruptRecord` where the path is no source's."""
     match = _SOURCE.fullmatch(path)

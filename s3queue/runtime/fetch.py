@@ -32,8 +32,9 @@ READERS = 8
 #: At a store on this machine one reader is enough, more would get into each other's way; and each time that it wakes a
 #: slot costs as much as a read, so it reads so many sources, if so many are asked for, before it does.
 LOCAL_BITE = 8
-#: Decoded sources kept for later slices, in bytes of their objects.
-CACHE_BYTES = 32_000_000
+#: Decoded sources kept for later slices: bytes of their objects, and how many, since the other slices of one are dealt soon
+#: or to somebody else.
+CACHE_BYTES, CACHE_SOURCES = 32_000_000, 64
 #: Pause before a read is tried again that failed for longer than the driver's patience, in seconds.
 PAUSE_S = 1.0
 #: How long a message waits whose source is gone, in seconds: if it is a mistake, somebody may put it back.
@@ -248,7 +249,7 @@ class Sources:
     def _keep(self, source: str, messages: list[Raw], size: int) -> None:
         self._cache[source] = messages, size
         self._cached_bytes += size
-        while self._cached_bytes > CACHE_BYTES and len(self._cache) > 1:
+        while len(self._cache) > CACHE_SOURCES or (self._cached_bytes > CACHE_BYTES and len(self._cache) > 1):
             _, (_, less) = self._cache.popitem(last=False)
             self._cached_bytes -= less
 

@@ -15,6 +15,7 @@ from s3queue_backends.sqlite import SqliteStore
 
 from s3queue.core.records import Failed, Part, encode_batch
 from s3queue.runtime.child import ORPHANED
+from s3queue.runtime.fetch import CACHE_SOURCES
 from s3queue.runtime.journal import FAILED, OK, READY, RUNNING
 from s3queue.runtime.notes import CannotStart, FailedNote, Finished, Leaving, Returned, unpack
 from s3queue.runtime.slots import TEXT_CHARS
@@ -71,6 +72,21 @@ def test_slices_of_one_source_run_only_their_messages_and_read_it_once(store: Ob
         assert it.journal.usage[1] == 1
         assert it.stop() == 0
     assert out.read_text().split() == ["7", "8", "9", "0", "1", "4", "5"]
+
+
+def test_only_the_newest_sources_are_kept_for_later_slices(store: ObjectStore, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with desk(store) as it:
+        paths = [it.put([it.message("append", str(out), "x")] * 3) for _ in range(CACHE_SOURCES + 1)]
+        it.deal(0, *(Part(path, 0, 1, 1) for path in paths))
+        assert it.expect(Finished).row == 0
+        it.deal(1, Part(paths[-1], 1, 2, 1), Part(paths[1], 1, 2, 1))
+        assert it.expect(Finished).row == 1
+        assert it.journal.usage[1] == len(paths)
+        it.deal(2, Part(paths[0], 1, 2, 1))
+        assert it.expect(Finished).row == 2
+        assert it.journal.usage[1] == len(paths) + 1
+        assert it.stop() == 0
 
 
 def test_many_sources_in_one_deal_run_in_the_order_of_its_parts(store: ObjectStore, tmp_path: Path) -> None:
