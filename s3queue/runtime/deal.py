@@ -18,7 +18,19 @@ from s3queue.core import ledger, ranges
 from s3queue.core.ledger import Host
 from s3queue.core.ranges import Ranges
 from s3queue.core.records import Failed, Failure, Report
-from s3queue.runtime.journal import FAILED, MOVED, OK, READY, ROW_STATES, ROWS, RUNNING, WorkerJournal, ok_ranges
+from s3queue.runtime.journal import (
+    MOVED,
+    OK,
+    READY,
+    REJECTED,
+    ROW_STATES,
+    ROWS,
+    RUNNING,
+    SNOOZED,
+    STATES,
+    WorkerJournal,
+    ok_ranges,
+)
 from s3queue.runtime.notes import Deal, Note, Recall
 
 #: Seconds of work handed to a worker in one deal: long against a round trip between processes (0.2 ms), short against
@@ -27,6 +39,10 @@ PORTION_S = 0.05
 #: A worker whose slots have all been at the same messages for so long, in seconds, is given nothing more, and gives back
 #: what it has not started.
 STUCK_S = 0.2
+#: What was begun, and did not end well.
+_NOT_OK = frozenset({RUNNING, *STATES.values()})
+#: How long a message waits that asked to be put off, and of which nobody heard until when, in seconds.
+_SNOOZE_S = 1.0
 #: Weight of the newest measurement in the mean time of a queue's messages.
 _NEWEST = 0.3
 
@@ -275,10 +291,10 @@ class Dealer:
             states = bytes(seat.journal.states(number))
             attempts = self._attempts(row)
             for index, state in enumerate(states):
-                if state in (RUNNING, FAILED):  # of one that failed the note has come before, and counts
+                if state in _NOT_OK:  # of one that ended the the note has come before, and counts
                     failure = Failure(attempts[index], cause if state == RUNNING else "error", text, now_ms)
                     ledger.fail(self.host, row.ticket, row.base + index, Failed("retry", 0.0, failure))
-            row.failed = sum(state in (RUNNING, FAILED) for state in states)
+            row.failed = sum(state in _NOT_OK for state in states)
             self._look_at(seat, number, row)
             self._move(seat, number, row, ranges.of(at for at, state in enumerate(states) if state == READY))
 
@@ -340,15 +356,20 @@ def testament(journals: Iterable[WorkerJournal], now_ms: int) -> dict[str, Repor
             states = bytes(journal.states(number))
             ok.setdefault(row.ticket, []).extend((row.base + a, row.base + b) for a, b in ok_ranges(states))
             for index, state in enumerate(states):
-                if state in (RUNNING, FAILED):
-                    cause, text = (
-                        ("killed", "its worker was ended, since the agent of this host died")
-                        if state == RUNNING
-                        else ("error", "it failed; what it said was lost with the agent of this host")
-                    )
-                    outcome = Failed("retry", 0.0, Failure(0, cause, text, now_ms))
-                    failed.setdefault(row.ticket, {})[row.base + index] = outcome
+                if state in _NOT_OK:
+                    failed.setdefault(row.ticket, {})[row.base + index] = _last_word(state, now_ms)
     return {
         name: Report(ok=ranges.union(ok.get(name, ())), failed=failed.get(name, {}))
         for name in ok.keys() | failed.keys()
     }
+
+
+def _last_word(state: int, now_ms: int) -> Failed:
+    """The outcome of a message that nobody heard more of than its state."""
+    if state == SNOOZED:
+        return Failed("snooze", _SNOOZE_S)
+    if state == RUNNING:
+        text = "its worker was ended, since the agent of this host died"
+        return Failed("retry", 0.0, Failure(0, "killed", text, now_ms))
+    text = "it failed; what it said was lost with the agent of this host"
+    return Failed("dead" if state == REJECTED else "retry", 0.0, Failure(0, "error", text, now_ms))

@@ -8,9 +8,9 @@ reader that comes between two writes is never misled.
 A **row** holds the states of the messages that one `Deal` handed to one worker. It belongs to the agent, which opens
 it before dealing and closes it only when every outcome in it is in the *stored* ledger. So at any moment journals and
 stored ledger together know every outcome; the next agent reads them when this one dies. A replaced worker clears its
-slots, never its rows. The worker writes ``RUNNING`` before the user's code starts and ``OK`` or ``FAILED`` after it;
-the agent writes ``MOVED`` where a message went back to it. A slot is for the time limit and for people: the outcome
-of a message is its state.
+slots, never its rows. The worker writes ``RUNNING`` before the user's code starts, and after it ``OK`` or what `STATES`
+has for the kind of its outcome; the agent writes ``MOVED`` where a message went back to it. A slot is for the time limit
+and for people: the outcome of a message is its state.
 
 Layout: native byte order, every field aligned to its size::
 
@@ -34,8 +34,11 @@ __all__ = [
     "MOVED",
     "OK",
     "READY",
+    "REJECTED",
     "ROWS",
     "RUNNING",
+    "SNOOZED",
+    "STATES",
     "Journal",
     "Row",
     "Running",
@@ -43,9 +46,11 @@ __all__ = [
     "ok_ranges",
 ]
 
-#: States of a message: not started; started; ended well; ended otherwise (a `FailedNote` tells how); with this worker
-#: no more.
-READY, RUNNING, OK, FAILED, MOVED = range(5)
+#: States of a message: not started; started; ended well; failed; with this worker no more; never to be tried again; put off
+#: without having failed. A `FailedNote` tells the rest of those that are not well.
+READY, RUNNING, OK, FAILED, MOVED, REJECTED, SNOOZED = range(7)
+#: By `Failed.kind`.
+STATES = {"retry": FAILED, "dead": REJECTED, "snooze": SNOOZED}
 
 #: Rows per worker: how many deals one worker may hold.
 ROWS = 64
@@ -219,7 +224,7 @@ class WorkerJournal:
         self.bytes[self._rows_at + row * _ROW + _STATES + index] = RUNNING
 
     def finish(self, slot: int, state: int | None) -> None:
-        """Mark the message in the slot as ended: ``OK`` or ``FAILED``, or None where its row is not ours any more."""
+        """The message in the slot has ended: ``OK``, or None where its state is written already or not ours any more."""
         at, words = slot * 6, self.slot_words
         if state is not None:
             self.bytes[self._rows_at + (words[at] - 1) * _ROW + _STATES + words[at + 1]] = state

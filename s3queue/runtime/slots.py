@@ -23,7 +23,7 @@ from s3queue.core.records import Failed, Failure, decode_message
 from s3queue.errors import CorruptRecord, Fenced, Reject, Retry, Snooze
 from s3queue.runtime.events import Events
 from s3queue.runtime.fetch import Dealt, Item, Piece
-from s3queue.runtime.journal import FAILED, OK, Journal, WorkerJournal
+from s3queue.runtime.journal import OK, STATES, Journal, WorkerJournal
 from s3queue.runtime.notes import FailedNote, Finished, Note
 from s3queue.runtime.signals import clock
 
@@ -168,7 +168,7 @@ class Slots:
             else:
                 # The note first: a state says that the agent has been told, or died without hearing it.
                 self._send(FailedNote(dealt.row, piece.first + number, failed))
-                journal.mark(dealt.row, piece.first + number, FAILED)
+                journal.mark(dealt.row, piece.first + number, STATES[failed.kind])
                 journal.finish(slot, None)
             dealt.busy_s[slot] += ended - started
             self.end(dealt)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from s3queue.core.keys import Layout, source_path
 from s3queue.core.ledger import Held, Host
 from s3queue.core.records import Offer, Part, Ticket
+from s3queue.runtime import deal
 from s3queue.runtime.deal import Dealer
-from s3queue.runtime.journal import Journal
+from s3queue.runtime.journal import MOVED, OK, READY, RUNNING, STATES, Journal
 from s3queue.runtime.notes import Deal, Note
 
 
@@ -45,3 +46,21 @@ def test_new_tickets_are_dealt_in_the_order_in_which_they_were_claimed() -> None
     dealing.claimed(["1-0", "1-1", "1-2"])
     dealing.deal(now=0.0)
     assert [note.ticket for note in notes if isinstance(note, Deal)] == ["1-0", "1-1", "1-2"]
+
+
+def test_a_journal_tells_how_each_message_ended_that_no_agent_heard_of() -> None:
+    journal = Journal(bytearray(Journal.size(1, 1)), 1, 1).worker(0)
+    journal.open_row(0, "1-0", 10, 7)
+    for index, state in enumerate([READY, OK, RUNNING, STATES["retry"], STATES["dead"], STATES["snooze"], MOVED]):
+        journal.mark(0, index, state)
+    report = deal.testament([journal], now_ms=5)["1-0"]
+    assert report.ok == (11, 12)
+    assert {at: failed.kind for at, failed in report.failed.items()} == {
+        12: "retry",
+        13: "retry",
+        14: "dead",  # a message that was rejected does not run again
+        15: "snooze",  # and one that was put off has not lost an attempt
+    }
+    causes = {at: failed.failure.cause for at, failed in report.failed.items() if failed.failure is not None}
+    assert causes == {12: "killed", 13: "error", 14: "error"}
+    assert report.failed[15].delay_s > 0

@@ -16,7 +16,7 @@ from s3queue_backends.sqlite import SqliteStore
 from s3queue.core.records import Failed, Part, encode_batch
 from s3queue.runtime.child import ORPHANED
 from s3queue.runtime.fetch import CACHE_SOURCES
-from s3queue.runtime.journal import FAILED, OK, READY, RUNNING
+from s3queue.runtime.journal import OK, READY, REJECTED, RUNNING, STATES
 from s3queue.runtime.notes import CannotStart, FailedNote, Finished, Leaving, Returned, unpack
 from s3queue.runtime.slots import TEXT_CHARS
 from s3queue.store import Missing, ObjectStore
@@ -151,12 +151,12 @@ def test_history_names_each_run_before_it_starts(store: ObjectStore, tmp_path: P
 # ---- what does not end well
 
 
-def outcome(it: Desk, *, state: int = FAILED) -> Failed:
+def outcome(it: Desk) -> Failed:
     """Of a row with one message."""
     note = it.expect(FailedNote)
     assert it.expect(Finished).row == note.row
     assert note.index == 0
-    assert it.states(note.row) == [state]
+    assert it.states(note.row) == [STATES[note.outcome.kind]]
     return note.outcome
 
 
@@ -294,7 +294,7 @@ def test_what_cannot_be_decoded_is_dead_and_says_why_and_its_neighbours_run(
         assert (note.row, note.index, note.outcome.kind) == (0, 0, "dead")
         assert note.outcome.failure is not None
         assert note.outcome.failure.cause == "corrupt"
-        assert it.states(0) == [FAILED, OK]
+        assert it.states(0) == [REJECTED, OK]
     assert out.read_text() == "good\n"
 
 
