@@ -184,6 +184,27 @@ def cycle(
     return outcome
 
 
+def show_life(lead: Lead, *, now: float, nonce: str) -> Step[Cycled | Deposed | Doubt]:
+    """Write the board as it stands, so that nobody takes its leader for dead. Looks at nothing and decides nothing.
+
+    For a leader that has reason to look less often than it has to be seen, and has no board in doubt.
+
+    Args:
+        now: steady time, taken before this step was started.
+        nonce: fresh.
+
+    Returns:
+        As `cycle`.
+
+    Asks: one Put; where that is refused or not answered, one Get; at most three of both.
+    """
+    assert lead.pending is None, "the same board is sent again, and before anything else: by a cycle"
+    if lead.board.epoch != lead.epoch:
+        return Deposed()
+    board = replace(lead.board, nonce=nonce, turn=lead.board.turn + 1, uptime_ms=lead.uptime_ms(now))
+    return (yield from _commit(lead, Planned(board, ended=lead.ended), lead.view.version, now, Survey(), ()))
+
+
 def _count_silence_anew(lead: Lead) -> None:
     """Who did not reach the store itself cannot tell who is silent from who did not reach it either. After an outage that
     was longer than the visibility timeout, all hosts would be fenced by whoever is back first."""

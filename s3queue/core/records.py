@@ -210,6 +210,11 @@ class Board(Struct, frozen=True, omit_defaults=True):
     totals: dict[str, Totals] = {}
     format: int = field(default_factory=lambda: FORMAT)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether it tells of work: tickets, or sources that are not over and forgotten."""
+        return bool(self.tickets or self.sources)
+
 
 # ---- the ledger ----------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import pytest
 from msgspec.structs import replace
 from s3queue_backends.memory import MemoryStore
 
-from s3queue.core.coordinate import Cycled, Deposed, Doubt, Lead, Page, cycle, take_office
+from s3queue.core.coordinate import Cycled, Deposed, Doubt, Lead, Page, cycle, show_life, take_office
 from s3queue.core.elect import View
 from s3queue.core.keys import parse_source
 from s3queue.core.ops import Delete, Gather, Get, List, Put, Unknown
@@ -340,6 +340,44 @@ class TestCommit:
         done = office.cycle()
         assert [(one.source, one.outcome) for one in done.settled] == [(source, "done")]
         assert office.cycle().settled == []
+
+
+class TestShowLife:
+    """A leader that looks less often than it has to be seen."""
+
+    def test_it_is_one_put_of_the_board_as_it_stands(self) -> None:
+        office = Office(one_ticket()[0])
+        office.source(path(1))
+        before, office.now = office.stored_board(), office.now + 5.0
+        hand = Hand(show_life(office.lead, now=office.now, nonce="alive"), office.store)
+        assert isinstance(hand.finish(), Cycled)
+        assert [type(op) for op in hand.asked] == [Put]
+        after = office.stored_board()
+        assert (after.nonce, after.turn, after.uptime_ms) == ("alive", before.turn + 1, before.uptime_ms + 5000)
+        assert replace(after, nonce=before.nonce, turn=before.turn, uptime_ms=before.uptime_ms) == before
+        assert office.lead.written_at == office.now
+        assert office.has(LAYOUT.source(path(1)))
+
+    def test_leader_that_was_replaced_learns_of_it(self) -> None:
+        office = Office()
+        theirs = office.another_leads()
+        hand = Hand(show_life(office.lead, now=office.now, nonce="alive"), office.store)
+        assert isinstance(hand.finish(), Deposed)
+        assert office.stored_board() == theirs
+
+    def test_leader_that_has_read_of_its_replacement_writes_nothing(self) -> None:
+        office = Office()
+        office.view.learn(office.another_leads(), "theirs")
+        assert isinstance(Hand(show_life(office.lead, now=office.now, nonce="alive"), office.store).result, Deposed)
+
+    def test_unanswered_it_is_a_board_in_doubt_that_the_next_cycle_sends_again(self) -> None:
+        office = Office()
+        hand = Hand(show_life(office.lead, now=office.now, nonce="alive"), office.store)
+        while hand.op is not None:
+            hand.tell(Unknown() if isinstance(hand.op, Put) else Missing())
+        assert isinstance(hand.result, Doubt)
+        assert office.cycle().committed
+        assert office.stored_board().nonce == "alive"
 
 
 class TestFence:
