@@ -61,6 +61,7 @@ class Hosting:
         self._next_look = 0.0
         self._seen = ""
         self._left_at_flush = 0
+        self._news_at: float | None = None
         self._failed_at_flush = 0
         self._stuck_since: float | None = None
         self._next_empty, self._empty_pause = 0.0, _EMPTY_S
@@ -175,11 +176,13 @@ class Hosting:
     def _flush_at(self) -> float:
         """When to write the ledger next."""
         host = self.host
+        if self._news_at is None and host.has_news:
+            self._news_at = clock()
         beat_s = self._station.config.visibility_timeout / 3 if host.tickets else self._station.pace.beat_s
         alive = float("-inf") if host.trusted_from is None else host.trusted_from + beat_s
         if host.pending is None and not host.has_news:
             return alive
-        return min(alive, self._station.pace.flush_at(urgent=self._is_urgent()))
+        return min(alive, self._station.pace.flush_at(self._news_at, urgent=self._is_urgent()))
 
     def _is_urgent(self) -> bool:
         """Whether somebody waits for the next write: a claim to run, the coordinator to send more, a failure to be
@@ -198,6 +201,7 @@ class Hosting:
     async def _flush(self, now: float) -> Fenced | None:
         station, host = self._station, self.host
         station.pace.flushed(now)
+        self._news_at = None
         host.offers = {
             queue: replace(offer, mean_s=round(self.dealer.mean_s(queue, now), 6))
             for queue, offer in host.offers.items()

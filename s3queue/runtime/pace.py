@@ -40,6 +40,9 @@ PRESETS = {
 }
 #: For stores without a price.
 _FREE = Preset(0.002, 0.05, 0.5, 1 / 3)
+#: A store that takes one write of a key in so many seconds counts from when it took the one before, not from when that was
+#: sent: a little more than that, or every other write is refused and sent twice.
+_REWRITE = 1.1
 #: Half-life of the measured rate, in seconds.
 _HALF_LIFE_S = 2.0
 #: Urgent ledger writes in a row that are not paced, and cycles.
@@ -62,7 +65,7 @@ class Pace:
         # One look in each lease, or a silent leader is not noticed. GCS and R2 take one write a second of one key.
         self.idle_s = min(preset.idle_s, config.leader_lease)
         self.beat_s = preset.beat * config.visibility_timeout
-        self.floor_s = max(preset.floor_s, capabilities.min_rewrite_s)
+        self.floor_s = max(preset.floor_s, capabilities.min_rewrite_s * _REWRITE)
         self.busy_s = max(preset.busy_s, self.floor_s)
         self._paced = capabilities.requests_cost
         self._overhead = config.overhead
@@ -123,13 +126,16 @@ class Pace:
         self._credit = min(_BURST, self._credit + max(0.0, now - self._flushed_at) / self._ack_s) - 1.0
         self._flushed_at = now
 
-    def flush_at(self, *, urgent: bool) -> float:
+    def flush_at(self, news_at: float | None = None, *, urgent: bool) -> float:
         """When the ledger may be written next.
 
-        ``urgent``: something waits for it, such as a claim that could run. A few of those go at once; on a store with a
-        price no more than one in ``ack_interval`` in the long run.
+        Args:
+            news_at: since when there has been something to write. On a store with a price it waits for company.
+            urgent: something waits for it, such as a claim that could run. A few of those go at once; on a store with a
+                price no more than one in ``ack_interval`` in the long run.
         """
         if not urgent:
-            return self._flushed_at + self._ack_s
+            since = self._flushed_at if news_at is None or not self._paced else max(self._flushed_at, news_at)
+            return since + self._ack_s
         wait = 0.0 if not self._paced or self._credit >= 1.0 else (1.0 - self._credit) * self._ack_s
         return self._flushed_at + max(self.floor_s, wait)

@@ -68,6 +68,7 @@ class SimHost:
         self._nonces = 0
         self._pool: deque[tuple[str, int, int]] = deque()
         self._pooled = self._unfinished = self._left_at_flush = 0
+        self._news_at: float | None = None
         self._free = list(range(setting.slots))
         self._mean = setting.task_ms / 1000 if setting.measured else 0.0
         self._caches: list[OrderedDict[str, None]] = [
@@ -211,11 +212,13 @@ class SimHost:
 
     def _flush_at(self) -> float:
         host = self.host
+        if self._news_at is None and host.has_news:
+            self._news_at = self.world.now
         beat_s = self.sim.config.visibility_timeout / 3 if host.tickets else self.pace.beat_s
         alive = float("-inf") if host.trusted_from is None else host.trusted_from + beat_s
         if host.pending is None and not host.has_news:
             return alive
-        return min(alive, self.pace.flush_at(urgent=self._is_urgent()))
+        return min(alive, self.pace.flush_at(self._news_at, urgent=self._is_urgent()))
 
     def _is_urgent(self) -> bool:
         host = self.host
@@ -229,6 +232,7 @@ class SimHost:
     def _flush(self, now: float) -> Generator[Any, Any, bool]:
         host = self.host
         self.pace.flushed(now)
+        self._news_at = None
         mean = round(self._mean, 6)
         host.offers = {queue: replace(offer, mean_s=mean) for queue, offer in host.offers.items()}
         self._left_at_flush = self._pooled + self._unfinished
