@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import ClassVar
 
 import pytest
 from msgspec.structs import replace
@@ -19,6 +20,7 @@ from s3queue.core.records import (
     Failure,
     Leader,
     Ledger,
+    Offer,
     Part,
     Report,
     RetiredPage,
@@ -210,6 +212,27 @@ class TestCycle:
             hand.lose()
             assert office.lead.pending is None
             assert office.cycle().planned.assigned == 1
+
+
+class TestTicketSize:
+    OFFERS: ClassVar = {"q": Offer(mean_s=1.0)}
+
+    def held(self, cycle_s: float) -> int:
+        """How many messages a host of four slots holds, if the cycles take so long."""
+        office = Office(board())
+        office.source(*(path(n) for n in range(200)))
+        office.host(ledger(offers=self.OFFERS))
+        for _ in range(5):
+            office.cycle(after_s=cycle_s)
+            names = tuple(office.stored_board().tickets)
+            office.host(ledger(offers=self.OFFERS, claims=names))
+        return sum(ticket.left for ticket in office.stored_board().tickets.values())
+
+    def test_a_host_holds_the_target_where_a_round_is_shorter(self) -> None:
+        assert self.held(0.1) == 4 + 4
+
+    def test_and_work_for_a_round_where_that_is_longer(self) -> None:
+        assert 4 + 4 * 3 <= self.held(2.0) <= 4 + 4 * 5
 
 
 class TestCommit:
@@ -873,7 +896,7 @@ class TestBehindTheHead:
         assert not office.has(LAYOUT.source(old))
         assert office.stored_board().sources == {old: DONE}
         hand = office.begin()
-        assert hand.until(Gather).reads == (Get(LAYOUT.source(old)),)
+        assert hand.until(Gather, LAYOUT.inbox).reads == (Get(LAYOUT.source(old)),)
         hand.finish()
         assert office.stored_board().sources == {}
         assert office.lead.swept == set()
@@ -883,7 +906,7 @@ class TestBehindTheHead:
         office.cycle(after_s=0.1)
         hand = office.begin(after_s=0.1)
         hand.finish()
-        assert (hand.count(Delete), hand.count(Gather)) == (0, 0)
+        assert (hand.count(Delete), hand.count(Gather, LAYOUT.inbox)) == (0, 0)
 
     def test_a_late_request_brings_it_back_and_it_is_deleted_again(self) -> None:
         office, old = self.office()
@@ -911,7 +934,7 @@ class TestBehindTheHead:
         office.store.delete([LAYOUT.source(path(n)) for n in range(2, 300)])
         hand = office.begin()
         hand.finish()
-        assert hand.count(Gather) == 0
+        assert hand.count(Gather, LAYOUT.inbox) == 0
         assert office.stored_board().sources == {}
 
 
