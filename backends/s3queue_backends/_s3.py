@@ -16,7 +16,7 @@ T = TypeVar("T")
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 20.0
 #: Connections kept open: as many as the threads that one agent reads with.
-CONNECTIONS = 32
+CONNECTIONS = 72
 
 #: Services that take one write per second for each key:
 #: https://cloud.google.com/storage/quotas#objects, https://developers.cloudflare.com/r2/platform/limits/

@@ -22,6 +22,7 @@ from s3queue.core.letters import dead_letter
 from s3queue.core.ops import Overtaken, Step, Unknown, delete, get_all, list_all, put, write
 from s3queue.core.plan import Planned, Settings, Settled, is_finished, plan
 from s3queue.core.records import Board, Ledger, RetiredPage, decode, encode
+from s3queue.core.rounds import Rounds
 from s3queue.core.survey import Heard, Survey, Sweep, read_ledger, survey
 from s3queue.errors import CorruptRecord, StoreUnavailable
 from s3queue.store import Conflict, Found, Missing, Stored
@@ -31,6 +32,8 @@ _BURIED_A_CYCLE = 20
 #: Finished sources share a retired page: it is written when so many are waiting, or after so long.
 _PAGE_SIZE = 500
 _PAGE_AFTER_S = 1.0
+#: New batches of one queue that a survey looks for at most. A thousand hosts of four slots start so many in five seconds.
+_MOST_WANTED = 20_000
 #: Finished sources that are read in one cycle to see that they are gone; few are ever out of every survey's sight.
 _HIDDEN_A_CYCLE = 100
 
@@ -58,8 +61,10 @@ class Lead:
             version, before anything else is decided.
         epoch: the term that this is about. The view may have learned of a later one.
         wanted: by queue, how many new batches the next survey looks for.
+        deep: queues of which the last one saw only the head.
         sweep: how far it looks through what is due.
         swept: finished sources that were deleted where no survey looks; a read has to show that they are gone.
+        rounds: how long hosts live on what they hold.
         corrupt: retired pages that could not be read.
     """
 
@@ -75,8 +80,10 @@ class Lead:
     ended: frozenset[str] = frozenset()
     pending: tuple[Planned, str] | None = None
     wanted: dict[str, int] = field(default_factory=dict)
+    deep: Collection[str] = ()
     sweep: Sweep = field(default_factory=Sweep)
     swept: set[str] = field(default_factory=set)
+    rounds: Rounds = field(default_factory=Rounds)
     corrupt: list[CorruptRecord] = field(default_factory=list)
     next_page: int = 0
     paged_at: float = 0.0
@@ -184,6 +191,27 @@ def cycle(
     return outcome
 
 
+def show_life(lead: Lead, *, now: float, nonce: str) -> Step[Cycled | Deposed | Doubt]:
+    """Write the board as it stands, so that nobody takes its leader for dead. Looks at nothing and decides nothing.
+
+    For a leader that has reason to look less often than it has to be seen, and has no board in doubt.
+
+    Args:
+        now: steady time, taken before this step was started.
+        nonce: fresh.
+
+    Returns:
+        As `cycle`.
+
+    Asks: one Put; where that is refused or not answered, one Get; at most three of both.
+    """
+    assert lead.pending is None, "the same board is sent again, and before anything else: by a cycle"
+    if lead.board.epoch != lead.epoch:
+        return Deposed()
+    board = replace(lead.board, nonce=nonce, turn=lead.board.turn + 1, uptime_ms=lead.uptime_ms(now))
+    return (yield from _commit(lead, Planned(board, ended=lead.ended), lead.view.version, now, Survey(), ()))
+
+
 def _count_silence_anew(lead: Lead) -> None:
     """Who did not reach the store itself cannot tell who is silent from who did not reach it either. After an outage that
     was longer than the visibility timeout, all hosts would be fenced by whoever is back first."""
@@ -200,12 +228,15 @@ def _cycle(lead: Lead, now: float, now_ms: int, nonce: str, gone: Collection[str
     retired = yield from _retire(lead, seen, now)
     if lead.board.epoch != lead.epoch:
         return Deposed()  # the view has learned it; our window does not hold what the other leader retired
+    ledgers = {session: heard.ledger for session, heard in lead.heard.items() if heard.ledger is not None}
+    lead.rounds.see(ledgers, now)
+    target = max(lead.settings.ticket_target, lead.rounds.work_s(lead.settings.ack_s))
     planned = plan(
         lead.board,
-        {session: heard.ledger for session, heard in lead.heard.items() if heard.ledger is not None},
+        ledgers,
         seen.sources,
         now_ms=now_ms,
-        settings=lead.settings,
+        settings=lead.settings._replace(ticket_target=target),
         window=lead.window,
         buried=lead.buried,
         retired=retired,
@@ -239,6 +270,7 @@ def _survey(lead: Lead, now: float, now_ms: int) -> Step[Survey]:
             known=known,
             limit=limit,
             sweep=lead.sweep,
+            deep=lead.deep,
         )
     )
 
@@ -250,7 +282,10 @@ def _look_ahead(lead: Lead, seen: Survey, planned: Planned) -> None:
         if path not in lead.board.sources:
             queue = parse_source(path).queue
             started[queue] = started.get(queue, 0) + 1
-    lead.wanted = {queue: min(4000, max(32, 2 * started.get(queue, 0), room)) for queue, room in planned.room.items()}
+    lead.deep = seen.deep
+    lead.wanted = {
+        queue: min(_MOST_WANTED, max(32, 2 * started.get(queue, 0), room)) for queue, room in planned.room.items()
+    }
 
 
 # ---- fence -------------------------------------------------------------------------------------------------------
@@ -382,6 +417,7 @@ def _commit(
             return Deposed()
         case Stored(version):
             lead.pending = None
+            lead.rounds.commit(lead.board, board, now)
             lead.ended = planned.ended
             lead.view.learn(board, version)
             lead.written_at = now

@@ -7,6 +7,7 @@ when somebody tries: of two that try at once, one gets a Conflict.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -24,8 +25,8 @@ class View:
     Attributes:
         board: None before the first look, and where there is none.
         version: of ``board``; "" where there is none.
-        since: steady time from which on the board is known to have stood unchanged; None until it was seen twice. It
-            starts with the second look, since the first may have been answered long after it was asked.
+        since: steady time from which on the board is known to have stood unchanged; None until that can be said. Not the
+            time at which the first look was asked, since it may have been answered long after that.
         looked: whether anything was read yet.
     """
 
@@ -40,6 +41,16 @@ class View:
             return False
         self.board, self.version, self.since, self.looked = board, version, None, True
         return True
+
+    def answered(self, now: float) -> None:
+        """The look that brought this version has been answered before ``now``. A driver that has a clock says so after
+        each look; without it the wait for a silent leader begins with the second look."""
+        if self.board is not None and self.since is None:
+            self.since = now
+
+    def silent_at(self, lease_s: float) -> float:
+        """When the leader will have been silent for a lease, if the board stands until then. Infinity: nobody knows yet."""
+        return math.inf if self.since is None else self.since + lease_s
 
 
 def look(view: View, layout: Layout, now: float) -> Step[bool]:

@@ -45,7 +45,7 @@ class List(NamedTuple):
 class Gather(NamedTuple):
     """Reads that do not wait for each other. Their outcomes come in the same order."""
 
-    reads: tuple[Get, ...]
+    reads: tuple[Get | List, ...]
 
 
 Op: TypeAlias = Get | Put | Delete | List | Gather
@@ -88,6 +88,14 @@ def delete(keys: Sequence[str]) -> Step[None]:
 def list_page(prefix: str, after: str = "", limit: int = 1000) -> Step[Sequence[Listed]]:
     page: Sequence[Listed] = yield List(prefix, after, limit)
     return page
+
+
+def list_pages(pages: Sequence[List]) -> Step[Sequence[Sequence[Listed]]]:
+    """Read several pages of listings at once. One List each."""
+    if len(pages) == 1:
+        return [(yield from list_page(*pages[0]))]
+    outcomes: Sequence[Sequence[Listed]] = yield Gather(tuple(pages))
+    return outcomes
 
 
 def list_all(prefix: str) -> Step[list[Listed]]:

@@ -36,6 +36,7 @@ class Settings(NamedTuple):
         visibility_timeout: seconds of silence after which a session is fenced.
         leader_lease: seconds after which a silent leader may be replaced.
         ticket_target: how many seconds of work to put before a slot.
+        ack_s: how long an outcome waits in its host, in seconds, before it is stored.
         window_s: for how long the id of a finished source is kept. ``dedup_window`` counts from the producer's last try,
             which it may make ``enqueue_deadline`` after the first, so this is the sum of both.
         max_parked: with more messages of a queue waiting for a retry, no new batches of it are started.
@@ -48,6 +49,7 @@ class Settings(NamedTuple):
     visibility_timeout: float = 30.0
     leader_lease: float = 15.0
     ticket_target: float = 1.0
+    ack_s: float = 0.2
     window_s: float = 1260.0
     max_parked: int = 1000
     max_attempts: int = 3
@@ -77,7 +79,7 @@ class Planned:
         ended: sessions whose ledgers said that they are over.
         refused: paths of listed batches that were finished before: late requests of producers. Delete them.
         assigned: how many messages were put into tickets.
-        room: by queue, how many more messages the hosts could have been given.
+        room: by queue, how many more messages the hosts could have been given, one by one.
         next_due_ms: when the next waiting message is due; None where none waits.
     """
 
@@ -304,7 +306,8 @@ class _Planning:
             self._assign_queue(queue, lines[queue], hosts, busy, share=1)
         for host in hosts:
             for queue in host.offers:
-                self.planned.room[queue] = self.planned.room.get(queue, 0) + host.room(queue)
+                room = min(host.room(queue), self.settings.max_ranges - host.ranges)
+                self.planned.room[queue] = self.planned.room.get(queue, 0) + max(0, room)
 
     def _hosts(self) -> list[_Host]:
         hosts = {

@@ -55,10 +55,13 @@ class Batch(Struct, frozen=True):
     format: int = field(default_factory=lambda: FORMAT)
 
 
+# Of these there are tens of thousands in one process, and none can refer to itself: the garbage collector need not look at
+# them (``gc=False``).
+
 # ---- the board -----------------------------------------------------------------------------------------------
 
 
-class Failure(Struct, frozen=True, array_like=True):
+class Failure(Struct, frozen=True, gc=False, array_like=True):
     """Why one attempt of a message did not end well.
 
     Attributes:
@@ -79,7 +82,7 @@ class Failure(Struct, frozen=True, array_like=True):
 FATAL_CAUSES = frozenset({"killed", "exited", "oom", "time_limit", "lost"})
 
 
-class Part(Struct, frozen=True, array_like=True):
+class Part(Struct, frozen=True, gc=False, array_like=True):
     """Messages ``start`` to ``stop`` (excluded) of one source, all at the same attempt."""
 
     source: str
@@ -88,7 +91,7 @@ class Part(Struct, frozen=True, array_like=True):
     attempt: int
 
 
-class Ticket(Struct, frozen=True, array_like=True):
+class Ticket(Struct, frozen=True, gc=False, array_like=True):
     """Messages assigned to one session for as long as the ticket exists.
 
     Its messages are numbered from 0 through its parts: an **offset**. Parts never change; messages that were taken over
@@ -125,7 +128,7 @@ class Ticket(Struct, frozen=True, array_like=True):
             base += size
 
 
-class Ready(Struct, frozen=True, array_like=True):
+class Ready(Struct, frozen=True, gc=False, array_like=True):
     """Messages that wait for a ticket."""
 
     start: int
@@ -133,7 +136,7 @@ class Ready(Struct, frozen=True, array_like=True):
     attempt: int
 
 
-class Waiting(Struct, frozen=True, array_like=True):
+class Waiting(Struct, frozen=True, gc=False, array_like=True):
     """One message that is not to run before ``due_ms`` (wall clock)."""
 
     index: int
@@ -141,7 +144,7 @@ class Waiting(Struct, frozen=True, array_like=True):
     due_ms: int
 
 
-class SourceState(Struct, frozen=True, omit_defaults=True):
+class SourceState(Struct, frozen=True, gc=False, omit_defaults=True):
     """Where the messages of one admitted source are. Those in tickets are listed there and not here.
 
     A message is in exactly one of: a ticket, ``ready``, ``waiting``, ``dying``, settled. Settled ones are only counted; a
@@ -210,6 +213,11 @@ class Board(Struct, frozen=True, omit_defaults=True):
     totals: dict[str, Totals] = {}
     format: int = field(default_factory=lambda: FORMAT)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether it tells of work: tickets, or sources that are not over and forgotten."""
+        return bool(self.tickets or self.sources)
+
 
 # ---- the ledger ----------------------------------------------------------------------------------------------
 
@@ -226,7 +234,7 @@ class Offer(Struct, frozen=True, omit_defaults=True):
     mean_s: float = 0.0
 
 
-class Failed(Struct, frozen=True, array_like=True):
+class Failed(Struct, frozen=True, gc=False, array_like=True):
     """The outcome of one message that did not end with ``ok``.
 
     Attributes:
@@ -239,7 +247,7 @@ class Failed(Struct, frozen=True, array_like=True):
     failure: Failure | None = None
 
 
-class Report(Struct, frozen=True, omit_defaults=True):
+class Report(Struct, frozen=True, gc=False, omit_defaults=True):
     """What came of the messages of one ticket, by offset. An outcome never changes once it is stored."""
 
     ok: Ranges = EMPTY

@@ -6,17 +6,18 @@ looked at; the rest is skipped over, so that a cycle's cost does not grow with t
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+from operator import attrgetter
 
 from s3queue.core.keys import END, Layout, Source, parse_source
-from s3queue.core.ops import Step, get_all, list_page
+from s3queue.core.ops import List, Step, get_all, list_pages
 from s3queue.core.records import Ledger, decode
 from s3queue.errors import CorruptRecord
 from s3queue.store import Found, Listed
 
-#: Pages of one queue in one survey, and of what is due in ``later/``. 8,000 sources at the head of one queue are more than
-#: hosts can be given at once.
+#: Pages of one queue in one survey besides those of batches on the board, and pages of what is due in ``later/``.
 _MAX_PAGES = 8
 #: Length of every page but the first of a queue: who has to look further looks as far as one request can.
 _FULL_PAGE = 1000
@@ -62,6 +63,7 @@ class Survey:
         sources: listed batches that may run now, in key order: the heads of the queues, and what is due.
         listed: the paths of all batches that were seen, due or not.
         covered: intervals of keys ``(after, last]`` in which everything was seen.
+        deep: queues of which only the head was seen, with the key after which nobody looked.
         next_due_ms: when the next scheduled batch is due (wall clock); None where none was seen.
         corrupt: key and reason of everything that could not be read.
     """
@@ -69,6 +71,7 @@ class Survey:
     sources: list[Source] = field(default_factory=list)
     listed: set[str] = field(default_factory=set)
     covered: list[tuple[str, str]] = field(default_factory=list)
+    deep: dict[str, str] = field(default_factory=dict)
     next_due_ms: int | None = None
     corrupt: list[CorruptRecord] = field(default_factory=list)
 
@@ -88,11 +91,14 @@ def survey(
     now: float,
     now_ms: int,
     wanted: Mapping[str, int],
-    known: Container[str],
+    known: Collection[str],
     limit: int = _FULL_PAGE,
     sweep: Sweep | None = None,
+    deep: Collection[str] = (),
 ) -> Step[Survey]:
     """List the partition, and read the ledgers whose version changed.
+
+    Where one request does not bring everything, several go out at once: the keys that are known say where to divide.
 
     Args:
         heard: by session; brought up to date.
@@ -101,40 +107,134 @@ def survey(
         known: paths of the batches on the board.
         limit: length of the first page of anything.
         sweep: brought up to date.
+        deep: queues of which the last survey saw only the head.
 
-    Asks: one List; one more for each further page of hosts, for each queue whose head does not fit its page, and for each
-        further page of what is due, up to a bound. One Get for each ledger that changed.
+    Asks: one List; one more for each further page of hosts and of known batches, for each queue whose head does not fit its
+        page, and for each further page of what is due, up to a bound. One Get for each ledger that changed.
     """
     sweep = sweep or Sweep()
     at_start = {session: state.version for session, state in heard.items()}
-    seen = Survey()
-    hosts: dict[str, str] = {}
-    fresh: dict[str, int] = {}
-    crowds: set[tuple[str, str]] = set()
-    due_crowds: set[tuple[str, str]] = set()
-    pages: dict[str, int] = {}
-    after, size, swept = layout.board, limit, ""
-    hosts_prefix, hosts_size = layout.hosts, len(layout.hosts)
-    while True:
-        page = yield from list_page(layout.home, after, size)
-        last = page[-1].key if len(page) == size else layout.home + END
-        seen.covered.append((after, last))
+    listing = _Listing(layout, now_ms, wanted, known, limit, sweep)
+    lanes = _divide(layout, heard, known, deep, limit)
+    while lanes:
+        pages = yield from list_pages([List(layout.home, lane.after, lane.size) for lane in lanes])
+        for lane, page in zip(lanes, pages, strict=True):
+            listing.enter(lane, page)
+        lanes = [lane for lane in lanes if lane.after < lane.upto]
+    seen = listing.result()
+    yield from _hear(seen, layout, heard, listing.hosts, at_start, now)
+    sweep.after = listing.swept
+    sweep.crowds = (sweep.crowds | listing.due_crowds) if listing.swept else frozenset()
+    return seen
+
+
+@dataclass
+class _Lane:
+    """An interval of keys ``(after, upto]`` that is listed page by page, at the same time as others."""
+
+    after: str
+    upto: str
+    size: int
+
+
+def _divide(
+    layout: Layout, heard: Collection[str], known: Collection[str], deep: Collection[str], limit: int
+) -> list[_Lane]:
+    """Intervals of which each is expected to fit one page, as far as one can know.
+
+    What is due lies in the last one, since it is looked through in order.
+    """
+    ends = [layout.queue(queue) + END for queue in deep]
+    if len(heard) + len(known) > _FULL_PAGE:
+        expected = [layout.host(session) for session in sorted(heard)]
+        expected += sorted(key for key in map(layout.source, known) if key < layout.later)
+        stride = max(1, _FULL_PAGE * 9 // 10)  # the rest is for keys that nobody knows of yet
+        ends += expected[stride - 1 :: stride]
+    cuts = [layout.board, *sorted(set(ends)), layout.home + END]
+    return [_Lane(after, upto, limit) for after, upto in pairwise(cuts)]
+
+
+class _Listing:
+    """What the pages of one survey say, in whatever order they come.
+
+    Attributes:
+        hosts: versions of the ledgers, by session.
+        swept: where the look through what is due was broken off; "" where it was not.
+        due_crowds: groups that have a batch that is due.
+    """
+
+    def __init__(
+        self,
+        layout: Layout,
+        now_ms: int,
+        wanted: Mapping[str, int],
+        known: Collection[str],
+        limit: int,
+        sweep: Sweep,
+    ) -> None:
+        self._layout, self._now_ms, self._wanted, self._known = layout, now_ms, wanted, known
+        self._limit, self._sweep = limit, sweep
+        self.seen = Survey()
+        self.hosts: dict[str, str] = {}
+        self.swept = ""
+        self.due_crowds: set[tuple[str, str]] = set()
+        self._crowds: set[tuple[str, str]] = set()
+        self._fresh: dict[str, int] = {}
+        self._pages: dict[str, float] = {}
+
+    def enter(self, lane: _Lane, page: Sequence[Listed]) -> None:
+        """Take in what a page brought, and move the lane on to where its next one begins."""
+        last = page[-1].key if len(page) == lane.size and page[-1].key < lane.upto else lane.upto
+        self.seen.covered.append((lane.after, last))
+        source, new = self._read(page, last)
+        lane.after, lane.size = last, _FULL_PAGE
+        if last == lane.upto or source is None:
+            return
+        if source.due_ms is not None:
+            if source.due_ms > self._now_ms:
+                lane.after = lane.upto
+            elif self._turned("later/", 1.0) >= _MAX_PAGES:
+                self.swept, lane.after = last, lane.upto
+            else:
+                lane.after = max(last, self._sweep.after)
+            return
+        queue, deep = source.queue, self.seen.deep
+        # A page of what is on the board already is none of those that look for more.
+        pages = self._turned(queue, new / len(page))
+        if self._fresh.get(queue, 0) >= self._wanted.get(queue, 0) or pages >= _MAX_PAGES:
+            deep[queue] = min(last, deep.get(queue, last))
+            lane.after, lane.size = self._layout.queue(queue) + END, self._limit
+
+    def _turned(self, what: str, pages: float) -> float:
+        self._pages[what] = self._pages.get(what, 0.0) + pages
+        return self._pages[what]
+
+    def _read(self, page: Sequence[Listed], last: str) -> tuple[Source | None, int]:
+        """Enter the keys up to ``last``. Returns the batch that is named by the last of them, if one is, and how many are
+        not on the board."""
+        layout, seen, known, crowds = self._layout, self.seen, self._known, self._crowds
+        hosts_prefix, hosts_size = layout.hosts, len(layout.hosts)
         source: Source | None = None
+        new = len(page)
         for item in page:
+            if item.key > last:
+                break
             if item.key.startswith(hosts_prefix):
-                hosts[item.key[hosts_size:]] = item.version
+                self.hosts[item.key[hosts_size:]] = item.version
                 continue
             source = _read_key(seen, layout, item)
             if source is None:
                 continue
+            is_known = source.path in known
+            new -= is_known
             crowd = None if source.group is None else (source.queue, source.group)
             if source.due_ms is not None:
-                if source.due_ms > now_ms:
+                if source.due_ms > self._now_ms:
                     seen.next_due_ms = seen.next_due_ms or source.due_ms
                     continue
                 if crowd is not None:
-                    due_crowds.add(crowd)
-                    if crowd in sweep.crowds and item.key > sweep.after:
+                    self.due_crowds.add(crowd)
+                    if crowd in self._sweep.crowds and item.key > self._sweep.after:
                         continue
             seen.sources.append(source)
             if crowd is not None:
@@ -143,28 +243,33 @@ def survey(
                 # A group takes one message at a time: a thousand batches of one group are one that can be assigned, and
                 # none while an earlier one is on the board.
                 crowds.add(crowd)
-            if source.path not in known:
-                fresh[source.queue] = fresh.get(source.queue, 0) + 1
-        if len(page) < size:
-            break
-        after, size = last, _FULL_PAGE
-        if source is None:
-            continue
-        if source.due_ms is not None:
-            if source.due_ms > now_ms:
-                break
-            pages["later/"] = pages.get("later/", 0) + 1
-            if pages["later/"] >= _MAX_PAGES:
-                swept = last
-                break
-            after = max(last, sweep.after)
-            continue
-        pages[source.queue] = pages.get(source.queue, 0) + 1
-        if fresh.get(source.queue, 0) >= wanted.get(source.queue, 0) or pages[source.queue] >= _MAX_PAGES:
-            after, size = layout.queue(source.queue) + END, limit
-    yield from _hear(seen, layout, heard, hosts, at_start, now)
-    sweep.after, sweep.crowds = swept, (sweep.crowds | due_crowds) if swept else frozenset()
-    return seen
+            if not is_known:
+                self._fresh[source.queue] = self._fresh.get(source.queue, 0) + 1
+        return source, new
+
+    def result(self) -> Survey:
+        """What was seen, in order. Of a queue that was looked into at several places and not through, nothing behind the
+        first gap may run: an earlier batch of its group, or one with a higher priority, may lie there."""
+        seen, layout = self.seen, self._layout
+        seen.covered = _joined(seen.covered)
+        seen.sources = [
+            source
+            for source in sorted(seen.sources, key=attrgetter("path"))
+            if source.due_ms is not None
+            or source.queue not in seen.deep
+            or layout.source(source.path) <= seen.deep[source.queue]
+        ]
+        return seen
+
+
+def _joined(intervals: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    joined: list[tuple[str, str]] = []
+    for after, last in sorted(intervals):
+        if joined and joined[-1][1] == after:
+            joined[-1] = joined[-1][0], last
+        else:
+            joined.append((after, last))
+    return joined
 
 
 def _read_key(seen: Survey, layout: Layout, item: Listed) -> Source | None:

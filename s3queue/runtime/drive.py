@@ -31,6 +31,7 @@ class Driver:
     Args:
         store: opened lazily, in this process.
         meter: where requests are counted.
+        readers: reads of one `Gather` under way at a time. Threads, made as they are needed.
         patience_s: for how long to repeat an operation that the store did not apply, before `StoreUnavailable` goes on to
             the caller.
         on_retry: told of each `StoreUnavailable` that is going to be tried again.
@@ -41,12 +42,14 @@ class Driver:
         store: ObjectStore,
         meter: Meter | None = None,
         *,
+        readers: int = 8,
         patience_s: float = 10.0,
         on_retry: Callable[[StoreUnavailable], None] | None = None,
     ) -> None:
         self.store = store
         self.meter = meter or Meter()
         self.patience_s = patience_s
+        self._readers = readers
         self._on_retry = on_retry
         self._pool: ThreadPoolExecutor | None = None
 
@@ -109,12 +112,9 @@ class Driver:
     def _gather(self, op: Gather) -> list[Any]:
         if len(op.reads) == 1:
             return [self.perform(op.reads[0])]
-        return list(self._readers().map(self.perform, op.reads))
-
-    def _readers(self) -> ThreadPoolExecutor:
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(8, thread_name_prefix="s3queue-read")
-        return self._pool
+            self._pool = ThreadPoolExecutor(self._readers, thread_name_prefix="s3queue-read")
+        return list(self._pool.map(self.perform, op.reads))
 
     # ---- whole steps ---------------------------------------------------------------------------------------
 

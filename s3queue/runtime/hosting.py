@@ -27,6 +27,8 @@ from s3queue.runtime.station import Bell, Station
 
 #: Between two looks at what the workers do, while they do something, in seconds.
 TICK_S = 0.1
+#: So long after a lease has run out its board is looked at, in seconds: clocks are not that exact.
+SOON_S = 0.01
 #: After so long in a pool that no slot can take from, in seconds, messages are given back, for other hosts.
 RELEASE_S = 5.0
 #: The first and the longest pause between two looks whether the queues are empty, in seconds.
@@ -59,6 +61,7 @@ class Hosting:
         self._next_look = 0.0
         self._seen = ""
         self._left_at_flush = 0
+        self._news_at: float | None = None
         self._failed_at_flush = 0
         self._stuck_since: float | None = None
         self._next_empty, self._empty_pause = 0.0, _EMPTY_S
@@ -126,8 +129,13 @@ class Hosting:
         station = self._station
         began = clock()
         changed = await station.run(elect.look(station.view, station.layout, began))
-        busy = changed or bool(self.host.tickets)
-        self._next_look = clock() + station.pace.poll_s(busy=busy)
+        now, view = clock(), station.view
+        view.answered(now)
+        # A board without work is a leader's sign of life, and no reason to look again soon.
+        busy = bool(self.host.tickets) or (changed and view.board is not None and view.board.is_busy)
+        self._next_look = now + station.pace.poll_s(busy=busy)
+        if (silent_at := view.silent_at(station.config.leader_lease) + SOON_S) > now:
+            self._next_look = min(self._next_look, silent_at)
         await self._leading.stand(began)
 
     def _see(self) -> None:
@@ -168,14 +176,13 @@ class Hosting:
     def _flush_at(self) -> float:
         """When to write the ledger next."""
         host = self.host
-        alive = (
-            float("-inf")
-            if host.trusted_from is None
-            else host.trusted_from + self._station.config.visibility_timeout / 3
-        )
+        if self._news_at is None and host.has_news:
+            self._news_at = clock()
+        beat_s = self._station.config.visibility_timeout / 3 if host.tickets else self._station.pace.beat_s
+        alive = float("-inf") if host.trusted_from is None else host.trusted_from + beat_s
         if host.pending is None and not host.has_news:
             return alive
-        return min(alive, self._station.pace.flush_at(urgent=self._is_urgent()))
+        return min(alive, self._station.pace.flush_at(self._news_at, urgent=self._is_urgent()))
 
     def _is_urgent(self) -> bool:
         """Whether somebody waits for the next write: a claim to run, the coordinator to send more, a failure to be
@@ -194,6 +201,7 @@ class Hosting:
     async def _flush(self, now: float) -> Fenced | None:
         station, host = self._station, self.host
         station.pace.flushed(now)
+        self._news_at = None
         host.offers = {
             queue: replace(offer, mean_s=round(self.dealer.mean_s(queue, now), 6))
             for queue, offer in host.offers.items()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from s3queue.core import coordinate, elect
 from s3queue.core.coordinate import Cycled, Deposed, Doubt, Lead
 from s3queue.core.plan import is_finished
@@ -18,6 +20,14 @@ from s3queue.store import Stored
 
 #: A finished source stays on the board until a page of retired ids is written; look again soon after that is possible.
 _RETIRE_S = 1.0
+
+
+def is_news(ledger: Ledger, before: Ledger | None) -> bool:
+    """Whether a ledger that was stored gives the coordinator something to decide: something to take over, or a host that
+    has nothing to do. Not that it still has nothing to do."""
+    if ledger.reports:
+        return True
+    return not ledger.claims and (before is None or replace(before, nonce=ledger.nonce) != ledger)
 
 
 class Leading:
@@ -42,8 +52,9 @@ class Leading:
     def heard(self, ledger: Ledger, version: str) -> None:
         """Our own ledger was stored: the coordinator of this process need not read it."""
         if self.lead is not None:
+            before = self.lead.heard.get(ledger.session)
             self.lead.heard[ledger.session] = Heard(version, ledger)
-            if ledger.reports or not ledger.claims:  # something to take over, or somebody with nothing to do
+            if is_news(ledger, None if before is None else before.ledger):
                 self.ring()
 
     @property
@@ -104,7 +115,7 @@ class Leading:
         """Cycle for as long as this session leads; wait while it does not."""
         wait_s, last = 0.0, float("-inf")
         while True:
-            rang = await self._bell.heard(wait_s)
+            rang = await self._rest(wait_s)
             if self.lead is None:
                 wait_s = 60.0
                 continue
@@ -117,6 +128,29 @@ class Leading:
                 self._station.events.warn("store", f"cannot coordinate now; trying again: {fault}")
                 wait_s = 1.0
 
+    async def _rest(self, wait_s: float) -> bool:
+        """Wait, and show meanwhile that we live. Returns whether somebody rang."""
+        station, until = self._station, clock() + wait_s
+        while (lead := self.lead) is not None and lead.pending is None:
+            beat_at = lead.written_at + station.config.leader_lease / 3
+            if beat_at >= until:
+                break
+            if await self._bell.heard(beat_at - clock()):
+                return True
+            try:
+                outcome = await station.coordinate(coordinate.show_life(lead, now=clock(), nonce=station.nonce()))
+            except StoreError:
+                return False  # the cycle says so, if the store does not answer that either
+            if isinstance(outcome, Cycled):
+                self._committed()
+            elif isinstance(outcome, Deposed):
+                self._depose()
+        return await self._bell.heard(until - clock())
+
+    def _depose(self) -> None:
+        self.lead = None
+        self._station.events.emit("deposed", session=self._station.session)
+
     async def cycle(self) -> float:
         """One cycle. Returns the time to the next one, in seconds, unless somebody rings."""
         station, lead = self._station, self.lead
@@ -126,8 +160,7 @@ class Leading:
         )
         match outcome:
             case Deposed():
-                self.lead = None
-                station.events.emit("deposed", session=station.session)
+                self._depose()
                 return 0.0
             case Doubt():
                 station.events.warn("doubt", "a new board was sent and not answered; sending it again")

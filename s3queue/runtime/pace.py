@@ -22,20 +22,27 @@ class Preset(NamedTuple):
         floor_s: between two cycles, or two flushes, at any rate of work.
         busy_s: between two looks while tickets are out.
         idle_s: between two looks when nothing has happened for long.
+        beat: how often a host that holds no ticket shows that it lives, as a share of the visibility timeout. It starts
+            nothing before its next write, so it needs no trust; what is left of the timeout is for writes that fail, of
+            which one is given up after two seconds. Fenced all the same, it loses its session and no work.
     """
 
     floor_s: float
     busy_s: float
     idle_s: float
+    beat: float
 
 
 PRESETS = {
-    "latency": Preset(0.02, 0.1, 1.0),
-    "balanced": Preset(0.04, 0.5, 5.0),
-    "frugal": Preset(0.2, 2.0, 15.0),
+    "latency": Preset(0.02, 0.1, 1.0, 1 / 2),
+    "balanced": Preset(0.04, 0.5, 5.0, 1 / 2),
+    "frugal": Preset(0.2, 2.0, 15.0, 2 / 3),
 }
 #: For stores without a price.
-_FREE = Preset(0.002, 0.05, 0.5)
+_FREE = Preset(0.002, 0.05, 0.5, 1 / 3)
+#: A store that takes one write of a key in so many seconds counts from when it took the one before, not from when that was
+#: sent: a little more than that, or every other write is refused and sent twice.
+_REWRITE = 1.1
 #: Half-life of the measured rate, in seconds.
 _HALF_LIFE_S = 2.0
 #: Urgent ledger writes in a row that are not paced, and cycles.
@@ -55,9 +62,10 @@ class Pace:
 
     def __init__(self, config: Config, capabilities: Capabilities) -> None:
         preset = PRESETS[config.pacing] if capabilities.requests_cost else _FREE
-        # A leader that idles must still be seen, and GCS and R2 take one write a second of one key.
-        self.idle_s = min(preset.idle_s, config.leader_lease / 3)
-        self.floor_s = max(preset.floor_s, capabilities.min_rewrite_s)
+        # One look in each lease, or a silent leader is not noticed. GCS and R2 take one write a second of one key.
+        self.idle_s = min(preset.idle_s, config.leader_lease)
+        self.beat_s = preset.beat * config.visibility_timeout
+        self.floor_s = max(preset.floor_s, capabilities.min_rewrite_s * _REWRITE)
         self.busy_s = max(preset.busy_s, self.floor_s)
         self._paced = capabilities.requests_cost
         self._overhead = config.overhead
@@ -118,13 +126,16 @@ class Pace:
         self._credit = min(_BURST, self._credit + max(0.0, now - self._flushed_at) / self._ack_s) - 1.0
         self._flushed_at = now
 
-    def flush_at(self, *, urgent: bool) -> float:
+    def flush_at(self, news_at: float | None = None, *, urgent: bool) -> float:
         """When the ledger may be written next.
 
-        ``urgent``: something waits for it, such as a claim that could run. A few of those go at once; on a store with a
-        price no more than one in ``ack_interval`` in the long run.
+        Args:
+            news_at: since when there has been something to write. On a store with a price it waits for company.
+            urgent: something waits for it, such as a claim that could run. A few of those go at once; on a store with a
+                price no more than one in ``ack_interval`` in the long run.
         """
         if not urgent:
-            return self._flushed_at + self._ack_s
+            since = self._flushed_at if news_at is None or not self._paced else max(self._flushed_at, news_at)
+            return since + self._ack_s
         wait = 0.0 if not self._paced or self._credit >= 1.0 else (1.0 - self._credit) * self._ack_s
         return self._flushed_at + max(self.floor_s, wait)

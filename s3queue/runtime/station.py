@@ -19,12 +19,28 @@ from s3queue.runtime.drive import Driver
 from s3queue.runtime.events import Events
 from s3queue.runtime.meter import Meter
 from s3queue.runtime.pace import Pace
-from s3queue.store import ObjectStore
+from s3queue.store import Capabilities, ObjectStore
 
 T = TypeVar("T")
 
 #: Requests that an agent has under way at a time: the ledger's, the coordinator's, and a probe of emptiness.
 _THREADS = 4
+#: Reads under way at a time: a cycle reads the ledger of each host that has news, and a new coordinator all retired pages.
+#: Fewer where nobody is far away.
+READERS, LOCAL_READERS = 64, 8
+
+
+def plan_settings(config: Config, capabilities: Capabilities) -> Settings:
+    """What the coordinator needs to know of both."""
+    return Settings(
+        visibility_timeout=config.visibility_timeout,
+        leader_lease=config.leader_lease,
+        ticket_target=config.ticket_target,
+        ack_s=max(config.ack_interval, capabilities.min_rewrite_s),
+        window_s=config.dedup_window + config.enqueue_deadline,
+        max_parked=config.max_parked,
+        max_attempts=config.max_attempts,
+    )
 
 
 class Station:
@@ -45,16 +61,11 @@ class Station:
         self.url = store.url
         self.events = Events("agent", config.history)
         self.pace = Pace(config, store.capabilities)
-        self.settings = Settings(
-            visibility_timeout=config.visibility_timeout,
-            leader_lease=config.leader_lease,
-            ticket_target=config.ticket_target,
-            window_s=config.dedup_window + config.enqueue_deadline,
-            max_parked=config.max_parked,
-            max_attempts=config.max_attempts,
-        )
+        self.settings = plan_settings(config, store.capabilities)
+        readers = READERS if store.capabilities.requests_cost else LOCAL_READERS
         self.driver, self._coordinator = (
-            Driver(store, meter, patience_s=2.0, on_retry=self.unavailable) for meter in (as_host, as_coordinator)
+            Driver(store, meter, readers=readers, patience_s=2.0, on_retry=self.unavailable)
+            for meter in (as_host, as_coordinator)
         )
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3queue-store")
 

@@ -23,8 +23,8 @@ from s3queue.core.records import Board, Leader, Offer, Place
 from s3queue.core.survey import Heard
 from s3queue.errors import StoreUnavailable
 from s3queue.runtime.deal import PORTION_S
-from s3queue.runtime.hosting import TICK_S
-from s3queue.runtime.leading import _RETIRE_S
+from s3queue.runtime.hosting import SOON_S, TICK_S
+from s3queue.runtime.leading import _RETIRE_S, is_news
 from s3queue.runtime.pace import Pace
 from s3queue.store import Stored
 from stress.scale.world import Bell, Running, Sleep
@@ -68,6 +68,7 @@ class SimHost:
         self._nonces = 0
         self._pool: deque[tuple[str, int, int]] = deque()
         self._pooled = self._unfinished = self._left_at_flush = 0
+        self._news_at: float | None = None
         self._free = list(range(setting.slots))
         self._mean = setting.task_ms / 1000 if setting.measured else 0.0
         self._caches: list[OrderedDict[str, None]] = [
@@ -142,8 +143,12 @@ class SimHost:
             size = self.sim.store.size(self.layout.board)
             self.sim.boards_read(size)
             yield Sleep(size / _DECODE_BYTES_S)
-        busy = changed or bool(self.host.tickets)
-        self._next_look = self.world.now + self.pace.poll_s(busy=busy)
+        now, view = self.world.now, self.view
+        view.answered(now)
+        busy = bool(self.host.tickets) or (changed and view.board is not None and view.board.is_busy)
+        self._next_look = now + self.pace.poll_s(busy=busy)
+        if (silent_at := view.silent_at(self.sim.config.leader_lease) + SOON_S) > now:
+            self._next_look = min(self._next_look, silent_at)
         yield from self._stand(began)
 
     def _see(self) -> None:
@@ -207,12 +212,13 @@ class SimHost:
 
     def _flush_at(self) -> float:
         host = self.host
-        alive = (
-            float("-inf") if host.trusted_from is None else host.trusted_from + self.sim.config.visibility_timeout / 3
-        )
+        if self._news_at is None and host.has_news:
+            self._news_at = self.world.now
+        beat_s = self.sim.config.visibility_timeout / 3 if host.tickets else self.pace.beat_s
+        alive = float("-inf") if host.trusted_from is None else host.trusted_from + beat_s
         if host.pending is None and not host.has_news:
             return alive
-        return min(alive, self.pace.flush_at(urgent=self._is_urgent()))
+        return min(alive, self.pace.flush_at(self._news_at, urgent=self._is_urgent()))
 
     def _is_urgent(self) -> bool:
         host = self.host
@@ -226,6 +232,7 @@ class SimHost:
     def _flush(self, now: float) -> Generator[Any, Any, bool]:
         host = self.host
         self.pace.flushed(now)
+        self._news_at = None
         mean = round(self._mean, 6)
         host.offers = {queue: replace(offer, mean_s=mean) for queue, offer in host.offers.items()}
         self._left_at_flush = self._pooled + self._unfinished
@@ -240,8 +247,9 @@ class SimHost:
                     self._pooled += stop - start
                 self._left_at_flush += held.ticket.left
             if self.lead is not None:
+                before = self.lead.heard.get(host.session)
                 self.lead.heard[host.session] = Heard(host.version, outcome.ledger)
-                if outcome.ledger.reports or not outcome.ledger.claims:
+                if is_news(outcome.ledger, None if before is None else before.ledger):
                     self._lead_bell.ring()
         return False
 
@@ -265,15 +273,31 @@ class SimHost:
 
     def coordinate(self) -> Generator[Any, Any, None]:
         wait_s, last = 0.0, float("-inf")
-        while self.lead is not None:
-            rang = yield from self._lead_bell.heard(wait_s)
+        while (lead := self.lead) is not None:
+            rang = yield from self._rest(wait_s)
             if rang and (early := last + self.pace.gap_s(self.world.now) - self.world.now) > 0:
                 yield Sleep(early)
             last = self.world.now
             try:
-                wait_s = yield from self._cycle(self.lead)
+                wait_s = yield from self._cycle(lead)
             except StoreUnavailable:
                 wait_s = 1.0
+
+    def _rest(self, wait_s: float) -> Generator[Any, Any, bool]:
+        until = self.world.now + wait_s
+        while (lead := self.lead) is not None and lead.pending is None:
+            beat_at = lead.written_at + self.sim.config.leader_lease / 3
+            if beat_at >= until:
+                break
+            if (yield from self._lead_bell.heard(beat_at - self.world.now)):
+                return True
+            try:
+                outcome = yield from coordinate.show_life(lead, now=self.world.now, nonce=self._nonce())
+            except StoreUnavailable:
+                return False
+            if isinstance(outcome, Deposed):
+                self.lead = None
+        return (yield from self._lead_bell.heard(until - self.world.now))
 
     def _cycle(self, lead: Lead) -> Generator[Any, Any, float]:
         began = self.world.now

@@ -13,8 +13,8 @@ from s3queue.config import Config
 from s3queue.core import elect
 from s3queue.core.coordinate import Cycled
 from s3queue.core.keys import Layout, batch_id, parse_source, source_path
-from s3queue.core.plan import Settings
 from s3queue.core.records import Board, Part
+from s3queue.runtime.station import READERS, plan_settings
 from s3queue.store import Capabilities
 from stress.bench.figures import percentile
 from stress.scale.hosts import Shares, SimHost, remembering
@@ -47,7 +47,7 @@ class Setting:
         cpu: so much of the real time that the coordinator's computing takes here is added to virtual time.
         spread_s: over which the hosts start.
         settings: of s3queue.
-        readers: reads that an agent has in flight; 8 in production.
+        readers: reads that an agent has in flight.
         latency_ms: medians that differ from the model's: to see what a change of the protocol would bring. ``sigma``: a
             spread that differs from the model's.
     """
@@ -75,7 +75,7 @@ class Setting:
     cpu: float = 1.0
     slow: float = 1.0
     spread_s: float = 5.0
-    readers: int = 8
+    readers: int = READERS
     latency_ms: dict[str, float] = field(default_factory=dict)
     sigma: float | None = None
     seed: int = 1
@@ -94,16 +94,8 @@ class Simulation:
         self.store.watch = self._stored
         self.config = Config(**setting.settings)
         self.capabilities = Capabilities(model.name, min_rewrite_s=model.min_rewrite_s)
-        config = self.config
-        self.settings = Settings(
-            visibility_timeout=config.visibility_timeout,
-            leader_lease=config.leader_lease,
-            ticket_target=config.ticket_target,
-            window_s=config.dedup_window + config.enqueue_deadline,
-            max_parked=config.max_parked,
-            max_attempts=config.max_attempts,
-        )
-        self.layouts = [Layout(config.namespace, f"p{part:02}") for part in range(setting.partitions)]
+        self.settings = plan_settings(self.config, self.capabilities)
+        self.layouts = [Layout(self.config.namespace, f"p{part:02}") for part in range(setting.partitions)]
         self.queues = [f"q{number:02}" for number in range(setting.queues)]
         self._shares = {layout: Shares() for layout in self.layouts}
         self._batches = 0
@@ -111,6 +103,7 @@ class Simulation:
         self._sent: dict[str, float] = {}
         self.fenced = 0
         self.measuring = False
+        self._ends_at = setting.warm_s + setting.measure_s
         self.ran = self.done = self.enqueued = 0
         self.busy_s = 0.0
         self.waits: list[float] = []
@@ -150,9 +143,8 @@ class Simulation:
     def started(self, many: int, first_s: float, run_s: float) -> None:
         if self.measuring:
             self.ran += many
-            # What of it lies before the end of the measured time.
-            left = self._ends_at - self.world.now - first_s
-            self.busy_s += max(0.0, min(run_s, left))
+        begins = self.world.now + first_s
+        self.busy_s += max(0.0, min(begins + run_s, self._ends_at) - max(begins, self.setting.warm_s))
 
     def ended(self, many: int, run_s: float) -> None:
         pass
@@ -260,7 +252,6 @@ class Simulation:
 
     def _measure(self) -> None:
         self.measuring = True
-        self._ends_at = self.setting.warm_s + self.setting.measure_s
         self._before = {role: Counter(kinds) for role, kinds in self.store.counts.requests.items()}
         self._enqueued_before = self.enqueued
         self._computed_before = self._computed()

@@ -264,7 +264,7 @@ class SimStore:
 class _Gathering:
     """Many reads, so many in flight."""
 
-    def __init__(self, store: SimStore, running: Running, reads: Sequence[Get], lanes: int) -> None:
+    def __init__(self, store: SimStore, running: Running, reads: Sequence[Get | List], lanes: int) -> None:
         self._store, self._running, self._reads = store, running, reads
         self._outcomes: list[Any] = [None] * len(reads)
         self._next, self._open, self._failed = 0, len(reads), False

@@ -94,8 +94,9 @@ class Hand(Generic[T]):
             self.do()
         return self._result
 
-    def count(self, kind: type[Op]) -> int:
-        return sum(isinstance(op, kind) for op in self.asked)
+    def count(self, kind: type[Op], key: str = "") -> int:
+        """How many operations of this kind it has asked for, on keys that begin so."""
+        return sum(isinstance(op, kind) and _about(op).startswith(key) for op in self.asked)
 
 
 def _about(op: Op) -> str:
@@ -105,7 +106,7 @@ def _about(op: Op) -> str:
         case Delete(keys):
             return keys[0]
         case Gather(reads):
-            return reads[0].key
+            return reads[0][0]
 
 
 def run(step: Step[T], store: ObjectStore | None = None) -> T:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import ClassVar
 
 import pytest
 from msgspec.structs import replace
 from s3queue_backends.memory import MemoryStore
 
-from s3queue.core.coordinate import Cycled, Deposed, Doubt, Lead, Page, cycle, take_office
+from s3queue.core.coordinate import Cycled, Deposed, Doubt, Lead, Page, cycle, show_life, take_office
 from s3queue.core.elect import View
 from s3queue.core.keys import parse_source
 from s3queue.core.ops import Delete, Gather, Get, List, Put, Unknown
@@ -19,6 +20,7 @@ from s3queue.core.records import (
     Failure,
     Leader,
     Ledger,
+    Offer,
     Part,
     Report,
     RetiredPage,
@@ -212,6 +214,27 @@ class TestCycle:
             assert office.cycle().planned.assigned == 1
 
 
+class TestTicketSize:
+    OFFERS: ClassVar = {"q": Offer(mean_s=1.0)}
+
+    def held(self, cycle_s: float) -> int:
+        """How many messages a host of four slots holds, if the cycles take so long."""
+        office = Office(board())
+        office.source(*(path(n) for n in range(200)))
+        office.host(ledger(offers=self.OFFERS))
+        for _ in range(5):
+            office.cycle(after_s=cycle_s)
+            names = tuple(office.stored_board().tickets)
+            office.host(ledger(offers=self.OFFERS, claims=names))
+        return sum(ticket.left for ticket in office.stored_board().tickets.values())
+
+    def test_a_host_holds_the_target_where_a_round_is_shorter(self) -> None:
+        assert self.held(0.1) == 4 + 4
+
+    def test_and_work_for_a_round_where_that_is_longer(self) -> None:
+        assert 4 + 4 * 3 <= self.held(2.0) <= 4 + 4 * 5
+
+
 class TestCommit:
     def begin(self) -> tuple[Office, Hand[Cycled | Deposed | Doubt], Put]:
         """About to write a board that assigns one message."""
@@ -340,6 +363,44 @@ class TestCommit:
         done = office.cycle()
         assert [(one.source, one.outcome) for one in done.settled] == [(source, "done")]
         assert office.cycle().settled == []
+
+
+class TestShowLife:
+    """A leader that looks less often than it has to be seen."""
+
+    def test_it_is_one_put_of_the_board_as_it_stands(self) -> None:
+        office = Office(one_ticket()[0])
+        office.source(path(1))
+        before, office.now = office.stored_board(), office.now + 5.0
+        hand = Hand(show_life(office.lead, now=office.now, nonce="alive"), office.store)
+        assert isinstance(hand.finish(), Cycled)
+        assert [type(op) for op in hand.asked] == [Put]
+        after = office.stored_board()
+        assert (after.nonce, after.turn, after.uptime_ms) == ("alive", before.turn + 1, before.uptime_ms + 5000)
+        assert replace(after, nonce=before.nonce, turn=before.turn, uptime_ms=before.uptime_ms) == before
+        assert office.lead.written_at == office.now
+        assert office.has(LAYOUT.source(path(1)))
+
+    def test_leader_that_was_replaced_learns_of_it(self) -> None:
+        office = Office()
+        theirs = office.another_leads()
+        hand = Hand(show_life(office.lead, now=office.now, nonce="alive"), office.store)
+        assert isinstance(hand.finish(), Deposed)
+        assert office.stored_board() == theirs
+
+    def test_leader_that_has_read_of_its_replacement_writes_nothing(self) -> None:
+        office = Office()
+        office.view.learn(office.another_leads(), "theirs")
+        assert isinstance(Hand(show_life(office.lead, now=office.now, nonce="alive"), office.store).result, Deposed)
+
+    def test_unanswered_it_is_a_board_in_doubt_that_the_next_cycle_sends_again(self) -> None:
+        office = Office()
+        hand = Hand(show_life(office.lead, now=office.now, nonce="alive"), office.store)
+        while hand.op is not None:
+            hand.tell(Unknown() if isinstance(hand.op, Put) else Missing())
+        assert isinstance(hand.result, Doubt)
+        assert office.cycle().committed
+        assert office.stored_board().nonce == "alive"
 
 
 class TestFence:
@@ -835,7 +896,7 @@ class TestBehindTheHead:
         assert not office.has(LAYOUT.source(old))
         assert office.stored_board().sources == {old: DONE}
         hand = office.begin()
-        assert hand.until(Gather).reads == (Get(LAYOUT.source(old)),)
+        assert hand.until(Gather, LAYOUT.inbox).reads == (Get(LAYOUT.source(old)),)
         hand.finish()
         assert office.stored_board().sources == {}
         assert office.lead.swept == set()
@@ -845,7 +906,7 @@ class TestBehindTheHead:
         office.cycle(after_s=0.1)
         hand = office.begin(after_s=0.1)
         hand.finish()
-        assert (hand.count(Delete), hand.count(Gather)) == (0, 0)
+        assert (hand.count(Delete), hand.count(Gather, LAYOUT.inbox)) == (0, 0)
 
     def test_a_late_request_brings_it_back_and_it_is_deleted_again(self) -> None:
         office, old = self.office()
@@ -873,7 +934,7 @@ class TestBehindTheHead:
         office.store.delete([LAYOUT.source(path(n)) for n in range(2, 300)])
         hand = office.begin()
         hand.finish()
-        assert hand.count(Gather) == 0
+        assert hand.count(Gather, LAYOUT.inbox) == 0
         assert office.stored_board().sources == {}
 
 

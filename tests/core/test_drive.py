@@ -178,6 +178,20 @@ class TestGather:
         assert driver.meter.usage.get == 6
         driver.close()
 
+    def test_so_many_at_a_time_and_listings_among_them(self) -> None:
+        store, met = self.store(), threading.Barrier(len(self.KEYS))
+
+        def meet(key: str) -> None:
+            met.wait(60)
+
+        store.before_get = meet
+        driver = Driver(store, readers=len(self.KEYS) + 1)
+        reads = (List("k"), *(Get(key) for key in self.KEYS))
+        (outcomes,) = driver.run(ask(Gather(reads)))
+        assert [item.key for item in outcomes[0]] == list(self.KEYS)
+        assert (driver.meter.usage.list, driver.meter.usage.get) == (1, 6)
+        driver.close()
+
     def test_one_read_that_cannot_be_answered_fails_it(self) -> None:
         store = self.store()
 

@@ -58,6 +58,19 @@ class TestLook:
         Hand(look(view, LAYOUT, 6.0)).tell(found(8))
         assert view.since is None
 
+    def test_with_a_clock_beside_it_the_wait_starts_with_the_first_answer(self) -> None:
+        view = viewing(7)
+        assert view.silent_at(LEASE) == float("inf")
+        view.answered(4.0)
+        Hand(look(view, LAYOUT, 5.0)).tell(Unchanged())
+        view.answered(6.0)
+        assert (view.since, view.silent_at(LEASE)) == (4.0, 4.0 + LEASE)
+
+    def test_no_answer_is_no_sight_of_a_board(self) -> None:
+        view = View()
+        view.answered(4.0)
+        assert view.since is None
+
     def test_a_stale_answer_never_takes_the_view_back(self) -> None:
         view = viewing(7)
         hand = Hand(look(view, LAYOUT, 5.0))

@@ -2,7 +2,21 @@
 
 import pytest
 
-from s3queue.core.ops import Delete, Gather, Get, List, Overtaken, Put, Step, Unknown, delete, get_all, list_all, write
+from s3queue.core.ops import (
+    Delete,
+    Gather,
+    Get,
+    List,
+    Overtaken,
+    Put,
+    Step,
+    Unknown,
+    delete,
+    get_all,
+    list_all,
+    list_pages,
+    write,
+)
 from s3queue.store import Conflict, Found, Listed, Missing, Stored
 from tests.core.hands import Hand
 
@@ -98,6 +112,14 @@ class TestTheRest:
         assert hand.op == Gather((Get("a"), Get("b")))
         hand.tell([Missing(), Found(b"", "v")])
         assert hand.result == [Missing(), Found(b"", "v")]
+
+    def test_many_pages_are_one_gather_and_one_page_is_one_list(self) -> None:
+        pages = [List("p/", "a"), List("p/", "b")]
+        hand = Hand(list_pages(pages))
+        assert hand.op == Gather(tuple(pages))
+        hand.tell([[], []])
+        assert hand.result == [[], []]
+        assert Hand(list_pages(pages[:1])).op == pages[0]
 
     def test_many_deletes_are_one_operation(self) -> None:
         hand = Hand(delete(["a", "b"]))

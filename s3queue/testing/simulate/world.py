@@ -113,7 +113,7 @@ class Actor:
         self.op: Op | None = None
         self.answer: Any = None
         self.fault: Exception | None = None
-        self.reads: Sequence[Get] = ()
+        self.reads: Sequence[Get | List] = ()
         self.found: list[Any] = []
         self.landing = program is None
         self.asleep = self.paused = False
