@@ -109,6 +109,8 @@ class Leading:
             if rang and (early := last + self._station.pace.gap_s(clock()) - clock()) > 0:
                 await asyncio.sleep(early)
             last = clock()
+            if rang:
+                self._station.pace.asked(last)
             try:
                 wait_s = await self.cycle()
             except StoreError as fault:
