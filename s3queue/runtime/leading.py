@@ -20,6 +20,12 @@ from s3queue.store import Stored
 _RETIRE_S = 1.0
 
 
+def is_news(ledger: Ledger, before: Ledger | None) -> bool:
+    """Whether a ledger that was stored gives the coordinator something to decide: something to take over, or a host that
+    came or takes more or less than before. Not that it has forgotten what a board has taken over: that board was ours."""
+    return bool(ledger.reports) or before is None or ledger.over or ledger.slots != before.slots
+
+
 class Leading:
     """
     Args:
@@ -42,8 +48,9 @@ class Leading:
     def heard(self, ledger: Ledger, version: str) -> None:
         """Our own ledger was stored: the coordinator of this process need not read it."""
         if self.lead is not None:
+            before = self.lead.heard.get(ledger.session)
             self.lead.heard[ledger.session] = Heard(version, ledger)
-            if ledger.reports or not ledger.claims:  # something to take over, or somebody with nothing to do
+            if is_news(ledger, None if before is None else before.ledger):
                 self.ring()
 
     @property

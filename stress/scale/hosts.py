@@ -24,7 +24,7 @@ from s3queue.core.survey import Heard
 from s3queue.errors import StoreUnavailable
 from s3queue.runtime.deal import PORTION_S
 from s3queue.runtime.hosting import TICK_S
-from s3queue.runtime.leading import _RETIRE_S
+from s3queue.runtime.leading import _RETIRE_S, is_news
 from s3queue.runtime.pace import Pace
 from s3queue.store import Stored
 from stress.scale.world import Bell, Running, Sleep
@@ -236,8 +236,9 @@ class SimHost:
                     self._pooled += stop - start
                 self._left_at_flush += held.ticket.left
             if self.lead is not None:
+                before = self.lead.heard.get(host.session)
                 self.lead.heard[host.session] = Heard(host.version, outcome.ledger)
-                if outcome.ledger.reports or not outcome.ledger.claims:
+                if is_news(outcome.ledger, None if before is None else before.ledger):
                     self._lead_bell.ring()
         return False
 
