@@ -22,8 +22,11 @@ _RETIRE_S = 1.0
 
 def is_news(ledger: Ledger, before: Ledger | None) -> bool:
     """Whether a ledger that was stored gives the coordinator something to decide: something to take over, or a host that
-    came or takes more or less than before. Not that it has forgotten what a board has taken over: that board was ours."""
-    return bool(ledger.reports) or before is None or ledger.over or ledger.slots != before.slots
+    came, takes more or less than before, or still has nothing to do. Not that it has forgotten what a board has taken
+    over: that board was ours."""
+    if ledger.reports or before is None or ledger.over or ledger.slots != before.slots:
+        return True
+    return not ledger.claims and not before.claims
 
 
 class Leading:

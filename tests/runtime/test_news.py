@@ -30,3 +30,7 @@ def test_ticket_that_our_own_board_has_taken_over_is_no_news() -> None:
 def test_host_that_takes_no_more_or_has_left_is_news() -> None:
     assert is_news(replace(BUSY, slots=0), BUSY)
     assert is_news(replace(IDLE, left=True), IDLE)
+
+
+def test_sign_of_life_of_an_idle_host_lets_the_leader_show_its_own() -> None:
+    assert is_news(replace(IDLE, nonce="n2"), IDLE)
