@@ -182,18 +182,20 @@ class Hosting:
         alive = float("-inf") if host.trusted_from is None else host.trusted_from + beat_s
         if host.pending is None and not host.has_news:
             return alive
-        return min(alive, self._station.pace.flush_at(self._news_at, urgent=self._is_urgent()))
-
-    def _is_urgent(self) -> bool:
-        """Whether somebody waits for the next write: a claim to run, the coordinator to send more, a failure to be
-        planned again."""
-        host = self.host
+        # Somebody waits for it: a claim to run, the coordinator to send more, a failure to be planned again.
         claims = host.stored.claims if host.stored is not None else ()
-        if host.leaving or any(name not in claims for name in host.tickets):
-            return True
+        unclaimed = [held for name, held in host.tickets.items() if name not in claims]
         left = self.dealer.pooled + self.dealer.unfinished
         done = self._left_at_flush - left
-        return left == 0 or done >= max(host.slots, left // 3) or self.failures() > self._failed_at_flush
+        urgent = (
+            host.leaving
+            or bool(unclaimed)
+            or left == 0
+            or done >= max(host.slots, left // 3)
+            or self.failures() > self._failed_at_flush
+        )
+        carries = done + sum(held.ticket.left for held in unclaimed)
+        return min(alive, self._station.pace.flush_at(self._news_at, urgent=urgent, carries=carries))
 
     def failures(self) -> int:
         return sum(len(held.failed) for held in self.host.tickets.values())

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from msgspec.structs import replace
-
 from s3queue.core import coordinate, elect
 from s3queue.core.coordinate import Cycled, Deposed, Doubt, Lead
 from s3queue.core.plan import is_finished
@@ -24,10 +22,11 @@ _RETIRE_S = 1.0
 
 def is_news(ledger: Ledger, before: Ledger | None) -> bool:
     """Whether a ledger that was stored gives the coordinator something to decide: something to take over, or a host that
-    has nothing to do. Not that it still has nothing to do."""
-    if ledger.reports:
+    came, ended, or takes more or less than before. Not that it still has nothing to do, and not that it has forgotten what
+    a board has taken over: that board was ours."""
+    if before is None or ledger.over:
         return True
-    return not ledger.claims and (before is None or replace(before, nonce=ledger.nonce) != ledger)
+    return bool(ledger.reports) or ledger.slots != before.slots
 
 
 class Leading:
@@ -122,6 +121,8 @@ class Leading:
             if rang and (early := last + self._station.pace.gap_s(clock()) - clock()) > 0:
                 await asyncio.sleep(early)
             last = clock()
+            if rang:
+                self._station.pace.asked(last)
             try:
                 wait_s = await self.cycle()
             except StoreError as fault:

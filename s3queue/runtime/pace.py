@@ -50,6 +50,9 @@ _BURST = 5.0
 #: Write-class requests of a cycle under load: one listing up to where a queue's backlog is cut off and one beyond it, and
 #: the board. A page of retired ids in some of them comes on top.
 _CYCLE_WRITES = 3.0
+#: Messages among which a write of the ledger is shared out to nothing: each is in two, its claim and its report, and pays
+#: 0.4 % of a write.
+_MANY = 500
 #: `Pace.worked` hears of each message twice: when it is assigned, and when it is settled.
 _PASSES = 2.0
 
@@ -73,6 +76,7 @@ class Pace:
         self._passes = 0.0
         self._worked_at = 0.0
         self._cycles = _BURST
+        self._asked_at = 0.0
         self._idle_for = 0
         self._credit = _BURST
         self._flushed_at = float("-inf")
@@ -81,7 +85,6 @@ class Pace:
 
     def worked(self, messages: int, now: float) -> None:
         """A cycle has ended, in which so many messages were assigned, and were settled."""
-        self._cycles = min(_BURST, self._cycles + (now - self._worked_at) / self._paced_gap_s(now)) - 1.0
         self._passes = self._decayed(now) + messages * math.log(2) / _HALF_LIFE_S
         self._worked_at = now
 
@@ -89,13 +92,21 @@ class Pace:
         """Messages per second, lately."""
         return self._decayed(now) / _PASSES
 
+    def asked(self, now: float) -> None:
+        """A cycle begins that somebody asked for. Only those use up what was saved: if looks that nobody asks for did,
+        too, nothing would ever be saved between two messages that come a second apart, and each would wait."""
+        self._cycles, self._asked_at = self._saved(now, self._paced_gap_s(now)) - 1.0, now
+
     def gap_s(self, now: float) -> float:
         """The least time from one cycle to the next that somebody asks for."""
         if not self._paced:
             return self.floor_s
         gap = self._paced_gap_s(now)
-        saved = self._cycles + (now - self._worked_at) / gap
-        return self.floor_s if saved >= 1.0 else gap
+        return self.floor_s if self._saved(now, gap) >= 1.0 else gap
+
+    def _saved(self, now: float, gap: float) -> float:
+        """Cycles that may be closer together than ``gap``."""
+        return min(_BURST, self._cycles + (now - self._asked_at) / gap)
 
     def _paced_gap_s(self, now: float) -> float:
         """The time between two cycles that keeps their requests below ``overhead`` for each message."""
@@ -123,19 +134,22 @@ class Pace:
 
     def flushed(self, now: float) -> None:
         """A ledger is being written."""
-        self._credit = min(_BURST, self._credit + max(0.0, now - self._flushed_at) / self._ack_s) - 1.0
+        saved = min(_BURST, self._credit + max(0.0, now - self._flushed_at) / self._ack_s)
+        self._credit = max(0.0, saved - 1.0)  # those that carried many messages were not to be paid from it
         self._flushed_at = now
 
-    def flush_at(self, news_at: float | None = None, *, urgent: bool) -> float:
+    def flush_at(self, news_at: float | None = None, *, urgent: bool, carries: int = 0) -> float:
         """When the ledger may be written next.
 
         Args:
             news_at: since when there has been something to write. On a store with a price it waits for company.
             urgent: something waits for it, such as a claim that could run. A few of those go at once; on a store with a
                 price no more than one in ``ack_interval`` in the long run.
+            carries: how many messages it claims and reports. With many of them what is urgent need not wait: the write
+                costs each next to nothing, and a host that may hold no more stands still until it is there.
         """
         if not urgent:
             since = self._flushed_at if news_at is None or not self._paced else max(self._flushed_at, news_at)
             return since + self._ack_s
-        wait = 0.0 if not self._paced or self._credit >= 1.0 else (1.0 - self._credit) * self._ack_s
-        return self._flushed_at + max(self.floor_s, wait)
+        at_once = not self._paced or self._credit >= 1.0 or carries >= _MANY
+        return self._flushed_at + max(self.floor_s, 0.0 if at_once else (1.0 - self._credit) * self._ack_s)

@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -54,16 +54,25 @@ _KEEP_S = 86_400.0
 # ---- where -----------------------------------------------------------------------------------------------------
 
 
+def _base_path(parent: str, uid: int) -> Path:
+    """Of this user's directory in this temporary one."""
+    if len(os.fsencode(parent)) > _MAX_BASE:
+        parent = "/tmp"
+    return Path(parent) / f"s3queue-{uid}"
+
+
+def _is_ours(there: os.stat_result) -> bool:
+    """Whether nobody else can have put anything into the base directory."""
+    return stat.S_ISDIR(there.st_mode) and there.st_uid == os.getuid() and not there.st_mode & 0o077
+
+
 def _base() -> Path:
     """Our directory in the temporary directory, made if need be.
 
     Raises:
         ConfigError: something of another user stands there, or cannot be written.
     """
-    parent = tempfile.gettempdir()
-    if len(os.fsencode(parent)) > _MAX_BASE:
-        parent = "/tmp"
-    base = Path(parent) / f"s3queue-{os.getuid()}"
+    base = _base_path(tempfile.gettempdir(), os.getuid())
     try:
         base.mkdir(mode=0o700, exist_ok=True)
         there = base.lstat()
@@ -71,7 +80,7 @@ def _base() -> Path:
         raise ConfigError(
             f"cannot use {base}: {fault.strerror}", "set TMPDIR to a directory that you may write"
         ) from fault
-    if not stat.S_ISDIR(there.st_mode) or there.st_uid != os.getuid() or there.st_mode & 0o077:
+    if not _is_ours(there):
         raise ConfigError(f"{base} is not a directory of this user alone", "remove it, or set TMPDIR")
     return base
 
@@ -97,8 +106,15 @@ def machine() -> str:
 # ---- wake-ups --------------------------------------------------------------------------------------------------
 
 
-def _wake_directory(url: str, namespace: str) -> Path:
-    return _base() / f"wake-{sha256(f'{url} {namespace}'.encode()).hexdigest()[:16]}"
+def _wake_name(url: str, namespace: str) -> str:
+    return f"wake-{sha256(f'{url} {namespace}'.encode()).hexdigest()[:16]}"
+
+
+@lru_cache(maxsize=64)
+def _wake_paths(url: str, namespace: str, parent: str, uid: int) -> tuple[str, str]:
+    """The base directory and that of the wake-ups, as they are called; not whether they are there."""
+    base = _base_path(parent, uid)
+    return str(base), str(base / _wake_name(url, namespace))
 
 
 def wake(url: str, namespace: str, *, but: WakeSocket | None = None) -> None:
@@ -109,12 +125,15 @@ def wake(url: str, namespace: str, *, but: WakeSocket | None = None) -> None:
         but: one that need not be told: the caller's own.
 
     Costs some 20 µs, and 5 µs where there is no agent. The directory is read each time: its timestamp is too coarse to
-    cache by, and would hide an agent that came in the same tick.
+    cache by, and would hide an agent that came in the same tick. Whose the base is, is looked at each time, too: in one
+    of somebody else's we would remove what nobody listens at.
     """
+    base, directory = _wake_paths(url, namespace, tempfile.gettempdir(), os.getuid())
     try:
-        directory = _wake_directory(url, namespace)
+        if not _is_ours(os.lstat(base)):
+            return
         names = os.listdir(directory)
-    except (OSError, ConfigError):
+    except OSError:
         return
     if but is not None and but.name in names:
         names.remove(but.name)
@@ -137,7 +156,7 @@ class WakeSocket:
     """Where one agent is woken. For use in an event loop: readable when somebody called `wake`."""
 
     def __init__(self, url: str, namespace: str, session: str) -> None:
-        directory = _wake_directory(url, namespace)
+        directory = _base() / _wake_name(url, namespace)
         self.name = sha256(session.encode()).hexdigest()[:12]
         self._path = directory / self.name
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)

@@ -32,6 +32,8 @@ from stress.bench.host import QUEUE, noop, note
 from stress.bench.procs import Host, Usage
 from stress.bench.remote import open_remote
 
+#: Raw creations and ours take turns so often: a server gets slower as it fills, and what is measured first would win.
+_SLICES = 20
 #: Nothing here takes so long; a queue that stands still must not hold the benchmark. Seconds.
 _PATIENCE_S = 900.0
 
@@ -140,14 +142,14 @@ class Bench:
 
     # ---- raw requests --------------------------------------------------------------------------------------
 
-    def raw_put(self, count: int) -> float:
-        """Creations per second by the same client, one after the other, of objects as large as the queue's."""
+    def raw_put(self, first: int, stop: int) -> float:
+        """Seconds that so many creations take the same client, one after the other, of objects as large as the queue's."""
         messages = [Raw(msgspec.msgpack.encode(("noop", self.payload(), {})))] * self.setting.batch
         body = msgspec.msgpack.encode({"messages": messages, "sent_ms": 0, "format": 1})
         began = time.perf_counter()
-        for number in range(count):
+        for number in range(first, stop):
             self.store.put(f"{self.namespace}-raw/{number:09}", body, if_version=None)
-        return count / (time.perf_counter() - began)
+        return time.perf_counter() - began
 
     def raw_get(self, count: int, flight: int = 8) -> float:
         """Reads per second by the same client, eight in flight, of the objects that `raw_put` made."""
@@ -191,17 +193,23 @@ def repetition(setting: Setting, number: int) -> dict[str, Any]:
 def _drained(bench: Bench) -> dict[str, Any]:
     setting, messages = bench.setting, bench.setting.messages
     objects = -(-messages // setting.batch)
+    raws = min(objects, 2000) if setting.raw else 0
     bench.connect()
-    raws = min(objects, 2000)
-    raw = {"put_per_s": bench.raw_put(raws)} if setting.raw else {}
     before = bench.queue.meter.as_dict()
-    cpu = time.process_time()
-    took_s = bench.enqueue(messages - 1)
-    producer_s = time.process_time() - cpu
+    took_s = producer_s = raw_s = 0.0
+    batches = -(-(messages - 1) // setting.batch)
+    slices = min(_SLICES, batches) if raws else 1
+    for number in range(slices):
+        raw_s += bench.raw_put(raws * number // slices, raws * (number + 1) // slices)
+        first, stop = (min(messages - 1, batches * at // slices * setting.batch) for at in (number, number + 1))
+        cpu = time.process_time()
+        took_s += bench.enqueue(stop - first)
+        producer_s += time.process_time() - cpu
     produced = {kind: many - before[kind] for kind, many in bench.queue.meter.as_dict().items()}
     produced["put"] += 1  # of `connect`
+    raw = {"put_per_s": raws / raw_s} if raws else {}
     drain = drained(bench)
-    if setting.raw:
+    if raws:
         raw["get_per_s"] = bench.raw_get(raws)
     total = messages - drain.early
     return {

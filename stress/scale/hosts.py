@@ -218,16 +218,12 @@ class SimHost:
         alive = float("-inf") if host.trusted_from is None else host.trusted_from + beat_s
         if host.pending is None and not host.has_news:
             return alive
-        return min(alive, self.pace.flush_at(self._news_at, urgent=self._is_urgent()))
-
-    def _is_urgent(self) -> bool:
-        host = self.host
         claims = host.stored.claims if host.stored is not None else ()
-        if any(name not in claims for name in host.tickets):
-            return True
+        unclaimed = sum(held.ticket.left for name, held in host.tickets.items() if name not in claims)
         left = self._pooled + self._unfinished
         done = self._left_at_flush - left
-        return left == 0 or done >= max(host.slots, left // 3)
+        urgent = bool(unclaimed) or left == 0 or done >= max(host.slots, left // 3)
+        return min(alive, self.pace.flush_at(self._news_at, urgent=urgent, carries=unclaimed + done))
 
     def _flush(self, now: float) -> Generator[Any, Any, bool]:
         host = self.host
@@ -278,6 +274,8 @@ class SimHost:
             if rang and (early := last + self.pace.gap_s(self.world.now) - self.world.now) > 0:
                 yield Sleep(early)
             last = self.world.now
+            if rang:
+                self.pace.asked(last)
             try:
                 wait_s = yield from self._cycle(lead)
             except StoreUnavailable:

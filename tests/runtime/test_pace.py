@@ -22,6 +22,7 @@ def cycles(of: Pace, *, rate: float, seconds: float, start: float = 1000.0) -> l
     now, began, done = start, [], start
     while now < start + seconds:
         began.append(now)
+        of.asked(now)
         of.worked(round(2 * rate * (now - done)), now)  # assigned, and settled
         done = now
         now += of.gap_s(now)
@@ -53,7 +54,19 @@ def test_few_messages_do_not_make_each_other_wait() -> None:
         at = 1000.0 + 3 * number
         assert seldom.gap_s(at) == seldom.floor_s
         for cycle in range(3):  # assigned, settled, retired
+            seldom.asked(at + cycle / 10)
             seldom.worked(1 if cycle < 2 else 0, at + cycle / 10)
+
+
+def test_looks_that_nobody_asked_for_do_not_make_a_message_wait() -> None:
+    seldom = pace()
+    for number in range(60):
+        at = 1000.0 + number
+        assert seldom.gap_s(at) == seldom.floor_s
+        for moment in (at, at + 0.1):  # assigned, settled
+            seldom.asked(moment)
+            seldom.worked(1, moment)
+        seldom.worked(0, at + 0.6)  # retired
 
 
 def test_credit_runs_out_under_steady_load() -> None:
@@ -107,6 +120,18 @@ def test_urgent_ledger_writes_go_at_once_until_the_credit_is_used_up() -> None:
         now = max(now, one.flush_at(urgent=True))
     # Five a second in the long run, and a burst before.
     assert 50 <= written <= 57
+
+
+def test_ledger_writes_that_carry_many_messages_are_not_spaced_out() -> None:
+    one = pace(ack_interval=0.2)
+    now = 1000.0
+    for _ in range(100):
+        one.flushed(now)
+        now = one.flush_at(urgent=True, carries=1000)
+    assert now == pytest.approx(1000.0 + 100 * one.floor_s)
+    # And those after them that do not carry many wait no longer than if there had been none.
+    one.flushed(now)
+    assert one.flush_at(urgent=True, carries=1) == pytest.approx(now + 0.2)
 
 
 def test_outcomes_wait_no_longer_than_the_ack_interval() -> None:
