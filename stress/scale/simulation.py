@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -335,14 +336,21 @@ def _spread(values: list[float]) -> dict[str, float]:
 
 @contextmanager
 def _remembered() -> Iterator[None]:
-    """Hosts share what they decode of one board. Nothing else of the production steps is replaced."""
+    """Hosts share what they decode of one board. Nothing else of the production steps is replaced.
+
+    The garbage collector rests: it would look at all hosts and all messages in the time of one coordinator, which has only
+    its own."""
     original: Any = elect.decode  # type: ignore[attr-defined]
     elect.decode = remembering(original)  # type: ignore[attr-defined]
+    collects = gc.isenabled()
+    gc.disable()
     # A backlog is more keys than production keeps parsed; the simulation holds all hosts in one process.
     try:
         yield
     finally:
         elect.decode = original  # type: ignore[attr-defined]
+        if collects:
+            gc.enable()
         parse_source.cache_clear()
 
 
