@@ -43,7 +43,7 @@ SCENARIOS: dict[str, Setting] = {
     "board-1000-10s": replace(_THOUSAND, task_ms=10_000.0, backlog_s=60, warm_s=40, measure_s=60),
     # More than one coordinator can plan: a store without limits, 10,000 messages a second.
     "board-ceiling": Setting(
-        hosts=500, queues=10, task_ms=200.0, backlog_s=10, warm_s=10, measure_s=10, split="limitless", measured=True
+        hosts=500, queues=10, task_ms=200.0, backlog_s=10, warm_s=10, measure_s=20, split="limitless", measured=True
     ),
     # The same work on several boards.
     "parts-1000": replace(_THOUSAND, partitions=8, queues=1),
