@@ -38,12 +38,12 @@ SCENARIOS: dict[str, Setting] = {
     "board-1000": _THOUSAND,
     "board-250-tuned": Setting(hosts=250, queues=10, backlog_s=12, warm_s=20, measure_s=30, settings=_LARGE),
     "board-1000-tuned": replace(_THOUSAND, settings=_LARGE),
-    "board-1000-cheap": replace(_THOUSAND, settings={"ack_interval": 2.5}),
+    "board-1000-cheap": replace(_THOUSAND, warm_s=25, settings={"ack_interval": 2.5}),
     "board-1000-batches": replace(_THOUSAND, batch=100),
     "board-1000-10s": replace(_THOUSAND, task_ms=10_000.0, backlog_s=60, warm_s=40, measure_s=60),
     # More than one coordinator can plan: a store without limits, 10,000 messages a second.
     "board-ceiling": Setting(
-        hosts=500, queues=10, task_ms=200.0, backlog_s=10, warm_s=10, measure_s=20, split="limitless", measured=True
+        hosts=500, queues=10, task_ms=200.0, backlog_s=10, warm_s=10, measure_s=15, split="limitless", measured=True
     ),
     # The same work on several boards.
     "parts-1000": replace(_THOUSAND, partitions=8, queues=1),
