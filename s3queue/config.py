@@ -74,9 +74,11 @@ class Config(Struct, frozen=True, kw_only=True):
     dead_retention: Seconds = 1_209_600.0
     #: Messages of a namespace that may wait for a retry before no new ones are started: bounds the board.
     max_parked: Count = 1000
-    #: Seconds of work in one ticket, by measured task time.
+    #: Seconds of work to put before a slot, by measured task time. The coordinator puts more there where it measures that
+    #: the way from an outcome to what replaces it takes longer.
     ticket_target: Seconds = 1.0
-    #: How eagerly the coordinator works where requests cost money: ``latency``, ``balanced`` or ``frugal``.
+    #: How eagerly to look for work where requests cost money: ``latency``, ``balanced`` or ``frugal``; where there is none,
+    #: every 1, 5 or 15 seconds.
     pacing: Literal["latency", "balanced", "frugal"] = "balanced"
     #: The most write requests per message that the coordinator adds under load.
     overhead: Seconds = 0.5

@@ -174,9 +174,8 @@ def _sweep(sweep: dict[str, Any]) -> str:
 
 One host on simulated S3 (`python -m stress sweep`), tickets sized by the coordinator, or fixed by hand at 1, 2, 4, 16, 64,
 256 or 1,024 messages per slot. **{met}** points are within 10 % of the best fixed size; the lowest ratio is
-{worst["ratio"]:.2f} ({where}). The largest tickets win where a host could start more than 4,000 messages in one round trip,
-which is the most that one may hold. "First ever" is the same before anything was measured: the first messages of a queue
-are its measurement, and cost a round trip more.
+{worst["ratio"]:.2f} ({where}). "First ever" is the same before anything was measured: the first messages of a queue are its
+measurement, and cost a round trip more.
 
 {table(head, rows)}"""
 

@@ -302,12 +302,14 @@ class _Planning:
         # An equal share of each host's room to every queue that has messages, then what is left of it to whoever wants it.
         for place, queue in enumerate(turn):
             self._assign_queue(queue, lines[queue], hosts, busy, share=len(turn) - place)
+        self.planned.room = dict.fromkeys(lines, 0)
+        hosts = [host for host in hosts if not host.is_full]
         for queue in turn[:-1]:
             self._assign_queue(queue, lines[queue], hosts, busy, share=1)
         for host in hosts:
             for queue in host.offers:
                 room = min(host.room(queue), self.settings.max_ranges - host.ranges)
-                self.planned.room[queue] = self.planned.room.get(queue, 0) + max(0, room)
+                self.planned.room[queue] += max(0, room)
 
     def _hosts(self) -> list[_Host]:
         hosts = {
@@ -323,10 +325,8 @@ class _Planning:
     def _busy_groups(self) -> set[tuple[str, str]]:
         busy: set[tuple[str, str]] = set()
         for ticket in self.tickets.values():
-            for part in ticket.spans(ranges.minus((0, ticket.size), ticket.taken)):
-                source = parse_source(part.source)
-                if source.group is None:
-                    break  # a ticket holds either one message of a group, or none
+            source = parse_source(ticket.parts[0].source)
+            if source.group is not None and ticket.left:  # a ticket holds either one message of a group, or none
                 busy.add((source.queue, source.group))
         return busy
 
@@ -435,6 +435,11 @@ class _Host:
     def idle(self) -> int:
         """Slots that nothing is assigned to."""
         return max(0, self.slots - self._out)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is no room for any queue."""
+        return self._out >= self.slots and max(self._capacity.values(), default=0) * (1.0 - self._used) < 1.0 - 1e-9
 
     def room(self, queue: str, share: int = 1) -> int:
         """How many more messages of the queue to give it, if ``share`` queues divide what is free."""

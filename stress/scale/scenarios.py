@@ -38,17 +38,22 @@ SCENARIOS: dict[str, Setting] = {
     "board-1000": _THOUSAND,
     "board-250-tuned": Setting(hosts=250, queues=10, backlog_s=12, warm_s=20, measure_s=30, settings=_LARGE),
     "board-1000-tuned": replace(_THOUSAND, settings=_LARGE),
-    "board-1000-cheap": replace(_THOUSAND, settings={"ack_interval": 2.5}),
+    "board-1000-cheap": replace(_THOUSAND, warm_s=25, settings={"ack_interval": 2.5}),
     "board-1000-batches": replace(_THOUSAND, batch=100),
     "board-1000-10s": replace(_THOUSAND, task_ms=10_000.0, backlog_s=60, warm_s=40, measure_s=60),
+    # More than one coordinator can plan: a store without limits, 10,000 messages a second.
+    "board-ceiling": Setting(
+        hosts=500, queues=10, task_ms=200.0, backlog_s=10, warm_s=10, measure_s=15, split="limitless", measured=True
+    ),
     # The same work on several boards.
     "parts-1000": replace(_THOUSAND, partitions=8, queues=1),
     "parts-1000-tuned": replace(_THOUSAND, partitions=8, queues=1, settings=_LARGE),
     "parts-1000-cheap": replace(
         _THOUSAND, partitions=8, queues=1, backlog_s=16, settings={"ticket_target": 6.0, "ack_interval": 2.5}
     ),
+    # Ten thousand hosts. One computer simulates a few seconds of that in minutes, so the hosts know how long a task takes.
     "parts-10000": replace(
-        _THOUSAND, hosts=10_000, partitions=64, queues=1, backlog_s=8, warm_s=9, measure_s=6, settings=_LARGE
+        _THOUSAND, hosts=10_000, partitions=64, queues=1, backlog_s=5, warm_s=4, measure_s=4, spread_s=1, measured=True
     ),
     # One bucket prefix that S3 has not split.
     "unsplit-1000": replace(_THOUSAND, split="none", settings=_LARGE),
@@ -57,5 +62,7 @@ SCENARIOS: dict[str, Setting] = {
     "backlog-none": Setting(hosts=20, batch=10, backlog_s=3, load=1.0, warm_s=20, measure_s=30),
     # The leader's machine dies.
     "fail-over": Setting(hosts=20, backlog_s=60, warm_s=30, measure_s=60, kill_leader_at=10),
+    # The same after twenty minutes of a thousand one-message objects a second.
+    "fail-over-busy": Setting(hosts=20, backlog_s=60, warm_s=30, measure_s=60, kill_leader_at=10, retired=2500),
     "fail-over-same-host": Setting(hosts=20, backlog_s=60, warm_s=30, measure_s=60, kill_leader_at=10, again=True),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import zlib
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from s3queue.config import Config
 from s3queue.core import elect
 from s3queue.core.coordinate import Cycled
 from s3queue.core.keys import Layout, batch_id, parse_source, source_path
-from s3queue.core.records import Board, Part
+from s3queue.core.records import Board, Part, RetiredPage, encode
 from s3queue.runtime.station import READERS, plan_settings
 from s3queue.store import Capabilities
 from stress.bench.figures import percentile
@@ -43,6 +44,7 @@ class Setting:
         until_empty: end when everything that waited at the beginning is committed; ``drained_s`` says when that was.
         split: how far the store has split the namespace by key, each part with limits of its own: ``none``; ``queue``
             (hosts and board, and each queue); ``limitless``.
+        retired: pages of retired ids, of 500 each, that are there at the beginning.
         kill_leader_at: seconds into what is measured; ``again``: a new agent starts at once on its machine.
         cpu: so much of the real time that the coordinator's computing takes here is added to virtual time.
         spread_s: over which the hosts start.
@@ -70,6 +72,7 @@ class Setting:
     until_empty: bool = False
     measured: bool = False
     split: str = "queue"
+    retired: int = 0
     kill_leader_at: float | None = None
     again: bool = False
     cpu: float = 1.0
@@ -213,6 +216,13 @@ class Simulation:
             self._sent[path] = self.world.now
         return True
 
+    def _retire(self, layout: Layout, pages: int) -> None:
+        """Write what coordinators of earlier epochs have left."""
+        for page in range(pages):
+            ids = tuple(f"{self.now_ms}-{batch_id(0, 500 * page + number)}" for number in range(500))
+            body = encode(RetiredPage(ids, 0))
+            self.store.fill(layout.page(0, page), len(body), body)
+
     def _feed(self, _: Any) -> None:
         setting = self.setting
         self._owed += self.rate * 0.01
@@ -240,6 +250,8 @@ class Simulation:
             count = min(setting.batch, waiting)
             self._arrive(count, at_once=True)
             waiting -= count
+        for layout in self.layouts:
+            self._retire(layout, setting.retired)
         if setting.load:
             self.world.after(0.0, self._feed)
         with _remembered():
@@ -298,6 +310,7 @@ class Simulation:
             "cycle_s": _spread(self.cycles),
             "cycles_per_s": len(self.cycles) / seconds,
             "coordinator_cpu": (self._computed() - self._computed_before) / seconds,
+            "coordinator_us_per_message": (self._computed() - self._computed_before) / messages * 1e6,
             "conflicts": sum(counts.conflicts.values()),
             "refused": dict(counts.refused),
             "fenced": self.fenced,
@@ -323,14 +336,21 @@ def _spread(values: list[float]) -> dict[str, float]:
 
 @contextmanager
 def _remembered() -> Iterator[None]:
-    """Hosts share what they decode of one board. Nothing else of the production steps is replaced."""
+    """Hosts share what they decode of one board. Nothing else of the production steps is replaced.
+
+    The garbage collector rests: it would look at all hosts and all messages in the time of one coordinator, which has only
+    its own."""
     original: Any = elect.decode  # type: ignore[attr-defined]
     elect.decode = remembering(original)  # type: ignore[attr-defined]
+    collects = gc.isenabled()
+    gc.disable()
     # A backlog is more keys than production keeps parsed; the simulation holds all hosts in one process.
     try:
         yield
     finally:
         elect.decode = original  # type: ignore[attr-defined]
+        if collects:
+            gc.enable()
         parse_source.cache_clear()
 
 

@@ -137,9 +137,9 @@ class SimStore:
         self._store(key, b"", size)
         return True
 
-    def fill(self, key: str, size: int) -> None:
+    def fill(self, key: str, size: int, body: bytes = b"") -> None:
         """As if it had always been there."""
-        self._store(key, b"", size)
+        self._store(key, body, size)
 
     def read_s(self, key: str, role: str) -> float:
         """How long a worker's read of a source takes, repeats included."""

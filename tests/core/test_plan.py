@@ -479,6 +479,18 @@ class TestCapacity:
         assert capacity(slots, mean_s, Settings()) == expected
 
 
+class TestRoom:
+    """How far the next survey looks depends on it."""
+
+    def test_queue_whose_hosts_are_full_has_none_and_is_still_one_of_them(self) -> None:
+        planned = decide(board(), [ledger(slots=2)], [path(n) for n in range(9)])
+        assert planned.room == {"q": 0}
+
+    def test_it_is_no_more_than_hosts_may_hold_one_by_one(self) -> None:
+        planned = decide(board(), [ledger(slots=20)], [path(1)], settings=Settings(max_ranges=5))
+        assert planned.room == {"q": 4}
+
+
 class TestShareOut:
     @pytest.mark.parametrize(
         ("total", "hosts", "expected"),
