@@ -115,6 +115,7 @@ class Cycled(NamedTuple):
         fenced: sessions that were ended in this cycle.
         next_due_ms: wall clock at which a message becomes due; None where none is known.
         corrupt: what could not be read.
+        rest: the clean-up, if it was to be done apart.
     """
 
     committed: bool
@@ -122,6 +123,7 @@ class Cycled(NamedTuple):
     fenced: tuple[str, ...] = ()
     next_due_ms: int | None = None
     corrupt: tuple[CorruptRecord, ...] = ()
+    rest: Step[None] | None = None
 
     @property
     def settled(self) -> list[Settled]:
@@ -164,7 +166,7 @@ def take_office(view: View, layout: Layout, settings: Settings, now: float) -> S
 
 
 def cycle(
-    lead: Lead, *, now: float, now_ms: int, nonce: str, gone: Collection[str] = ()
+    lead: Lead, *, now: float, now_ms: int, nonce: str, gone: Collection[str] = (), apart: bool = False
 ) -> Step[Cycled | Deposed | Doubt]:
     """Look once, decide once, commit at most once.
 
@@ -173,6 +175,9 @@ def cycle(
         now_ms: wall clock.
         nonce: fresh; every write of the cycle derives its own from it.
         gone: sessions of this machine whose processes are known to be gone: fenced without waiting.
+        apart: leave the clean-up to the caller, who may run `Cycled.rest` beside later cycles, or drop it: they find the
+            same garbage again. Deleting thousands of objects takes seconds, and nobody is to wait for that. One at a time,
+            or the same is deleted twice, which costs and does no harm.
 
     Returns:
         Cycled: still leading. Deposed, Doubt: see there.
@@ -183,6 +188,9 @@ def cycle(
     """
     try:
         outcome = yield from _cycle(lead, now, now_ms, nonce, gone)
+        if isinstance(outcome, Cycled) and outcome.rest is not None and not apart:
+            yield from outcome.rest
+            outcome = outcome._replace(rest=None)
     except StoreUnavailable:
         _count_silence_anew(lead)
         raise
@@ -245,13 +253,13 @@ def _cycle(lead: Lead, now: float, now_ms: int, nonce: str, gone: Collection[str
     if planned.changed or now - lead.written_at >= lead.settings.leader_lease / 3:
         planned.board = replace(planned.board, nonce=nonce, turn=lead.board.turn + 1, uptime_ms=lead.uptime_ms(now))
         return (yield from _commit(lead, planned, lead.view.version, now, seen, fenced))
-    yield from _clean_up(lead, planned, seen, now)
-    return _cycled(False, planned, seen, fenced)
+    return _cycled(lead, False, planned, seen, fenced)
 
 
-def _cycled(committed: bool, planned: Planned, seen: Survey, fenced: tuple[str, ...]) -> Cycled:
+def _cycled(lead: Lead, committed: bool, planned: Planned, seen: Survey, fenced: tuple[str, ...]) -> Cycled:
     due = [at for at in (planned.next_due_ms, seen.next_due_ms) if at is not None]
-    return Cycled(committed, planned, fenced, min(due, default=None), tuple(seen.corrupt))
+    rest = _clean_up(lead, planned, seen)
+    return Cycled(committed, planned, fenced, min(due, default=None), tuple(seen.corrupt), rest)
 
 
 # ---- survey ------------------------------------------------------------------------------------------------------
@@ -424,13 +432,12 @@ def _commit(
             lead.buried = {
                 one for one in lead.buried if one[0] in board.sources and one[1] in board.sources[one[0]].dying
             }
-            yield from _clean_up(lead, planned, seen, now)
-            return _cycled(True, planned, seen, fenced)
+            return _cycled(lead, True, planned, seen, fenced)
 
 
-def _clean_up(lead: Lead, planned: Planned, seen: Survey, now: float) -> Step[None]:
+def _clean_up(lead: Lead, planned: Planned, seen: Survey) -> Step[None]:
     """Delete what the committed board made garbage. Every one of these facts stays true for ever, so what cannot be deleted
-    now is deleted by a later cycle; what this one has decided is to be told all the same."""
+    now is deleted by a later cycle, and it does no harm if later boards are committed meanwhile."""
     layout, board = lead.layout, lead.board
     finished = [path for path, state in board.sources.items() if is_finished(path, state)]
     hidden = [path for path in finished if path not in lead.swept and not seen.covers(layout.source(path))]
@@ -449,5 +456,6 @@ def _clean_up(lead: Lead, planned: Planned, seen: Survey, now: float) -> Step[No
     lead.swept.update(hidden)
     lead.swept &= board.sources.keys()
     for page in expired:
-        lead.pages.remove(page)
+        if page in lead.pages:
+            lead.pages.remove(page)
         lead.window.difference_update(page.sources)

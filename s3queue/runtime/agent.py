@@ -298,9 +298,10 @@ class Agent:
                 seat.send(Stop())
         coordinating.cancel()
         await asyncio.wait({coordinating})
+        await self._leading.stop()
         with contextlib.suppress(StoreError):
             if self._leading.lead is not None:
-                await self._leading.cycle()
+                await self._leading.cycle(apart=False)
             await self._leading.resign()
         self._tell(Left())
 

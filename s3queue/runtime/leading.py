@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from s3queue.core import coordinate, elect
 from s3queue.core.coordinate import Cycled, Deposed, Doubt, Lead
+from s3queue.core.ops import Step
 from s3queue.core.plan import is_finished
 from s3queue.core.records import Leader, Ledger
 from s3queue.core.survey import Heard
@@ -42,6 +43,8 @@ class Leading:
         self._station = station
         self._committed = committed
         self._bell = Bell()
+        self._cleaning: asyncio.Task[None] | None = None
+        self._ring_when_clean = False
         self.lead: Lead | None = None
 
     def ring(self) -> None:
@@ -152,12 +155,17 @@ class Leading:
         self.lead = None
         self._station.events.emit("deposed", session=self._station.session)
 
-    async def cycle(self) -> float:
-        """One cycle. Returns the time to the next one, in seconds, unless somebody rings."""
+    async def cycle(self, *, apart: bool = True) -> float:
+        """One cycle. Returns the time to the next one, in seconds, unless somebody rings.
+
+        Args:
+            apart: clean up beside the next cycles: deleting thousands of objects takes seconds.
+        """
         station, lead = self._station, self.lead
         assert lead is not None
+        now, now_ms = clock(), station.now_ms()
         outcome = await station.coordinate(
-            coordinate.cycle(lead, now=clock(), now_ms=station.now_ms(), nonce=station.nonce(), gone=self._gone(lead))
+            coordinate.cycle(lead, now=now, now_ms=now_ms, nonce=station.nonce(), gone=self._gone(lead), apart=apart)
         )
         match outcome:
             case Deposed():
@@ -170,7 +178,31 @@ class Leading:
                 self._tell(outcome)
                 if outcome.committed:
                     self._committed()
+                if outcome.rest is not None:
+                    self._clean_up(outcome.rest)
                 return self._wait_s(lead, outcome)
+
+    def _clean_up(self, rest: Step[None]) -> None:
+        """Begin it, unless an earlier one is not over; then a later cycle finds what there is to clean up."""
+        if self._cleaning is not None and not self._cleaning.done():
+            self._ring_when_clean = True
+            return
+        self._ring_when_clean = False
+        self._cleaning = asyncio.create_task(self._clean(rest))
+
+    async def _clean(self, rest: Step[None]) -> None:
+        try:
+            await self._station.coordinate(rest)
+        except StoreError as fault:
+            self._station.events.warn("store", f"cannot clean up now; trying again: {fault}")
+        if self._ring_when_clean:
+            self.ring()
+
+    async def stop(self) -> None:
+        """Begin nothing more. The last cycle, if there is one, cleans up itself."""
+        if self._cleaning is not None:
+            self._cleaning.cancel()
+            await asyncio.wait({self._cleaning})
 
     def _gone(self, lead: Lead) -> list[str]:
         return [

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from s3queue.core import coordinate, elect
 from s3queue.core.coordinate import Cycled, Deposed, Doubt, Lead
 from s3queue.core.elect import View
+from s3queue.core.ops import Step
 from s3queue.core.plan import is_finished
 from s3queue.core.records import Leader
 from s3queue.errors import StoreUnavailable
@@ -35,6 +36,7 @@ class Leading:
         self._process, self._session, self._view = process, session, view
         self._committed, self._gone, self._before = committed, gone, before
         self._idle_for = 0
+        self._is_cleaning = False
         self.lead: Lead | None = None
 
     def stand(self, looked_at: float) -> Doing[None]:
@@ -57,14 +59,18 @@ class Leading:
         if self.lead.window:
             world.mark("a new leader read retired pages")
 
-    def cycle(self) -> Doing[float]:
-        """One cycle. Returns how long to wait for the next."""
+    def cycle(self, *, apart: bool = True) -> Doing[float]:
+        """One cycle. Returns how long to wait for the next.
+
+        Args:
+            apart: clean up beside the next cycles.
+        """
         world, process, lead = self._process.world, self._process, self.lead
         assert lead is not None
         if lead.pending is not None:
             world.mark("a board in doubt was sent again")
         outcome = yield from coordinate.cycle(
-            lead, now=process.steady(), now_ms=process.wall_ms(), nonce=world.nonce(), gone=self._gone()
+            lead, now=process.steady(), now_ms=process.wall_ms(), nonce=world.nonce(), gone=self._gone(), apart=apart
         )
         match outcome:
             case Deposed():
@@ -81,7 +87,14 @@ class Leading:
                     self._idle_for += 1
                 if outcome.planned.refused:
                     world.mark("a late request of a producer was refused")
+                if outcome.rest is not None and not self._is_cleaning:
+                    self._is_cleaning = True
+                    process.spawn("clean", self._clean(outcome.rest))
                 return self._wait_s(lead)
+
+    def _clean(self, rest: Step[None]) -> Program:
+        yield from rest
+        self._is_cleaning = False
 
     def _wait_s(self, lead: Lead) -> float:
         times, board = self._process.world.scene.times, lead.board

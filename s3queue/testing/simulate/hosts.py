@@ -373,7 +373,7 @@ class Agent(Process):
         self.world.remove(self._lead_loop)
         try:
             if self.leading.lead is not None:
-                yield from self.leading.cycle()
+                yield from self.leading.cycle(apart=False)
             yield from self.leading.resign()
         except StoreUnavailable:
             pass
