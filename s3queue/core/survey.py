@@ -130,8 +130,13 @@ def survey(
 
 @dataclass
 class _Lane:
-    """An interval of keys ``(after, upto]`` that is listed page by page, at the same time as others."""
+    """An interval of keys ``(after, upto]`` that is listed page by page, at the same time as others.
 
+    Attributes:
+        number: of the interval, in the order of keys.
+    """
+
+    number: int
     after: str
     upto: str
     size: int
@@ -151,7 +156,7 @@ def _divide(
         stride = max(1, _FULL_PAGE * 9 // 10)  # the rest is for keys that nobody knows of yet
         ends += expected[stride - 1 :: stride]
     cuts = [layout.board, *sorted(set(ends)), layout.home + END]
-    return [_Lane(after, upto, limit) for after, upto in pairwise(cuts)]
+    return [_Lane(number, after, upto, limit) for number, (after, upto) in enumerate(pairwise(cuts))]
 
 
 class _Listing:
@@ -179,37 +184,39 @@ class _Listing:
         self.swept = ""
         self.due_crowds: set[tuple[str, str]] = set()
         self._crowds: set[tuple[str, str]] = set()
-        self._fresh: dict[str, int] = {}
-        self._pages: dict[str, float] = {}
+        #: By queue and lane: batches that are not on the board, and pages of them.
+        self._fresh: dict[str, dict[int, int]] = {}
+        self._pages: dict[str, dict[int, float]] = {}
 
     def enter(self, lane: _Lane, page: Sequence[Listed]) -> None:
         """Take in what a page brought, and move the lane on to where its next one begins."""
         last = page[-1].key if len(page) == lane.size and page[-1].key < lane.upto else lane.upto
         self.seen.covered.append((lane.after, last))
-        source, new = self._read(page, last)
+        source, new = self._read(lane, page, last)
         lane.after, lane.size = last, _FULL_PAGE
         if last == lane.upto or source is None:
             return
         if source.due_ms is not None:
             if source.due_ms > self._now_ms:
                 lane.after = lane.upto
-            elif self._turned("later/", 1.0) >= _MAX_PAGES:
+            elif self._turned("later/", lane, 1.0) >= _MAX_PAGES:
                 self.swept, lane.after = last, lane.upto
             else:
                 lane.after = max(last, self._sweep.after)
             return
         queue, deep = source.queue, self.seen.deep
         # A page of what is on the board already is none of those that look for more.
-        pages = self._turned(queue, new / len(page))
-        if self._fresh.get(queue, 0) >= self._wanted.get(queue, 0) or pages >= _MAX_PAGES:
+        pages = self._turned(queue, lane, new / len(page))
+        if _upto(lane, self._fresh.get(queue, {})) >= self._wanted.get(queue, 0) or pages >= _MAX_PAGES:
             deep[queue] = min(last, deep.get(queue, last))
             lane.after, lane.size = self._layout.queue(queue) + END, self._limit
 
-    def _turned(self, what: str, pages: float) -> float:
-        self._pages[what] = self._pages.get(what, 0.0) + pages
-        return self._pages[what]
+    def _turned(self, what: str, lane: _Lane, pages: float) -> float:
+        turned = self._pages.setdefault(what, {})
+        turned[lane.number] = turned.get(lane.number, 0.0) + pages
+        return _upto(lane, turned)
 
-    def _read(self, page: Sequence[Listed], last: str) -> tuple[Source | None, int]:
+    def _read(self, lane: _Lane, page: Sequence[Listed], last: str) -> tuple[Source | None, int]:
         """Enter the keys up to ``last``. Returns the batch that is named by the last of them, if one is, and how many are
         not on the board."""
         layout, seen, known, crowds = self._layout, self.seen, self._known, self._crowds
@@ -244,7 +251,8 @@ class _Listing:
                 # none while an earlier one is on the board.
                 crowds.add(crowd)
             if not is_known:
-                self._fresh[source.queue] = self._fresh.get(source.queue, 0) + 1
+                fresh = self._fresh.setdefault(source.queue, {})
+                fresh[lane.number] = fresh.get(lane.number, 0) + 1
         return source, new
 
     def result(self) -> Survey:
@@ -260,6 +268,12 @@ class _Listing:
             or layout.source(source.path) <= seen.deep[source.queue]
         ]
         return seen
+
+
+def _upto(lane: _Lane, counts: Mapping[int, float]) -> float:
+    """The sum of this lane and those before it. What lies behind the first place at which a queue was left is not offered,
+    so what later lanes found is no reason to leave it."""
+    return sum(count for number, count in counts.items() if number <= lane.number)
 
 
 def _joined(intervals: list[tuple[str, str]]) -> list[tuple[str, str]]:

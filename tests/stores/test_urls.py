@@ -55,7 +55,7 @@ def test_time_outs_and_pool_have_defaults() -> None:
         MinioStore("http://localhost:9000", bucket="jobs"),
         ObstoreStore("b"),
     ):
-        assert (store.connect_timeout_s, store.read_timeout_s, store.connections) == (5.0, 20.0, 32)
+        assert (store.connect_timeout_s, store.read_timeout_s, store.connections) == (5.0, 20.0, 72)
 
 
 @pytest.mark.parametrize(
