@@ -78,7 +78,7 @@ class Config(Struct, frozen=True, kw_only=True):
     #: the way from an outcome to what replaces it takes longer.
     ticket_target: Seconds = 1.0
     #: How eagerly to look for work where requests cost money: ``latency``, ``balanced`` or ``frugal``; where there is none,
-    #: every 1, 5 or 15 seconds.
+    #: every 1, 13 or 15 seconds, unless something on this machine wakes it.
     pacing: Literal["latency", "balanced", "frugal"] = "balanced"
     #: The most write requests per message that the coordinator adds under load.
     overhead: Seconds = 0.5

@@ -178,7 +178,7 @@ class Hosting:
         host = self.host
         if self._news_at is None and host.has_news:
             self._news_at = clock()
-        beat_s = self._station.config.visibility_timeout / 3 if host.tickets else self._station.pace.beat_s
+        beat_s = self._station.config.visibility_timeout / 3
         alive = float("-inf") if host.trusted_from is None else host.trusted_from + beat_s
         if host.pending is None and not host.has_news:
             return alive

@@ -145,10 +145,13 @@ class Leading:
                 outcome = await station.coordinate(coordinate.show_life(lead, now=clock(), nonce=station.nonce()))
             except StoreError:
                 return False  # the cycle says so, if the store does not answer that either
-            if isinstance(outcome, Cycled):
-                self._committed()
-            elif isinstance(outcome, Deposed):
-                self._depose()
+            match outcome:
+                case Cycled():
+                    self._committed()
+                case Deposed():
+                    self._depose()
+                case Doubt():
+                    return False  # the same board again, before the lease runs out
         return await self._bell.heard(until - clock())
 
     def _depose(self) -> None:

@@ -6,7 +6,7 @@ import msgspec
 
 from s3queue.core.records import Usage
 
-__all__ = ["ROLES", "WORDS", "Meter"]
+__all__ = ["ROLES", "WORDS", "Meter", "total"]
 
 #: Who asks: the agent as coordinator, the agent for its own ledger and the board, the workers for their sources.
 ROLES = ("coordinator", "host", "worker")
