@@ -61,8 +61,9 @@ class Config(Struct, frozen=True, kw_only=True):
     visibility_timeout: Seconds = 30.0
     #: Seconds without a new board after which another agent stands for election. The leader writes every third of it.
     leader_lease: Seconds = 15.0
-    #: Seconds for which an outcome may wait before it is stored: what a host that dies can lose of finished work.
-    ack_interval: Seconds = 0.2
+    #: Seconds for which an outcome may wait before it is stored: what a host that dies can lose of finished work. None:
+    #: 0.2, and where requests cost money what ``pacing`` says: 0.2 (``latency``), 2 or 5.
+    ack_interval: Seconds | None = None
     #: Seconds that running tasks get to finish after SIGTERM. Below the 30 s that Kubernetes and Docker users wait.
     drain_timeout: Annotated[float, Meta(ge=0, lt=1e10)] = 25.0
     #: Seconds for which a producer repeats one unanswered enqueue before it raises `EnqueueUncertain`.
@@ -103,7 +104,7 @@ class Config(Struct, frozen=True, kw_only=True):
         for name in _names():
             msgspec.structs.force_setattr(self, name, _check(name, getattr(self, name)))
         check_name(self.namespace, "namespace")
-        if self.ack_interval >= self.visibility_timeout / 2:
+        if self.ack_interval is not None and self.ack_interval >= self.visibility_timeout / 2:
             raise ConfigError(
                 f"ack_interval ({self.ack_interval:g} s) is not below half of visibility_timeout "
                 f"({self.visibility_timeout:g} s)",

@@ -240,16 +240,10 @@ def targets(real: dict[str, Any], peers: dict[str, Any], scale: dict[str, Any]) 
             simulated("board-1000"),
         ),
         (
-            "the same, outcomes stored within 2.5 s (`ack_interval`)",
+            "the same on 8 boards",
             "≥ 95 % busy, ≤ $6.5 per million",
-            lambda: busy("board-1000-cheap"),
-            simulated("board-1000-cheap"),
-        ),
-        (
-            "the same on 8 boards, `ticket_target` 6 s, `ack_interval` 2.5 s",
-            "≥ 95 % busy, ≤ $6.5 per million",
-            lambda: busy("parts-1000-cheap"),
-            simulated("parts-1000-cheap"),
+            lambda: busy("parts-1000"),
+            simulated("parts-1000"),
         ),
         (
             "10,000 hosts on 64 boards, defaults",

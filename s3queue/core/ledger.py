@@ -25,7 +25,7 @@ from msgspec.structs import replace
 
 from s3queue.core import ranges
 from s3queue.core.elect import View
-from s3queue.core.keys import Layout
+from s3queue.core.keys import Layout, parse_source
 from s3queue.core.ops import Overtaken, Step, Unknown, carries, get, put, write
 from s3queue.core.ranges import EMPTY, Ranges
 from s3queue.core.records import Board, Failed, Ledger, Offer, Place, Report, Ticket, Usage, decode, encode
@@ -78,6 +78,8 @@ class Host:
         draining: take nothing more; what is newly assigned is given back unseen.
         leaving: the next write is the last.
         over: fenced, or left. This session ended.
+        awaited: outcomes, ever, that something waits for: a failure to be planned again, a message of a group before its
+            next.
         usage: what this host has asked of the store, by role; goes along with the next write, and is no reason for one.
     """
 
@@ -96,6 +98,7 @@ class Host:
     over: bool = False
     changes: int = 1
     stored_changes: int = 0
+    awaited: int = 0
     usage: dict[str, Usage] = field(default_factory=dict)
 
     @property
@@ -140,6 +143,8 @@ def succeed(host: Host, name: str, offsets: Ranges) -> None:
     if held is not None and (new := ranges.minus(offsets, held.decided)):
         held.ok = ranges.union(ranges.pairs(held.ok), ranges.pairs(new))
         host.changes += 1
+        if parse_source(held.ticket.parts[0].source).group is not None:  # then it is the ticket's only message
+            host.awaited += 1
 
 
 def fail(host: Host, name: str, offset: int, outcome: Failed) -> None:
@@ -148,6 +153,7 @@ def fail(host: Host, name: str, offset: int, outcome: Failed) -> None:
     if held is not None and not ranges.contains(held.decided, offset):
         held.failed[offset] = replace(outcome, delay_s=min(max(0.0, outcome.delay_s), _MAX_DELAY_S))  # NaN: 0.0
         host.changes += 1
+        host.awaited += 1
 
 
 def release(host: Host, name: str, offsets: Ranges) -> None:

@@ -22,6 +22,7 @@ from s3queue.runtime.deal import Dealer
 from s3queue.runtime.journal import Journal
 from s3queue.runtime.leading import Leading
 from s3queue.runtime.notes import Trust
+from s3queue.runtime.pace import Unstored
 from s3queue.runtime.signals import clock
 from s3queue.runtime.station import Bell, Station
 
@@ -62,7 +63,7 @@ class Hosting:
         self._seen = ""
         self._left_at_flush = 0
         self._news_at: float | None = None
-        self._failed_at_flush = 0
+        self._awaited_at_flush = 0
         self._stuck_since: float | None = None
         self._next_empty, self._empty_pause = 0.0, _EMPTY_S
 
@@ -182,23 +183,16 @@ class Hosting:
         alive = float("-inf") if host.trusted_from is None else host.trusted_from + beat_s
         if host.pending is None and not host.has_news:
             return alive
-        # Somebody waits for it: a claim to run, the coordinator to send more, a failure to be planned again.
         claims = host.stored.claims if host.stored is not None else ()
-        unclaimed = [held for name, held in host.tickets.items() if name not in claims]
         left = self.dealer.pooled + self.dealer.unfinished
-        done = self._left_at_flush - left
-        urgent = (
-            host.leaving
-            or bool(unclaimed)
-            or left == 0
-            or done >= max(host.slots, left // 3)
-            or self.failures() > self._failed_at_flush
+        unstored = Unstored(
+            claims=sum(held.ticket.left for name, held in host.tickets.items() if name not in claims),
+            done=self._left_at_flush - left,
+            left=left,
+            slots=host.slots,
+            awaited=host.leaving or host.awaited > self._awaited_at_flush,
         )
-        carries = done + sum(held.ticket.left for held in unclaimed)
-        return min(alive, self._station.pace.flush_at(self._news_at, urgent=urgent, carries=carries))
-
-    def failures(self) -> int:
-        return sum(len(held.failed) for held in self.host.tickets.values())
+        return min(alive, self._station.pace.flush_at(unstored, self._news_at))
 
     async def _flush(self, now: float) -> Fenced | None:
         station, host = self._station, self.host
@@ -210,7 +204,7 @@ class Hosting:
         }
         host.usage = self._journal.usage()
         self._left_at_flush = self.dealer.pooled + self.dealer.unfinished
-        self._failed_at_flush = self.failures()
+        self._awaited_at_flush = host.awaited
         outcome = await station.run(ledger.flush(host, now, station.nonce()))
         match outcome:
             case Refused.FENCED:

@@ -22,26 +22,30 @@ class Preset(NamedTuple):
         floor_s: between two cycles, or two flushes, at any rate of work.
         busy_s: between two looks while tickets are out.
         idle_s: between two looks when nothing has happened for long.
+        ack_s: that an outcome waits for others to be stored with, unless ``ack_interval`` says otherwise.
     """
 
     floor_s: float
     busy_s: float
     idle_s: float
+    ack_s: float
 
 
 #: ``balanced`` idles as seldom as ten hosts at $0.60 a day on S3 allow, of which their signs of life take $0.52.
 PRESETS = {
-    "latency": Preset(0.02, 0.1, 1.0),
-    "balanced": Preset(0.04, 0.5, 13.0),
-    "frugal": Preset(0.2, 2.0, 15.0),
+    "latency": Preset(0.02, 0.1, 1.0, 0.2),
+    "balanced": Preset(0.04, 0.5, 13.0, 2.0),
+    "frugal": Preset(0.2, 2.0, 15.0, 5.0),
 }
 #: For stores without a price.
-_FREE = Preset(0.002, 0.05, 0.5)
+_FREE = Preset(0.002, 0.05, 0.5, 0.2)
 #: A store that takes one write of a key in so many seconds counts from when it took the one before, not from when that was
 #: sent: a little more than that, or every other write is refused and sent twice.
 _REWRITE = 1.1
 #: Half-life of the measured rate, in seconds.
 _HALF_LIFE_S = 2.0
+#: Where a write has a price, the least time between two urgent ones of a ledger in the long run, in seconds.
+_URGENT_S = 1.0
 #: Urgent ledger writes in a row that are not paced, and cycles.
 _BURST = 5.0
 #: Write-class requests of a cycle under load: one listing up to where a queue's backlog is cut off and one beyond it, and
@@ -54,6 +58,53 @@ _MANY = 500
 _PASSES = 2.0
 
 
+def _preset(config: Config, capabilities: Capabilities) -> Preset:
+    return PRESETS[config.pacing] if capabilities.requests_cost else _FREE
+
+
+def ack_s(config: Config, capabilities: Capabilities) -> float:
+    """How long an outcome may wait before it is stored, in seconds."""
+    wanted = config.ack_interval
+    if wanted is None:
+        # What a host holds back must not make it look dead, however short that time is.
+        wanted = min(_preset(config, capabilities).ack_s, config.visibility_timeout / 4)
+    return max(wanted, capabilities.min_rewrite_s * _REWRITE)
+
+
+class Unstored(NamedTuple):
+    """What a host's ledger does not say yet.
+
+    Attributes:
+        claims: messages of tickets that it does not claim.
+        done: messages that ended since it was written.
+        left: messages that it claims and that have not ended.
+        slots: of the host.
+        awaited: whether something waits for an outcome in it, or for the host to leave.
+    """
+
+    claims: int = 0
+    done: int = 0
+    left: int = 1
+    slots: int = 1
+    awaited: bool = False
+
+    def needs(self, *, paced: bool) -> float | None:
+        """Whether it is worth a write at once: the credit that has to be there for that. None: it waits for company.
+
+        Where a write has a price, a claim need not be stored before there is a slot that could run it soon: the coordinator
+        puts more before a host than it needs until the next write. Of what is saved, some is kept for claims.
+        """
+        out_of_work = self.left == 0 and self.done >= self.slots
+        if not paced:
+            urgent = self.awaited or self.claims or self.left == 0 or self.done >= max(self.slots, self.left // 3)
+            return 0.0 if urgent else None
+        if self.claims + self.done >= _MANY:
+            return 0.0
+        if self.awaited or out_of_work or (self.claims and self.left < 2 * self.slots):
+            return 1.0
+        return _BURST / 2 if self.left == 0 and self.done else None
+
+
 class Pace:
     """Decides when to do the next cycle, flush and look.
 
@@ -61,14 +112,15 @@ class Pace:
     """
 
     def __init__(self, config: Config, capabilities: Capabilities) -> None:
-        preset = PRESETS[config.pacing] if capabilities.requests_cost else _FREE
+        preset = _preset(config, capabilities)
         # One look in each lease, or a silent leader is not noticed. GCS and R2 take one write a second of one key.
         self.idle_s = min(preset.idle_s, config.leader_lease)
         self.floor_s = max(preset.floor_s, capabilities.min_rewrite_s * _REWRITE)
         self.busy_s = max(preset.busy_s, self.floor_s)
         self._paced = capabilities.requests_cost
         self._overhead = config.overhead
-        self._ack_s = max(config.ack_interval, self.floor_s)
+        self._ack_s = max(ack_s(config, capabilities), self.floor_s)
+        self._urgent_s = min(self._ack_s, _URGENT_S)
         self._passes = 0.0
         self._worked_at = 0.0
         self._cycles = _BURST
@@ -130,22 +182,19 @@ class Pace:
 
     def flushed(self, now: float) -> None:
         """A ledger is being written."""
-        saved = min(_BURST, self._credit + max(0.0, now - self._flushed_at) / self._ack_s)
+        saved = min(_BURST, self._credit + max(0.0, now - self._flushed_at) / self._urgent_s)
         self._credit = max(0.0, saved - 1.0)  # those that carried many messages were not to be paid from it
         self._flushed_at = now
 
-    def flush_at(self, news_at: float | None = None, *, urgent: bool, carries: int = 0) -> float:
+    def flush_at(self, unstored: Unstored, since: float | None = None) -> float:
         """When the ledger may be written next.
 
         Args:
-            news_at: since when there has been something to write. On a store with a price it waits for company.
-            urgent: something waits for it, such as a claim that could run. A few of those go at once; on a store with a
-                price no more than one in ``ack_interval`` in the long run.
-            carries: how many messages it claims and reports. With many of them what is urgent need not wait: the write
-                costs each next to nothing, and a host that may hold no more stands still until it is there.
+            since: when the first of it came about. On a store with a price that waits for company.
         """
-        if not urgent:
-            since = self._flushed_at if news_at is None or not self._paced else max(self._flushed_at, news_at)
-            return since + self._ack_s
-        at_once = not self._paced or self._credit >= 1.0 or carries >= _MANY
-        return self._flushed_at + max(self.floor_s, 0.0 if at_once else (1.0 - self._credit) * self._ack_s)
+        later = self._flushed_at if since is None or not self._paced else max(self._flushed_at, since)
+        later += self._ack_s
+        needed = unstored.needs(paced=self._paced)
+        if needed is None:
+            return later
+        return min(later, self._flushed_at + max(self.floor_s, (needed - self._credit) * self._urgent_s))

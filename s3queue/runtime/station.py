@@ -18,7 +18,7 @@ from s3queue.errors import StoreUnavailable
 from s3queue.runtime.drive import Driver
 from s3queue.runtime.events import Events
 from s3queue.runtime.meter import Meter
-from s3queue.runtime.pace import Pace
+from s3queue.runtime.pace import Pace, ack_s
 from s3queue.store import Capabilities, ObjectStore
 
 T = TypeVar("T")
@@ -36,7 +36,7 @@ def plan_settings(config: Config, capabilities: Capabilities) -> Settings:
         visibility_timeout=config.visibility_timeout,
         leader_lease=config.leader_lease,
         ticket_target=config.ticket_target,
-        ack_s=max(config.ack_interval, capabilities.min_rewrite_s),
+        ack_s=ack_s(config, capabilities),
         window_s=config.dedup_window + config.enqueue_deadline,
         max_parked=config.max_parked,
         max_attempts=config.max_attempts,

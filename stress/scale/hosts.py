@@ -25,7 +25,7 @@ from s3queue.errors import StoreUnavailable
 from s3queue.runtime.deal import PORTION_S
 from s3queue.runtime.hosting import SOON_S, TICK_S
 from s3queue.runtime.leading import _RETIRE_S, is_news
-from s3queue.runtime.pace import Pace
+from s3queue.runtime.pace import Pace, Unstored
 from s3queue.store import Stored
 from stress.scale.world import Bell, Running, Sleep
 
@@ -219,11 +219,14 @@ class SimHost:
         if host.pending is None and not host.has_news:
             return alive
         claims = host.stored.claims if host.stored is not None else ()
-        unclaimed = sum(held.ticket.left for name, held in host.tickets.items() if name not in claims)
         left = self._pooled + self._unfinished
-        done = self._left_at_flush - left
-        urgent = bool(unclaimed) or left == 0 or done >= max(host.slots, left // 3)
-        return min(alive, self.pace.flush_at(self._news_at, urgent=urgent, carries=unclaimed + done))
+        unstored = Unstored(
+            claims=sum(held.ticket.left for name, held in host.tickets.items() if name not in claims),
+            done=self._left_at_flush - left,
+            left=left,
+            slots=host.slots,
+        )
+        return min(alive, self.pace.flush_at(unstored, self._news_at))
 
     def _flush(self, now: float) -> Generator[Any, Any, bool]:
         host = self.host

@@ -9,6 +9,7 @@ as a whole; ``--slow 4`` multiplies all of them, to see what depends on the assu
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 #: Kinds of requests: ``get`` with a body or without, ``put``, ``list``, ``delete`` (up to 1,000 keys).
@@ -44,7 +45,7 @@ class Model:
         """Of one request, for a draw from the standard normal distribution."""
         return self.latency_ms[kind] / 1000 * math.exp(self.sigma * normal) + size / self.bytes_per_s
 
-    def bill(self, requests: dict[str, int]) -> float:
+    def bill(self, requests: Mapping[str, float]) -> float:
         """Dollars for so many requests."""
         return sum(self.dollars.get(kind, 0.0) * many / 1e6 for kind, many in requests.items())
 

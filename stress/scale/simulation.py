@@ -286,24 +286,28 @@ class Simulation:
     def _told(self) -> dict[str, Any]:
         setting, counts = self.setting, self.store.counts
         seconds, messages = self.world.now - setting.warm_s, max(1, self.done)
+        enqueued = self.enqueued - self._enqueued_before
         roles = {
             role: {kind: counts.requests[role][kind] - self._before.get(role, Counter())[kind] for kind in KINDS}
             for role in ("producer", "worker", "host", "coordinator")
         }
         total = {kind: sum(kinds[kind] for kinds in roles.values()) for kind in KINDS}
+        # What was enqueued here is more than what was done, where all slots are busy and more arrives.
+        sent = {kind: roles["producer"][kind] / max(1, enqueued) for kind in KINDS}
+        each = {kind: sent[kind] + (total[kind] - roles["producer"][kind]) / messages for kind in KINDS}
         model = MODELS[setting.model]
         slots = setting.hosts * setting.slots
         told: dict[str, Any] = {
             "messages": self.done,
             "done_per_s": self.done / seconds,
-            "enqueued_per_s": (self.enqueued - self._enqueued_before) / seconds,
+            "enqueued_per_s": enqueued / seconds,
             "utilisation": min(1.0, self.busy_s / (slots * seconds)),
             "latency_s": _spread(self.waits),
-            "requests_per_message": {kind: total[kind] / messages for kind in KINDS},
-            "write_class_per_message": (total["put"] + total["list"]) / messages,
-            "read_class_per_message": total["get"] / messages,
+            "requests_per_message": each,
+            "write_class_per_message": each["put"] + each["list"],
+            "read_class_per_message": each["get"],
             "by_role": roles,
-            "dollars_per_million": model.bill(total) / messages * 1e6,
+            "dollars_per_million": model.bill(each) * 1e6,
             "dollars_per_day": model.bill(total) / seconds * 86_400,
             "board_bytes": _spread([float(size) for size in self.board_bytes]),
             "board_read_mb_per_s": self.board_read_bytes / seconds / 1e6,
