@@ -82,7 +82,7 @@ def _run(command: click.Command, args: Sequence[str] | None) -> int:
     except StoreUnavailable as fault:
         return complain(f"the store cannot be reached: {fault}", "is it running, and is the URL right?")
     except StoreDenied as fault:
-        return complain(f"the store refuses us: {fault}", "look at the credentials, and at the name of the bucket")
+        return complain(f"the store refuses us: {fault}", "look at the URL, and at the permissions or credentials")
     except StoreUnsupported as fault:
         return complain(fault.why, "s3queue doctor URL shows all that was checked")
     except EnqueueUncertain as fault:

@@ -108,9 +108,11 @@ def import_tasks(module: str) -> None:
     """
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())
-    if module.endswith(".py") or "/" in module:
-        guess = module.removesuffix(".py").strip("./").replace("/", ".")
-        raise ConfigError(f"{module!r} is a file, not the import path of a module", f"did you mean {guess}?")
+    if module.endswith(".py") or module.startswith(".") or not module or set(module) & set("/:"):
+        guess = module.partition(":")[0].removesuffix(".py").strip("./").replace("/", ".")
+        raise ConfigError(
+            f"{module!r} is not the import path of a module", f"did you mean {guess or 'jobs.mail, for example'}?"
+        )
     try:
         importlib.import_module(module)
     except ModuleNotFoundError as missing:
@@ -118,10 +120,12 @@ def import_tasks(module: str) -> None:
             raise ConfigError(
                 f"there is no module {missing.name!r}", f"looked in {os.getcwd()} and in the Python path"
             ) from None
-        raise ConfigError(f"module {module!r} cannot be imported: it needs {missing.name!r}") from None
+        raise ConfigError(
+            f"module {module!r} cannot be imported: it needs {missing.name!r}", "is that installed for this Python?"
+        ) from None
     except ConfigError:
         raise
-    except Exception as fault:
+    except (Exception, SystemExit) as fault:  # a script that ends by itself has told us of no task
         traceback.print_exc()
         raise ConfigError(f"module {module!r} cannot be imported: {type(fault).__name__}: {fault}") from fault
 

@@ -37,14 +37,17 @@ class TestBadInput:
             (["run", "absent", "--store", "{url}"], ["no module 'absent'", "looked in"]),
             (["run", "jobs.py", "--store", "{url}"], ["import path", "jobs"]),
             (["run", "pkg/jobs.py", "--store", "{url}"], ["did you mean pkg.jobs"]),
+            (["run", "jobs:send", "--store", "{url}"], ["import path", "did you mean jobs?"]),
+            (["run", "./pkg/jobs", "--store", "{url}"], ["did you mean pkg.jobs?"]),
+            (["run", "", "--store", "{url}"], ["import path", "jobs.mail"]),
             (["run", "empty", "--store", "{url}"], ["empty defines no task", "@s3queue.task"]),
-            (["run", "needy", "--store", "{url}"], ["needs 'not_installed_anywhere'"]),
+            (["run", "needy", "--store", "{url}"], ["needs 'not_installed_anywhere'", "installed"]),
             (["run", "jobs", "--store", "{url}", "--queue", "none"], ["no task serves the queue 'none'", "mail, raw"]),
             (["run", "jobs", "--store", "{url}", "--workers", "0"], ["workers", ">= 1"]),
             (["run", "jobs", "--store", "{url}", "--workers", "two"], ["--workers"]),
             (["run", "jobs", "--store", "{url}", "--start-method", "thread"], ["start_method", "forkserver"]),
             (["run", "jobs", "--store", "{url}", "--log-level", "LOUD"], ["log level"]),
-            (["run", "jobs", "--store", "sqlite:///absent/dir/x.db"], ["x.db"]),
+            (["run", "jobs", "--store", "sqlite:///absent/dir/x.db"], ["x.db", "look at the URL"]),
             (["run", "jobs", "--store", "{url}", "--config", "absent.toml"], ["cannot read absent.toml"]),
             (["run", "jobs", "--store", "{url}", "--wokers", "2"], ["No such option", "--workers"]),
             (["rum", "jobs"], ["no command 'rum'", "did you mean run"]),
@@ -95,6 +98,13 @@ class TestBadInput:
         lines = capsys.readouterr().err.splitlines()
         assert any("broken.py" in line for line in lines)
         assert lines[-1].startswith("s3queue: module 'broken' cannot be imported: ZeroDivisionError")
+
+    def test_a_module_that_ends_the_program_is_told_and_not_taken_for_a_success(
+        self, s3queue: Invoke, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "script.py").write_text("raise SystemExit(0)\n")
+        assert s3queue("run", "script", "--store", url) == 2
+        assert "module 'script' cannot be imported: SystemExit" in capsys.readouterr().err.splitlines()[-1]
 
     def test_two_tasks_of_one_name_are_named(
         self, s3queue: Invoke, url: str, jobs: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
