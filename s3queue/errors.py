@@ -131,12 +131,13 @@ class Retry(Exception):
     """Raised by a task: run me again later; this attempt counts.
 
     Args:
+        why: for the error history; anything that can be printed.
         after: seconds to wait; None for the task's own backoff.
     """
 
-    def __init__(self, why: str = "", *, after: float | None = None) -> None:
-        self.why, self.after = why, after
-        super().__init__(why or "the task asked for another attempt")
+    def __init__(self, why: object = "", *, after: float | None = None) -> None:
+        self.why, self.after = str(why), None if after is None else float(after)
+        super().__init__(self.why or "the task asked for another attempt")
 
 
 class Snooze(Exception):
@@ -147,13 +148,13 @@ class Snooze(Exception):
     """
 
     def __init__(self, after: float) -> None:
-        self.after = after
-        super().__init__(f"snoozed for {after} s")
+        self.after = float(after)
+        super().__init__(f"snoozed for {self.after:g} s")
 
 
 class Reject(Exception):
     """Raised by a task: this message can never succeed. It becomes a dead letter at once, with the reason."""
 
-    def __init__(self, why: str) -> None:
-        self.why = why
-        super().__init__(why)
+    def __init__(self, why: object) -> None:
+        self.why = str(why)
+        super().__init__(self.why)

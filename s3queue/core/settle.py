@@ -13,7 +13,8 @@ from msgspec.structs import replace
 from s3queue.core.records import FATAL_CAUSES, Failed, Failure, Ready, SourceState, Waiting
 
 #: What the board keeps of a message's history: so many failures, the newest with so much text, older ones with so much.
-#: A thousand parked messages then stay well under a megabyte.
+#: A thousand parked messages then stay well under a megabyte. It is the end of the text that is kept: the last line of a
+#: traceback says what went wrong.
 KEPT_FAILURES = 5
 _NEWEST_TEXT = 400
 _OLDER_TEXT = 120
@@ -81,8 +82,8 @@ class Draft:
     def _remember(self, index: int, failure: Failure) -> None:
         older = self.failures.get(index, ())[1 - KEPT_FAILURES :]
         self.failures[index] = (
-            *(replace(one, text=one.text[:_OLDER_TEXT]) for one in older),
-            replace(failure, text=failure.text[:_LAST_TEXT]),
+            *(replace(one, text=one.text[-_OLDER_TEXT:]) for one in older),
+            replace(failure, text=failure.text[-_LAST_TEXT:]),
         )
 
     # ---- between the lists ---------------------------------------------------------------------------------
@@ -106,7 +107,7 @@ class Draft:
         """Cut what the history of messages that go on may keep on the board."""
         for index, failures in self.failures.items():
             if index not in self.dying and len(failures[-1].text) > _NEWEST_TEXT:
-                self.failures[index] = (*failures[:-1], replace(failures[-1], text=failures[-1].text[:_NEWEST_TEXT]))
+                self.failures[index] = (*failures[:-1], replace(failures[-1], text=failures[-1].text[-_NEWEST_TEXT:]))
 
     # ---- into a ticket -------------------------------------------------------------------------------------
 

@@ -260,6 +260,12 @@ class Slots:
 
     def _judge(self, plan: _Plan, attempt: int, raised: BaseException) -> Failed:
         """The outcome of an attempt that ended with an exception."""
+        try:
+            return self._outcome_of(plan, attempt, raised)
+        except Exception as wrong:  # noqa: BLE001 - the task's own kind of Retry, Snooze or Reject, and half made
+            return self._outcome_of(plan, attempt, wrong)
+
+    def _outcome_of(self, plan: _Plan, attempt: int, raised: BaseException) -> Failed:
         match raised:
             case Snooze():
                 return Failed("snooze", max(0.0, raised.after))

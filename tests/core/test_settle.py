@@ -69,6 +69,15 @@ def test_the_history_of_a_message_is_bounded_in_number_and_in_text() -> None:
     assert sum(len(failure.text) for failure in kept) < 1000
 
 
+def test_what_is_kept_of_a_text_is_its_end_where_a_traceback_says_what_went_wrong() -> None:
+    draft = Draft(SourceState())
+    for attempt in (1, 2):
+        text = "Traceback" + " of a deep call" * 500 + f"\nValueError: no {attempt}"
+        draft.failed(0, attempt, Failed("retry", 0.0, Failure(attempt, "error", text)), max_attempts=3, now_ms=NOW_MS)
+    draft.trim()
+    assert [one.text.splitlines()[-1] for one in draft.freeze().failures[0]] == ["ValueError: no 1", "ValueError: no 2"]
+
+
 def test_the_last_failure_of_a_dying_message_keeps_its_text_for_the_letter() -> None:
     draft = Draft(SourceState())
     assert failed(draft, Failed("dead", 0.0, Failure(1, "error", "x" * 9000)))

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import time
+from datetime import timedelta
 
 from s3queue import Context, Reject, Retry, Snooze, task
 from s3queue.context import Backoff
@@ -89,11 +90,21 @@ def fails(how: str) -> None:
             raise Snooze(11.0)
         case "reject":
             raise Reject("never")
+        case "reject_odd":
+            raise Reject(KeyError("never"))
+        case "retry_odd":
+            raise Retry(after=timedelta(seconds=7))  # type: ignore[arg-type]
+        case "half_made":
+            raise HalfMade
 
 
 @task(queue=QUEUE, name="exit_async")
 async def exit_async() -> None:
     raise SystemExit(3)
+
+
+class HalfMade(Snooze):
+    def __init__(self) -> None: ...
 
 
 class Unprintable(Exception):

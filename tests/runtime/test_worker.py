@@ -173,6 +173,8 @@ def outcome(it: Desk) -> Failed:
         ("retry_own", 2, "retry", 4.0, "error", "not yet"),
         ("retry", 3, "dead", 0.0, "error", "not yet"),
         ("reject", 1, "dead", 0.0, "rejected", "never"),
+        ("reject_odd", 1, "dead", 0.0, "rejected", "'never'"),
+        ("retry_odd", 1, "retry", 2.0, "error", "TypeError: float() argument must be"),
     ],
 )
 def test_exception_of_a_task_becomes_the_outcome_of_its_attempt(
@@ -190,6 +192,16 @@ def test_exception_of_a_task_becomes_the_outcome_of_its_attempt(
         # The worker lives on.
         it.deal_new(1, it.message("noop"))
         assert it.expect(Finished).row == 1
+        assert it.stop() == 0
+
+
+def test_a_signal_of_the_tasks_own_that_lacks_what_is_asked_of_it_is_an_error(store: ObjectStore) -> None:
+    with desk(store) as it:
+        it.deal_new(0, it.message("fails", "half_made"))
+        failure = outcome(it).failure
+        assert failure is not None
+        assert failure.cause == "error"
+        assert "'HalfMade' object has no attribute 'after'" in failure.text
         assert it.stop() == 0
 
 
