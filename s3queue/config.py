@@ -28,7 +28,7 @@ from msgspec import Meta, Struct
 
 from s3queue.core.keys import check_name
 from s3queue.errors import ConfigError
-from s3queue.store import ObjectStore, open_store
+from s3queue.store import ObjectStore, as_store, open_store
 
 __all__ = ["Config", "Loaded", "configure", "current_config", "current_store", "load", "redact_url"]
 
@@ -285,8 +285,8 @@ def configure(store: ObjectStore | str | None = None, config: Config | None = No
     """
     _known(settings, _names(), "setting")
     checked = {name: _check(name, value) for name, value in settings.items() if value is not None}
-    if isinstance(store, str):
-        store = open_store(store)
+    if store is not None:
+        store = as_store(store)
     _Defaults.store, _Defaults.config, _Defaults.settings = store, config, checked
     _Defaults.used_store = _Defaults.used_config = None
 

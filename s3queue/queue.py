@@ -29,7 +29,7 @@ from s3queue.payloads import encode_value
 from s3queue.runtime.drive import Driver
 from s3queue.runtime.events import Events
 from s3queue.runtime.meter import Meter
-from s3queue.store import Found, ObjectStore, open_store
+from s3queue.store import Found, ObjectStore, as_store
 
 __all__ = ["Queue"]
 
@@ -102,9 +102,7 @@ class Queue:
             raise ConfigError(f"order is {order!r}", "fifo or lifo")
         self.name = check_name(name)
         self.config = config or current_config()
-        if isinstance(store, str):
-            store = open_store(store)
-        self.store = current_store() if store is None else store
+        self.store = current_store() if store is None else as_store(store)
         self.namespace = check_name(namespace or self.config.namespace, "namespace")
         self.meter = Meter()
         self._layout = Layout(self.namespace)
@@ -313,9 +311,11 @@ def _due_ms(delay: float | None, at: datetime | None) -> int | None:
 
 def _headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     try:
-        return msgspec.convert(dict(headers or {}), dict[str, str])
+        given = msgspec.convert(dict(headers or {}), dict[str, str])
+        msgspec.msgpack.encode(given)  # a lone surrogate is a string that no record can hold
     except (msgspec.ValidationError, TypeError, ValueError) as wrong:
         raise ConfigError("headers are not a mapping of strings to strings") from wrong
+    return given
 
 
 def _check_group(group: str) -> None:

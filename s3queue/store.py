@@ -30,6 +30,7 @@ __all__ = [
     "Shareable",
     "Stored",
     "Unchanged",
+    "as_store",
     "open_store",
 ]
 
@@ -170,4 +171,17 @@ def open_store(url: str) -> ObjectStore:
             f"the backend for {scheme}:// needs {missing.name or 'a package'}", f"pip install 's3queue[{extra}]'"
         ) from missing
     store: ObjectStore = backend.from_url(url)
+    return store
+
+
+def as_store(store: object) -> ObjectStore:
+    """The store itself, or the one that the URL names.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    if isinstance(store, str):
+        return open_store(store)
+    if not isinstance(store, ObjectStore):
+        raise ConfigError(f"neither a store nor its URL: {store!r}", "for example sqlite:///var/lib/jobs.db")
     return store

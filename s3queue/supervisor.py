@@ -23,11 +23,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from s3queue.config import Config, current_config, current_store
+from s3queue.core.keys import check_name
 from s3queue.errors import ConfigError
 from s3queue.registry import Registry, registry
 from s3queue.runtime.child import GROUP_SIGNALS
 from s3queue.runtime.oversee import Host, Household, Summary
-from s3queue.store import ObjectStore, open_store
+from s3queue.store import ObjectStore, as_store
 
 __all__ = ["Summary", "Supervisor"]
 
@@ -61,7 +62,9 @@ class Supervisor:
     ) -> None:
         given = {"workers": workers, "concurrency": concurrency, **settings}
         self.config = (config or current_config()).replace(**{name: it for name, it in given.items() if it is not None})
-        self.store = open_store(store) if isinstance(store, str) else store or current_store()
+        self.store = current_store() if store is None else as_store(store)
+        if isinstance(queues, str):
+            raise ConfigError(f"queues is the string {queues!r}", f"for one queue write queues=[{queues!r}]")
         self.queues = tuple(dict.fromkeys(tasks.queues() if queues is None else queues))
         self.workers = self.config.workers or _cpus()
         self.concurrency = self.config.concurrency
@@ -70,7 +73,7 @@ class Supervisor:
         if not self.queues:
             raise ConfigError("there is no queue to serve", "import the module that defines the tasks, or name queues")
         for queue in self.queues:
-            tasks.offer(queue)
+            tasks.offer(check_name(queue))
 
     def run(self, *, until_empty: bool = False) -> Summary:
         """Serve until drained: by SIGTERM or SIGINT, by `stop`, or, with ``until_empty``, when the served queues hold

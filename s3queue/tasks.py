@@ -87,6 +87,10 @@ class Sender(Generic[P]):
         return queue.send(self._task.name, payloads, **self._options)
 
 
+def _is_limit(seconds: object) -> bool:
+    return isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds < float("inf")
+
+
 def _arguments(call: tuple[Any, ...] | Mapping[str, Any]) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
     if isinstance(call, tuple):
         return call, {}
@@ -129,7 +133,7 @@ class Task(Generic[P, R_co]):
             raise ConfigError(f"{what} is a generator, which a worker would never start", "return instead of yield")
         if max_attempts is not None and (type(max_attempts) is not int or not 1 <= max_attempts <= 1000):
             raise ConfigError(f"{what}: max_attempts is {max_attempts!r}", "from 1 to 1000, the first attempt included")
-        if not isinstance(time_limit, UnsetType | None) and not 0 < time_limit < float("inf"):
+        if not isinstance(time_limit, UnsetType | None) and not _is_limit(time_limit):
             raise ConfigError(f"{what}: time_limit is {time_limit!r}", "seconds above 0, or None for no limit")
         if not isinstance(backoff, Backoff):
             raise ConfigError(f"{what}: backoff is {backoff!r}", "for example Backoff(base=1, cap=3600)")
@@ -331,7 +335,8 @@ def task(
     Raises:
         ConfigError: what is decorated is no function, an annotation cannot be carried, or the name is taken.
     """
-    if name is not None and not name:
+    _check_queue(queue, "task")
+    if name is not None and not (isinstance(name, str) and name):
         raise ConfigError("a task needs a name", "leave name out, or use @s3queue.handler for raw messages")
 
     def decorate(function: Callable[..., R]) -> Task[..., R]:
@@ -353,11 +358,18 @@ def handler(
     It is called with the payload, in the type that its parameter is annotated with, and with ``ctx`` if it has that.
     The rest is as for `task`.
     """
+    _check_queue(queue, "handler")
 
     def decorate(function: Callable[..., R]) -> Task[..., R]:
         return _declare(function, queue, "", max_attempts, backoff, time_limit, ValueCodec)
 
     return cast("_Decorator", decorate)
+
+
+def _check_queue(queue: object, decorator: str) -> None:
+    """Without it ``@task`` over a function would quietly make a decorator of that function."""
+    if not isinstance(queue, str):
+        raise ConfigError(f"a {decorator} needs the name of its queue", f"write @s3queue.{decorator}(queue=…)")
 
 
 def _declare(

@@ -56,7 +56,7 @@ def check_name(name: str, what: str = "queue") -> str:
     Raises:
         ConfigError: it may not. Letters, digits, ``_ . -``, at most 100, not starting with ``.`` or ``-``.
     """
-    if not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise ConfigError(f"not a {what} name: {name!r}", "letters, digits, '_', '.', '-', at most 100")
     return name
 

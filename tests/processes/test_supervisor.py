@@ -272,4 +272,8 @@ def test_nothing_to_serve_is_a_config_error(store: ObjectStore) -> None:
         Supervisor(store, tasks=Registry())
     with pytest.raises(ConfigError, match="no task serves"):
         Supervisor(store, ["nobody"])
+    with pytest.raises(ConfigError, match=r"queues=\['quick'\]"):
+        Supervisor(store, "quick")
+    with pytest.raises(ConfigError, match="neither a store nor its URL"):
+        Supervisor({})  # type: ignore[arg-type]
     assert list(Queue(QUEUE, store).dead_letters()) == []

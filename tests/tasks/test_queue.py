@@ -4,6 +4,7 @@ import os
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -153,6 +154,7 @@ class TestEnqueue:
             {"group": "\ud800"},
             {"headers": {"a": 1}},
             {"headers": ["a"]},
+            {"headers": {"a": "\ud800"}},
         ],
     )
     def test_a_wrong_option_is_refused_before_any_request(self, options: dict[str, Any]) -> None:
@@ -211,6 +213,18 @@ class TestEnqueue:
         assert {item.key.split("/")[0] for item in store.list("")} == {"mine", "other"}
         with pytest.raises(ConfigError, match="namespace"):
             Queue("q", namespace="a/b")
+
+    @pytest.mark.parametrize("store", [5, Path("jobs.db"), {}, object])
+    def test_what_is_neither_a_store_nor_its_url_is_refused(self, store: Any) -> None:
+        with pytest.raises(ConfigError, match="neither a store nor its URL"):
+            Queue("q", store)
+        with pytest.raises(ConfigError, match="neither a store nor its URL"):
+            configure(store=store)
+
+    @pytest.mark.parametrize("name", [None, 5, b"q"])
+    def test_a_name_that_is_no_string_is_refused(self, name: Any) -> None:
+        with pytest.raises(ConfigError, match="not a queue name"):
+            Queue(name, MemoryStore())
 
     def test_a_store_may_be_given_by_its_url(self, tmp_path: Any) -> None:
         queue = Queue("q", f"sqlite:///{tmp_path}/q.db")

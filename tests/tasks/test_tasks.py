@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,19 +87,28 @@ class TestDeclaring:
         [
             ({"queue": "no/slash"}, "queue name"),
             ({"queue": ""}, "queue name"),
+            ({"queue": None}, "name of its queue"),
             ({"max_attempts": 0}, "max_attempts"),
             ({"max_attempts": True}, "max_attempts"),
             ({"max_attempts": 2.0}, "max_attempts"),
             ({"time_limit": 0}, "time_limit"),
             ({"time_limit": float("nan")}, "time_limit"),
+            ({"time_limit": "5"}, "time_limit"),
+            ({"time_limit": timedelta(seconds=5)}, "time_limit"),
             ({"backoff": 5}, "backoff"),
             ({"name": ""}, "name"),
+            ({"name": 5}, "name"),
         ],
     )
     def test_a_wrong_option_is_refused(self, options: dict[str, Any], words: str) -> None:
         with pytest.raises(ConfigError, match=words):
             s3queue.task(**{"queue": "q", **options})(lambda: None)
         assert registry.queues() == ()
+
+    @pytest.mark.parametrize("decorator", [s3queue.task, s3queue.handler])
+    def test_a_decorator_without_its_parentheses_says_what_to_write(self, decorator: Any) -> None:
+        with pytest.raises(ConfigError, match=rf"write @s3queue\.{decorator.__name__}\(queue="):
+            decorator(lambda: None)
 
     def test_what_is_no_plain_function_is_refused(self) -> None:
         def generator() -> Any:
