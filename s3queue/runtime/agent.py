@@ -236,8 +236,10 @@ class Agent:
         if died is None:
             return
         self._links.pop(worker, None)
+        seat = self._dealer.seats[worker]
+        recycled = seat.leaving and seat.send is None  # it asked to go, and was told to
         self._dealer.died(worker, died.cause, died.text, self._station.now_ms())
-        if not self._hosting.host.over:  # else it was told to stop
+        if not (recycled or self._hosting.host.over):  # else it was told to stop
             self._station.events.emit("died", worker=worker, cause=died.cause, text=died.text)
         self._tell(Read(worker))
         self._hosting.ring()

@@ -3,18 +3,14 @@
 What the agent can rely on, beyond what `s3queue.runtime.notes` says:
 
 - For every `Deal` there is exactly one `Finished`, when each of its messages has ended or was returned, whatever came
-first;
-  it is the last note about the row. Only `Cancel` ends a row without one.
-- A `Recall` is answered by exactly one `Returned`, perhaps empty. Returned messages are ``READY`` in the journal and
-are never
-  started; the others of the row are running or have ended. `Finished` of rows with nothing left follows it.
+  first; it is the last note about the row. Only `Cancel` ends a row without one.
+- A `Recall` is answered by exactly one `Returned`, perhaps empty. Returned messages are ``READY`` in the journal and are
+  never started; the others of the row are running or have ended. `Finished` of rows with nothing left follows it.
 - A message that is not ok has sent its `FailedNote` before its state says ``FAILED``. Messages may fail without ever
-having
-  been ``RUNNING``: their source is gone or cannot be decoded, their task is unknown, or they were out of attempts.
-- A source that cannot be read is tried again until it can, or until its messages are recalled; they stay ``READY``. -
-After `Cancel` nothing is sent about earlier rows, and no state of them is written, save by a message that was ending
-in the
-  very moment. Slots may still be at work on them (`WorkerJournal.running` tells): new rows should have other numbers.
+  having been ``RUNNING``: their source is gone or cannot be decoded, their task is unknown, or they were out of attempts.
+- A source that cannot be read is tried again until it can, or until its messages are recalled; they stay ``READY``.
+- After `Cancel` nothing is sent about earlier rows, and no state of them is written, save by a message that was ending in
+  the very moment. Slots may still be at work on them (`WorkerJournal.running` tells): new rows should have other numbers.
 - The end of the agent's socket or of the supervisor's pipe ends this process at once, whatever is running.
 
 Threads: this one, which reads notes and shows life; one per slot; the readers; a loop for async tasks.

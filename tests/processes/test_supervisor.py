@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -77,11 +78,15 @@ def test_queues_that_are_not_named_are_those_of_all_tasks(store: ObjectStore, tm
 def test_workers_are_recycled_after_their_share_of_messages(store: ObjectStore, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     quick.enqueue_many([(str(runs), number) for number in range(600)])
-    summary = drain(store, queues=[QUEUE], workers=1, max_messages=100)
+    history = tmp_path / "history"
+    summary = drain(store, queues=[QUEUE], workers=1, max_messages=100, history=str(history))
     assert Counter(numbers(runs)) == Counter(range(600))
     assert len({line.split()[1] for line in runs.read_text().splitlines()}) > 1
     assert summary.restarts >= 1
     assert summary.deaths == 0
+    told = [json.loads(line)["kind"] for file in history.iterdir() for line in file.read_text().splitlines()]
+    assert "leaving" in told
+    assert "died" not in told, "nobody is to be alarmed by what was asked for"
 
 
 def test_supervisor_runs_in_a_thread_and_stops_when_told(store: ObjectStore, fifo: Fifo) -> None:
