@@ -55,8 +55,8 @@ class Lead:
         heard: by session, see `Heard`. A process that leads and is a host enters its own ledger as it stores it.
         pages: retired pages, oldest first; ``window`` holds the ids on them.
         buried: messages whose dead letter is stored, and which the board does not yet count as settled.
-        ended: sessions that were over when the committed board was planned. Nobody gives them a ticket any more, and the
-            tickets they had are taken over on it.
+        ended: sessions that were over before the committed board was sent. Nobody gives them a ticket any more, and those
+            that it still lists are the last ones they have.
         pending: a board that was sent and not answered, and the version that it replaces. It is sent again, against that
             version, before anything else is decided.
         epoch: the term that this is about. The view may have learned of a later one.
@@ -217,7 +217,12 @@ def show_life(lead: Lead, *, now: float, nonce: str) -> Step[Cycled | Deposed | 
     if lead.board.epoch != lead.epoch:
         return Deposed()
     board = replace(lead.board, nonce=nonce, turn=lead.board.turn + 1, uptime_ms=lead.uptime_ms(now))
-    return (yield from _commit(lead, Planned(board, ended=lead.ended), lead.view.version, now, Survey(), ()))
+    # As good as a plan: once it is stored, nobody has led since we heard of them who could have given them a ticket. If
+    # only plans counted, and nothing but signs of life were written, what they left would lie there until there is work.
+    ended = frozenset(
+        session for session, heard in lead.heard.items() if heard.ledger is not None and heard.ledger.over
+    )
+    return (yield from _commit(lead, Planned(board, ended=ended), lead.view.version, now, Survey(), ()))
 
 
 def _count_silence_anew(lead: Lead) -> None:

@@ -381,6 +381,28 @@ class TestShowLife:
         assert office.lead.written_at == office.now
         assert office.has(LAYOUT.source(path(1)))
 
+    def test_what_an_ended_session_left_goes_although_nothing_else_is_written(self) -> None:
+        office = Office()
+        office.host(ledger("h1", left=True))
+        assert not office.cycle(0.0).committed
+        assert office.has(LAYOUT.host("h1"))
+        assert isinstance(Hand(show_life(office.lead, now=office.now, nonce="alive"), office.store).finish(), Cycled)
+        assert office.has(LAYOUT.host("h1"))
+        assert not office.cycle(0.0).committed
+        assert not office.has(LAYOUT.host("h1"))
+
+    def test_an_ended_session_keeps_its_ledger_while_the_board_lists_a_ticket_of_it(self) -> None:
+        before, source = one_ticket()
+        office = Office(before)
+        office.source(source)
+        office.host(claimed(fenced=True))
+        office.lead.heard["h1"] = Heard("v", claimed(fenced=True))
+        shown = Hand(show_life(office.lead, now=office.now, nonce="alive"), office.store).finish()
+        assert isinstance(shown, Cycled)
+        assert shown.rest is not None
+        run(shown.rest, office.store)
+        assert office.has(LAYOUT.host("h1"))
+
     def test_leader_that_was_replaced_learns_of_it(self) -> None:
         office = Office()
         theirs = office.another_leads()

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from s3queue.core import coordinate, elect, ledger, plan, produce, ranges, survey
-from s3queue.core.coordinate import Lead
+from s3queue.core.coordinate import Cycled, Deposed, Lead
 from s3queue.core.keys import Layout
 from s3queue.core.ledger import Flushed, Host, Refused
 from s3queue.core.ops import Overtaken, Unknown, get, put
@@ -104,6 +104,7 @@ _SLOW = Weather(fault=0.2, fates=("served", "slow"), chaos=0.02, kinds=("pause c
 _DEATHS = Weather(fault=0.0, chaos=0.06, kinds=("kill worker", "kill agent"))
 _LEADERS = Weather(fault=0.25, fates=("served", "late", "unanswered", "slow"), chaos=0.05, kinds=("kill candidate",))
 _ENDS = Weather(fault=0.0, chaos=0.0, ends=0.6)
+_CALM = Weather(fault=0.0, chaos=0.01, kinds=("drain host",), ends=0.0)
 _HOST_AND_COORDINATOR: dict[str, Any] = {"shared": False, "candidates": 1, "shapes": ("plain",)}
 #: A host with much to do, each message taking long, that stands still for longer than the visibility timeout.
 _ZOMBIE = _HOST_AND_COORDINATOR | {
@@ -139,6 +140,16 @@ _SUPERSEDED: dict[str, Any] = {
     "most": 2,
     "storm_s": 14.0,
     "shapes": ("plain",),
+}
+
+#: A coordinator that stands still while it rests, for long enough to be replaced.
+_PAUSED_AT_REST: dict[str, Any] = {
+    "weather": Weather(fault=0.0, chaos=0.05, kinds=("pause candidate",), ends=0.0),
+    "times": replace(Times(), pauses=(2.6, 4.6)),
+    "shared": False,
+    "candidates": 2,
+    "batches": 1,
+    "storm_s": 10.0,
 }
 
 
@@ -311,6 +322,53 @@ def unfenced_board(write: Any, key: str, body: bytes, **more: Any) -> Any:
         found = yield from get(key)
         more["if_version"] = found.version
     return (yield from write(key, body, **more))
+
+
+@mutant(coordinate, "show_life", "I5", **_PAUSED_AT_REST)
+def a_sign_of_life_replaces_whatever_stands(show_life: Any, lead: Lead, **more: Any) -> Any:
+    """A sign of life, too, is written only over the version that this coordinator knows."""
+    found = yield from get(lead.layout.board)
+    lead.view.version = found.version
+    return (yield from show_life(lead, **more))
+
+
+@mutant(coordinate, "show_life", "I5", **_PAUSED_AT_REST)
+def a_refused_sign_of_life_is_tried_again(show_life: Any, lead: Lead, **more: Any) -> Any:
+    """A leader whose sign of life was refused leads no more, and its board is worth nothing."""
+    shown = yield from show_life(lead, **more)
+    if isinstance(shown, Deposed):
+        found = yield from get(lead.layout.board)
+        lead.view.version, lead.pending = found.version, None
+        shown = yield from show_life(lead, **more)
+    return shown
+
+
+@mutant(coordinate, "show_life", "I5", weather=_LEADERS)
+def a_sign_of_life_has_no_nonce_of_its_own(show_life: Any, lead: Lead, *, nonce: str, **more: Any) -> Any:
+    """Every write has a nonce of its own, so that one that was lost is not taken for the one before it."""
+    return (yield from show_life(lead, nonce=lead.board.nonce, **more))
+
+
+@mutant(coordinate, "show_life", "I8", outlast=False, weather=_CALM)
+def what_ended_sessions_left_is_forgotten(show_life: Any, lead: Lead, **more: Any) -> Any:
+    """A session that ended when nothing but signs of life are written is known to have ended, too."""
+    shown = yield from show_life(lead, **more)
+    lead.ended = frozenset()
+    return shown
+
+
+@mutant(coordinate, "show_life", "lease", outlast=True, weather=_CALM)
+def a_leader_at_rest_shows_no_life(_: Any, lead: Lead, *, now: float, nonce: str) -> Any:
+    """A leader writes at least every third of a lease, however seldom it looks."""
+    lead.written_at = now
+    return Cycled(False, Planned(lead.board))
+    yield
+
+
+@mutant(elect, "may_stand", "lease", weather=_SLOW)
+def an_impatient_candidate(may_stand: Any, view: Any, now: float, lease_s: float, **more: Any) -> bool:
+    """A leader that lives is replaced only after it has been silent for a lease."""
+    return may_stand(view, now, lease_s / 2, **more)
 
 
 @mutant(elect, "replace", "I5")

@@ -117,6 +117,21 @@ def test_fenced_ledger_without_tickets_is_deleted_after_the_next_board() -> None
     assert world.stored_ledger("h") is None
 
 
+def test_ledger_of_a_host_that_left_is_deleted_by_a_leader_that_writes_nothing_but_signs_of_life() -> None:
+    world = World()
+    host = world.joined("h")
+    lead = world.elected("c")
+    world.cycle(lead)
+    host.leaving = True
+    world.flush(host)
+    assert not world.cycle(lead).committed
+    for _ in range(3):
+        world.now += SETTINGS.leader_lease / 3
+        world.run(coordinate.show_life(lead, now=world.now, nonce=world.nonce()))
+        assert not world.cycle(lead).committed
+    assert world.stored_ledger("h") is None
+
+
 def test_ledger_created_by_a_replaced_coordinator_counts_every_ticket_as_claimed() -> None:
     world = World()
     host = world.joined("h", slots=1)

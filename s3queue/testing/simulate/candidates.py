@@ -14,6 +14,11 @@ from s3queue.errors import StoreUnavailable
 from s3queue.store import Stored
 from s3queue.testing.simulate.world import Doing, Machine, Process, Program, Sleep, World
 
+#: Clocks are sums of floats.
+_EXACT_S = 1e-6
+#: How often a coordinator shows that it lives only when it is due.
+_STEADY = 0.85
+
 
 class Leading:
     """Stands, and cycles when elected. The production loop is `s3queue.runtime.leading`.
@@ -97,11 +102,42 @@ class Leading:
         self._is_cleaning = False
 
     def _wait_s(self, lead: Lead) -> float:
-        times, board = self._process.world.scene.times, lead.board
-        busy = self._idle_for < 2 or any(
-            state.dying or is_finished(path, state) for path, state in board.sources.items()
-        )
-        return times.busy if busy else times.idle
+        world, board = self._process.world, lead.board
+        times = world.scene.times
+        if self._idle_for < 2 or any(state.dying or is_finished(path, state) for path, state in board.sources.items()):
+            return times.busy
+        if board.sources:
+            return times.idle[0]
+        return world.choices.choose(times.idle) if world.stormy else times.idle[-1]
+
+    def rest(self, wait_s: float) -> Doing[None]:
+        """Wait, and show meanwhile that we live. Over early when somebody wakes us."""
+        world, process = self._process.world, self._process
+        times, until = world.scene.times, process.steady() + wait_s
+        while (lead := self.lead) is not None and lead.pending is None:
+            part = world.choices.choose(times.beat, _STEADY) if world.stormy else times.beat[0]
+            beat_at = lead.written_at + times.settings.leader_lease * part
+            if beat_at >= until:
+                break
+            yield Sleep(max(0.0, beat_at - process.steady()))
+            if process.steady() < beat_at - _EXACT_S:
+                return
+            try:
+                outcome = yield from coordinate.show_life(lead, now=process.steady(), nonce=world.nonce())
+            except StoreUnavailable:
+                world.mark("a sign of life was not answered")
+                return
+            match outcome:
+                case Cycled():
+                    world.mark("a leader showed life between cycles")
+                    self._committed()
+                case Deposed():
+                    world.mark("a leader that showed life was deposed")
+                    self.lead = None
+                case Doubt():
+                    world.mark("a sign of life was not answered")
+                    return
+        yield Sleep(max(0.0, until - process.steady()))
 
     def resign(self) -> Doing[None]:
         if self.lead is not None and self.lead.pending is None:
@@ -132,4 +168,4 @@ class Candidate(Process):
                     wait_s = yield from leading.cycle()
             except StoreUnavailable:
                 pass
-            yield Sleep(wait_s)
+            yield from leading.rest(wait_s)

@@ -82,7 +82,8 @@ class Joined(NamedTuple):
 
 
 class Gone(NamedTuple):
-    """No process of these sessions exists any more: an agent (then ``host`` may live on) or the whole supervisor."""
+    """No process of these sessions exists any more: an agent or candidate (then ``host`` may live on) or the whole
+    supervisor."""
 
     at: float
     host: str
@@ -119,9 +120,10 @@ class Raised(NamedTuple):
 
 
 class Calmed(NamedTuple):
-    """From here on there are no faults."""
+    """From here on there are no faults. What was sent before may take effect until then."""
 
     at: float
+    until: float
 
 
 class Drained(NamedTuple):

@@ -253,7 +253,7 @@ class Agent(Process):
     def _look(self) -> Doing[None]:
         times, began = self.world.scene.times, self.steady()
         changed = yield from elect.look(self._view, self.world.layout, began)
-        self._next_look = self.steady() + (times.busy if changed or self.host.tickets else times.idle)
+        self._next_look = self.steady() + (times.busy if changed or self.host.tickets else times.idle[0])
         if self.world.scene.shared:
             yield from self.leading.stand(began)
             if self.leading.lead is not None:
@@ -389,4 +389,4 @@ class Agent(Process):
                 wait_s = yield from self.leading.cycle()
             except StoreUnavailable:
                 wait_s = self.world.scene.times.busy
-            yield Sleep(wait_s)
+            yield from self.leading.rest(wait_s)

@@ -1,4 +1,4 @@
-"""One function per promise, and three rules that stand between promises and invariants."""
+"""One function per promise, and four rules that stand between promises and invariants."""
 
 from __future__ import annotations
 
@@ -152,6 +152,24 @@ def suspects_run_alone(story: Story) -> Verdict:
                     for index in range(part.start, part.stop):
                         if any(failure.cause in FATAL_CAUSES for failure in failures.get(index, ())):
                             yield f"event {state.n}: ticket {name} holds message {index} of {part.source} and others"
+
+    return first(faults())
+
+
+def leaders_are_replaced_when_silent(story: Story) -> Verdict:
+    """A leader is replaced when it resigned, is gone, or has written nothing for a lease; and one that lives writes."""
+
+    def faults() -> Iterator[str]:
+        for before, state in pairwise(story.boards):
+            leader = before.board.leader
+            if state.board.epoch == before.board.epoch or leader is None or leader.session == process(state.who):
+                continue
+            if min(sessions.get(leader.session, state.n) for sessions in (story.dead, story.reaped)) < state.n:
+                continue
+            if state.at - before.at <= story.settings.leader_lease:
+                yield f"event {state.n}: {leader.session} was replaced {state.at - before.at:.2f} s after it wrote"
+            elif before.at > story.calm:
+                yield f"event {state.n}: {leader.session} was replaced, and nothing kept it from writing"
 
     return first(faults())
 

@@ -40,6 +40,8 @@ class Times:
     Attributes:
         late: how long after it was sent a request may land. The greatest is below ``window_s`` less the deadline.
         slow: how long a request may be on its way before it is applied and answered.
+        idle: how long a coordinator rests that has nothing to do; a host looks for a board after the shortest.
+        beat: after which part of a lease without a write it shows meanwhile that it lives.
         pauses: how long a process may stand still; some are longer than lease and visibility timeout.
         tasks: how long a message runs. delays: after how long it is to run again.
         restart: how long until something new comes in place of what ended.
@@ -50,7 +52,8 @@ class Times:
     enqueue_deadline: float = 4.0
     ack: float = 0.2
     busy: float = 0.3
-    idle: float = 0.6
+    idle: tuple[float, ...] = (0.6, 2.5)
+    beat: tuple[float, ...] = (1 / 3, 0.0)
     latency: float = 0.02
     unanswered: float = 0.4
     patience: float = 1.0

@@ -15,7 +15,7 @@ from s3queue.core.survey import Survey
 from s3queue.errors import CorruptRecord
 from s3queue.testing.simulate.candidates import Candidate
 from s3queue.testing.simulate.choices import Choices
-from s3queue.testing.simulate.history import Drained, Event, Meddled, Raised
+from s3queue.testing.simulate.history import Drained, Event, Gone, Meddled, Raised
 from s3queue.testing.simulate.hosts import Supervisor
 from s3queue.testing.simulate.producers import QUEUES, Producer, Scribbler
 from s3queue.testing.simulate.scenes import Scene
@@ -110,6 +110,7 @@ class Simulation:
             return
         candidate = self.world.choices.choose(self.candidates)
         candidate.kill()
+        self.world.record(Gone(self.world.now, candidate.machine.name, (candidate.name,), whole=False))
         self.candidates.remove(candidate)
         self._dead[candidate.machine.name].append(candidate.name)
         self.world.later(self._pause(), self._new_candidate)

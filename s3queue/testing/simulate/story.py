@@ -5,6 +5,7 @@ Numbers of events are their order: ``n < m`` means that it happened before.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -101,6 +102,7 @@ class Story:
         surveys: when each process listed the partition.
         dead: sessions whose processes all ended, and when; ``reaped``: where only the agent did.
         damaged: keys that somebody removed by hand.
+        calm: the time from which on every request is answered; infinity: not yet.
     """
 
     events: Sequence[Event]
@@ -121,6 +123,7 @@ class Story:
     given_up: list[tuple[int, str]] = field(default_factory=list)
     damaged: dict[str, int] = field(default_factory=dict)
     raised: list[str] = field(default_factory=list)
+    calm: float = math.inf
     drained: Drained | None = None
 
     def __post_init__(self) -> None:
@@ -153,6 +156,8 @@ class Story:
                     self.damaged.setdefault(key, n)
                 case history.Raised(_, why):
                     self.raised.append(f"event {n}: {why}")
+                case history.Calmed(_, until):
+                    self.calm = until
                 case Drained():
                     self.drained = event
                 case _:

@@ -229,10 +229,10 @@ class World:
     def calm(self) -> None:
         """No faults from here on; what stands still, or was refused, goes on."""
         self.stormy = False
-        self.record(Calmed(self.now))
         for actor in self.actors:
             if actor.paused:
                 actor.ready_at, actor.paused = self.now, False
+        self.record(Calmed(self.now, max((a.ready_at for a in self.actors if a.op is not None), default=self.now)))
 
     @property
     def under_way(self) -> bool:
