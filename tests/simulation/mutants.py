@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from s3queue.core import coordinate, elect, ledger, plan, produce, ranges, survey
-from s3queue.core.coordinate import Cycled, Deposed, Lead
+from s3queue.core.coordinate import Cycled, Deposed, Doubt, Lead
 from s3queue.core.keys import Layout
 from s3queue.core.ledger import Flushed, Host, Refused
 from s3queue.core.ops import Overtaken, Unknown, get, put
@@ -22,7 +22,7 @@ from s3queue.core.plan import Planned
 from s3queue.core.records import Failed, Ready
 from s3queue.core.settle import Draft
 from s3queue.runtime import deal
-from s3queue.runtime.journal import READY
+from s3queue.runtime.journal import OK, READY, RUNNING
 from s3queue.store import Found, Stored
 from s3queue.testing.simulate import Outcome, Seeded, Times, Weather, run
 
@@ -104,6 +104,7 @@ _SLOW = Weather(fault=0.2, fates=("served", "slow"), chaos=0.02, kinds=("pause c
 _DEATHS = Weather(fault=0.0, chaos=0.06, kinds=("kill worker", "kill agent"))
 _LEADERS = Weather(fault=0.25, fates=("served", "late", "unanswered", "slow"), chaos=0.05, kinds=("kill candidate",))
 _ENDS = Weather(fault=0.0, chaos=0.0, ends=0.6)
+_DOUBT = Weather(fault=0.6, fates=("served", "dropped", "late"), whose=("main", "lead"), chaos=0.0, ends=0.0)
 _CALM = Weather(fault=0.0, chaos=0.01, kinds=("drain host",), ends=0.0)
 _HOST_AND_COORDINATOR: dict[str, Any] = {"shared": False, "candidates": 1, "shapes": ("plain",)}
 #: A host with much to do, each message taking long, that stands still for longer than the visibility timeout.
@@ -282,6 +283,33 @@ def a_dead_workers_journal_is_not_read(died: Any, dealer: deal.Dealer, worker: i
         states = journal.states(row)
         states[:] = bytes([READY]) * len(states)
     died(dealer, worker, *more)
+
+
+@mutant(deal, "ok_ranges", "P1", weather=_ENDS)
+def what_runs_is_done(ok_ranges: Any, states: bytes) -> Any:
+    """A message is done when its task has ended well."""
+    return ok_ranges(bytes(OK if state == RUNNING else state for state in states))
+
+
+@mutant(deal.Dealer, "died", "I7", weather=_DEATHS, most=5)
+def all_of_a_dead_workers_messages_failed(died: Any, dealer: deal.Dealer, worker: int, *more: Any) -> None:
+    """What a dead worker had not started costs no attempt."""
+    journal = dealer.seats[worker].journal
+    for row in journal.rows():
+        states = journal.states(row)
+        states[:] = bytes(RUNNING if state == READY else state for state in states)
+    died(dealer, worker, *more)
+
+
+@mutant(ledger, "_last_will", "I7", weather=_DEATHS, most=5)
+def what_was_not_dealt_is_not_released(will: Any, old: Any, board: Any, outcomes: Any, nonce: str) -> Any:
+    """What a dead agent had claimed and dealt to nobody costs no attempt."""
+    left = will(old, board, outcomes, nonce)
+    reports = {
+        name: msgspec.structs.replace(report, released=old.reports[name].released if name in old.reports else ())
+        for name, report in left.reports.items()
+    }
+    return msgspec.structs.replace(left, reports=reports)
 
 
 @mutant(
@@ -502,6 +530,12 @@ def suspects_in_company(_: Any, draft: Draft, index: int) -> bool:
     return False
 
 
+@mutant(Draft, "trim", "alone", shapes=("poison", "bomb"))
+def nobody_remembers_who_was_suspect(_: Any, draft: Draft) -> None:
+    """The board keeps why earlier attempts failed."""
+    draft.failures = {}
+
+
 @mutant(plan._Planning, "_busy_groups", "I10", shapes=("grouped",))
 def a_group_side_by_side(_: Any, planning: Any) -> set[tuple[str, str]]:
     """Of one group one message at a time is out."""
@@ -560,6 +594,14 @@ def the_window_closes_early(_: Any, lead: Lead, now: float) -> int:
     return lead.uptime_base_ms + int((now - lead.since) * 20_000)
 
 
+@mutant(coordinate, "take_office", "I9")
+def uptime_begins_anew(take_office: Any, *args: Any) -> Any:
+    """The clock of the window survives a change of leader."""
+    lead = yield from take_office(*args)
+    lead.uptime_base_ms = 0
+    return lead
+
+
 @mutant(coordinate, "list_all", "P6 I9", within=300, **_SUCCESSION)
 def a_new_leader_forgets(_: Any, prefix: str) -> Any:
     """A new coordinator loads the retired pages before it assigns anything."""
@@ -580,6 +622,25 @@ def a_dead_letter_is_taken_for_stored(put_: Any, key: str, *more: Any) -> Any:
     """A dead message counts as settled only when its dead letter is stored."""
     outcome = yield from put_(key, *more)
     return Stored("perhaps") if isinstance(outcome, Unknown) and "/dead/" in key else outcome
+
+
+@mutant(coordinate, "_bury", "P1", within=300, shapes=("poison", "corrupt"))
+def one_letter_for_all(bury: Any, lead: Lead, *more: Any) -> Any:
+    """Every dead message has a letter of its own, unless nobody can read it."""
+    yield from bury(lead, *more)
+    paths = {path for path, _ in lead.buried}
+    lead.buried.update((path, at) for path, state in lead.board.sources.items() if path in paths for at in state.dying)
+
+
+@mutant(coordinate, "_commit", "I4 I11", weather=_DOUBT)
+def a_board_in_doubt_is_taken_for_stored(commit: Any, lead: Lead, planned: Planned, *more: Any) -> Any:
+    """What follows from a board is done when it is known to stand."""
+    outcome = yield from commit(lead, planned, *more)
+    if isinstance(outcome, Doubt):
+        lead.pending = None
+        lead.view.learn(planned.board, "perhaps")
+        return coordinate._cycled(lead, True, planned, *more[-2:])
+    return outcome
 
 
 @mutant(coordinate, "_clean_up", "I1", within=500, **_SUPERSEDED)

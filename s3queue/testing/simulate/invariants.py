@@ -11,7 +11,7 @@ from s3queue.core.keys import Source, parse_source
 from s3queue.core.plan import is_finished
 from s3queue.core.ranges import members
 from s3queue.core.records import Board, Ticket
-from s3queue.testing.simulate.moves import illegal
+from s3queue.testing.simulate.moves import illegal, unfounded
 from s3queue.testing.simulate.story import LedgerAt, Run, Story, damaged, posts, process
 from s3queue.testing.simulate.verdicts import OK, Verdict, first, unknown
 
@@ -154,6 +154,7 @@ def i7_attempts_are_counted(story: Story) -> Verdict:
             if run.started.attempt > story.settings.max_attempts:
                 yield f"event {run.n}: attempt {run.started.attempt} of {run.message}"
         yield from (why for rule, why in illegal(story) if rule == "I7")
+        yield from (why for rule, why in unfounded(story) if rule == "I7")
 
     return first(faults())
 
@@ -184,9 +185,15 @@ def i8_everything_drains(story: Story) -> Verdict:
 
 
 def i9_a_finished_source_never_runs_again(story: Story) -> Verdict:
-    """A source that has left the board is not admitted again."""
+    """A source that has left the board is not admitted again. The clock that says for how long is never ahead of time, and
+    never goes back."""
 
     def faults() -> Iterator[str]:
+        uptime_ms = 0
+        for state in story.boards:
+            if not uptime_ms <= state.board.uptime_ms <= (state.at - story.boards[0].at) * 1000 + 1:
+                yield f"event {state.n}: the uptime is {state.board.uptime_ms} ms, and was {uptime_ms} ms"
+            uptime_ms = state.board.uptime_ms
         gone: set[str] = set()
         before: set[str] = set()
         for state in story.boards:

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from s3queue.core.keys import parse_source
-from s3queue.testing.simulate.story import DYING, SETTLED, Move, Post, Story, damaged
+from s3queue.core.records import decode_batch, decode_message
+from s3queue.errors import CorruptRecord
+from s3queue.testing.simulate.story import DYING, SETTLED, Move, Offset, Post, Story, damaged
 
 _LIVE = frozenset({"ticket", "ready", "waiting"})
 
@@ -56,7 +58,10 @@ def _out_of_ticket(story: Story, move: Move, old: Post, new: Post) -> tuple[str,
         if over is None or over.n > move.n:
             return "P1" if not _is_live(new) else "I2", f"{session} lives, and has not said what became of it"
         assert over.ledger is not None
-        kind = "retry" if over.ledger.unread or old.ticket in over.ledger.claims else "released"
+        claimed = over.ledger.unread or old.ticket in over.ledger.claims
+        if claimed and story.is_bequeathed(session, over) and (old.ticket, old.offset) not in story.by_offset:
+            claimed = False  # the journals say that it was not started
+        kind = "retry" if claimed else "released"
     match kind:
         case "ok":
             return None if new == SETTLED else ("P5", "it had ended well")
@@ -70,6 +75,38 @@ def _out_of_ticket(story: Story, move: Move, old: Post, new: Post) -> tuple[str,
             return None if _is_live(new, old.attempt) else _not_as(new, old.attempt)
 
 
+def unfounded(story: Story) -> Iterator[tuple[str, str]]:
+    """What ledgers say of messages and what did not become of them: the invariant that each breaks, and how."""
+    for offset, outcome in story.outcomes.items():
+        runs = [run for run in story.by_offset.get(offset, ()) if run.n < outcome.n]
+        ended = {run.outcome for run in runs if run.ended_n is not None and run.ended_n < outcome.n}
+        failure = outcome.failed.failure if outcome.failed is not None else None
+        what = f"event {outcome.n}: offset {offset[1]} of ticket {offset[0]} is said to be {outcome.kind}, and "
+        if outcome.kind == "ok":
+            if "ok" not in ended:
+                yield "P1", f"{what}did not end well"
+        elif outcome.kind == "released":
+            if runs:
+                yield "I7", f"{what}was started"
+        elif "ok" in ended:
+            yield "I7", f"{what}ended well"
+        elif (
+            not ended and failure is not None and failure.cause != "corrupt" and _is_readable(story, offset, outcome.n)
+        ):
+            yield "I7", f"{what}was not started, or is not over"
+
+
+def _is_readable(story: Story, offset: Offset, n: int) -> bool:
+    """Whether a worker that was given this message before could start it."""
+    part = next(story.tickets[offset[0]][1].spans((offset[1], offset[1] + 1)))
+    try:
+        messages = decode_batch(part.source, story.bodies[part.source]).messages
+        decode_message(part.source, messages[part.start])
+    except (CorruptRecord, LookupError):
+        return False
+    return all(there for at, _, there in story.sources[part.source] if at < n)
+
+
 def _not_as(new: Post, attempt: int) -> tuple[str, str]:
     if new == SETTLED:
         return "P1", "nobody has said that it ended well"
@@ -81,8 +118,11 @@ def _is_live(post: Post | None, attempt: int | None = None) -> bool:
 
 
 def has_letter(story: Story, move: Move) -> bool:
-    """Whether the dead letter of this message was stored before. Of a batch that nobody can read there is one for all."""
+    """Whether the dead letter of this message was stored before. There is one for all that nobody can read from it on."""
     path, index = move.message
     queue = parse_source(path).queue
-    keys = (story.layout.dead(queue, story.layout.message_id(path, at)) for at in (index, 0))
-    return any(story.letters.get(key, move.n) < move.n for key in keys)
+    for at in range(index + 1):
+        n, rest = story.letters.get(story.layout.dead(queue, story.layout.message_id(path, at)), (move.n, False))
+        if n < move.n and (rest or at == index):
+            return True
+    return False

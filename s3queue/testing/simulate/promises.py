@@ -7,8 +7,8 @@ from itertools import pairwise
 
 from s3queue.core.keys import parse_source
 from s3queue.core.records import FATAL_CAUSES
-from s3queue.testing.simulate.moves import illegal
-from s3queue.testing.simulate.story import LedgerAt, Run, Story, damaged, process
+from s3queue.testing.simulate.moves import illegal, unfounded
+from s3queue.testing.simulate.story import LedgerAt, Message, Move, Post, Run, Story, damaged, process
 from s3queue.testing.simulate.verdicts import OK, Verdict, first, unknown
 
 
@@ -20,6 +20,7 @@ def p1_no_accepted_message_is_lost(story: Story) -> Verdict:
             if story.landed.get(path, n) >= n:
                 yield f"event {n}: {path} was accepted, and is not stored"
         yield from (why for rule, why in illegal(story) if rule == "P1")
+        yield from (why for rule, why in unfounded(story) if rule == "P1")
         if _at_rest(story):
             for path in story.landed:
                 for index in range(parse_source(path).count):
@@ -95,16 +96,10 @@ def p4_a_dead_worker_costs_no_finished_work(story: Story) -> Verdict:
                 over = story.ended.get(session)
                 if damaged(story, session, run.n) or damaged(story, run.started.session, run.n):
                     continue
-                if over is None or _bequeathed(story, session, over):
+                if over is None or story.is_bequeathed(session, over):
                     yield f"event {run.n}: {message} runs again, and ended well in {before.started.who}"
 
     return first(faults())
-
-
-def _bequeathed(story: Story, session: str, over: LedgerAt) -> bool:
-    """Whether the next agent of the same host ended it, and not as a coordinator."""
-    heir = process(over.who)
-    return over.who.endswith("/host") and heir != session and story.hosts.get(heir) == story.hosts[session]
 
 
 def p5_a_dead_host_costs_at_most_what_it_had_not_flushed(story: Story) -> Verdict:
@@ -142,18 +137,25 @@ def suspects_run_alone(story: Story) -> Verdict:
     """A message whose process or host died under it is ticketed alone from then on."""
 
     def faults() -> Iterator[str]:
-        known: set[str] = set()
-        for state in story.boards:
-            for name in [name for name in state.board.tickets if name not in known]:
-                known.add(name)
-                ticket = state.board.tickets[name]
-                for part in ticket.parts if ticket.size > 1 else ():
-                    failures = state.board.sources[part.source].failures
-                    for index in range(part.start, part.stop):
-                        if any(failure.cause in FATAL_CAUSES for failure in failures.get(index, ())):
-                            yield f"event {state.n}: ticket {name} holds message {index} of {part.source} and others"
+        suspects: set[Message] = set()
+        for move in story.moves:
+            old, new = move.old, move.new
+            if old is not None and old.ticket and _was_fatal(story, move, old):
+                suspects.add(move.message)
+            if new is not None and new.ticket and move.message in suspects and story.tickets[new.ticket][1].size > 1:
+                yield f"event {move.n}: ticket {new.ticket} holds {move.message} and others"
 
     return first(faults())
+
+
+def _was_fatal(story: Story, move: Move, old: Post) -> bool:
+    """Whether its process or host died while this ticket was out, for all that is known."""
+    outcome = story.outcomes.get((old.ticket, old.offset))
+    if outcome is not None and outcome.n < move.n:
+        failure = outcome.failed.failure if outcome.failed is not None else None
+        return failure is not None and failure.cause in FATAL_CAUSES
+    over = story.ended.get(story.tickets[old.ticket][1].session)
+    return over is not None and over.ledger is not None and (over.ledger.unread or old.ticket in over.ledger.claims)
 
 
 def leaders_are_replaced_when_silent(story: Story) -> Verdict:

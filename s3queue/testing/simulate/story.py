@@ -13,9 +13,9 @@ from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
 from s3queue.core import ranges
-from s3queue.core.keys import Layout, parse_source
+from s3queue.core.keys import Layout, parse_message_id, parse_source
 from s3queue.core.plan import Settings
-from s3queue.core.records import Board, Failed, Ledger, RetiredPage, SourceState, Ticket, decode
+from s3queue.core.records import Board, DeadLetter, Failed, Ledger, RetiredPage, SourceState, Ticket, decode
 from s3queue.errors import CorruptRecord
 from s3queue.testing.simulate import history
 from s3queue.testing.simulate.history import Drained, Ended, Event, Started
@@ -96,7 +96,7 @@ class Story:
     """
     Attributes:
         sources: by path, when an object of that name appeared (True) or was gone (False).
-        letters: keys of dead letters, and when each was stored first.
+        letters: keys of dead letters, when each was stored first, and whether it is about all that comes after its message.
         pages: by key, when a retired page was stored, and what is on it.
         doubled: messages that a board has in two places.
         surveys: when each process listed the partition.
@@ -111,7 +111,8 @@ class Story:
     boards: list[BoardAt] = field(default_factory=list)
     ledgers: dict[str, list[LedgerAt]] = field(default_factory=dict)
     sources: dict[str, list[tuple[int, str, bool]]] = field(default_factory=dict)
-    letters: dict[str, int] = field(default_factory=dict)
+    bodies: dict[str, bytes] = field(default_factory=dict)
+    letters: dict[str, tuple[int, bool]] = field(default_factory=dict)
     pages: dict[str, tuple[int, RetiredPage]] = field(default_factory=dict)
     results: list[str] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
@@ -172,10 +173,13 @@ class Story:
             self.ledgers.setdefault(layout.session(key), []).append(LedgerAt(n, event.at, event.who, ledger))
         elif key.startswith(layout.home):
             self.sources.setdefault(layout.path(key), []).append((n, event.who, True))
+            self.bodies[layout.path(key)] = event.body
         elif key.startswith(layout.retired):
             self.pages.setdefault(key, (n, decode(RetiredPage, key, event.body)))
         elif key.startswith(f"{layout.root}/dead/"):
-            self.letters.setdefault(key, n)
+            letter = decode(DeadLetter, key, event.body)
+            rest = letter.raw and self.bodies.get(parse_message_id(letter.message).path) == letter.payload
+            self.letters.setdefault(key, (n, rest))
         elif key.startswith(f"{layout.root}/results/"):
             self.results.append(key)
 
@@ -279,6 +283,18 @@ class Story:
         for run in self.runs:
             runs.setdefault(run.message, []).append(run)
         return runs
+
+    @cached_property
+    def by_offset(self) -> dict[Offset, list[Run]]:
+        runs: dict[Offset, list[Run]] = {}
+        for run in self.runs:
+            runs.setdefault((run.started.ticket, run.started.offset), []).append(run)
+        return runs
+
+    def is_bequeathed(self, session: str, over: LedgerAt) -> bool:
+        """Whether the next agent of the same host ended it, and not as a coordinator."""
+        heir = process(over.who)
+        return over.who.endswith("/host") and heir != session and self.hosts.get(heir) == self.hosts[session]
 
     # ---- moves ---------------------------------------------------------------------------------------------
 
