@@ -244,7 +244,9 @@ def _out_of_turn(
         if (other.queue, other.group) != (source.queue, source.group) or path > source.path:
             continue
         if path not in places:
-            if path not in admitted_at and landed < admitted_at[source.path]:
+            # What is due is in line by when it was sent.
+            behind = other.due_ms is None and source.due_ms is not None and other.rank > source.rank
+            if not behind and path not in admitted_at and landed < admitted_at[source.path]:
                 yield f"event {n}: ticket {name} is before {path}, which nobody has seen"
             continue
         for at, post in places[path].items():

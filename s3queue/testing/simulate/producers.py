@@ -62,8 +62,8 @@ class Producer(Process):
             sent_ms=sent_ms,
             batch=f"{world.number():03x}",
             priority=1 if shape == "urgent" else 5,
-            group="g" if shape == "grouped" else None,
-            due_ms=sent_ms + 1500 if shape == "later" else None,
+            group="g" if shape.startswith("grouped") else None,
+            due_ms=sent_ms + 1500 if shape.endswith("later") else None,
         )
         if shape == "corrupt":
             body = world.choices.choose(

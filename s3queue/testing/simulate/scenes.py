@@ -138,6 +138,7 @@ _SHAPES = (
     ("plain", "poison", "bomb"),
     ("plain", "corrupt", "later", "urgent"),
     ("grouped",),
+    ("grouped", "grouped later"),
     ("plain", "other", "urgent"),
 )
 
