@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from s3queue.core.keys import Layout
+from s3queue.core.keys import Layout, forget_parsed
 from s3queue.core.ops import Overtaken, Step, Unknown, get, write
 from s3queue.core.records import Board, Leader, decode, encode
 from s3queue.store import Found, Missing, Stored, Unchanged
@@ -40,6 +40,7 @@ class View:
         if self.board is not None and board.turn <= self.board.turn:
             return False
         self.board, self.version, self.since, self.looked = board, version, None, True
+        forget_parsed(len(board.sources))
         return True
 
     def answered(self, now: float) -> None:

@@ -41,6 +41,9 @@ END = "\U0010ffff"
 #: 0 goes first, 9 goes last.
 PRIORITIES = range(10)
 
+#: Parsed paths that are kept beyond twice what a board names.
+_PARSED_SPARE = 2048
+
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _SOURCE = re.compile(
     r"(?:in/|later/(?P<due>\d{13})-)(?P<folder>[A-Za-z0-9_][A-Za-z0-9_@=]{0,99})/(?P<priority>\d)/"
@@ -137,6 +140,13 @@ def parse_source(path: str) -> Source:
         (priority, int(order), batch),
         f"{order}-{batch}",
     )
+
+
+def forget_parsed(named: int) -> None:
+    """Forget what was parsed, once that is much more than the batches that a board names: a coordinator that passes a
+    million batches on needs no more memory than one that passes on ten thousand."""
+    if parse_source.cache_info().currsize > 2 * named + _PARSED_SPARE:
+        parse_source.cache_clear()
 
 
 def batch_id(counter: int, random: int) -> str:

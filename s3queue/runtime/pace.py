@@ -94,12 +94,12 @@ class Unstored(NamedTuple):
         Where a write has a price, a claim need not be stored before there is a slot that could run it soon: the coordinator
         puts more before a host than it needs until the next write. Of what is saved, some is kept for claims.
         """
-        out_of_work = self.left == 0 and self.done >= self.slots
-        if not paced:
-            urgent = self.awaited or self.claims or self.left == 0 or self.done >= max(self.slots, self.left // 3)
-            return 0.0 if urgent else None
-        if self.claims + self.done >= _MANY:
+        soon = self.awaited or self.claims or self.left == 0 or self.done >= max(self.slots, self.left // 3)
+        if not soon:
+            return None
+        if not paced or self.claims + self.done >= _MANY:
             return 0.0
+        out_of_work = self.left == 0 and self.done >= self.slots
         if self.awaited or out_of_work or (self.claims and self.left < 2 * self.slots):
             return 1.0
         return _BURST / 2 if self.left == 0 and self.done else None

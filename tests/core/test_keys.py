@@ -9,6 +9,7 @@ from s3queue.core.keys import (
     Layout,
     batch_id,
     fencing_token,
+    forget_parsed,
     parse_message_id,
     parse_source,
     source_path,
@@ -188,3 +189,15 @@ class TestIds:
         tokens = [fencing_token(ticket_id(*ticket)) for ticket in (one, other)]
         assert (tokens[0] < tokens[1]) == (one < other)
         assert max(tokens) < 2**63
+
+
+def test_parsed_paths_are_kept_for_what_a_board_names_and_not_for_all_that_ever_passed() -> None:
+    parse_source.cache_clear()
+    for turn in range(20):
+        for number in range(500):
+            parse_source(source_path("mail", sent_ms=turn, batch=batch_id(number, 0), count=1))
+        forget_parsed(named=500)
+        assert parse_source.cache_info().currsize <= 4000
+    kept = parse_source.cache_info().currsize
+    forget_parsed(named=kept)
+    assert parse_source.cache_info().currsize == kept
