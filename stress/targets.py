@@ -266,4 +266,20 @@ def targets(real: dict[str, Any], peers: dict[str, Any], scale: dict[str, Any]) 
         ("memory over a million messages", "stated; flat", memory, command("memory-sqlite")),
     ]
     lines_ = [(what, target, _try(figure), how) for what, target, figure, how in rows]
-    return "## Targets\n\n" + table(("what", "target", "measured", "command"), lines_)
+    page = "## Targets\n\n" + table(("what", "target", "measured", "command"), lines_)
+    run = real.get("singles-long-seaweedfs")
+    return page + "\n\n" + _SINGLES.format(**_per_request(run)) if run and "list_per_s" in run["raw"] else page
+
+
+def _per_request(run: dict[str, Any]) -> dict[str, str]:
+    """Milliseconds of one raw request, and how many listings the run took."""
+    ms = {kind: f"{1000 / median(run['raw'][f'{kind}_per_s']):.2f}" for kind in ("get", "list", "delete")}
+    lists = median(run["requests_per_message"]["list"]) * run["setting"]["messages"]
+    return {**ms, "lists": f"{lists:.0f}", "agent": f"{median(run['cpu_us_per_message']['agent']) / 1000:.2f}"}
+
+
+_SINGLES = """One message per object on SeaweedFS is bound by the two cores that server, agent and workers share. Raw
+GETs, {get} ms each with eight in flight, take both. A message takes such a GET, {agent} ms of the agent, the deletion of its
+object ({delete} ms) and its share of some {lists} listings ({list} ms each for a thousand keys; most of that is for the
+request, however few it brings). What would close the gap to the raw rate: a server with cores of its own, or surveys that
+leave out pages of nothing but batches that are on the board already."""

@@ -83,7 +83,7 @@ class Agent:
             spec.place,
         )
         journals = [self._journal.worker(number) for number in range(spec.workers)]
-        self._dealer = Dealer(host, journals, spec.concurrency)
+        self._dealer = Dealer(host, journals, spec.concurrency, spec.config.max_messages)
         self._leading = Leading(self._station, self._board_committed)
         self._hosting = Hosting(
             self._station,

@@ -82,6 +82,7 @@ class Seat:
     Attributes:
         send: None while no process is connected.
         leaving: it takes no more.
+        quota: messages that its process may yet be given; None: any number.
         recalled: a `Recall` was not answered yet.
     """
 
@@ -89,6 +90,7 @@ class Seat:
     send: Callable[[Note], None] | None = None
     leaving: bool = False
     recalled: bool = False
+    quota: int | None = None
     rows: dict[int, Row] = field(default_factory=dict)
 
     @property
@@ -100,9 +102,17 @@ class Seat:
 
 
 class Dealer:
-    def __init__(self, host: Host, journals: Iterable[WorkerJournal], concurrency: int) -> None:
+    """
+    Args:
+        max_messages: for each worker process; it leaves when they have ended. None: any number.
+    """
+
+    def __init__(
+        self, host: Host, journals: Iterable[WorkerJournal], concurrency: int, max_messages: int | None = None
+    ) -> None:
         self.host = host
         self.concurrency = concurrency
+        self._max_messages = max_messages
         self.seats = [Seat(journal) for journal in journals]
         self._pools: dict[str, deque[tuple[str, int, int]]] = {}
         self._means: dict[str, float] = {}
@@ -113,7 +123,7 @@ class Dealer:
     def comes(self, worker: int, send: Callable[[Note], None]) -> None:
         """A worker process is there."""
         seat = self.seats[worker]
-        seat.send, seat.leaving, seat.recalled = send, False, False
+        seat.send, seat.leaving, seat.recalled, seat.quota = send, False, False, self._max_messages
 
     def leaves(self, worker: int) -> None:
         """It takes no more, and gives back what it has not started."""
@@ -180,7 +190,16 @@ class Dealer:
                 most -= dealt
 
     def _wants(self, seat: Seat, mean: float, now: float) -> int:
-        """How many messages to give this worker: one for each free slot; more where they are over in no time."""
+        """How many messages to give this worker: one for each free slot; more where they are over in no time; never more
+        than its process may run."""
+        wants = self._wants_now(seat, mean, now)
+        if seat.quota is None:
+            return wants
+        if seat.quota <= 0 and all(row.finished for row in seat.rows.values()):
+            return min(wants, 1)  # it counts only what it ran, and so it did not leave
+        return min(wants, seat.quota)
+
+    def _wants_now(self, seat: Seat, mean: float, now: float) -> int:
         unfinished = seat.unfinished
         free = self.concurrency - unfinished
         if mean <= 0.0 or mean >= PORTION_S:
@@ -213,6 +232,8 @@ class Dealer:
             pool.appendleft((name, cut, stop))
         seat.journal.open_row(number, name, start, cut - start)
         seat.rows[number] = Row(name, queue, start, cut - start)
+        if seat.quota is not None:
+            seat.quota -= cut - start
         seat.send(Deal(number, name, queue, parts))
         return cut - start
 
@@ -274,6 +295,8 @@ class Dealer:
         for index in ranges.members(indexes):
             states[index] = MOVED
         row.moved += ranges.size(indexes)
+        if seat.quota is not None:
+            seat.quota += ranges.size(indexes)
         pool = self._pools.setdefault(row.queue, deque())
         pool.extendleft((row.ticket, row.base + a, row.base + b) for a, b in reversed(list(ranges.pairs(indexes))))
         if row.unfinished == 0 and row.ended_at is None:

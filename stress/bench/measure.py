@@ -159,6 +159,21 @@ class Bench:
             list(threads.map(lambda number: self.store.get(f"{self.namespace}-raw/{number:09}"), range(count)))
             return count / (time.perf_counter() - began)
 
+    def raw_list(self, rounds: int = 20) -> float:
+        """Listings of up to 1,000 of them per second, one after the other."""
+        began = time.perf_counter()
+        for number in range(rounds):
+            self.store.list(f"{self.namespace}-raw/", after=f"{self.namespace}-raw/{number:09}")
+        return rounds / (time.perf_counter() - began)
+
+    def raw_delete(self, count: int) -> float:
+        """Objects deleted per second, up to 1,000 at a time."""
+        keys = [f"{self.namespace}-raw/{number:09}" for number in range(count)]
+        began = time.perf_counter()
+        for start in range(0, count, 1000):
+            self.store.delete(keys[start : start + 1000])
+        return count / (time.perf_counter() - began)
+
     def clean(self) -> None:
         for prefix in (f"{self.namespace}/", f"{self.namespace}-raw/"):
             keys = [item.key for item in self.driver.run(list_all(prefix))]
@@ -211,6 +226,8 @@ def _drained(bench: Bench) -> dict[str, Any]:
     drain = drained(bench)
     if raws:
         raw["get_per_s"] = bench.raw_get(raws)
+        raw["list_per_s"] = bench.raw_list()
+        raw["delete_per_s"] = bench.raw_delete(raws)
     total = messages - drain.early
     return {
         "enqueue_per_s": (messages - 1) / took_s,

@@ -29,7 +29,7 @@ def test_bench_prints_what_it_promises(tmp_path: Path) -> None:
     assert told["cpu_us_per_message"].keys() == {"producer", "agent", "worker"}
     assert told["latency_ms"].keys() == {"p50", "p99", "max"}
     assert told["rss_mib"].keys() == {"agent", "worker"}
-    assert told["raw"].keys() == {"put_per_s", "get_per_s"}
+    assert told["raw"].keys() == {"put_per_s", "get_per_s", "list_per_s", "delete_per_s"}
     assert told["enqueue_per_s"].keys() == told["drain_per_s"].keys() == {"median", "min", "max"}
     # Each message was put once, and read at least once by somebody.
     assert told["requests_per_message"]["put"]["min"] >= 1.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from s3queue.core.keys import Layout, source_path
 from s3queue.core.ledger import Held, Host
-from s3queue.core.records import Offer, Part, Ticket
+from s3queue.core.records import Failed, Offer, Part, Ticket
 from s3queue.runtime import deal
 from s3queue.runtime.deal import Dealer
 from s3queue.runtime.journal import MOVED, OK, READY, RUNNING, STATES, Journal
@@ -15,10 +15,10 @@ def source(number: int, count: int = 1) -> str:
     return source_path("q", sent_ms=1_700_000_000_000 + number, batch=f"{number:016x}", count=count)
 
 
-def dealer(slots: int) -> tuple[Dealer, Host, list[Note]]:
+def dealer(slots: int, max_messages: int | None = None) -> tuple[Dealer, Host, list[Note]]:
     journal = Journal(bytearray(Journal.size(1, slots)), 1, slots)
     host = Host(Layout(), "session", slots, {"q": Offer()})
-    dealing = Dealer(host, [journal.worker(0)], slots)
+    dealing = Dealer(host, [journal.worker(0)], slots, max_messages)
     notes: list[Note] = []
     dealing.comes(0, notes.append)
     return dealing, host, notes
@@ -46,6 +46,48 @@ def test_new_tickets_are_dealt_in_the_order_in_which_they_were_claimed() -> None
     dealing.claimed(["1-0", "1-1", "1-2"])
     dealing.deal(now=0.0)
     assert [note.ticket for note in notes if isinstance(note, Deal)] == ["1-0", "1-1", "1-2"]
+
+
+def test_a_process_is_never_given_more_than_it_may_run() -> None:
+    dealing, host, notes = dealer(slots=2, max_messages=3)
+    assign(host, "1-0", 0, count=50)
+    dealing.claimed(["1-0"])
+    for now in range(2):
+        dealing.deal(float(now))
+        for number, row in dealing.seats[0].rows.items():
+            for index in range(row.size):
+                dealing.seats[0].journal.mark(number, index, OK)
+            dealing.finished(0, number, busy_s=1e-6)
+    assert sum(part.stop - part.start for note in notes if isinstance(note, Deal) for part in note.parts) == 3
+    assert dealing.pooled == 47
+    dealing.leaves(0)
+    dealing.deal(2.0)
+    assert dealing.pooled == 47
+    dealing.comes(0, notes.append)
+    dealing.deal(3.0)
+    assert dealing.pooled == 44
+
+
+def test_worker_that_counts_less_than_it_was_given_is_not_left_without_work() -> None:
+    dealing, host, notes = dealer(slots=1, max_messages=1)
+    assign(host, "1-0", 0)
+    assign(host, "1-1", 1)
+    dealing.claimed(["1-0", "1-1"])
+    dealing.deal(0.0)
+    dealing.failed(0, 0, 0, Failed("dead", 0.0))  # nobody could read it
+    dealing.finished(0, 0, busy_s=0.0)
+    dealing.deal(1.0)
+    assert len([note for note in notes if isinstance(note, Deal)]) == 2
+
+
+def test_what_a_worker_gives_back_is_not_counted_as_its_own() -> None:
+    dealing, host, notes = dealer(slots=2, max_messages=2)
+    assign(host, "1-0", 0, count=50)
+    dealing.claimed(["1-0"])
+    dealing.deal(0.0)
+    dealing.returned(0, [(0, 1)])
+    dealing.deal(1.0)
+    assert len([note for note in notes if isinstance(note, Deal)]) == 2
 
 
 def test_a_journal_tells_how_each_message_ended_that_no_agent_heard_of() -> None:
