@@ -274,12 +274,12 @@ def targets(real: dict[str, Any], peers: dict[str, Any], scale: dict[str, Any]) 
 def _per_request(run: dict[str, Any]) -> dict[str, str]:
     """Milliseconds of one raw request, and how many listings the run took."""
     ms = {kind: f"{1000 / median(run['raw'][f'{kind}_per_s']):.2f}" for kind in ("get", "list", "delete")}
-    lists = median(run["requests_per_message"]["list"]) * run["setting"]["messages"]
+    lists = median(run["requests_per_message"]["list"]) * RUNS["singles-long-seaweedfs"].setting.messages
     return {**ms, "lists": f"{lists:.0f}", "agent": f"{median(run['cpu_us_per_message']['agent']) / 1000:.2f}"}
 
 
 _SINGLES = """One message per object on SeaweedFS is bound by the two cores that server, agent and workers share. Raw
-GETs, {get} ms each with eight in flight, take both. A message takes such a GET, {agent} ms of the agent, the deletion of its
-object ({delete} ms) and its share of some {lists} listings ({list} ms each for a thousand keys; most of that is for the
+GETs, {get} ms each with eight in flight, take both. A message takes such a GET, {agent} ms of the agent, the deletion of
+its object ({delete} ms) and its share of some {lists} listings ({list} ms each for a thousand keys; most of that is for the
 request, however few it brings). What would close the gap to the raw rate: a server with cores of its own, or surveys that
 leave out pages of nothing but batches that are on the board already."""
