@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from stress.bench.figures import median, told
+from stress.bench.rows import RUNS
 
 _MISSING = "not measured"
 _S3_QUEUES = ("buquet", "pail (pailq)", "pawn-queue", "jqueue")
