@@ -22,6 +22,7 @@ def page(
         _peers(peers),
         _real(real),
         _bill(scale),
+        _thousand(scale),
         _sweep(sweep),
         _by_target(by_target),
         _FOOT,
@@ -125,6 +126,38 @@ def _real(real: dict[str, Any]) -> str:
         "CPU µs: producer / agent / worker", "MiB: agent / worker",
     )  # fmt: skip
     return "## s3queue by itself\n\n" + table(head, rows)
+
+
+_THOUSAND = {
+    "board-1000": "one board",
+    "board-1000-soon": "one board, `ack_interval` 0.2 s",
+    "board-1000-tuned": "one board, `ticket_target` 3 s, `ack_interval` 1 s",
+    "parts-1000": "8 boards",
+    "board-1000-batches": "one board, batches of 100",
+}
+
+
+def _thousand(scale: dict[str, Any]) -> str:
+    rows = [
+        (
+            what,
+            f"{one['utilisation']:.1%}",
+            f"{one['by_role']['host']['put'] / one['setting']['measure_s'] / one['setting']['hosts']:.2f}",
+            f"{one['write_class_per_message']:.3f}",
+            f"{one['cycle_s']['p50']:.2f}",
+            f"{one['board_bytes']['p50'] / 1e6:.1f}",
+            f"${one['dollars_per_million']:.2f}",
+        )
+        for name, what in _THOUSAND.items()
+        if (one := scale.get(name))
+    ]
+    if not rows:
+        return ""
+    head = (
+        "1,000 hosts × 4 slots, 1 s tasks", "slots busy", "ledger writes per second and host",
+        "write-class per message", "cycle, s", "board, MB", "per million",
+    )  # fmt: skip
+    return "## What a thousand busy hosts cost\n\nSimulated on S3, at list prices.\n\n" + table(head, rows)
 
 
 def _bill(scale: dict[str, Any]) -> str:
