@@ -79,7 +79,7 @@ class Host:
         leaving: the next write is the last.
         over: fenced, or left. This session ended.
         awaited: outcomes, ever, that something waits for: a failure to be planned again, a message of a group before its
-            next.
+            next, what is given back before another host may have it.
         usage: what this host has asked of the store, by role; goes along with the next write, and is no reason for one.
     """
 
@@ -162,6 +162,7 @@ def release(host: Host, name: str, offsets: Ranges) -> None:
     if held is not None and (new := ranges.minus(offsets, held.decided)):
         held.released = ranges.union(ranges.pairs(held.released), ranges.pairs(new))
         host.changes += 1
+        host.awaited += 1
 
 
 # ---- flush -----------------------------------------------------------------------------------------------------------

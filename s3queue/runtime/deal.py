@@ -82,7 +82,8 @@ class Seat:
     Attributes:
         send: None while no process is connected.
         leaving: it takes no more.
-        quota: messages that its process may yet be given; None: any number.
+        quota: messages that its process may yet be given; None: any number. ``started``: how many its journal had counted
+            when it came.
         recalled: a `Recall` was not answered yet.
     """
 
@@ -91,6 +92,7 @@ class Seat:
     leaving: bool = False
     recalled: bool = False
     quota: int | None = None
+    started: int = 0
     rows: dict[int, Row] = field(default_factory=dict)
 
     @property
@@ -104,7 +106,7 @@ class Seat:
 class Dealer:
     """
     Args:
-        max_messages: for each worker process; it leaves when they have ended. None: any number.
+        max_messages: that a worker process starts before it leaves. None: any number.
     """
 
     def __init__(
@@ -124,6 +126,7 @@ class Dealer:
         """A worker process is there."""
         seat = self.seats[worker]
         seat.send, seat.leaving, seat.recalled, seat.quota = send, False, False, self._max_messages
+        seat.started = seat.journal.messages
 
     def leaves(self, worker: int) -> None:
         """It takes no more, and gives back what it has not started."""
@@ -195,8 +198,9 @@ class Dealer:
         wants = self._wants_now(seat, mean, now)
         if seat.quota is None:
             return wants
-        if seat.quota <= 0 and all(row.finished for row in seat.rows.values()):
-            return min(wants, 1)  # it counts only what it ran, and so it did not leave
+        if self._max_messages is not None and all(row.finished for row in seat.rows.values()):
+            # Those that could not be started, whatever the reason, are none of its share: it has not left.
+            seat.quota = max(1, self._max_messages - (seat.journal.messages - seat.started))
         return min(wants, seat.quota)
 
     def _wants_now(self, seat: Seat, mean: float, now: float) -> int:
@@ -314,7 +318,7 @@ class Dealer:
             states = bytes(seat.journal.states(number))
             attempts = self._attempts(row)
             for index, state in enumerate(states):
-                if state in _NOT_OK:  # of one that ended the the note has come before, and counts
+                if state in _NOT_OK:  # of one that ended the note has come before, and counts
                     failure = Failure(attempts[index], cause if state == RUNNING else "error", text, now_ms)
                     ledger.fail(self.host, row.ticket, row.base + index, Failed("retry", 0.0, failure))
             row.failed = sum(state in _NOT_OK for state in states)
@@ -349,7 +353,8 @@ class Dealer:
         stuck = [seat for seat in present if self._is_stuck(seat, now)]
         for seat in present if everything else stuck:
             self._recall(seat)
-        return bool(stuck) and len(stuck) == len(present) and self.pooled > 0
+        able = [seat for seat in present if not seat.leaving and (seat.quota is None or seat.quota > 0)]
+        return bool(present) and self.pooled > 0 and all(seat in stuck for seat in able)
 
     @staticmethod
     def _recall(seat: Seat) -> None:

@@ -19,10 +19,10 @@ from s3queue.core.plan import is_finished
 from s3queue.errors import CorruptRecord, StoreError
 from s3queue.runtime import signals
 from s3queue.runtime.deal import Dealer
+from s3queue.runtime.flushes import Flushes
 from s3queue.runtime.journal import Journal
 from s3queue.runtime.leading import Leading
 from s3queue.runtime.notes import Trust
-from s3queue.runtime.pace import Unstored
 from s3queue.runtime.signals import clock
 from s3queue.runtime.station import Bell, Station
 
@@ -61,9 +61,7 @@ class Hosting:
         self._bell = Bell()
         self._next_look = 0.0
         self._seen = ""
-        self._left_at_flush = 0
-        self._news_at: float | None = None
-        self._awaited_at_flush = 0
+        self._flushes = Flushes(host, station.pace, station.config.visibility_timeout)
         self._stuck_since: float | None = None
         self._next_empty, self._empty_pause = 0.0, _EMPTY_S
 
@@ -106,7 +104,7 @@ class Hosting:
             self.host.leaving = True
             self.host.changes += 1
         now = clock()
-        if now >= self._flush_at():
+        if now >= self._flushes.next_at(self._left, now):
             if (end := await self._flush(now)) is not None:
                 return end
             self._mind_the_workers()
@@ -115,7 +113,7 @@ class Hosting:
         return None
 
     def _wait_s(self, now: float) -> float:
-        until = [self._flush_at()]
+        until = [self._flushes.next_at(self._left, now)]
         if self._leading.lead is None:
             until.append(self._next_look)
         if self.dealer.unfinished or self.dealer.pooled or self.host.draining:
@@ -166,7 +164,7 @@ class Hosting:
         dealer.deal(now)
 
     def _is_idle(self) -> bool:
-        return not (self.host.tickets or self.host.has_news or self.dealer.unfinished or self.dealer.pooled)
+        return not (self.host.tickets or self.dealer.unfinished or self.dealer.pooled)
 
     def _is_done(self) -> bool:
         """Whether every message of every ticket has an outcome."""
@@ -174,37 +172,18 @@ class Hosting:
 
     # ---- the ledger ----------------------------------------------------------------------------------------
 
-    def _flush_at(self) -> float:
-        """When to write the ledger next."""
-        host = self.host
-        if self._news_at is None and host.has_news:
-            self._news_at = clock()
-        beat_s = self._station.config.visibility_timeout / 3
-        alive = float("-inf") if host.trusted_from is None else host.trusted_from + beat_s
-        if host.pending is None and not host.has_news:
-            return alive
-        claims = host.stored.claims if host.stored is not None else ()
-        left = self.dealer.pooled + self.dealer.unfinished
-        unstored = Unstored(
-            claims=sum(held.ticket.left for name, held in host.tickets.items() if name not in claims),
-            done=self._left_at_flush - left,
-            left=left,
-            slots=host.slots,
-            awaited=host.leaving or host.awaited > self._awaited_at_flush,
-        )
-        return min(alive, self._station.pace.flush_at(unstored, self._news_at))
+    @property
+    def _left(self) -> int:
+        return self.dealer.pooled + self.dealer.unfinished
 
     async def _flush(self, now: float) -> Fenced | None:
         station, host = self._station, self.host
-        station.pace.flushed(now)
-        self._news_at = None
         host.offers = {
             queue: replace(offer, mean_s=round(self.dealer.mean_s(queue, now), 6))
             for queue, offer in host.offers.items()
         }
         host.usage = self._journal.usage()
-        self._left_at_flush = self.dealer.pooled + self.dealer.unfinished
-        self._awaited_at_flush = host.awaited
+        self._flushes.begins(self._left, now)
         outcome = await station.run(ledger.flush(host, now, station.nonce()))
         match outcome:
             case Refused.FENCED:
@@ -220,7 +199,7 @@ class Hosting:
         expired = journal.trust_until < clock()
         journal.trust_until = host.trusted_until(self._station.config.visibility_timeout)
         self.dealer.claimed(flushed.claimed)
-        self._left_at_flush += sum(host.tickets[name].ticket.left for name in flushed.claimed)
+        self._flushes.stored(flushed.claimed)
         self.dealer.stored()
         if expired:
             for seat in self.dealer.seats:

@@ -45,7 +45,7 @@ _REWRITE = 1.1
 #: Half-life of the measured rate, in seconds.
 _HALF_LIFE_S = 2.0
 #: Where a write has a price, the least time between two urgent ones of a ledger in the long run, in seconds.
-_URGENT_S = 1.0
+_URGENT_S = 0.2
 #: Urgent ledger writes in a row that are not paced, and cycles.
 _BURST = 5.0
 #: Write-class requests of a cycle under load: one listing up to where a queue's backlog is cut off and one beyond it, and
@@ -68,7 +68,11 @@ def ack_s(config: Config, capabilities: Capabilities) -> float:
     if wanted is None:
         # What a host holds back must not make it look dead, however short that time is.
         wanted = min(_preset(config, capabilities).ack_s, config.visibility_timeout / 4)
-    return max(wanted, capabilities.min_rewrite_s * _REWRITE)
+    return max(wanted, _floor_s(config, capabilities))
+
+
+def _floor_s(config: Config, capabilities: Capabilities) -> float:
+    return max(_preset(config, capabilities).floor_s, capabilities.min_rewrite_s * _REWRITE)
 
 
 class Unstored(NamedTuple):
@@ -115,11 +119,11 @@ class Pace:
         preset = _preset(config, capabilities)
         # One look in each lease, or a silent leader is not noticed. GCS and R2 take one write a second of one key.
         self.idle_s = min(preset.idle_s, config.leader_lease)
-        self.floor_s = max(preset.floor_s, capabilities.min_rewrite_s * _REWRITE)
+        self.floor_s = _floor_s(config, capabilities)
         self.busy_s = max(preset.busy_s, self.floor_s)
         self._paced = capabilities.requests_cost
         self._overhead = config.overhead
-        self._ack_s = max(ack_s(config, capabilities), self.floor_s)
+        self._ack_s = ack_s(config, capabilities)
         self._urgent_s = min(self._ack_s, _URGENT_S)
         self._passes = 0.0
         self._worked_at = 0.0
@@ -179,6 +183,10 @@ class Pace:
         return float(min(self.idle_s, self.busy_s * 2 ** (self._idle_for - 1)))
 
     # ---- flushes -------------------------------------------------------------------------------------------
+
+    def not_before(self, at: float) -> float:
+        """That time, or when the ledger may be written again at the earliest."""
+        return max(at, self._flushed_at + self.floor_s)
 
     def flushed(self, now: float) -> None:
         """A ledger is being written."""

@@ -23,9 +23,10 @@ from s3queue.core.records import Board, Leader, Offer, Place
 from s3queue.core.survey import Heard
 from s3queue.errors import StoreUnavailable
 from s3queue.runtime.deal import PORTION_S
+from s3queue.runtime.flushes import Flushes
 from s3queue.runtime.hosting import SOON_S, TICK_S
 from s3queue.runtime.leading import _RETIRE_S, is_news
-from s3queue.runtime.pace import Pace, Unstored
+from s3queue.runtime.pace import Pace
 from s3queue.store import Stored
 from stress.scale.world import Bell, Running, Sleep
 
@@ -67,8 +68,8 @@ class SimHost:
         self._next_look, self._seen = 0.0, ""
         self._nonces = 0
         self._pool: deque[tuple[str, int, int]] = deque()
-        self._pooled = self._unfinished = self._left_at_flush = 0
-        self._news_at: float | None = None
+        self._pooled = self._unfinished = 0
+        self._flushes = Flushes(self.host, self.pace, sim.config.visibility_timeout)
         self._free = list(range(setting.slots))
         self._mean = setting.task_ms / 1000 if setting.measured else 0.0
         self._caches: list[OrderedDict[str, None]] = [
@@ -124,14 +125,14 @@ class SimHost:
         self._see()
         self._deal()
         now = self.world.now
-        if now >= self._flush_at():
+        if now >= self._flushes.next_at(self._left, now):
             if (yield from self._flush(now)):
                 return True
             self._deal()
         return False
 
     def _wait_s(self) -> float:
-        until = self._flush_at()
+        until = self._flushes.next_at(self._left, self.world.now)
         if self.lead is None:
             until = min(until, self._next_look)
         return max(0.0, until - self.world.now)
@@ -210,41 +211,25 @@ class SimHost:
 
     # ---- the ledger ----------------------------------------------------------------------------------------
 
-    def _flush_at(self) -> float:
-        host = self.host
-        if self._news_at is None and host.has_news:
-            self._news_at = self.world.now
-        beat_s = self.sim.config.visibility_timeout / 3
-        alive = float("-inf") if host.trusted_from is None else host.trusted_from + beat_s
-        if host.pending is None and not host.has_news:
-            return alive
-        claims = host.stored.claims if host.stored is not None else ()
-        left = self._pooled + self._unfinished
-        unstored = Unstored(
-            claims=sum(held.ticket.left for name, held in host.tickets.items() if name not in claims),
-            done=self._left_at_flush - left,
-            left=left,
-            slots=host.slots,
-        )
-        return min(alive, self.pace.flush_at(unstored, self._news_at))
+    @property
+    def _left(self) -> int:
+        return self._pooled + self._unfinished
 
     def _flush(self, now: float) -> Generator[Any, Any, bool]:
         host = self.host
-        self.pace.flushed(now)
-        self._news_at = None
+        self._flushes.begins(self._left, now)
         mean = round(self._mean, 6)
         host.offers = {queue: replace(offer, mean_s=mean) for queue, offer in host.offers.items()}
-        self._left_at_flush = self._pooled + self._unfinished
         outcome = yield from ledger.flush(host, now, self._nonce())
         if outcome is Refused.FENCED:
             return True
         if isinstance(outcome, Flushed):
+            self._flushes.stored(outcome.claimed)
             for name in outcome.claimed:
                 held = host.tickets[name]
                 for start, stop in ranges.pairs(held.open):
                     self._pool.append((name, start, stop))
                     self._pooled += stop - start
-                self._left_at_flush += held.ticket.left
             if self.lead is not None:
                 before = self.lead.heard.get(host.session)
                 self.lead.heard[host.session] = Heard(host.version, outcome.ledger)

@@ -55,8 +55,9 @@ def test_a_process_is_never_given_more_than_it_may_run() -> None:
     for now in range(2):
         dealing.deal(float(now))
         for number, row in dealing.seats[0].rows.items():
-            for index in range(row.size):
-                dealing.seats[0].journal.mark(number, index, OK)
+            for index in range(row.ok, row.size):
+                dealing.seats[0].journal.start(0, number, index, 0.0)
+                dealing.seats[0].journal.finish(0, OK)
             dealing.finished(0, number, busy_s=1e-6)
     assert sum(part.stop - part.start for note in notes if isinstance(note, Deal) for part in note.parts) == 3
     assert dealing.pooled == 47
@@ -66,6 +67,17 @@ def test_a_process_is_never_given_more_than_it_may_run() -> None:
     dealing.comes(0, notes.append)
     dealing.deal(3.0)
     assert dealing.pooled == 44
+
+
+def test_long_tasks_of_a_process_that_may_run_no_more_do_not_hold_what_waits_behind_them() -> None:
+    dealing, host, _ = dealer(slots=4, max_messages=2)
+    assign(host, "1-0", 0, count=8)
+    dealing.claimed(["1-0"])
+    dealing.deal(0.0)
+    for slot in range(2):
+        dealing.seats[0].journal.start(slot, 0, slot, 0.0)
+    assert dealing.pooled == 6
+    assert dealing.recall(100.0)
 
 
 def test_worker_that_counts_less_than_it_was_given_is_not_left_without_work() -> None:
