@@ -39,12 +39,17 @@ class Flushes:
     def _unstored(self, left: int) -> Unstored:
         host = self._host
         claims = host.stored.claims if host.stored is not None else ()
+        unclaimed = [held.ticket for name, held in host.tickets.items() if name not in claims]
         return Unstored(
-            claims=sum(held.ticket.left for name, held in host.tickets.items() if name not in claims),
+            claims=sum(ticket.left for ticket in unclaimed),
             done=self.left - left,
             left=left,
             slots=host.slots,
-            awaited=host.leaving or host.draining or host.pending is not None or host.awaited > self._awaited,
+            awaited=host.leaving
+            or host.draining
+            or host.pending is not None
+            or host.awaited > self._awaited
+            or any(ticket.parts[0].attempt > 1 for ticket in unclaimed),  # it runs before all that waits here
         )
 
     def begins(self, left: int, now: float) -> None:

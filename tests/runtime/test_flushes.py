@@ -65,6 +65,15 @@ def test_what_somebody_waits_for_goes_at_once() -> None:
     assert soon(*of_a_group, left=0)
 
 
+def test_what_runs_once_more_is_claimed_at_once_though_other_work_is_there() -> None:
+    host, flushes, pace = busy_host()
+    path = source_path("q", sent_ms=1_700_000_000_001, batch="0" * 16, count=1)
+    for attempt, at in ((1, NOW + 2.0), (2, NOW + pace.floor_s)):
+        host.tickets["1-1"] = Held(Ticket("session", (Part(path, 0, 1, attempt),)))
+        host.changes += 1
+        assert flushes.next_at(20, NOW) == at
+
+
 def test_write_that_was_not_answered_is_repeated_at_once_and_does_not_pass_for_what_came_after_it() -> None:
     host, flushes, pace = busy_host()
     ledger.succeed(host, "1-0", (0, 1))
