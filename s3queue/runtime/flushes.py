@@ -1,8 +1,8 @@
 """When a host writes its ledger: what that does not say yet, since when, and who waits for it.
 
-At once, as far as the store takes it: a claim that a slot could run, a failure, what is given back, a message of a group, what
-runs once more, a drain, a write that was not answered. Everything else, where a write has a price, waits for company, at most
-`s3queue.runtime.pace.ack_s`: the coordinator puts so much more before a host that its slots do not notice.
+At once, as far as the store takes it: a claim that a slot could run, a failure, what is given back, a message of a group,
+what runs once more, a drain, a write that was not answered. Everything else, where a write has a price, waits for company,
+at most `s3queue.runtime.pace.ack_s`: the coordinator puts so much more before a host that its slots do not notice.
 """
 
 from __future__ import annotations
