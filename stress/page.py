@@ -35,8 +35,8 @@ _HEAD = """# Benchmarks
 <!-- Written by `python -m stress report`. Edit stress/page.py instead. -->
 
 Every figure here was printed by a command in the repository, which is named beside it. Ratios and counts are what to look
-at; times and rates depend on the machine, which here was {machine}. A
-figure is the median of its repetitions; in brackets the lowest and the highest. Simulated figures say so: they are the
+at; times and rates depend on the machine, which here was {machine}. A figure
+is the median of its repetitions; in brackets the lowest and the highest. Simulated figures say so: they are the
 production coordinator and pacing in virtual time, with assumed latencies (see [How far it goes](explanation/scale.md)).
 
 To do it all again: `nox -s bench`."""

@@ -194,9 +194,11 @@ def test_whole_tree_killed_and_another_supervisor_finishes_everything(
 
 def test_host_whose_supervisor_is_killed_leaves_no_process(store: ObjectStore, fifo: Fifo) -> None:
     started, never = fifo("started"), fifo("never")
-    hold_first.enqueue(started.path, never.path)
+    for _ in range(2):
+        hold_first.enqueue(started.path, never.path)
     with host(store, workers=2) as it:
-        started.word()
+        for _ in range(2):  # then both workers are there
+            started.word()
         children = it.children()
         assert len(children) == 3
         os.kill(it.pid, signal.SIGKILL)
