@@ -117,9 +117,13 @@ def targets(real: dict[str, Any], peers: dict[str, Any], scale: dict[str, Any]) 
         found = scale[name]
         text = f"{found['utilisation']:.1%} busy"
         dollars = found["dollars_per_million"]
-        return _mark(found["utilisation"], 0.95, most=False, text=text) + " " + _mark(
-            dollars, 6.5, most=True, text=f"${dollars:.2f}"
-        )  # fmt: skip
+        every_put = found["dollars_per_day"] / 86_400 / found["done_per_s"] * 1e6
+        return (
+            _mark(found["utilisation"], 0.95, most=False, text=text)
+            + " "
+            + _mark(dollars, 6.5, most=True, text=f"${dollars:.2f}")
+            + f"; ${every_put:.2f} with the puts of messages that still wait"
+        )
 
     def cycles() -> str:
         value = scale["backlog-million"]["cycle_s"]["p50"] / scale["backlog-none"]["cycle_s"]["p50"]
@@ -281,6 +285,6 @@ def _per_request(run: dict[str, Any]) -> dict[str, str]:
 
 _SINGLES = """One message per object on SeaweedFS is bound by the two cores that server, agent and workers share. Raw
 GETs, {get} ms each with eight in flight, take both. A message takes such a GET, {agent} ms of the agent, the deletion of
-its object ({delete} ms) and its share of some {lists} listings ({list} ms each for a thousand keys; most of that is for the
-request, however few it brings). What would close the gap to the raw rate: a server with cores of its own, or surveys that
-leave out pages of nothing but batches that are on the board already."""
+its object ({delete} ms) and its share of some {lists} listings ({list} ms each for a thousand keys). What would close the
+gap to the raw rate: a server with cores of its own, or surveys that leave out pages of nothing but batches that are on the
+board already."""

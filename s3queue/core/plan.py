@@ -36,7 +36,7 @@ class Settings(NamedTuple):
         visibility_timeout: seconds of silence after which a session is fenced.
         leader_lease: seconds after which a silent leader may be replaced.
         ticket_target: how many seconds of work to put before a slot.
-        ack_s: how long an outcome waits in its host, in seconds, before it is stored.
+        ack_s: how long an outcome waits in its host at most, in seconds, before it is stored.
         window_s: for how long the id of a finished source is kept. ``dedup_window`` counts from the producer's last try,
             which it may make ``enqueue_deadline`` after the first, so this is the sum of both.
         max_parked: with more messages of a queue waiting for a retry, no new batches of it are started.

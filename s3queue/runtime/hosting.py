@@ -1,7 +1,7 @@
 """The agent's part as host: reads the board, keeps the ledger, deals what it claims.
 
-One loop. It writes the ledger when there is something to claim or to report, and often enough to show life; between two
-writes it only moves messages between pool and workers.
+One loop. It writes the ledger when `s3queue.runtime.flushes` says so, and between two writes it only moves messages between
+pool and workers.
 """
 
 from __future__ import annotations
