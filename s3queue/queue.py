@@ -25,9 +25,9 @@ from s3queue.core.ops import get, list_all
 from s3queue.core.records import DeadLetter, Message, QueueMeta, decode, encode_message
 from s3queue.errors import ConfigError, CorruptRecord, EnqueueUncertain, StoreUnavailable
 from s3queue.inspection import QueueStats, stats
+from s3queue.observe.events import Events
 from s3queue.payloads import encode_value
 from s3queue.runtime.drive import Driver
-from s3queue.runtime.events import Events
 from s3queue.runtime.meter import Meter
 from s3queue.store import Found, ObjectStore, as_store
 
@@ -261,7 +261,7 @@ class Queue:
         self._events.warn("unavailable", f"{self.store.url} is not available, trying again: {unavailable}")
 
     def _wake(self) -> None:
-        from s3queue.runtime.signals import wake
+        from s3queue.runtime.local.wakeups import wake
 
         wake(self.store.url, self.namespace)
 

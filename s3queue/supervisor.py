@@ -26,8 +26,8 @@ from s3queue.config import Config, current_config, current_store
 from s3queue.core.keys import check_name
 from s3queue.errors import ConfigError
 from s3queue.registry import Registry, registry
-from s3queue.runtime.child import GROUP_SIGNALS
-from s3queue.runtime.oversee import Host, Household, Summary
+from s3queue.runtime.local.child import GROUP_SIGNALS
+from s3queue.runtime.supervisor.loop import Host, Household, Summary
 from s3queue.store import ObjectStore, as_store
 
 __all__ = ["Summary", "Supervisor"]

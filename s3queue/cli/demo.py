@@ -289,7 +289,7 @@ class Demo:
 
 def _supervise(store: ObjectStore, config: Config, log: str, conn: Any) -> None:
     """The supervisor's process: drain the queue, send what it cost."""
-    from s3queue.runtime.signals import die_with_parent
+    from s3queue.runtime.local.life import die_with_parent
     from s3queue.supervisor import Supervisor
 
     die_with_parent()

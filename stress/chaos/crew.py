@@ -14,7 +14,7 @@ from typing import IO, Any
 import msgspec
 import psutil
 
-from s3queue.runtime.signals import clock
+from s3queue.runtime.local.clock import clock
 from stress.chaos.clocks import Clock
 from stress.chaos.host import HostSpec
 from stress.chaos.notes import Done, Notebook

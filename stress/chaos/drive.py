@@ -21,7 +21,7 @@ from s3queue.core.ops import get, list_all
 from s3queue.core.records import Board, DeadLetter, decode
 from s3queue.errors import ConfigError, QueueError
 from s3queue.runtime.drive import Driver
-from s3queue.runtime.signals import clock
+from s3queue.runtime.local.clock import clock
 from s3queue.store import Found, open_store
 from s3queue.testing.faultproxy import FaultProxy
 from stress.chaos import faults, notes

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from s3queue.config import Config, configure
-from s3queue.runtime.signals import die_with_parent
+from s3queue.runtime.local.life import die_with_parent
 from s3queue.store import open_store
 from s3queue.supervisor import Supervisor
 from stress.chaos import jobs

@@ -11,7 +11,7 @@ from typing import Any
 
 from s3queue.context import Backoff, Context
 from s3queue.errors import Reject, Retry, Snooze
-from s3queue.runtime.signals import clock
+from s3queue.runtime.local.clock import clock
 from s3queue.tasks import task
 from stress.chaos.notes import Bell, End, Notebook, Start
 from stress.chaos.plan import MAX_ATTEMPTS

@@ -11,7 +11,8 @@ from msgspec import Struct
 from s3queue.config import Config, configure
 from s3queue.core.keys import parse_message_id, parse_source
 from s3queue.errors import EnqueueUncertain, StoreUnavailable
-from s3queue.runtime.signals import clock, die_with_parent
+from s3queue.runtime.local.clock import clock
+from s3queue.runtime.local.life import die_with_parent
 from s3queue.store import open_store
 from stress.chaos import jobs
 from stress.chaos.clocks import Clock

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from s3queue.core.keys import Layout
 from s3queue.errors import OutcomeUnknown, StoreError
-from s3queue.runtime.signals import clock
+from s3queue.runtime.local.clock import clock
 from s3queue.store import Capabilities, Conflict, Found, Listed, Missing, ObjectStore, Stored, Unchanged
 from stress.chaos.notes import Bell, Claimed, Counter, Ending, Flushed, Notebook, Ruled
 

@@ -1,9 +1,9 @@
 """Agents and workers in virtual time.
 
-`SimHost.serve` follows `s3queue.runtime.hosting.Hosting`, and `SimHost.coordinate` `s3queue.runtime.leading.Leading`, with
-the production `Host`, `Pace` and steps. What is left out: recalls and releases (no task here takes longer than its queue's
-mean), journals and notes (a slot tells at once), and the look every 0.1 s at what workers do, which asks nothing of the
-store. A slot is busy for the time to read what it was dealt and the time to run it.
+`SimHost.serve` follows `s3queue.runtime.agent.hosting`, and `SimHost.coordinate` `s3queue.runtime.agent.leading`, with the
+production `Host`, `Pace` and steps. What is left out: recalls and releases (no task here takes longer than the mean),
+journals and notes (a slot tells at once), and the look every 0.1 s at what workers do, which asks nothing of the store. A
+slot is busy for the time to read what it was dealt and the time to run it.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from s3queue.core.plan import is_finished
 from s3queue.core.records import Board, Leader, Offer, Place
 from s3queue.core.survey import Heard
 from s3queue.errors import StoreUnavailable
-from s3queue.runtime.deal import PORTION_S
-from s3queue.runtime.flushes import Flushes
-from s3queue.runtime.hosting import SOON_S, TICK_S
-from s3queue.runtime.leading import _RETIRE_S, is_news
-from s3queue.runtime.pace import Pace
+from s3queue.runtime.agent.dealing import PORTION_S
+from s3queue.runtime.agent.flushes import Flushes
+from s3queue.runtime.agent.hosting import SOON_S, TICK_S
+from s3queue.runtime.agent.leading import _RETIRE_S, is_news
+from s3queue.runtime.agent.pacing import Pace
 from s3queue.store import Stored
 from stress.scale.world import Bell, Running, Sleep
 

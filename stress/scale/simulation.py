@@ -15,7 +15,7 @@ from s3queue.core import elect
 from s3queue.core.coordinate import Cycled
 from s3queue.core.keys import Layout, batch_id, parse_source, source_path
 from s3queue.core.records import Board, Part, RetiredPage, encode
-from s3queue.runtime.station import READERS, plan_settings
+from s3queue.runtime.agent.station import READERS, plan_settings
 from s3queue.store import Capabilities
 from stress.bench.figures import percentile
 from stress.scale.hosts import Shares, SimHost, remembering

@@ -19,7 +19,7 @@ from stress.scale.models import Model
 from stress.scale.world import Running, World
 
 _CHUNK = 2000
-#: For how long a process repeats a refused request before it hears of it; as in `s3queue.runtime.station`.
+#: For how long a process repeats a refused request before it hears of it; as in `s3queue.runtime.agent.station`.
 _PATIENCE_S = 2.0
 
 

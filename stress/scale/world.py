@@ -16,7 +16,7 @@ Process: TypeAlias = Generator[Any, Any, None]
 
 
 class Bell:
-    """Like `s3queue.runtime.station.Bell`: waited for with a time-out, forgotten once it was heard."""
+    """Like `s3queue.runtime.agent.station.Bell`: waited for with a time-out, forgotten once it was heard."""
 
     __slots__ = ("_sleeper", "rang")
 

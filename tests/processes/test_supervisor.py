@@ -19,7 +19,7 @@ from s3queue_backends.sqlite import SqliteStore
 from s3queue import ConfigError, Queue, QueueError, StoreUnsupported, stats
 from s3queue.config import Config, configure
 from s3queue.registry import Registry
-from s3queue.runtime.signals import Life
+from s3queue.runtime.local.life import Life
 from s3queue.store import Conflict, Found, Missing, ObjectStore, Stored, Unchanged, open_store
 from s3queue.supervisor import Supervisor
 from tests.processes.host import IMPATIENT, Line, drain, host

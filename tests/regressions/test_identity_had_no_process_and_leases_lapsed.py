@@ -7,8 +7,8 @@ random bits and is never used twice, a leader renews by writing the board, and a
 from __future__ import annotations
 
 from s3queue.core.keys import Layout
-from s3queue.runtime.oversee import _new_session
-from s3queue.runtime.signals import Life
+from s3queue.runtime.local.life import Life
+from s3queue.runtime.supervisor.loop import _new_session
 from s3queue.store import ObjectStore
 from tests.regressions.town import Town, drain, led
 

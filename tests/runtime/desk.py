@@ -17,10 +17,11 @@ from s3queue.config import Config
 from s3queue.core.keys import Layout, batch_id, source_path
 from s3queue.core.records import Message, Part, encode_batch, encode_message
 from s3queue.registry import registry
-from s3queue.runtime.child import Sealed, enter
-from s3queue.runtime.journal import Journal, WorkerJournal
-from s3queue.runtime.notes import Cancel, Deal, Deframer, Hello, Note, Recall, Started, Stop, Trust, frame, unpack
-from s3queue.runtime.signals import Life, clock
+from s3queue.runtime.local.child import Sealed, enter
+from s3queue.runtime.local.clock import clock
+from s3queue.runtime.local.journal import Journal, WorkerJournal
+from s3queue.runtime.local.life import Life
+from s3queue.runtime.local.wire import Cancel, Deal, Deframer, Hello, Note, Recall, Started, Stop, Trust, frame, unpack
 from s3queue.store import ObjectStore
 from tests.runtime import jobs
 

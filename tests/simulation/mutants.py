@@ -21,8 +21,8 @@ from s3queue.core.ops import Overtaken, Unknown, get, put
 from s3queue.core.plan import Planned
 from s3queue.core.records import Failed, Ready
 from s3queue.core.settle import Draft
-from s3queue.runtime import deal
-from s3queue.runtime.journal import OK, READY, RUNNING
+from s3queue.runtime.agent import dealing as deal
+from s3queue.runtime.local.journal import OK, READY, RUNNING
 from s3queue.store import Found, Stored
 from s3queue.testing.simulate import Outcome, Seeded, Times, Weather, run
 

@@ -21,7 +21,7 @@ _STEADY = 0.85
 
 
 class Leading:
-    """Stands, and cycles when elected. The production loop is `s3queue.runtime.leading`.
+    """Stands, and cycles when elected. The production loop is `s3queue.runtime.agent.leading`.
 
     Args:
         committed: called after each new board.

@@ -1,6 +1,6 @@
 """A host: supervisor, agent and workers, on the production ledger, dealer and journal.
 
-The loops follow `s3queue.runtime.hosting` and `s3queue.supervisor`, without sockets, threads and processes.
+The loops follow `s3queue.runtime.agent.hosting` and `s3queue.supervisor`, without sockets, threads and processes.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from s3queue.core.ledger import Flushed, Host, Refused
 from s3queue.core.records import Offer
 from s3queue.core.survey import Heard
 from s3queue.errors import StoreUnavailable
-from s3queue.runtime.deal import Dealer, testament
-from s3queue.runtime.journal import Journal
-from s3queue.runtime.notes import Cancel, Deal, Died, FailedNote, Finished, Leaving, Note, Returned, Trust
+from s3queue.runtime.agent.dealing import Dealer, testament
+from s3queue.runtime.local.journal import Journal
+from s3queue.runtime.local.wire import Cancel, Deal, Died, FailedNote, Finished, Leaving, Note, Returned, Trust
 from s3queue.testing.simulate.candidates import Leading
 from s3queue.testing.simulate.history import GivenUp, Gone, Joined
 from s3queue.testing.simulate.workers import Worker

@@ -1,4 +1,5 @@
-"""Worker processes: the production rules of `s3queue.runtime.slots`, around user code that does what the schedule says.
+"""Worker processes: the production rules of `s3queue.runtime.worker.slots`, around user code that does what the
+schedule says.
 
 Messages are marked in the production journal, read from the store, and started only within the trust window.
 """
@@ -15,8 +16,8 @@ from s3queue.core.keys import parse_source
 from s3queue.core.ops import Get
 from s3queue.core.records import Failed, Failure, decode_batch, decode_message
 from s3queue.errors import CorruptRecord, StoreUnavailable
-from s3queue.runtime.journal import OK, STATES, Journal
-from s3queue.runtime.notes import Cancel, Deal, FailedNote, Finished, Leaving, Note, Recall, Returned
+from s3queue.runtime.local.journal import OK, STATES, Journal
+from s3queue.runtime.local.wire import Cancel, Deal, FailedNote, Finished, Leaving, Note, Recall, Returned
 from s3queue.store import Found
 from s3queue.testing.simulate.history import Ended, Started
 from s3queue.testing.simulate.producers import BOMB, POISON

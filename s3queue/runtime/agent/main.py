@@ -1,0 +1,341 @@
+"""The agent process: one per supervisor. Owns the host's ledger, deals to the local workers, stands for election.
+
+One event loop; requests to the store run in threads, everything else runs here, so nothing needs a lock. This module
+connects the parts to each other and to the processes around them: `Hosting` and `Leading` do the work, `Dealer` knows
+the workers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+
+from s3queue.core import elect, ledger
+from s3queue.core.ledger import Host, Refused
+from s3queue.errors import StoreError, StoreUnavailable
+from s3queue.probe import require_safe
+from s3queue.runtime.agent.dealing import Dealer, testament
+from s3queue.runtime.agent.hosting import TICK_S, Fenced, Hosting
+from s3queue.runtime.agent.leading import Leading
+from s3queue.runtime.agent.station import Station
+from s3queue.runtime.local import wakeups
+from s3queue.runtime.local.clock import clock
+from s3queue.runtime.local.journal import Journal
+from s3queue.runtime.local.spec import AgentSpec
+from s3queue.runtime.local.wire import (
+    Cancel,
+    Deframer,
+    Died,
+    Drain,
+    Empty,
+    FailedNote,
+    Finished,
+    Hello,
+    Leaving,
+    Left,
+    Note,
+    Read,
+    Returned,
+    Started,
+    Stop,
+    frame,
+    pack,
+    unpack,
+)
+from s3queue.runtime.meter import Meter
+
+#: Exit status of an agent whose session was fenced: the supervisor ends the workers, which may be running what is
+#: somebody else's now, and starts a new session.
+FENCED = 75
+#: How many times to try to end the session of an agent that died, before its claims are left to the coordinator.
+_TRIES = 5
+#: How long the end of a dead worker's socket is waited for, in seconds.
+_LAST_WORDS_S = 1.0
+
+
+def main(spec: AgentSpec) -> None:
+    """Serve until drained, fenced, or the supervisor is gone."""
+    sys.exit(asyncio.run(Agent(spec).serve()))
+
+
+class Agent:
+    def __init__(self, spec: AgentSpec) -> None:
+        self._spec = spec
+        self._journal = Journal(spec.buffer, spec.workers, spec.concurrency)
+        self._station = Station(
+            spec.store,
+            spec.config,
+            spec.session,
+            spec.place,
+            Meter(self._journal.host_usage),
+            Meter(self._journal.coordinator_usage),
+        )
+        host = Host(
+            self._station.layout,
+            spec.session,
+            spec.workers * spec.concurrency,
+            {queue: spec.tasks.offer(queue) for queue in spec.queues},
+            spec.place,
+        )
+        journals = [self._journal.worker(number) for number in range(spec.workers)]
+        self._dealer = Dealer(host, journals, spec.concurrency, spec.config.max_messages)
+        self._leading = Leading(self._station, self._board_committed)
+        self._hosting = Hosting(
+            self._station,
+            host,
+            self._dealer,
+            self._journal,
+            self._leading,
+            (lambda: self._tell(Empty())) if spec.until_empty else None,
+        )
+        self._wakes: wakeups.WakeSocket | None = None
+        self._links: dict[int, _Link] = {}
+        self._dead: dict[int, Died] = {}
+
+    async def serve(self) -> int:
+        """Returns the exit status."""
+        self._journal.beat_agent()
+        if not self._spec.proven:
+            await self._prove()
+        await self._bequeath()
+        if not await self._join():
+            return FENCED
+        loop = asyncio.get_running_loop()
+        path = Path(self._spec.rundir) / "agent.sock"
+        path.unlink(missing_ok=True)
+        server = await loop.create_unix_server(lambda: _Link(self), str(path))
+        wakes = self._wakes = wakeups.WakeSocket(self._station.url, self._spec.config.namespace, self._spec.session)
+        loop.add_reader(wakes.fileno(), self._woken, wakes)
+        loop.add_reader(self._spec.conn.fileno(), self._told)
+        self._tell(Started())
+        coordinating = asyncio.create_task(self._leading.serve())
+        beating = asyncio.create_task(self._beat())
+        try:
+            end = await self._until(self._hosting.serve(), coordinating, beating)
+            if isinstance(end, Fenced):
+                await self._cancel()
+                return FENCED
+            await self._leave(coordinating)
+            return 0
+        finally:
+            for task in (coordinating, beating):
+                task.cancel()
+            loop.remove_reader(wakes.fileno())
+            loop.remove_reader(self._spec.conn.fileno())
+            wakes.close()
+            server.close()
+            self._station.close()
+
+    @staticmethod
+    async def _until(serving: Coroutine[None, None, Fenced | None], *others: asyncio.Task[None]) -> Fenced | None:
+        """The end of the first, unless one of the others fails before it: then that."""
+        first = asyncio.create_task(serving)
+        done, _ = await asyncio.wait({first, *others}, return_when=asyncio.FIRST_COMPLETED)
+        if first not in done:
+            first.cancel()
+            for task in done:
+                task.result()
+        return await first
+
+    async def _beat(self) -> None:
+        """The supervisor kills an agent that shows no life: one that hangs is not to keep the ledger alive."""
+        while True:
+            self._journal.beat_agent()
+            await asyncio.sleep(TICK_S * 5)
+
+    # ---- the beginning -------------------------------------------------------------------------------------
+
+    async def _prove(self) -> None:
+        """Ask the store for what the queue relies on, before anything of ours is in it."""
+        station = self._station
+        prefix = f"{station.config.namespace}-probe-{station.nonce()}/"
+        proof = asyncio.get_running_loop().run_in_executor(None, require_safe, station.driver, prefix)
+        while not (await asyncio.wait({proof}, timeout=TICK_S))[0]:
+            self._journal.beat_agent()
+        await proof
+
+    async def _bequeath(self) -> None:
+        """End the sessions of the agents that died before this one, with what the journals say; then clear those."""
+        station = self._station
+        journals = [self._journal.worker(number) for number in range(self._spec.workers)]
+        outcomes = testament(journals, station.now_ms())
+        waiting = list(self._spec.orphaned)
+        while waiting:
+            try:
+                await station.run(elect.look(station.view, station.layout, clock()))
+                nonces = [station.nonce() for _ in range(_TRIES)]
+                if await station.run(ledger.bequeath(station.view, station.layout, waiting[0], outcomes, nonces)):
+                    del waiting[0]
+            except StoreUnavailable as fault:
+                station.unavailable(fault)
+                self._journal.beat_agent()
+        for journal in journals:
+            for row in journal.rows():
+                journal.close_row(row)
+
+    async def _join(self) -> bool:
+        """Store the first ledger. A store that cannot be reached is a reason not to start, but none to give up later.
+        False: nobody knows whether it is there, and a session that is in doubt is not used."""
+        host, station = self._hosting.host, self._station
+        while host.version == "":
+            try:
+                if await station.run(ledger.flush(host, clock(), station.nonce())) is Refused.FENCED:
+                    return False
+            except StoreUnavailable:
+                if not self._spec.proven:
+                    raise
+            self._journal.beat_agent()
+        self._journal.trust_until = host.trusted_until(self._spec.config.visibility_timeout)
+        return True
+
+    # ---- what reaches us -----------------------------------------------------------------------------------
+
+    def _board_committed(self) -> None:
+        self._hosting.ring()
+        lead = self._leading.lead
+        if lead is not None and any(t.session != self._spec.session for t in lead.board.tickets.values()):
+            wakeups.wake(self._station.url, self._spec.config.namespace, but=self._wakes)
+
+    def _woken(self, wakes: wakeups.WakeSocket) -> None:
+        wakes.drain()
+        if self._leading.lead is not None:
+            self._leading.ring()
+        elif self._leading.is_local:
+            self._hosting.look_soon()
+
+    def _told(self) -> None:
+        """A note from the supervisor, or its end."""
+        try:
+            note = unpack(self._spec.conn.recv_bytes())
+        except (EOFError, OSError):
+            os._exit(1)
+        match note:
+            case Died(worker):
+                self._dead[worker] = note
+                if worker not in self._links:
+                    self._bury(worker)
+                else:
+                    # What it said last may still be on its way: until the end of its socket. A process that a task has
+                    # left behind may hold that open, so not for ever; the journal knows nearly as much.
+                    asyncio.get_running_loop().call_later(_LAST_WORDS_S, self._bury, worker)
+            case Drain():
+                self._hosting.host.draining = True
+                self._hosting.host.changes += 1
+            case _:
+                raise AssertionError(f"not for an agent: {note}")
+        self._hosting.ring()
+
+    def _bury(self, worker: int) -> None:
+        """Read the journal of a worker that was reaped. It may be replaced after that."""
+        died = self._dead.pop(worker, None)
+        if died is None:
+            return
+        self._links.pop(worker, None)
+        seat = self._dealer.seats[worker]
+        recycled = seat.leaving and seat.send is None  # it asked to go, and was told to
+        self._dealer.died(worker, died.cause, died.text, self._station.now_ms())
+        if not (recycled or self._hosting.host.over):  # else it was told to stop
+            self._station.events.emit("died", worker=worker, cause=died.cause, text=died.text)
+        self._tell(Read(worker))
+        self._hosting.ring()
+
+    def _tell(self, note: Note) -> None:
+        with contextlib.suppress(OSError):
+            self._spec.conn.send_bytes(pack(note))
+
+    def worker_note(self, worker: int, link: _Link, note: Note) -> None:
+        if self._links.get(worker) is not link:
+            return  # dead and buried
+        match note:
+            case Finished(row, busy_s):
+                self._dealer.finished(worker, row, busy_s)
+                self._dealer.deal(clock())
+            case FailedNote(row, index, outcome):
+                self._dealer.failed(worker, row, index, outcome)
+            case Returned(messages):
+                self._dealer.returned(worker, messages)
+            case Leaving(why):
+                self._dealer.leaves(worker)
+                self._station.events.emit("leaving", worker=worker, why=why)
+            case _:
+                raise AssertionError(f"not from a worker: {note}")
+        self._stop_those_that_leave()
+        self._hosting.ring()
+
+    def worker_came(self, worker: int, link: _Link) -> None:
+        self._links[worker] = link
+        self._dealer.comes(worker, link.send)
+        self._dealer.deal(clock())
+        self._hosting.ring()
+
+    def worker_went(self, worker: int, link: _Link) -> None:
+        if self._links.get(worker) is link:
+            del self._links[worker]
+            self._bury(worker)
+
+    def _stop_those_that_leave(self) -> None:
+        for seat in self._dealer.seats:
+            if seat.leaving and seat.send is not None and seat.unfinished == 0:
+                seat.send(Stop())
+                seat.send = None
+
+    # ---- the end -------------------------------------------------------------------------------------------
+
+    async def _cancel(self) -> None:
+        """Tell the workers that their host was fenced. The supervisor kills them as soon as it has reaped us."""
+        for seat in self._dealer.seats:
+            if seat.send is not None:
+                seat.send(Cancel())
+        await asyncio.sleep(0)
+
+    async def _leave(self, coordinating: asyncio.Task[None]) -> None:
+        """The ledger says that we left. Settle what we can for others, and make room for the next leader."""
+        for seat in self._dealer.seats:
+            if seat.send is not None:
+                seat.send(Stop())
+        coordinating.cancel()
+        await asyncio.wait({coordinating})
+        await self._leading.stop()
+        with contextlib.suppress(StoreError):
+            if self._leading.lead is not None:
+                await self._leading.cycle(apart=False)
+            await self._leading.resign()
+        self._tell(Left())
+
+
+class _Link(asyncio.Protocol):
+    """The connection of one worker."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self._deframer = Deframer()
+        self._worker: int | None = None
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        connection = transport.get_extra_info("socket")
+        with contextlib.suppress(OSError):
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+
+    def data_received(self, data: bytes) -> None:
+        for note in self._deframer.feed(data):
+            if isinstance(note, Hello):
+                self._worker = note.worker
+                self._agent.worker_came(note.worker, self)
+            elif self._worker is not None:
+                self._agent.worker_note(self._worker, self, note)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._worker is not None:
+            self._agent.worker_went(self._worker, self)
+
+    def send(self, note: Note) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(frame(note))

@@ -1,0 +1,116 @@
+"""Who is still alive on this machine: a lock that is free only when a whole supervisor tree is dead."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import fcntl
+import os
+import secrets
+import shutil
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from multiprocess import reduction
+
+from s3queue.core.records import Place
+from s3queue.runtime.local.folder import base as base_folder
+from s3queue.runtime.local.folder import machine
+
+__all__ = ["Life", "die_with_parent", "gone", "place"]
+
+#: How long the directory of a tree that died is kept, in seconds: for longer than anybody waits to learn that it is
+#: dead.
+_KEEP_S = 86_400.0
+
+
+class Life:
+    """A lock that is free only when a whole supervisor tree is dead.
+
+    The lock belongs to the open file, not to a process: the supervisor takes it, every child inherits the open file and
+    keeps it for its whole life. A process that a task forks and leaves behind keeps it, too; then nobody sees that
+    the tree is dead, and the timeouts decide.
+
+    Attributes:
+        rundir: directory of this supervisor, for its children's socket.
+    """
+
+    def __init__(self, rundir: Path, fd: int) -> None:
+        self.rundir = rundir
+        self.fd = fd
+
+    @classmethod
+    def create(cls) -> Life:
+        base = base_folder()
+        _sweep(base)
+        rundir = base / f"run-{os.getpid()}-{secrets.token_hex(3)}"
+        rundir.mkdir(mode=0o700)
+        fd = os.open(rundir / "life", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        return cls(rundir, fd)
+
+    def place(self) -> Place:
+        return place(self.rundir)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Only while a child process is being started: the descriptor goes along.
+        return _inherit, (str(self.rundir), reduction.DupFd(self.fd))
+
+    def close(self, *, remove: bool) -> None:
+        """Let go. With ``remove`` nothing of it stays; without, others can see that the tree is dead."""
+        if remove:
+            shutil.rmtree(self.rundir, ignore_errors=True)
+        os.close(self.fd)
+
+
+def _inherit(rundir: str, duplicate: Any) -> Life:
+    return Life(Path(rundir), duplicate.detach())
+
+
+def place(rundir: Path | str) -> Place:
+    return Place(machine(), str(Path(rundir) / "life"), f"{socket.gethostname()}:{os.getpid()}")
+
+
+def gone(where: Place) -> bool:
+    """Whether every process of that host is certainly dead. False wherever that cannot be known from here."""
+    return bool(where.machine and where.machine == machine() and where.life) and _is_free(where.life)
+
+
+def _is_free(path: str | Path) -> bool:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        # Shared, so that two who look at the same time do not take each other for the living.
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return True
+
+
+def _sweep(base: Path) -> None:
+    """Remove what trees that died long ago have left."""
+    oldest = time.time() - _KEEP_S
+    for directory in base.glob("wake-*"):
+        with contextlib.suppress(OSError):
+            if directory.stat().st_mtime < oldest:
+                directory.rmdir()  # only if it is empty
+    for rundir in base.glob("run-*"):
+        with contextlib.suppress(OSError):
+            if rundir.stat().st_mtime < oldest and _is_free(rundir / "life"):
+                shutil.rmtree(rundir, ignore_errors=True)
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when the thread that started it ends. Linux only; elsewhere nothing happens,
+    and the end of the pipe to the supervisor has to tell."""
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1  # linux/prctl.h
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0)

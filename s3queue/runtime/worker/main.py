@@ -1,0 +1,210 @@
+"""A worker process: takes deals from the agent, reads their sources, runs their messages in its slots.
+
+What the agent can rely on, beyond what `s3queue.runtime.local.wire` says:
+
+- For every `Deal` there is exactly one `Finished`, when each of its messages has ended or was returned, whatever came
+  first; it is the last note about the row. Only `Cancel` ends a row without one.
+- A `Recall` is answered by exactly one `Returned`, perhaps empty. Returned messages are ``READY`` in the journal and are
+  never started; the others of the row are running or have ended. `Finished` of rows with nothing left follows it.
+- A message that is not ok has sent its `FailedNote` before its state says ``FAILED``. Messages may fail without ever
+  having been ``RUNNING``: their source is gone or cannot be decoded, their task is unknown, or they were out of attempts.
+- A source that cannot be read is tried again until it can, or until its messages are recalled; they stay ``READY``.
+- After `Cancel` nothing is sent about earlier rows, and no state of them is written, save by a message that was ending in
+  the very moment. Slots may still be at work on them (`WorkerJournal.running` tells): new rows should have other numbers.
+- The end of the agent's socket or of the supervisor's pipe ends this process at once, whatever is running.
+
+Threads: this one, which reads notes and shows life; one per slot; the readers; a loop for async tasks.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import select
+import socket
+import sys
+import threading
+import time
+from queue import SimpleQueue
+
+from s3queue.core.keys import Layout
+from s3queue.observe.events import Events
+from s3queue.runtime.drive import Driver
+from s3queue.runtime.local.child import ORPHANED
+from s3queue.runtime.local.journal import Journal
+from s3queue.runtime.local.spec import WorkerSpec
+from s3queue.runtime.local.wire import (
+    Cancel,
+    Deal,
+    Deframer,
+    Hello,
+    Leaving,
+    Note,
+    Recall,
+    Returned,
+    Started,
+    Stop,
+    Trust,
+    frame,
+    pack,
+)
+from s3queue.runtime.meter import Meter
+from s3queue.runtime.worker.slots import Slots
+from s3queue.runtime.worker.sources import Dealt, Item, Sources
+
+#: How often a worker shows life and looks at its memory, in seconds.
+TICK_S = 0.9
+#: How long one read of a source may go on failing before it is asked whether it is still wanted, in seconds.
+PATIENCE_S = 2.0
+
+
+def main(spec: WorkerSpec) -> None:
+    """Serve until the agent says `Stop`."""
+    Worker(spec).serve()
+
+
+class Worker:
+    def __init__(self, spec: WorkerSpec) -> None:
+        self._spec = spec
+        self._limit = spec.config.max_messages
+        self._limit_bytes = spec.config.max_rss_bytes
+        journal = Journal(spec.buffer, spec.workers, spec.concurrency)
+        self._journal = journal.worker(spec.worker)
+        self._run_before = self._journal.messages
+        self._events = Events("worker", spec.config.history)
+        layout = Layout(spec.config.namespace)
+        ready: SimpleQueue[Item | None] = SimpleQueue()
+        self._driver = Driver(spec.store, Meter(self._journal.usage), patience_s=PATIENCE_S)
+        self._sources = Sources(self._driver, layout, ready, self._events)
+        self._slots = Slots(
+            ready,
+            journal,
+            spec.worker,
+            layout=layout,
+            session=spec.session,
+            find=spec.tasks.find,
+            send=self._send,
+            finished=self._row_ended,
+            events=self._events,
+        )
+        self._live: dict[int, Dealt] = {}
+        self._cancelled = threading.Event()
+        self._leaving = False
+        self._sending = threading.Lock()
+
+    def serve(self) -> None:
+        self._journal.pid = os.getpid()
+        self._journal.beat()
+        self._socket = self._connect()
+        self._send(Hello(self._spec.worker, os.getpid()))
+        self._slots.start()
+        self._spec.conn.send_bytes(pack(Started()))
+        self._read()
+        self._slots.stop()
+        self._sources.stop()
+        self._driver.close()
+        self._events.close()
+
+    # ---- the agent -----------------------------------------------------------------------------------------
+
+    def _connect(self) -> socket.socket:
+        agent = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        while True:
+            try:
+                agent.connect(f"{self._spec.rundir}/agent.sock")
+                return agent
+            except (FileNotFoundError, ConnectionRefusedError):
+                # Not listening yet. Readable means that the supervisor is gone.
+                if self._spec.conn.poll(0.05):
+                    os._exit(ORPHANED)
+
+    def _send(self, note: Note) -> None:
+        data = frame(note)
+        try:
+            with self._sending:
+                self._socket.sendall(data)
+        except OSError:  # the agent is gone, and whatever this process does from now on is for nobody
+            os._exit(ORPHANED)
+
+    def _read(self) -> None:
+        """Do what the agent says, until it says `Stop`. Show life in between."""
+        agent, supervisor = self._socket.fileno(), self._spec.conn.fileno()
+        poll = select.poll()
+        poll.register(agent, select.POLLIN)
+        poll.register(supervisor, select.POLLIN)
+        deframer = Deframer()
+        next_tick = 0.0
+        while True:
+            for fd, _ in poll.poll(TICK_S * 1000):
+                if fd == supervisor:  # it never says anything: this is its end
+                    os._exit(ORPHANED)
+                try:
+                    data = self._socket.recv(262_144)
+                except OSError:
+                    data = b""
+                if not data:
+                    os._exit(ORPHANED)
+                for note in deframer.feed(data):
+                    if isinstance(note, Stop):
+                        return
+                    self._obey(note)
+            now = time.monotonic()
+            if now >= next_tick:
+                next_tick = now + TICK_S / 2
+                self._journal.beat()
+                self._look_at_memory()
+
+    def _obey(self, note: Note) -> None:
+        match note:
+            case Deal():
+                dealt = Dealt(note, self._spec.concurrency, self._cancelled)
+                self._live[note.row] = dealt
+                self._sources.add(dealt, note.parts)
+            case Recall():
+                # The line first: what it gives up later cannot reach a slot.
+                items = self._sources.take_back() + self._slots.take_back()
+                self._send(Returned(tuple((piece.dealt.row, piece.first + number) for piece, number in items)))
+                for piece, _ in items:
+                    self._slots.end(piece.dealt)
+            case Trust():
+                self._slots.look_again()
+            case Cancel():
+                running = list(self._live.values())
+                self._live.clear()
+                for dealt in running:
+                    dealt.over = True
+                self._sources.take_back()
+                self._cancelled.set()
+                self._slots.cancel()
+                self._cancelled = threading.Event()
+                self._events.emit("fenced", worker=self._spec.worker)
+            case _:
+                raise AssertionError(f"not for a worker: {note}")
+
+    # ---- leaving -------------------------------------------------------------------------------------------
+
+    def _row_ended(self, dealt: Dealt) -> None:
+        """In the thread that ended it, before the agent is told."""
+        if self._live.get(dealt.row) is dealt:  # else the agent has seen the end in the journal, and reused the row
+            del self._live[dealt.row]
+        if self._limit is not None and self._journal.messages - self._run_before >= self._limit:
+            self._leave(f"ran {self._limit} messages")
+
+    def _look_at_memory(self) -> None:
+        if self._limit_bytes is not None and (rss := rss_bytes()) > self._limit_bytes:
+            self._leave(f"holds {rss} bytes of memory")
+
+    def _leave(self, why: str) -> None:
+        if not self._leaving:
+            self._leaving = True
+            self._send(Leaving(why))
+
+
+def rss_bytes() -> int:
+    """Resident memory of this process; where the system does not tell, the most that it ever was."""
+    try:
+        with open("/proc/self/statm", encoding="ascii") as statm:
+            return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return most if sys.platform == "darwin" else most * 1024
