@@ -13,12 +13,12 @@ from typing import Any
 
 import msgspec
 
-from s3queue.core import coordinate, elect, ledger, plan, produce, ranges, survey
+from s3queue.core import coordinate, elect, ledger, produce, ranges, survey
 from s3queue.core.coordinate import Cycled, Deposed, Doubt, Lead
 from s3queue.core.keys import Layout
 from s3queue.core.ledger import Flushed, Host, Refused
 from s3queue.core.ops import Overtaken, Unknown, get, put
-from s3queue.core.plan import Planned
+from s3queue.core.plan import Planned, assign, lines, planning, take_over
 from s3queue.core.records import Failed, Ready
 from s3queue.core.settle import Draft
 from s3queue.runtime.agent import dealing as deal
@@ -407,7 +407,7 @@ def the_epoch_stays(replace_: Any, board: Any, **fields: Any) -> Any:
     return replace_(board, **fields)
 
 
-@mutant(plan._Planning, "result", "I2")
+@mutant(planning.Planning, "result", "I2")
 def ticket_ids_are_used_again(result: Any, planning: Any) -> Any:
     """A ticket's id is never used twice."""
     planning.sequence = planning.board.sequence
@@ -472,19 +472,19 @@ def a_missing_ledger_is_left_alone(write: Any, key: str, body: bytes, **more: An
 # ---- taking over -----------------------------------------------------------------------------------------------------
 
 
-@mutant(plan._Planning, "_orphan", "I7 I6", weather=_PAUSES)
+@mutant(take_over, "_orphan", "I7 I6", weather=_PAUSES)
 def lost_claims_cost_nothing(_: Any, planning: Any, name: str, part: Any, offer: Any, claimed: bool) -> None:
     """What a lost host had claimed may have been started: it counts an attempt."""
     planning.draft(part.source).released(part.start, part.stop, part.attempt)
 
 
-@mutant(plan._Planning, "_orphan", "I7")
+@mutant(take_over, "_orphan", "I7")
 def the_unclaimed_counts(orphan: Any, planning: Any, name: str, part: Any, offer: Any, claimed: bool) -> None:
     """What was not claimed was not started, and costs no attempt."""
     orphan(planning, name, part, offer, True)
 
 
-@mutant(plan._Planning, "_take", "I2 P2")
+@mutant(take_over, "_take", "I2 P2")
 def taken_over_twice(take: Any, planning: Any, name: str, ticket: Any, *more: Any) -> None:
     """What was taken over is no longer in the ticket."""
     take(planning, name, msgspec.structs.replace(ticket, taken=ranges.EMPTY), *more)
@@ -536,13 +536,13 @@ def nobody_remembers_who_was_suspect(_: Any, draft: Draft) -> None:
     draft.failures = {}
 
 
-@mutant(plan._Planning, "_busy_groups", "I10", shapes=("grouped",))
+@mutant(assign, "_busy_groups", "I10", shapes=("grouped",))
 def a_group_side_by_side(_: Any, planning: Any) -> set[tuple[str, str]]:
     """Of one group one message at a time is out."""
     return set()
 
 
-@mutant(plan._Line, "first", "I10", shapes=("grouped",))
+@mutant(lines.Line, "first", "I10", shapes=("grouped",))
 def a_group_backwards(_: Any, line: Any) -> Any:
     """Messages are dispatched in order."""
     line._sources.sort(key=lambda source: source.rank)
@@ -582,10 +582,10 @@ def deleted_when_all_is_out(_: Any, path: str, state: Any) -> bool:
     return not (state.ready or state.waiting or state.dying)
 
 
-@mutant(plan._Planning, "assign", "P6 I9", weather=_LATE)
-def no_window(assign: Any, planning: Any, sources: Any, window: Any) -> None:
+@mutant(assign, "tickets", "P6 I9", weather=_LATE)
+def no_window(tickets: Any, planning: Any, sources: Any, window: Any) -> None:
     """A source whose id is in the window is never admitted again."""
-    assign(planning, sources, ())
+    tickets(planning, sources, ())
 
 
 @mutant(Lead, "uptime_ms", "P6 I9", weather=_LATE, within=400)
