@@ -33,11 +33,6 @@ from s3queue.store import Found, ObjectStore, as_store
 
 __all__ = ["Queue"]
 
-#: Bytes of messages in one object: many small messages share one put, and a worker that needs one of them does not read
-#: for long. A message that is larger goes alone.
-_BATCH_BYTES = 4_000_000
-#: What a batch adds to one message that it holds, in bytes, at most.
-_ENVELOPE_BYTES = 1000
 #: Pauses between two sends of an unanswered put, in seconds: doubling, with full jitter.
 _FIRST_PAUSE_S, _LAST_PAUSE_S = 0.1, 5.0
 
@@ -184,13 +179,7 @@ class Queue:
         messages = [bytes(encode_message(Message(task, payload, given))) for payload in payloads]
         if not messages:
             return []
-        most = self.store.capabilities.max_body_bytes - _ENVELOPE_BYTES
-        for message in messages:
-            if len(message) > most:
-                raise ConfigError(
-                    f"a message of {len(message):,} bytes; one object of this store holds {most:,}",
-                    "store the data under a key of your own, and enqueue the key",
-                )
+        self._check_sizes(messages)
         newest_first = self._settings().order == "lifo"
         ids: list[str] = []
         for portion in _portions(messages):
@@ -215,6 +204,18 @@ class Queue:
                 raise
             ids += reversed(stored) if newest_first else stored
         return ids
+
+    def _check_sizes(self, messages: list[bytes]) -> None:
+        most, limit = self.config.max_message_bytes, "max_message_bytes is"
+        holds = self.store.capabilities.max_body_bytes - produce.ENVELOPE_BYTES
+        if holds < most:
+            most, limit = holds, "one object of this store holds"
+        largest = max(map(len, messages))
+        if largest > most:
+            raise ConfigError(
+                f"a message of {largest:,} bytes; {limit} {most:,}",
+                "store the data under a key of your own, and enqueue the key",
+            )
 
     def _store(self, outgoing: produce.Outgoing) -> list[str]:
         """Make the batch exist: the same put, until it is answered or the deadline has passed."""
@@ -249,6 +250,8 @@ class Queue:
             wanted = QueueMeta(nonce=secrets.token_hex(8), order=self._order or "fifo")
             driver = Driver(self.store, self.meter, patience_s=self.config.enqueue_deadline, on_retry=self._on_retry)
             meta = driver.run(produce.ensure_meta(self._layout, self.name, wanted))
+            if isinstance(meta, produce.Unanswered):
+                raise StoreUnavailable("put", self._layout.meta(self.name), "no answer; nothing was enqueued")
             if self._order not in (None, meta.order):
                 raise ConfigError(
                     f"queue {self.name!r} is {meta.order}, not {self._order}",
@@ -324,7 +327,7 @@ def _portions(messages: list[bytes]) -> Iterator[list[Raw]]:
     size = 0
     for message in messages:
         length = len(message)
-        if portion and (len(portion) == MAX_BATCH or size + length > _BATCH_BYTES):
+        if portion and (len(portion) == MAX_BATCH or size + length > produce.BATCH_BYTES):
             yield portion
             portion, size = [], 0
         portion.append(Raw(message))

@@ -128,6 +128,15 @@ class TestEnqueue:
             Queue("q", store).enqueue_many([b"x", b"x" * 10_000])
         assert store.inner.list("") == []
 
+    def test_a_message_above_max_message_bytes_is_refused_before_any_request(self) -> None:
+        store = Troubled()
+        queue = Queue("q", store, config=Config(max_message_bytes=10_000))
+        with pytest.raises(ConfigError, match="max_message_bytes is 10,000"):
+            queue.enqueue_many([b"x", b"x" * 10_000])
+        assert queue.meter.as_dict() == {"put": 0, "get": 0, "list": 0, "delete": 0}
+        queue.enqueue(b"x" * 9_000)
+        assert store.sent
+
     def test_nothing_to_send_sends_nothing(self) -> None:
         store = MemoryStore()
         assert Queue("q", store).enqueue_many([]) == []

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from s3queue.core import ledger, ranges
+from s3queue.core import ranges
 from s3queue.core.ledger import Host
 from s3queue.core.ranges import Ranges
 from s3queue.core.records import Failed, Failure, Report
@@ -161,7 +161,7 @@ class Dealer:
         """Give back what no worker has."""
         for pool in self._pools.values():
             for name, start, stop in pool:
-                ledger.release(self.host, name, (start, stop))
+                self.host.release(name, (start, stop))
             pool.clear()
 
     # ---- dealing -------------------------------------------------------------------------------------------
@@ -256,7 +256,7 @@ class Dealer:
         if ok != row.ok:
             row.ok = ok
             done = ranges.union((row.base + start, row.base + stop) for start, stop in ok_ranges(states))
-            ledger.succeed(self.host, row.ticket, done)
+            self.host.succeed(row.ticket, done)
         if row.unfinished == 0 and row.ended_at is None:
             row.ended_at = self.host.changes
 
@@ -265,7 +265,7 @@ class Dealer:
         row = self.seats[worker].rows.get(number)
         if row is not None:
             row.failed += 1
-            ledger.fail(self.host, row.ticket, row.base + index, outcome)
+            self.host.fail(row.ticket, row.base + index, outcome)
 
     def finished(self, worker: int, number: int, busy_s: float) -> None:
         """A note came: all messages of the row have ended."""
@@ -320,7 +320,7 @@ class Dealer:
             for index, state in enumerate(states):
                 if state in _NOT_OK:  # of one that ended the note has come before, and counts
                     failure = Failure(attempts[index], cause if state == RUNNING else "error", text, now_ms)
-                    ledger.fail(self.host, row.ticket, row.base + index, Failed("retry", 0.0, failure))
+                    self.host.fail(row.ticket, row.base + index, Failed("retry", 0.0, failure))
             row.failed = sum(state in _NOT_OK for state in states)
             self._look_at(seat, number, row)
             self._move(seat, number, row, ranges.of(at for at, state in enumerate(states) if state == READY))

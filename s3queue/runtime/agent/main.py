@@ -184,7 +184,7 @@ class Agent:
         host, station = self._hosting.host, self._station
         while host.version == "":
             try:
-                if await station.run(ledger.flush(host, clock(), station.nonce())) is Refused.FENCED:
+                if await station.run(host.flush(clock(), station.nonce())) is Refused.FENCED:
                     return False
             except StoreUnavailable:
                 if not self._spec.proven:

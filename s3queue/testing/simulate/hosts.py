@@ -236,7 +236,7 @@ class Agent(Process):
         if self.leading.lead is None and self.steady() >= self._next_look:
             yield from self._look()
         if self._view.board is not None:
-            ledger.see(self.host, self._view.board)
+            self.host.see(self._view.board)
         self._mind_the_workers()
         if self.host.draining and not self.host.leaving and self._is_done():
             self.host.leaving = True
@@ -334,7 +334,7 @@ class Agent(Process):
             for queue, offer in host.offers.items()
         }
         try:
-            outcome = yield from ledger.flush(host, now, world.nonce())
+            outcome = yield from host.flush(now, world.nonce())
         except StoreUnavailable:
             outcome = Refused.UNSURE
         match outcome:
