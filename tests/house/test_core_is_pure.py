@@ -22,6 +22,7 @@ ALLOWED = {
     "dataclasses",
     "enum",
     "functools",
+    "hashlib",
     "heapq",
     "itertools",
     "math",

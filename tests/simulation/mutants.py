@@ -163,7 +163,7 @@ def _hosts(fault: float, *fates: str) -> Weather:
 
 
 @mutant(
-    ledger,
+    Host,
     "flush",
     "I11",
     weather=_hosts(0.5, "dropped"),
@@ -195,7 +195,7 @@ def conflict_is_success(write: Any, key: str, body: bytes, **more: Any) -> Any:
     return outcome
 
 
-@mutant(ledger, "_draft", "I8 P5")
+@mutant(Host, "_draft", "I8 P5")
 def forget_early(draft: Any, host: Host, nonce: str) -> Any:
     """An outcome stays in the ledger until a board no longer lists its message."""
     drafted = draft(host, nonce)
@@ -212,7 +212,7 @@ def endless_trust(_: Any, host: Host, visibility_timeout: float) -> float:
 
 
 @mutant(
-    ledger,
+    Host,
     "flush",
     "I11",
     within=400,
@@ -236,7 +236,7 @@ def trust_counts_from_the_last_try(flush: Any, host: Host, now: float, nonce: st
 
 
 @mutant(
-    ledger,
+    Host,
     "flush",
     "give-up",
     weather=_hosts(0.5, "late", "dropped"),
@@ -252,7 +252,7 @@ def another_body_on_its_way(flush: Any, host: Host, now: float, nonce: str) -> A
 
 
 @mutant(
-    ledger,
+    Host,
     "_join",
     "I1",
     within=600,
@@ -337,7 +337,7 @@ def released_and_run(_: Any, dealer: deal.Dealer) -> None:
     """What was released is not started."""
     for pool in dealer._pools.values():
         for name, start, stop in pool:
-            ledger.release(dealer.host, name, (start, stop))
+            dealer.host.release(name, (start, stop))
 
 
 # ---- election and board ----------------------------------------------------------------------------------------------
@@ -524,7 +524,7 @@ def the_attempt_is_not_counted(failed: Any, draft: Draft, index: int, attempt: i
     return failed(draft, index, attempt - 1, outcome, **more)
 
 
-@mutant(Draft, "is_suspect", "alone", shapes=("poison", "bomb"))
+@mutant(Draft, "is_alone", "alone", shapes=("poison", "bomb"))
 def suspects_in_company(_: Any, draft: Draft, index: int) -> bool:
     """A message that took its process or host with it is ticketed alone."""
     return False
