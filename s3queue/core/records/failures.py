@@ -39,3 +39,4 @@ class Failed(Struct, frozen=True, gc=False, array_like=True):
     kind: str
     delay_s: float = 0.0
     failure: Failure | None = None
+    token: str = ""
