@@ -13,8 +13,9 @@ class Failure(Struct, frozen=True, gc=False, array_like=True):
     Attributes:
         attempt: the attempt that ended, counted from 1.
         cause: ``error`` (the task raised), ``killed``, ``exited``, ``oom``, ``time_limit`` (its process died),
-            ``lost`` (its host fell silent), ``shutdown``, ``rejected``, ``corrupt``, ``unknown_task``, ``signature`` (its
-            arguments do not fit the task that hosts know).
+            ``lost`` (its host fell silent), ``interrupted`` (its process was ended because another message was over its
+            time limit), ``shutdown``, ``rejected``, ``corrupt``, ``unknown_task``, ``signature`` (its arguments do not
+            fit the task that hosts know).
         text: for people; bounded.
         at_ms: wall clock of whoever noticed.
     """
@@ -33,8 +34,9 @@ class Failed(Struct, frozen=True, gc=False, array_like=True):
     """The outcome of one message that did not end with ``ok``.
 
     Attributes:
-        kind: ``retry`` (counts an attempt), ``snooze`` (costs none), ``dead``, ``unfit`` (costs none: this host does not
-            know the task, or not one that takes these arguments).
+        kind: ``retry`` (counts an attempt), ``snooze`` (costs none), ``dead``, ``interrupted`` (it had been started, so the
+            next start is another attempt; but it is not known to be at fault, so it may be tried once more than others),
+            ``unfit`` (costs none: this host does not know the task, or not one that takes these arguments).
         delay_s: how long to wait before the next attempt.
         token: of what is unfit: ``task@digest``, see `Offer.tasks`; nothing follows the ``@`` where the host does not know
             the task.

@@ -23,12 +23,14 @@ class Hello(Struct, frozen=True, tag=True, array_like=True):
 
 
 class Deal(Struct, frozen=True, tag=True, array_like=True):
-    """Agent → worker: run these messages and write their states to journal row ``row``, from state 0 on."""
+    """Agent → worker: run these messages and write their states to journal row ``row``, from state 0 on. ``spared``: how
+    many of the attempts so far do not count towards `max_attempts`; only where the deal is of one message."""
 
     row: int
     ticket: str
     queue: str
     parts: tuple[Part, ...]
+    spared: int = 0
 
 
 class Recall(Struct, frozen=True, tag=True, array_like=True):
@@ -107,11 +109,14 @@ class CannotStart(Struct, frozen=True, tag=True, array_like=True):
 
 
 class Died(Struct, frozen=True, tag=True, array_like=True):
-    """Supervisor → agent: this worker was reaped. ``cause`` as in `Failure.cause`; ``text`` for people."""
+    """Supervisor → agent: the process ``pid`` of this worker was reaped. ``cause`` as in `Failure.cause`; ``text`` for
+    people. ``overran``: where it was killed for a time limit, the (row, index) of the messages that were over theirs."""
 
     worker: int
+    pid: int
     cause: str
     text: str
+    overran: tuple[tuple[int, int], ...] = ()
 
 
 class Read(Struct, frozen=True, tag=True, array_like=True):
