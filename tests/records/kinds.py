@@ -65,7 +65,7 @@ _failed = st.builds(
     Failed, st.sampled_from(["retry", "snooze", "dead", "unfit"]), _seconds, st.none() | _failures, _text
 )
 _places = st.builds(Place, _text, _text, _text)
-_parts = st.builds(Part, _paths, st.just(0), st.integers(30, 40), _attempt)
+_parts = st.builds(Part, _paths, st.just(0), st.integers(31, 40), _attempt)
 _states = st.builds(
     SourceState,
     _count,
