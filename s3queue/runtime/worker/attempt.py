@@ -23,7 +23,7 @@ from s3queue.observe.events import Events
 from s3queue.runtime.local.journal import WorkerJournal
 from s3queue.runtime.worker import outcomes
 from s3queue.runtime.worker.dealt import Dealt, Piece
-from s3queue.runtime.worker.forks import ours, part
+from s3queue.runtime.worker.forks import adopt, part
 from s3queue.runtime.worker.loop import TaskLoop
 
 if TYPE_CHECKING:
@@ -70,6 +70,7 @@ class Attempts:
         self._find = find
         self._events = events
         self._tell_runs = events.wants("run")
+        self._strange = adopt()
         self._plans: dict[tuple[str, str], _Plan] = {}
         #: What imports of the program have set; every message gets a copy of its own.
         self._vars = contextvars.copy_context()
@@ -124,10 +125,10 @@ class Attempts:
                 ended_with = self._await(dealt, variables, result, limit)
                 if ended_with is not None:
                     return self._told(plan, piece, number, outcomes.judge(plan.task, attempt, ended_with))
-            elif not ours():
+            elif self._strange[0]:
                 part(None)
         except BaseException as raised:  # noqa: BLE001 - SystemExit in a task ends the attempt, not the worker
-            if not ours():
+            if self._strange[0]:
                 part(raised)
             return self._told(plan, piece, number, outcomes.judge(plan.task, attempt, raised))
         return None

@@ -24,10 +24,10 @@ class Dealt:
         last: the end that is the last of the row; ``ended`` hands out the numbers, each once, to whichever thread ends one.
         over: its session was fenced; nothing of it counts any more.
         cancelled: says the same to tasks that look at their context.
-        busy_s, run_s: as in `Finished`, by slot, so that no two threads add to one number.
+        run_s, wait_s: slot time spent in tasks, and waiting for sources, by slot, so that no two threads add to one number.
     """
 
-    __slots__ = ("busy_s", "came", "cancelled", "ended", "last", "over", "queue", "row", "run_s", "ticket", "token")
+    __slots__ = ("came", "cancelled", "ended", "last", "over", "queue", "row", "run_s", "ticket", "token", "wait_s")
 
     def __init__(self, deal: Deal, slots: int, cancelled: threading.Event) -> None:
         self.row = deal.row
@@ -39,8 +39,8 @@ class Dealt:
         self.ended = count()
         self.over = False
         self.cancelled = cancelled
-        self.busy_s = [0.0] * slots
         self.run_s = [0.0] * slots
+        self.wait_s = [0.0] * slots
 
 
 class Body:
@@ -49,15 +49,17 @@ class Body:
     Attributes:
         size: bytes of the object.
         pieces: that refer to it. kept: in the cache, too. Neither: its bytes are free again.
+        shared: more than one piece may refer to it, now or later.
     """
 
-    __slots__ = ("kept", "messages", "pieces", "size")
+    __slots__ = ("kept", "messages", "pieces", "shared", "size")
 
     def __init__(self, messages: list[Raw], size: int) -> None:
         self.messages = messages
         self.size = size
         self.pieces = 0
         self.kept = False
+        self.shared = False
 
 
 class Piece:
@@ -68,7 +70,7 @@ class Piece:
         messages: still encoded; None until read, or where there is a fault.
         body: the object that they are in.
         fault: why none of them can run.
-        last: the end that is its last; ``ended`` hands out their numbers.
+        last: the end that is its last; ``ended`` hands out their numbers where there are several.
     """
 
     __slots__ = ("body", "dealt", "ended", "fault", "first", "last", "messages", "part")
@@ -81,7 +83,8 @@ class Piece:
         self.body: Body | None = None
         self.fault: Failed | None = None
         self.last = part.stop - part.start - 1
-        self.ended = count()
+        if self.last:
+            self.ended = count()
 
     @property
     def size(self) -> int:

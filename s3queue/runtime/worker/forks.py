@@ -8,18 +8,23 @@ import sys
 import traceback
 from typing import NoReturn
 
-_pid = os.getpid()
+#: True in a process that a task has forked.
+_strange = [False]
+_adopted = False
 
 
-def adopt() -> None:
-    """This process is a worker: what is forked from here on is not."""
-    global _pid
-    _pid = os.getpid()
+def adopt() -> list[bool]:
+    """This process is a worker: what is forked from here on is not, and finds True in the list."""
+    global _adopted
+    _strange[0] = False
+    if not _adopted:
+        os.register_at_fork(after_in_child=_disown)
+        _adopted = True
+    return _strange
 
 
-def ours() -> bool:
-    """Whether this process is the worker, not one that a task has forked."""
-    return os.getpid() == _pid
+def _disown() -> None:
+    _strange[0] = True
 
 
 def part(raised: BaseException | None) -> NoReturn:

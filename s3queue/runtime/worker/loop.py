@@ -16,7 +16,7 @@ from concurrent.futures import Future
 from contextvars import Context
 from typing import Any
 
-from s3queue.runtime.worker.forks import ours, part
+from s3queue.runtime.worker.forks import adopt, part
 from s3queue.runtime.worker.outcomes import Overran
 
 
@@ -29,6 +29,7 @@ class TaskLoop:
 
     def __init__(self, refuse: Callable[[Any], None]) -> None:
         self._refuse = refuse
+        self._strange = adopt()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._starting = threading.Lock()
 
@@ -50,29 +51,28 @@ class TaskLoop:
             async with asyncio.timeout(limit) as timeout:
                 self._refuse(await coroutine)
         except BaseException as raised:  # noqa: BLE001
-            if not ours():
+            if self._strange[0]:
                 part(raised)
             return Overran() if isinstance(raised, TimeoutError) and timeout.expired() else raised
-        if not ours():
+        if self._strange[0]:
             part(None)
         return None
 
-    @staticmethod
-    def _turn(loop: asyncio.AbstractEventLoop) -> None:
+    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
         while True:
             try:
                 loop.run_forever()
                 why = "a task stopped the event loop"
             except (SystemExit, KeyboardInterrupt) as left:  # from a task that a task has left behind
-                if not ours():
+                if self._strange[0]:
                     part(left)
                 traceback.print_exc()
                 continue
             except BaseException:  # noqa: BLE001 - for instance a task closed the loop's descriptors
                 traceback.print_exc()
                 why = "the event loop failed"
-            if not ours():
+            if self._strange[0]:
                 part(None)
             print(f"s3queue: {why} of this worker; its process ends, and is replaced", file=sys.stderr, flush=True)
             os._exit(1)

@@ -51,7 +51,6 @@ from s3queue.runtime.local.wire import (
     pack,
 )
 from s3queue.runtime.meter import Meter
-from s3queue.runtime.worker import forks
 from s3queue.runtime.worker.attempt import Attempts
 from s3queue.runtime.worker.dealt import Dealt, Item
 from s3queue.runtime.worker.slots import Slots
@@ -115,7 +114,6 @@ class Worker:
             os._exit(1)
 
     def _serve(self) -> None:
-        forks.adopt()
         survive_broken_pipes()
         self._journal.pid = os.getpid()
         self._journal.beat()

@@ -16,6 +16,8 @@ from s3queue.runtime.worker.dealt import Dealt, Item, Piece
 
 #: How long a slot waits before it looks at the trust window again by itself, in seconds.
 _RECHECK_S = 0.25
+#: A slot that was idle for less between two messages, in seconds, did not wait for a source.
+_WAITED_S = 0.0001
 
 
 class Slots:
@@ -94,13 +96,14 @@ class Slots:
         while (item := get()) is not None:
             piece, number = item
             dealt = piece.dealt
-            # A slot that had nothing to do while the message was here already waited for its source.
-            free = ended if ended > dealt.came else dealt.came
             started = clock()
+            # A slot that had nothing to do while the message was here already waited for its source.
+            if started - ended > _WAITED_S and piece.fault is None:
+                dealt.wait_s[slot] += started - max(ended, dealt.came)
             if started > trust[0] or dealt.over:
                 if not self._trusted(slot, item):
                     continue
-                free = started = clock()
+                started = clock()
             try:
                 failed = run(slot, piece, number, started)
             except Exception:  # noqa: BLE001 - ours, of this one message: the slot goes on
@@ -115,11 +118,8 @@ class Slots:
             else:
                 # The note first: a state says that the agent has been told, or died without hearing it.
                 self._send(FailedNote(dealt.row, piece.first + number, failed))
-                if piece.fault is not None:
-                    free = started  # nobody ran it, and the wait for its source says nothing of other messages
                 journal.mark(dealt.row, piece.first + number, STATES[failed.kind])
                 journal.finish(slot, None)
-            dealt.busy_s[slot] += ended - free
             dealt.run_s[slot] += ended - started
             self.end(piece)
 
@@ -129,7 +129,8 @@ class Slots:
         dealt = piece.dealt
         if next(dealt.ended) == dealt.last:
             self._finished(dealt)
-            self._send(Finished(dealt.row, sum(dealt.busy_s), sum(dealt.run_s)))
+            run_s = sum(dealt.run_s)
+            self._send(Finished(dealt.row, run_s + sum(dealt.wait_s), run_s))
 
     def over(self, piece: Piece) -> None:
         """Nobody needs one message of the piece any more."""

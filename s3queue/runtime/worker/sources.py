@@ -128,6 +128,9 @@ class Sources:
         #: Bytes of objects in memory; reads under way; what each of those is expected to bring.
         self._held = 0
         self._under_way = 0
+        #: Sizes of objects that are over, to be taken off what is held: slots leave them here without waiting for the lock.
+        self._freed: deque[int] = deque()
+        self._waits_for_room = False
         self._expected = budget
         #: Sources that could not be read since one was.
         self._failing: set[str] = set()
@@ -210,24 +213,38 @@ class Sources:
 
     def release(self, piece: Piece) -> None:
         """The messages of the piece are over."""
-        with self._lock:
-            body, piece.body = piece.body, None
-            if body is not None:
+        body, piece.body = piece.body, None
+        if body is None:
+            return
+        if body.shared:
+            with self._lock:
                 body.pieces -= 1
                 self._let_go(body)
-            self._pump()
+        else:
+            self._freed.append(body.size)
+        if self._waits_for_room:  # read after the append: `_pump` looks again after it said so
+            with self._lock:
+                self._pump()
 
     # ---- room ----------------------------------------------------------------------------------------------
 
     def _pump(self) -> None:
         """Ask the readers for as much as there is room for."""
-        while self._pending and self._has_room():
+        self._waits_for_room = False
+        while self._pending:
+            if not self._has_room():
+                self._waits_for_room = True
+                if not self._has_room():
+                    return
+                self._waits_for_room = False
             wanted = self._pending.popleft()
             if wanted.pieces:
                 self._under_way += 1
                 self._requests.put(wanted)
 
     def _has_room(self) -> bool:
+        while self._freed:
+            self._held -= self._freed.popleft()
         most = self._budget - (self._under_way + 1) * self._expected
         while self._held > most and self._cache:
             self._forget_oldest()
@@ -273,18 +290,23 @@ class Sources:
             if wanted is None:
                 self._publish(done)
                 return
-            if not self._begins(wanted):
+            if not self._begins(wanted, done):
                 continue
             failed = self._ask(wanted)
-            self._ends(wanted, failed)
             if failed is None:
                 done.append(wanted)
-            if failed is not None or len(done) >= self._bite:
+                if len(done) >= self._bite:
+                    self._publish(done)
+            else:
                 self._publish(done)
+                self._failed(wanted, failed)
 
-    def _begins(self, wanted: Wanted) -> bool:
-        """From here on a death of this process may count as an attempt of these messages. False: nobody wants them now."""
+    def _begins(self, wanted: Wanted, done: list[Wanted]) -> bool:
+        """From here on a death of this process may count as an attempt of these messages, and of those before no more.
+        False: nobody wants them now."""
         with self._lock:
+            if done and done[-1].is_read:
+                self._was_read(done[-1])
             if not wanted.pieces:
                 self._under_way -= 1
                 self._pump()
@@ -311,26 +333,21 @@ class Sources:
             return fault
         return None
 
-    def _ends(self, wanted: Wanted, failed: Exception | None) -> None:
-        with self._lock:
-            wanted.is_read = False
-            self._mark(wanted.pieces, READY)
-            if failed is None:
-                self._failing.clear()
-                self._troubles.pop(wanted.source, None)
-                return
-            self._under_way -= 1
-            told = self._failed(wanted, failed) if wanted.pieces else None
-            self._pump()
-        if told is not None:
-            self._send(told)
+    def _was_read(self, wanted: Wanted) -> None:
+        wanted.is_read = False
+        self._mark(wanted.pieces, READY)
 
     def _publish(self, done: list[Wanted]) -> None:
         """Hand the messages of what was read to the slots."""
         if not done:
             return
         with self._lock:
+            self._failing.clear()
             for wanted in done:
+                if wanted.is_read:
+                    self._was_read(wanted)
+                if self._troubles:
+                    self._troubles.pop(wanted.source, None)
                 self._under_way -= 1
                 if self._wanted.get(wanted.source) is wanted:
                     del self._wanted[wanted.source]
@@ -349,11 +366,12 @@ class Sources:
         """Count the bytes of an object that was read, for as long as anything needs them."""
         self._expected = max(body.size, self._expected * 7 // 8 if self._expected < self._budget else 0)
         self._held += body.size
-        sliced = False
         for piece in wanted.pieces:
             piece.fill(body)
-            sliced = sliced or piece.size < len(body.messages)
-        if sliced:
+        if body.pieces == 1 and wanted.pieces[0].messages is body.messages:
+            return
+        body.shared = True
+        if any(piece.size < len(body.messages) for piece in wanted.pieces):
             body.kept = True
             self._cache[wanted.source] = body
             while len(self._cache) > CACHE_SOURCES:
@@ -368,12 +386,25 @@ class Sources:
 
     def _mark(self, pieces: Iterable[Piece], state: int) -> None:
         for piece in pieces:
-            self._journal.mark_all(piece.dealt.row, piece.first, piece.first + piece.size, state)
+            if piece.last == 0:
+                self._journal.mark(piece.dealt.row, piece.first, state)
+            else:
+                self._journal.mark_all(piece.dealt.row, piece.first, piece.first + piece.size, state)
 
     # ---- what cannot be read -------------------------------------------------------------------------------
 
-    def _failed(self, wanted: Wanted, fault: Exception) -> Unreadable | None:
-        """Try it again later, or park it. Returns what to tell of it."""
+    def _failed(self, wanted: Wanted, fault: Exception) -> None:
+        """A read failed: it is tried again later, or parked."""
+        with self._lock:
+            self._under_way -= 1
+            self._was_read(wanted)
+            told = self._put_off(wanted, fault) if wanted.pieces else None
+            self._pump()
+        if told is not None:
+            self._send(told)
+
+    def _put_off(self, wanted: Wanted, fault: Exception) -> Unreadable | None:
+        """Returns what to tell of it."""
         source, now = wanted.source, clock()
         self._failing.add(source)
         since = wanted.failing_since = wanted.failing_since or now
