@@ -40,8 +40,9 @@ FILE = "s3queue.toml"
 PREFIX = "S3QUEUE_"
 STORE_URL = "S3QUEUE_STORE_URL"
 CONFIG_PATH = "S3QUEUE_CONFIG"
-#: No settings: what Kubernetes injects for a service that is called ``s3queue``, and what `s3queue.testing` reads.
-_NOT_OURS = re.compile(r"S3QUEUE_(SERVICE|PORT|TEST|MINIO|AZURITE)(_.*)?")
+#: No settings: what Kubernetes injects for every Service whose name begins with ``s3queue``
+#: (https://kubernetes.io/docs/tutorials/services/connect-applications-service/), and what `s3queue.testing` reads.
+_NOT_OURS = re.compile(r"S3QUEUE_(TEST|MINIO|AZURITE|(.*_)?(SERVICE_HOST|SERVICE_PORT|PORT))(_.*)?")
 
 
 class Config(Struct, frozen=True, kw_only=True):
@@ -71,10 +72,13 @@ class Config(Struct, frozen=True, kw_only=True):
     #: Seconds for which finished sources are remembered. Above the age at which S3 refuses a signature (15 min) plus
     #: `enqueue_deadline`, so that a late request of a producer is recognised.
     dedup_window: Seconds = 1200.0
-    #: Seconds for which a decided dead letter stays as a tombstone. 14 days.
-    dead_retention: Seconds = 1_209_600.0
     #: Messages of a namespace that may wait for a retry before no new ones are started: bounds the board.
     max_parked: Count = 1000
+    #: Bytes of the largest message, encoded: a larger one is refused when it is enqueued, and is not read where it was
+    #: enqueued with another setting. Every worker has to hold one such message in memory, encoded and decoded. 256 MiB.
+    max_message_bytes: Annotated[int, Meta(ge=1000)] = 268_435_456
+    #: Bytes of messages that a worker process reads ahead of what it runs; one message always fits. 64 MiB.
+    prefetch_bytes: Count = 67_108_864
     #: Seconds of work to put before a slot, by measured task time. The coordinator puts more there where it measures that
     #: the way from an outcome to what replaces it takes longer.
     ticket_target: Seconds = 1.0
@@ -266,9 +270,14 @@ def _from_file(file: Path) -> tuple[str | None, dict[str, Any]]:
 
 def _from_environ(environ: Mapping[str, str]) -> dict[str, str]:
     """The variables that are settings. An empty one counts as not set."""
-    ours = {name: text for name, text in environ.items() if name.startswith(PREFIX) and not _NOT_OURS.fullmatch(name)}
     special = {STORE_URL, CONFIG_PATH}
-    _known(ours, {PREFIX + name.upper() for name in _names()} | special, "environment variable")
+    known = {PREFIX + name.upper() for name in _names()} | special
+    ours = {
+        name: text
+        for name, text in environ.items()
+        if name.startswith(PREFIX) and (name in known or not _NOT_OURS.fullmatch(name))
+    }
+    _known(ours, known, "environment variable")
     return {name: text for name, text in ours.items() if text and name not in special}
 
 

@@ -7,6 +7,8 @@ exceptions: see `s3queue.store`.
 
 from __future__ import annotations
 
+import math
+
 __all__ = [
     "ConfigError",
     "CorruptRecord",
@@ -127,16 +129,26 @@ class ConfigError(QueueError, ValueError):
         return type(self), (self.message, self.hint)
 
 
+def _seconds(after: float) -> float:
+    seconds = float(after)
+    if not math.isfinite(seconds):
+        raise ValueError(f"after is {after!r}, not a number of seconds")
+    return max(0.0, seconds)
+
+
 class Retry(Exception):
     """Raised by a task: run me again later; this attempt counts.
 
     Args:
         why: for the error history; anything that can be printed.
-        after: seconds to wait; None for the task's own backoff.
+        after: seconds to wait, below 0 counts as 0; None for the task's own backoff.
+
+    Raises:
+        ValueError: ``after`` is no finite number.
     """
 
     def __init__(self, why: object = "", *, after: float | None = None) -> None:
-        self.why, self.after = str(why), None if after is None else float(after)
+        self.why, self.after = str(why), None if after is None else _seconds(after)
         super().__init__(self.why or "the task asked for another attempt")
 
 
@@ -144,11 +156,14 @@ class Snooze(Exception):
     """Raised by a task: not yet; run me again later. Costs no attempt.
 
     Args:
-        after: seconds to wait.
+        after: seconds to wait, below 0 counts as 0.
+
+    Raises:
+        ValueError: ``after`` is no finite number.
     """
 
     def __init__(self, after: float) -> None:
-        self.after = float(after)
+        self.after = _seconds(after)
         super().__init__(f"snoozed for {self.after:g} s")
 
 

@@ -20,7 +20,7 @@ from msgspec import Raw
 
 from s3queue.config import Config, current_config, current_store
 from s3queue.core import produce
-from s3queue.core.keys import MAX_BATCH, PRIORITIES, Layout, batch_id, check_name, parse_source, source_path
+from s3queue.core.keys import MAX_BATCH, PRIORITIES, Layout, batch_id, check_group, check_name
 from s3queue.core.ops import get, list_all
 from s3queue.core.records import DeadLetter, Message, QueueMeta, decode, encode_message
 from s3queue.errors import ConfigError, CorruptRecord, EnqueueUncertain, StoreUnavailable
@@ -33,11 +33,6 @@ from s3queue.store import Found, ObjectStore, as_store
 
 __all__ = ["Queue"]
 
-#: Bytes of messages in one object: many small messages share one put, and a worker that needs one of them does not read
-#: for long. A message that is larger goes alone.
-_BATCH_BYTES = 4_000_000
-#: What a batch adds to one message that it holds, in bytes, at most.
-_ENVELOPE_BYTES = 1000
 #: Pauses between two sends of an unanswered put, in seconds: doubling, with full jitter.
 _FIRST_PAUSE_S, _LAST_PAUSE_S = 0.1, 5.0
 
@@ -132,7 +127,7 @@ class Queue:
             delay: seconds before which it is not to run.
             at: time before which it is not to run; with a time zone.
             priority: 0 goes first, 9 last.
-            group: messages of one group run one at a time, in order.
+            group: messages of one group run one at a time, in order; 1 to 300 characters.
             headers: strings that travel with the message and are not looked at.
 
         Raises:
@@ -179,18 +174,12 @@ class Queue:
         if type(priority) is not int or priority not in PRIORITIES:
             raise ConfigError(f"priority is {priority!r}", "0 goes first, 9 goes last")
         if group is not None:
-            _check_group(group)
+            check_group(group)
         given = _headers(headers)
         messages = [bytes(encode_message(Message(task, payload, given))) for payload in payloads]
         if not messages:
             return []
-        most = self.store.capabilities.max_body_bytes - _ENVELOPE_BYTES
-        for message in messages:
-            if len(message) > most:
-                raise ConfigError(
-                    f"a message of {len(message):,} bytes; one object of this store holds {most:,}",
-                    "store the data under a key of your own, and enqueue the key",
-                )
+        self._check_sizes(messages)
         newest_first = self._settings().order == "lifo"
         ids: list[str] = []
         for portion in _portions(messages):
@@ -215,6 +204,18 @@ class Queue:
                 raise
             ids += reversed(stored) if newest_first else stored
         return ids
+
+    def _check_sizes(self, messages: list[bytes]) -> None:
+        most, limit = self.config.max_message_bytes, "max_message_bytes is"
+        holds = self.store.capabilities.max_body_bytes - produce.ENVELOPE_BYTES
+        if holds < most:
+            most, limit = holds, "one object of this store holds"
+        largest = max(map(len, messages))
+        if largest > most:
+            raise ConfigError(
+                f"a message of {largest:,} bytes; {limit} {most:,}",
+                "store the data under a key of your own, and enqueue the key",
+            )
 
     def _store(self, outgoing: produce.Outgoing) -> list[str]:
         """Make the batch exist: the same put, until it is answered or the deadline has passed."""
@@ -249,6 +250,8 @@ class Queue:
             wanted = QueueMeta(nonce=secrets.token_hex(8), order=self._order or "fifo")
             driver = Driver(self.store, self.meter, patience_s=self.config.enqueue_deadline, on_retry=self._on_retry)
             meta = driver.run(produce.ensure_meta(self._layout, self.name, wanted))
+            if isinstance(meta, produce.Unanswered):
+                raise StoreUnavailable("put", self._layout.meta(self.name), "no answer; nothing was enqueued")
             if self._order not in (None, meta.order):
                 raise ConfigError(
                     f"queue {self.name!r} is {meta.order}, not {self._order}",
@@ -318,24 +321,13 @@ def _headers(headers: Mapping[str, str] | None) -> dict[str, str]:
     return given
 
 
-def _check_group(group: str) -> None:
-    """Raises `ConfigError` where the group cannot stand in a key: empty, not a string, or too long."""
-    if isinstance(group, str) and group:
-        try:
-            if parse_source(source_path("q", sent_ms=0, batch="0", count=1, group=group)).group == group:
-                return
-        except (CorruptRecord, UnicodeEncodeError):
-            pass
-    raise ConfigError(f"not a group: {group!r}", "1 to 100 characters; each byte beyond ASCII counts as three")
-
-
 def _portions(messages: list[bytes]) -> Iterator[list[Raw]]:
     """Cut into batches of at most 1,000 messages and about 4 MB."""
     portion: list[Raw] = []
     size = 0
     for message in messages:
         length = len(message)
-        if portion and (len(portion) == MAX_BATCH or size + length > _BATCH_BYTES):
+        if portion and (len(portion) == MAX_BATCH or size + length > produce.BATCH_BYTES):
             yield portion
             portion, size = [], 0
         portion.append(Raw(message))

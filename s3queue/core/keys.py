@@ -19,6 +19,9 @@ and ``group`` are in the key, so that dispatch never reads a payload.
 ``folder`` is the queue's name with ``=`` for ``-`` and ``@`` for ``.``: some servers (SeaweedFS) sort folders by their bare
 names, so a name must not continue another with a character below ``/``, or their order is not that of the keys.
 
+No segment is longer than `MAX_SEGMENT`: a long group, and a message's id in the key of its dead letter, are cut and end
+with a hash of the whole. Two names are equal exactly where these are.
+
 A **source** is named by its key below ``{root}/{part}/`` (its *path*). A **message** is named by partition, path and
 index, joined by ``~``, which occurs in none of them.
 """
@@ -28,6 +31,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from functools import lru_cache
+from hashlib import sha256
 from urllib.parse import quote, unquote
 
 from s3queue.errors import ConfigError, CorruptRecord
@@ -40,6 +44,13 @@ MAX_BATCH = 1000
 END = "\U0010ffff"
 #: 0 goes first, 9 goes last.
 PRIORITIES = range(10)
+
+#: The longest part of a key between two slashes, in bytes: a file's name has 255 at most, and some servers append to it.
+MAX_SEGMENT = 200
+#: The longest name of a group, in characters.
+MAX_GROUP = 300
+#: Of a group in a key, so many bytes at most: what a segment has left beside order, batch and count.
+_GROUP_IN_KEY = 128
 
 #: Parsed paths that are kept beyond twice what a board names.
 _PARSED_SPARE = 2048
@@ -68,8 +79,35 @@ _TO_FOLDER = str.maketrans("-.", "=@")
 _FROM_FOLDER = str.maketrans("=@", "-.")
 
 
+def check_group(group: str) -> str:
+    """The name itself, if it may name a group.
+
+    Raises:
+        ConfigError: it may not: empty, too long, or no text (a lone surrogate).
+    """
+    if isinstance(group, str) and 1 <= len(group) <= MAX_GROUP:
+        try:
+            _escape(group)
+        except UnicodeEncodeError:
+            pass
+        else:
+            return group
+    raise ConfigError(f"not a group: {group!r}", f"1 to {MAX_GROUP} characters")
+
+
 def _escape(group: str) -> str:
     return quote(group, safe="").replace("~", "%7E").replace("%", "=")
+
+
+def _shorten(name: str, most: int) -> str:
+    """The name, if it is not longer than that; otherwise its beginning, ``=_`` and 128 bits of its hash.
+
+    An escaped name never has ``=_``, and a message's id ends with a number, so what was shortened equals nothing else.
+    """
+    if len(name) <= most:
+        return name
+    mark = "=_" + sha256(name.encode()).hexdigest()[:32]
+    return name[: most - len(mark)] + mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +115,7 @@ class Source:
     """What the key of a batch says about it.
 
     Attributes:
+        group: equal for the batches of one group. For people, and of a long one only the beginning and a hash.
         rank: sorts the sources of one queue into dispatch order.
         id: short, and never used twice: what retired pages hold.
     """
@@ -112,12 +151,10 @@ def source_path(
     order = MAX_ORDER - sent_ms if newest_first else sent_ms
     tail = f"{check_name(queue).translate(_TO_FOLDER)}/{priority}/{order:013}-{batch}-{count}"
     if group is not None:
-        tail += f"-{_escape(group)}"
+        tail += f"-{_shorten(_escape(check_group(group)), _GROUP_IN_KEY)}"
     path = f"in/{tail}" if due_ms is None else f"later/{due_ms:013}-{tail}"
     if not _SOURCE.fullmatch(path) or count > MAX_BATCH:
-        raise ConfigError(
-            f"not the key of a batch: {path!r}", f"1 to {MAX_BATCH} messages, a group of 1 to 100 characters"
-        )
+        raise ConfigError(f"not the key of a batch: {path!r}", f"1 to {MAX_BATCH} messages")
     return path
 
 
@@ -135,7 +172,8 @@ def parse_source(path: str) -> Source:
         int(order),
         batch,
         int(match["count"]),
-        None if group is None else unquote(group.replace("=", "%")),
+        # Earlier releases wrote long groups out: they equal what this one makes of them.
+        None if group is None else unquote(_shorten(group, _GROUP_IN_KEY).replace("=", "%")),
         None if match["due"] is None else int(match["due"]),
         (priority, int(order), batch),
         f"{order}-{batch}",
@@ -206,7 +244,11 @@ class Layout:
         return f"{self.root}/meta/{check_name(queue)}"
 
     def dead(self, queue: str, message: str = "") -> str:
-        return f"{self.root}/dead/{check_name(queue)}/{message}"
+        """The key of a dead letter; without a message, the prefix of all letters of the queue.
+
+        What is cut off an id is behind its time and batch, so letters are listed as their messages were sent.
+        """
+        return f"{self.root}/dead/{check_name(queue)}/{_shorten(message, MAX_SEGMENT)}"
 
     def message_id(self, path: str, index: int) -> str:
         return f"{self.part}~{path.replace('/', '~')}~{index}"

@@ -8,9 +8,9 @@ Rules, and where they live:
 
 - Only what a stored ledger claims may run: `Flushed.claimed` is the only source of work.
 - While a write is unanswered nothing is built on it, and nothing else is sent: `Host.pending` is sent again as it was.
-- The first write is sent once and never again: `_join`.
+- The first write is sent once and never again: `Host._join`.
 - A task starts only within half the visibility timeout of the last stored write: `Host.trusted_until`.
-- An outcome stays in the ledger until a board no longer lists its message in the ticket: `see` and `_draft`.
+- An outcome stays in the ledger until a board no longer lists its message in the ticket: `Host.see` and `Held.report`.
 - An outcome never changes: `Held` takes the first word on a message.
 """
 
@@ -29,6 +29,7 @@ from s3queue.core.keys import Layout, parse_source
 from s3queue.core.ops import Overtaken, Step, Unknown, carries, get, put, write
 from s3queue.core.ranges import EMPTY, Ranges
 from s3queue.core.records import Board, Failed, Ledger, Offer, Place, Report, Ticket, Usage, decode, encode
+from s3queue.core.settle import is_suspect
 from s3queue.errors import CorruptRecord
 from s3queue.store import Found, Missing, Stored, Unchanged
 
@@ -39,12 +40,33 @@ _MAX_DELAY_S = 10 * 365 * 86_400.0
 
 @dataclass
 class Held:
-    """A ticket of this session and what came of its messages so far, by offset."""
+    """A ticket of this session and what came of its messages so far, by offset.
+
+    Attributes:
+        left: how many of its messages have no outcome.
+        spared: how many attempts of its only message do not count; 0 where it has several.
+        suspect: its only message is to run in a process with nothing else.
+    """
 
     ticket: Ticket
     ok: Ranges = EMPTY
     released: Ranges = EMPTY
     failed: dict[int, Failed] = field(default_factory=dict)
+    spared: int = 0
+    suspect: bool = False
+    left: int = field(init=False)
+
+    @classmethod
+    def assigned(cls, ticket: Ticket, board: Board) -> Held:
+        part = ticket.parts[0]
+        state = board.sources.get(part.source) if part.attempt > 1 and ticket.size == 1 else None
+        if state is None:
+            return cls(ticket)
+        suspect = is_suspect(state.failures, state.spared, part.start)
+        return cls(ticket, spared=state.spared.get(part.start, 0), suspect=suspect)
+
+    def __post_init__(self) -> None:
+        self.left = self.ticket.size - ranges.size(self.decided)
 
     @property
     def decided(self) -> Ranges:
@@ -55,6 +77,37 @@ class Held:
         """Messages without an outcome."""
         return ranges.minus((0, self.ticket.size), self.decided)
 
+    def has_decided(self, offset: int) -> bool:
+        return offset in self.failed or ranges.contains(self.ok, offset) or ranges.contains(self.released, offset)
+
+    def succeed(self, offsets: Ranges) -> bool:
+        """Returns whether any of them had no outcome yet."""
+        new = self._undecided(offsets)
+        self.ok = ranges.union(ranges.pairs(self.ok), ranges.pairs(new))
+        self.left -= ranges.size(new)
+        return bool(new)
+
+    def release(self, offsets: Ranges) -> bool:
+        """Returns whether any of them had no outcome yet."""
+        new = self._undecided(offsets)
+        self.released = ranges.union(ranges.pairs(self.released), ranges.pairs(new))
+        self.left -= ranges.size(new)
+        return bool(new)
+
+    def fail(self, offset: int, outcome: Failed) -> bool:
+        """Returns whether it had no outcome yet. Takes the same time however many others failed."""
+        if self.has_decided(offset):
+            return False
+        self.failed[offset] = outcome
+        self.left -= 1
+        return True
+
+    def _undecided(self, offsets: Ranges) -> Ranges:
+        new = ranges.minus(ranges.minus(offsets, self.ok), self.released)
+        if self.failed and any(offset in self.failed for offset in ranges.members(new)):
+            new = ranges.minus(new, ranges.of(self.failed))
+        return new
+
     def report(self) -> Report:
         """What the board has not taken over yet."""
         taken = self.ticket.taken
@@ -63,6 +116,26 @@ class Held:
             ranges.minus(self.released, taken),
             {at: one for at, one in self.failed.items() if not ranges.contains(taken, at)},
         )
+
+
+class Flushed(NamedTuple):
+    """The ledger is stored.
+
+    Attributes:
+        ledger: what stands there now.
+        claimed: tickets whose messages may run from now on, and which could not before.
+    """
+
+    ledger: Ledger
+    claimed: tuple[str, ...]
+
+
+class Refused(Enum):
+    """FENCED: this session is over; cancel what runs, drop the results, start a new session. UNSURE: no answer and no
+    trace yet; start nothing new, and flush again."""
+
+    FENCED = "fenced"
+    UNSURE = "unsure"
 
 
 @dataclass
@@ -115,146 +188,134 @@ class Host:
         fence before it starts anything."""
         return 0.0 if self.trusted_from is None or self.over else self.trusted_from + visibility_timeout / 2
 
+    # ---- what is seen and what came of it ------------------------------------------------------------------
 
-# ---- what is seen and what came of it ------------------------------------------------------------------------------
+    def see(self, board: Board) -> None:
+        """Enter what a newer board says of this session: tickets assigned, messages taken over."""
+        mine = {name: ticket for name, ticket in board.tickets.items() if ticket.session == self.session}
+        for name in self.tickets.keys() - mine.keys():
+            del self.tickets[name]
+            self.changes += 1
+        for name, ticket in mine.items():
+            held = self.tickets.get(name)
+            if held is None:
+                self.tickets[name] = Held.assigned(ticket, board)
+                self.changes += 1
+                if self.draining:
+                    self.release(name, (0, ticket.size))
+            elif held.ticket.taken != ticket.taken:
+                held.ticket = ticket
+                self.changes += 1
 
+    def succeed(self, name: str, offsets: Ranges) -> None:
+        """These messages ran and ended with ok."""
+        held = self.tickets.get(name)
+        if held is not None and held.succeed(offsets):
+            self.changes += 1
+            if parse_source(held.ticket.parts[0].source).group is not None:  # then it is the ticket's only message
+                self.awaited += 1
 
-def see(host: Host, board: Board) -> None:
-    """Enter what a newer board says of this session: tickets assigned, messages taken over."""
-    mine = {name: ticket for name, ticket in board.tickets.items() if ticket.session == host.session}
-    for name in host.tickets.keys() - mine.keys():
-        del host.tickets[name]
-        host.changes += 1
-    for name, ticket in mine.items():
-        held = host.tickets.get(name)
-        if held is None:
-            host.tickets[name] = Held(ticket)
-            host.changes += 1
-            if host.draining:
-                release(host, name, (0, ticket.size))
-        elif held.ticket.taken != ticket.taken:
-            held.ticket = ticket
-            host.changes += 1
+    def fail(self, name: str, offset: int, outcome: Failed) -> None:
+        """This message ran and did not end with ok, or can never run."""
+        delay_s = min(max(0.0, outcome.delay_s), _MAX_DELAY_S)  # NaN: 0.0
+        held = self.tickets.get(name)
+        if held is not None and held.fail(offset, replace(outcome, delay_s=delay_s)):
+            self.changes += 1
+            self.awaited += 1
 
+    def release(self, name: str, offsets: Ranges) -> None:
+        """These messages were not started and will not be. Costs them no attempt."""
+        held = self.tickets.get(name)
+        if held is not None and held.release(offsets):
+            self.changes += 1
+            self.awaited += 1
 
-def succeed(host: Host, name: str, offsets: Ranges) -> None:
-    """These messages ran and ended with ok."""
-    held = host.tickets.get(name)
-    if held is not None and (new := ranges.minus(offsets, held.decided)):
-        held.ok = ranges.union(ranges.pairs(held.ok), ranges.pairs(new))
-        host.changes += 1
-        if parse_source(held.ticket.parts[0].source).group is not None:  # then it is the ticket's only message
-            host.awaited += 1
+    def drain(self) -> None:
+        """Take nothing more."""
+        self.draining = True
+        self.changes += 1
 
+    def leave(self) -> None:
+        """The next write is the last."""
+        self.leaving = True
+        self.changes += 1
 
-def fail(host: Host, name: str, offset: int, outcome: Failed) -> None:
-    """This message ran and did not end with ok, or can never run."""
-    held = host.tickets.get(name)
-    if held is not None and not ranges.contains(held.decided, offset):
-        held.failed[offset] = replace(outcome, delay_s=min(max(0.0, outcome.delay_s), _MAX_DELAY_S))  # NaN: 0.0
-        host.changes += 1
-        host.awaited += 1
+    @property
+    def is_done(self) -> bool:
+        """Whether every message of every ticket has an outcome."""
+        return not any(held.left for held in self.tickets.values())
 
+    # ---- flush ---------------------------------------------------------------------------------------------
 
-def release(host: Host, name: str, offsets: Ranges) -> None:
-    """These messages were not started and will not be. Costs them no attempt."""
-    held = host.tickets.get(name)
-    if held is not None and (new := ranges.minus(offsets, held.decided)):
-        held.released = ranges.union(ranges.pairs(held.released), ranges.pairs(new))
-        host.changes += 1
-        host.awaited += 1
+    def flush(self, now: float, nonce: str) -> Step[Flushed | Refused]:
+        """Make what this host claims and reports durable, in one write. The first one joins.
 
+        The session is not over.
 
-# ---- flush -----------------------------------------------------------------------------------------------------------
+        Args:
+            now: steady time, taken before this step was started.
 
+        Returns:
+            Flushed: what it claims may run.
+            Refused: see there.
 
-class Flushed(NamedTuple):
-    """The ledger is stored.
+        Asks: one Put; after an unanswered Put or a Conflict, one Get; at most three of both, of a join at most one.
+        """
+        assert not self.over, "the id of a session is never used again"
+        ledger, sent_at, changes = self.pending or (self._draft(nonce), now, self.changes)
+        if self.version:
+            self.pending = ledger, sent_at, changes
+            outcome = yield from write(self.key, encode(ledger), nonce=ledger.nonce, if_version=self.version)
+        else:
+            outcome = yield from self._join(ledger, sent_at, changes)
+        match outcome:
+            case Unknown():
+                return Refused.UNSURE
+            case Overtaken():
+                # Only one body of ours is ever on its way, so this is no earlier write of ours: fenced, or deleted after
+                # it, or a join that left no trace.
+                self.over, self.pending = True, None
+                return Refused.FENCED
+            case Stored(version):
+                before = frozenset(self.stored.claims) if self.stored is not None else frozenset()
+                self.version, self.stored, self.pending = version, ledger, None
+                self.trusted_from, self.stored_changes, self.over = sent_at, changes, ledger.left
+                claimed = (name for name in ledger.claims if name not in before and name in self.tickets)
+                return Flushed(ledger, tuple(claimed))
 
-    Attributes:
-        ledger: what stands there now.
-        claimed: tickets whose messages may run from now on, and which could not before.
-    """
+    def _join(self, ledger: Ledger, sent_at: float, changes: int) -> Step[Stored | Overtaken]:
+        """Create the ledger with one Put, whatever becomes of it.
 
-    ledger: Ledger
-    claimed: tuple[str, ...]
+        Nothing would stop a second one: a ledger that was fenced while the answer was outstanding, and deleted, would
+        come back as if it had never been fenced, and this session could claim and run a ticket that was given to somebody
+        else since. So a session whose first write leaves no trace is given up, and the next one has another id.
 
+        Asks: one Put; after an unanswered Put or a Conflict, one Get.
+        """
+        if self.pending is None:
+            outcome = yield from put(self.key, encode(ledger), None)
+            if isinstance(outcome, Stored):
+                return outcome
+            self.pending = ledger, sent_at, changes
+        found = yield from get(self.key)
+        assert not isinstance(found, Unchanged)
+        if isinstance(found, Found) and carries(found, ledger.nonce):
+            return Stored(found.version)
+        return Overtaken(found)
 
-class Refused(Enum):
-    """FENCED: this session is over; cancel what runs, drop the results, start a new session. UNSURE: no answer and no
-    trace yet; start nothing new, and flush again."""
-
-    FENCED = "fenced"
-    UNSURE = "unsure"
-
-
-def flush(host: Host, now: float, nonce: str) -> Step[Flushed | Refused]:
-    """Make what this host claims and reports durable, in one write. The first one joins.
-
-    Args:
-        host: its session is not over.
-        now: steady time, taken before this step was started.
-
-    Returns:
-        Flushed: what it claims may run.
-        Refused: see there.
-
-    Asks: one Put; after an unanswered Put or a Conflict, one Get; at most three of both, of a join at most one.
-    """
-    assert not host.over, "the id of a session is never used again"
-    ledger, sent_at, changes = host.pending or (_draft(host, nonce), now, host.changes)
-    if host.version:
-        host.pending = ledger, sent_at, changes
-        outcome = yield from write(host.key, encode(ledger), nonce=ledger.nonce, if_version=host.version)
-    else:
-        outcome = yield from _join(host, ledger, sent_at, changes)
-    match outcome:
-        case Unknown():
-            return Refused.UNSURE
-        case Overtaken():
-            # Only one body of ours is ever on its way, so this is no earlier write of ours: fenced, or deleted after it,
-            # or a join that left no trace.
-            host.over, host.pending = True, None
-            return Refused.FENCED
-        case Stored(version):
-            before = frozenset(host.stored.claims) if host.stored is not None else frozenset()
-            host.version, host.stored, host.pending = version, ledger, None
-            host.trusted_from, host.stored_changes, host.over = sent_at, changes, ledger.left
-            return Flushed(ledger, tuple(name for name in ledger.claims if name not in before and name in host.tickets))
-
-
-def _join(host: Host, ledger: Ledger, sent_at: float, changes: int) -> Step[Stored | Overtaken]:
-    """Create the ledger with one Put, whatever becomes of it.
-
-    Nothing would stop a second one: a ledger that was fenced while the answer was outstanding, and deleted, would come
-    back as if it had never been fenced, and this session could claim and run a ticket that was given to somebody else
-    since. So a session whose first write leaves no trace is given up, and the next one has another id.
-
-    Asks: one Put; after an unanswered Put or a Conflict, one Get.
-    """
-    if host.pending is None:
-        outcome = yield from put(host.key, encode(ledger), None)
-        if isinstance(outcome, Stored):
-            return outcome
-        host.pending = ledger, sent_at, changes
-    found = yield from get(host.key)
-    assert not isinstance(found, Unchanged)
-    return Stored(found.version) if isinstance(found, Found) and carries(found, ledger.nonce) else Overtaken(found)
-
-
-def _draft(host: Host, nonce: str) -> Ledger:
-    reports = {name: held.report() for name, held in host.tickets.items()}
-    return Ledger(
-        nonce,
-        host.session,
-        left=host.leaving,
-        slots=0 if host.draining else host.slots,
-        offers=host.offers,
-        place=host.place,
-        claims=tuple(host.tickets),
-        reports={name: report for name, report in reports.items() if report != Report()},
-        usage=host.usage,
-    )
+    def _draft(self, nonce: str) -> Ledger:
+        reports = {name: held.report() for name, held in self.tickets.items()}
+        return Ledger(
+            nonce,
+            self.session,
+            left=self.leaving,
+            slots=0 if self.draining else self.slots,
+            offers=self.offers,
+            place=self.place,
+            claims=tuple(self.tickets),
+            reports={name: report for name, report in reports.items() if report != Report()},
+            usage=self.usage,
+        )
 
 
 # ---- the end of a session -----------------------------------------------------------------------------------------
@@ -304,11 +365,10 @@ def _last_will(ledger: Ledger, board: Board | None, outcomes: Mapping[str, Repor
             continue
         stored, heard = ledger.reports.get(name, Report()), outcomes.get(name, Report())
         held = Held(ticket, stored.ok, stored.released, dict(stored.failed))
-        held.ok = ranges.union(ranges.pairs(held.ok), ranges.pairs(ranges.minus(heard.ok, held.decided)))
+        held.succeed(heard.ok)
         for offset, outcome in heard.failed.items():
-            if not ranges.contains(held.decided, offset):
-                held.failed[offset] = _of_attempt(outcome, ticket, offset)
-        held.released = ranges.union(ranges.pairs(held.released), ranges.pairs(held.open))
+            held.fail(offset, _of_attempt(outcome, ticket, offset))
+        held.release((0, ticket.size))
         reports[name] = held.report()
     return replace(ledger, nonce=nonce, fenced=True, reports=reports)
 

@@ -17,6 +17,17 @@ from s3queue.core.records import QueueMeta, decode, encode, encode_batch
 from s3queue.errors import CorruptRecord, StoreUnavailable
 from s3queue.store import Conflict, Found, Stored
 
+#: Bytes of messages in one object: many small messages share one put, and a worker that needs one of them does not read
+#: for long. A message that is larger goes alone.
+BATCH_BYTES = 4_000_000
+#: What a batch adds to one message that it holds, in bytes, at most.
+ENVELOPE_BYTES = 1000
+
+
+def largest_source(max_message_bytes: int) -> int:
+    """Bytes of the largest object that a producer with this setting may have stored; a larger one need not be read."""
+    return max(max_message_bytes, BATCH_BYTES) + ENVELOPE_BYTES
+
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
@@ -63,7 +74,7 @@ class Accepted(NamedTuple):
 
 
 class Unanswered(NamedTuple):
-    """No answer. Send the same again, until `Accepted` or until ``enqueue_deadline`` has passed."""
+    """No answer. Send the same again, until there is one or ``enqueue_deadline`` has passed."""
 
 
 def enqueue(layout: Layout, outgoing: Outgoing) -> Step[Accepted | Unanswered]:
@@ -93,8 +104,12 @@ def enqueue(layout: Layout, outgoing: Outgoing) -> Step[Accepted | Unanswered]:
     return Accepted() if isinstance(outcome, Stored) else Unanswered()
 
 
-def ensure_meta(layout: Layout, queue: str, wanted: QueueMeta) -> Step[QueueMeta]:
+def ensure_meta(layout: Layout, queue: str, wanted: QueueMeta) -> Step[QueueMeta | Unanswered]:
     """The settings that hold for this queue: the stored ones, or ours if there were none.
+
+    Returns:
+        QueueMeta: stored, so every other producer finds the same.
+        Unanswered: ours were sent, and may still take effect. Enqueue nothing yet; ask again with the same ``wanted``.
 
     Raises:
         CorruptRecord: a newer release has changed the format of this queue.
@@ -108,4 +123,4 @@ def ensure_meta(layout: Layout, queue: str, wanted: QueueMeta) -> Step[QueueMeta
         if isinstance(outcome, Stored):
             return wanted
         found = yield from get(key)
-    return decode(QueueMeta, key, found.body) if isinstance(found, Found) else wanted
+    return decode(QueueMeta, key, found.body) if isinstance(found, Found) else Unanswered()

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import TypeAlias
@@ -32,7 +33,7 @@ def members(ranges: Ranges) -> Iterator[int]:
 
 
 def contains(ranges: Ranges, member: int) -> bool:
-    return any(start <= member < stop for start, stop in pairs(ranges))
+    return bisect_right(ranges, member) % 2 == 1
 
 
 def union(*many: Iterable[tuple[int, int]]) -> Ranges:
@@ -49,19 +50,19 @@ def union(*many: Iterable[tuple[int, int]]) -> Ranges:
 
 
 def minus(ranges: Ranges, gone: Ranges) -> Ranges:
-    """What is in the first and not in the second."""
+    """What is in the first and not in the second. Linear in both."""
     flat: list[int] = []
-    cuts = list(pairs(gone))
+    cut, cuts = 0, len(gone)
     for start, stop in pairs(ranges):
         at = start
-        for lower, upper in cuts:
-            if upper <= at or lower >= stop:
-                continue
-            if lower > at:
-                flat += (at, lower)
-            at = upper
-            if at >= stop:
-                break
+        while cut < cuts and gone[cut + 1] <= at:
+            cut += 2
+        ahead = cut  # the last cut may reach into the next range, too
+        while ahead < cuts and gone[ahead] < stop:
+            if gone[ahead] > at:
+                flat += (at, gone[ahead])
+            at = gone[ahead + 1]
+            ahead += 2
         if at < stop:
             flat += (at, stop)
     return tuple(flat)

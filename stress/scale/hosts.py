@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from s3queue.core import coordinate, elect, ledger, ranges
+from s3queue.core import coordinate, elect, ranges
 from s3queue.core.coordinate import Cycled, Deposed, Doubt, Lead
 from s3queue.core.elect import View
 from s3queue.core.ledger import Flushed, Host, Refused
@@ -106,7 +106,7 @@ class SimHost:
         wait_s = 0.0
         while self.host.version == "":
             try:
-                yield from ledger.flush(self.host, self.world.now, self._nonce())
+                yield from self.host.flush(self.world.now, self._nonce())
             except StoreUnavailable:
                 continue
         while True:
@@ -155,7 +155,7 @@ class SimHost:
     def _see(self) -> None:
         if self.view.board is not None and self.view.version != self._seen:
             self._seen = self.view.version
-            ledger.see(self.host, self.sim.mine(self, self.view.board))
+            self.host.see(self.sim.mine(self, self.view.board))
 
     # ---- as worker -----------------------------------------------------------------------------------------
 
@@ -205,7 +205,7 @@ class SimHost:
         self._unfinished -= many
         mean = max(run_s / many, 1e-7)
         self._mean = mean if not self._mean else self._mean + 0.3 * (mean - self._mean)
-        ledger.succeed(self.host, name, (start, stop))
+        self.host.succeed(name, (start, stop))
         self.sim.ended(many, run_s)
         self._bell.ring()
 
@@ -220,7 +220,7 @@ class SimHost:
         self._flushes.begins(self._left, now)
         mean = round(self._mean, 6)
         host.offers = {queue: replace(offer, mean_s=mean) for queue, offer in host.offers.items()}
-        outcome = yield from ledger.flush(host, now, self._nonce())
+        outcome = yield from host.flush(now, self._nonce())
         if outcome is Refused.FENCED:
             return True
         if isinstance(outcome, Flushed):

@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 
-from s3queue.core import plan
+from s3queue.core.plan import hosts
 from stress.scale.simulation import Setting, simulate
 
 TASKS_MS = (0.02, 1.0, 10.0, 100.0, 1000.0)
@@ -31,13 +31,13 @@ _LONGEST_S = 60.0
 @contextmanager
 def fixed(per_slot: int | None) -> Iterator[None]:
     """Tickets as large as somebody has decided, whatever tasks take."""
-    original: Any = plan.capacity
+    original: Any = hosts.capacity
     if per_slot is not None:
-        plan.capacity = lambda slots, mean_s, settings: slots * per_slot
+        hosts.capacity = lambda slots, mean_s, settings: slots * per_slot
     try:
         yield
     finally:
-        plan.capacity = original
+        hosts.capacity = original
 
 
 def point(

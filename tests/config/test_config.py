@@ -140,14 +140,17 @@ class TestSources:
         with pytest.raises(ConfigError, match=words):
             load(environ=environ)
 
-    def test_what_kubernetes_injects_for_a_service_of_our_name_is_left_alone(self) -> None:
-        load(
-            environ={
-                "S3QUEUE_PORT": "tcp://10.0.0.1:80",
-                "S3QUEUE_SERVICE_HOST": "10.0.0.1",
-                "S3QUEUE_PORT_80_TCP": "x",
-            }
-        )
+    @pytest.mark.parametrize("service", ["S3QUEUE", "S3QUEUE_DASHBOARD", "S3QUEUE_A_B", "S3QUEUE_WORKERS"])
+    def test_what_kubernetes_injects_for_a_service_of_our_name_is_left_alone(self, service: str) -> None:
+        of_docker = {"PORT": "tcp://10.0.0.1:80", "PORT_80_TCP": "tcp://10.0.0.1:80", "PORT_80_TCP_PROTO": "tcp"}
+        of_docker |= {"PORT_80_TCP_PORT": "80", "PORT_80_TCP_ADDR": "10.0.0.1", "PORT_53_UDP": "udp://10.0.0.1:53"}
+        own = {"SERVICE_HOST": "10.0.0.1", "SERVICE_PORT": "80", "SERVICE_PORT_HTTP": "80"}
+        environ = {f"{service}_{name}": text for name, text in (of_docker | own).items()}
+        assert load(environ=environ) == load(environ={})
+
+    def test_what_only_looks_like_a_service_is_still_told(self) -> None:
+        with pytest.raises(ConfigError, match="S3QUEUE_WORKERS_SERVICE"):
+            load(environ={"S3QUEUE_WORKERS_SERVICE": "1"})
 
     @pytest.mark.parametrize(
         ("text", "words"),

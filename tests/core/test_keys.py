@@ -1,4 +1,6 @@
+import re
 import string
+from urllib.parse import quote
 
 import pytest
 from hypothesis import assume, given
@@ -41,7 +43,8 @@ class TestSourcePaths:
         path = source_path(queue, sent_ms=sent, batch=batch, count=count, priority=priority, group=group, due_ms=due)
         source = parse_source(path)
         assert (source.path, source.queue, source.order, source.batch) == (path, queue, sent, batch)
-        assert (source.count, source.priority, source.group, source.due_ms) == (count, priority, group, due)
+        assert (source.count, source.priority, source.due_ms) == (count, priority, due)
+        assert source.group == group or (group is not None and len(written_out(group)) > 128)
 
     @BRIEF
     @given(groups, groups)
@@ -145,6 +148,81 @@ class TestMessageIds:
     def test_what_names_no_message_is_corrupt(self, wrong: str) -> None:
         with pytest.raises(CorruptRecord):
             parse_message_id(wrong)
+
+
+#: As earlier releases wrote it: escaped, and however long that made it.
+def written_out(group: str) -> str:
+    return quote(group, safe="").replace("~", "%7E").replace("%", "=")
+
+
+class TestLongNames:
+    """The longest of everything: a group of 22 CJK characters alone takes 198 bytes once it is escaped."""
+
+    QUEUE = "q" * 100
+    GROUPS = ("g" * 300, "東" * 22, "東" * 300, "~" * 300)
+
+    @pytest.mark.parametrize("group", [None, *GROUPS])
+    @pytest.mark.parametrize("due", [None, 9_999_999_999_999])
+    def test_no_segment_of_any_key_is_over_its_limit(self, group: str | None, due: int | None) -> None:
+        layout = Layout("n" * 100, "p00")
+        path = source_path(
+            self.QUEUE, sent_ms=9_999_999_999_999, batch="f" * 32, count=1000, group=group, due_ms=due
+        )  # fmt: skip
+        built = [
+            layout.source(path), layout.dead(self.QUEUE, layout.message_id(path, 999)), layout.meta(self.QUEUE),
+            layout.host("f" * 32), layout.page(2**31, 2**31), layout.board,
+        ]  # fmt: skip
+        for key in built:
+            assert max(len(segment.encode()) for segment in key.split("/")) <= keys.MAX_SEGMENT <= 200
+            assert len(key.encode()) <= 900
+
+    @pytest.mark.parametrize("group", GROUPS)
+    def test_a_source_of_a_long_group_is_read_back(self, group: str) -> None:
+        path = source_path(self.QUEUE, sent_ms=7, batch="0a", count=3, group=group)
+        source = parse_source(path)
+        assert (source.queue, source.order, source.batch, source.count) == (self.QUEUE, 7, "0a", 3)
+        ref = parse_message_id(LAYOUT.message_id(path, 2))
+        assert (ref.path, ref.index) == (path, 2)
+
+    @BRIEF
+    @given(st.text(st.sampled_from("ab~東"), min_size=60, max_size=64), st.text(st.sampled_from("ab~東"), max_size=3))
+    def test_groups_are_equal_exactly_where_their_names_are(self, group: str, more: str) -> None:
+        one, again, other = (
+            parse_source(source_path("q", sent_ms=ms, batch="0", count=1, group=name)).group
+            for ms, name in ((1, group), (2, group), (3, group + more))
+        )
+        assert one == again
+        assert (one == other) == (more == "")
+
+    @pytest.mark.parametrize("group", ["東" * 33, "g" * 300])
+    def test_a_source_that_an_earlier_release_stored_is_of_the_same_group(self, group: str) -> None:
+        old = f"in/q/5/1800000000000-0-1-{written_out(group)}"
+        new = source_path("q", sent_ms=1_800_000_000_001, batch="0", count=1, group=group)
+        assert parse_source(old).path == old
+        assert parse_source(old).group == parse_source(new).group
+        assert parse_message_id(LAYOUT.message_id(old, 0)).path == old
+
+    @pytest.mark.parametrize("group", ["g" * 128, "東" * 14, "a" * 129])
+    def test_what_an_earlier_release_makes_of_a_key_keeps_groups_apart(self, group: str) -> None:
+        path = source_path("q", sent_ms=1, batch="0", count=1, group=group)
+        assert re.fullmatch(r"in/q/5/\d{13}-0-1-[A-Za-z0-9_.=-]{1,300}", path)
+
+    def test_letters_of_long_ids_are_in_the_order_of_their_messages_and_all_different(self) -> None:
+        paths = [
+            source_path(self.QUEUE, sent_ms=ms, batch=batch_id(number, 0), count=1000, group=self.GROUPS[0], due_ms=ms)
+            for ms in (1, 2)
+            for number in range(3)
+        ]
+        letters = [LAYOUT.dead(self.QUEUE, LAYOUT.message_id(path, index)) for path in paths for index in (0, 9, 10)]
+        assert len(set(letters)) == len(letters)
+        of_each = [letters[at] for at in range(0, len(letters), 3)]
+        assert of_each == sorted(of_each)
+
+    @BRIEF
+    @given(names, moments, st.integers(0, 9))
+    def test_the_letter_of_a_short_id_is_where_earlier_releases_put_it(self, queue: str, sent: int, index: int) -> None:
+        message = LAYOUT.message_id(source_path(queue, sent_ms=sent, batch="0a", count=10, group="customer-7"), index)
+        assert LAYOUT.dead(queue, message) == f"root/dead/{queue}/{message}"
 
 
 class TestLayout:

@@ -8,7 +8,7 @@ import pytest
 
 from s3queue.core import ranges
 from s3queue.core.elect import View
-from s3queue.core.ledger import Flushed, Host, Refused, bequeath, fail, flush, release, see, succeed
+from s3queue.core.ledger import Flushed, Host, Refused, bequeath
 from s3queue.core.ops import Get, Put, Unknown
 from s3queue.core.records import (
     Board,
@@ -38,7 +38,7 @@ def new_host() -> Host:
 
 def joined(now: float = 0.0) -> Host:
     host = new_host()
-    Hand(flush(host, now, "n0")).tell(Stored("v0"))
+    Hand(host.flush(now, "n0")).tell(Stored("v0"))
     return host
 
 
@@ -54,8 +54,8 @@ def with_tickets(*names: str, session: str = "h1", **taken: ranges.Ranges) -> Bo
 def running(*names: str, now: float = 0.0) -> Host:
     """A host that has claimed these."""
     host = joined()
-    see(host, with_tickets(*names))
-    Hand(flush(host, now, "n1")).tell(Stored("v1"))
+    host.see(with_tickets(*names))
+    Hand(host.flush(now, "n1")).tell(Stored("v1"))
     return host
 
 
@@ -71,7 +71,7 @@ def theirs(**fields: object) -> Found:
 class TestJoin:
     def test_it_creates_the_ledger(self) -> None:
         host = new_host()
-        hand = Hand(flush(host, 5.0, "n"))
+        hand = Hand(host.flush(5.0, "n"))
         assert isinstance(hand.op, Put)
         assert (hand.op.key, hand.op.if_version) == (KEY, None)
         assert sent(hand) == Ledger("n", "h1", slots=4, offers={"q": Offer()})
@@ -81,7 +81,7 @@ class TestJoin:
 
     def test_unanswered_and_it_landed(self) -> None:
         host = new_host()
-        hand = Hand(flush(host, 5.0, "n"))
+        hand = Hand(host.flush(5.0, "n"))
         body = hand.op.body  # type: ignore[union-attr]
         assert hand.tell(Unknown()) == Get(KEY)
         hand.tell(Found(body, "v0"))
@@ -90,7 +90,7 @@ class TestJoin:
 
     def test_unanswered_and_without_a_trace_the_session_is_given_up_and_the_put_never_sent_again(self) -> None:
         host = new_host()
-        hand = Hand(flush(host, 5.0, "n"))
+        hand = Hand(host.flush(5.0, "n"))
         hand.tell(Unknown())
         hand.tell(Missing())
         assert hand.result is Refused.FENCED
@@ -101,11 +101,11 @@ class TestJoin:
         """The join landed unanswered, tickets were given to it, it was silent, and all of that is over. A second Put
         would create the ledger again, and its next write could claim a ticket that somebody else has by now."""
         host = new_host()
-        hand = Hand(flush(host, 5.0, "n"))
+        hand = Hand(host.flush(5.0, "n"))
         hand.tell(Unknown())
         hand.lose()
-        see(host, with_tickets("1-0"))  # a board from before it was fenced
-        again = Hand(flush(host, 99.0, "n2"))
+        host.see(with_tickets("1-0"))  # a board from before it was fenced
+        again = Hand(host.flush(99.0, "n2"))
         assert again.op == Get(KEY)
         again.tell(Missing())
         assert again.result is Refused.FENCED
@@ -113,27 +113,27 @@ class TestJoin:
 
     def test_found_later_it_counts_from_when_it_was_first_sent(self) -> None:
         host = new_host()
-        hand = Hand(flush(host, 5.0, "n"))
+        hand = Hand(host.flush(5.0, "n"))
         body = hand.op.body  # type: ignore[union-attr]
         hand.tell(Unknown())
         hand.lose()
-        again = Hand(flush(host, 12.0, "n2"))
+        again = Hand(host.flush(12.0, "n2"))
         again.tell(Found(body, "v0"))
         assert isinstance(again.result, Flushed)
         assert (host.trusted_from, host.version) == (5.0, "v0")
 
     def test_a_put_that_was_certainly_not_applied_may_be_sent_again(self) -> None:
         host = new_host()
-        Hand(flush(host, 5.0, "n")).lose()
+        Hand(host.flush(5.0, "n")).lose()
         assert host.pending is None
-        hand = Hand(flush(host, 6.0, "n2"))
+        hand = Hand(host.flush(6.0, "n2"))
         assert sent(hand).nonce == "n2"
         hand.tell(Stored("v0"))
         assert host.trusted_from == 6.0
 
     def test_a_conflict_with_our_own_put_is_a_success(self) -> None:
         host = new_host()
-        hand = Hand(flush(host, 5.0, "n"))
+        hand = Hand(host.flush(5.0, "n"))
         body = hand.op.body  # type: ignore[union-attr]
         hand.tell(Conflict())
         hand.tell(Found(body, "v0"))
@@ -141,7 +141,7 @@ class TestJoin:
 
     def test_fenced_before_the_join_was_answered(self) -> None:
         host = new_host()
-        hand = Hand(flush(host, 5.0, "n"))
+        hand = Hand(host.flush(5.0, "n"))
         hand.tell(Unknown())
         hand.tell(theirs(fenced=True))
         assert hand.result is Refused.FENCED
@@ -150,15 +150,15 @@ class TestJoin:
         host = new_host()
         host.over = True
         with pytest.raises(AssertionError):
-            Hand(flush(host, 5.0, "n"))
+            Hand(host.flush(5.0, "n"))
 
 
 class TestClaim:
     def test_what_the_board_assigns_may_run_once_the_ledger_that_claims_it_is_stored(self) -> None:
         host = joined()
-        see(host, with_tickets("1-0", "1-1"))
+        host.see(with_tickets("1-0", "1-1"))
         assert host.has_news
-        hand = Hand(flush(host, 1.0, "n1"))
+        hand = Hand(host.flush(1.0, "n1"))
         assert sent(hand).claims == ("1-0", "1-1")
         assert hand.op.if_version == "v0"  # type: ignore[union-attr]
         hand.tell(Stored("v1"))
@@ -168,27 +168,27 @@ class TestClaim:
 
     def test_what_was_claimed_before_is_not_handed_out_twice(self) -> None:
         host = running("1-0")
-        see(host, with_tickets("1-0", "1-1"))
-        hand = Hand(flush(host, 2.0, "n2"))
+        host.see(with_tickets("1-0", "1-1"))
+        hand = Hand(host.flush(2.0, "n2"))
         hand.tell(Stored("v2"))
         assert hand.result.claimed == ("1-1",)  # type: ignore[union-attr]
 
     def test_a_ticket_of_somebody_else_is_not_claimed(self) -> None:
         host = joined()
-        see(host, with_tickets("1-0", session="h2"))
+        host.see(with_tickets("1-0", session="h2"))
         assert not host.tickets
         assert not host.has_news
 
     def test_seeing_the_same_board_again_is_no_news(self) -> None:
         host = running("1-0")
-        see(host, with_tickets("1-0"))
+        host.see(with_tickets("1-0"))
         assert not host.has_news
 
     def test_a_ticket_that_left_the_board_while_its_claim_was_on_its_way_does_not_run(self) -> None:
         host = joined()
-        see(host, with_tickets("1-0"))
-        hand = Hand(flush(host, 1.0, "n1"))
-        see(host, with_tickets())
+        host.see(with_tickets("1-0"))
+        hand = Hand(host.flush(1.0, "n1"))
+        host.see(with_tickets())
         hand.tell(Stored("v1"))
         assert hand.result.claimed == ()  # type: ignore[union-attr]
         assert host.has_news  # the claim is to be dropped
@@ -197,60 +197,60 @@ class TestClaim:
 class TestReport:
     def test_claims_and_outcomes_go_in_one_write(self) -> None:
         host = running("1-0")
-        see(host, with_tickets("1-0", "1-1"))
-        succeed(host, "1-0", (0, 3))
-        fail(host, "1-0", 4, retry())
-        release(host, "1-0", (5, 6))
-        ledger = sent(Hand(flush(host, 2.0, "n2")))
+        host.see(with_tickets("1-0", "1-1"))
+        host.succeed("1-0", (0, 3))
+        host.fail("1-0", 4, retry())
+        host.release("1-0", (5, 6))
+        ledger = sent(Hand(host.flush(2.0, "n2")))
         assert ledger.claims == ("1-0", "1-1")
         assert ledger.reports == {"1-0": Report((0, 3), (5, 6), {4: retry()})}
 
     def test_the_first_word_on_a_message_holds(self) -> None:
         host = running("1-0")
-        succeed(host, "1-0", (0, 2))
-        fail(host, "1-0", 1, retry())
-        fail(host, "1-0", 2, retry())
-        fail(host, "1-0", 2, Failed("dead"))
-        release(host, "1-0", (0, 4))
-        succeed(host, "1-0", (0, 6))
+        host.succeed("1-0", (0, 2))
+        host.fail("1-0", 1, retry())
+        host.fail("1-0", 2, retry())
+        host.fail("1-0", 2, Failed("dead"))
+        host.release("1-0", (0, 4))
+        host.succeed("1-0", (0, 6))
         held = host.tickets["1-0"]
         assert (held.ok, held.released, held.failed) == ((0, 2, 4, 6), (3, 4), {2: retry()})
         assert held.open == (6, 10)
 
     def test_saying_it_twice_is_no_news(self) -> None:
         host = running("1-0")
-        succeed(host, "1-0", (0, 10))
-        Hand(flush(host, 2.0, "n2")).tell(Stored("v2"))
-        succeed(host, "1-0", (0, 10))
-        release(host, "1-0", (0, 10))
-        fail(host, "1-0", 0, retry())
+        host.succeed("1-0", (0, 10))
+        Hand(host.flush(2.0, "n2")).tell(Stored("v2"))
+        host.succeed("1-0", (0, 10))
+        host.release("1-0", (0, 10))
+        host.fail("1-0", 0, retry())
         assert not host.has_news
 
     def test_a_word_on_a_ticket_that_is_off_the_board_is_dropped(self) -> None:
         host = running("1-0")
-        see(host, with_tickets())
-        succeed(host, "1-0", (0, 1))
-        fail(host, "1-0", 1, retry())
-        release(host, "1-0", (2, 3))
-        assert sent(Hand(flush(host, 2.0, "n2"))).reports == {}
+        host.see(with_tickets())
+        host.succeed("1-0", (0, 1))
+        host.fail("1-0", 1, retry())
+        host.release("1-0", (2, 3))
+        assert sent(Hand(host.flush(2.0, "n2"))).reports == {}
 
     def test_an_outcome_is_kept_until_a_board_has_taken_it_over(self) -> None:
         host = running("1-0")
-        succeed(host, "1-0", (0, 4))
-        Hand(flush(host, 2.0, "n2")).tell(Stored("v2"))
-        succeed(host, "1-0", (4, 6))
-        hand = Hand(flush(host, 3.0, "n3"))
+        host.succeed("1-0", (0, 4))
+        Hand(host.flush(2.0, "n2")).tell(Stored("v2"))
+        host.succeed("1-0", (4, 6))
+        hand = Hand(host.flush(3.0, "n3"))
         assert sent(hand).reports == {"1-0": Report(ok=(0, 6))}
         hand.tell(Stored("v3"))
-        see(host, with_tickets("1-0", t0=(0, 4)))
+        host.see(with_tickets("1-0", t0=(0, 4)))
         assert host.has_news
-        assert sent(Hand(flush(host, 4.0, "n4"))).reports == {"1-0": Report(ok=(4, 6))}
+        assert sent(Hand(host.flush(4.0, "n4"))).reports == {"1-0": Report(ok=(4, 6))}
 
     def test_a_ticket_that_is_off_the_board_is_claimed_no_more(self) -> None:
         host = running("1-0", "1-1")
-        succeed(host, "1-0", (0, 10))
-        see(host, with_tickets("1-1"))
-        ledger = sent(Hand(flush(host, 2.0, "n2")))
+        host.succeed("1-0", (0, 10))
+        host.see(with_tickets("1-1"))
+        ledger = sent(Hand(host.flush(2.0, "n2")))
         assert (ledger.claims, ledger.reports) == (("1-1",), {})
 
     @pytest.mark.parametrize(
@@ -261,16 +261,16 @@ class TestReport:
         self, asked: float, stored: float
     ) -> None:
         host = running("1-0")
-        fail(host, "1-0", 0, Failed("snooze", asked))
-        assert sent(Hand(flush(host, 2.0, "n2"))).reports["1-0"].failed[0].delay_s == stored
+        host.fail("1-0", 0, Failed("snooze", asked))
+        assert sent(Hand(host.flush(2.0, "n2"))).reports["1-0"].failed[0].delay_s == stored
 
 
 class TestFlush:
     def begin(self, now: float = 2.0) -> tuple[Host, Hand[Flushed | Refused], Put]:
         """A flush of one outcome, on its way."""
         host = running("1-0")
-        succeed(host, "1-0", (0, 1))
-        hand = Hand(flush(host, now, "n2"))
+        host.succeed("1-0", (0, 1))
+        hand = Hand(host.flush(now, "n2"))
         assert isinstance(hand.op, Put)
         assert hand.op.if_version == "v1"
         return host, hand, hand.op
@@ -279,7 +279,7 @@ class TestFlush:
         host = running("1-0")
         bodies = set()
         for number in range(3):
-            hand = Hand(flush(host, 2.0, f"x{number}"))
+            hand = Hand(host.flush(2.0, f"x{number}"))
             bodies.add(hand.op.body)  # type: ignore[union-attr]
             hand.tell(Stored(f"v{number}"))
         assert len(bodies) == 3
@@ -316,28 +316,28 @@ class TestFlush:
         assert (host.version, host.trusted_from) == ("v1", 0.0)
         assert host.has_news
 
-        succeed(host, "1-0", (1, 10))  # what comes meanwhile has to wait
-        see(host, with_tickets("1-0", "1-1"))
-        again = Hand(flush(host, 9.0, "n3"))
+        host.succeed("1-0", (1, 10))  # what comes meanwhile has to wait
+        host.see(with_tickets("1-0", "1-1"))
+        again = Hand(host.flush(9.0, "n3"))
         assert again.op == put
         again.tell(Stored("v2"))
         assert again.result.claimed == ()  # type: ignore[union-attr]
         assert host.trusted_from == 2.0  # not longer than from when it was first sent
         assert host.has_news
-        then = sent(Hand(flush(host, 10.0, "n4")))
+        then = sent(Hand(host.flush(10.0, "n4")))
         assert then.claims == ("1-0", "1-1")
         assert then.reports == {"1-0": Report(ok=(0, 10))}
 
     def test_what_an_unanswered_write_claims_runs_only_after_it_is_stored(self) -> None:
         host = joined()
-        see(host, with_tickets("1-0"))
-        hand = Hand(flush(host, 1.0, "n1"))
+        host.see(with_tickets("1-0"))
+        hand = Hand(host.flush(1.0, "n1"))
         put = hand.op
         for _ in range(3):
             hand.tell(Unknown())
             hand.tell(Missing())
         assert hand.result is Refused.UNSURE
-        again = Hand(flush(host, 2.0, "n2"))
+        again = Hand(host.flush(2.0, "n2"))
         assert again.op == put
         again.tell(Stored("v1"))
         assert again.result.claimed == ("1-0",)  # type: ignore[union-attr]
@@ -349,7 +349,7 @@ class TestFlush:
                 hand.tell(answer)
             hand.lose()
             assert (host.version, host.over) == ("v1", False)
-            assert Hand(flush(host, 9.0, "n3")).op == put
+            assert Hand(host.flush(9.0, "n3")).op == put
 
     @pytest.mark.parametrize("there", [theirs(fenced=True), theirs(), Missing()])
     def test_overtaken_means_fenced_or_gone_and_the_session_is_over(self, there: Found | Missing) -> None:
@@ -377,7 +377,7 @@ class TestTrust:
     def test_half_the_visibility_timeout_from_when_the_last_write_was_sent(self) -> None:
         host = running("1-0", now=100.0)
         assert host.trusted_until(VISIBILITY) == 115.0
-        Hand(flush(host, 110.0, "n2")).tell(Stored("v2"))
+        Hand(host.flush(110.0, "n2")).tell(Stored("v2"))
         assert host.trusted_until(VISIBILITY) == 125.0
 
 
@@ -385,8 +385,8 @@ class TestDrain:
     def test_a_draining_host_offers_no_slots_and_gives_back_what_comes(self) -> None:
         host = running("1-0")
         host.draining = True
-        see(host, with_tickets("1-0", "1-1"))
-        ledger = sent(Hand(flush(host, 2.0, "n2")))
+        host.see(with_tickets("1-0", "1-1"))
+        ledger = sent(Hand(host.flush(2.0, "n2")))
         assert ledger.slots == 0
         assert ledger.claims == ("1-0", "1-1")  # only what is claimed is read
         assert ledger.reports == {"1-1": Report(released=(0, 10))}
@@ -395,8 +395,8 @@ class TestDrain:
     def test_the_last_write_says_left_and_ends_the_session(self) -> None:
         host = running("1-0")
         host.draining = host.leaving = True
-        succeed(host, "1-0", (0, 10))
-        hand = Hand(flush(host, 2.0, "n2"))
+        host.succeed("1-0", (0, 10))
+        hand = Hand(host.flush(2.0, "n2"))
         assert sent(hand).left
         hand.tell(Stored("v2"))
         assert isinstance(hand.result, Flushed)
@@ -406,7 +406,7 @@ class TestDrain:
     def test_fenced_while_leaving(self) -> None:
         host = running("1-0")
         host.draining = host.leaving = True
-        hand = Hand(flush(host, 2.0, "n2"))
+        hand = Hand(host.flush(2.0, "n2"))
         hand.tell(Conflict())
         hand.tell(theirs(fenced=True))
         assert hand.result is Refused.FENCED
@@ -537,3 +537,23 @@ class TestBequeath:
         hand = self.begin()
         hand.tell(Found(encode(self.LEFT), "v1"))
         hand.lose()
+
+
+def test_entering_an_outcome_takes_no_longer_for_those_that_failed_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Counted in calls: nothing walks over what is already entered."""
+    source = path(1, 1000)
+    host = Host(LAYOUT, "h1", 4, {"q": Offer()})
+    host.see(board({"1-0": Ticket("h1", (Part(source, 0, 1000, 1),))}, {source: SourceState()}))
+    walked = 0
+    original = ranges.union
+
+    def counted(*many: object) -> object:
+        nonlocal walked
+        walked += 1
+        return original(*many)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ranges, "union", counted)
+    for offset in range(1000):
+        host.fail("1-0", offset, retry())
+    assert walked == 0
+    assert host.is_done

@@ -97,12 +97,12 @@ class TestMeta:
     THEIRS = QueueMeta("theirs", order="fifo")
     KEY = LAYOUT.meta("q")
 
-    def begin(self) -> Hand[QueueMeta]:
+    def begin(self) -> Hand[QueueMeta | Unanswered]:
         hand = Hand(ensure_meta(LAYOUT, "q", self.WANTED))
         assert hand.op == Get(self.KEY)
         return hand
 
-    def create(self) -> Hand[QueueMeta]:
+    def create(self) -> Hand[QueueMeta | Unanswered]:
         hand = self.begin()
         assert hand.tell(Missing()) == Put(self.KEY, encode(self.WANTED), None)
         return hand
@@ -136,6 +136,14 @@ class TestMeta:
             hand.tell(Missing())
         hand.tell(Found(encode(self.THEIRS), "v"))
         assert hand.result == self.THEIRS
+
+    def test_settings_that_are_not_known_to_be_stored_do_not_hold(self) -> None:
+        hand = self.create()
+        for _ in range(3):
+            hand.tell(Unknown())
+            hand.tell(Missing())
+        hand.tell(Missing())
+        assert hand.result == Unanswered()
 
     def test_settings_that_cannot_be_read_are_left_alone(self) -> None:
         with pytest.raises(CorruptRecord):

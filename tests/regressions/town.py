@@ -6,7 +6,7 @@ from itertools import count
 
 from msgspec import Raw, msgpack
 
-from s3queue.core import coordinate, elect, ledger
+from s3queue.core import coordinate, elect
 from s3queue.core.coordinate import Cycled, Deposed, Doubt, Lead
 from s3queue.core.elect import View
 from s3queue.core.keys import Layout, batch_id
@@ -107,10 +107,10 @@ class Member:
     def look(self) -> None:
         self.town.driver.run(elect.look(self.view, self.town.layout, self.town.now))
         if self.view.board is not None:
-            ledger.see(self.host, self.view.board)
+            self.host.see(self.view.board)
 
     def flush(self) -> Flushed | Refused:
-        outcome = self.town.driver.run(ledger.flush(self.host, self.town.now, self.nonce))
+        outcome = self.town.driver.run(self.host.flush(self.town.now, self.nonce))
         if isinstance(outcome, Flushed):
             self.claimed += outcome.claimed
             if self.lead is not None:  # as the runtime does, which need not read what it wrote
@@ -135,10 +135,10 @@ class Member:
 
     def succeed(self, ticket: str) -> None:
         """All messages of the ticket ran and ended well. Not stored yet."""
-        ledger.succeed(self.host, ticket, (0, self.host.tickets[ticket].ticket.size))
+        self.host.succeed(ticket, (0, self.host.tickets[ticket].ticket.size))
 
     def fail(self, ticket: str, offset: int, outcome: Failed) -> None:
-        ledger.fail(self.host, ticket, offset, outcome)
+        self.host.fail(ticket, offset, outcome)
 
     # ---- as coordinator ------------------------------------------------------------------------------------
 

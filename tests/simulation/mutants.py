@@ -13,12 +13,12 @@ from typing import Any
 
 import msgspec
 
-from s3queue.core import coordinate, elect, ledger, plan, produce, ranges, survey
+from s3queue.core import coordinate, elect, ledger, produce, ranges, survey
 from s3queue.core.coordinate import Cycled, Deposed, Doubt, Lead
 from s3queue.core.keys import Layout
 from s3queue.core.ledger import Flushed, Host, Refused
 from s3queue.core.ops import Overtaken, Unknown, get, put
-from s3queue.core.plan import Planned
+from s3queue.core.plan import Planned, assign, lines, planning, take_over
 from s3queue.core.records import Failed, Ready
 from s3queue.core.settle import Draft
 from s3queue.runtime.agent import dealing as deal
@@ -163,7 +163,7 @@ def _hosts(fault: float, *fates: str) -> Weather:
 
 
 @mutant(
-    ledger,
+    Host,
     "flush",
     "I11",
     weather=_hosts(0.5, "dropped"),
@@ -195,7 +195,7 @@ def conflict_is_success(write: Any, key: str, body: bytes, **more: Any) -> Any:
     return outcome
 
 
-@mutant(ledger, "_draft", "I8 P5")
+@mutant(Host, "_draft", "I8 P5")
 def forget_early(draft: Any, host: Host, nonce: str) -> Any:
     """An outcome stays in the ledger until a board no longer lists its message."""
     drafted = draft(host, nonce)
@@ -212,7 +212,7 @@ def endless_trust(_: Any, host: Host, visibility_timeout: float) -> float:
 
 
 @mutant(
-    ledger,
+    Host,
     "flush",
     "I11",
     within=400,
@@ -236,7 +236,7 @@ def trust_counts_from_the_last_try(flush: Any, host: Host, now: float, nonce: st
 
 
 @mutant(
-    ledger,
+    Host,
     "flush",
     "give-up",
     weather=_hosts(0.5, "late", "dropped"),
@@ -252,7 +252,7 @@ def another_body_on_its_way(flush: Any, host: Host, now: float, nonce: str) -> A
 
 
 @mutant(
-    ledger,
+    Host,
     "_join",
     "I1",
     within=600,
@@ -337,7 +337,7 @@ def released_and_run(_: Any, dealer: deal.Dealer) -> None:
     """What was released is not started."""
     for pool in dealer._pools.values():
         for name, start, stop in pool:
-            ledger.release(dealer.host, name, (start, stop))
+            dealer.host.release(name, (start, stop))
 
 
 # ---- election and board ----------------------------------------------------------------------------------------------
@@ -407,7 +407,7 @@ def the_epoch_stays(replace_: Any, board: Any, **fields: Any) -> Any:
     return replace_(board, **fields)
 
 
-@mutant(plan._Planning, "result", "I2")
+@mutant(planning.Planning, "result", "I2")
 def ticket_ids_are_used_again(result: Any, planning: Any) -> Any:
     """A ticket's id is never used twice."""
     planning.sequence = planning.board.sequence
@@ -472,19 +472,19 @@ def a_missing_ledger_is_left_alone(write: Any, key: str, body: bytes, **more: An
 # ---- taking over -----------------------------------------------------------------------------------------------------
 
 
-@mutant(plan._Planning, "_orphan", "I7 I6", weather=_PAUSES)
+@mutant(take_over, "_orphan", "I7 I6", weather=_PAUSES)
 def lost_claims_cost_nothing(_: Any, planning: Any, name: str, part: Any, offer: Any, claimed: bool) -> None:
     """What a lost host had claimed may have been started: it counts an attempt."""
     planning.draft(part.source).released(part.start, part.stop, part.attempt)
 
 
-@mutant(plan._Planning, "_orphan", "I7")
+@mutant(take_over, "_orphan", "I7")
 def the_unclaimed_counts(orphan: Any, planning: Any, name: str, part: Any, offer: Any, claimed: bool) -> None:
     """What was not claimed was not started, and costs no attempt."""
     orphan(planning, name, part, offer, True)
 
 
-@mutant(plan._Planning, "_take", "I2 P2")
+@mutant(take_over, "_take", "I2 P2")
 def taken_over_twice(take: Any, planning: Any, name: str, ticket: Any, *more: Any) -> None:
     """What was taken over is no longer in the ticket."""
     take(planning, name, msgspec.structs.replace(ticket, taken=ranges.EMPTY), *more)
@@ -524,7 +524,7 @@ def the_attempt_is_not_counted(failed: Any, draft: Draft, index: int, attempt: i
     return failed(draft, index, attempt - 1, outcome, **more)
 
 
-@mutant(Draft, "is_suspect", "alone", shapes=("poison", "bomb"))
+@mutant(Draft, "is_alone", "alone", shapes=("poison", "bomb"))
 def suspects_in_company(_: Any, draft: Draft, index: int) -> bool:
     """A message that took its process or host with it is ticketed alone."""
     return False
@@ -536,13 +536,13 @@ def nobody_remembers_who_was_suspect(_: Any, draft: Draft) -> None:
     draft.failures = {}
 
 
-@mutant(plan._Planning, "_busy_groups", "I10", shapes=("grouped",))
+@mutant(assign, "_busy_groups", "I10", shapes=("grouped",))
 def a_group_side_by_side(_: Any, planning: Any) -> set[tuple[str, str]]:
     """Of one group one message at a time is out."""
     return set()
 
 
-@mutant(plan._Line, "first", "I10", shapes=("grouped",))
+@mutant(lines.Line, "first", "I10", shapes=("grouped",))
 def a_group_backwards(_: Any, line: Any) -> Any:
     """Messages are dispatched in order."""
     line._sources.sort(key=lambda source: source.rank)
@@ -582,10 +582,10 @@ def deleted_when_all_is_out(_: Any, path: str, state: Any) -> bool:
     return not (state.ready or state.waiting or state.dying)
 
 
-@mutant(plan._Planning, "assign", "P6 I9", weather=_LATE)
-def no_window(assign: Any, planning: Any, sources: Any, window: Any) -> None:
+@mutant(assign, "tickets", "P6 I9", weather=_LATE)
+def no_window(tickets: Any, planning: Any, sources: Any, window: Any) -> None:
     """A source whose id is in the window is never admitted again."""
-    assign(planning, sources, ())
+    tickets(planning, sources, ())
 
 
 @mutant(Lead, "uptime_ms", "P6 I9", weather=_LATE, within=400)

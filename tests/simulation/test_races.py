@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from msgspec import Raw
 
-from s3queue.core import coordinate, elect, ledger, produce
+from s3queue.core import coordinate, elect, produce
 from s3queue.core.coordinate import Cycled, Lead
 from s3queue.core.elect import View
 from s3queue.core.keys import Layout
@@ -74,8 +74,8 @@ class World:
         view = View()
         self.run(elect.look(view, LAYOUT, self.now))
         if view.board is not None:
-            ledger.see(host, view.board)
-        return self.run(ledger.flush(host, self.now, self.nonce()))
+            host.see(view.board)
+        return self.run(host.flush(self.now, self.nonce()))
 
     def stored_ledger(self, session: str) -> Ledger | None:
         body = self.store.body(LAYOUT.host(session))
@@ -92,7 +92,7 @@ def test_coordinator_replaced_while_it_fences_leaves_the_ledger_to_its_successor
     world.cycle(new)
     world.flush(host)
     (name,) = host.tickets
-    ledger.succeed(host, name, (0, 2))
+    host.succeed(name, (0, 2))
     world.flush(host)
     # The old one has nothing to write, so nothing tells it that it was replaced: no host lives that it could give work.
     old.written_at = world.now
@@ -141,7 +141,7 @@ def test_ledger_created_by_a_replaced_coordinator_counts_every_ticket_as_claimed
     world.flush(host)
     new = world.elected("new")
     (name,) = host.tickets
-    ledger.succeed(host, name, (0, 1))
+    host.succeed(name, (0, 1))
     second = world.enqueue(1, batch="2")
     world.flush(host)
     world.cycle(new)
@@ -190,7 +190,7 @@ def test_unreadable_message_takes_no_dead_letter_from_those_that_die_beside_it()
     world.flush(host)
     for name, held in host.tickets.items():
         for offset in range(held.ticket.size):
-            ledger.fail(host, name, offset, Failed("dead", 0.0, Failure(1, "rejected")))
+            host.fail(name, offset, Failed("dead", 0.0, Failure(1, "rejected")))
     world.flush(host)
     world.cycle(lead)
     world.cycle(lead)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from s3queue.core import elect, ledger
+from s3queue.core import elect
 from s3queue.core.keys import Layout, parse_source
 from s3queue.core.ledger import Flushed, Host, Refused
 from s3queue.core.ops import Step, list_page
@@ -141,7 +141,7 @@ class Hosting:
         view = self._station.view
         if view.board is not None and view.version != self._seen:
             self._seen = view.version
-            ledger.see(self.host, view.board)
+            self.host.see(view.board)
 
     # ---- the workers ---------------------------------------------------------------------------------------
 
@@ -184,7 +184,7 @@ class Hosting:
         }
         host.usage = self._journal.usage()
         self._flushes.begins(self._left, now)
-        outcome = await station.run(ledger.flush(host, now, station.nonce()))
+        outcome = await station.run(host.flush(now, station.nonce()))
         match outcome:
             case Refused.FENCED:
                 return Fenced()

@@ -98,7 +98,7 @@ class Supervisor:
         worker.kill()
         agent = self.agent
         if agent is not None and agent.alive:
-            self.world.later(_REAP_S, lambda: agent.hear(number, Died(number, "killed", "")))
+            self.world.later(_REAP_S, lambda: agent.hear(number, Died(number, 0, "killed", "")))
 
     def kill_agent(self) -> None:
         """The supervisor notices, ends the workers, and starts another one."""
@@ -236,7 +236,7 @@ class Agent(Process):
         if self.leading.lead is None and self.steady() >= self._next_look:
             yield from self._look()
         if self._view.board is not None:
-            ledger.see(self.host, self._view.board)
+            self.host.see(self._view.board)
         self._mind_the_workers()
         if self.host.draining and not self.host.leaving and self._is_done():
             self.host.leaving = True
@@ -306,7 +306,7 @@ class Agent(Process):
                 dealer.returned(worker, messages)
             case Leaving():
                 dealer.leaves(worker)
-            case Died(_, cause, text):
+            case Died(_, _, cause, text):
                 dealer.died(worker, cause, text, self.wall_ms())
                 self._supervisor.start_worker(worker)
             case _:
@@ -334,7 +334,7 @@ class Agent(Process):
             for queue, offer in host.offers.items()
         }
         try:
-            outcome = yield from ledger.flush(host, now, world.nonce())
+            outcome = yield from host.flush(now, world.nonce())
         except StoreUnavailable:
             outcome = Refused.UNSURE
         match outcome:

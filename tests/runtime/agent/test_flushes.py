@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from s3queue.config import Config
-from s3queue.core import ledger
 from s3queue.core.keys import Layout, source_path
 from s3queue.core.ledger import Held, Host
 from s3queue.core.records import Failed, Ledger, Offer, Part, Ticket
@@ -40,9 +39,9 @@ def test_nothing_to_say_is_said_as_a_sign_of_life() -> None:
 
 def test_outcome_waits_for_others_from_when_it_came_about() -> None:
     host, flushes, _ = busy_host()
-    ledger.succeed(host, "1-0", (0, 1))
+    host.succeed("1-0", (0, 1))
     assert flushes.next_at(19, NOW + 3.0) == NOW + 5.0
-    ledger.succeed(host, "1-0", (1, 2))
+    host.succeed("1-0", (1, 2))
     assert flushes.next_at(18, NOW + 4.0) == NOW + 5.0
 
 
@@ -51,17 +50,17 @@ def test_what_somebody_waits_for_goes_at_once() -> None:
         return flushes.next_at(left, NOW + 1.0) <= NOW + pace.floor_s
 
     failing = busy_host()
-    ledger.fail(failing[0], "1-0", 0, Failed("retry", 0.0))
+    failing[0].fail("1-0", 0, Failed("retry", 0.0))
     assert soon(*failing, left=19)
     giving_back = busy_host()
-    ledger.release(giving_back[0], "1-0", (4, 20))
+    giving_back[0].release("1-0", (4, 20))
     assert soon(*giving_back, left=4)
     draining = busy_host()
     draining[0].draining = True
     draining[0].changes += 1
     assert soon(*draining, left=20)
     of_a_group = busy_host(group="g")
-    ledger.succeed(of_a_group[0], "1-0", (0, 1))
+    of_a_group[0].succeed("1-0", (0, 1))
     assert soon(*of_a_group, left=0)
 
 
@@ -76,11 +75,11 @@ def test_what_runs_once_more_is_claimed_at_once_though_other_work_is_there() -> 
 
 def test_write_that_was_not_answered_is_repeated_at_once_and_does_not_pass_for_what_came_after_it() -> None:
     host, flushes, pace = busy_host()
-    ledger.succeed(host, "1-0", (0, 1))
+    host.succeed("1-0", (0, 1))
     flushes.next_at(19, NOW)
     flushes.begins(19, NOW + 2.0)
     host.pending = Ledger("other", host.session), NOW + 2.0, host.changes
-    ledger.fail(host, "1-0", 1, Failed("retry", 0.0))
+    host.fail("1-0", 1, Failed("retry", 0.0))
     assert flushes.next_at(18, NOW + 2.0) <= NOW + 2.0 + pace.floor_s
     flushes.begins(18, NOW + 2.1)  # the same again: it does not tell of the failure
     changes = host.pending[2]

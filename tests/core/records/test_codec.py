@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from msgspec import Raw, msgpack
 
 from s3queue.core.records import (
     Board,
@@ -11,7 +10,6 @@ from s3queue.core.records import (
     Failure,
     Leader,
     Ledger,
-    Message,
     Offer,
     Part,
     Place,
@@ -24,11 +22,7 @@ from s3queue.core.records import (
     Totals,
     Waiting,
     decode,
-    decode_batch,
-    decode_message,
     encode,
-    encode_batch,
-    encode_message,
 )
 from s3queue.errors import CorruptRecord
 from tests.core.world import path
@@ -85,41 +79,3 @@ def test_a_report_whose_offsets_are_no_ranges_is_corrupt(wrong: dict[str, list[i
     body = msgspec.json.encode({"nonce": "n", "session": "s", "format": 1, "reports": {"1-0": wrong}})
     with pytest.raises(CorruptRecord):
         decode(Ledger, "k", body)
-
-
-class TestBatches:
-    def test_payloads_stay_as_the_producer_encoded_them(self) -> None:
-        payload = Raw(msgpack.encode({"a": [1, 2.5, b"x"]}))
-        batch = decode_batch("k", encode_batch([encode_message(Message("t", payload))], 5))
-        assert bytes(decode_message("k", batch.messages[0]).payload) == bytes(payload)
-
-    @pytest.mark.parametrize(
-        "body",
-        [b"", b"\xc1", msgpack.encode({"messages": [], "sent_ms": 1, "format": 2}), msgpack.encode([1]),
-         msgpack.encode({"messages": 5, "sent_ms": 1, "format": 1}), b"\x82\xa6format\x01\xa1x\xa1\xff"],
-    )  # fmt: skip
-    def test_a_batch_that_cannot_be_read_is_corrupt(self, body: bytes) -> None:
-        with pytest.raises(CorruptRecord):
-            decode_batch("k", body)
-
-    @pytest.mark.parametrize("body", [b"", b"\xc1", b"\x91\xa1\xff", msgpack.encode({})])
-    def test_a_message_that_cannot_be_read_is_corrupt(self, body: bytes) -> None:
-        with pytest.raises(CorruptRecord):
-            decode_message("k", Raw(body))
-
-
-class TestTickets:
-    TICKET = Ticket("h", (Part(path(1, 9), 5, 9, 1), Part(path(2, 3), 0, 3, 2)), (1, 3))
-
-    def test_a_ticket_counts_its_messages(self) -> None:
-        assert (self.TICKET.size, self.TICKET.left, self.TICKET.queue) == (7, 5, "q")
-
-    def test_offsets_become_messages_of_sources(self) -> None:
-        assert list(self.TICKET.spans((0, 1, 3, 6))) == [
-            Part(path(1, 9), 5, 6, 1),
-            Part(path(1, 9), 8, 9, 1),
-            Part(path(2, 3), 0, 2, 2),
-        ]
-
-    def test_offsets_beyond_it_are_none_of_its_messages(self) -> None:
-        assert list(self.TICKET.spans((7, 99))) == []

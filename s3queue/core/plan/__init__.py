@@ -1,0 +1,54 @@
+"""What the coordinator decides: a pure function of board, survey, time and settings.
+
+In this order: take over what hosts report, and the tickets of sessions that are over; drop sources whose retirement is on
+record; let waiting messages become ready; assign what is ready, and batches not seen before, to hosts with room. A batch
+is admitted to the board by its first assignment, and never while its id is in the deduplication window.
+
+The order of messages, their priority, groups and the shares of queues are decided here, by the only writer that sees
+everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from s3queue.core.keys import Source
+from s3queue.core.plan import assign, take_over
+from s3queue.core.plan.hosts import capacity
+from s3queue.core.plan.planned import Planned, Settled, is_finished
+from s3queue.core.plan.planning import Planning
+from s3queue.core.plan.settings import Settings
+from s3queue.core.plan.share import share_out
+from s3queue.core.records import Board, Ledger
+
+__all__ = ["Planned", "Settings", "Settled", "capacity", "is_finished", "plan", "share_out"]
+
+
+def plan(
+    board: Board,
+    ledgers: Mapping[str, Ledger],
+    sources: Iterable[Source],
+    *,
+    now_ms: int,
+    settings: Settings,
+    window: Collection[str] = (),
+    buried: Collection[tuple[str, int]] = (),
+    retired: Collection[str] = (),
+) -> Planned:
+    """Decide one cycle.
+
+    Args:
+        ledgers: by session; those of living sessions and of sessions that are over.
+        sources: listed batches that may run now.
+        now_ms: wall clock; decides when, never who.
+        window: ids of finished sources that are still refused.
+        buried: (path, index) of messages whose dead letters are stored.
+        retired: paths of sources that are gone and whose ids are on a stored page.
+    """
+    planning = Planning(board, ledgers, now_ms, settings)
+    take_over.tickets(planning)
+    planning.bury(buried)
+    planning.retire(retired)
+    planning.wake()
+    assign.tickets(planning, sources, window)
+    return planning.result()

@@ -1,0 +1,48 @@
+"""What a plan decides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from s3queue.core.keys import parse_source
+from s3queue.core.records import Board, SourceState
+
+
+class Settled(NamedTuple):
+    """Messages whose outcome this plan decides: ``done`` or ``dead``."""
+
+    ticket: str
+    source: str
+    start: int
+    stop: int
+    attempt: int
+    outcome: str
+
+
+@dataclass
+class Planned:
+    """The board to commit, and what follows from it.
+
+    Attributes:
+        changed: whether the board differs from the one the plan was made from.
+        settled: for the history.
+        ended: sessions whose ledgers said that they are over.
+        refused: paths of listed batches that were finished before: late requests of producers. Delete them.
+        assigned: how many messages were put into tickets.
+        room: by queue, how many more messages the hosts could have been given, one by one.
+        next_due_ms: when the next waiting message is due; None where none waits.
+    """
+
+    board: Board
+    changed: bool = False
+    settled: list[Settled] = field(default_factory=list)
+    ended: frozenset[str] = frozenset()
+    refused: list[str] = field(default_factory=list)
+    assigned: int = 0
+    room: dict[str, int] = field(default_factory=dict)
+    next_due_ms: int | None = None
+
+
+def is_finished(path: str, state: SourceState) -> bool:
+    return state.settled == parse_source(path).count

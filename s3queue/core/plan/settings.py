@@ -1,0 +1,34 @@
+"""What a plan depends on besides what it sees."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Settings(NamedTuple):
+    """What a plan depends on besides what it sees.
+
+    Attributes:
+        visibility_timeout: seconds of silence after which a session is fenced.
+        leader_lease: seconds after which a silent leader may be replaced.
+        ticket_target: how many seconds of work to put before a slot.
+        ack_s: how long an outcome waits in its host at most, in seconds, before it is stored.
+        window_s: for how long the id of a finished source is kept. ``dedup_window`` counts from the producer's last try,
+            which it may make ``enqueue_deadline`` after the first, so this is the sum of both.
+        max_parked: with more messages of a queue waiting for a retry, no new batches of it are started.
+        max_attempts: for tickets of sessions that left no word about it.
+        max_out: the most messages in the tickets of one host. max_ranges: the most message ranges in them: one for each
+            one-message object, so this bounds the board, and that what a host that dies leaves behind.
+        max_parts: the most message ranges in one ticket. A host with more room gets another one in the same cycle.
+    """
+
+    visibility_timeout: float = 30.0
+    leader_lease: float = 15.0
+    ticket_target: float = 1.0
+    ack_s: float = 0.2
+    window_s: float = 1260.0
+    max_parked: int = 1000
+    max_attempts: int = 3
+    max_out: int = 10_000
+    max_ranges: int = 4000
+    max_parts: int = 500

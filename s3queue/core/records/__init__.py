@@ -1,0 +1,73 @@
+"""What the objects hold. Every record is frozen and says which format it is in.
+
+Batches are MessagePack, with each payload untouched between producer and task. What a person may want to read in a
+bucket browser (board, ledgers, dead letters, retired pages, settings) is JSON.
+
+How a format may change, since records outlive every release:
+
+1. A field may be added at the end, with a default that means what its absence meant. Readers skip fields they do not
+   know. ``format`` stays.
+2. A field is never renamed, retyped or given another meaning, and in an array-like record never moved or removed.
+3. Anything else is a new ``format``. Readers support every format ever released; a writer uses the newest that all
+   readers of the namespace know.
+4. A record of an unknown format, or one that does not decode, is `CorruptRecord`: it is left as it is and reported, and
+   everything else goes on.
+"""
+
+from s3queue.core.records.board import (
+    Board,
+    Leader,
+    Part,
+    Place,
+    Ready,
+    SourceState,
+    Ticket,
+    Totals,
+    Waiting,
+)
+from s3queue.core.records.codec import (
+    decode,
+    decode_batch,
+    decode_message,
+    encode,
+    encode_batch,
+    encode_message,
+)
+from s3queue.core.records.failures import FATAL_CAUSES, Failed, Failure
+from s3queue.core.records.format import FORMAT
+from s3queue.core.records.ledger import Ledger, Offer, Report, Usage
+from s3queue.core.records.letters import DeadLetter
+from s3queue.core.records.messages import Batch, Message
+from s3queue.core.records.pages import RetiredPage
+from s3queue.core.records.queues import QueueMeta
+
+__all__ = [
+    "FATAL_CAUSES",
+    "FORMAT",
+    "Batch",
+    "Board",
+    "DeadLetter",
+    "Failed",
+    "Failure",
+    "Leader",
+    "Ledger",
+    "Message",
+    "Offer",
+    "Part",
+    "Place",
+    "QueueMeta",
+    "Ready",
+    "Report",
+    "RetiredPage",
+    "SourceState",
+    "Ticket",
+    "Totals",
+    "Usage",
+    "Waiting",
+    "decode",
+    "decode_batch",
+    "decode_message",
+    "encode",
+    "encode_batch",
+    "encode_message",
+]

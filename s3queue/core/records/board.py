@@ -1,0 +1,156 @@
+"""The coordinator's one object: which messages are where, and who leads.
+
+Of some of these there are tens of thousands in one process, and none can refer to itself: the garbage collector need not
+look at them (``gc=False``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from msgspec import Struct, field
+
+from s3queue.core import ranges
+from s3queue.core.keys import parse_source
+from s3queue.core.ranges import EMPTY, Ranges
+from s3queue.core.records.failures import Failure
+from s3queue.core.records.format import FORMAT
+
+
+class Part(Struct, frozen=True, gc=False, array_like=True):
+    """Messages ``start`` to ``stop`` (excluded) of one source, all at the same attempt."""
+
+    source: str
+    start: int
+    stop: int
+    attempt: int
+
+
+class Ticket(Struct, frozen=True, gc=False, array_like=True):
+    """Messages assigned to one session for as long as the ticket exists.
+
+    Its messages are numbered from 0 through its parts: an **offset**. Parts never change; messages that were taken over
+    are listed in ``taken`` and are no longer in the ticket.
+    """
+
+    session: str
+    parts: tuple[Part, ...]
+    taken: Ranges = EMPTY
+
+    @property
+    def size(self) -> int:
+        return sum(part.stop - part.start for part in self.parts)
+
+    @property
+    def left(self) -> int:
+        """How many messages are still in it."""
+        return self.size - ranges.size(self.taken)
+
+    @property
+    def queue(self) -> str:
+        """A ticket serves one queue."""
+        return parse_source(self.parts[0].source).queue
+
+    def spans(self, offsets: Ranges) -> Iterator[Part]:
+        """The messages at these offsets, as parts."""
+        base = 0
+        for part in self.parts:
+            size = part.stop - part.start
+            for start, stop in ranges.pairs(offsets):
+                lower, upper = max(start, base), min(stop, base + size)
+                if lower < upper:
+                    yield Part(part.source, part.start + lower - base, part.start + upper - base, part.attempt)
+            base += size
+
+
+class Ready(Struct, frozen=True, gc=False, array_like=True):
+    """Messages that wait for a ticket."""
+
+    start: int
+    stop: int
+    attempt: int
+
+
+class Waiting(Struct, frozen=True, gc=False, array_like=True):
+    """One message that is not to run before ``due_ms`` (wall clock)."""
+
+    index: int
+    attempt: int
+    due_ms: int
+
+
+class SourceState(Struct, frozen=True, gc=False, omit_defaults=True):
+    """Where the messages of one admitted source are. Those in tickets are listed there and not here.
+
+    A message is in exactly one of: a ticket, ``ready``, ``waiting``, ``dying``, settled. Settled ones are only counted; a
+    source with ``settled`` equal to its count is finished.
+
+    Attributes:
+        dying: out of attempts or rejected, and committed as such; its dead letter is not yet known to be stored.
+        failures: by index, for the messages that are not settled, newest last, bounded.
+        spared: by index, how many of its attempts do not count, since it was only interrupted.
+    """
+
+    settled: int = 0
+    ready: tuple[Ready, ...] = ()
+    waiting: tuple[Waiting, ...] = ()
+    dying: tuple[int, ...] = ()
+    failures: dict[int, tuple[Failure, ...]] = {}
+    spared: dict[int, int] = {}
+
+
+class Totals(Struct, frozen=True, omit_defaults=True):
+    """Outcomes committed since the namespace began, of one queue."""
+
+    done: int = 0
+    dead: int = 0
+    failed: int = 0
+
+
+class Place(Struct, frozen=True, omit_defaults=True):
+    """Where a host runs.
+
+    Attributes:
+        machine: names the running kernel and its process space; equal only where local checks make sense.
+        life: path of a file that some process of this supervisor keeps locked for as long as any of them lives.
+        name: for people: host name and process id.
+    """
+
+    machine: str = ""
+    life: str = ""
+    name: str = ""
+
+
+class Leader(Struct, frozen=True, omit_defaults=True):
+    session: str
+    place: Place = Place()
+
+
+class Board(Struct, frozen=True, omit_defaults=True):
+    """The coordinator's one object, and the leadership lease.
+
+    Attributes:
+        nonce: fresh for every write.
+        epoch: the term; rises by one with every election.
+        turn: rises by one with every write: a reader never goes back.
+        leader: who may write; None after a resignation.
+        uptime_ms: how long this namespace has been led, by the leaders' own steady clocks: a lower bound of the time
+            that really passed, so that windows expire without trusting anybody's wall clock.
+        sequence: next ticket number of this epoch.
+    """
+
+    nonce: str
+    epoch: int
+    turn: int = 0
+    leader: Leader | None = None
+    uptime_ms: int = 0
+    sequence: int = 0
+    tickets: dict[str, Ticket] = {}
+    sources: dict[str, SourceState] = {}
+    totals: dict[str, Totals] = {}
+    format: int = field(default_factory=lambda: FORMAT)
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it tells of work: tickets, or sources that are not over and forgotten."""
+        return bool(self.tickets or self.sources)

@@ -1,0 +1,80 @@
+"""Encode and decode: bytes that are no such record are `CorruptRecord`, and never anything else."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Raw, Struct
+
+from s3queue.core.records.board import Board
+from s3queue.core.records.format import FORMAT
+from s3queue.core.records.ledger import Ledger
+from s3queue.core.records.letters import DeadLetter
+from s3queue.core.records.messages import Batch, Message
+from s3queue.core.records.pages import RetiredPage
+from s3queue.core.records.queues import QueueMeta
+from s3queue.errors import CorruptRecord
+
+R = TypeVar("R", bound=Struct)
+
+
+class _Head(Struct):
+    format: int = 0
+
+
+_to_json = msgspec.json.Encoder().encode
+_to_msgpack = msgspec.msgpack.Encoder().encode
+_json_head = msgspec.json.Decoder(_Head).decode
+_json: dict[type[Struct], Any] = {
+    kind: msgspec.json.Decoder(kind).decode for kind in (Board, Ledger, RetiredPage, DeadLetter, QueueMeta)
+}
+_batch = msgspec.msgpack.Decoder(Batch).decode
+_batch_head = msgspec.msgpack.Decoder(_Head).decode
+_message = msgspec.msgpack.Decoder(Message).decode
+#: What decoders raise; UnicodeDecodeError, for a string that is not UTF-8, is no DecodeError.
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def encode(record: Struct) -> bytes:
+    """The JSON form. Defaults that a reader would supply are left out; ``format``, having a factory, never is."""
+    return _to_json(record)
+
+
+def decode(kind: type[R], key: str, body: bytes) -> R:
+    """Raises `CorruptRecord`: not JSON, not this kind of record, or of a format that this release does not know."""
+    try:
+        version = _json_head(body).format
+        if version != FORMAT:
+            raise CorruptRecord(key, f"format {version}; this release knows {FORMAT}")
+        record: R = _json[kind](body)
+    except _UNREADABLE as wrong:
+        raise CorruptRecord(key, f"not a {kind.__name__}: {wrong}") from wrong
+    return record
+
+
+def encode_batch(messages: list[Raw], sent_ms: int) -> bytes:
+    return _to_msgpack(Batch(messages, sent_ms))
+
+
+def encode_message(message: Message) -> Raw:
+    return Raw(_to_msgpack(message))
+
+
+def decode_batch(key: str, body: bytes) -> Batch:
+    """The batch with its messages still encoded. Raises `CorruptRecord`."""
+    try:
+        version = _batch_head(body).format
+        if version != FORMAT:
+            raise CorruptRecord(key, f"format {version}; this release knows {FORMAT}")
+        return _batch(body)
+    except _UNREADABLE as wrong:
+        raise CorruptRecord(key, f"not a batch: {wrong}") from wrong
+
+
+def decode_message(key: str, raw: Raw) -> Message:
+    """Raises `CorruptRecord`."""
+    try:
+        return _message(raw)
+    except _UNREADABLE as wrong:
+        raise CorruptRecord(key, f"not a message: {wrong}") from wrong

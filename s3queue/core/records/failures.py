@@ -1,0 +1,41 @@
+"""Why an attempt of a message did not end well, and what is to follow from it."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Failure(Struct, frozen=True, gc=False, array_like=True):
+    """Why one attempt of a message did not end well.
+
+    Attributes:
+        attempt: the attempt that ended, counted from 1.
+        cause: ``error`` (the task raised), ``killed``, ``exited``, ``oom``, ``time_limit`` (its process died),
+            ``lost`` (its host fell silent), ``interrupted`` (its process was ended because another message was over its
+            time limit), ``shutdown``, ``rejected``, ``corrupt``, ``unknown_task``.
+        text: for people; bounded.
+        at_ms: wall clock of whoever noticed.
+    """
+
+    attempt: int
+    cause: str
+    text: str = ""
+    at_ms: int = 0
+
+
+#: After one of these a message is ticketed alone: if it is poison, it takes no neighbour with it.
+FATAL_CAUSES = frozenset({"killed", "exited", "oom", "time_limit", "lost"})
+
+
+class Failed(Struct, frozen=True, gc=False, array_like=True):
+    """The outcome of one message that did not end with ``ok``.
+
+    Attributes:
+        kind: ``retry`` (counts an attempt), ``snooze`` (costs none), ``dead``, ``interrupted`` (it had been started, so the
+            next start is another attempt; but it is not known to be at fault, so it may be tried once more than others).
+        delay_s: how long to wait before the next attempt.
+    """
+
+    kind: str
+    delay_s: float = 0.0
+    failure: Failure | None = None

@@ -1,0 +1,96 @@
+"""A host's one object: its claims, what came of them, and its sign of life."""
+
+from __future__ import annotations
+
+from msgspec import Struct, field
+
+from s3queue.core import ranges
+from s3queue.core.ranges import EMPTY, Ranges
+from s3queue.core.records.board import Place
+from s3queue.core.records.failures import Failed
+from s3queue.core.records.format import FORMAT
+
+
+class Offer(Struct, frozen=True, omit_defaults=True):
+    """What a host says of one queue that it serves.
+
+    Attributes:
+        max_attempts: the most that any task of the queue allows.
+        mean_s: measured time of one message in a slot, in seconds; 0 until known.
+    """
+
+    max_attempts: int = 3
+    mean_s: float = 0.0
+
+
+class Report(Struct, frozen=True, gc=False, omit_defaults=True):
+    """What came of the messages of one ticket, by offset. An outcome never changes once it is stored."""
+
+    ok: Ranges = EMPTY
+    released: Ranges = EMPTY
+    failed: dict[int, Failed] = {}
+
+    def __post_init__(self) -> None:
+        if not (ranges.is_proper(self.ok) and ranges.is_proper(self.released)):
+            raise ValueError("offsets are not in ascending ranges")
+
+
+class Usage(Struct, frozen=True, array_like=True):
+    """What one role of a host has asked of the store since its supervisor started.
+
+    Attributes:
+        put, get, list, delete: requests, those that were sent again included.
+        sent, received: bytes of objects, without headers and listings.
+        retries: of requests that the store did not apply.
+        conflicts: puts whose condition did not hold.
+        unanswered: puts of which nobody knows at once whether they were applied.
+    """
+
+    put: int = 0
+    get: int = 0
+    list: int = 0
+    delete: int = 0
+    sent: int = 0
+    received: int = 0
+    retries: int = 0
+    conflicts: int = 0
+    unanswered: int = 0
+
+    def requests(self) -> dict[str, int]:
+        """By kind."""
+        return {"put": self.put, "get": self.get, "list": self.list, "delete": self.delete}
+
+    def as_dict(self) -> dict[str, int]:
+        return {name: getattr(self, name) for name in self.__struct_fields__}
+
+
+class Ledger(Struct, frozen=True, omit_defaults=True):
+    """A host's one object: what it may run, what came of it, and its sign of life.
+
+    Attributes:
+        fenced: this session is over; nothing changes this object any more.
+        left: the session ended by itself; nothing changes this object any more.
+        slots: how many messages can run at once; 0 while draining.
+        unread: it was fenced by somebody who could not read it, and may not know all that it claimed: every ticket of the
+            session counts as claimed, whatever ``claims`` says.
+        claims: the tickets that this session may run.
+        reports: outcomes that the board has not taken over yet.
+        usage: by role, for people; some requests behind.
+    """
+
+    nonce: str
+    session: str
+    fenced: bool = False
+    left: bool = False
+    slots: int = 0
+    offers: dict[str, Offer] = {}
+    place: Place = Place()
+    claims: tuple[str, ...] = ()
+    reports: dict[str, Report] = {}
+    unread: bool = False
+    format: int = field(default_factory=lambda: FORMAT)
+    usage: dict[str, Usage] = {}
+
+    @property
+    def over(self) -> bool:
+        return self.fenced or self.left
