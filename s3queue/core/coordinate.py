@@ -23,7 +23,8 @@ from s3queue.core.ops import Overtaken, Step, Unknown, delete, get_all, list_all
 from s3queue.core.plan import Planned, Settings, Settled, is_finished, plan
 from s3queue.core.records import Board, Ledger, RetiredPage, decode, encode
 from s3queue.core.rounds import Rounds
-from s3queue.core.survey import Heard, Survey, Sweep, read_ledger, survey
+from s3queue.core.survey import Heard, Survey, read_ledger, survey
+from s3queue.core.sweeps import Sweep
 from s3queue.errors import CorruptRecord, StoreUnavailable
 from s3queue.store import Conflict, Found, Missing, Stored
 
