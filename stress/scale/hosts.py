@@ -23,10 +23,10 @@ from s3queue.core.records import Board, Leader, Offer, Place
 from s3queue.core.survey import Heard
 from s3queue.errors import StoreUnavailable
 from s3queue.runtime.agent.dealing import PORTION_S
-from s3queue.runtime.agent.flushes import Flushes
+from s3queue.core.flushes import Flushes
 from s3queue.runtime.agent.hosting import SOON_S, TICK_S
 from s3queue.runtime.agent.leading import _RETIRE_S, is_news
-from s3queue.runtime.agent.pacing import Pace
+from s3queue.core.pacing import Pace
 from s3queue.store import Stored
 from stress.scale.world import Bell, Running, Sleep
 

@@ -1,6 +1,6 @@
 """The agent's part as host: reads the board, keeps the ledger, deals what it claims.
 
-One loop. It writes the ledger when `s3queue.runtime.agent.flushes` says so, and between two writes it
+One loop. It writes the ledger when `s3queue.core.flushes` says so, and between two writes it
 only moves messages between pool and workers.
 """
 
@@ -18,7 +18,7 @@ from s3queue.core.ops import Step, list_page
 from s3queue.core.plan import is_finished
 from s3queue.errors import CorruptRecord, StoreError
 from s3queue.runtime.agent.dealing import Dealer
-from s3queue.runtime.agent.flushes import Flushes
+from s3queue.core.flushes import Flushes
 from s3queue.runtime.agent.leading import Leading
 from s3queue.runtime.agent.station import Bell, Station
 from s3queue.runtime.local import wakeups

@@ -16,7 +16,7 @@ from s3queue.core.plan import Settings
 from s3queue.core.records import Leader, Place
 from s3queue.errors import StoreUnavailable
 from s3queue.observe.events import Events
-from s3queue.runtime.agent.pacing import Pace, ack_s
+from s3queue.core.pacing import Pace, ack_s
 from s3queue.runtime.drive import Driver
 from s3queue.runtime.meter import Meter
 from s3queue.store import Capabilities, ObjectStore
