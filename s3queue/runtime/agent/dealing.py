@@ -21,13 +21,14 @@ from s3queue.core.records import Failed, Failure, Report
 from s3queue.runtime.local.journal import (
     MOVED,
     OK,
+    READING,
     READY,
     REJECTED,
     ROW_STATES,
-    ROWS,
     RUNNING,
     SNOOZED,
     STATES,
+    UNFIT,
     WorkerJournal,
     ok_ranges,
 )
@@ -40,7 +41,11 @@ PORTION_S = 0.05
 #: what it has not started.
 STUCK_S = 0.2
 #: What was begun, and did not end well.
-_NOT_OK = frozenset({RUNNING, *STATES.values()})
+_NOT_OK = frozenset({RUNNING, READING, *STATES.values()})
+#: What may have ended its worker.
+_AT_WORK = frozenset({RUNNING, READING})
+#: States from which a message goes to another host, at no cost, when the agent died, too.
+_UNTOUCHED = frozenset({READING, UNFIT})
 #: How long a message waits that asked to be put off, and of which nobody heard until when, in seconds.
 _SNOOZE_S = 1.0
 #: Weight of the newest measurement in the mean time of a queue's messages.
@@ -100,7 +105,7 @@ class Seat:
         return sum(row.unfinished for row in self.rows.values())
 
     def free_row(self) -> int | None:
-        return next((row for row in range(ROWS) if row not in self.rows), None)
+        return next((row for row in range(self.journal.row_count) if row not in self.rows), None)
 
 
 class Dealer:
@@ -319,7 +324,7 @@ class Dealer:
             attempts = self._attempts(row)
             for index, state in enumerate(states):
                 if state in _NOT_OK:  # of one that ended the note has come before, and counts
-                    failure = Failure(attempts[index], cause if state == RUNNING else "error", text, now_ms)
+                    failure = Failure(attempts[index], cause if state in _AT_WORK else "error", text, now_ms)
                     self.host.fail(row.ticket, row.base + index, Failed("retry", 0.0, failure))
             row.failed = sum(state in _NOT_OK for state in states)
             self._look_at(seat, number, row)
@@ -384,7 +389,7 @@ def testament(journals: Iterable[WorkerJournal], now_ms: int) -> dict[str, Repor
             states = bytes(journal.states(number))
             ok.setdefault(row.ticket, []).extend((row.base + a, row.base + b) for a, b in ok_ranges(states))
             for index, state in enumerate(states):
-                if state in _NOT_OK:
+                if state in _NOT_OK and state not in _UNTOUCHED:
                     failed.setdefault(row.ticket, {})[row.base + index] = _last_word(state, now_ms)
     return {
         name: Report(ok=ranges.union(ok.get(name, ())), failed=failed.get(name, {}))

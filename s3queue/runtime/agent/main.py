@@ -43,6 +43,7 @@ from s3queue.runtime.local.wire import (
     Returned,
     Started,
     Stop,
+    Unreadable,
     frame,
     pack,
     unpack,
@@ -259,6 +260,9 @@ class Agent:
                 self._dealer.failed(worker, row, index, outcome)
             case Returned(messages):
                 self._dealer.returned(worker, messages)
+            case Unreadable(source, why, tries, next_s):
+                text = f"cannot read {source} (try {tries}; the next in {next_s:g} s): {why}"
+                self._station.events.warn(f"unreadable {source}", text)
             case Leaving(why):
                 self._dealer.leaves(worker)
                 self._station.events.emit("leaving", worker=worker, why=why)

@@ -8,9 +8,23 @@ reader that comes between two writes is never misled.
 A **row** holds the states of the messages that one `Deal` handed to one worker. It belongs to the agent, which opens
 it before dealing and closes it only when every outcome in it is in the *stored* ledger. So at any moment journals and
 stored ledger together know every outcome; the next agent reads them when this one dies. A replaced worker clears its
-slots, never its rows. The worker writes ``RUNNING`` before the user's code starts, and after it ``OK`` or what `STATES`
-has for the kind of its outcome; the agent writes ``MOVED`` where a message went back to it. A slot is for the time limit
-and for people: the outcome of a message is its state.
+slots, never its rows. A slot is for the time limit and for people: the outcome of a message is its state.
+
+States of a message, who writes them, and what a death of the worker means there::
+
+    READY      agent, worker   not started                       goes to another worker
+    READING    worker          its source is being read          it may be what killed the process
+    RUNNING    worker          the user's code has begun         it may be what killed the process
+    OK         worker          ended well                        counts
+    FAILED     worker          kind "retry"                      counts; the `FailedNote` told the rest
+    REJECTED   worker          kind "dead"                       as above
+    SNOOZED    worker          kind "snooze": costs no attempt   as above
+    UNFIT      worker          kind "unfit": not for this host   as above
+    MOVED      agent           it went back to the agent         nothing: it is elsewhere
+
+    READY → READING → READY → RUNNING → OK, FAILED, REJECTED, SNOOZED, UNFIT
+    READY → FAILED, REJECTED, SNOOZED, UNFIT      it could not be started
+    READY → MOVED                                 returned, or its worker died
 
 Layout: native byte order, every field aligned to its size::
 
@@ -18,6 +32,7 @@ Layout: native byte order, every field aligned to its size::
     worker   beat f64 · pid i64 · usage 10×u64 · 32 spare · slots · rows            (repeated)
     slot     row + 1 i64 (0: idle) · index i64 · started f64 · deadline f64 (0: none) · messages i64 · 8 spare
     row      ticket 32 bytes, zero padded · base u32 · count u32 (0: closed) · 1024 states
+             `row_count` of them: more slots need more rows. Those that are never opened cost no memory.
 """
 
 from __future__ import annotations
@@ -33,27 +48,29 @@ __all__ = [
     "FAILED",
     "MOVED",
     "OK",
+    "READING",
     "READY",
     "REJECTED",
-    "ROWS",
     "RUNNING",
     "SNOOZED",
     "STATES",
+    "UNFIT",
     "Journal",
     "Row",
     "Running",
     "WorkerJournal",
     "ok_ranges",
+    "row_count",
 ]
 
-#: States of a message: not started; started; ended well; failed; with this worker no more; never to be tried again; put off
-#: without having failed. A `FailedNote` tells the rest of those that are not well.
-READY, RUNNING, OK, FAILED, MOVED, REJECTED, SNOOZED = range(7)
+#: States of a message, as in the table above.
+READY, RUNNING, OK, FAILED, MOVED, REJECTED, SNOOZED, READING, UNFIT = range(9)
 #: By `Failed.kind`.
-STATES = {"retry": FAILED, "dead": REJECTED, "snooze": SNOOZED}
+STATES = {"retry": FAILED, "dead": REJECTED, "snooze": SNOOZED, "unfit": UNFIT}
 
-#: Rows per worker: how many deals one worker may hold.
-ROWS = 64
+#: Rows of a worker: so many, and so many more for each slot. A ticket of a group holds one message and takes a row, until
+#: its outcome is stored; so each slot needs one for what it runs, one for what comes next, and some for what just ended.
+_ROWS, _ROWS_PER_SLOT = 64, 4
 #: States per row: room for a whole batch (`s3queue.core.keys.MAX_BATCH`).
 ROW_STATES = 1024
 
@@ -86,6 +103,11 @@ class Running(NamedTuple):
     message: int
     started: float
     deadline: float
+
+
+def row_count(concurrency: int) -> int:
+    """How many deals one worker may hold. Rows are numbered from 0."""
+    return _ROWS + _ROWS_PER_SLOT * concurrency
 
 
 def _usage(view: memoryview, at: int) -> memoryview:
@@ -159,11 +181,13 @@ class WorkerJournal:
 
     Attributes:
         bytes: all of it, as bytes. ``bytes[states_at(row) + index]`` is a message's state: for the hot path.
+        row_count: how many rows there are.
         usage: what this worker and its predecessors asked of the store, for `Meter`.
     """
 
     def __init__(self, view: memoryview, concurrency: int) -> None:
         self.concurrency = concurrency
+        self.row_count = row_count(concurrency)
         self.bytes = view
         self._floats = view[:_WORKER].cast("d")
         self._words = view[:_WORKER].cast("q")
@@ -177,7 +201,7 @@ class WorkerJournal:
 
     @staticmethod
     def size(concurrency: int) -> int:
-        return _WORKER + concurrency * _SLOT + ROWS * _ROW
+        return _WORKER + concurrency * _SLOT + row_count(concurrency) * _ROW
 
     # ---- the process ---------------------------------------------------------------------------------------
 
@@ -234,6 +258,11 @@ class WorkerJournal:
         """Set the state of one message."""
         self.bytes[self._rows_at + row * _ROW + _STATES + index] = state
 
+    def mark_all(self, row: int, start: int, stop: int, state: int) -> None:
+        """Set the state of messages ``start`` to ``stop`` (excluded)."""
+        at = self._rows_at + row * _ROW + _STATES
+        self.bytes[at + start : at + stop] = bytes((state,)) * (stop - start)
+
     def running(self) -> list[Running]:
         """The slots at work."""
         words, floats = self.slot_words, self.slot_floats
@@ -275,7 +304,7 @@ class WorkerJournal:
         at, word = self._rows_at + row * _ROW, (row * _ROW + _TICKET) // 4
         self._row_words[word + 1] = 0
         states_at = self.states_at(row)
-        self.bytes[states_at : states_at + ROW_STATES] = bytes(ROW_STATES)
+        self.bytes[states_at : states_at + count] = bytes(count)
         self.bytes[at : at + _TICKET] = name.ljust(_TICKET, b"\0")
         self._row_words[word] = base
         self._row_words[word + 1] = count  # last: one aligned word decides whether the row is open
@@ -286,4 +315,4 @@ class WorkerJournal:
 
     def rows(self) -> list[int]:
         """The open rows."""
-        return [row for row in range(ROWS) if self._count(row)]
+        return [row for row in range(self.row_count) if self._count(row)]

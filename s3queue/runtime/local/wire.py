@@ -23,12 +23,14 @@ class Hello(Struct, frozen=True, tag=True, array_like=True):
 
 
 class Deal(Struct, frozen=True, tag=True, array_like=True):
-    """Agent → worker: run these messages and write their states to journal row ``row``, from state 0 on."""
+    """Agent → worker: run these messages and write their states to journal row ``row``, from state 0 on. ``spared``: how
+    many of the attempts so far do not count towards `max_attempts`; only where the deal is of one message."""
 
     row: int
     ticket: str
     queue: str
     parts: tuple[Part, ...]
+    spared: int = 0
 
 
 class Recall(Struct, frozen=True, tag=True, array_like=True):
@@ -48,7 +50,8 @@ class Stop(Struct, frozen=True, tag=True, array_like=True):
 
 
 class FailedNote(Struct, frozen=True, tag=True, array_like=True):
-    """Worker → agent: message ``index`` of row ``row`` did not end with ok. Sent before its state is written."""
+    """Worker → agent: message ``index`` of row ``row`` did not end with ok. Sent before its state is written; a worker that
+    dies in between leaves it ``READY`` or ``RUNNING``, and the note counts."""
 
     row: int
     index: int
@@ -56,10 +59,28 @@ class FailedNote(Struct, frozen=True, tag=True, array_like=True):
 
 
 class Finished(Struct, frozen=True, tag=True, array_like=True):
-    """Worker → agent: every message of the row has ended. ``busy_s``: slot time they took together, in seconds."""
+    """Worker → agent: every message of the row has ended.
+
+    Attributes:
+        busy_s: slot time that they took together, in seconds, with what slots waited for their sources: what a host can do
+            is measured by it.
+        run_s: the part of it that was spent in tasks: what a worker is dealt at once is measured by it, since sources are
+            read ahead.
+    """
 
     row: int
     busy_s: float
+    run_s: float = 0.0
+
+
+class Unreadable(Struct, frozen=True, tag=True, array_like=True):
+    """Worker → agent: this source could not be read ``tries`` times in a row; ``next_s`` is how long its messages wait now.
+    For people: the messages themselves come as `FailedNote`, kind ``snooze``, cause ``unreadable``."""
+
+    source: str
+    why: str
+    tries: int
+    next_s: float
 
 
 class Returned(Struct, frozen=True, tag=True, array_like=True):
@@ -88,11 +109,14 @@ class CannotStart(Struct, frozen=True, tag=True, array_like=True):
 
 
 class Died(Struct, frozen=True, tag=True, array_like=True):
-    """Supervisor → agent: this worker was reaped. ``cause`` as in `Failure.cause`; ``text`` for people."""
+    """Supervisor → agent: the process ``pid`` of this worker was reaped. ``cause`` as in `Failure.cause`; ``text`` for
+    people. ``overran``: where it was killed for a time limit, the (row, index) of the messages that were over theirs."""
 
     worker: int
+    pid: int
     cause: str
     text: str
+    overran: tuple[tuple[int, int], ...] = ()
 
 
 class Read(Struct, frozen=True, tag=True, array_like=True):
@@ -122,6 +146,7 @@ Note: TypeAlias = (
     | Stop
     | FailedNote
     | Finished
+    | Unreadable
     | Returned
     | Leaving
     | Started

@@ -30,6 +30,7 @@ class Child:
     Attributes:
         up: it said `Started`.
         cause, text: why we killed it; empty if we did not.
+        overran: for which messages, as in `Died`.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Child:
         self.name = name
         self.up = False
         self.cause = self.text = ""
+        self.overran: tuple[tuple[int, int], ...] = ()
         self.started = clock()
         self.conn, theirs = context.Pipe()
         others = (*ours, self.conn) if context.get_start_method() == "fork" else ()
@@ -87,9 +89,9 @@ class Child:
         with contextlib.suppress(OSError):
             self.conn.send_bytes(pack(note))
 
-    def kill(self, cause: str = "killed", text: str = "") -> None:
+    def kill(self, cause: str = "killed", text: str = "", overran: tuple[tuple[int, int], ...] = ()) -> None:
         if not self.cause:
-            self.cause, self.text = cause, text
+            self.cause, self.text, self.overran = cause, text, overran
         self.process.kill()
 
     def reap(self) -> None:

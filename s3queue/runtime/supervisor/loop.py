@@ -321,7 +321,7 @@ class Host:
         wait_s = patience.died(child, blameless=child.cause == "time_limit" or (recycled and not idle))
         self._replace_at[number] = clock() + wait_s
         if self._agent is not None:
-            self._agent.tell(Died(number, cause, text))
+            self._agent.tell(Died(number, child.pid, cause, text, child.overran))
         if self._drain_until is None:
             self._give_up_on(patience, text)
 
@@ -368,8 +368,10 @@ class Host:
             if child is None:
                 continue
             journal = self._journal.worker(number)
-            if child.up and any(0.0 < one.deadline < now - OVERRUN_GRACE_S for one in journal.running()):
-                child.kill("time_limit", "a task was over its time limit")
+            late = [one for one in journal.running() if 0.0 < one.deadline < now - OVERRUN_GRACE_S]
+            if child.up and late:
+                overran = tuple((one.row, one.message) for one in late)
+                child.kill("time_limit", "a task was over its time limit", overran)
             elif self._is_silent(journal.last_beat, now):
                 child.kill("killed", f"no sign of life for {silence_s:g} s")
 

@@ -10,7 +10,20 @@ from multiprocess import connection
 
 from s3queue.core.records import Usage
 from s3queue.runtime.local.clock import clock
-from s3queue.runtime.local.journal import FAILED, MOVED, OK, READY, ROW_STATES, ROWS, RUNNING, Journal, Row, ok_ranges
+from s3queue.runtime.local.journal import (
+    FAILED,
+    MOVED,
+    OK,
+    READING,
+    READY,
+    ROW_STATES,
+    RUNNING,
+    STATES,
+    Journal,
+    Row,
+    ok_ranges,
+    row_count,
+)
 from s3queue.runtime.meter import WORDS
 
 
@@ -55,7 +68,7 @@ def test_neighbours_do_not_overlap() -> None:
     journal = new_journal(workers=3, concurrency=2)
     for number in range(3):
         worker = journal.worker(number)
-        for row in range(ROWS):
+        for row in range(worker.row_count):
             worker.open_row(row, f"{number}-{row}", row, ROW_STATES)
             worker.states(row)[:] = bytes([OK]) * ROW_STATES
         for slot in range(2):
@@ -69,7 +82,7 @@ def test_neighbours_do_not_overlap() -> None:
     journal.host_usage[0] = 8
     for number in range(3):
         worker = journal.worker(number)
-        for row in range(ROWS):
+        for row in range(worker.row_count):
             assert worker.row(row) == Row(f"{number}-{row}", row, ROW_STATES)
         assert worker.states(0).tolist() == [OK] * ROW_STATES
         assert [tuple(one) for one in worker.running()] == [(0, 63, 1023, 7.0, 8.0), (1, 62, 1022, 7.0, 8.0)]
@@ -82,6 +95,29 @@ def test_neighbours_do_not_overlap() -> None:
         "host": Usage(put=8),
         "worker": Usage(delete=303, unanswered=3),
     }
+
+
+@pytest.mark.parametrize("concurrency", [1, 8, 200, 1000])
+def test_each_slot_has_a_row_for_what_it_runs_what_comes_next_and_what_is_not_stored_yet(concurrency: int) -> None:
+    worker = new_journal(workers=1, concurrency=concurrency).worker(0)
+    assert worker.row_count == row_count(concurrency) >= 3 * concurrency
+    for row in range(worker.row_count):
+        worker.open_row(row, f"1-{row}", 0, 1)
+    assert worker.rows() == list(range(worker.row_count))
+
+
+def test_states_of_a_range_are_written_together_and_its_neighbours_stay() -> None:
+    worker = new_journal().worker(1)
+    worker.open_row(0, "1-1", 0, 5)
+    worker.open_row(1, "1-2", 0, 5)
+    worker.mark_all(0, 1, 4, READING)
+    assert list(worker.states(0)) == [READY, READING, READING, READING, READY]
+    assert list(worker.states(1)) == [READY] * 5
+
+
+def test_every_state_is_another_and_each_kind_of_outcome_has_one() -> None:
+    assert len({READY, READING, RUNNING, OK, MOVED, *STATES.values()}) == 5 + len(STATES)
+    assert set(STATES) == {"retry", "dead", "snooze", "unfit"}
 
 
 def test_message_is_running_until_it_is_finished_and_then_its_slot_is_idle() -> None:
