@@ -336,12 +336,6 @@ class Agent:
             crew.release_pool()
         crew.deal(now)
 
-    def give_back(self) -> None:
-        """Give back what no worker has, for other hosts."""
-        self.crew.recall(self.env.now(), everything=True)
-        self.crew.release_pool()
-        self._bell.ring()
-
     def _is_idle(self) -> bool:
         return not (self.host.tickets or self._left)
 

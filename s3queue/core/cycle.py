@@ -17,6 +17,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from s3queue.core.chores import Chores, Facts
+from s3queue.core.chores.fences import Silent
 from s3queue.core.chores.pages import Page
 from s3queue.core.elect import View
 from s3queue.core.keys import Layout, parse_source
@@ -289,13 +290,13 @@ class Lead:
             queue: min(_MOST_WANTED, max(32, 2 * started.get(queue, 0), room)) for queue, room in planned.room.items()
         }
 
-    def _silent(self, now: float, gone: Collection[str]) -> dict[str, tuple[str | None, Ledger]]:
+    def _silent(self, now: float, gone: Collection[str]) -> dict[str, Silent]:
         """Sessions to end, as `Fences.follow` takes them: those that fell silent, those whose processes are gone, and those
         that the board names and that left no ledger."""
         tickets: dict[str, list[str]] = {}
         for name, ticket in self.board.tickets.items():
             tickets.setdefault(ticket.session, []).append(name)
-        silent: dict[str, tuple[str | None, Ledger]] = {}
+        silent: dict[str, Silent] = {}
         for session in sorted(self.heard.keys() | tickets.keys()):
             heard = self.heard.get(session)
             # Without a readable ledger nobody knows what was claimed: all of it counts as claimed, so that no attempt can
@@ -305,11 +306,13 @@ class Lead:
                 is_silent = heard.since is not None and now - heard.since > self.settings.visibility_timeout
                 if not is_silent and session not in gone:
                     continue
+                if heard.ledger is not None and heard.ledger.over:
+                    continue
                 if heard.ledger is not None and heard.is_read:
-                    if heard.ledger.over:
-                        continue
                     ledger = replace(heard.ledger, fenced=True)
-            silent[session] = (None if heard is None else heard.version), ledger
+            silent[session] = Silent(
+                None if heard is None else heard.version, ledger, is_read=heard is None or heard.is_read
+            )
         return silent
 
     # ---- commit --------------------------------------------------------------------------------------------
