@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import pytest
 from msgspec.structs import replace
 from s3queue_backends.memory import MemoryStore
 
-from s3queue.core.coordinate import Cycled, Deposed, Doubt, Lead, Page, cycle, show_life, take_office
+from s3queue.core.chores.pages import Page
+from s3queue.core.cycle import Cycled, Deposed, Doubt, Lead, take_office
 from s3queue.core.elect import View
 from s3queue.core.keys import parse_source
-from s3queue.core.ops import Delete, Gather, Get, List, Put, Unknown
+from s3queue.core.ops import Delete, Gather, Get, List, Put, Step, Unknown
 from s3queue.core.plan import Settings
 from s3queue.core.records import (
     Board,
@@ -32,8 +33,22 @@ from s3queue.core.records import (
 from s3queue.core.survey import Heard
 from s3queue.store import Conflict, Found, Missing, Stored
 from tests.core.hands import Hand, perform, run
-from tests.core.world import LAYOUT, NOW_MS, SETTINGS, board, body, claimed, ledger, one_ticket, path, ready
+from tests.core.world import (
+    LAYOUT,
+    NOW_MS,
+    SETTINGS,
+    Whole,
+    board,
+    body,
+    claimed,
+    ledger,
+    one_ticket,
+    path,
+    ready,
+    whole_cycle,
+)
 
+T = TypeVar("T")
 BOARD = LAYOUT.board
 DONE = SourceState(settled=1)
 
@@ -51,7 +66,7 @@ class Office:
         stored = self.store.put(BOARD, encode(before), if_version=None)
         assert isinstance(stored, Stored)
         self.view = View(before, stored.version, looked=True)
-        self.lead = run(take_office(self.view, LAYOUT, settings, self.now), self.store)
+        self.lead = run(take_office(self.view, LAYOUT, settings, self.now, NOW_MS), self.store)
 
     # ---- the bucket ----------------------------------------------------------------------------------------
 
@@ -98,12 +113,27 @@ class Office:
     def begin(self, after_s: float = 1.0, gone: Collection[str] = ()) -> Hand[Cycled | Deposed | Doubt]:
         self.now += after_s
         self.cycles += 1
-        return Hand(cycle(self.lead, now=self.now, now_ms=NOW_MS, nonce=f"c{self.cycles}", gone=gone), self.store)
+        return Hand(self.lead.cycle(now=self.now, now_ms=NOW_MS, nonce=f"c{self.cycles}", gone=gone), self.store)
 
-    def cycle(self, after_s: float = 1.0, gone: Collection[str] = ()) -> Cycled:
-        outcome = self.begin(after_s, gone).finish()
-        assert isinstance(outcome, Cycled)
+    def cycle(self, after_s: float = 1.0, gone: Collection[str] = ()) -> Whole:
+        self.now += after_s
+        self.cycles += 1
+        nonce = f"c{self.cycles}"
+        outcome = whole_cycle(self.run, self.lead, now=self.now, now_ms=NOW_MS, nonce=nonce, gone=gone)
+        assert isinstance(outcome, Whole)
         return outcome
+
+    def run(self, step: Step[T]) -> T:
+        return Hand(step, self.store).finish()
+
+    def chore(self) -> Hand[bool]:
+        """The next one, up to its first operation."""
+        step = self.lead.chores.take(self.now, NOW_MS, f"c{self.cycles}")
+        assert step is not None
+        return Hand(step, self.store)
+
+    def has_chores(self) -> bool:
+        return self.lead.chores.take(self.now, NOW_MS, "none") is not None
 
 
 def land(hand: Hand[object]) -> None:
@@ -123,7 +153,7 @@ class TestTakeOffice:
         assert [page.uptime_ms for page in office.lead.pages] == [0, 1, 2]
 
     def test_it_asks_for_one_listing_and_each_page(self) -> None:
-        hand = Hand(take_office(View(board(), "v", looked=True), LAYOUT, SETTINGS, 0.0))
+        hand = Hand(take_office(View(board(), "v", looked=True), LAYOUT, SETTINGS, 0.0, NOW_MS))
         assert hand.op == List(LAYOUT.retired, "", 1000)
         hand.tell([])
         assert hand.result.epoch == 1
@@ -141,14 +171,14 @@ class TestTakeOffice:
     def test_a_page_that_a_replaced_coordinator_deletes_meanwhile_is_expired_anyway(self) -> None:
         store = MemoryStore()
         store.put(LAYOUT.page(1, 0), encode(RetiredPage(("id",), 0)), if_version=None)
-        hand = Hand(take_office(View(board(), "v", looked=True), LAYOUT, SETTINGS, 0.0), store)
+        hand = Hand(take_office(View(board(), "v", looked=True), LAYOUT, SETTINGS, 0.0, NOW_MS), store)
         hand.do()
         assert isinstance(hand.op, Gather)
         hand.tell([Missing()])
         assert not hand.result.window
 
     def test_unavailable_nobody_is_in_office(self) -> None:
-        hand = Hand(take_office(View(board(), "v", looked=True), LAYOUT, SETTINGS, 0.0))
+        hand = Hand(take_office(View(board(), "v", looked=True), LAYOUT, SETTINGS, 0.0, NOW_MS))
         hand.lose()
 
 
@@ -372,7 +402,7 @@ class TestShowLife:
         office = Office(one_ticket()[0])
         office.source(path(1))
         before, office.now = office.stored_board(), office.now + 5.0
-        hand = Hand(show_life(office.lead, now=office.now, nonce="alive"), office.store)
+        hand = Hand(office.lead.beat(now=office.now, nonce="alive"), office.store)
         assert isinstance(hand.finish(), Cycled)
         assert [type(op) for op in hand.asked] == [Put]
         after = office.stored_board()
@@ -386,7 +416,7 @@ class TestShowLife:
         office.host(ledger("h1", left=True))
         assert not office.cycle(0.0).committed
         assert office.has(LAYOUT.host("h1"))
-        assert isinstance(Hand(show_life(office.lead, now=office.now, nonce="alive"), office.store).finish(), Cycled)
+        assert isinstance(Hand(office.lead.beat(now=office.now, nonce="alive"), office.store).finish(), Cycled)
         assert office.has(LAYOUT.host("h1"))
         assert not office.cycle(0.0).committed
         assert not office.has(LAYOUT.host("h1"))
@@ -397,7 +427,7 @@ class TestShowLife:
         office.source(source)
         office.host(claimed(fenced=True))
         office.lead.heard["h1"] = Heard("v", claimed(fenced=True))
-        shown = Hand(show_life(office.lead, now=office.now, nonce="alive"), office.store).finish()
+        shown = Hand(office.lead.beat(now=office.now, nonce="alive"), office.store).finish()
         assert isinstance(shown, Cycled)
         assert shown.rest is not None
         run(shown.rest, office.store)
@@ -406,18 +436,18 @@ class TestShowLife:
     def test_leader_that_was_replaced_learns_of_it(self) -> None:
         office = Office()
         theirs = office.another_leads()
-        hand = Hand(show_life(office.lead, now=office.now, nonce="alive"), office.store)
+        hand = Hand(office.lead.beat(now=office.now, nonce="alive"), office.store)
         assert isinstance(hand.finish(), Deposed)
         assert office.stored_board() == theirs
 
     def test_leader_that_has_read_of_its_replacement_writes_nothing(self) -> None:
         office = Office()
         office.view.learn(office.another_leads(), "theirs")
-        assert isinstance(Hand(show_life(office.lead, now=office.now, nonce="alive"), office.store).result, Deposed)
+        assert isinstance(Hand(office.lead.beat(now=office.now, nonce="alive"), office.store).result, Deposed)
 
     def test_unanswered_it_is_a_board_in_doubt_that_the_next_cycle_sends_again(self) -> None:
         office = Office()
-        hand = Hand(show_life(office.lead, now=office.now, nonce="alive"), office.store)
+        hand = Hand(office.lead.beat(now=office.now, nonce="alive"), office.store)
         while hand.op is not None:
             hand.tell(Unknown() if isinstance(hand.op, Put) else Missing())
         assert isinstance(hand.result, Doubt)
@@ -1039,7 +1069,7 @@ class TestCleanUp:
         store = MemoryStore()
         store.put(LAYOUT.page(1, 0), encode(RetiredPage(("a",), 0)), if_version=None)
         office = Office(store=store)
-        run(cycle(office.lead, now=office.now + 6, now_ms=NOW_MS + 10**11, nonce="c"), office.store)
+        run(office.lead.cycle(now=office.now + 6, now_ms=NOW_MS + 10**11, nonce="c"), office.store)
         assert office.lead.window == {"a"}
 
     def test_unavailable_while_deleting_everything_is_deleted_next_time(self) -> None:

@@ -7,7 +7,7 @@ it.
 
 from __future__ import annotations
 
-from s3queue.core.coordinate import Cycled, cycle
+from s3queue.core.cycle import Cycled
 from s3queue.core.ops import Delete, Put
 from s3queue.core.produce import Accepted, enqueue
 from s3queue.core.records import Failed, Failure
@@ -52,7 +52,7 @@ def dying(store: ObjectStore) -> tuple[Town, Member]:
 
 def step_of(town: Town, first: Member, nonce: str) -> Hand[object]:
     assert first.lead is not None
-    return Hand(cycle(first.lead, now=town.now, now_ms=town.now_ms(), nonce=nonce), town.store)
+    return Hand(first.lead.cycle(now=town.now, now_ms=town.now_ms(), nonce=nonce), town.store)
 
 
 def test_a_dead_letter_is_written_after_the_commit_that_made_it_one(store: ObjectStore) -> None:
