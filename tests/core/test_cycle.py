@@ -13,7 +13,7 @@ from s3queue.core.chores.pages import Page
 from s3queue.core.cycle import Cycled, Deposed, Doubt, Lead, take_office
 from s3queue.core.elect import View
 from s3queue.core.keys import parse_source
-from s3queue.core.ops import Delete, Gather, Get, List, Put, Step, Unknown
+from s3queue.core.ops import Delete, Gather, Get, List, Put, Unknown
 from s3queue.core.plan import Settings
 from s3queue.core.records import (
     Board,
@@ -110,30 +110,17 @@ class Office:
 
     # ---- cycles --------------------------------------------------------------------------------------------
 
-    def begin(self, after_s: float = 1.0, gone: Collection[str] = ()) -> Hand[Cycled | Deposed | Doubt]:
-        self.now += after_s
-        self.cycles += 1
-        return Hand(self.lead.cycle(now=self.now, now_ms=NOW_MS, nonce=f"c{self.cycles}", gone=gone), self.store)
-
-    def cycle(self, after_s: float = 1.0, gone: Collection[str] = ()) -> Whole:
+    def begin(self, after_s: float = 1.0, gone: Collection[str] = ()) -> Hand[Whole | Deposed | Doubt]:
+        """A cycle and all that follows from it."""
         self.now += after_s
         self.cycles += 1
         nonce = f"c{self.cycles}"
-        outcome = whole_cycle(self.run, self.lead, now=self.now, now_ms=NOW_MS, nonce=nonce, gone=gone)
+        return Hand(whole_cycle(self.lead, now=self.now, now_ms=NOW_MS, nonce=nonce, gone=gone), self.store)
+
+    def cycle(self, after_s: float = 1.0, gone: Collection[str] = ()) -> Whole:
+        outcome = self.begin(after_s, gone).finish()
         assert isinstance(outcome, Whole)
         return outcome
-
-    def run(self, step: Step[T]) -> T:
-        return Hand(step, self.store).finish()
-
-    def chore(self) -> Hand[bool]:
-        """The next one, up to its first operation."""
-        step = self.lead.chores.take(self.now, NOW_MS, f"c{self.cycles}")
-        assert step is not None
-        return Hand(step, self.store)
-
-    def has_chores(self) -> bool:
-        return self.lead.chores.take(self.now, NOW_MS, "none") is not None
 
 
 def land(hand: Hand[object]) -> None:
@@ -163,7 +150,7 @@ class TestTakeOffice:
         store.put(LAYOUT.page(1, 0), b"junk", if_version=None)
         store.put(LAYOUT.page(1, 1), encode(RetiredPage(("id",), 0)), if_version=None)
         office = Office(store=store)
-        assert [corrupt.key for corrupt in office.lead.corrupt] == [LAYOUT.page(1, 0)]
+        assert [corrupt.key for corrupt in office.lead.chores.pages.corrupt] == [LAYOUT.page(1, 0)]
         assert office.lead.window == {"id"}
         office.cycle(after_s=1e6)
         assert office.keys(LAYOUT.retired) == [LAYOUT.page(1, 0)]
@@ -193,7 +180,7 @@ class TestCycle:
         assert isinstance(put, Put)
         assert (put.key, put.if_version) == (BOARD, office.view.version)
         done = hand.finish()
-        assert isinstance(done, Cycled)
+        assert isinstance(done, Whole)
         assert (done.committed, done.planned.assigned) == (True, 2)
         after = office.stored_board()
         assert (after.nonce, after.turn, after.epoch, after.uptime_ms) == ("c1", 2, 1, 1000)
@@ -279,7 +266,7 @@ class TestCommit:
     def test_unanswered_and_it_landed(self) -> None:
         office, hand, _ = self.begin()
         land(hand)
-        assert isinstance(hand.finish(), Cycled)
+        assert isinstance(hand.finish(), Whole)
         assert office.view.board == office.stored_board()
         assert office.lead.pending is None
 
@@ -287,7 +274,7 @@ class TestCommit:
         office, hand, put = self.begin()
         hand.tell(Unknown())
         assert hand.do() == put
-        assert isinstance(hand.finish(), Cycled)
+        assert isinstance(hand.finish(), Whole)
         assert office.stored_board().turn == 2
 
     def test_it_lands_late_and_the_resend_conflicts_with_it(self) -> None:
@@ -295,7 +282,7 @@ class TestCommit:
         hand.tell(Unknown())
         hand.do()
         office.write(BOARD, put.body)
-        assert isinstance(hand.finish(), Cycled)
+        assert isinstance(hand.finish(), Whole)
         assert office.view.board == office.stored_board()
 
     def test_somebody_else_was_elected(self) -> None:
@@ -325,7 +312,7 @@ class TestCommit:
         hand = office.begin()
         assert hand.op == put
         done = hand.finish()
-        assert isinstance(done, Cycled)
+        assert isinstance(done, Whole)
         assert done.planned.assigned == 1
         assert hand.count(List) == 0
         assert set(office.stored_board().sources) == {path(1)}
@@ -334,7 +321,7 @@ class TestCommit:
     def test_in_doubt_and_it_landed_in_the_meantime(self) -> None:
         office, put = self.doubt()
         office.write(BOARD, put.body)
-        assert isinstance(office.begin().finish(), Cycled)
+        assert isinstance(office.begin().finish(), Whole)
         assert office.stored_board().nonce == "c1"
         assert not office.cycle().planned.assigned
 
@@ -344,7 +331,7 @@ class TestCommit:
         office.view.learn(office.stored_board(), version)
         hand = office.begin()
         assert hand.op == put  # against the version that it was made from, not against itself
-        assert isinstance(hand.finish(), Cycled)
+        assert isinstance(hand.finish(), Whole)
 
     def test_in_doubt_and_somebody_else_was_elected(self) -> None:
         office, _ = self.doubt()
@@ -372,7 +359,7 @@ class TestCommit:
         assert office.view.board == board()
         again = office.begin()
         assert again.op == put
-        assert isinstance(again.finish(), Cycled)
+        assert isinstance(again.finish(), Whole)
 
     def test_a_leader_whose_view_has_learned_of_another_decides_nothing(self) -> None:
         office = Office()
@@ -403,7 +390,7 @@ class TestShowLife:
         office.source(path(1))
         before, office.now = office.stored_board(), office.now + 5.0
         hand = Hand(office.lead.beat(now=office.now, nonce="alive"), office.store)
-        assert isinstance(hand.finish(), Cycled)
+        assert isinstance(hand.finish(), Whole)
         assert [type(op) for op in hand.asked] == [Put]
         after = office.stored_board()
         assert (after.nonce, after.turn, after.uptime_ms) == ("alive", before.turn + 1, before.uptime_ms + 5000)
@@ -494,7 +481,7 @@ class TestFence:
         assert after == replace(before, fenced=True, nonce=after.nonce)
         assert after.nonce != before.nonce
         done = hand.finish()
-        assert isinstance(done, Cycled)
+        assert isinstance(done, Whole)
         state = office.stored_board().sources[source]
         assert (state.settled, state.ready) == (1, ready((1, 3, 2)))
         assert not office.has(LAYOUT.host("h1"))  # the committed board names it no more
@@ -505,7 +492,7 @@ class TestFence:
         hand.until(Put, LAYOUT.hosts)
         office.host(claimed(report=Report(ok=(0, 2))))  # just in time
         done = hand.finish()
-        assert isinstance(done, Cycled)
+        assert isinstance(done, Whole)
         assert done.fenced == ()
         assert office.stored_board().tickets["1-0"].taken == (0, 2)
         assert not office.stored_ledger("h1").fenced
@@ -747,7 +734,7 @@ class TestBury:
         hand = office.begin()
         hand.until(Put, BOARD)  # the letter is stored, and the leader dies
         view = View(office.stored_board(), office.view.version, looked=True)
-        office.lead = run(take_office(view, LAYOUT, SETTINGS, office.now), office.store)
+        office.lead = run(take_office(view, LAYOUT, SETTINGS, office.now, NOW_MS), office.store)
         office.cycle()
         assert office.stored_board().sources[path(1, 3)].settled == 3
         assert len(self.letters(office)) == 1
@@ -819,7 +806,7 @@ class TestRetire:
         assert hand.result == Doubt()
         assert hand.count(Delete) == 0
         assert office.has(LAYOUT.source(source))
-        assert isinstance(office.begin().finish(), Cycled)
+        assert isinstance(office.begin().finish(), Whole)
         assert not office.has(LAYOUT.source(source))
 
     def test_deposed_nothing_is_deleted(self) -> None:
@@ -951,7 +938,7 @@ class TestBehindTheHead:
         assert hand.until(Gather, LAYOUT.inbox).reads == (Get(LAYOUT.source(old)),)
         hand.finish()
         assert office.stored_board().sources == {}
-        assert office.lead.swept == set()
+        assert office.lead.chores.pages.swept == set()
 
     def test_it_is_deleted_once_and_not_in_every_cycle(self) -> None:
         office, _ = self.office()
@@ -976,7 +963,7 @@ class TestBehindTheHead:
         hand.until(Delete)
         hand.give_up()
         assert isinstance(hand.result, Cycled)
-        assert office.lead.swept == set()
+        assert office.lead.chores.pages.swept == set()
         office.cycle()
         assert not office.has(LAYOUT.source(old))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from s3queue.core.cycle import Cycled, Deposed, Doubt, Lead
@@ -144,30 +144,31 @@ class Whole(NamedTuple):
 
 
 def whole_cycle(
-    run: Callable[[Step[Any]], Any], lead: Lead, *, now: float, now_ms: int, nonce: str, gone: Collection[str] = ()
-) -> Whole | Deposed | Doubt:
-    """What `s3queue.core.agent` does when it is rung: one cycle, all chores, and one more where they found anything."""
-    first = run(lead.cycle(now=now, now_ms=now_ms, nonce=nonce, gone=gone))
-    if not isinstance(first, Cycled):
-        return first  # type: ignore[no-any-return]
-    news = do_chores(run, lead, now=now, now_ms=now_ms, nonce=nonce)
-    committed, settled = first.committed, list(first.settled)
-    if news:
-        second = run(lead.cycle(now=now, now_ms=now_ms, nonce=f"{nonce}+", look=False))
-        if not isinstance(second, Cycled):
-            return second  # type: ignore[no-any-return]
-        committed = committed or second.committed
-        settled += second.settled
-        do_chores(run, lead, now=now, now_ms=now_ms, nonce=f"{nonce}+")
+    lead: Lead, *, now: float, now_ms: int, nonce: str, gone: Collection[str] = ()
+) -> Step[Whole | Deposed | Doubt]:
+    """What `s3queue.core.agent` does when it is rung, one thing after the other: a cycle, all chores, and while they find
+    anything for the next plan, a cycle that enters it, without a survey."""
+    outcome = yield from lead.cycle(now=now, now_ms=now_ms, nonce=nonce, gone=gone)
+    if not isinstance(outcome, Cycled):
+        return outcome
+    first, committed, settled = outcome, outcome.committed, list(outcome.settled)
+    while (yield from do_chores(lead, now=now, now_ms=now_ms, nonce=nonce)):
+        nonce += "+"
+        outcome = yield from lead.cycle(now=now, now_ms=now_ms, nonce=nonce, look=False)
+        if not isinstance(outcome, Cycled):
+            return outcome
+        committed = committed or outcome.committed
+        settled += outcome.settled
     fenced = tuple(sorted(lead.chores.fences.done))
     lead.chores.fences.done.clear()
     corrupt = (*first.corrupt, *lead.chores.fences.corrupt)
     return Whole(committed, first.planned, settled, fenced, first.next_due_ms, corrupt)
 
 
-def do_chores(run: Callable[[Step[Any]], Any], lead: Lead, *, now: float, now_ms: int, nonce: str) -> bool:
+def do_chores(lead: Lead, *, now: float, now_ms: int, nonce: str) -> Step[bool]:
     """All that can be done now. Returns whether there is anything for the next plan."""
-    news = False
-    while (step := lead.chores.take(now, now_ms, nonce)) is not None:
-        news = run(step) or news
+    news, number = False, 0
+    while (step := lead.chores.take(now, now_ms, f"{nonce}.{number}")) is not None:
+        number += 1
+        news = (yield from step) or news
     return news

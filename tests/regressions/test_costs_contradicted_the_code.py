@@ -10,6 +10,7 @@ import pytest
 
 from s3queue.core.plan import Settings
 from s3queue.store import ObjectStore
+from tests.core.world import Whole
 from tests.regressions.town import Member, Town, drain
 
 

@@ -13,6 +13,7 @@ from s3queue.core.ops import Delete, Put
 from s3queue.core.records import encode
 from s3queue.store import Conflict, ObjectStore
 from tests.core.hands import Hand
+from tests.core.world import Whole, whole_cycle
 from tests.regressions.town import Member, Town, drain, led
 
 DAY_S = 86_400.0
@@ -71,7 +72,7 @@ def test_a_host_that_shows_life_in_the_last_moment_is_not_fenced(store: ObjectSt
     town.now += town.settings.visibility_timeout + 1
     first.flush()
     assert first.lead is not None
-    step = Hand(first.lead.cycle(now=town.now, now_ms=town.now_ms(), nonce="n"), store)
+    step = Hand(whole_cycle(first.lead, now=town.now, now_ms=town.now_ms(), nonce="n"), store)
     step.until(Put, town.layout.host("h2"))
     other.flush()  # it lives
     outcome = step.finish()
@@ -110,6 +111,6 @@ def test_nothing_is_deleted_that_could_come_back(store: ObjectStore) -> None:
 
 def _deleted(town: Town, first: Member) -> list[str]:
     assert first.lead is not None
-    step = Hand(first.lead.cycle(now=town.now, now_ms=town.now_ms(), nonce=first.nonce), town.store)
+    step = Hand(whole_cycle(first.lead, now=town.now, now_ms=town.now_ms(), nonce=first.nonce), town.store)
     step.finish()
     return [key for op in step.asked if isinstance(op, Delete) for key in op.keys]

@@ -7,6 +7,7 @@ whichever cycle first sees the reason, once, and as often as there is one.
 from __future__ import annotations
 
 from s3queue.store import ObjectStore
+from tests.core.world import Whole
 from tests.regressions.town import drain, led
 
 

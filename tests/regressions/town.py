@@ -159,7 +159,7 @@ class Member:
         assert self.lead is not None
         town = self.town
         now_ms = town.now_ms(self.skew_s)
-        outcome = whole_cycle(town.driver.run, self.lead, now=town.now, now_ms=now_ms, nonce=self.nonce)
+        outcome = town.driver.run(whole_cycle(self.lead, now=town.now, now_ms=now_ms, nonce=self.nonce))
         if isinstance(outcome, Deposed):
             self.lead = None
         return outcome

@@ -12,14 +12,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
-from s3queue.core.chores import Chores, fences, letters, pages
-from s3queue.core.cycle import Cycled, Deposed, Doubt, Lead
 
 from s3queue.core import agent, chores, cycle, elect, ledger, produce, ranges, survey
+from s3queue.core.chores import Chores, fences, letters, pages
+from s3queue.core.cycle import Cycled, Deposed, Doubt, Lead
 from s3queue.core.keys import Layout
 from s3queue.core.ledger import Flushed, Host, Refused
 from s3queue.core.ops import Overtaken, Unknown, delete, get, put
-from s3queue.core.plan import Planned, is_finished, assign, lines, planning, take_over
+from s3queue.core.plan import Planned, assign, is_finished, lines, planning, take_over
 from s3queue.core.records import Failed, Ready
 from s3queue.core.settle import Draft
 from s3queue.runtime.agent import dealing as deal

@@ -62,7 +62,7 @@ class World:
 
     def cycle(self, lead: Lead, gone: tuple[str, ...] = ()) -> Whole:
         self.now += 0.1
-        cycled = whole_cycle(self.run, lead, now=self.now, now_ms=1_000, nonce=self.nonce(), gone=gone)
+        cycled = self.run(whole_cycle(lead, now=self.now, now_ms=1_000, nonce=self.nonce(), gone=gone))
         assert isinstance(cycled, Whole)
         return cycled
 
