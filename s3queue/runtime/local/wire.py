@@ -97,21 +97,26 @@ class Started(Struct, frozen=True, tag=True, array_like=True):
     """Child → supervisor: it is up and serving."""
 
 
-class CannotStart(Struct, frozen=True, tag=True, array_like=True):
-    """Child → supervisor: it never will be; ``hint`` and ``text`` are for people. The child exits. ``lacks``: the property
-    of the store that is missing, as `StoreUnsupported.capability` names it."""
+class Waiting(Struct, frozen=True, tag=True, array_like=True):
+    """Agent → supervisor: the store does not answer, and it is waited for; `Started` follows when it does."""
 
-    text: str
-    hint: str = ""
-    lacks: str = ""
+
+class CannotStart(Struct, frozen=True, tag=True, array_like=True):
+    """Child → supervisor: it never will be, for this class of `s3queue.errors` with these arguments. The child exits."""
+
+    error: str
+    args: tuple[str, ...]
 
 
 class Died(Struct, frozen=True, tag=True, array_like=True):
-    """Supervisor → agent: this worker was reaped. ``cause`` as in `Failure.cause`; ``text`` for people."""
+    """Supervisor → agent: the process ``pid`` of this worker was reaped. ``cause`` as in `Failure.cause`; ``text`` for
+    people. ``overran``: where it was killed for a time limit, the (row, index) of the messages that were over theirs."""
 
     worker: int
+    pid: int
     cause: str
     text: str
+    overran: tuple[tuple[int, int], ...] = ()
 
 
 class Read(Struct, frozen=True, tag=True, array_like=True):
@@ -145,6 +150,7 @@ Note: TypeAlias = (
     | Returned
     | Leaving
     | Started
+    | Waiting
     | CannotStart
     | Died
     | Read
