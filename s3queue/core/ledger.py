@@ -29,6 +29,7 @@ from s3queue.core.keys import Layout, parse_source
 from s3queue.core.ops import Overtaken, Step, Unknown, carries, get, put, write
 from s3queue.core.ranges import EMPTY, Ranges
 from s3queue.core.records import Board, Failed, Ledger, Offer, Place, Report, Ticket, Usage, decode, encode
+from s3queue.core.settle import is_suspect
 from s3queue.errors import CorruptRecord
 from s3queue.store import Found, Missing, Stored, Unchanged
 
@@ -43,13 +44,26 @@ class Held:
 
     Attributes:
         left: how many of its messages have no outcome.
+        spared: how many attempts of its only message do not count; 0 where it has several.
+        suspect: its only message is to run in a process with nothing else.
     """
 
     ticket: Ticket
     ok: Ranges = EMPTY
     released: Ranges = EMPTY
     failed: dict[int, Failed] = field(default_factory=dict)
+    spared: int = 0
+    suspect: bool = False
     left: int = field(init=False)
+
+    @classmethod
+    def assigned(cls, ticket: Ticket, board: Board) -> Held:
+        part = ticket.parts[0]
+        state = board.sources.get(part.source) if part.attempt > 1 and ticket.size == 1 else None
+        if state is None:
+            return cls(ticket)
+        suspect = is_suspect(state.failures, state.spared, part.start)
+        return cls(ticket, spared=state.spared.get(part.start, 0), suspect=suspect)
 
     def __post_init__(self) -> None:
         self.left = self.ticket.size - ranges.size(self.decided)
@@ -185,7 +199,7 @@ class Host:
         for name, ticket in mine.items():
             held = self.tickets.get(name)
             if held is None:
-                self.tickets[name] = Held(ticket)
+                self.tickets[name] = Held.assigned(ticket, board)
                 self.changes += 1
                 if self.draining:
                     self.release(name, (0, ticket.size))

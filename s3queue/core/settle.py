@@ -6,7 +6,7 @@ ticket, or from one of the lists, to another; none can lose one or have it twice
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from msgspec.structs import replace
 
@@ -20,12 +20,21 @@ _NEWEST_TEXT = 400
 _OLDER_TEXT = 120
 #: The last failure goes to the dead letter with all of its text.
 _LAST_TEXT = 4000
+#: A message may be interrupted so often without paying for it with an attempt. Neighbours interrupt it twice at most, since
+#: then it runs alone; only ends of its agent and of its host remain, and a message that brings those about must end.
+MAX_SPARED = 10
+
+
+def is_suspect(failures: Mapping[int, tuple[Failure, ...]], spared: Mapping[int, int], index: int) -> bool:
+    """Whether a message runs in a process with nothing else: an earlier attempt ended with its process or its host, or it
+    was interrupted twice."""
+    return spared.get(index, 0) > 1 or any(failure.cause in FATAL_CAUSES for failure in failures.get(index, ()))
 
 
 class Draft:
     """One source, being changed."""
 
-    __slots__ = ("dying", "failures", "ready", "settled", "waiting")
+    __slots__ = ("dying", "failures", "ready", "settled", "spared", "waiting")
 
     def __init__(self, state: SourceState) -> None:
         self.settled = state.settled
@@ -33,13 +42,16 @@ class Draft:
         self.waiting = list(state.waiting)
         self.dying = list(state.dying)
         self.failures = dict(state.failures)
+        self.spared = dict(state.spared)
 
     @classmethod
     def admitted(cls, count: int) -> Draft:
         return cls(SourceState(ready=(Ready(0, count, 1),)))
 
     def freeze(self) -> SourceState:
-        return SourceState(self.settled, tuple(self._merged()), tuple(self.waiting), tuple(self.dying), self.failures)
+        return SourceState(
+            self.settled, tuple(self._merged()), tuple(self.waiting), tuple(self.dying), self.failures, self.spared
+        )
 
     def _merged(self) -> Iterator[Ready]:
         last: Ready | None = None
@@ -57,19 +69,26 @@ class Draft:
 
     def done(self, start: int, stop: int) -> None:
         self.settled += stop - start
-        if self.failures:
+        if self.failures or self.spared:
             for index in range(start, stop):
-                self.failures.pop(index, None)
+                self._forget(index)
 
     def released(self, start: int, stop: int, attempt: int) -> None:
         """Never started: the same attempt again."""
         self.ready.append(Ready(start, stop, attempt))
 
     def failed(self, index: int, attempt: int, outcome: Failed, *, max_attempts: int, now_ms: int) -> bool:
-        """It ran and did not end well. Returns whether that was its last attempt."""
+        """It ran and did not end well. Returns whether that was its last attempt.
+
+        Args:
+            max_attempts: that count. Those of which it was spared come on top.
+        """
         if outcome.failure is not None:
             self._remember(index, outcome.failure)
-        if outcome.kind == "dead" or (outcome.kind != "snooze" and attempt >= max_attempts):
+        spared = self.spared.get(index, 0)
+        if outcome.kind == "interrupted" and spared < MAX_SPARED:
+            self.spared[index] = spared + 1
+        elif outcome.kind == "dead" or (outcome.kind != "snooze" and attempt - spared >= max_attempts):
             self.dying.append(index)
             return True
         following = attempt if outcome.kind == "snooze" else attempt + 1
@@ -78,6 +97,10 @@ class Draft:
         else:
             self.ready.append(Ready(index, index + 1, following))
         return False
+
+    def _forget(self, index: int) -> None:
+        self.failures.pop(index, None)
+        self.spared.pop(index, None)
 
     def _remember(self, index: int, failure: Failure) -> None:
         older = self.failures.get(index, ())[1 - KEPT_FAILURES :]
@@ -101,7 +124,7 @@ class Draft:
         self.settled += len(indexes)
         self.dying = [index for index in self.dying if index not in indexes]
         for index in indexes:
-            self.failures.pop(index, None)
+            self._forget(index)
 
     def trim(self) -> None:
         """Cut what the history of messages that go on may keep on the board."""
@@ -111,9 +134,9 @@ class Draft:
 
     # ---- into a ticket -------------------------------------------------------------------------------------
 
-    def is_suspect(self, index: int) -> bool:
-        """Whether an earlier attempt ended with its process or its host: it runs in a ticket of its own."""
-        return any(failure.cause in FATAL_CAUSES for failure in self.failures.get(index, ()))
+    def is_alone(self, index: int) -> bool:
+        """Whether it runs in a ticket of its own: a suspect, or one whose attempts are not all counted."""
+        return index in self.spared or is_suspect(self.failures, self.spared, index)
 
     def take(self, most: int) -> tuple[Ready, bool] | None:
         """The next at most ``most`` messages, lowest first, and whether they must be alone. None where nothing is ready."""
@@ -123,12 +146,12 @@ class Draft:
         first = self.ready[0]
         stop = min(first.stop, first.start + most)
         alone = False
-        if self.failures:
-            suspects = [index for index in range(first.start, stop) if self.is_suspect(index)]
-            if suspects and suspects[0] == first.start:
+        if self.failures or self.spared:
+            loners = [index for index in range(first.start, stop) if self.is_alone(index)]
+            if loners and loners[0] == first.start:
                 alone, stop = True, first.start + 1
-            elif suspects:
-                stop = suspects[0]
+            elif loners:
+                stop = loners[0]
         rest = Ready(stop, first.stop, first.attempt)
         self.ready[0:1] = [rest] if rest.start < rest.stop else []
         return Ready(first.start, stop, first.attempt), alone

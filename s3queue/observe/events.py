@@ -2,10 +2,14 @@
 
 Loggers are called ``s3queue.{role}``; nothing is configured here. With a history directory each process appends to a
 file of its own, one write per event, so that what was written before a SIGKILL is there.
+
+Telling never changes what is told: a full disk, a directory that cannot be written, a log handler that raises, or a value
+that cannot be printed costs the line and nothing else. The caller never sees an exception.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import time
@@ -14,21 +18,30 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Events"]
+__all__ = ["LEVELS", "Events"]
 
 #: What a kind of event is worth to people; a kind that is not listed is INFO.
 LEVELS = {
     "enqueued": logging.DEBUG,
     "run": logging.DEBUG,
     "settled": logging.DEBUG,
-    "failed": logging.INFO,
+    "snoozed": logging.INFO,
+    "retrying": logging.WARNING,
+    "dead": logging.ERROR,
     "died": logging.WARNING,
+    "worker_died": logging.WARNING,
     "fenced": logging.WARNING,
     "gave_up": logging.ERROR,
 }
 
 #: The same warning at most once in this time, in seconds: a store that is down must not fill a disk.
 QUIET_S = 30.0
+
+#: Warnings that are remembered, before those that are no longer held back are forgotten.
+_MOST_SAID = 1000
+
+#: Fields that a log record carries as attributes of its own, and what they are called there: ``message`` is taken.
+_ATTRIBUTES = {"task": "task", "message": "message_id", "attempt": "attempt", "queue": "queue"}
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
 
@@ -42,6 +55,11 @@ class Events:
 
     Kinds that auditing programs read: ``enqueued`` {ids}, ``run`` {message, attempt, ticket, pid}, ``settled`` {ticket,
     source, start, stop, outcome}.
+
+    Kinds for the end of an attempt that did not succeed, emitted once by whoever learns of it first: ``retrying`` {task,
+    message, attempt, of, cause, next_s, text}, ``dead`` {task, message, attempt, of, cause, text}, ``snoozed`` {task,
+    message, attempt, next_s}, and ``worker_died`` {worker, cause, text, message, attempt}. ``text`` is for people, and may
+    be a traceback.
     """
 
     def __init__(self, role: str, directory: str | None = None) -> None:
@@ -50,6 +68,8 @@ class Events:
         self._logger = logging.getLogger(f"s3queue.{role}")
         self._fd = -1
         self._pid = 0
+        #: Whether the last line in the file is only a part of one, since the disk was full.
+        self._torn = False
         self._said: dict[str, tuple[float, int]] = {}
 
     def wants(self, kind: str) -> bool:
@@ -57,24 +77,45 @@ class Events:
         return self.directory is not None or self._logger.isEnabledFor(LEVELS.get(kind, logging.INFO))
 
     def emit(self, kind: str, **fields: Any) -> None:
+        """Tell of one event. Never raises.
+
+        A record's attributes ``task``, ``message_id``, ``attempt`` and ``queue`` are the fields of those names, and its
+        ``s3queue`` holds them all.
+        """
         level = LEVELS.get(kind, logging.INFO)
         if self._logger.isEnabledFor(level):
-            told = " ".join(f"{name}={value}" for name, value in fields.items())
-            self._logger.log(level, "%s %s", kind, told, extra={"s3queue": {"kind": kind, **fields}})
+            with contextlib.suppress(Exception):
+                extra = {told: fields[name] for name, told in _ATTRIBUTES.items() if name in fields}
+                extra["s3queue"] = {"kind": kind, **fields}
+                self._logger.log(level, "%s", _sentence(kind, fields), extra=extra)
         if self.directory is not None:
-            line = _encode({"at": time.time(), "role": self.role, "pid": os.getpid(), "kind": kind, **fields})
-            os.write(self._file(self.directory), line + b"\n")
+            try:
+                line = _encode({"at": time.time(), "role": self.role, "pid": os.getpid(), "kind": kind, **fields})
+                self._append(self.directory, line + b"\n")
+            except Exception as fault:  # noqa: BLE001 - whatever it is, it is not the caller's
+                self.warn("history", f"cannot write the history in {self.directory}: {fault}")
 
     def warn(self, key: str, text: str, *, level: int = logging.WARNING) -> None:
         """Log ``text``, unless a warning under the same key was logged in the last 30 s; then it is only counted, and
-        the next one says how many there were."""
+        the next one says how many there were. Never raises."""
         now = time.monotonic()
         last, suppressed = self._said.get(key, (float("-inf"), 0))
         if now - last < QUIET_S:
             self._said[key] = last, suppressed + 1
             return
+        if len(self._said) > _MOST_SAID:
+            self._said = {said: when for said, when in self._said.items() if now - when[0] < QUIET_S}
         self._said[key] = now, 0
-        self._logger.log(level, "%s", f"{text} (and {suppressed} more like it)" if suppressed else text)
+        with contextlib.suppress(Exception):
+            self._logger.log(level, "%s", f"{text} (and {suppressed} more like it)" if suppressed else text)
+
+    def _append(self, directory: str, line: bytes) -> None:
+        if self._torn:
+            line = b"\n" + line
+        written = os.write(self._file(directory), line)
+        self._torn = 0 < written < len(line)
+        if written < len(line):
+            raise OSError(f"{written} of {len(line)} bytes were written")
 
     def _file(self, directory: str) -> int:
         pid = os.getpid()
@@ -82,10 +123,20 @@ class Events:
             Path(directory).mkdir(parents=True, exist_ok=True)
             path = Path(directory) / f"{self.role}-{pid}.jsonl"
             self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
-            self._pid = pid
+            self._pid, self._torn = pid, False
         return self._fd
 
     def close(self) -> None:
         if self._pid == os.getpid():
-            os.close(self._fd)
+            with contextlib.suppress(OSError):
+                os.close(self._fd)
         self._pid = 0
+
+
+def _sentence(kind: str, fields: dict[str, Any]) -> str:
+    """``kind name=value …``, and a text of several lines below it."""
+    text = str(fields.get("text", ""))
+    told = " ".join(f"{name}={value}" for name, value in fields.items() if name != "text")
+    if not text:
+        return f"{kind} {told}"
+    return f"{kind} {told}\n{text.rstrip()}" if "\n" in text.strip() else f"{kind} {told}: {text.strip()}"

@@ -1,5 +1,5 @@
 from s3queue.core.records import Failed, Failure, SourceState, Waiting
-from s3queue.core.settle import KEPT_FAILURES, Draft
+from s3queue.core.settle import KEPT_FAILURES, MAX_SPARED, Draft, is_suspect
 from tests.core.world import NOW_MS, ready, retry
 
 
@@ -92,3 +92,43 @@ def test_the_state_that_a_draft_is_made_from_is_not_touched() -> None:
     draft.done(0, 1)
     failed(draft, retry(), index=1)
     assert state == SourceState(ready=ready((0, 2, 1)), failures={0: (Failure(1, "error"),)})
+
+
+def interrupted(attempt: int, cause: str = "interrupted") -> Failed:
+    return Failed("interrupted", 0.0, Failure(attempt, cause))
+
+
+def test_an_interrupted_message_goes_on_as_another_attempt_that_is_not_charged() -> None:
+    draft = Draft(SourceState())
+    assert not failed(draft, interrupted(1))
+    assert not failed(draft, retry(), attempt=2)
+    assert not failed(draft, retry(), attempt=3)
+    assert draft.freeze().ready == ready((0, 1, 2), (0, 1, 3), (0, 1, 4))
+    assert failed(draft, retry(), attempt=4), "three of its four attempts were its own"
+
+
+def test_a_message_that_was_always_interrupted_comes_to_an_end() -> None:
+    draft, attempt = Draft(SourceState()), 1
+    while not failed(draft, interrupted(attempt), attempt=attempt):
+        attempt += 1
+    assert attempt == MAX_SPARED + 3
+
+
+def test_an_interrupted_message_is_ticketed_alone_and_a_suspect_after_a_death_or_the_second_time() -> None:
+    draft = Draft.admitted(3)
+    draft.take(3)
+    failed(draft, interrupted(1))
+    failed(draft, interrupted(1, "exited"), index=1)
+    failed(draft, interrupted(1), index=2)
+    failed(draft, interrupted(2), index=2, attempt=2)
+    state = draft.freeze()
+    assert [is_suspect(state.failures, state.spared, index) for index in range(3)] == [False, True, True]
+    draft.ready = draft.ready[:2] + draft.ready[3:]
+    assert draft.take(9) == (ready((0, 1, 2))[0], True)
+
+
+def test_what_a_message_was_spared_is_forgotten_when_it_is_settled() -> None:
+    draft = Draft(SourceState(spared={0: 1, 1: 2, 2: 1}, dying=(1,)))
+    draft.done(0, 1)
+    draft.buried({1})
+    assert draft.freeze() == SourceState(settled=2, spared={2: 1})

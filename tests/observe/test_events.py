@@ -3,7 +3,10 @@ from __future__ import annotations
 import json
 import logging
 import os
+import resource
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -69,3 +72,85 @@ def test_same_warning_is_said_once_in_a_while_and_counted(
         "something else",
         "the store is away (and 2 more like it)",
     ]
+
+
+def test_records_of_failures_carry_task_message_and_attempt(caplog: pytest.LogCaptureFixture) -> None:
+    sink = Events("worker")
+    text = "Traceback (most recent call last):\n  …\nValueError: no such user"
+    sink.emit("retrying", task="send", message="m-1", attempt=2, of=5, cause="error", next_s=4.0, text=text)
+    sink.emit("dead", task="send", message="m-1", attempt=5, of=5, cause="error", text="out of patience")
+    sink.emit("snoozed", task="send", message="m-2", attempt=1, next_s=60.0)
+    retrying, dead = caplog.records
+    assert (retrying.levelno, dead.levelno) == (logging.WARNING, logging.ERROR)
+    assert retrying.getMessage().splitlines()[0] == (
+        "retrying task=send message=m-1 attempt=2 of=5 cause=error next_s=4.0"
+    )
+    assert retrying.getMessage().endswith(text)
+    assert dead.getMessage() == "dead task=send message=m-1 attempt=5 of=5 cause=error: out of patience"
+    carried: Any = dead
+    assert (carried.task, carried.message_id, carried.attempt) == ("send", "m-1", 5)
+    assert carried.s3queue["cause"] == "error"
+
+
+class TestNothingRaises:
+    def test_full_disk_costs_the_line_and_is_warned_of_once(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        (tmp_path / f"producer-{os.getpid()}.jsonl").symlink_to("/dev/full")
+        sink = Events("producer", str(tmp_path))
+        for _ in range(3):
+            sink.emit("enqueued", ids=["m"])
+        assert [record.message for record in caplog.records] == [
+            f"cannot write the history in {tmp_path}: [Errno 28] No space left on device"
+        ]
+        sink.close()
+
+    def test_line_cut_short_by_a_full_disk_does_not_spoil_the_next(self, tmp_path: Path) -> None:
+        pid = os.fork()
+        if not pid:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+            sink = Events("worker", str(tmp_path))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (200, most))
+            for number in range(5):
+                sink.emit("run", message=str(number))
+            resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+            sink.emit("run", message="after")
+            os._exit(0)
+        os.waitpid(pid, 0)
+        lines = (tmp_path / f"worker-{pid}.jsonl").read_bytes().splitlines()
+        assert json.loads(lines[0])["message"] == "0"
+        assert json.loads(lines[-1])["message"] == "after"
+
+    def test_directory_that_cannot_be_made(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        (tmp_path / "file").write_text("")
+        Events("producer", str(tmp_path / "file" / "below")).emit("enqueued", ids=["m"])
+        assert "cannot write the history" in caplog.text
+
+    def test_handler_that_raises(self, tmp_path: Path) -> None:
+        class Broken(logging.Handler):
+            def emit(self, record: logging.LogRecord) -> None:
+                raise RuntimeError("the log server is away")
+
+        logger = logging.getLogger("s3queue.producer")
+        broken = Broken()
+        logger.addHandler(broken)
+        try:
+            sink = Events("producer", str(tmp_path))
+            sink.emit("died", worker=1)
+            sink.warn("store", "the store is away")
+        finally:
+            logger.removeHandler(broken)
+        assert [line["kind"] for line in read(tmp_path, "producer")] == ["died"]
+        sink.close()
+
+    def test_value_that_cannot_be_printed(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+        class Shy:
+            def __str__(self) -> str:
+                raise RuntimeError("no")
+
+        sink = Events("worker", str(tmp_path))
+        sink.emit("dead", message="m", text=Shy())
+        sink.emit("dead", message="m")
+        assert [record.message for record in caplog.records if record.levelno == logging.ERROR] == ["dead message=m"]
+        sink.close()

@@ -524,7 +524,7 @@ def the_attempt_is_not_counted(failed: Any, draft: Draft, index: int, attempt: i
     return failed(draft, index, attempt - 1, outcome, **more)
 
 
-@mutant(Draft, "is_suspect", "alone", shapes=("poison", "bomb"))
+@mutant(Draft, "is_alone", "alone", shapes=("poison", "bomb"))
 def suspects_in_company(_: Any, draft: Draft, index: int) -> bool:
     """A message that took its process or host with it is ticketed alone."""
     return False

@@ -60,7 +60,7 @@ def _fail(planning: Planning, name: str, part: Part, outcome: Failed, offer: Off
     died = planning.draft(part.source).failed(
         part.start, part.attempt, outcome, max_attempts=offer.max_attempts, now_ms=planning.now_ms
     )
-    if outcome.kind != "snooze":
+    if outcome.kind not in ("snooze", "interrupted"):
         planning.count(part, "failed", 1)
     if died:
         planning.count(part, "dead", 1)

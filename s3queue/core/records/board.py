@@ -88,6 +88,7 @@ class SourceState(Struct, frozen=True, gc=False, omit_defaults=True):
     Attributes:
         dying: out of attempts or rejected, and committed as such; its dead letter is not yet known to be stored.
         failures: by index, for the messages that are not settled, newest last, bounded.
+        spared: by index, how many of its attempts do not count, since it was only interrupted.
     """
 
     settled: int = 0
@@ -95,6 +96,7 @@ class SourceState(Struct, frozen=True, gc=False, omit_defaults=True):
     waiting: tuple[Waiting, ...] = ()
     dying: tuple[int, ...] = ()
     failures: dict[int, tuple[Failure, ...]] = {}
+    spared: dict[int, int] = {}
 
 
 class Totals(Struct, frozen=True, omit_defaults=True):

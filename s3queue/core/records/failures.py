@@ -11,7 +11,8 @@ class Failure(Struct, frozen=True, gc=False, array_like=True):
     Attributes:
         attempt: the attempt that ended, counted from 1.
         cause: ``error`` (the task raised), ``killed``, ``exited``, ``oom``, ``time_limit`` (its process died),
-            ``lost`` (its host fell silent), ``shutdown``, ``rejected``, ``corrupt``, ``unknown_task``.
+            ``lost`` (its host fell silent), ``interrupted`` (its process was ended because another message was over its
+            time limit), ``shutdown``, ``rejected``, ``corrupt``, ``unknown_task``.
         text: for people; bounded.
         at_ms: wall clock of whoever noticed.
     """
@@ -30,7 +31,8 @@ class Failed(Struct, frozen=True, gc=False, array_like=True):
     """The outcome of one message that did not end with ``ok``.
 
     Attributes:
-        kind: ``retry`` (counts an attempt), ``snooze`` (costs none), ``dead``.
+        kind: ``retry`` (counts an attempt), ``snooze`` (costs none), ``dead``, ``interrupted`` (it had been started, so the
+            next start is another attempt; but it is not known to be at fault, so it may be tried once more than others).
         delay_s: how long to wait before the next attempt.
     """
 

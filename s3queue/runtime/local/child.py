@@ -105,9 +105,9 @@ def enter(
 
 def told(fault: QueueError | ImportError) -> CannotStart:
     """What stops a child, for the supervisor to raise."""
-    kind, args = fault.__reduce__()[:2]
-    if isinstance(fault, QueueError) and getattr(errors, kind.__name__, None) is kind:
-        return CannotStart(kind.__name__, tuple(str(arg) for arg in args))
+    name, reduced = type(fault).__name__, fault.__reduce__()
+    if isinstance(fault, QueueError) and getattr(errors, name, None) is type(fault) and isinstance(reduced, tuple):
+        return CannotStart(name, tuple(str(arg) for arg in reduced[1]))
     return CannotStart("ConfigError", (str(fault) or type(fault).__name__,))
 
 

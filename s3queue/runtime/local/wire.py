@@ -23,12 +23,14 @@ class Hello(Struct, frozen=True, tag=True, array_like=True):
 
 
 class Deal(Struct, frozen=True, tag=True, array_like=True):
-    """Agent → worker: run these messages and write their states to journal row ``row``, from state 0 on."""
+    """Agent → worker: run these messages and write their states to journal row ``row``, from state 0 on. ``spared``: how
+    many of the attempts so far do not count towards `max_attempts`; only where the deal is of one message."""
 
     row: int
     ticket: str
     queue: str
     parts: tuple[Part, ...]
+    spared: int = 0
 
 
 class Recall(Struct, frozen=True, tag=True, array_like=True):

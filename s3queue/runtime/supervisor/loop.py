@@ -166,7 +166,7 @@ class Host:
 
     def _say_what_runs(self) -> None:
         what = self._what
-        tasks = sum(len(what.tasks.offer(queue)) for queue in what.queues)
+        tasks = sum(len(what.tasks.tasks(queue)) for queue in what.queues)
         self._events.emit(
             "serving",
             store=what.store.url,
@@ -413,9 +413,9 @@ class Host:
     def _stop_waiting_for_the_store(self) -> None:
         """An agent that is not up runs nothing that could be drained."""
         agent = self._agent
-        if agent is None or (agent.waiting and not agent.up):
+        if agent is not None and agent.waiting and not agent.up:
             self._over = True
-            if "agent" not in self._ever_up and agent is not None:
+            if "agent" not in self._ever_up:
                 raise StoreUnavailable("open", "", "the store did not answer before the host was told to end")
 
     def _kill_the_late(self, now: float) -> None:

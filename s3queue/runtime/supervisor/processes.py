@@ -78,4 +78,9 @@ class _SpawnProcess(context.SpawnProcess):  # type: ignore[misc]
 
 def process_class(method: str) -> Callable[..., Any]:
     """By start method. A fork server waits for its children by itself."""
-    return {"fork": _ForkProcess, "spawn": _SpawnProcess, "forkserver": context.ForkServerProcess}[method]
+    classes: dict[str, Callable[..., Any]] = {
+        "fork": _ForkProcess,
+        "spawn": _SpawnProcess,
+        "forkserver": context.ForkServerProcess,
+    }
+    return classes[method]

@@ -73,6 +73,13 @@ class Ended(NamedTuple):
     outcome: str
 
 
+class Overran(NamedTuple):
+    """The user code that ``who`` runs is over its time limit. Its process is about to be killed for that."""
+
+    at: float
+    who: str
+
+
 class Joined(NamedTuple):
     """A session of this host begins to write its ledger."""
 
@@ -142,6 +149,7 @@ Event: TypeAlias = (
     | GaveUp
     | Started
     | Ended
+    | Overran
     | Joined
     | Gone
     | GivenUp

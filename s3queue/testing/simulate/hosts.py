@@ -98,7 +98,7 @@ class Supervisor:
         worker.kill()
         agent = self.agent
         if agent is not None and agent.alive:
-            self.world.later(_REAP_S, lambda: agent.hear(number, Died(number, "killed", "")))
+            self.world.later(_REAP_S, lambda: agent.hear(number, Died(number, 0, "killed", "")))
 
     def kill_agent(self) -> None:
         """The supervisor notices, ends the workers, and starts another one."""
@@ -306,7 +306,7 @@ class Agent(Process):
                 dealer.returned(worker, messages)
             case Leaving():
                 dealer.leaves(worker)
-            case Died(_, cause, text):
+            case Died(_, _, cause, text):
                 dealer.died(worker, cause, text, self.wall_ms())
                 self._supervisor.start_worker(worker)
             case _:

@@ -68,8 +68,12 @@ def _out_of_ticket(story: Story, move: Move, old: Post, new: Post) -> tuple[str,
         case "dead":
             return None if new == DYING else ("I3", "it had been rejected")
         case "retry":
-            if old.attempt >= story.settings.max_attempts:
+            if old.attempt - story.spared(move.message, move.n) >= story.settings.max_attempts:
                 return None if new == DYING else ("I7", "that was its last attempt")
+            if new == DYING and not story.is_spared_for_certain(move.message, move.n):
+                return None
+            return None if _is_live(new, old.attempt + 1) else _not_as(new, old.attempt + 1)
+        case "interrupted":
             return None if _is_live(new, old.attempt + 1) else _not_as(new, old.attempt + 1)
         case _:
             return None if _is_live(new, old.attempt) else _not_as(new, old.attempt)

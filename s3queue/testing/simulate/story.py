@@ -77,6 +77,7 @@ class Run:
     started: Started
     ended_n: int | None = None
     outcome: str = ""
+    overran: bool = False
 
     @property
     def message(self) -> Message:
@@ -144,6 +145,8 @@ class Story:
                 case Ended(_, who, outcome):
                     run = running.pop(who)
                     run.ended_n, run.outcome = n, outcome
+                case history.Overran(_, who):
+                    running[who].overran = True
                 case history.Accepted(_, _, path):
                     self.accepted[path] = n
                 case history.Joined(_, host, session):
@@ -290,6 +293,38 @@ class Story:
         for run in self.runs:
             runs.setdefault((run.started.ticket, run.started.offset), []).append(run)
         return runs
+
+    @cached_property
+    def interruptions(self) -> dict[Message, list[tuple[int, str]]]:
+        """When ledgers said that a message was only interrupted, and of which sessions."""
+        found: dict[Message, list[tuple[int, str]]] = {}
+        for (name, offset), outcome in self.outcomes.items():
+            if outcome.kind == "interrupted" and name in self.tickets:
+                ticket = self.tickets[name][1]
+                part = next(ticket.spans((offset, offset + 1)))
+                found.setdefault((part.source, part.start), []).append((outcome.n, ticket.session))
+        return found
+
+    def spared(self, message: Message, n: int) -> int:
+        """How many attempts of the message before do not count."""
+        return sum(at < n for at, _ in self.interruptions.get(message, ()))
+
+    def is_spared_for_certain(self, message: Message, n: int) -> bool:
+        """Whether no ledger that spared it was removed by hand."""
+        return not any(damaged(self, session, n) for at, session in self.interruptions.get(message, ()) if at < n)
+
+    def company(self, run: Run) -> list[Run]:
+        """What else was running in the same process when it died."""
+        return [other for other in self.killed.get(process(run.started.who), ()) if other is not run]
+
+    @cached_property
+    def killed(self) -> dict[str, list[Run]]:
+        """By process, what was running when it died. A process dies once."""
+        found: dict[str, list[Run]] = {}
+        for run in self.runs:
+            if run.outcome == "killed":
+                found.setdefault(process(run.started.who), []).append(run)
+        return found
 
     def is_bequeathed(self, session: str, over: LedgerAt) -> bool:
         """Whether the next agent of the same host ended it, and not as a coordinator."""
