@@ -17,6 +17,7 @@ What it promises:
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from typing import Any
 
@@ -27,7 +28,7 @@ from s3queue.core.keys import check_name
 from s3queue.errors import ConfigError
 from s3queue.registry import Registry, registry
 from s3queue.runtime.local.cgroup import cpus
-from s3queue.runtime.local.child import UNGUARDED
+from s3queue.runtime.local.child import UNGUARDED, is_child
 from s3queue.runtime.supervisor.loop import Host, Household, Summary
 from s3queue.runtime.supervisor.wishes import Wishes
 from s3queue.store import ObjectStore, as_store
@@ -109,5 +110,5 @@ def _refuse_import() -> None:
     """End this process if it is a child of a supervisor that imports the main module, and has come to the call that runs
     the supervisor: the module lacks its guard, and the parent says so."""
     me = process.current_process()
-    if getattr(me, "_inheriting", False):
-        raise SystemExit(UNGUARDED)
+    if getattr(me, "_inheriting", False) and is_child(me.name):
+        os._exit(UNGUARDED)

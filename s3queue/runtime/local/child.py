@@ -103,6 +103,17 @@ def enter(
         sys.exit(1)
 
 
+def child_name(role: Literal["agent", "worker"], number: int) -> str:
+    """Of its process, and for people."""
+    return role if role == "agent" else f"{role} {number}"
+
+
+def is_child(name: str) -> bool:
+    """Whether a process of this name is a child of a supervisor."""
+    role, _, number = name.partition(" ")
+    return name == "agent" or (role == "worker" and number.isdigit())
+
+
 def told(fault: QueueError | ImportError) -> CannotStart:
     """What stops a child, for the supervisor to raise."""
     name, reduced = type(fault).__name__, fault.__reduce__()

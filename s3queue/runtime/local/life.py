@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from multiprocess import reduction
+from multiprocess import process, reduction
 
 from s3queue.core.records import Place
 from s3queue.runtime.local.folder import base as base_folder
@@ -67,7 +67,10 @@ class Life:
     def touch(self) -> None:
         """Make our files look new."""
         base = self.rundir.parent
-        for path in (base, self.rundir, *self.rundir.glob("*"), *base.glob("wake-*"), *base.glob("wake-*/*")):
+        ours = [base, self.rundir, *self.rundir.glob("*"), *base.glob("wake-*"), *base.glob("wake-*/*")]
+        if made := process.current_process()._config.get("tempdir"):  # where a fork server has its socket
+            ours += [Path(made), *Path(made).glob("*")]
+        for path in ours:
             with contextlib.suppress(OSError):
                 os.utime(path, follow_symlinks=False)
 

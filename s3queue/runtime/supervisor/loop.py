@@ -12,7 +12,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import multiprocess
 from multiprocess import connection, resource_tracker
@@ -21,7 +21,7 @@ from s3queue.config import Config
 from s3queue.errors import ConfigError, QueueError, StoreDenied, StoreUnavailable
 from s3queue.observe.events import Events
 from s3queue.registry import Registry
-from s3queue.runtime.local.child import FENCED, ORPHANED, UNGUARDED, heard, signals_held
+from s3queue.runtime.local.child import FENCED, ORPHANED, UNGUARDED, child_name, heard, signals_held
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.journal import Journal
 from s3queue.runtime.local.life import Life
@@ -41,7 +41,6 @@ LAST_WORDS_S = 5.0
 ROOM_S = 120.0
 #: Seconds between two times that our temporary files are made to look new.
 _TOUCH_S = 3600.0
-_GUARD = 'put the call that runs it below `if __name__ == "__main__":`'
 
 
 class Summary(NamedTuple):
@@ -125,7 +124,6 @@ class Host:
     def serve(self) -> Summary:
         try:
             self._prepare()
-            self._say_what_runs()
             while not self._over:
                 self._start_missing()
                 connection.wait(self._watched(), self._timeout())
@@ -202,7 +200,7 @@ class Host:
             "until_empty": self._until_empty,
             "proven": "agent" in self._ever_up,
         }
-        self._agent = self._start("agent", "agent", fields)
+        self._agent = self._start("agent", 0, fields)
         if self._agent is None:
             self._agent_due = clock() + self._agent_patience.refused()
         elif self._drain_until is not None:
@@ -214,7 +212,7 @@ class Host:
         journal.reset()
         self._counted[number] = journal.messages
         fields = self._common() | {"worker": number, "workers": self._what.workers}
-        self._workers[number] = child = self._start("worker", f"worker {number}", fields)
+        self._workers[number] = child = self._start("worker", number, fields)
         if child is None:
             self._worker_due[number] = clock() + self._worker_patience[number].refused()
 
@@ -230,15 +228,14 @@ class Host:
             "tasks": what.tasks,
         }
 
-    def _start(self, role: Role, name: str, fields: dict[str, Any]) -> Child | None:
+    def _start(self, role: Role, number: int, fields: dict[str, Any]) -> Child | None:
         """None where the system has no room for a process just now. While others live that is for waiting, however
         long."""
+        name = child_name(role, number)
         ours = [*self._what.wishes.descriptors(), *(child.conn for child in self._children())]
         try:
             return Child(self._context, role, name, fields, self._life, ours)
         except (OSError, EOFError, MemoryError) as fault:
-            if self._config.start_method == "forkserver" and not self._ever_up and isinstance(fault, _HUNG_UP):
-                raise ConfigError(f"the fork server ended when it imported {_main_module()}", _GUARD) from fault
             self._events.warn("start", f"cannot start {name}, trying again: {fault}")
             if clock() - self._peopled > ROOM_S:
                 raise QueueError(f"giving up: no process can be started: {fault}") from fault
@@ -362,6 +359,8 @@ class Host:
     def _child_is_up(self, child: Child, patience: Patience) -> None:
         child.up = True
         patience.is_up()
+        if not self._ever_up:
+            self._say_what_runs()
         self._ever_up.add(child.role)
 
     def _cannot_start(self, child: Child, note: CannotStart) -> None:
@@ -375,8 +374,6 @@ class Host:
 
     def _lose_patience(self, child: Child, text: str) -> None:
         """Give up where nothing can start: no agent, or none of the workers."""
-        if child.status == UNGUARDED and not self._ever_up:
-            raise ConfigError(f"{_main_module()} starts a supervisor whenever it is imported", _GUARD)
         alone = [self._agent_patience] if child.role == "agent" else self._worker_patience
         others_live = child.role == "worker" and any(it is not None and it.up for it in self._workers)
         if not others_live and all(patience.is_over for patience in alone):
@@ -437,7 +434,10 @@ class Host:
         self._workers = [None if child in ending else child for child in self._workers]
 
     def _reap(self, child: Child) -> None:
-        if not child.reap():
+        gone = child.reap()
+        if child.status == UNGUARDED:
+            _end_unguarded()
+        if not gone:
             self._events.warn("leftovers", f"what {child.name} (process {child.pid}) had started cannot be killed")
 
     def _end_everything(self) -> None:
@@ -445,13 +445,13 @@ class Host:
         self._agent = None
 
 
-#: What a fork server that has died looks like.
-_HUNG_UP = (EOFError, ConnectionError, BrokenPipeError)
-
-
-def _main_module() -> str:
-    main = sys.modules["__main__"]
-    return str(getattr(main, "__file__", None) or getattr(main, "__name__", "the main module"))
+def _end_unguarded() -> NoReturn:
+    """End the program with one line. Nothing else can be meant: every child that imports this module would start a
+    supervisor of its own."""
+    main = getattr(sys.modules["__main__"], "__file__", None) or "the main module"
+    guard = 'put the call that runs it below `if __name__ == "__main__":`'
+    print(f"s3queue: {main} starts a supervisor whenever it is imported ({guard})", file=sys.stderr)
+    raise SystemExit(2)
 
 
 def _new_session() -> str:
