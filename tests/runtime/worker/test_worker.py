@@ -532,7 +532,7 @@ def test_worker_that_cannot_be_unpacked_says_so_and_ends(store: ObjectStore, mon
         monkeypatch.setattr("tests.runtime.desk.registry", Unpicklable())
         it.start()
         note = unpack(it.conn.recv_bytes())
-        assert note == CannotStart("No module named 'gone'")
+        assert note == CannotStart("ConfigError", ("No module named 'gone'",))
         assert it.exit_status() == 1
     finally:
         it.close()
