@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from heapq import heapify, heappop, heappush
+from itertools import count
 
 from s3queue.core.plan.settings import Settings
 from s3queue.core.records import Ledger, Offer
@@ -160,14 +161,13 @@ class _Top:
 
     def __init__(self, hosts: Iterable[Host], value: Callable[[Host], float]) -> None:
         self._value = value
-        self._heap = [(-size, number, host) for number, host in enumerate(hosts) if (size := value(host)) > _NOTHING]
-        self._pushed = len(self._heap)
+        self._numbers = count()
+        self._heap = [(-size, next(self._numbers), host) for host in hosts if (size := value(host)) > _NOTHING]
         heapify(self._heap)
 
     def push(self, host: Host) -> None:
         if (size := self._value(host)) > _NOTHING:
-            self._pushed += 1
-            heappush(self._heap, (-size, self._pushed, host))
+            heappush(self._heap, (-size, next(self._numbers), host))
 
     def first(self) -> Host | None:
         """It stays."""

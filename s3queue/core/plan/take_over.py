@@ -61,7 +61,7 @@ def _fail(planning: Planning, name: str, part: Part, outcome: Failed, offer: Off
         planning.gave_back(part, outcome)
         return
     died = planning.draft(part.source).failed(
-        part.start, part.attempt, outcome, max_attempts=offer.max_attempts, now_ms=planning.now_ms
+        part.start, part.attempt, outcome, max_attempts=offer.max_attempts, now_ms=planning.heard_ms
     )
     if outcome.kind not in ("snooze", "interrupted"):
         planning.count(part, "failed", 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,27 +22,6 @@ from s3queue.runtime.worker.sources import CACHE_SOURCES
 from s3queue.store import Missing, ObjectStore
 from tests.runtime import jobs
 from tests.runtime.desk import Desk, Pipe, desk
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[ObjectStore]:
-    it = SqliteStore(str(tmp_path / "store.db"))
-    yield it
-    it.close()
-
-
-@pytest.fixture
-def pipe(tmp_path: Path) -> Iterator[Callable[[str], Pipe]]:
-    pipes: list[Pipe] = []
-
-    def make(name: str) -> Pipe:
-        pipes.append(Pipe(tmp_path / name))
-        return pipes[-1]
-
-    yield make
-    for it in pipes:
-        it.close()
-
 
 # ---- what ends well
 
@@ -553,7 +532,7 @@ def test_worker_that_cannot_be_unpacked_says_so_and_ends(store: ObjectStore, mon
         monkeypatch.setattr("tests.runtime.desk.registry", Unpicklable())
         it.start()
         note = unpack(it.conn.recv_bytes())
-        assert note == CannotStart("No module named 'gone'")
+        assert note == CannotStart("ConfigError", ("No module named 'gone'",))
         assert it.exit_status() == 1
     finally:
         it.close()
