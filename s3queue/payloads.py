@@ -5,8 +5,8 @@ parameters that have a default. Extra positional arguments stand under ``*name``
 ``**name``. A handler's payload is the value itself.
 
 What a producer may enqueue is exactly what a worker can decode, because the producer decodes it first. Annotated
-parameters arrive in their annotated type (dataclass, Struct, datetime, UUID, Enum: whatever msgspec knows); those
-without an annotation as builtins.
+parameters arrive in their annotated type (dataclass, Struct, datetime, UUID, Enum: whatever msgspec knows), equal to what
+was given, or are refused; those without an annotation arrive as builtins.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Raw
 
 from s3queue.errors import ConfigError
+from s3queue.sameness import check_same
 
 #: The parameter that receives the `s3queue.Context`, wherever it stands.
 CONTEXT = "ctx"
@@ -32,8 +33,13 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 class Codec(Protocol):
     """Turns arguments into a payload and back."""
 
-    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Raw:
-        """Raises `ConfigError`: the function could not be called with these arguments, or they cannot be carried."""
+    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, exact: bool = True) -> Raw:
+        """Raises `ConfigError`: the function could not be called with these arguments, or they cannot be carried.
+
+        Args:
+            exact: whether to refuse what would arrive as something else than was given. False for values that come from
+                JSON: a text may then stand for a time.
+        """
         ...
 
     def decode(self, payload: Raw) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -83,18 +89,48 @@ class CallCodec:
         self._record = msgspec.msgpack.Decoder(record).decode
         self._plain = all(p.kind in _POSITIONAL for p in parameters)
         self._kinds = tuple((p.name, p.kind) for p in parameters)
+        #: By key: the attribute of the record, and the annotated type.
+        self._attributes = {self._keys[p.name]: f"p{number}" for number, p in enumerate(parameters)}
+        self._hints = {self._keys[p.name]: field[1] for p, field in zip(parameters, fields, strict=True)}
+        #: Whether every parameter may be given by name, so that the usual call is soon bound; and how many by place, too.
+        self._simple = all(p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) for p in parameters)
+        self._by_place = sum(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters)
+        self._required = {p.name for p in parameters if p.default is p.empty}
 
-    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Raw:
+    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, exact: bool = True) -> Raw:
+        given = self._bind(args, kwargs)
+        payload = encode_value(given, self._what)
+        try:
+            record = self._record(payload)
+        except ValueError as wrong:
+            raise ConfigError(f"{self._what}: {_lower(wrong)}", f"it takes {self._signature}") from wrong
+        if exact:
+            attributes = self._attributes
+            for key, value in given.items():
+                check_same(
+                    value, getattr(record, attributes[key]), self._hints[key], f"{self._what}, parameter {key!r}"
+                )
+        return payload
+
+    def _bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of a call by key. Raises `ConfigError`: the function could not be called like this."""
+        if self._simple and len(args) <= self._by_place:
+            given = dict(zip(self._keys, args, strict=False))
+            given.update(kwargs)
+            if (
+                len(given) == len(args) + len(kwargs)
+                and given.keys() >= self._required
+                and (not kwargs or given.keys() <= self._keys.keys())
+            ):
+                return given
         try:
             bound = self._signature.bind(*args, **kwargs)
         except TypeError as wrong:
             raise ConfigError(f"{self._what}: {wrong}", f"it takes {self._signature}") from None
-        payload = encode_value({self._keys[name]: value for name, value in bound.arguments.items()}, self._what)
-        try:
-            self._record(payload)
-        except ValueError as wrong:
-            raise ConfigError(f"{self._what}: {_lower(wrong)}", f"it takes {self._signature}") from wrong
-        return payload
+        return {
+            self._keys[name]: list(value) if self._keys[name] == f"*{name}" else value
+            for name, value in bound.arguments.items()
+        }
 
     def decode(self, payload: Raw) -> tuple[tuple[Any, ...], dict[str, Any]]:
         values = msgspec.structs.astuple(self._record(payload))
@@ -124,16 +160,19 @@ class ValueCodec:
             raise ConfigError(f"{what}: a handler takes one payload and, if it likes, {CONTEXT}")
         kind = _hints(function).get(parameters[0].name, Any)
         _check_type(kind, f"{what}, parameter {parameters[0].name!r}")
+        self._kind = kind
         self._value: Callable[[Any], Any] = msgspec.msgpack.Decoder(kind).decode
 
-    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Raw:
+    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, exact: bool = True) -> Raw:
         if len(args) != 1 or kwargs:
             raise ConfigError(f"{self._what}: a handler is sent one payload, not {len(args) + len(kwargs)} arguments")
         payload = encode_value(args[0], self._what)
         try:
-            self._value(payload)
+            arrived = self._value(payload)
         except ValueError as wrong:
             raise ConfigError(f"{self._what}: {_lower(wrong)}") from wrong
+        if exact:
+            check_same(args[0], arrived, self._kind, self._what)
         return payload
 
     def decode(self, payload: Raw) -> tuple[tuple[Any, ...], dict[str, Any]]:

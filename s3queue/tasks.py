@@ -30,6 +30,7 @@ from s3queue.core.keys import check_name
 from s3queue.errors import ConfigError
 from s3queue.payloads import CONTEXT, CallCodec, Codec, ValueCodec
 from s3queue.registry import Registry, registry
+from s3queue.sending import Load, Sending
 
 if TYPE_CHECKING:
     from s3queue.queue import Queue
@@ -56,10 +57,11 @@ class Sender(Generic[P]):
 
         Raises:
             ConfigError: the arguments do not fit the task's signature. Nothing was sent.
-            EnqueueUncertain: no answer for ``enqueue_deadline``; it may or may not be stored.
+            EnqueueUncertain: no answer for ``enqueue_deadline``; it may or may not be stored. See
+                `EnqueueUncertain.enqueue_again`.
             StoreUnavailable: not stored.
         """
-        return self._send([self._task.encode(args, kwargs)])[0]
+        return Sending(lambda: self._load([self._task.encode(args, kwargs)])).run()[0]
 
     def enqueue_many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> list[str]:
         """Store many calls, and return their ids in the same order. One PUT per 1,000.
@@ -70,21 +72,22 @@ class Sender(Generic[P]):
 
         Raises: as `enqueue`. Batches before the one that failed are stored.
         """
-        return self._send([self._task.encode(*_arguments(call)) for call in calls])
+        return self._many(calls).run()
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> str:
-        import asyncio
-
-        return await asyncio.to_thread(self.enqueue, *args, **kwargs)
+        """As `enqueue`. If it is cancelled, the message may be stored: `EnqueueUncertain.behind` the exception knows."""
+        return (await Sending(lambda: self._load([self._task.encode(args, kwargs)])).arun())[0]
 
     async def aenqueue_many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> list[str]:
-        import asyncio
+        """As `enqueue_many`, and as `aenqueue` if it is cancelled."""
+        return await self._many(calls).arun()
 
-        return await asyncio.to_thread(self.enqueue_many, calls)
+    def _many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> Sending:
+        return Sending(lambda: self._load([self._task.encode(*_arguments(call)) for call in calls]))
 
-    def _send(self, payloads: list[Raw]) -> list[str]:
+    def _load(self, payloads: list[Raw]) -> Load:
         queue = self._task.queue_on(self._store or current_store())
-        return queue.send(self._task.name, payloads, **self._options)
+        return queue.load(self._task.name, payloads, **self._options)
 
 
 def _is_limit(seconds: object) -> bool:
@@ -238,9 +241,17 @@ class Task(Generic[P, R_co]):
             return self.function(*args, **kwargs)
         return cast("R_co", self.call(args, kwargs, Context.local(self.queue, self.name, self.time_limit)))
 
-    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Raw:
-        """The payload of one call. Raises `ConfigError`: the signature does not take these arguments."""
-        return self.check().encode(args, kwargs)
+    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, exact: bool = True) -> Raw:
+        """The payload of one call.
+
+        Args:
+            exact: whether to refuse arguments that would arrive as something else. False for values that come from JSON,
+                where a text stands for a time and a list for a tuple.
+
+        Raises:
+            ConfigError: the signature does not take these arguments.
+        """
+        return (self._codec or self.check()).encode(args, kwargs, exact=exact)
 
     def options(
         self,

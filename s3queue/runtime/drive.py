@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -23,6 +23,14 @@ T = TypeVar("T")
 #: (https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/).
 _FIRST_PAUSE_S = 0.05
 _LAST_PAUSE_S = 2.0
+
+
+def pauses(first_s: float = _FIRST_PAUSE_S, last_s: float = _LAST_PAUSE_S) -> Iterator[float]:
+    """Seconds to wait before one try after the other: exponential back-off with full jitter."""
+    bound = first_s
+    while True:
+        yield random.uniform(0, bound)
+        bound = min(bound * 2, last_s)
 
 
 class Driver:
@@ -64,21 +72,21 @@ class Driver:
         """
         if isinstance(op, Gather):
             return self._gather(op)
-        started: float | None = None
-        pause = _FIRST_PAUSE_S
+        waits: Iterator[float] | None = None
+        deadline = 0.0
         while True:
             try:
                 return self._once(op)
             except StoreUnavailable as unavailable:
                 now = time.monotonic()
-                started = started or now
-                if now - started >= self.patience_s:
+                if waits is None:
+                    waits, deadline = pauses(), now + self.patience_s
+                if now >= deadline:
                     raise
                 self.meter.retries()
                 if self._on_retry is not None:
                     self._on_retry(unavailable)
-                time.sleep(random.uniform(0, pause))
-                pause = min(pause * 2, _LAST_PAUSE_S)
+                time.sleep(min(next(waits), deadline - now))
 
     def _once(self, op: Op) -> Any:
         meter, store = self.meter, self.store
