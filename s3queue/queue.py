@@ -6,6 +6,7 @@ Workers on the same machine are woken; others see it with their next poll.
 
 from __future__ import annotations
 
+import concurrent.futures.thread  # noqa: F401 - SDKs need it, and a thread that outlives the main one cannot import it
 import secrets
 import time
 from collections.abc import Iterable, Iterator, Mapping

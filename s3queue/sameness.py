@@ -38,11 +38,6 @@ def check_same(given: Any, arrived: Any, kind: Any, what: str, parameter: str = 
         kind: the annotated type.
         what, parameter: whose, for the message.
     """
-    try:
-        if given is arrived or given == arrived:
-            return
-    except Exception:  # noqa: BLE001 - of the user's own types; looked at more closely below
-        pass
     change = _change(given, arrived, _says_any(kind))
     if change is not None:
         where = f"{what}, parameter {parameter!r}" if parameter else what
@@ -115,6 +110,4 @@ def _any_in(info: Any, seen: set[int]) -> bool:
 
 def _tell(change: _Change) -> str:
     given, arrived = type(change.given).__qualname__, type(change.arrived).__qualname__
-    return (
-        f"a {given} would arrive as a {arrived}" if given != arrived else f"a {given} would arrive with another value"
-    )
+    return f"{given} would arrive as {arrived}" if given != arrived else f"{given} would arrive with another value"

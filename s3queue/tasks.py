@@ -30,10 +30,10 @@ from s3queue.core.keys import check_name
 from s3queue.errors import ConfigError
 from s3queue.payloads import CONTEXT, CallCodec, Codec, ValueCodec
 from s3queue.registry import Registry, registry
-from s3queue.sending import Load, Sending
 
 if TYPE_CHECKING:
     from s3queue.queue import Queue
+    from s3queue.sending import Load, Sending
     from s3queue.store import ObjectStore
 
 __all__ = ["Registry", "Task", "handler", "registry", "task"]
@@ -41,6 +41,15 @@ __all__ = ["Registry", "Task", "handler", "registry", "task"]
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
+
+
+def _import_producer() -> None:
+    """Import what enqueuing needs. Not with this module, which programs import for less; not with the first message
+    either: in a thread that outlives the main one, modules that make threads can no longer be imported."""
+    from s3queue.queue import Queue
+    from s3queue.sending import Sending
+
+    globals().update(Queue=Queue, Sending=Sending)
 
 
 class Sender(Generic[P]):
@@ -283,8 +292,6 @@ class Task(Generic[P, R_co]):
 
     def queue_on(self, store: ObjectStore) -> Queue:
         """This task's queue on a store, kept: it has looked at the queue's settings already."""
-        from s3queue.queue import Queue
-
         kept = self._queues.get(id(store))
         if kept is None or kept.store is not store or kept.config is not current_config():
             kept = self._queues[id(store)] = Queue(self.queue, store)
@@ -392,6 +399,8 @@ def _declare(
     time_limit: float | UnsetType | None,
     codec: Callable[[Callable[..., Any], str], Codec],
 ) -> Task[..., R]:
+    if "Sending" not in globals():
+        _import_producer()
     if isinstance(function, Task):
         function = function.function
     made: Task[..., R] = Task(

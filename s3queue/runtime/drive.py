@@ -5,17 +5,18 @@ The only place where operations of a step meet a store. It sleeps and retries; s
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from s3queue.core.ops import Delete, Gather, Get, List, Op, Put, Step, Unknown
 from s3queue.errors import OutcomeUnknown, StoreUnavailable
 from s3queue.runtime.meter import Meter
 from s3queue.store import Conflict, Found, ObjectStore
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 T = TypeVar("T")
 
@@ -121,6 +122,8 @@ class Driver:
         if len(op.reads) == 1:
             return [self.perform(op.reads[0])]
         if self._pool is None:
+            from concurrent.futures import ThreadPoolExecutor  # what only enqueues needs no threads
+
             self._pool = ThreadPoolExecutor(self._readers, thread_name_prefix="s3queue-read")
         return list(self._pool.map(self.perform, op.reads))
 
@@ -147,6 +150,8 @@ class Driver:
 
     async def run_async(self, step: Step[T], threads: ThreadPoolExecutor) -> T:
         """Run a step to its end, with each operation in one of the threads, and the step itself in this task."""
+        import asyncio
+
         loop = asyncio.get_running_loop()
         try:
             op = next(step)

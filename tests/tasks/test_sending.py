@@ -34,7 +34,7 @@ def queue_on(store: Any, deadline_s: float = 0.15) -> Queue:
 
 class TestEnqueueAgain:
     def test_it_sends_the_same_and_returns_the_id(self) -> None:
-        store = Troubled(*["lost"] * 3)
+        store = Troubled(*["lost"] * 100)
         with pytest.raises(EnqueueUncertain) as caught:
             queue_on(store).enqueue("x")
         store.troubles = []
@@ -74,7 +74,7 @@ class TestEnqueueAgain:
         assert [message[-1] for message in caught.value.in_doubt] == ["2", "1", "0"]
 
     def test_it_may_be_uncertain_again(self) -> None:
-        store = Troubled(*["lost"] * 1000)
+        store = Troubled(*["lost"] * 100)
         with pytest.raises(EnqueueUncertain) as first:
             queue_on(store).enqueue("x")
         with pytest.raises(EnqueueUncertain) as second:
@@ -82,7 +82,7 @@ class TestEnqueueAgain:
         assert second.value.message_id == first.value.message_id
 
     def test_it_is_refused_when_the_queue_may_have_forgotten_the_message(self) -> None:
-        store = Troubled(*["lost"] * 1000)
+        store = Troubled(*["lost"] * 100)
         with pytest.raises(EnqueueUncertain) as caught:
             Queue("q", store, config=Config(enqueue_deadline=0.1, dedup_window=0.2)).enqueue("x")
         sent = len(store.sent)
@@ -110,7 +110,7 @@ class TestEnqueueAgain:
             queue_on(ThenDenied("landed"), 5).enqueue("x")
 
     def test_from_an_event_loop(self) -> None:
-        store = Troubled(*["lost"] * 3)
+        store = Troubled(*["lost"] * 100)
         configure(store=store, enqueue_deadline=0.1)
 
         @s3queue.task("q")
