@@ -6,6 +6,7 @@ import asyncio
 import logging
 import pickle
 import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -85,7 +86,10 @@ class TestEnqueueAgain:
         store = Troubled(*["lost"] * 100)
         with pytest.raises(EnqueueUncertain) as caught:
             Queue("q", store, config=Config(enqueue_deadline=0.1, dedup_window=0.2)).enqueue("x")
-        sent = len(store.sent)
+        sent, age_s = len(store.sent), 0.2 / 5
+        until = time.monotonic() + age_s
+        while time.monotonic() <= until:
+            time.sleep(age_s)
         with pytest.raises(ConfigError, match="cannot be sent again safely"):
             caught.value.enqueue_again()
         assert len(store.sent) == sent
