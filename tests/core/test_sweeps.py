@@ -87,12 +87,11 @@ class TestCrowds:
         backlog = [path(20_000 + n) for n in range(400)] + [path(21_000 + n) for n in range(9000)]
         looking = Looking(*CROWD, other, *backlog)
         looking.known.add(CROWD[0])
-        for number in range(200):
-            offered = looking.look()
-            if other in offered:
-                break
+        surveys = 1
+        while other not in (offered := looking.look()):
             looking.known.update(sorted(offered & set(backlog))[:32])
-        assert number < 60
+            surveys += 1
+            assert surveys < 60
 
     def test_a_queue_without_a_crowd_is_not_scanned(self) -> None:
         looking = Looking(*(path(n) for n in range(5000)))
