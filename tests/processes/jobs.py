@@ -118,3 +118,9 @@ def background(told: str) -> None:
 def hog(seconds: int) -> None:
     """One call into C that holds the interpreter's lock."""
     ctypes.PyDLL(None).sleep(seconds)
+
+
+@task(queue=QUEUE, name="chatter", max_attempts=1)
+def chatter(number: int) -> None:
+    print(number, flush=True)
+    os.system("echo and a program that it starts")
