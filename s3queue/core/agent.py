@@ -259,6 +259,8 @@ class Agent:
                 self._host_backoff.worked()
                 until = self._wait_until(env.now())
             except (StoreError, CorruptRecord) as fault:
+                if self.host.pending is not None:
+                    env.mark("a flush was not answered")
                 if self._is_shut_out(fault):
                     env.warn(fault.key, f"this session is given up: {fault}")
                     return Ending.FENCED
@@ -378,7 +380,6 @@ class Agent:
             case Refused.FENCED:
                 return True
             case Refused.UNSURE:
-                env.mark("a flush was not answered")
                 env.warn("unsure", "the ledger was sent and not answered; nothing new starts before it is")
             case Flushed():
                 self._stored(outcome)

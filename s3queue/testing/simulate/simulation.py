@@ -216,7 +216,7 @@ class Simulation:
             why = self._unfinished()
         body = world.store.body(world.layout.board)
         stuck = self._stuck(decode(Board, world.layout.board, body)) if body is not None else ()
-        world.record(Drained(world.now, why, tuple(world.store.keys()), tuple(stuck)))
+        world.record(Drained(world.now, why, tuple(world.store.keys()), tuple(sorted(stuck))))
 
     def _unfinished(self) -> str:
         """Why the world is not at rest; empty if it is."""
