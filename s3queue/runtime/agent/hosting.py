@@ -202,9 +202,7 @@ class Hosting:
         self._flushes.stored(flushed.claimed)
         self.dealer.stored()
         if expired:
-            for seat in self.dealer.seats:
-                if seat.send is not None:
-                    seat.send(Trust())
+            self.dealer.tell(Trust())
         self._leading.heard(flushed.ledger, host.version)
         if self._leading.lead is None and flushed.ledger.reports and self._leading.is_local:
             wakeups.wake(self._station.url, self._station.config.namespace)

@@ -5,6 +5,7 @@ The loops follow `s3queue.runtime.agent.hosting` and `s3queue.supervisor`, witho
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 from msgspec.structs import replace
@@ -15,9 +16,11 @@ from s3queue.core.ledger import Flushed, Host, Refused
 from s3queue.core.records import Offer
 from s3queue.core.survey import Heard
 from s3queue.errors import StoreUnavailable
-from s3queue.runtime.agent.dealing import Dealer, testament
+from s3queue.runtime.agent.dealing import Dealer
+from s3queue.runtime.agent.deaths import testament
+from s3queue.runtime.agent.seats import Crew, Obituary
 from s3queue.runtime.local.journal import Journal
-from s3queue.runtime.local.wire import Cancel, Deal, Died, FailedNote, Finished, Leaving, Note, Returned, Trust
+from s3queue.runtime.local.wire import Cancel, Deal, Died, Hello, Note, Trust
 from s3queue.testing.simulate.candidates import Leading
 from s3queue.testing.simulate.history import GivenUp, Gone, Joined
 from s3queue.testing.simulate.workers import Worker
@@ -28,6 +31,34 @@ _TICK_S = 0.25
 #: How long a supervisor takes to notice a death.
 _REAP_S = 0.05
 _TRIES = 5
+#: After how long an agent reads what a new worker says first, in seconds: also after it was told of the worker's death.
+_ACCEPT_S = (0.0, 0.02, 0.3)
+
+
+class Link:
+    """The connection of one worker to its agent. What is said on it arrives in order, and its end last."""
+
+    def __init__(self, world: World, agent: Agent, number: int, end: Callable[[], None]) -> None:
+        self.worker: Worker | None = None
+        self._world, self._agent, self._number, self._end = world, agent, number, end
+        self._said: deque[Note | None] = deque()
+        self._open_at = world.now + (world.choices.choose(_ACCEPT_S, 0.6) if world.stormy else _ACCEPT_S[0])
+
+    def say(self, note: Note | None) -> None:
+        """By the worker. None: it has hung up."""
+        self._said.append(note)
+        self._world.later(max(0.0, self._open_at - self._world.now), self._deliver)
+
+    def _deliver(self) -> None:
+        self._agent.hear(self, self._said.popleft())
+
+    def send(self, note: Note) -> None:
+        if self.worker is not None:
+            self.worker.receive(note, self._agent.base_of(self._number, note))
+
+    def close(self) -> None:
+        """By the agent. The worker notices, and ends."""
+        self._world.later(_REAP_S, self._end)
 
 
 class Supervisor:
@@ -74,31 +105,42 @@ class Supervisor:
         assert agent is not None
         world = self.world
         self.journal.worker(number).reset()
+        pid = world.number()
+        link = Link(world, agent, number, lambda: self._orphan(number, worker))
         worker = Worker(
             world,
-            f"{self.name}/w{number}.{world.number()}",
+            f"{self.name}/w{number}.{pid}",
             self.machine,
             self.name,
             agent.session,
             self.journal,
             number,
-            tell=lambda note: agent.hear(number, note),
+            tell=link.say,
             die=lambda whole: self.kill() if whole else self.kill_worker(number),
+            overrun=lambda row, index: self.kill_worker(number, "time_limit", ((row, index),)),
         )
+        worker.pid, worker.link, link.worker = pid, link, worker
         self.workers[number] = worker
-        agent.dealer.comes(number, lambda note: worker.receive(note, agent.base_of(number, note)))
+        link.say(Hello(number, pid))
+
+    def _orphan(self, number: int, worker: Worker) -> None:
+        if self.workers[number] is worker:
+            self.kill_worker(number)
 
     # ---- deaths --------------------------------------------------------------------------------------------
 
-    def kill_worker(self, number: int) -> None:
+    def kill_worker(self, number: int, cause: str = "killed", overran: tuple[tuple[int, int], ...] = ()) -> None:
         worker = self.workers[number]
         if worker is None:
             return
         self.workers[number] = None
         worker.kill()
-        agent = self.agent
+        agent, link, world = self.agent, worker.link, self.world
+        # A process that a task has left behind may hold the connection open.
+        if link is not None and (not world.stormy or world.choices.choose((True, False), 0.8)):
+            link.say(None)
         if agent is not None and agent.alive:
-            self.world.later(_REAP_S, lambda: agent.hear(number, Died(number, 0, "killed", "")))
+            world.later(_REAP_S, lambda: agent.hear(None, Died(number, worker.pid, cause, "", overran)))
 
     def kill_agent(self) -> None:
         """The supervisor notices, ends the workers, and starts another one."""
@@ -163,7 +205,15 @@ class Agent(Process):
         )
         self._journals = [journal.worker(number) for number in range(scene.workers)]
         self.dealer = Dealer(self.host, self._journals, scene.slots)
-        self._inbox: list[tuple[int, Note]] = []
+        self._crew = Crew(
+            self.dealer,
+            later=lambda seconds, call: self.world.later(seconds, lambda: call() if self.alive else None),
+            now_ms=self.wall_ms,
+            buried=self._buried,
+            leaving=lambda worker, why: self.world.mark("a worker left"),
+            warn=lambda key, text: self.world.mark(f"{key}: {text.partition(':')[0]}"),
+        )
+        self._inbox: list[tuple[Link | None, Note | None]] = []
         self._next_look = self._flushed_at = 0.0
         self._give_back = False
         before = supervisor.sessions[:-1]
@@ -176,11 +226,12 @@ class Agent(Process):
         self.world.wake(self._host_loop)
 
     def base_of(self, number: int, note: Note) -> int:
-        return self.dealer.seats[number].rows[note.row].base if isinstance(note, Deal) else 0
+        return self.dealer.loads[number].rows[note.row].base if isinstance(note, Deal) else 0
 
-    def hear(self, worker: int, note: Note) -> None:
+    def hear(self, link: Link | None, note: Note | None) -> None:
+        """From the worker at the other end of the link, or from the supervisor."""
         if self.alive:
-            self._inbox.append((worker, note))
+            self._inbox.append((link, note))
             self.world.wake(self._ears, 0.01)
 
     def drain(self) -> None:
@@ -290,27 +341,20 @@ class Agent(Process):
         """Notes are heard as they come, even while a request of the host's loop is under way."""
         while True:
             yield Sleep(FOREVER)
-            for worker, note in self._inbox:
-                self._hear(worker, note)
+            for link, note in self._inbox:
+                if link is None:
+                    assert isinstance(note, Died)
+                    self._crew.died(note)
+                elif note is None:
+                    self._crew.hung_up(link)
+                else:
+                    self._crew.heard(link, note)
             self._inbox.clear()
             self.world.wake(self._host_loop)
 
-    def _hear(self, worker: int, note: Note) -> None:
-        dealer = self.dealer
-        match note:
-            case FailedNote(row, index, outcome):
-                dealer.failed(worker, row, index, outcome)
-            case Finished(row, busy_s):
-                dealer.finished(worker, row, busy_s)
-            case Returned(messages):
-                dealer.returned(worker, messages)
-            case Leaving():
-                dealer.leaves(worker)
-            case Died(_, _, cause, text):
-                dealer.died(worker, cause, text, self.wall_ms())
-                self._supervisor.start_worker(worker)
-            case _:
-                raise AssertionError(note)
+    def _buried(self, it: Obituary) -> None:
+        if self._supervisor.workers[it.worker] is None:
+            self._supervisor.start_worker(it.worker)
 
     # ---- the ledger ----------------------------------------------------------------------------------------
 
