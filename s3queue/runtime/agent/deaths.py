@@ -85,8 +85,10 @@ def judge(suspects: Collection[Suspect], death: Death) -> dict[Suspect, Failed]:
         return {one: _outcome("interrupted", one, "shutdown", death.text, death) for one in running}
     if death.overran:
         return {one: _over_time(one, death) for one in running}
-    accused = running if running and death.cause == "exited" else list(suspects)
-    many = len(running) + len({one.reading for one in accused if one.reading})
+    # What was being read goes to another worker, and if it is to blame that shows when it is read while nothing runs.
+    accused = running or list(suspects)
+    can_be_read = not running or death.cause != "exited"
+    many = len(running) + can_be_read * len({one.reading for one in suspects if one.reading})
     if many == 1:
         return {one: _outcome("retry", one, death.cause, death.text, death) for one in accused}
     text = f"{death.text} while it was at {many} messages; each of them runs alone next, and this costs it no attempt"

@@ -20,11 +20,11 @@ import msgspec
 from s3queue.core import elect, ledger
 from s3queue.core.ledger import Host, Refused
 from s3queue.errors import StoreError, StoreUnavailable
-from s3queue.probe import require_safe
 from s3queue.runtime.agent.dealing import Dealer
 from s3queue.runtime.agent.deaths import testament
 from s3queue.runtime.agent.hosting import TICK_S, Fenced, Hosting
 from s3queue.runtime.agent.leading import Leading
+from s3queue.runtime.agent.proof import prove
 from s3queue.runtime.agent.seats import Crew, Obituary
 from s3queue.runtime.agent.station import Station
 from s3queue.runtime.local import wakeups
@@ -43,6 +43,7 @@ from s3queue.runtime.local.wire import (
     Note,
     Read,
     Started,
+    Waiting,
     frame,
     pack,
     unpack,
@@ -100,25 +101,23 @@ class Agent:
             leaving=lambda worker, why: self._station.events.emit("leaving", worker=worker, why=why),
             warn=self._station.events.warn,
         )
+        self._doors: list[asyncio.Task[asyncio.Server]] = []
 
     async def serve(self) -> int:
         """Returns the exit status."""
-        self._journal.beat_agent()
+        beating = asyncio.create_task(self._beat())
         if not self._spec.proven:
-            await self._prove()
+            await prove(self._station.driver, self._spec.config.namespace, self._no_answer)
         await self._bequeath()
         if not await self._join():
             return FENCED
         loop = asyncio.get_running_loop()
-        path = Path(self._spec.rundir) / "agent.sock"
-        path.unlink(missing_ok=True)
-        server = await loop.create_unix_server(lambda: _Link(self), str(path))
+        self._listen()
         wakes = self._wakes = wakeups.WakeSocket(self._station.url, self._spec.config.namespace, self._spec.session)
         loop.add_reader(wakes.fileno(), self._woken, wakes)
         loop.add_reader(self._spec.conn.fileno(), self._told)
         self._tell(Started())
         coordinating = asyncio.create_task(self._leading.serve())
-        beating = asyncio.create_task(self._beat())
         try:
             end = await self._until(self._hosting.serve(), coordinating, beating)
             if isinstance(end, Fenced):
@@ -132,7 +131,8 @@ class Agent:
             loop.remove_reader(wakes.fileno())
             loop.remove_reader(self._spec.conn.fileno())
             wakes.close()
-            server.close()
+            for door in self._doors:
+                (await door).close()
             self._station.close()
 
     @staticmethod
@@ -154,14 +154,22 @@ class Agent:
 
     # ---- the beginning -------------------------------------------------------------------------------------
 
-    async def _prove(self) -> None:
-        """Ask the store for what the queue relies on, before anything of ours is in it."""
-        station = self._station
-        prefix = f"{station.config.namespace}-probe-{station.nonce()}/"
-        proof = asyncio.get_running_loop().run_in_executor(None, require_safe, station.driver, prefix)
-        while not (await asyncio.wait({proof}, timeout=TICK_S))[0]:
-            self._journal.beat_agent()
-        await proof
+    def _listen(self) -> None:
+        """Be there for workers that come. Also again: whoever cleans temporary files may have removed the socket."""
+        path = Path(self._spec.rundir) / "agent.sock"
+        if self._doors and path.exists():
+            return
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path.unlink(missing_ok=True)
+        door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        door.bind(str(path))
+        door.listen(self._spec.workers)
+        serving = asyncio.get_running_loop().create_unix_server(lambda: _Link(self), sock=door)
+        self._doors.append(asyncio.create_task(serving))
+
+    def _no_answer(self, fault: StoreUnavailable) -> None:
+        self._station.unavailable(fault)
+        self._tell(Waiting())
 
     async def _bequeath(self) -> None:
         """End the sessions of the agents that died before this one, with what the journals say; then clear those."""
@@ -176,24 +184,21 @@ class Agent:
                 if await station.run(ledger.bequeath(station.view, station.layout, waiting[0], outcomes, nonces)):
                     del waiting[0]
             except StoreUnavailable as fault:
-                station.unavailable(fault)
-                self._journal.beat_agent()
+                self._no_answer(fault)
         for journal in journals:
             for row in journal.rows():
                 journal.close_row(row)
 
     async def _join(self) -> bool:
-        """Store the first ledger. A store that cannot be reached is a reason not to start, but none to give up later.
-        False: nobody knows whether it is there, and a session that is in doubt is not used."""
+        """Store the first ledger; wait while the store does not answer. False: nobody knows whether it is there, and a
+        session that is in doubt is not used."""
         host, station = self._hosting.host, self._station
         while host.version == "":
             try:
                 if await station.run(host.flush(clock(), station.nonce())) is Refused.FENCED:
                     return False
-            except StoreUnavailable:
-                if not self._spec.proven:
-                    raise
-            self._journal.beat_agent()
+            except StoreUnavailable as fault:
+                self._no_answer(fault)
         self._journal.trust_until = host.trusted_until(self._spec.config.visibility_timeout)
         return True
 
@@ -233,6 +238,8 @@ class Agent:
         if not (it.expected or self._hosting.host.over):  # else it was told to stop
             was_at = [str(casualty) for casualty in it.casualties]
             self._station.events.emit("died", worker=it.worker, cause=it.cause, text=it.text, was_at=was_at)
+        with contextlib.suppress(OSError):  # then its successor waits in vain, and the next one is let in
+            self._listen()
         self._tell(Read(it.worker))
         self._hosting.ring()
 

@@ -16,7 +16,7 @@ from s3queue.core.keys import parse_source
 from s3queue.core.ops import Get
 from s3queue.core.records import Failed, Failure, decode_batch, decode_message
 from s3queue.errors import CorruptRecord, StoreUnavailable
-from s3queue.runtime.local.journal import OK, STATES, Journal
+from s3queue.runtime.local.journal import OK, Journal, state_of
 from s3queue.runtime.local.wire import Cancel, Deal, FailedNote, Finished, Leaving, Note, Recall, Returned
 from s3queue.store import Found
 from s3queue.testing.simulate.history import Ended, Overran, Started
@@ -168,7 +168,7 @@ class Worker(Process):
             self._row.finish(slot, OK)
         else:
             self._tell(FailedNote(item.row, item.at, failed))
-            self._row.mark(item.row, item.at, STATES[failed.kind])
+            self._row.mark(item.row, item.at, state_of(failed))
             self._row.finish(slot, None)
         self._busy[item.row] += self.steady() - began
         self._end(item.row)
