@@ -6,7 +6,7 @@ before the `Hello` of the process that died, or long before the end of its conne
 lawful. What is not lawful comes from a process that is out of order: it is logged, and its connection is ended; the
 supervisor then sees that process end, and starts another one.
 
-Knows no socket, no clock and no loop: `Crew` is told what happened, and acts through what it was given.
+Knows no socket, no clock and no loop: `Seats` is told what happened, and acts through what it was given.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class Seat:
         return event in NEXT[self.state]
 
 
-class Crew:
+class Seats:
     """All seats of a host. The one that changes them.
 
     Args:
