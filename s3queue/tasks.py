@@ -16,10 +16,12 @@ same module.
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 from msgspec import UNSET, Raw, UnsetType
@@ -30,7 +32,7 @@ from s3queue.core.keys import check_name
 from s3queue.errors import ConfigError
 from s3queue.lazy import refuse_lazy
 from s3queue.payloads import CONTEXT, CallCodec, Codec, ValueCodec
-from s3queue.registry import Registry, registry
+from s3queue.registry import Execution, Registry, registry
 
 if TYPE_CHECKING:
     from s3queue.queue import Queue
@@ -100,6 +102,25 @@ class Sender(Generic[P]):
         return queue.load(self._task.name, payloads, **self._options)
 
 
+_NO_METHOD = "decorate a function, which makes or finds the object that it needs, or a staticmethod"
+
+
+def _refuse_methods(function: Any, what: str) -> None:
+    """Raises `ConfigError` for what belongs to an object, or is to be bound to a class: a worker has neither."""
+    if isinstance(function, classmethod):
+        raise ConfigError(f"{what} is a classmethod, and a message carries no class", _NO_METHOD)
+    if isinstance(function, property | functools.cached_property):
+        raise ConfigError(f"{what} is a property", _NO_METHOD)
+    owner = getattr(function, "__self__", None)
+    if owner is not None and not isinstance(owner, type | ModuleType):
+        raise ConfigError(f"{what} is a method of an instance of {type(owner).__qualname__}", _NO_METHOD)
+
+
+def _is_in_class(function: Callable[..., Any]) -> bool:
+    """Whether it was defined in the body of a class, to be bound later."""
+    return not inspect.ismethod(function) and "." in function.__qualname__.rpartition("<locals>.")[2]
+
+
 def _is_limit(seconds: object) -> bool:
     return isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds < float("inf")
 
@@ -139,7 +160,9 @@ class Task(Generic[P, R_co]):
         codec: Callable[[Callable[..., Any], str], Codec],
     ) -> None:
         self.function, self.queue, self.name, self.backoff = function, check_name(queue), name, backoff
+        self.execution = Execution()
         what = self.label
+        _refuse_methods(function, what)
         if not inspect.isroutine(function):
             raise ConfigError(f"{what} is not a function", "decorate a function or a coroutine function")
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
@@ -153,6 +176,8 @@ class Task(Generic[P, R_co]):
         self._max_attempts, self._time_limit = max_attempts, time_limit
         self.is_async = inspect.iscoroutinefunction(function)
         parameters = list(inspect.signature(function).parameters.values())
+        if parameters and parameters[0].name in ("self", "cls") and _is_in_class(function):
+            raise ConfigError(f"{what} is a method, and a message carries no {parameters[0].name}", _NO_METHOD)
         context = next((at for at, one in enumerate(parameters) if one.name == CONTEXT), None)
         self.wants_ctx = context is not None
         #: Where the context goes among the positional arguments; None: it goes by name.
@@ -410,6 +435,8 @@ def _declare(
         _import_producer()
     if isinstance(function, Task):
         function = function.function
+    if isinstance(function, staticmethod):
+        function = function.__func__
     made: Task[..., R] = Task(
         function,
         queue,
