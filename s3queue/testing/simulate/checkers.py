@@ -31,6 +31,7 @@ CHECKERS: dict[str, Callable[[Story], Verdict]] = {
     "P6": promises.p6_nothing_is_enqueued_twice,
     "alone": promises.suspects_run_alone,
     "innocent": promises.innocents_pay_nothing,
+    "hidden": promises.nobody_is_hidden,
     "lease": promises.leaders_are_replaced_when_silent,
     "give-up": promises.only_the_fenced_give_up,
     "raise": promises.no_step_raises,
