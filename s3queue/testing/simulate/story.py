@@ -106,12 +106,9 @@ class Story:
         doubled: messages that a board has in two places.
         surveys: when each process listed the partition.
         dead: sessions whose processes all ended, and when; ``reaped``: where only the agent did.
-<<<<<<< HEAD
         damaged: keys that somebody removed by hand, or that the store refuses.
-=======
         damaged: keys that somebody removed by hand.
         short_surveys: whether surveys read less than there is.
->>>>>>> main
         calm: the time from which on every request is answered; infinity: not yet.
     """
 
@@ -168,13 +165,10 @@ class Story:
                     self.given_up.append((n, session))
                 case history.Meddled(_, key):
                     self.damaged.setdefault(key, n)
-<<<<<<< HEAD
                 case history.Refused(_, key):
                     self.damaged.setdefault(key, n)
-=======
                 case history.Marked(_, what):
                     self.short_surveys |= what == SHORT_SURVEYS
->>>>>>> main
                 case history.Raised(_, why):
                     self.raised.append(f"event {n}: {why}")
                 case history.Calmed(_, until):
