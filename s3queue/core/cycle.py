@@ -320,9 +320,7 @@ class Lead:
             # run twice. That goes for tickets, too, that a later coordinator has given it, if we were replaced.
             ledger = Ledger("", session, fenced=True, claims=tuple(tickets.get(session, ())), unread=True)
             if heard is not None:
-                patience_s = self.settings.visibility_timeout
-                if heard.ledger is not None:
-                    patience_s = max(patience_s, heard.ledger.visibility_timeout)
+                patience_s = patience(heard.ledger, self.settings.visibility_timeout)
                 is_silent = heard.since is not None and now - heard.since > patience_s
                 if not is_silent and session not in gone:
                     continue
@@ -355,6 +353,12 @@ class Lead:
                 self.board, self.version, self.written_at = board, version, now
                 self.view.learn(board, version)
                 return self._cycled(True, planned, now, seen)
+
+
+def patience(ledger: Ledger | None, own_s: float) -> float:
+    """How long a host may be silent before it is fenced, in seconds: its visibility timeout or ours, whichever is longer.
+    One whose timeout is longer than ours writes less often than we would."""
+    return own_s if ledger is None else max(own_s, ledger.visibility_timeout)
 
 
 def take_office(view: View, layout: Layout, settings: Settings, now: float, now_ms: int) -> Step[Lead]:

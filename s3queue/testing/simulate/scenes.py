@@ -94,6 +94,7 @@ class Scene:
         billed: requests cost money, so that polls and writes are paced.
         shapes: what kinds of batches producers send; see `s3queue.testing.simulate.producers`.
         crowd: batches of one group that each producer sends before all others.
+        patience: time-outs and leases of every other host are so many times as long.
         page: the longest page of a survey; small ones make it skip and come back.
         width: of how many the next one to move is chosen.
         storm_s: how long there are faults.
@@ -111,6 +112,7 @@ class Scene:
     batches: int = 3
     most: int = 3
     crowd: int = 0
+    patience: float = 1.0
     shapes: tuple[str, ...] = ("plain",)
     page: int = 1000
     width: int = 4
@@ -118,6 +120,15 @@ class Scene:
     outlast: bool = False
     weather: Weather = Weather()
     times: Times = Times()
+
+
+def settings_of(scene: Scene, number: int) -> Settings:
+    """What the host with this number lives by."""
+    settings = scene.times.settings
+    factor = scene.patience if number % 2 else 1.0
+    return settings._replace(
+        visibility_timeout=settings.visibility_timeout * factor, leader_lease=settings.leader_lease * factor
+    )
 
 
 #: Each schedule has one of these. Few kinds of trouble at a time find more than all at once.
