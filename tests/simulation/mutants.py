@@ -22,6 +22,7 @@ from s3queue.core.ops import Overtaken, Unknown, delete, get, put
 from s3queue.core.plan import Planned, assign, is_finished, lines, planning, take_over
 from s3queue.core.records import Failed, Ready
 from s3queue.core.settle import Draft
+from s3queue.errors import StoreDenied
 from s3queue.runtime.agent import dealing as deal
 from s3queue.runtime.agent import loads, seats
 from s3queue.runtime.local.journal import OK, READY, RUNNING
@@ -103,6 +104,7 @@ _LATE = Weather(fault=0.25, fates=("served", "late", "unanswered"), chaos=0.0)
 _UNANSWERED = Weather(fault=0.3, fates=("served", "unanswered", "dropped", "late"), chaos=0.02, kinds=("pause host",))
 _PAUSES = Weather(fault=0.1, fates=("served", "unanswered", "dropped"), chaos=0.08, kinds=("pause host",))
 _SLOW = Weather(fault=0.2, fates=("served", "slow"), chaos=0.02, kinds=("pause candidate",))
+_REFUSED = Weather(fault=0.05, chaos=0.08, kinds=("refuse", "kill worker"), ends=0.4)
 _SLOW_READS = Weather(
     fault=0.25, fates=("served", "slow", "late", "dropped"), chaos=0.05, kinds=("kill worker", "kill agent")
 )
@@ -333,13 +335,15 @@ def what_was_not_dealt_is_not_released(will: Any, old: Any, board: Any, outcomes
     deal.Dealer,
     "stored",
     "P4 I6",
-    within=300,
-    weather=replace(_hosts(0.5, "slow"), chaos=0.03, kinds=("kill agent",)),
-    times=replace(Times(), slow=(0.5,), tasks=(0.05, 0.4)),
+    within=400,
+    weather=replace(_hosts(0.5, "slow"), chaos=0.02, kinds=("kill agent",)),
+    times=replace(Times(), slow=(0.5,), tasks=(0.05, 0.4), ack=2.0),
+    billed=True,
     hosts=1,
-    batches=5,
+    slots=2,
+    batches=20,
     most=5,
-    storm_s=10.0,
+    storm_s=20.0,
     **_HOST_AND_COORDINATOR,
 )
 def a_row_is_closed_early(stored: Any, dealer: deal.Dealer) -> None:
@@ -574,7 +578,7 @@ def one_attempt_more(failed: Any, draft: Draft, *args: Any, max_attempts: int, n
 @mutant(Draft, "failed", "I6 I7", weather=_ENDS)
 def the_attempt_is_not_counted(failed: Any, draft: Draft, index: int, attempt: int, outcome: Any, **more: Any) -> Any:
     """A failure counts an attempt."""
-    return failed(draft, index, attempt - 1, outcome, **more)
+    return failed(draft, index, max(1, attempt - 1), outcome, **more)
 
 
 @mutant(Draft, "is_alone", "alone", shapes=("poison", "bomb"))
@@ -739,10 +743,24 @@ def an_unread_ledger_is_fenced_unread(fence: Any, of: fences.Fences, session: st
     return (yield from fence(of, session, silent._replace(is_read=True), *more))
 
 
-@mutant(survey, "get_within", "cycle", within=300, weather=_SLOW_READS)
-def a_slow_ledger_is_waited_for(_: Any, keys: Any, within_s: float) -> Any:
-    """No ledger that cannot be read holds up a cycle."""
+@mutant(survey, "get_within", "I8", within=300, weather=_REFUSED)
+def an_unreadable_ledger_stops_the_cycle(_: Any, keys: Any, within_s: float) -> Any:
+    """A ledger that cannot be read is passed over."""
     found: list[Any] = []
     for key in keys:
         found.append((yield from get(key)))
     return found
+
+
+@mutant(Lead, "_cycle", "I8", within=300, weather=_REFUSED, shapes=("poison",))
+def a_refused_letter_stops_the_cycle(cycle_: Any, lead: Lead, *args: Any) -> Any:
+    """Nothing but the board's own write stops a cycle."""
+    if any("#" in key for key in lead.chores.troubles.keys):
+        raise StoreDenied("put", "a dead letter")
+    return (yield from cycle_(lead, *args))
+
+
+@mutant(agent.Agent, "_is_shut_out", "I8", within=300, weather=_REFUSED, hosts=1, shapes=("plain",))
+def a_session_that_is_shut_out_stays(_: Any, of: agent.Agent, fault: Exception) -> bool:
+    """A host whose ledger the store refuses for ever begins another session."""
+    return False
