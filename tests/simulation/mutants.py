@@ -23,7 +23,7 @@ from s3queue.core.records import Failed, Ready
 from s3queue.core.settle import Draft
 from s3queue.runtime.agent import dealing as deal
 from s3queue.runtime.local.journal import OK, READY, RUNNING
-from s3queue.store import Found, Stored
+from s3queue.store import Found, Missing, Stored
 from s3queue.testing.simulate import Outcome, Seeded, Times, Weather, run
 
 #: Schedules within which a mutant has to be caught, unless it says otherwise.
@@ -550,6 +550,13 @@ def a_group_backwards(_: Any, line: Any) -> Any:
 
 
 # ---- sources, pages, dead letters -----------------------------------------------------------------------------------
+
+
+@mutant(produce, "get", "P1", weather=Weather(fault=0.3, fates=("served", "truncated"), whose=("main",), chaos=0.0))
+def a_conflict_on_a_create_is_taken_for_ours(_: Any, key: str) -> Any:
+    """What stands under the key of a batch is looked at before it is taken for an earlier try."""
+    return Missing()
+    yield
 
 
 @mutant(produce, "put", "P1", weather=_UNANSWERED)

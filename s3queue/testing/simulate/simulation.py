@@ -195,7 +195,7 @@ class Simulation:
                         return f"the ledger of a session that is over: {key}"
                 except CorruptRecord:
                     return f"a ledger that nobody can read: {key}"
-            elif key != layout.board and not key.endswith("readme.txt"):
+            elif key != layout.board and not key.endswith("readme.txt") and world.store.body(key):
                 return f"a source: {key}"
         if self.scene.outlast and (pages := world.store.keys(layout.retired)):
             story = Story(world.events, self.scene.times.settings)

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from s3queue.core.keys import Layout
 from s3queue.core.ops import Delete, Gather, Get, List, Op, Put, Unknown
-from s3queue.errors import StoreUnavailable
+from s3queue.errors import StoreDenied, StoreUnavailable
 from s3queue.testing.simulate.choices import Choices
 from s3queue.testing.simulate.history import Calmed, Event, Marked
-from s3queue.testing.simulate.scenes import Scene
+from s3queue.testing.simulate.scenes import DENIED, Scene
 from s3queue.testing.simulate.store import SimStore
 
 #: How much later than the first one may be that moves instead of it, in seconds.
@@ -25,7 +25,7 @@ _SLACK_S = 0.35
 _EPOCH_MS = 1_700_000_000_000
 FOREVER = 1e9
 
-_FOR_READS = ("served", "refused", "slow", "outage")
+_FOR_READS = ("served", "refused", "slow", "outage", DENIED)
 _FOR_DELETES = ("served", "unanswered", "late", "dropped", "slow", "outage")
 
 
@@ -126,6 +126,7 @@ class World:
         stormy: whether there are faults now.
         chaos: called before some moves while it is stormy.
         closed_until: the store answers nobody before that.
+        denied: keys that are refused for ever.
     """
 
     def __init__(self, choices: Choices, scene: Scene) -> None:
@@ -139,6 +140,7 @@ class World:
         self.stormy = True
         self.chaos: Callable[[], None] | None = None
         self.closed_until = 0.0
+        self.denied: set[str] = set()
         self._soon: list[Callable[[], None]] = []
         self._number = 0
         self._marks: set[str] = set()
@@ -289,8 +291,14 @@ class World:
             return
         actor.refused = 0
         actor.ready_at = self.now + times.latency
+        if fate == DENIED and isinstance(op, (Get, Put)) and self._may_be_denied(op.key):
+            self.denied.add(op.key)
+        if refused := self.denied.intersection(_keys(op)):
+            self.mark("a key was refused for ever")
+            actor.fault = StoreDenied(type(op).__name__.lower(), min(refused))
+            return
         match fate:
-            case "served":
+            case "served" | "denied":
                 actor.answer = self.store.perform(op, self.now, actor.name)
                 return
             case "slow":
@@ -306,14 +314,24 @@ class World:
                 self.mark("a request took effect and was not answered")
             case "late":
                 self._send_late(actor.name, op, self.choices.choose(times.late))
+            case "truncated" if isinstance(op, Put) and op.if_version is None and self._is_batch(op.key):
+                self.store.perform(op._replace(body=b""), self.now, actor.name)
+                self.mark("a batch was stored without its body")
             case _:
-                assert fate == "dropped"
+                assert fate in ("dropped", "truncated")
                 self.mark("a request was lost")
         actor.ready_at = self.now + times.unanswered
         if isinstance(op, Put):
             actor.answer = Unknown()
         else:
             actor.fault = StoreUnavailable("delete")
+
+    def _is_batch(self, key: str) -> bool:
+        layout = self.layout
+        return key.startswith(layout.home) and key != layout.board and not key.startswith(layout.hosts)
+
+    def _may_be_denied(self, key: str) -> bool:
+        return key != self.layout.board and not key.startswith(f"{self.layout.root}/meta/")
 
     def _may_fail(self, actor: Actor) -> bool:
         weather = self.scene.weather
@@ -324,3 +342,13 @@ class World:
             landing = Actor(who, None, None, self.now + seconds)
             landing.op = op
             self.actors.append(landing)
+
+
+def _keys(op: Op) -> tuple[str, ...]:
+    match op:
+        case Get(key) | Put(key):
+            return (key,)
+        case Delete(keys):
+            return keys
+        case _:
+            return ()
