@@ -11,7 +11,7 @@ changes the state that it was given only after the outcome that justifies the ch
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
@@ -44,13 +44,67 @@ class List(NamedTuple):
 
 
 class Gather(NamedTuple):
-    """Reads that do not wait for each other. Their outcomes come in the same order."""
+    """Reads that do not wait for each other. Their outcomes come in the same order.
+
+    Attributes:
+        within_s: seconds that the slowest of them is waited for; a read that fails, or is not answered by then, has the
+            outcome `Missed`. None: all are waited for, and a fault of one is the fault of all.
+    """
 
     reads: tuple[Get | List, ...]
+    within_s: float | None = None
+
+
+class Missed(NamedTuple):
+    """A read that failed, or was not answered in time.
+
+    Attributes:
+        fault: None where there was no answer in time.
+    """
+
+    fault: Exception | None = None
+
+
+class Signal:
+    """Rung by whoever has news; one program waits for it. What is rung while nobody waits is not lost.
+
+    Attributes:
+        notify: set by the driver while the program waits.
+    """
+
+    __slots__ = ("is_set", "notify")
+
+    def __init__(self) -> None:
+        self.is_set = False
+        self.notify: Callable[[], None] | None = None
+
+    def ring(self) -> None:
+        self.is_set = True
+        if self.notify is not None:
+            self.notify()
+
+    def take(self) -> bool:
+        """Whether it was rung since this was last asked."""
+        rang, self.is_set = self.is_set, False
+        return rang
+
+
+class Wait(NamedTuple):
+    """Nothing to ask of the store until a time, or until a signal is rung, whichever comes first. The outcome is
+    `Signal.take`.
+
+    Attributes:
+        until: steady time; infinity waits for the signal alone.
+    """
+
+    until: float
+    wake_on: Signal
 
 
 Op: TypeAlias = Get | Put | Delete | List | Gather
 Step: TypeAlias = Generator[Op, Any, T]
+#: A loop of a process: steps, and waits between them. A step never waits.
+Program: TypeAlias = Generator[Op | Wait, Any, T]
 
 
 class Unknown(NamedTuple):
@@ -74,6 +128,20 @@ def get_all(keys: Sequence[str]) -> Step[Sequence[Found | Missing]]:
         return ()
     outcomes: Sequence[Found | Missing] = yield Gather(tuple(Get(key) for key in keys))
     return outcomes
+
+
+def get_within(keys: Sequence[str], within_s: float) -> Step[Sequence[Found | Missing | Missed]]:
+    """Read many objects at once, without those that fail or take longer than ``within_s``. One Get each."""
+    if not keys:
+        return ()
+    outcomes: Sequence[Found | Missing | Missed] = yield Gather(tuple(Get(key) for key in keys), within_s)
+    return outcomes
+
+
+def wait(until: float, wake_on: Signal) -> Program[bool]:
+    """Wait until a steady time, or for the signal. Returns whether that was rung."""
+    rang: bool = yield Wait(until, wake_on)
+    return rang
 
 
 def put(key: str, body: bytes, if_version: str | None) -> Step[Stored | Conflict | Unknown]:

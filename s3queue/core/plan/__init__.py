@@ -30,6 +30,7 @@ def plan(
     sources: Iterable[Source],
     *,
     now_ms: int,
+    heard_ms: int | None = None,
     settings: Settings,
     window: Collection[str] = (),
     buried: Collection[tuple[str, int]] = (),
@@ -40,12 +41,13 @@ def plan(
     Args:
         ledgers: by session; those of living sessions and of sessions that are over.
         sources: listed batches that may run now.
-        now_ms: wall clock; decides when, never who.
+        now_ms: wall clock before the survey; decides when, never who.
+        heard_ms: the same after the ledgers were read: the delays of retries count from there. None: as ``now_ms``.
         window: ids of finished sources that are still refused.
         buried: (path, index) of messages whose dead letters are stored.
         retired: paths of sources that are gone and whose ids are on a stored page.
     """
-    planning = Planning(board, ledgers, now_ms, settings)
+    planning = Planning(board, ledgers, now_ms, settings, heard_ms)
     take_over.tickets(planning)
     planning.bury(buried)
     planning.retire(retired)

@@ -16,8 +16,16 @@ from s3queue.core.settle import Draft
 class Planning:
     """The board that is to be committed, as far as it is decided. Each source that changes is a `Draft` until the end."""
 
-    def __init__(self, board: Board, ledgers: Mapping[str, Ledger], now_ms: int, settings: Settings) -> None:
+    def __init__(
+        self,
+        board: Board,
+        ledgers: Mapping[str, Ledger],
+        now_ms: int,
+        settings: Settings,
+        heard_ms: int | None = None,
+    ) -> None:
         self.board, self.ledgers, self.now_ms, self.settings = board, ledgers, now_ms, settings
+        self.heard_ms = now_ms if heard_ms is None else heard_ms
         self.tickets = dict(board.tickets)
         self.sources = dict(board.sources)
         self.totals = dict(board.totals)

@@ -58,7 +58,7 @@ def _take(planning: Planning, name: str, ticket: Ticket, report: Report, ledger:
 
 def _fail(planning: Planning, name: str, part: Part, outcome: Failed, offer: Offer) -> None:
     died = planning.draft(part.source).failed(
-        part.start, part.attempt, outcome, max_attempts=offer.max_attempts, now_ms=planning.now_ms
+        part.start, part.attempt, outcome, max_attempts=offer.max_attempts, now_ms=planning.heard_ms
     )
     if outcome.kind not in ("snooze", "interrupted"):
         planning.count(part, "failed", 1)

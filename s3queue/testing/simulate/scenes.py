@@ -44,8 +44,6 @@ class Times:
     Attributes:
         late: how long after it was sent a request may land. The greatest is below ``window_s`` less the deadline.
         slow: how long a request may be on its way before it is applied and answered.
-        idle: how long a coordinator rests that has nothing to do; a host looks for a board after the shortest.
-        beat: after which part of a lease without a write it shows meanwhile that it lives.
         pauses: how long a process may stand still; some are longer than lease and visibility timeout.
         tasks: how long a message runs. delays: after how long it is to run again.
         restart: how long until something new comes in place of what ended.
@@ -56,8 +54,6 @@ class Times:
     enqueue_deadline: float = 4.0
     ack: float = 0.2
     busy: float = 0.3
-    idle: tuple[float, ...] = (0.6, 2.5)
-    beat: tuple[float, ...] = (1 / 3, 0.0)
     latency: float = 0.02
     unanswered: float = 0.4
     patience: float = 1.0
@@ -97,7 +93,8 @@ class Scene:
     Attributes:
         machines: hosts are spread over so many; those of one see each other's processes end.
         shared: every agent is also a candidate, with one view of the board for both roles, as in production. Otherwise
-            hosts only host, and ``candidates`` processes only coordinate.
+            hosts only host, and ``candidates`` are hosts without workers that coordinate.
+        billed: requests cost money, so that polls and writes are paced.
         shapes: what kinds of batches producers send; see `s3queue.testing.simulate.producers`.
         page: the longest page of a survey; small ones make it skip and come back.
         width: of how many the next one to move is chosen.
@@ -110,6 +107,7 @@ class Scene:
     workers: int = 1
     slots: int = 2
     shared: bool = True
+    billed: bool = False
     candidates: int = 0
     producers: int = 1
     batches: int = 3
@@ -153,6 +151,7 @@ def draw(choices: Choices) -> Scene:
         weather=choices.choose(_WEATHERS),
         shapes=choices.choose(_SHAPES),
         shared=choices.choose((True, False)),
+        billed=choices.choose((False, True)),
         hosts=choices.choose((2, 1, 3)),
         workers=choices.choose((1, 2)),
         slots=choices.choose((2, 1)),
