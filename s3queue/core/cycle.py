@@ -25,7 +25,8 @@ from s3queue.core.ops import Overtaken, Step, Unknown, list_all, write
 from s3queue.core.plan import Planned, Settings, Settled, plan
 from s3queue.core.records import Board, Ledger, encode
 from s3queue.core.rounds import Rounds
-from s3queue.core.survey import Heard, Survey, Sweep, survey
+from s3queue.core.survey import Heard, Survey, survey
+from s3queue.core.sweeps import Sweep
 from s3queue.errors import CorruptRecord, StoreError
 from s3queue.store import Stored
 
@@ -273,6 +274,7 @@ class Lead:
             deep=self.deep,
             within_s=self.settings.leader_lease * _PATIENCE,
             may_read=lambda key: troubles.allow(key, now),
+            largest=self.settings.max_source_bytes,
         )
         for key, fault in seen.missed:
             troubles.met(key, fault or StoreError("get", key), now)

@@ -16,7 +16,7 @@ from s3queue.core.ops import Delete, Gather, Get, List, Missed, Op, Put, Signal,
 from s3queue.errors import StoreDenied, StoreUnavailable
 from s3queue.testing.simulate.choices import Choices
 from s3queue.testing.simulate.history import Calmed, Event, Marked
-from s3queue.testing.simulate.scenes import DENIED, Scene
+from s3queue.testing.simulate.scenes import Scene
 from s3queue.testing.simulate.store import SimStore
 
 #: How much later than the first one may be that moves instead of it, in seconds.
@@ -25,7 +25,7 @@ _SLACK_S = 0.35
 _EPOCH_MS = 1_700_000_000_000
 FOREVER = 1e9
 
-_FOR_READS = ("served", "refused", "slow", "outage", DENIED)
+_FOR_READS = ("served", "refused", "slow", "outage")
 _FOR_DELETES = ("served", "unanswered", "late", "dropped", "slow", "outage")
 
 
@@ -132,7 +132,7 @@ class World:
         stormy: whether there are faults now.
         chaos: called before some moves while it is stormy.
         closed_until: the store answers nobody before that.
-        denied: keys that are refused for ever.
+        refused: keys that the store refuses for ever.
     """
 
     def __init__(self, choices: Choices, scene: Scene) -> None:
@@ -146,7 +146,7 @@ class World:
         self.stormy = True
         self.chaos: Callable[[], None] | None = None
         self.closed_until = 0.0
-        self.denied: set[str] = set()
+        self.refused: set[str] = set()
         self._soon: list[Callable[[], None]] = []
         self._number = 0
         self._marks: set[str] = set()
@@ -301,6 +301,11 @@ class World:
     def _request(self, actor: Actor, op: Op) -> None:
         """Decide what becomes of a request, and do it."""
         times = self.scene.times
+        if self.refused and isinstance(op, (Get, Put)) and op.key in self.refused:
+            actor.op, actor.refused = None, 0
+            actor.ready_at = self.now + times.latency
+            actor.fault = StoreDenied(type(op).__name__.lower(), op.key)
+            return
         if actor.op is not None and actor.refused == 0:  # it was slow, and has arrived
             fate = "served"
         elif self.stormy and self.now < self.closed_until:
@@ -316,14 +321,8 @@ class World:
             return
         actor.refused = 0
         actor.ready_at = self.now + times.latency
-        if fate == DENIED and isinstance(op, (Get, Put)) and self._may_be_denied(op.key):
-            self.denied.add(op.key)
-        if refused := self.denied.intersection(_keys(op)):
-            self.mark("a key was refused for ever")
-            actor.fault = StoreDenied(type(op).__name__.lower(), min(refused))
-            return
         match fate:
-            case "served" | "denied":
+            case "served":
                 actor.answer = self.store.perform(op, self.now, actor.name)
                 return
             case "slow":
@@ -359,9 +358,6 @@ class World:
         layout = self.layout
         return key.startswith(layout.home) and key != layout.board and not key.startswith(layout.hosts)
 
-    def _may_be_denied(self, key: str) -> bool:
-        return key != self.layout.board and not key.startswith(f"{self.layout.root}/meta/")
-
     def _may_fail(self, actor: Actor) -> bool:
         weather = self.scene.weather
         return weather.fault > 0 and (not weather.whose or actor.name.rpartition("/")[2] in weather.whose)
@@ -371,13 +367,3 @@ class World:
             landing = Actor(who, None, None, self.now + seconds)
             landing.op = op
             self.actors.append(landing)
-
-
-def _keys(op: Op) -> tuple[str, ...]:
-    match op:
-        case Get(key) | Put(key):
-            return (key,)
-        case Delete(keys):
-            return keys
-        case _:
-            return ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from s3queue.core.keys import Layout, source_path
 from s3queue.core.ledger import Held, Host
 from s3queue.core.records import Failed, Offer, Part, Ticket
-from s3queue.runtime.agent import dealing as deal
+from s3queue.runtime.agent import deaths
 from s3queue.runtime.agent.dealing import Dealer
 from s3queue.runtime.local.journal import MOVED, OK, READY, RUNNING, STATES, Journal
 from s3queue.runtime.local.wire import Deal, Note
@@ -54,10 +54,10 @@ def test_a_process_is_never_given_more_than_it_may_run() -> None:
     dealing.claimed(["1-0"])
     for now in range(2):
         dealing.deal(float(now))
-        for number, row in dealing.seats[0].rows.items():
+        for number, row in dealing.loads[0].rows.items():
             for index in range(row.ok, row.size):
-                dealing.seats[0].journal.start(0, number, index, 0.0)
-                dealing.seats[0].journal.finish(0, OK)
+                dealing.loads[0].journal.start(0, number, index, 0.0)
+                dealing.loads[0].journal.finish(0, OK)
             dealing.finished(0, number, busy_s=1e-6)
     assert sum(part.stop - part.start for note in notes if isinstance(note, Deal) for part in note.parts) == 3
     assert dealing.pooled == 47
@@ -75,7 +75,7 @@ def test_long_tasks_of_a_process_that_may_run_no_more_do_not_hold_what_waits_beh
     dealing.claimed(["1-0"])
     dealing.deal(0.0)
     for slot in range(2):
-        dealing.seats[0].journal.start(slot, 0, slot, 0.0)
+        dealing.loads[0].journal.start(slot, 0, slot, 0.0)
     assert dealing.pooled == 6
     assert dealing.recall(100.0)
 
@@ -107,7 +107,7 @@ def test_a_journal_tells_how_each_message_ended_that_no_agent_heard_of() -> None
     journal.open_row(0, "1-0", 10, 7)
     for index, state in enumerate([READY, OK, RUNNING, STATES["retry"], STATES["dead"], STATES["snooze"], MOVED]):
         journal.mark(0, index, state)
-    report = deal.testament([journal], now_ms=5)["1-0"]
+    report = deaths.testament([journal], now_ms=5)["1-0"]
     assert report.ok == (11, 12)
     assert {at: failed.kind for at, failed in report.failed.items()} == {
         12: "retry",
@@ -116,5 +116,5 @@ def test_a_journal_tells_how_each_message_ended_that_no_agent_heard_of() -> None
         15: "snooze",  # and one that was put off has not lost an attempt
     }
     causes = {at: failed.failure.cause for at, failed in report.failed.items() if failed.failure is not None}
-    assert causes == {12: "killed", 13: "error", 14: "error"}
+    assert causes == {12: "killed", 13: "error", 14: "rejected"}
     assert report.failed[15].delay_s > 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,34 +15,13 @@ from s3queue_backends.sqlite import SqliteStore
 
 from s3queue.core.records import Failed, Part, encode_batch
 from s3queue.runtime.local.child import ORPHANED
-from s3queue.runtime.local.journal import OK, READY, REJECTED, RUNNING, STATES
+from s3queue.runtime.local.journal import OK, READY, REJECTED, RUNNING, state_of
 from s3queue.runtime.local.wire import CannotStart, FailedNote, Finished, Leaving, Returned, unpack
 from s3queue.runtime.worker.outcomes import TEXT_CHARS
 from s3queue.runtime.worker.sources import CACHE_SOURCES
 from s3queue.store import Missing, ObjectStore
 from tests.runtime import jobs
 from tests.runtime.desk import Desk, Pipe, desk
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[ObjectStore]:
-    it = SqliteStore(str(tmp_path / "store.db"))
-    yield it
-    it.close()
-
-
-@pytest.fixture
-def pipe(tmp_path: Path) -> Iterator[Callable[[str], Pipe]]:
-    pipes: list[Pipe] = []
-
-    def make(name: str) -> Pipe:
-        pipes.append(Pipe(tmp_path / name))
-        return pipes[-1]
-
-    yield make
-    for it in pipes:
-        it.close()
-
 
 # ---- what ends well
 
@@ -157,7 +136,7 @@ def outcome(it: Desk) -> Failed:
     note = it.expect(FailedNote)
     assert it.expect(Finished).row == note.row
     assert note.index == 0
-    assert it.states(note.row) == [STATES[note.outcome.kind]]
+    assert it.states(note.row) == [state_of(note.outcome)]
     return note.outcome
 
 
