@@ -632,6 +632,13 @@ def a_crowd_hides_what_lies_behind_it(look_behind: Any, *args: Any) -> Any:
 # ---- sources, pages, dead letters -----------------------------------------------------------------------------------
 
 
+@mutant(produce, "get", "P1", weather=Weather(fault=0.3, fates=("served", "truncated"), whose=("main",), chaos=0.0))
+def a_conflict_on_a_create_is_taken_for_ours(_: Any, key: str) -> Any:
+    """What stands under the key of a batch is looked at before it is taken for an earlier try."""
+    return Missing()
+    yield
+
+
 @mutant(produce, "put", "P1", weather=_UNANSWERED)
 def no_answer_is_an_answer(put_: Any, *args: Any) -> Any:
     """A batch is accepted when the store says so."""

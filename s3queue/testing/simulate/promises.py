@@ -28,6 +28,7 @@ def p1_no_accepted_message_is_lost(story: Story) -> Verdict:
         for path, n in story.accepted.items():
             if story.landed.get(path, n) >= n:
                 yield f"event {n}: {path} was accepted, and is not stored"
+        yield from story.maimed
         yield from (why for rule, why in illegal(story) if rule == "P1")
         yield from (why for rule, why in unfounded(story) if rule == "P1")
         if _at_rest(story):

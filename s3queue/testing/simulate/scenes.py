@@ -10,8 +10,9 @@ from s3queue.testing.simulate.choices import Choices
 #: What may become of a request. ``served`` first. What is not possible for a read or a delete is left out there.
 #: ``unanswered``: applied, no answer. ``late``: no answer, applied after the sender gave up. ``dropped``: no answer, never
 #: applied. ``refused``: 503, and tried again at once by the driver. ``slow``: applied later, and answered then.
-#: ``outage``: refused for longer than the driver's patience.
-FATES = ("served", "unanswered", "late", "dropped", "refused", "slow", "outage")
+#: ``outage``: refused for longer than the driver's patience. ``truncated``: no answer; of a batch an empty object is
+#: stored, anything else is dropped.
+FATES = ("served", "unanswered", "late", "dropped", "refused", "slow", "outage", "truncated")
 #: What may happen to processes and hosts.
 KINDS = (
     "kill worker",
