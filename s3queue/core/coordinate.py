@@ -16,11 +16,12 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from s3queue.core.chores.park import park
 from s3queue.core.elect import View
 from s3queue.core.keys import Layout, parse_message_id, parse_source
 from s3queue.core.letters import dead_letter
 from s3queue.core.ops import Overtaken, Step, Unknown, delete, get_all, list_all, put, write
-from s3queue.core.plan import Planned, Settings, Settled, is_finished, plan
+from s3queue.core.plan import Parking, Planned, Settings, Settled, is_finished, plan
 from s3queue.core.records import Board, Ledger, RetiredPage, decode, encode
 from s3queue.core.rounds import Rounds
 from s3queue.core.survey import Heard, Survey, Sweep, read_ledger, survey
@@ -55,6 +56,8 @@ class Lead:
         heard: by session, see `Heard`. A process that leads and is a host enters its own ledger as it stores it.
         pages: retired pages, oldest first; ``window`` holds the ids on them.
         buried: messages whose dead letter is stored, and which the board does not yet count as settled.
+        parking: what came of the moves on the board.
+        board_bytes: its size; None before the first that we wrote.
         ended: sessions that were over before the committed board was sent. Nobody gives them a ticket any more, and those
             that it still lists are the last ones they have.
         pending: a board that was sent and not answered, and the version that it replaces. It is sent again, against that
@@ -77,6 +80,8 @@ class Lead:
     pages: deque[Page] = field(default_factory=deque)
     window: set[str] = field(default_factory=set)
     buried: set[tuple[str, int]] = field(default_factory=set)
+    parking: Parking = field(default_factory=Parking)
+    board_bytes: int | None = None
     ended: frozenset[str] = frozenset()
     pending: tuple[Planned, str] | None = None
     wanted: dict[str, int] = field(default_factory=dict)
@@ -238,6 +243,8 @@ def _cycle(lead: Lead, now: float, now_ms: int, nonce: str, gone: Collection[str
     seen = yield from _survey(lead, now, now_ms)
     fenced = yield from _fence(lead, seen, now, nonce, gone)
     yield from _bury(lead, now_ms, nonce)
+    for path in lead.parking.open(lead.board):
+        lead.parking.done(path, (yield from park(lead.layout, lead.board, path)))
     retired = yield from _retire(lead, seen, now)
     if lead.board.epoch != lead.epoch:
         return Deposed()  # the view has learned it; our window does not hold what the other leader retired
@@ -252,6 +259,8 @@ def _cycle(lead: Lead, now: float, now_ms: int, nonce: str, gone: Collection[str
         settings=lead.settings._replace(ticket_target=target),
         window=lead.window,
         buried=lead.buried,
+        parking=lead.parking,
+        board_bytes=lead.board_bytes,
         retired=retired,
     )
     _look_ahead(lead, seen, planned)
@@ -422,7 +431,8 @@ def _commit(
 ) -> Step[Cycled | Deposed | Doubt]:
     lead.pending = planned, replaces
     board = planned.board
-    outcome = yield from write(lead.layout.board, encode(board), nonce=board.nonce, if_version=replaces)
+    body = encode(board)
+    outcome = yield from write(lead.layout.board, body, nonce=board.nonce, if_version=replaces)
     match outcome:
         case Unknown():
             return Doubt()
@@ -430,6 +440,8 @@ def _commit(
             return Deposed()
         case Stored(version):
             lead.pending = None
+            lead.board_bytes = len(body)
+            lead.parking.committed(board)
             lead.rounds.commit(lead.board, board, now)
             lead.ended = planned.ended
             lead.view.learn(board, version)

@@ -13,6 +13,8 @@ from s3queue.core.records import Part
 
 #: Fractional part of the golden ratio: its multiples spread evenly over [0, 1), and so do those of any multiple of it.
 _GOLDEN = 0.6180339887498949
+#: What a part of a ticket and a source take on the board besides the path, in bytes.
+_PART_BYTES, _SOURCE_BYTES = 20, 40
 
 
 def tickets(planning: Planning, sources: Iterable[Source], window: Collection[str]) -> None:
@@ -20,24 +22,23 @@ def tickets(planning: Planning, sources: Iterable[Source], window: Collection[st
     offered = {queue for host in hosts for queue in host.offers}
     lines = {queue: Line() for queue in offered}
     busy = _busy_groups(planning)
-    parked: dict[str, int] = {}
     for path in planning.sources:
         source = parse_source(path)
         draft = planning.drafts.get(path)
         state = planning.sources[path] if draft is None else draft
-        if state.waiting:
-            parked[source.queue] = parked.get(source.queue, 0) + len(state.waiting)
-            if source.group is not None:
-                busy.add((source.queue, source.group))
+        if state.waiting and source.group is not None:
+            busy.add((source.queue, source.group))
         if state.ready and source.queue in lines:
             lines[source.queue].add(source, sum(ready.stop - ready.start for ready in state.ready))
     fresh: dict[str, list[Source]] = {queue: [] for queue in offered}
     for source in sources:
         if source.path in planning.sources or source.path in planning.board.sources:
             continue
+        if source.path in planning.board.moves:
+            continue  # its messages are still where they were
         if source.id in window:
             planning.planned.refused.append(source.path)
-        elif source.queue in lines and parked.get(source.queue, 0) <= planning.settings.max_parked:
+        elif source.queue in lines:
             fresh[source.queue].append(source)
     for queue, line in lines.items():
         # Those behind what the hosts can take need not stand in line. Of a group nobody knows whether it is busy.
@@ -121,6 +122,11 @@ def _take_next(planning: Planning, line: Line, busy: set[tuple[str, str]], most:
                 line.drop()
                 continue
             most = 1
+        if not _has_space(planning, source):
+            if source.group is not None:
+                busy.add((source.queue, source.group))
+            line.drop()
+            continue
         taken = planning.draft(source.path).take(most)
         if taken is None:
             line.drop()
@@ -137,3 +143,18 @@ def _take_next(planning: Planning, line: Line, busy: set[tuple[str, str]], most:
 def _ticket(planning: Planning, host: Host, queue: str, parts: tuple[Part, ...]) -> None:
     ticket = planning.ticket(host.session, parts)
     host.load(queue, ticket.size, len(parts))
+
+
+def _has_space(planning: Planning, source: Source) -> bool:
+    """Whether the board may grow by a part of this source. It is then charged.
+
+    What is new leaves room for what is there already, so that a board which is full empties.
+    """
+    most = planning.settings.max_board_bytes
+    is_new = source.path not in planning.sources and source.path not in planning.drafts
+    size = _PART_BYTES + len(source.path) + (_SOURCE_BYTES + len(source.path) if is_new else 0)
+    if planning.bytes + size > (most // 2 if is_new else most * 3 // 4) and (is_new or planning.tickets):
+        planning.full.add("board")
+        return False
+    planning.bytes += size
+    return True

@@ -29,6 +29,7 @@ from s3queue.core.records.codec import (
     decode,
     decode_batch,
     decode_message,
+    decode_moved,
     encode,
     encode_batch,
     encode_message,
@@ -37,7 +38,7 @@ from s3queue.core.records.failures import FATAL_CAUSES, Failed, Failure
 from s3queue.core.records.format import FORMAT
 from s3queue.core.records.ledger import Ledger, Offer, Report, Usage
 from s3queue.core.records.letters import DeadLetter
-from s3queue.core.records.messages import Batch, Message
+from s3queue.core.records.messages import Batch, Message, Moved, Origin
 from s3queue.core.records.pages import RetiredPage
 from s3queue.core.records.queues import QueueMeta
 
@@ -52,7 +53,9 @@ __all__ = [
     "Leader",
     "Ledger",
     "Message",
+    "Moved",
     "Offer",
+    "Origin",
     "Part",
     "Place",
     "QueueMeta",
@@ -67,6 +70,7 @@ __all__ = [
     "decode",
     "decode_batch",
     "decode_message",
+    "decode_moved",
     "encode",
     "encode_batch",
     "encode_message",

@@ -1,0 +1,1 @@
+"""What follows from a committed board, and is done beside the cycles."""
