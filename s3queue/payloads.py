@@ -12,7 +12,7 @@ without an annotation as builtins.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any, Protocol, get_type_hints
 
@@ -38,6 +38,10 @@ class Codec(Protocol):
 
     def decode(self, payload: Raw) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Raises `ValueError`: the payload does not fit the function."""
+        ...
+
+    def digest(self) -> str:
+        """Of what the function takes: names, types, and what may be left out."""
         ...
 
 
@@ -81,6 +85,9 @@ class CallCodec:
             fields.append((f"p{number}", kind, _field(key, default)))
         record = msgspec.defstruct("Arguments", fields, kw_only=True, forbid_unknown_fields=True)
         self._record = msgspec.msgpack.Decoder(record).decode
+        self._takes = [
+            (self._keys[p.name], kind, p.default is p.empty) for p, (_, kind, _) in zip(parameters, fields, strict=True)
+        ]
         self._plain = all(p.kind in _POSITIONAL for p in parameters)
         self._kinds = tuple((p.name, p.kind) for p in parameters)
 
@@ -113,6 +120,9 @@ class CallCodec:
                 kwargs.update(value)
         return tuple(args), kwargs
 
+    def digest(self) -> str:
+        return _digest(self._takes)
+
 
 class ValueCodec:
     """The one argument of a handler."""
@@ -124,6 +134,7 @@ class ValueCodec:
             raise ConfigError(f"{what}: a handler takes one payload and, if it likes, {CONTEXT}")
         kind = _hints(function).get(parameters[0].name, Any)
         _check_type(kind, f"{what}, parameter {parameters[0].name!r}")
+        self._kind = kind
         self._value: Callable[[Any], Any] = msgspec.msgpack.Decoder(kind).decode
 
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Raw:
@@ -138,6 +149,41 @@ class ValueCodec:
 
     def decode(self, payload: Raw) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return (self._value(payload),), _NO_KWARGS
+
+    def digest(self) -> str:
+        return _digest([("", self._kind, True)])
+
+
+def _digest(takes: Iterable[tuple[str, Any, bool]]) -> str:
+    """Of parameters, each a key, a type, and whether it has to be given. Their order is none of it: payloads are maps."""
+    import hashlib  # only for who offers tasks
+
+    described = []
+    for key, kind, required in sorted(takes, key=lambda one: one[0]):
+        try:
+            shape: Any = _bare(msgspec.json.schema(kind))
+        except (TypeError, ValueError):  # a type that JSON has no form for
+            shape = str(kind)
+        described.append((key, shape, required))
+    text = msgspec.json.encode(described, order="sorted")
+    return hashlib.blake2b(text, digest_size=5).hexdigest()
+
+
+#: Parts of a schema that are for people.
+_TOLD = frozenset({"title", "description", "default", "examples"})
+
+
+def _bare(schema: Any, named: bool = False) -> Any:
+    """The schema without what is only told about it. ``named``: its keys are names of fields or types."""
+    if isinstance(schema, list):
+        return [_bare(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: _bare(one, not named and key in ("properties", "$defs"))
+        for key, one in schema.items()
+        if named or key not in _TOLD
+    }
 
 
 def _lower(wrong: Exception) -> str:

@@ -28,6 +28,7 @@ from s3queue.config import current_config, current_store
 from s3queue.context import Backoff, Context
 from s3queue.core.keys import check_name
 from s3queue.errors import ConfigError
+from s3queue.lazy import refuse_lazy
 from s3queue.payloads import CONTEXT, CallCodec, Codec, ValueCodec
 from s3queue.registry import Registry, registry
 
@@ -151,6 +152,7 @@ class Task(Generic[P, R_co]):
                 self._ctx_at = context
         self._make_codec = codec
         self._codec: Codec | None = None
+        self._digest: str | None = None
         self._queues: dict[int, Queue] = {}
         for attribute in ("__module__", "__qualname__", "__doc__"):
             setattr(self, attribute, getattr(function, attribute, None))
@@ -185,6 +187,13 @@ class Task(Generic[P, R_co]):
         code = getattr(function, "__code__", None)
         file = code.co_filename if code is not None else str(function.__module__)
         return os.path.realpath(file) if os.path.exists(file) else file, function.__qualname__
+
+    @property
+    def digest(self) -> str:
+        """Of the signature: the same in every process and release in which the task takes the same arguments."""
+        if self._digest is None:
+            self._digest = self.check().digest()
+        return self._digest
 
     def __repr__(self) -> str:
         return f"<{self.label} on {self.queue!r}>"
@@ -223,10 +232,8 @@ class Task(Generic[P, R_co]):
             result = self.function(*args, **kwargs, ctx=ctx)
         else:
             result = self.function(*args[: self._ctx_at], ctx, *args[self._ctx_at :], **kwargs)
-        if not self.is_async and inspect.iscoroutine(result):
-            # Silence would count as success, with nothing done.
-            result.close()
-            raise TypeError(f"{self.label} returned a coroutine; declare it with async def, or run it")
+        if not self.is_async and result is not None:
+            refuse_lazy(result, self.label)
         return result
 
     # ---- what a producer asks -----------------------------------------------------------------------------------

@@ -28,18 +28,20 @@ class View:
         since: steady time from which on the board is known to have stood unchanged; None until that can be said. Not the
             time at which the first look was asked, since it may have been answered long after that.
         looked: whether anything was read yet.
+        is_gone: a board was known, and the last look found none: somebody deleted it.
     """
 
     board: Board | None = None
     version: str = ""
     since: float | None = None
     looked: bool = False
+    is_gone: bool = False
 
     def learn(self, board: Board, version: str) -> bool:
         """Take what was read or written elsewhere in this process, unless it is older. Returns whether it was new."""
-        if self.board is not None and board.turn <= self.board.turn:
+        if self.board is not None and (board.epoch, board.turn) <= (self.board.epoch, self.board.turn):
             return False
-        self.board, self.version, self.since, self.looked = board, version, None, True
+        self.board, self.version, self.since, self.looked, self.is_gone = board, version, None, True, False
         forget_parsed(len(board.sources))
         return True
 
@@ -74,7 +76,7 @@ def look(view: View, layout: Layout, now: float) -> Step[bool]:
                 view.since = now
             return False
         case Missing():
-            view.looked = True
+            view.looked, view.is_gone = True, view.board is not None
             return False
 
 

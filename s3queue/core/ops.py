@@ -11,11 +11,12 @@ changes the state that it was given only after the outcome that justifies the ch
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
+from s3queue.errors import StoreUnsupported
 from s3queue.store import Conflict, Found, Listed, Missing, Stored, Unchanged
 
 T = TypeVar("T")
@@ -43,13 +44,67 @@ class List(NamedTuple):
 
 
 class Gather(NamedTuple):
-    """Reads that do not wait for each other. Their outcomes come in the same order."""
+    """Reads that do not wait for each other. Their outcomes come in the same order.
+
+    Attributes:
+        within_s: seconds that the slowest of them is waited for; a read that fails, or is not answered by then, has the
+            outcome `Missed`. None: all are waited for, and a fault of one is the fault of all.
+    """
 
     reads: tuple[Get | List, ...]
+    within_s: float | None = None
+
+
+class Missed(NamedTuple):
+    """A read that failed, or was not answered in time.
+
+    Attributes:
+        fault: None where there was no answer in time.
+    """
+
+    fault: Exception | None = None
+
+
+class Signal:
+    """Rung by whoever has news; one program waits for it. What is rung while nobody waits is not lost.
+
+    Attributes:
+        notify: set by the driver while the program waits.
+    """
+
+    __slots__ = ("is_set", "notify")
+
+    def __init__(self) -> None:
+        self.is_set = False
+        self.notify: Callable[[], None] | None = None
+
+    def ring(self) -> None:
+        self.is_set = True
+        if self.notify is not None:
+            self.notify()
+
+    def take(self) -> bool:
+        """Whether it was rung since this was last asked."""
+        rang, self.is_set = self.is_set, False
+        return rang
+
+
+class Wait(NamedTuple):
+    """Nothing to ask of the store until a time, or until a signal is rung, whichever comes first. The outcome is
+    `Signal.take`.
+
+    Attributes:
+        until: steady time; infinity waits for the signal alone.
+    """
+
+    until: float
+    wake_on: Signal
 
 
 Op: TypeAlias = Get | Put | Delete | List | Gather
 Step: TypeAlias = Generator[Op, Any, T]
+#: A loop of a process: steps, and waits between them. A step never waits.
+Program: TypeAlias = Generator[Op | Wait, Any, T]
 
 
 class Unknown(NamedTuple):
@@ -73,6 +128,20 @@ def get_all(keys: Sequence[str]) -> Step[Sequence[Found | Missing]]:
         return ()
     outcomes: Sequence[Found | Missing] = yield Gather(tuple(Get(key) for key in keys))
     return outcomes
+
+
+def get_within(keys: Sequence[str], within_s: float) -> Step[Sequence[Found | Missing | Missed]]:
+    """Read many objects at once, without those that fail or take longer than ``within_s``. One Get each."""
+    if not keys:
+        return ()
+    outcomes: Sequence[Found | Missing | Missed] = yield Gather(tuple(Get(key) for key in keys), within_s)
+    return outcomes
+
+
+def wait(until: float, wake_on: Signal) -> Program[bool]:
+    """Wait until a steady time, or for the signal. Returns whether that was rung."""
+    rang: bool = yield Wait(until, wake_on)
+    return rang
 
 
 def put(key: str, body: bytes, if_version: str | None) -> Step[Stored | Conflict | Unknown]:
@@ -142,6 +211,9 @@ def write(
         Overtaken: somebody else's write stands there.
         Unknown: still no trace. It may yet land: send exactly the same again, and build on nothing else before.
 
+    Raises:
+        StoreUnsupported: a put was kept without the end of its body. What stood there is lost.
+
     Asks: one Put; after an unanswered Put or a Conflict, one Get; at most ``tries`` of both.
     """
     for _ in range(tries):
@@ -151,6 +223,12 @@ def write(
         found = yield from get(key)
         if isinstance(found, Found) and carries(found, nonce):
             return Stored(found.version)
+        if isinstance(found, Found) and len(found.body) < len(body) and body.startswith(found.body):
+            # Not mended: others may have seen it too, and an empty object has the same version each time.
+            raise StoreUnsupported(
+                "whole puts",
+                f"{key!r} holds {len(found.body)} bytes of a put of {len(body)}: the store keeps what is cut short",
+            )
         if isinstance(outcome, Conflict):
             assert not isinstance(found, Unchanged)
             return Overtaken(found)

@@ -6,16 +6,17 @@ looked at; the rest is skipped over, so that a cycle's cost does not grow with t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from operator import attrgetter
 
 from s3queue.core.keys import END, Layout, Source, parse_source
-from s3queue.core.ops import List, Step, get_all, list_pages
+from s3queue.core.ops import List, Missed, Step, get_within, list_pages
 from s3queue.core.records import Ledger, decode
 from s3queue.errors import CorruptRecord
-from s3queue.store import Found, Listed
+from s3queue.store import Found, Listed, Missing
 
 #: Pages of one queue in one survey besides those of batches on the board, and pages of what is due in ``later/``.
 _MAX_PAGES = 8
@@ -28,15 +29,18 @@ class Heard:
     """What was last seen of one session.
 
     Attributes:
-        version: of its ledger.
-        ledger: None where it could not be decoded.
+        version: of its ledger, as it was last listed.
+        ledger: None where it could not be decoded, or was never read.
         since: steady time from which on the ledger is known to have stood unchanged; starts with the cycle after the one
             that saw it first, because a listing may be answered long after its cycle began.
+        is_read: whether ``ledger`` is what stands there. Where it could not be read it is what stood there before, which
+            stays true: an outcome never changes.
     """
 
     version: str
     ledger: Ledger | None
     since: float | None = None
+    is_read: bool = True
 
 
 @dataclass
@@ -65,7 +69,8 @@ class Survey:
         covered: intervals of keys ``(after, last]`` in which everything was seen.
         deep: queues of which only the head was seen, with the key after which nobody looked.
         next_due_ms: when the next scheduled batch is due (wall clock); None where none was seen.
-        corrupt: key and reason of everything that could not be read.
+        corrupt: key and reason of everything that could not be decoded.
+        missed: keys of ledgers that could not be read in time, and why.
     """
 
     sources: list[Source] = field(default_factory=list)
@@ -74,6 +79,7 @@ class Survey:
     deep: dict[str, str] = field(default_factory=dict)
     next_due_ms: int | None = None
     corrupt: list[CorruptRecord] = field(default_factory=list)
+    missed: list[tuple[str, Exception | None]] = field(default_factory=list)
 
     def shows_gone(self, key: str, path: str) -> bool:
         """Whether this survey proves that the object did not exist when it was taken."""
@@ -95,6 +101,8 @@ def survey(
     limit: int = _FULL_PAGE,
     sweep: Sweep | None = None,
     deep: Collection[str] = (),
+    within_s: float = math.inf,
+    may_read: Callable[[str], bool] = lambda key: True,
 ) -> Step[Survey]:
     """List the partition, and read the ledgers whose version changed.
 
@@ -108,6 +116,8 @@ def survey(
         limit: length of the first page of anything.
         sweep: brought up to date.
         deep: queues of which the last survey saw only the head.
+        within_s: seconds that a ledger is waited for. One that fails or takes longer is missed, and holds up nothing else.
+        may_read: whether the ledger under a key is to be tried; others that changed are missed, too.
 
     Asks: one List; one more for each further page of hosts and of known batches, for each queue whose head does not fit its
         page, and for each further page of what is due, up to a bound. One Get for each ledger that changed.
@@ -122,7 +132,7 @@ def survey(
             listing.enter(lane, page)
         lanes = [lane for lane in lanes if lane.after < lane.upto]
     seen = listing.result()
-    yield from _hear(seen, layout, heard, listing.hosts, at_start, now)
+    yield from _hear(seen, layout, heard, listing.hosts, at_start, now, within_s, may_read)
     sweep.after = listing.swept
     sweep.crowds = (sweep.crowds | listing.due_crowds) if listing.swept else frozenset()
     return seen
@@ -299,28 +309,57 @@ def _read_key(seen: Survey, layout: Layout, item: Listed) -> Source | None:
 
 
 def _hear(
-    seen: Survey, layout: Layout, heard: dict[str, Heard], hosts: dict[str, str], at_start: dict[str, str], now: float
+    seen: Survey,
+    layout: Layout,
+    heard: dict[str, Heard],
+    hosts: dict[str, str],
+    at_start: dict[str, str],
+    now: float,
+    within_s: float,
+    may_read: Callable[[str], bool],
 ) -> Step[None]:
     for session in heard.keys() - hosts.keys():
         del heard[session]
     changed: list[str] = []
     for session, version in hosts.items():
         before = heard.get(session)
-        if before is None or before.version != version:
-            changed.append(session)
-        elif before.since is None and at_start.get(session) == version:
+        stands = before is not None and before.version == version
+        if before is not None and stands and before.since is None and at_start.get(session) == version:
             before.since = now  # what a host of this process entered after that is younger
-    found = yield from get_all([layout.host(session) for session in changed])
+        if before is None or not stands or not before.is_read:
+            if may_read(layout.host(session)):
+                changed.append(session)
+            else:
+                _miss(heard, session, version)
+    found = yield from get_within([layout.host(session) for session in changed], within_s)
     for session, outcome in zip(changed, found, strict=True):
-        if isinstance(outcome, Found):
-            heard[session] = read_ledger(seen, layout.host(session), outcome)
-        else:
-            heard.pop(session, None)
+        key = layout.host(session)
+        match outcome:
+            case Found():
+                before = heard.get(session)
+                since = before.since if before is not None and before.version == outcome.version else None
+                heard[session] = heard_of(key, outcome, seen.corrupt)
+                heard[session].since = since
+            case Missing():
+                heard.pop(session, None)
+            case Missed(fault):
+                seen.missed.append((key, fault))
+                _miss(heard, session, hosts[session])
 
 
-def read_ledger(seen: Survey, key: str, found: Found) -> Heard:
+def _miss(heard: dict[str, Heard], session: str, version: str) -> None:
+    """It stands there and was not read. A ledger that changes lives, whether it can be read or not."""
+    before = heard.get(session)
+    if before is None:
+        heard[session] = Heard(version, None, is_read=False)
+    elif before.version != version:
+        heard[session] = Heard(version, before.ledger, is_read=False)
+
+
+def heard_of(key: str, found: Found, corrupt: list[CorruptRecord]) -> Heard:
+    """What was found there. One that cannot be decoded is added to ``corrupt``."""
     try:
         return Heard(found.version, decode(Ledger, key, found.body))
-    except CorruptRecord as corrupt:
-        seen.corrupt.append(corrupt)
+    except CorruptRecord as fault:
+        corrupt.append(fault)
         return Heard(found.version, None)

@@ -5,14 +5,14 @@ The only place where operations of a step meet a store. It sleeps and retries; s
 
 from __future__ import annotations
 
-import asyncio
+import math
 import random
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
-from s3queue.core.ops import Delete, Gather, Get, List, Op, Put, Step, Unknown
+from s3queue.core.ops import Delete, Gather, Get, List, Missed, Op, Put, Step, Unknown
 from s3queue.errors import OutcomeUnknown, StoreUnavailable
 from s3queue.runtime.meter import Meter
 from s3queue.store import Conflict, Found, ObjectStore
@@ -110,11 +110,24 @@ class Driver:
                 raise AssertionError(op)
 
     def _gather(self, op: Gather) -> list[Any]:
-        if len(op.reads) == 1:
-            return [self.perform(op.reads[0])]
+        is_bounded = op.within_s is not None and self.store.capabilities.requests_cost
+        if len(op.reads) == 1 and not is_bounded:  # a store on this machine does not hang for long
+            return [self._try(op.reads[0]) if op.within_s is not None else self.perform(op.reads[0])]
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._readers, thread_name_prefix="s3queue-read")
-        return list(self._pool.map(self.perform, op.reads))
+        if op.within_s is None:
+            return list(self._pool.map(self.perform, op.reads))
+        asked = [self._pool.submit(self._try, read) for read in op.reads]
+        wait(asked, None if math.isinf(op.within_s) else op.within_s)
+        for one in asked:
+            one.cancel()  # those that have not begun; what hangs ends in its own time
+        return [one.result() if one.done() and not one.cancelled() else Missed() for one in asked]
+
+    def _try(self, op: Op) -> Any:
+        try:
+            return self.perform(op)
+        except Exception as fault:  # noqa: BLE001 - whatever it is, it is this object's
+            return Missed(fault)
 
     # ---- whole steps ---------------------------------------------------------------------------------------
 
@@ -129,22 +142,6 @@ class Driver:
             while True:
                 try:
                     outcome = perform(op)
-                except Exception as fault:  # noqa: BLE001 - whatever it is, it is the step's
-                    op = step.throw(fault)
-                else:
-                    op = step.send(outcome)
-        except StopIteration as end:
-            result: T = end.value
-            return result
-
-    async def run_async(self, step: Step[T], threads: ThreadPoolExecutor) -> T:
-        """Run a step to its end, with each operation in one of the threads, and the step itself in this task."""
-        loop = asyncio.get_running_loop()
-        try:
-            op = next(step)
-            while True:
-                try:
-                    outcome = await loop.run_in_executor(threads, self.perform, op)
                 except Exception as fault:  # noqa: BLE001 - whatever it is, it is the step's
                     op = step.throw(fault)
                 else:

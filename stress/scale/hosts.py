@@ -13,20 +13,20 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
+from s3queue.core.coordinate import Cycled, Deposed, Doubt, Lead
+from s3queue.runtime.agent.hosting import SOON_S, TICK_S
+from s3queue.runtime.agent.leading import _RETIRE_S, is_news
 
 from s3queue.core import coordinate, elect, ranges
-from s3queue.core.coordinate import Cycled, Deposed, Doubt, Lead
 from s3queue.core.elect import View
+from s3queue.core.flushes import Flushes
 from s3queue.core.ledger import Flushed, Host, Refused
+from s3queue.core.pacing import Pace
 from s3queue.core.plan import is_finished
 from s3queue.core.records import Board, Leader, Offer, Place
 from s3queue.core.survey import Heard
 from s3queue.errors import StoreUnavailable
 from s3queue.runtime.agent.dealing import PORTION_S
-from s3queue.runtime.agent.flushes import Flushes
-from s3queue.runtime.agent.hosting import SOON_S, TICK_S
-from s3queue.runtime.agent.leading import _RETIRE_S, is_news
-from s3queue.runtime.agent.pacing import Pace
 from s3queue.store import Stored
 from stress.scale.world import Bell, Running, Sleep
 

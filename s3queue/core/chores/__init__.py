@@ -1,1 +1,108 @@
+<<<<<<< HEAD
 """What follows from a committed board, and is done beside the cycles."""
+=======
+"""Chores: what follows from a committed board, done beside the cycles.
+
+A cycle decides; a chore does. Fences, dead letters, retired pages and deletions rest on facts that stay true, so they may
+take as long as they like, several at once, and what one of them finds out goes into the next plan. An object that cannot be
+read or written is backed off alone: the others go on, and no chore can stop a cycle.
+
+A coordinator that was replaced may still finish what it began, for the same reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
+
+from s3queue.core.chores.fences import Fences
+from s3queue.core.chores.garbage import Garbage
+from s3queue.core.chores.letters import Letters
+from s3queue.core.chores.pages import Pages
+from s3queue.core.chores.troubles import Troubles
+from s3queue.core.keys import Layout
+from s3queue.core.ops import Step
+from s3queue.core.plan import is_finished
+from s3queue.core.records import Board
+from s3queue.core.survey import Heard, Survey
+
+__all__ = ["CHORES_AT_ONCE", "Chores", "Facts"]
+
+#: Chores under way at a time.
+CHORES_AT_ONCE = 4
+
+
+class Facts(NamedTuple):
+    """What chores may rest on, after one cycle.
+
+    Attributes:
+        board: the last one that this coordinator committed.
+        seen: the survey of the cycle; None where it made none.
+        now: steady time, before the cycle.
+        refused: paths of listed batches that were finished before.
+        ended: sessions that were over before ``board`` was sent, and that nobody gives tickets to any more.
+        uptime_ms: of the board's clock, now.
+    """
+
+    board: Board
+    seen: Survey | None
+    now: float
+    refused: Collection[str]
+    ended: Collection[str]
+    uptime_ms: int
+
+
+class Chores:
+    """The owner of all that is to be done beside the cycles of one epoch.
+
+    Attributes:
+        troubles: objects that could not be read or written, and when each is tried again.
+    """
+
+    def __init__(self, layout: Layout, epoch: int, heard: dict[str, Heard], now: float) -> None:
+        self._layout = layout
+        self.troubles = Troubles()
+        self.fences = Fences(layout, heard, self.troubles)
+        self.letters = Letters(layout, self.troubles)
+        self.pages = Pages(layout, epoch, now, self.troubles)
+        self.garbage = Garbage(self.troubles)
+
+    def follow(self, facts: Facts, heard: Mapping[str, Heard], window_s: float) -> None:
+        """Find what there is to do, now that this board is the committed one."""
+        board, layout, pages = facts.board, self._layout, self.pages
+        self.letters.follow(board)
+        if (seen := facts.seen) is None:
+            return
+        pages.follow(board, seen, facts.uptime_ms)
+        keys = [layout.source(path) for path in facts.refused]
+        for path, state in board.sources.items():
+            if is_finished(path, state):
+                key = layout.source(path)
+                if path in seen.listed or (path not in pages.swept and not seen.covers(key)):
+                    keys.append(key)
+        busy = {ticket.session for ticket in board.tickets.values()}
+        # Not one that was fenced since: if we were replaced, a later board may have given it tickets before.
+        keys += [layout.host(session) for session in heard if session in facts.ended and session not in busy]
+        keys += pages.expired(board.uptime_ms, window_s)
+        self.garbage.follow(keys)
+        self.troubles.keep_for(facts.now)
+
+    def take(self, now: float, now_ms: int, nonce: str) -> Step[bool] | None:
+        """The next chore that may be done now: a step that returns whether it has found anything for the next plan. It is
+        under way from now on, and ends in its own time. None: there is none.
+
+        Args:
+            now: steady time. now_ms: wall clock. nonce: fresh; every write of the chore derives its own from it.
+        """
+        step = self.fences.take(now, nonce) or self.letters.take(now, now_ms, nonce) or self.pages.take(now)
+        if step is not None:
+            return step
+        return self.garbage.take(now, self._deleted)
+
+    def next_at(self, now: float) -> float:
+        """Steady time at which `take` may have something, if nothing else happens; infinity where that is not known."""
+        return min(self.troubles.next_at(now), self.pages.next_at())
+
+    def _deleted(self, keys: Collection[str]) -> None:
+        self.pages.deleted(keys)
+>>>>>>> main

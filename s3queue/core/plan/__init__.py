@@ -32,6 +32,7 @@ def plan(
     sources: Iterable[Source],
     *,
     now_ms: int,
+    heard_ms: int | None = None,
     settings: Settings,
     window: Collection[str] = (),
     buried: Collection[tuple[str, int]] = (),
@@ -44,16 +45,21 @@ def plan(
     Args:
         ledgers: by session; those of living sessions and of sessions that are over.
         sources: listed batches that may run now.
-        now_ms: wall clock; decides when, never who.
+        now_ms: wall clock before the survey; decides when, never who.
+        heard_ms: the same after the ledgers were read: the delays of retries count from there. None: as ``now_ms``.
         window: ids of finished sources that are still refused.
         buried: (path, index) of messages whose dead letters are stored.
         retired: paths of sources that are gone and whose ids are on a stored page.
         parking: what came of the moves on the board.
         board_bytes: size of the board as it is stored; None where nobody has counted it yet.
     """
+<<<<<<< HEAD
     parking = parking or Parking()
     size = len(encode(board)) if board_bytes is None else board_bytes
     planning = Planning(board, ledgers, now_ms, settings, size)
+=======
+    planning = Planning(board, ledgers, now_ms, settings, heard_ms)
+>>>>>>> main
     take_over.tickets(planning)
     planning.bury(buried)
     planning.retire(retired)

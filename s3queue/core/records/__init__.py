@@ -25,6 +25,7 @@ from s3queue.core.records.board import (
     Totals,
     Waiting,
 )
+from s3queue.core.records.check import check_board
 from s3queue.core.records.codec import (
     decode,
     decode_batch,
@@ -67,6 +68,7 @@ __all__ = [
     "Totals",
     "Usage",
     "Waiting",
+    "check_board",
     "decode",
     "decode_batch",
     "decode_message",

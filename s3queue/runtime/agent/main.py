@@ -1,8 +1,7 @@
 """The agent process: one per supervisor. Owns the host's ledger, deals to the local workers, stands for election.
 
-One event loop; requests to the store run in threads, everything else runs here, so nothing needs a lock. This module
-connects the parts to each other and to the processes around them: `Hosting` and `Leading` do the work, `Dealer` knows
-the workers.
+One event loop; requests to the store run in threads, everything else runs here, so nothing needs a lock. What it does is
+`s3queue.core.agent`; this module connects that to the processes around it.
 """
 
 from __future__ import annotations
@@ -12,21 +11,28 @@ import contextlib
 import os
 import socket
 import sys
-from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
-from s3queue.core import elect, ledger
-from s3queue.core.ledger import Host, Refused
-from s3queue.errors import StoreError, StoreUnavailable
-from s3queue.probe import require_safe
+from s3queue.core import agent as core
+from s3queue.core.agent import TICK_S
+from s3queue.core.chores import CHORES_AT_ONCE
+from s3queue.core.keys import Layout
+from s3queue.core.ledger import Host
+from s3queue.core.ops import Program
+from s3queue.core.pacing import Pace
+from s3queue.core.records import Leader
+from s3queue.errors import StoreUnavailable
 from s3queue.runtime.agent.dealing import Dealer, testament
-from s3queue.runtime.agent.hosting import TICK_S, Fenced, Hosting
-from s3queue.runtime.agent.leading import Leading
-from s3queue.runtime.agent.station import Station
-from s3queue.runtime.local import wakeups
+from s3queue.runtime.agent.environment import Surroundings, plan_settings
+from s3queue.runtime.agent.programs import run
+from s3queue.runtime.agent.proof import prove
+from s3queue.runtime.drive import Driver
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.journal import Journal
 from s3queue.runtime.local.spec import AgentSpec
+from s3queue.runtime.local.wakeups import WakeSocket
 from s3queue.runtime.local.wire import (
     Cancel,
     Deframer,
@@ -43,18 +49,29 @@ from s3queue.runtime.local.wire import (
     Returned,
     Started,
     Stop,
+    Trust,
     Unreadable,
+    Waiting,
     frame,
     pack,
     unpack,
 )
 from s3queue.runtime.meter import Meter
 
+T = TypeVar("T")
+
 #: Exit status of an agent whose session was fenced: the supervisor ends the workers, which may be running what is
 #: somebody else's now, and starts a new session.
 FENCED = 75
-#: How many times to try to end the session of an agent that died, before its claims are left to the coordinator.
-_TRIES = 5
+#: Requests that an agent has under way at a time: the ledger's, the coordinator's, and one for each chore.
+_THREADS = 3 + CHORES_AT_ONCE
+#: Reads under way at a time: a cycle reads the ledger of each host that has news, and a new coordinator all retired pages.
+#: Fewer where the store is on this machine.
+READERS, LOCAL_READERS = 64, 8
+#: Seconds for which a request that was not applied is repeated before the loops hear of it.
+PATIENCE_S = 2.0
+#: Seconds after which an agent that has not joined yet tells the supervisor that it waits for the store.
+_WAITING_S = 1.0
 #: How long the end of a dead worker's socket is waited for, in seconds.
 _LAST_WORDS_S = 1.0
 
@@ -65,77 +82,93 @@ def main(spec: AgentSpec) -> None:
 
 
 class Agent:
+    """The process around `s3queue.core.agent.Agent`: its event loop, its threads, and who talks to it."""
+
     def __init__(self, spec: AgentSpec) -> None:
         self._spec = spec
+        store, config = spec.store, spec.config
         self._journal = Journal(spec.buffer, spec.workers, spec.concurrency)
-        self._station = Station(
-            spec.store,
-            spec.config,
-            spec.session,
-            spec.place,
-            Meter(self._journal.host_usage),
-            Meter(self._journal.coordinator_usage),
-        )
+        layout = Layout(config.namespace)
         host = Host(
-            self._station.layout,
+            layout,
             spec.session,
             spec.workers * spec.concurrency,
             {queue: spec.tasks.offer(queue) for queue in spec.queues},
             spec.place,
         )
         journals = [self._journal.worker(number) for number in range(spec.workers)]
-        self._dealer = Dealer(host, journals, spec.concurrency, spec.config.max_messages)
-        self._leading = Leading(self._station, self._board_committed)
-        self._hosting = Hosting(
-            self._station,
+        self._dealer = Dealer(host, journals, spec.concurrency, config.max_messages)
+        self._env = Surroundings(
+            config,
+            store.url,
+            spec.session,
+            spec.place,
+            self._journal,
+            trusted=self._tell_trust,
+            empty=lambda: self._tell(Empty()),
+        )
+        self._agent = core.Agent(
+            layout,
             host,
             self._dealer,
-            self._journal,
-            self._leading,
-            (lambda: self._tell(Empty())) if spec.until_empty else None,
+            Pace(config, store.capabilities),
+            plan_settings(config, store.capabilities),
+            self._env,
+            Leader(spec.session, spec.place),
+            core.Terms(until_empty=spec.until_empty),
         )
-        self._wakes: wakeups.WakeSocket | None = None
+        readers = READERS if store.capabilities.requests_cost else LOCAL_READERS
+        self._drivers = [
+            Driver(store, Meter(usage), readers=readers, patience_s=PATIENCE_S, on_retry=self._unavailable)
+            for usage in (self._journal.host_usage, self._journal.coordinator_usage)
+        ]
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3queue-store")
         self._links: dict[int, _Link] = {}
         self._dead: dict[int, Died] = {}
+        self._doors: list[asyncio.Task[asyncio.Server]] = []
 
     async def serve(self) -> int:
         """Returns the exit status."""
-        self._journal.beat_agent()
+        beating = asyncio.create_task(self._beat())
         if not self._spec.proven:
-            await self._prove()
-        await self._bequeath()
+            await prove(self._drivers[0], self._spec.config.namespace, self._no_answer)
         if not await self._join():
             return FENCED
         loop = asyncio.get_running_loop()
-        path = Path(self._spec.rundir) / "agent.sock"
-        path.unlink(missing_ok=True)
-        server = await loop.create_unix_server(lambda: _Link(self), str(path))
-        wakes = self._wakes = wakeups.WakeSocket(self._station.url, self._spec.config.namespace, self._spec.session)
+        self._listen()
+        wakes = self._env.wakes = WakeSocket(self._spec.store.url, self._spec.config.namespace, self._spec.session)
         loop.add_reader(wakes.fileno(), self._woken, wakes)
         loop.add_reader(self._spec.conn.fileno(), self._told)
         self._tell(Started())
-        coordinating = asyncio.create_task(self._leading.serve())
-        beating = asyncio.create_task(self._beat())
+        agent = self._agent
+        beside = [self._start(agent.coordinate(), as_host=False)]
+        beside += [self._start(agent.do_chores(number), as_host=False) for number in range(CHORES_AT_ONCE)]
         try:
-            end = await self._until(self._hosting.serve(), coordinating, beating)
-            if isinstance(end, Fenced):
-                await self._cancel()
-                return FENCED
-            await self._leave(coordinating)
+            if await self._until(self._start(agent.serve()), beating, *beside) is core.Ending.FENCED:
+                # At once, whatever requests are under way: somebody else may run what this host claimed.
+                self._cancel()
+                os._exit(FENCED)
+            await self._leave(beside)
             return 0
         finally:
-            for task in (coordinating, beating):
+            for task in (beating, *beside):
                 task.cancel()
             loop.remove_reader(wakes.fileno())
             loop.remove_reader(self._spec.conn.fileno())
             wakes.close()
-            server.close()
-            self._station.close()
+            for door in self._doors:
+                (await door).close()
+            self._threads.shutdown(wait=False, cancel_futures=True)
+            for driver in self._drivers:
+                driver.close()
+            self._env.events.close()
+
+    def _start(self, program: Program[T], *, as_host: bool = True) -> asyncio.Task[T]:
+        return asyncio.create_task(run(program, self._drivers[0 if as_host else 1], self._threads))
 
     @staticmethod
-    async def _until(serving: Coroutine[None, None, Fenced | None], *others: asyncio.Task[None]) -> Fenced | None:
+    async def _until(first: asyncio.Task[T], *others: asyncio.Task[None]) -> T:
         """The end of the first, unless one of the others fails before it: then that."""
-        first = asyncio.create_task(serving)
         done, _ = await asyncio.wait({first, *others}, return_when=asyncio.FIRST_COMPLETED)
         if first not in done:
             first.cancel()
@@ -144,70 +177,58 @@ class Agent:
         return await first
 
     async def _beat(self) -> None:
-        """The supervisor kills an agent that shows no life: one that hangs is not to keep the ledger alive."""
+        """The supervisor kills an agent whose event loop hangs: it is not to keep the ledger alive. One that waits for the
+        store lives."""
         while True:
             self._journal.beat_agent()
             await asyncio.sleep(TICK_S * 5)
 
     # ---- the beginning -------------------------------------------------------------------------------------
 
-    async def _prove(self) -> None:
-        """Ask the store for what the queue relies on, before anything of ours is in it."""
-        station = self._station
-        prefix = f"{station.config.namespace}-probe-{station.nonce()}/"
-        proof = asyncio.get_running_loop().run_in_executor(None, require_safe, station.driver, prefix)
-        while not (await asyncio.wait({proof}, timeout=TICK_S))[0]:
-            self._journal.beat_agent()
-        await proof
+    def _listen(self) -> None:
+        """Be there for workers that come. Also again: whoever cleans temporary files may have removed the socket."""
+        path = Path(self._spec.rundir) / "agent.sock"
+        if self._doors and path.exists():
+            return
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path.unlink(missing_ok=True)
+        door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        door.bind(str(path))
+        door.listen(self._spec.workers)
+        serving = asyncio.get_running_loop().create_unix_server(lambda: _Link(self), sock=door)
+        self._doors.append(asyncio.create_task(serving))
 
-    async def _bequeath(self) -> None:
-        """End the sessions of the agents that died before this one, with what the journals say; then clear those."""
-        station = self._station
+    def _no_answer(self, fault: StoreUnavailable) -> None:
+        self._unavailable(fault)
+        self._tell(Waiting())
+
+    async def _join(self) -> bool:
+        """End the sessions of the agents that died before this one, with what the journals say; then clear those, and
+        begin our own."""
         journals = [self._journal.worker(number) for number in range(self._spec.workers)]
-        outcomes = testament(journals, station.now_ms())
-        waiting = list(self._spec.orphaned)
-        while waiting:
-            try:
-                await station.run(elect.look(station.view, station.layout, clock()))
-                nonces = [station.nonce() for _ in range(_TRIES)]
-                if await station.run(ledger.bequeath(station.view, station.layout, waiting[0], outcomes, nonces)):
-                    del waiting[0]
-            except StoreUnavailable as fault:
-                station.unavailable(fault)
-                self._journal.beat_agent()
+        joining = self._start(self._agent.join(self._spec.orphaned, testament(journals, self._env.now_ms())))
+        while not (await asyncio.wait({joining}, timeout=_WAITING_S))[0]:
+            self._tell(Waiting())  # all that takes so long is the store
+        joined = await joining
         for journal in journals:
             for row in journal.rows():
                 journal.close_row(row)
+        return joined
 
-    async def _join(self) -> bool:
-        """Store the first ledger. A store that cannot be reached is a reason not to start, but none to give up later.
-        False: nobody knows whether it is there, and a session that is in doubt is not used."""
-        host, station = self._hosting.host, self._station
-        while host.version == "":
-            try:
-                if await station.run(host.flush(clock(), station.nonce())) is Refused.FENCED:
-                    return False
-            except StoreUnavailable:
-                if not self._spec.proven:
-                    raise
-            self._journal.beat_agent()
-        self._journal.trust_until = host.trusted_until(self._spec.config.visibility_timeout)
-        return True
+    def _unavailable(self, fault: StoreUnavailable) -> None:
+        """Say once, not a thousand times, that the store does not answer. What is claimed goes on meanwhile."""
+        self._env.warn("store", f"the store does not answer; trying again: {fault}")
 
     # ---- what reaches us -----------------------------------------------------------------------------------
 
-    def _board_committed(self) -> None:
-        self._hosting.ring()
-        lead = self._leading.lead
-        if lead is not None and any(t.session != self._spec.session for t in lead.board.tickets.values()):
-            wakeups.wake(self._station.url, self._spec.config.namespace, but=self._wakes)
-
-    def _woken(self, wakes: wakeups.WakeSocket) -> None:
+    def _woken(self, wakes: WakeSocket) -> None:
         wakes.drain()
-        if self._leading.lead is not None:
-            self._leading.ring()
-        elif self._leading.is_local:
-            self._hosting.look_soon()
+        self._agent.wake()
+
+    def _tell_trust(self) -> None:
+        for seat in self._dealer.seats:
+            if seat.send is not None:
+                seat.send(Trust())
 
     def _told(self) -> None:
         """A note from the supervisor, or its end."""
@@ -225,11 +246,10 @@ class Agent:
                     # left behind may hold that open, so not for ever; the journal knows nearly as much.
                     asyncio.get_running_loop().call_later(_LAST_WORDS_S, self._bury, worker)
             case Drain():
-                self._hosting.host.draining = True
-                self._hosting.host.changes += 1
+                self._agent.drain()
             case _:
                 raise AssertionError(f"not for an agent: {note}")
-        self._hosting.ring()
+        self._agent.ring()
 
     def _bury(self, worker: int) -> None:
         """Read the journal of a worker that was reaped. It may be replaced after that."""
@@ -239,11 +259,13 @@ class Agent:
         self._links.pop(worker, None)
         seat = self._dealer.seats[worker]
         recycled = seat.leaving and seat.send is None  # it asked to go, and was told to
-        self._dealer.died(worker, died.cause, died.text, self._station.now_ms())
-        if not (recycled or self._hosting.host.over):  # else it was told to stop
-            self._station.events.emit("died", worker=worker, cause=died.cause, text=died.text)
+        self._dealer.died(worker, died.cause, died.text, self._env.now_ms())
+        if not (recycled or self._agent.host.over):  # else it was told to stop
+            self._env.events.emit("died", worker=worker, cause=died.cause, text=died.text)
+        with contextlib.suppress(OSError):  # then its successor waits in vain, and the next one is let in
+            self._listen()
         self._tell(Read(worker))
-        self._hosting.ring()
+        self._agent.ring()
 
     def _tell(self, note: Note) -> None:
         with contextlib.suppress(OSError):
@@ -262,20 +284,20 @@ class Agent:
                 self._dealer.returned(worker, messages)
             case Unreadable(source, why, tries, next_s):
                 text = f"cannot read {source} (try {tries}; the next in {next_s:g} s): {why}"
-                self._station.events.warn(f"unreadable {source}", text)
+                self._env.events.warn(f"unreadable {source}", text)
             case Leaving(why):
                 self._dealer.leaves(worker)
-                self._station.events.emit("leaving", worker=worker, why=why)
+                self._env.events.emit("leaving", worker=worker, why=why)
             case _:
                 raise AssertionError(f"not from a worker: {note}")
         self._stop_those_that_leave()
-        self._hosting.ring()
+        self._agent.ring()
 
     def worker_came(self, worker: int, link: _Link) -> None:
         self._links[worker] = link
         self._dealer.comes(worker, link.send)
         self._dealer.deal(clock())
-        self._hosting.ring()
+        self._agent.ring()
 
     def worker_went(self, worker: int, link: _Link) -> None:
         if self._links.get(worker) is link:
@@ -290,25 +312,21 @@ class Agent:
 
     # ---- the end -------------------------------------------------------------------------------------------
 
-    async def _cancel(self) -> None:
+    def _cancel(self) -> None:
         """Tell the workers that their host was fenced. The supervisor kills them as soon as it has reaped us."""
         for seat in self._dealer.seats:
             if seat.send is not None:
                 seat.send(Cancel())
-        await asyncio.sleep(0)
 
-    async def _leave(self, coordinating: asyncio.Task[None]) -> None:
+    async def _leave(self, beside: list[asyncio.Task[None]]) -> None:
         """The ledger says that we left. Settle what we can for others, and make room for the next leader."""
         for seat in self._dealer.seats:
             if seat.send is not None:
                 seat.send(Stop())
-        coordinating.cancel()
-        await asyncio.wait({coordinating})
-        await self._leading.stop()
-        with contextlib.suppress(StoreError):
-            if self._leading.lead is not None:
-                await self._leading.cycle(apart=False)
-            await self._leading.resign()
+        for task in beside:
+            task.cancel()
+        await asyncio.wait(beside)
+        await self._start(self._agent.hand_over(), as_host=False)
         self._tell(Left())
 
 

@@ -1,33 +1,41 @@
-"""A host: supervisor, agent and workers, on the production ledger, dealer and journal.
-
-The loops follow `s3queue.runtime.agent.hosting` and `s3queue.supervisor`, without sockets, threads and processes.
+"""A host: supervisor, agent and workers. The agent's loops are those of `s3queue.core.agent`, on the production dealer and
+journal; the supervisor follows `s3queue.runtime.supervisor.loop`, without sockets, threads and processes.
 """
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
 
-from msgspec.structs import replace
-
-from s3queue.core import elect, ledger
-from s3queue.core.elect import View
-from s3queue.core.ledger import Flushed, Host, Refused
-from s3queue.core.records import Offer
-from s3queue.core.survey import Heard
-from s3queue.errors import StoreUnavailable
+from s3queue.core import agent as core
+from s3queue.core.chores import CHORES_AT_ONCE
+from s3queue.core.ledger import Host
+from s3queue.core.pacing import Pace, ack_s
+from s3queue.core.records import Leader, Offer, Place, Usage
 from s3queue.runtime.agent.dealing import Dealer, testament
 from s3queue.runtime.local.journal import Journal
 from s3queue.runtime.local.wire import Cancel, Deal, Died, FailedNote, Finished, Leaving, Note, Returned, Trust
-from s3queue.testing.simulate.candidates import Leading
-from s3queue.testing.simulate.history import GivenUp, Gone, Joined
+from s3queue.store import Capabilities
+from s3queue.testing.simulate.history import GivenUp, Gone, Joined, Raised
 from s3queue.testing.simulate.workers import Worker
-from s3queue.testing.simulate.world import FOREVER, Doing, Machine, Process, Program, Sleep, World
+from s3queue.testing.simulate.world import FOREVER, Machine, Process, Program, Sleep, World
 
-#: Between two looks at the workers while they work, in seconds.
-_TICK_S = 0.25
-#: How long a supervisor takes to notice a death.
+#: Seconds that a supervisor takes to notice a death.
 _REAP_S = 0.05
-_TRIES = 5
+#: Seconds after which what was recalled is given back.
+_GIVE_BACK_S = 0.1
+
+
+class Pacing(NamedTuple):
+    """What `Pace` depends on."""
+
+    pacing: str
+    overhead: float
+    ack_interval: float | None
+    leader_lease: float
+    visibility_timeout: float
 
 
 class Supervisor:
@@ -36,6 +44,7 @@ class Supervisor:
     Args:
         gone: sessions of this machine whose processes have ended.
         bury: called when it has ended.
+        workers: how many; None: as many as the scene says.
 
     Attributes:
         ended: how it ended: ``""`` (it has not), ``killed``, ``left``.
@@ -49,12 +58,15 @@ class Supervisor:
         queues: tuple[str, ...],
         gone: Callable[[], list[str]],
         bury: Callable[[Supervisor], None],
+        workers: int | None = None,
     ) -> None:
         self.world, self.name, self.machine, self.queues = world, name, machine, queues
         self.gone, self._bury = gone, bury
         scene = world.scene
-        self.journal = Journal(bytearray(Journal.size(scene.workers, scene.slots)), scene.workers, scene.slots)
-        self.workers: list[Worker | None] = [None] * scene.workers
+        many = scene.workers if workers is None else workers
+        self.coordinates = scene.shared or many == 0
+        self.journal = Journal(bytearray(Journal.size(many, scene.slots)), many, scene.slots)
+        self.workers: list[Worker | None] = [None] * many
         self.agent: Agent | None = None
         self.orphaned: list[str] = []
         self.ended = ""
@@ -86,7 +98,7 @@ class Supervisor:
             die=lambda whole: self.kill() if whole else self.kill_worker(number),
         )
         self.workers[number] = worker
-        agent.dealer.comes(number, lambda note: worker.receive(note, agent.base_of(number, note)))
+        agent.crew.comes(number, lambda note: worker.receive(note, agent.base_of(number, note)))
 
     # ---- deaths --------------------------------------------------------------------------------------------
 
@@ -147,144 +159,145 @@ class Supervisor:
 
 
 class Agent(Process):
-    """One life of the process that owns the ledger, and leads where the scene lets it."""
+    """One life of the process that owns the ledger, and what surrounds `s3queue.core.agent.Agent` in it."""
 
     def __init__(self, supervisor: Supervisor, session: str, orphaned: tuple[str, ...]) -> None:
         super().__init__(supervisor.world, session, supervisor.machine)
-        scene, journal = self.world.scene, supervisor.journal
+        world, scene, journal = self.world, self.world.scene, supervisor.journal
         self.session = session
         self._supervisor, self._orphaned = supervisor, orphaned
-        self._view = View()
-        self.host = Host(
-            self.world.layout,
+        times, settings = scene.times, scene.times.settings
+        workers = len(supervisor.workers)
+        host = Host(
+            world.layout,
             session,
-            scene.workers * scene.slots,
-            {queue: Offer(scene.times.settings.max_attempts) for queue in supervisor.queues},
+            workers * scene.slots,
+            {queue: Offer(settings.max_attempts) for queue in supervisor.queues},
         )
-        self._journals = [journal.worker(number) for number in range(scene.workers)]
-        self.dealer = Dealer(self.host, self._journals, scene.slots)
+        self._journals = [journal.worker(number) for number in range(workers)]
+        self.crew = Dealer(host, self._journals, scene.slots)
+        capabilities = Capabilities("simulated", requests_cost=scene.billed)
+        pacing = Pacing("balanced", 0.5, times.ack, settings.leader_lease, settings.visibility_timeout)
+        self.core = core.Agent(
+            world.layout,
+            host,
+            self.crew,
+            Pace(pacing, capabilities),
+            settings._replace(ack_s=ack_s(pacing, capabilities)),
+            self,
+            Leader(session),
+            core.Terms(stands=supervisor.coordinates),
+        )
         self._inbox: list[tuple[int, Note]] = []
-        self._next_look = self._flushed_at = 0.0
-        self._give_back = False
-        before = supervisor.sessions[:-1]
-        self.leading = Leading(self, session, self._view, self._committed, supervisor.gone, before)
-        self._host_loop = self.spawn("host", self._serve())
-        self._lead_loop = self.spawn("lead", self._lead())
+        self._before = supervisor.sessions[:-1]
         self._ears = self.spawn("ears", self._listen())
+        self.spawn("host", self._live())
+        self._beside = []
+        if supervisor.coordinates:
+            self._beside.append(self.spawn("lead" if workers else "main", self.core.coordinate()))
+            self._beside += [self.spawn("chore", self.core.do_chores(number)) for number in range(CHORES_AT_ONCE)]
 
-    def _committed(self) -> None:
-        self.world.wake(self._host_loop)
+    # ---- its environment -----------------------------------------------------------------------------------
 
-    def base_of(self, number: int, note: Note) -> int:
-        return self.dealer.seats[number].rows[note.row].base if isinstance(note, Deal) else 0
+    now = Process.steady
+    now_ms = Process.wall_ms
 
-    def hear(self, worker: int, note: Note) -> None:
-        if self.alive:
-            self._inbox.append((worker, note))
-            self.world.wake(self._ears, 0.01)
+    def nonce(self) -> str:
+        return self.world.nonce()
 
-    def drain(self) -> None:
-        self.host.draining = True
-        self.host.changes += 1
-        self.world.wake(self._host_loop)
+    def is_gone(self, session: str, place: Place) -> bool:
+        return session in self._before or session in self._supervisor.gone()
 
-    def give_back(self) -> None:
-        """As if the messages were stuck behind a long task."""
-        self._give_back = True
-        self.world.wake(self._host_loop)
+    def is_local(self, place: Place) -> bool:
+        return False
+
+    def wake_machine(self) -> None:
+        pass
+
+    def trust(self, until: float) -> None:
+        journal = self._supervisor.journal
+        expired = journal.trust_until < self.steady()
+        journal.trust_until = until
+        if expired:
+            self._tell_workers(Trust())
+
+    def usage(self) -> dict[str, Usage]:
+        return {}
+
+    def queues_are_empty(self) -> None:
+        pass
+
+    def emit(self, kind: str, **fields: object) -> None:
+        pass
+
+    def warn(self, key: str, text: str) -> None:
+        pass
+
+    def mark(self, what: str) -> None:
+        self.world.mark(what)
+
+    def fault(self, what: str, fault: Exception) -> None:
+        where = traceback.extract_tb(fault.__traceback__)[-1]
+        why = f"{what}: {type(fault).__name__}: {fault} ({Path(where.filename).name}:{where.lineno})"
+        self.world.record(Raised(self.world.now, why))
 
     # ---- its life ------------------------------------------------------------------------------------------
 
-    def _serve(self) -> Program:
-        yield from self._bequeath()
-        while self.host.version == "":
-            if (yield from self._flush()):
-                return
-        self._supervisor.orphaned = [self.session]
-        for number in range(len(self._supervisor.workers)):
-            self._supervisor.start_worker(number)
-        wait_s = 0.0
-        while True:
-            yield Sleep(wait_s)
-            try:
-                if (yield from self._turn()):
-                    return
-                wait_s = self._wait_s()
-            except StoreUnavailable:
-                wait_s = _TICK_S
+    def base_of(self, number: int, note: Note) -> int:
+        return self.crew.seats[number].rows[note.row].base if isinstance(note, Deal) else 0
 
-    def _bequeath(self) -> Doing[None]:
-        world = self.world
+    def drain(self) -> None:
+        self.core.drain()
+
+    def give_back(self) -> None:
+        """As if the messages were stuck behind a long task."""
+        self.crew.recall(self.steady(), everything=True)
+        self.world.later(_GIVE_BACK_S, lambda: self.crew.release_pool() if self.alive else None)
+
+    def _live(self) -> Program:
+        world, supervisor = self.world, self._supervisor
         outcomes = testament(self._journals, self.wall_ms())
-        waiting = list(self._orphaned)
-        while waiting:
-            try:
-                yield from elect.look(self._view, world.layout, self.steady())
-                nonces = [world.nonce() for _ in range(_TRIES)]
-                if (yield from ledger.bequeath(self._view, world.layout, waiting[0], outcomes, nonces)):
-                    del waiting[0]
-            except StoreUnavailable:
-                yield Sleep(_TICK_S)
+        if not (yield from self.core.join(self._orphaned, outcomes)):
+            self._fenced()
+            return
         if any(report.failed or report.ok for report in outcomes.values()):
             world.mark("a journal outlived its agent")
         for journal in self._journals:
             for row in journal.rows():
                 journal.close_row(row)
+        supervisor.orphaned = [self.session]
+        for number in range(len(supervisor.workers)):
+            supervisor.start_worker(number)
+        if (yield from self.core.serve()) is core.Ending.FENCED:
+            self._fenced()
+            return
+        for actor in self._beside:
+            world.remove(actor)
+        yield from self.core.hand_over()
+        world.mark("a host left")
+        world.soon(lambda: supervisor.kill("left"))
 
-    def _turn(self) -> Doing[bool]:
-        """Whether this life is over."""
-        if self.leading.lead is None and self.steady() >= self._next_look:
-            yield from self._look()
-        if self._view.board is not None:
-            self.host.see(self._view.board)
-        self._mind_the_workers()
-        if self.host.draining and not self.host.leaving and self._is_done():
-            self.host.leaving = True
-            self.host.changes += 1
-        if self.steady() >= self._flush_at():
-            if (yield from self._flush()):
-                return True
-            self._mind_the_workers()
-        if self.host.over:
-            yield from self._leave()
-            return True
-        return False
+    def _fenced(self) -> None:
+        self.world.record(GivenUp(self.world.now, self.session))
+        self._tell_workers(Cancel())
+        self.world.soon(self._end)
 
-    def _look(self) -> Doing[None]:
-        times, began = self.world.scene.times, self.steady()
-        changed = yield from elect.look(self._view, self.world.layout, began)
-        self._next_look = self.steady() + (times.busy if changed or self.host.tickets else times.idle[0])
-        if self.world.scene.shared:
-            yield from self.leading.stand(began)
-            if self.leading.lead is not None:
-                self.world.wake(self._lead_loop)
-
-    def _is_done(self) -> bool:
-        return not self.dealer.unfinished and not any(held.open for held in self.host.tickets.values())
-
-    def _wait_s(self) -> float:
-        now = self.steady()
-        until = [self._flush_at(), now + 2.0]
-        if self.leading.lead is None:
-            until.append(self._next_look)
-        if self.dealer.unfinished or self.dealer.pooled or self.host.draining:
-            until.append(now + _TICK_S)
-        return max(0.0, min(until) - now)
+    def _end(self) -> None:
+        if self.alive:
+            self.kill()
+            self.world.later(_REAP_S, self._supervisor.agent_ended)
 
     # ---- the workers ---------------------------------------------------------------------------------------
 
-    def _mind_the_workers(self) -> None:
-        dealer, now = self.dealer, self.steady()
-        dealer.look()
-        if self.host.draining:
-            dealer.recall(now, everything=True)
-            dealer.release_pool()
-            return
-        dealer.recall(now, everything=self._give_back)
-        if self._give_back and dealer.pooled:
-            dealer.release_pool()
-            self._give_back = False
-        dealer.deal(now)
+    def _tell_workers(self, note: Note) -> None:
+        for worker in self._supervisor.workers:
+            if worker is not None:
+                worker.receive(note)
+
+    def hear(self, worker: int, note: Note) -> None:
+        if self.alive:
+            self._inbox.append((worker, note))
+            self.world.wake(self._ears, 0.01)
 
     def _listen(self) -> Program:
         """Notes are heard as they come, even while a request of the host's loop is under way."""
@@ -293,100 +306,21 @@ class Agent(Process):
             for worker, note in self._inbox:
                 self._hear(worker, note)
             self._inbox.clear()
-            self.world.wake(self._host_loop)
+            self.core.ring()
 
     def _hear(self, worker: int, note: Note) -> None:
-        dealer = self.dealer
+        crew = self.crew
         match note:
             case FailedNote(row, index, outcome):
-                dealer.failed(worker, row, index, outcome)
+                crew.failed(worker, row, index, outcome)
             case Finished(row, busy_s):
-                dealer.finished(worker, row, busy_s)
+                crew.finished(worker, row, busy_s)
             case Returned(messages):
-                dealer.returned(worker, messages)
+                crew.returned(worker, messages)
             case Leaving():
-                dealer.leaves(worker)
+                crew.leaves(worker)
             case Died(_, _, cause, text):
-                dealer.died(worker, cause, text, self.wall_ms())
+                crew.died(worker, cause, text, self.wall_ms())
                 self._supervisor.start_worker(worker)
             case _:
                 raise AssertionError(note)
-
-    # ---- the ledger ----------------------------------------------------------------------------------------
-
-    def _flush_at(self) -> float:
-        host, times = self.host, self.world.scene.times
-        if host.trusted_from is None:
-            return float("-inf")
-        alive = host.trusted_from + times.settings.visibility_timeout / 3
-        if host.pending is None and not host.has_news:
-            return alive
-        claims = host.stored.claims if host.stored is not None else ()
-        urgent = host.leaving or any(name not in claims for name in host.tickets) or self._is_done()
-        return min(alive, self._flushed_at + (times.latency if urgent else times.ack))
-
-    def _flush(self) -> Doing[bool]:
-        """Whether this life is over, since its session is."""
-        world, host, now = self.world, self.host, self.steady()
-        self._flushed_at = now
-        host.offers = {
-            queue: replace(offer, mean_s=round(self.dealer.mean_s(queue, now), 6))
-            for queue, offer in host.offers.items()
-        }
-        try:
-            outcome = yield from host.flush(now, world.nonce())
-        except StoreUnavailable:
-            outcome = Refused.UNSURE
-        match outcome:
-            case Refused.FENCED:
-                world.record(GivenUp(world.now, self.session))
-                for worker in self._supervisor.workers:
-                    if worker is not None:
-                        worker.receive(Cancel())
-                world.soon(self._end)
-                return True
-            case Refused.UNSURE:
-                world.mark("a flush was not answered")
-                yield Sleep(world.scene.times.ack)
-            case Flushed(stored, claimed):
-                journal = self._supervisor.journal
-                expired = journal.trust_until < self.steady()
-                journal.trust_until = host.trusted_until(world.scene.times.settings.visibility_timeout)
-                self.dealer.claimed(claimed)
-                self.dealer.stored()
-                if self.leading.lead is not None:
-                    self.leading.lead.heard[self.session] = Heard(host.version, stored)
-                    self.world.wake(self._lead_loop)
-                if expired:
-                    for worker in self._supervisor.workers:
-                        if worker is not None:
-                            worker.receive(Trust())
-        return False
-
-    def _end(self) -> None:
-        if self.alive:
-            self.kill()
-            self.world.later(_REAP_S, self._supervisor.agent_ended)
-
-    def _leave(self) -> Doing[None]:
-        """The ledger says that we left. The cycle that may be under way is cut short."""
-        self.world.remove(self._lead_loop)
-        try:
-            if self.leading.lead is not None:
-                yield from self.leading.cycle(apart=False)
-            yield from self.leading.resign()
-        except StoreUnavailable:
-            pass
-        self.world.mark("a host left")
-        self.world.soon(lambda: self._supervisor.kill("left"))
-
-    def _lead(self) -> Program:
-        while True:
-            if self.leading.lead is None or self.host.over:
-                yield Sleep(FOREVER)
-                continue
-            try:
-                wait_s = yield from self.leading.cycle()
-            except StoreUnavailable:
-                wait_s = self.world.scene.times.busy
-            yield from self.leading.rest(wait_s)

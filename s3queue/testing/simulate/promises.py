@@ -22,7 +22,7 @@ def p1_no_accepted_message_is_lost(story: Story) -> Verdict:
         yield from (why for rule, why in illegal(story) if rule == "P1")
         yield from (why for rule, why in unfounded(story) if rule == "P1")
         if _at_rest(story):
-            for path in story.landed:
+            for path in story.landed.keys() - story.targets.keys():
                 for index in range(parse_source(path).count):
                     if (path, index) not in story.committed:
                         yield f"message {index} of {path} was never committed"
@@ -41,7 +41,7 @@ def p2_committed_exactly_once(story: Story) -> Verdict:
         if _at_rest(story):
             done = sum(totals.done for totals in story.boards[-1].board.totals.values()) if story.boards else 0
             dead = sum(totals.dead for totals in story.boards[-1].board.totals.values()) if story.boards else 0
-            stored = sum(parse_source(path).count for path in story.landed)
+            stored = sum(parse_source(path).count for path in story.landed.keys() - story.targets.keys())
             if done + dead != stored:
                 yield f"{stored} messages were stored; the board counts {done} done and {dead} dead"
 
@@ -141,8 +141,8 @@ def suspects_run_alone(story: Story) -> Verdict:
         for move in story.moves:
             old, new = move.old, move.new
             if old is not None and old.ticket and _was_fatal(story, move, old):
-                suspects.add(move.message)
-            if new is not None and new.ticket and move.message in suspects and story.tickets[new.ticket][1].size > 1:
+                suspects.add(story.first(move.message))
+            if new is not None and new.ticket and story.first(move.message) in suspects and story.tickets[new.ticket][1].size > 1:
                 yield f"event {move.n}: ticket {new.ticket} holds {move.message} and others"
 
     return first(faults())

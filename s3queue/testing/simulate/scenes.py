@@ -29,7 +29,7 @@ KINDS = (
 
 
 _SETTINGS = Settings(
-    visibility_timeout=4.0, leader_lease=2.0, ticket_target=0.3, window_s=13.0, max_parked=3, max_attempts=3
+    visibility_timeout=4.0, leader_lease=2.0, ticket_target=0.3, window_s=13.0, max_parked=1, max_attempts=3
 )
 
 
@@ -40,8 +40,6 @@ class Times:
     Attributes:
         late: how long after it was sent a request may land. The greatest is below ``window_s`` less the deadline.
         slow: how long a request may be on its way before it is applied and answered.
-        idle: how long a coordinator rests that has nothing to do; a host looks for a board after the shortest.
-        beat: after which part of a lease without a write it shows meanwhile that it lives.
         pauses: how long a process may stand still; some are longer than lease and visibility timeout.
         tasks: how long a message runs. delays: after how long it is to run again.
         restart: how long until something new comes in place of what ended.
@@ -52,8 +50,6 @@ class Times:
     enqueue_deadline: float = 4.0
     ack: float = 0.2
     busy: float = 0.3
-    idle: tuple[float, ...] = (0.6, 2.5)
-    beat: tuple[float, ...] = (1 / 3, 0.0)
     latency: float = 0.02
     unanswered: float = 0.4
     patience: float = 1.0
@@ -93,7 +89,8 @@ class Scene:
     Attributes:
         machines: hosts are spread over so many; those of one see each other's processes end.
         shared: every agent is also a candidate, with one view of the board for both roles, as in production. Otherwise
-            hosts only host, and ``candidates`` processes only coordinate.
+            hosts only host, and ``candidates`` are hosts without workers that coordinate.
+        billed: requests cost money, so that polls and writes are paced.
         shapes: what kinds of batches producers send; see `s3queue.testing.simulate.producers`.
         page: the longest page of a survey; small ones make it skip and come back.
         width: of how many the next one to move is chosen.
@@ -106,6 +103,7 @@ class Scene:
     workers: int = 1
     slots: int = 2
     shared: bool = True
+    billed: bool = False
     candidates: int = 0
     producers: int = 1
     batches: int = 3
@@ -131,6 +129,7 @@ _WEATHERS = (
     Weather(fault=0.1, fates=("served", "slow", "outage", "refused"), chaos=0.02, kinds=("kill agent", "meddle")),
     Weather(fault=0.6, whose=("main",), chaos=0.01, kinds=("kill host", "kill agent")),
     Weather(fault=0.05, chaos=0.03, kinds=("outage", "kill host", "pause host")),
+    Weather(fault=0.1, chaos=0.02, kinds=("kill candidate", "kill agent", "pause candidate"), ends=0.6),
 )
 _SHAPES = (
     ("plain",),
@@ -149,6 +148,7 @@ def draw(choices: Choices) -> Scene:
         weather=choices.choose(_WEATHERS),
         shapes=choices.choose(_SHAPES),
         shared=choices.choose((True, False)),
+        billed=choices.choose((False, True)),
         hosts=choices.choose((2, 1, 3)),
         workers=choices.choose((1, 2)),
         slots=choices.choose((2, 1)),

@@ -8,14 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from s3queue.core import coordinate, survey
+from s3queue.core import cycle, survey
 from s3queue.core.ops import Step
 from s3queue.core.records import Board, Ledger, decode
 from s3queue.core.survey import Survey
 from s3queue.errors import CorruptRecord
-from s3queue.testing.simulate.candidates import Candidate
 from s3queue.testing.simulate.choices import Choices
-from s3queue.testing.simulate.history import Drained, Event, Gone, Meddled, Raised
+from s3queue.testing.simulate.history import Drained, Event, Meddled, Raised
 from s3queue.testing.simulate.hosts import Supervisor
 from s3queue.testing.simulate.producers import QUEUES, Producer, Scribbler
 from s3queue.testing.simulate.scenes import Scene
@@ -47,7 +46,7 @@ class Simulation:
         self._dead: dict[str, list[str]] = {machine.name: [] for machine in self._machines}
         self._births = 0
         self.hosts: list[Supervisor] = []
-        self.candidates: list[Candidate] = []
+        self.candidates: list[Supervisor] = []
         world.chaos = self._chaos
         for number in range(scene.producers):
             Producer(world, f"p{number}", self._machine(number))
@@ -72,8 +71,17 @@ class Simulation:
         self.hosts.append(Supervisor(self.world, name, machine, queues, lambda: self._gone(machine), self._bury))
 
     def _new_candidate(self) -> None:
-        self.candidates.append(Candidate(self.world, f"c{self._births}", self._machine(self._births), self._gone))
+        """A host without workers: all that it does is to coordinate."""
+        name, machine = f"c{self._births}", self._machine(self._births)
         self._births += 1
+        self.candidates.append(
+            Supervisor(self.world, name, machine, (), lambda: self._gone(machine), self._bury_candidate, workers=0)
+        )
+
+    def _bury_candidate(self, candidate: Supervisor) -> None:
+        self.candidates.remove(candidate)
+        self._dead[candidate.machine.name].extend(candidate.sessions)
+        self.world.later(self._pause(), self._new_candidate)
 
     def _bury(self, host: Supervisor) -> None:
         """Have somebody come in place of a host that has ended."""
@@ -108,12 +116,7 @@ class Simulation:
         if not self.candidates:
             host.kill_agent()
             return
-        candidate = self.world.choices.choose(self.candidates)
-        candidate.kill()
-        self.world.record(Gone(self.world.now, candidate.machine.name, (candidate.name,), whole=False))
-        self.candidates.remove(candidate)
-        self._dead[candidate.machine.name].append(candidate.name)
-        self.world.later(self._pause(), self._new_candidate)
+        self.world.choices.choose(self.candidates).kill()
 
     def _pause_host(self, host: Supervisor) -> None:
         host.pause(self.world.choices.choose(self.scene.times.pauses))
@@ -204,7 +207,8 @@ class Simulation:
         return ""
 
     def _lives(self, session: str) -> bool:
-        return any(host.agent is not None and host.agent.session == session for host in self.hosts)
+        hosts = (*self.hosts, *self.candidates)
+        return any(host.agent is not None and host.agent.session == session for host in hosts)
 
 
 def run(choices: Choices, scene: Scene) -> tuple[list[Event], int]:
@@ -225,10 +229,10 @@ def _short_pages(page: int) -> Iterator[None]:
         yield
         return
     kept = survey._FULL_PAGE, survey._MAX_PAGES
-    vars(coordinate)["survey"] = short
+    vars(cycle)["survey"] = short
     survey._FULL_PAGE, survey._MAX_PAGES = page, 1
     try:
         yield
     finally:
-        vars(coordinate)["survey"] = survey.survey
+        vars(cycle)["survey"] = survey.survey
         survey._FULL_PAGE, survey._MAX_PAGES = kept

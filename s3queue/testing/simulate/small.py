@@ -9,8 +9,6 @@ from s3queue.core.plan import Settings
 from s3queue.testing.simulate.scenes import Scene, Times, Weather
 
 _TIMES = Times(
-    idle=(0.6,),
-    beat=(1 / 3,),
     settings=Settings(visibility_timeout=2.0, leader_lease=1.0, ticket_target=0.3, window_s=6.0, max_attempts=3),
     enqueue_deadline=1.0,
     late=(0.5, 3.0),

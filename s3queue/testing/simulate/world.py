@@ -12,7 +12,7 @@ from operator import attrgetter
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from s3queue.core.keys import Layout
-from s3queue.core.ops import Delete, Gather, Get, List, Op, Put, Unknown
+from s3queue.core.ops import Delete, Gather, Get, List, Missed, Op, Put, Signal, Unknown, Wait
 from s3queue.errors import StoreUnavailable
 from s3queue.testing.simulate.choices import Choices
 from s3queue.testing.simulate.history import Calmed, Event, Marked
@@ -37,7 +37,7 @@ class Sleep(NamedTuple):
 
 T = TypeVar("T")
 #: What an actor does, on the way to a T.
-Doing: TypeAlias = Generator[Op | Sleep, Any, T]
+Doing: TypeAlias = Generator[Op | Wait | Sleep, Any, T]
 Program: TypeAlias = Doing[None]
 
 
@@ -88,7 +88,9 @@ class Actor:
         ready_at: when it would move.
         op: a request that has not reached the store yet.
         answer: what the program is sent next; ``fault``: or what is thrown into it.
-        reads: what a `Gather` asks for; ``found``: what came of the first of them.
+        reads: what a `Gather` asks for; ``found``: what came of the first of them; ``within``: until when the rest is
+            waited for, if they do not wait for each other.
+        signal: what wakes it from a `Wait`.
         landing: it is no thread, only a request of somebody who does not wait for it.
     """
 
@@ -106,6 +108,8 @@ class Actor:
         "reads",
         "ready_at",
         "refused",
+        "signal",
+        "within",
     )
 
     def __init__(self, name: str, process: Process | None, program: Program | None, ready_at: float) -> None:
@@ -115,6 +119,8 @@ class Actor:
         self.fault: Exception | None = None
         self.reads: Sequence[Get | List] = ()
         self.found: list[Any] = []
+        self.within: float | None = None
+        self.signal: Signal | None = None
         self.landing = program is None
         self.asleep = self.paused = False
         self.refused = 0
@@ -242,12 +248,19 @@ class World:
     # ---- one actor -----------------------------------------------------------------------------------------
 
     def _resume(self, actor: Actor) -> None:
+        if actor.reads and actor.within is not None and actor.fault is not None:
+            actor.answer, actor.fault = Missed(actor.fault), None
         if actor.reads and actor.fault is None:
             actor.found.append(actor.answer)
+            if actor.within is not None and self.now >= actor.within:
+                actor.found += [Missed()] * (len(actor.reads) - len(actor.found))
             if len(actor.found) < len(actor.reads):
                 self._request(actor, actor.reads[len(actor.found)])
                 return
-            actor.answer, actor.reads = actor.found, ()
+            actor.answer, actor.reads, actor.within = actor.found, (), None
+        if actor.signal is not None:
+            actor.signal.notify = None
+            actor.answer, actor.signal = actor.signal.take(), None
         assert actor.program is not None
         try:
             if actor.fault is not None:
@@ -265,11 +278,23 @@ class World:
         if isinstance(wish, Sleep):
             actor.ready_at = self.now + wish.seconds
             actor.asleep = True
+        elif isinstance(wish, Wait):
+            self._wait(actor, wish)
         elif isinstance(wish, Gather):
             actor.reads, actor.found = wish.reads, []
+            actor.within = None if wish.within_s is None else self.now + wish.within_s
             self._request(actor, wish.reads[0])
         else:
             self._request(actor, wish)
+
+    def _wait(self, actor: Actor, wish: Wait) -> None:
+        assert actor.process is not None
+        actor.signal = wish.wake_on
+        actor.ready_at = self.now
+        if not wish.wake_on.is_set:
+            actor.ready_at += min(FOREVER, max(0.0, wish.until - actor.process.steady()))
+            actor.asleep = True
+            wish.wake_on.notify = lambda: self.wake(actor)
 
     def _request(self, actor: Actor, op: Op) -> None:
         """Decide what becomes of a request, and do it."""
@@ -294,8 +319,12 @@ class World:
                 actor.answer = self.store.perform(op, self.now, actor.name)
                 return
             case "slow":
-                actor.op = op
                 actor.ready_at = self.now + self.choices.choose(times.slow)
+                if actor.within is not None and actor.ready_at > actor.within:
+                    self.mark("a read took longer than it was waited for")
+                    actor.ready_at, actor.answer = max(self.now, actor.within), Missed()
+                else:
+                    actor.op = op
                 return
             case "outage":
                 actor.ready_at = self.now + times.patience

@@ -2,7 +2,7 @@
 
 At once, as far as the store takes it: a claim that a slot could run, a failure, what is given back, a message of a group,
 what runs once more, a drain, a write that was not answered. Everything else, where a write has a price, waits for company,
-at most `s3queue.runtime.agent.pacing.ack_s`: the coordinator puts so much more before a host that its slots do not notice.
+at most `s3queue.core.pacing.ack_s`: the coordinator puts so much more before a host that its slots do not notice.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from s3queue.core.ledger import Host
-from s3queue.runtime.agent.pacing import Pace, Unstored
+from s3queue.core.pacing import Pace, Unstored
 
 
 class Flushes:

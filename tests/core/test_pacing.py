@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from s3queue.config import Config
-from s3queue.runtime.agent.pacing import PRESETS, Pace, Unstored, ack_s
+from s3queue.core.pacing import PRESETS, Pace, Unstored, ack_s
 from s3queue.store import Capabilities
 
 PRICED = Capabilities("priced")

@@ -9,10 +9,25 @@ Stores whose requests cost nothing are not paced; they are only kept from being 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol
 
-from s3queue.config import Config
 from s3queue.store import Capabilities
+
+
+class PaceSettings(Protocol):
+    """The settings that decide it, as `s3queue.config.Config` has them."""
+
+    @property
+    def pacing(self) -> str: ...
+    @property
+    def overhead(self) -> float: ...
+    @property
+    def ack_interval(self) -> float | None: ...
+    @property
+    def leader_lease(self) -> float: ...
+    @property
+    def visibility_timeout(self) -> float: ...
 
 
 class Preset(NamedTuple):
@@ -54,15 +69,17 @@ _CYCLE_WRITES = 3.0
 #: Messages among which a write of the ledger is shared out to nothing: each is in two, its claim and its report, and pays
 #: 0.4 % of a write.
 _MANY = 500
+#: Share of the time since the last change that may pass until the next poll while there is work.
+_QUIET_SHARE = 0.1
 #: `Pace.worked` hears of each message twice: when it is assigned, and when it is settled.
 _PASSES = 2.0
 
 
-def _preset(config: Config, capabilities: Capabilities) -> Preset:
+def _preset(config: PaceSettings, capabilities: Capabilities) -> Preset:
     return PRESETS[config.pacing] if capabilities.requests_cost else _FREE
 
 
-def ack_s(config: Config, capabilities: Capabilities) -> float:
+def ack_s(config: PaceSettings, capabilities: Capabilities) -> float:
     """How long an outcome may wait before it is stored, in seconds."""
     wanted = config.ack_interval
     if wanted is None:
@@ -71,7 +88,7 @@ def ack_s(config: Config, capabilities: Capabilities) -> float:
     return max(wanted, _floor_s(config, capabilities))
 
 
-def _floor_s(config: Config, capabilities: Capabilities) -> float:
+def _floor_s(config: PaceSettings, capabilities: Capabilities) -> float:
     return max(_preset(config, capabilities).floor_s, capabilities.min_rewrite_s * _REWRITE)
 
 
@@ -115,7 +132,7 @@ class Pace:
     All times are seconds of one steady clock.
     """
 
-    def __init__(self, config: Config, capabilities: Capabilities) -> None:
+    def __init__(self, config: PaceSettings, capabilities: Capabilities) -> None:
         preset = _preset(config, capabilities)
         # One look in each lease, or a silent leader is not noticed. GCS and R2 take one write a second of one key.
         self.idle_s = min(preset.idle_s, config.leader_lease)
@@ -130,6 +147,7 @@ class Pace:
         self._cycles = _BURST
         self._asked_at = 0.0
         self._idle_for = 0
+        self._changed_at: float | None = None
         self._credit = _BURST
         self._flushed_at = float("-inf")
 
@@ -168,17 +186,27 @@ class Pace:
     def _decayed(self, now: float) -> float:
         return self._passes * math.exp2((self._worked_at - now) / _HALF_LIFE_S)
 
-    # ---- looks ---------------------------------------------------------------------------------------------
+    # ---- polls ---------------------------------------------------------------------------------------------
 
-    def busy(self) -> None:
-        """Something happened, or is going on."""
-        self._idle_for = 0
+    def poll_s(self, *, busy: bool, changed: bool = True, now: float = 0.0) -> float:
+        """Seconds to the next poll that nobody asks for.
 
-    def poll_s(self, *, busy: bool) -> float:
-        """The time to the next look that nobody asks for: it doubles while nothing happens."""
+        While there is work: ``busy_s``, and once nothing has changed for long, a tenth of the time since it did, so that a
+        task of an hour is not polled for at full rate. While there is none: it doubles from poll to poll. Never more than
+        ``idle_s``.
+
+        Args:
+            busy: there are tickets, or sources that are not finished.
+            changed: the last poll found something new.
+            now: steady time.
+        """
         if busy:
             self._idle_for = 0
-            return self.busy_s
+            if changed or self._changed_at is None:
+                self._changed_at = now
+            quiet_s = (now - self._changed_at) * _QUIET_SHARE
+            return float(min(max(self.busy_s, quiet_s), max(self.idle_s, self.busy_s)))
+        self._changed_at = None
         self._idle_for = min(self._idle_for + 1, 16)
         return float(min(self.idle_s, self.busy_s * 2 ** (self._idle_for - 1)))
 
@@ -206,3 +234,62 @@ class Pace:
         if needed is None:
             return later
         return min(later, self._flushed_at + max(self.floor_s, (needed - self._credit) * self._urgent_s))
+
+
+class Backoff:
+    """Exponential pauses after errors that persist; the first try after a success is free.
+
+    Args:
+        first_s, longest_s: seconds of the first pause and of the longest.
+    """
+
+    def __init__(self, first_s: float = 0.1, longest_s: float = 30.0) -> None:
+        self._first_s, self._longest_s = first_s, longest_s
+        self._failures = 0
+
+    def failed(self) -> float:
+        """Seconds until the next try."""
+        pause = min(self._longest_s, self._first_s * 2.0 ** min(self._failures, 30))
+        self._failures += 1
+        return pause
+
+    def worked(self) -> None:
+        self._failures = 0
+
+
+class Backoffs:
+    """One `Backoff` for each object that cannot be read or written now: the others go on without it.
+
+    Args:
+        first_s, longest_s: as in `Backoff`.
+    """
+
+    def __init__(self, first_s: float = 1.0, longest_s: float = 300.0) -> None:
+        self._first_s, self._longest_s = first_s, longest_s
+        self._of: dict[str, tuple[Backoff, float]] = {}
+
+    def failed(self, key: str, now: float) -> None:
+        backoff, _ = self._of.get(key) or (Backoff(self._first_s, self._longest_s), 0.0)
+        self._of[key] = backoff, now + backoff.failed()
+
+    def worked(self, key: str) -> None:
+        self._of.pop(key, None)
+
+    def is_due(self, key: str, now: float) -> bool:
+        held = self._of.get(key)
+        return held is None or held[1] <= now
+
+    def next_at(self, now: float) -> float:
+        """Steady time at which the next object may be tried again; infinity where none waits."""
+        return min((at for _, at in self._of.values() if at > now), default=math.inf)
+
+    def keep(self, keys: Iterable[str]) -> None:
+        """Forget all objects but these."""
+        for key in self._of.keys() - set(keys):
+            del self._of[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._of
+
+    def __len__(self) -> int:
+        return len(self._of)

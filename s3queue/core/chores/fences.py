@@ -1,0 +1,93 @@
+"""The fence: end a session that fell silent, by compare-and-swap of its ledger, so that its tickets are free."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from s3queue.core.chores.troubles import Troubles
+from s3queue.core.keys import Layout
+from s3queue.core.ops import Overtaken, Step, Unknown, get, write
+from s3queue.core.records import Ledger, encode
+from s3queue.core.survey import Heard, heard_of
+from s3queue.errors import CorruptRecord, StoreError
+from s3queue.store import Found, Missing, Stored
+
+
+class Silent(NamedTuple):
+    """A session to end.
+
+    Attributes:
+        version: of the ledger to replace; None: there is none.
+        ledger: what to put there.
+        is_read: whether it is what stands there, fenced. Otherwise that is read first: it may be over already, and what it
+            reports counts.
+    """
+
+    version: str | None
+    ledger: Ledger
+    is_read: bool = True
+
+
+class Fences:
+    """
+    Args:
+        heard: the coordinator's, brought up to date when a fence is known to stand.
+
+    Attributes:
+        done: sessions that were ended, and that nobody was told of yet.
+        corrupt: ledgers that were found to be unreadable, and that nobody was told of yet.
+    """
+
+    def __init__(self, layout: Layout, heard: dict[str, Heard], troubles: Troubles) -> None:
+        self._layout, self._heard, self._troubles = layout, heard, troubles
+        self._wanted: dict[str, Silent] = {}
+        self._under_way: set[str] = set()
+        self.done: list[str] = []
+        self.corrupt: list[CorruptRecord] = []
+
+    def follow(self, wanted: dict[str, Silent]) -> None:
+        """These are to be ended, by session."""
+        self._wanted = wanted
+
+    def take(self, now: float, nonce: str) -> Step[bool] | None:
+        for session in self._wanted.keys() - self._under_way:
+            if self._troubles.allow(self._layout.host(session), now):
+                silent = self._wanted.pop(session)
+                self._under_way.add(session)
+                return self._fence(session, silent, nonce, now)
+        return None
+
+    def _fence(self, session: str, silent: Silent, nonce: str, now: float) -> Step[bool]:
+        """Asks: one Put; after an unanswered Put or a Conflict, one Get; at most two of both. One Get before that, if it
+        was not read."""
+        key, version = self._layout.host(session), silent.version
+        ledger = replace(silent.ledger, nonce=nonce)
+        try:
+            if not silent.is_read:
+                there = yield from get(key)
+                if isinstance(there, Found):
+                    heard = self._heard[session] = heard_of(key, there, self.corrupt)
+                    if there.version != version or (heard.ledger is not None and heard.ledger.over):
+                        return True
+                    if heard.ledger is not None:
+                        ledger = replace(heard.ledger, fenced=True, nonce=nonce)
+            outcome = yield from write(key, encode(ledger), nonce=nonce, if_version=version, tries=2)
+        except StoreError as fault:
+            self._troubles.met(key, fault, now)
+            return False
+        finally:
+            self._under_way.discard(session)
+        self._troubles.over(key)
+        match outcome:
+            case Stored(stored):
+                self._heard[session] = Heard(stored, ledger)
+                self.done.append(session)
+            case Overtaken(Found() as found):
+                self._heard[session] = heard_of(key, found, self.corrupt)  # it lives
+            case Overtaken(Missing()):
+                self._heard.pop(session, None)
+            case Unknown():
+                return False  # the next survey shows what came of it
+        return True

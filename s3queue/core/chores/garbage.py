@@ -1,0 +1,67 @@
+"""Deletions of what the committed board made garbage. Each of these facts stays true for ever."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from s3queue.core.chores.troubles import Troubles
+from s3queue.core.ops import Step, delete
+from s3queue.errors import StoreError
+
+#: Keys of one request.
+_KEYS_AT_ONCE = 1000
+
+
+class Garbage:
+    def __init__(self, troubles: Troubles) -> None:
+        self._troubles = troubles
+        self._wanted: dict[str, None] = {}
+        self._under_way: set[str] = set()
+        self._deleted: dict[str, int] = {}
+        self._looks = 0
+
+    def looks(self) -> None:
+        """A survey begins. What is deleted from now on it may still see, and that is not to be deleted again."""
+        self._looks += 1
+
+    def follow(self, keys: Collection[str]) -> None:
+        """These are garbage, says the survey that began last."""
+        self._deleted = {key: look for key, look in self._deleted.items() if look >= self._looks}
+        self._wanted = dict.fromkeys(key for key in keys if key not in self._deleted)
+
+    def take(self, now: float, deleted: Callable[[Collection[str]], None]) -> Step[bool] | None:
+        """What failed before is deleted alone: one key that is refused holds no other one back."""
+        keys: list[str] = []
+        for key in self._wanted:
+            if key in self._under_way:
+                continue
+            if not self._troubles.has(key):
+                keys.append(key)
+            elif self._troubles.allow(key, now):
+                keys = [key]
+                break
+            if len(keys) == _KEYS_AT_ONCE:
+                break
+        if not keys:
+            return None
+        self._under_way.update(keys)
+        return self._delete(keys, now, deleted)
+
+    def _delete(self, keys: list[str], now: float, deleted: Callable[[Collection[str]], None]) -> Step[bool]:
+        """Asks: one Delete."""
+        try:
+            yield from delete(keys)
+        except StoreError as fault:
+            for key in keys:
+                self._troubles.met(key, fault, now)
+            if len(keys) > 1:
+                del self._troubles.new[1 - len(keys) :]  # told once
+            return False
+        finally:
+            self._under_way.difference_update(keys)
+        for key in keys:
+            self._troubles.over(key)
+            self._wanted.pop(key, None)
+            self._deleted[key] = self._looks
+        deleted(keys)
+        return False

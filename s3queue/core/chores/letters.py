@@ -1,0 +1,96 @@
+"""Dead letters of the messages that the committed board says are dying."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+from s3queue.core.chores.letter import dead_letter
+from s3queue.core.chores.troubles import Troubles
+from s3queue.core.keys import Layout, parse_message_id
+from s3queue.core.ops import Step, get, put
+from s3queue.core.records import Board, SourceState, encode
+from s3queue.errors import StoreError
+from s3queue.store import Conflict, Found, Stored, Unchanged
+
+#: Letters of one source that one chore writes: it reads the source once for all of them.
+_LETTERS_AT_ONCE = 100
+#: Bytes of sources that chores hold while they write letters. One source always fits.
+_BUDGET_BYTES = 64_000_000
+
+
+class Letters:
+    """
+    Attributes:
+        written: (path, index) of messages whose letter is stored and which the board does not yet count as settled.
+    """
+
+    def __init__(self, layout: Layout, troubles: Troubles) -> None:
+        self._layout, self._troubles = layout, troubles
+        self._dying: dict[str, SourceState] = {}
+        self._under_way: set[tuple[str, int]] = set()
+        self._held_bytes = 0
+        self.written: set[tuple[str, int]] = set()
+
+    def follow(self, board: Board) -> None:
+        self._dying = {path: state for path, state in board.sources.items() if state.dying}
+        self.written = {one for one in self.written if one[0] in self._dying and one[1] in self._dying[one[0]].dying}
+
+    def take(self, now: float, now_ms: int, nonce: str) -> Step[bool] | None:
+        if self._held_bytes > _BUDGET_BYTES:
+            return None
+        for path, state in self._dying.items():
+            if not self._troubles.allow(self._layout.source(path), now):
+                continue
+            due = list(islice(self._due(path, state, now), _LETTERS_AT_ONCE))
+            if due:
+                self._under_way.update((path, index) for index in due)
+                return self._write(path, state, due, now, now_ms, nonce)
+        return None
+
+    def _due(self, path: str, state: SourceState, now: float) -> Iterator[int]:
+        for index in state.dying:
+            is_open = (path, index) not in self.written and (path, index) not in self._under_way
+            if is_open and self._troubles.allow(f"{path}#{index}", now):
+                yield index
+
+    def _write(
+        self, path: str, state: SourceState, indexes: list[int], now: float, now_ms: int, nonce: str
+    ) -> Step[bool]:
+        """Asks: one Get, and one Put for each letter."""
+        source, held, news = self._layout.source(path), 0, False
+        try:
+            try:
+                body = yield from get(source)
+            except StoreError as fault:
+                self._troubles.met(source, fault, now)
+                return False
+            self._troubles.over(source)
+            assert not isinstance(body, Unchanged)
+            held = len(body.body) if isinstance(body, Found) else 0
+            self._held_bytes += held
+            for number, index in enumerate(indexes):
+                if (path, index) in self.written:
+                    continue
+                failures = state.failures.get(index, ())
+                letter = dead_letter(self._layout, path, index, body, failures, f"{nonce}.d{number}", now_ms)
+                key = self._layout.dead(letter.queue, letter.message)
+                try:
+                    outcome = yield from put(key, encode(letter), None)
+                except StoreError as fault:
+                    self._troubles.met(f"{path}#{index}", fault, now)
+                    continue
+                if not isinstance(outcome, (Stored, Conflict)):  # a Conflict: it was written before
+                    continue
+                self._troubles.over(f"{path}#{index}")
+                self.written.add((path, index))
+                news = True
+                if isinstance(body, Found) and letter.raw and letter.payload == body.body:
+                    # One letter for all that cannot be read from this message's on; not for others that happen to die
+                    # beside it.
+                    first = parse_message_id(letter.message).index
+                    self.written.update((path, other) for other in state.dying if other >= first)
+        finally:
+            self._held_bytes -= held
+            self._under_way.difference_update((path, index) for index in indexes)
+        return news

@@ -1,0 +1,356 @@
+"""The coordinator's cycle: survey, plan, commit.
+
+A cycle looks, decides, and writes one board. Whatever is decided becomes true with that one compare-and-swap, and nothing
+else can stop a cycle: what follows from a committed board are chores, done beside the cycles (`s3queue.core.chores`), and a
+ledger that cannot be read is passed over.
+
+Windows are measured in `Board.uptime_ms`, which a leader advances by its own steady clock: it never runs ahead of real
+time and survives a change of leader, so no wall clock decides how long a finished source is remembered.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from s3queue.core.chores import Chores, Facts
+from s3queue.core.chores.fences import Silent
+from s3queue.core.chores.pages import Page
+from s3queue.core.elect import View
+from s3queue.core.keys import Layout, parse_source
+from s3queue.core.ops import Overtaken, Step, Unknown, list_all, write
+from s3queue.core.plan import Planned, Settings, Settled, plan
+from s3queue.core.records import Board, Ledger, encode
+from s3queue.core.rounds import Rounds
+from s3queue.core.survey import Heard, Survey, Sweep, survey
+from s3queue.errors import CorruptRecord, StoreError
+from s3queue.store import Stored
+
+#: New batches of one queue that a survey looks for at most. A thousand hosts of four slots start so many in five seconds.
+_MOST_WANTED = 20_000
+#: Share of the lease for which a survey waits for a ledger that does not come.
+_PATIENCE = 1 / 6
+
+
+class Cycled(NamedTuple):
+    """The cycle is over and we still lead.
+
+    Attributes:
+        committed: whether a new board stands.
+        planned: what was decided.
+        next_due_ms: wall clock at which a message becomes due; None where none is known.
+        corrupt: what could not be decoded.
+    """
+
+    committed: bool
+    planned: Planned
+    next_due_ms: int | None = None
+    corrupt: tuple[CorruptRecord, ...] = ()
+
+    @property
+    def settled(self) -> list[Settled]:
+        return self.planned.settled if self.committed else []
+
+
+class Deposed(NamedTuple):
+    """Somebody else leads. Become a candidate."""
+
+
+class Doubt(NamedTuple):
+    """The commit was not answered, and has left no trace yet. The next cycle begins by sending it again."""
+
+
+class Lead:
+    """What the coordinator of one epoch knows, and does.
+
+    Args:
+        view: holds the board that `s3queue.core.elect.stand` stored. Shared with the host's side of the same process,
+            which thus need not read what this process wrote; what that side reads tells us that we were replaced.
+        now: steady time. `Board.uptime_ms` counts on from there.
+        now_ms: wall clock. Retries are counted on from there by the steady clock, so that a step of the wall clock
+            starts none of them.
+
+    Attributes:
+        board, version: what was committed last.
+        epoch: the term.
+        heard: by session, see `Heard`. A process that leads and is a host enters its own ledger as it stores it.
+        chores: what follows from committed boards.
+        ended: sessions that were over before the committed board was sent. Nobody gives them a ticket any more, and those
+            that it still lists are the last ones they have.
+        pending: a board that was sent and not answered, and the version that it replaces. It is sent again, against that
+            version, before anything else is decided.
+        wanted: by queue, how many new batches the next survey looks for.
+        deep: queues of which the last one saw only the head.
+        sweep: how far it looks through what is due.
+        rounds: how long hosts live on what they hold.
+        written_at: steady time before the last board was sent.
+    """
+
+    def __init__(self, layout: Layout, view: View, settings: Settings, now: float, now_ms: int) -> None:
+        assert view.board is not None
+        self.layout, self.view, self.settings = layout, view, settings
+        self.board, self.version, self.epoch = view.board, view.version, view.board.epoch
+        self.since, self.since_ms, self.uptime_base_ms = now, now_ms, view.board.uptime_ms
+        self.heard: dict[str, Heard] = {}
+        self.chores = Chores(layout, self.epoch, self.heard, now)
+        self.ended: frozenset[str] = frozenset()
+        self.pending: tuple[Planned, str] | None = None
+        self.wanted: dict[str, int] = {}
+        self.deep: Collection[str] = ()
+        self.sweep = Sweep()
+        self.rounds = Rounds()
+        self.written_at = now
+
+    # ---- what it knows -------------------------------------------------------------------------------------
+
+    @property
+    def window(self) -> set[str]:
+        """Ids of finished sources that are still refused."""
+        return self.chores.pages.window
+
+    @property
+    def pages(self) -> deque[Page]:
+        return self.chores.pages.pages
+
+    @property
+    def buried(self) -> set[tuple[str, int]]:
+        """Messages whose dead letter is stored, and which the board does not yet count as settled."""
+        return self.chores.letters.written
+
+    @property
+    def is_replaced(self) -> bool:
+        """Whether this process has seen the board of a later epoch."""
+        return self.view.board is not None and self.view.board.epoch != self.epoch
+
+    def uptime_ms(self, now: float) -> int:
+        return self.uptime_base_ms + int((now - self.since) * 1000)
+
+    def clock_ms(self, now: float) -> int:
+        """The wall clock of the election, counted on by the steady one."""
+        return self.since_ms + int((now - self.since) * 1000)
+
+    def enter(self, ledger: Ledger, version: str) -> bool:
+        """The ledger of this process' own host was stored. Returns whether that gives the coordinator something to decide:
+        something to take over, or a host that came, ended, or takes more or less than before. Not that it still has nothing
+        to do, and not that it has forgotten what a board has taken over: that board was ours."""
+        before = self.heard.get(ledger.session)
+        self.heard[ledger.session] = Heard(version, ledger)
+        if before is None or before.ledger is None or ledger.over:
+            return True
+        return bool(ledger.reports) or ledger.slots != before.ledger.slots
+
+    # ---- one cycle -----------------------------------------------------------------------------------------
+
+    def cycle(
+        self,
+        *,
+        now: float,
+        now_ms: int,
+        nonce: str,
+        gone: Collection[str] = (),
+        clock: Callable[[], float] | None = None,
+        look: bool = True,
+    ) -> Step[Cycled | Deposed | Doubt]:
+        """Look once, decide once, commit at most once.
+
+        Args:
+            now: steady time, taken before this step was started.
+            now_ms: wall clock; decides which scheduled messages are due.
+            nonce: fresh; every write of the cycle derives its own from it.
+            gone: sessions of this machine whose processes are known to be gone: fenced without waiting.
+            clock: tells the steady time after the survey, from which the delays of retries count: one that counted from
+                before it would be over early.
+            look: survey. Without it only what chores found out is entered, and what is known is assigned.
+
+        Returns:
+            Cycled: still leading. Deposed, Doubt: see there.
+
+        Asks: the survey (one List or more, a Get for each changed ledger), and at most one Put of the board; none where
+            nothing changed and no heartbeat is due.
+        """
+        try:
+            outcome = yield from self._cycle(now, now_ms, nonce, gone, clock, look)
+        except StoreError:
+            self._count_silence_anew()
+            raise
+        if isinstance(outcome, Doubt):
+            self._count_silence_anew()
+        return outcome
+
+    def beat(self, *, now: float, nonce: str) -> Step[Cycled | Deposed | Doubt]:
+        """Write the board as it is: a heartbeat between two cycles, which costs no survey.
+
+        Args:
+            now: steady time, taken before this step was started.
+            nonce: fresh.
+
+        Returns:
+            As `cycle`.
+
+        Asks: one Put; where that is refused or not answered, one Get; at most three of both.
+        """
+        assert self.pending is None, "the same board is sent again, and before anything else: by a cycle"
+        if self.is_replaced:
+            return Deposed()
+        # As good as a plan: once it is stored, nobody has led since we heard of them who could have given them a ticket.
+        # If only plans counted, and nothing but heartbeats were written, what they left would lie there until there is
+        # work.
+        ended = frozenset(
+            session for session, heard in self.heard.items() if heard.ledger is not None and heard.ledger.over
+        )
+        planned = Planned(self._stamped(self.board, now, nonce), ended=ended)
+        return (yield from self._commit(planned, self.version, now, None))
+
+    def _stamped(self, board: Board, now: float, nonce: str) -> Board:
+        return replace(board, nonce=nonce, turn=self.board.turn + 1, uptime_ms=self.uptime_ms(now))
+
+    def _count_silence_anew(self) -> None:
+        """Who did not reach the store itself cannot tell who is silent from who did not reach it either. After an outage
+        that was longer than the visibility timeout, all hosts would be fenced by whoever is back first."""
+        for heard in self.heard.values():
+            heard.since = None
+
+    def _cycle(
+        self,
+        now: float,
+        now_ms: int,
+        nonce: str,
+        gone: Collection[str],
+        clock: Callable[[], float] | None,
+        look: bool,
+    ) -> Step[Cycled | Deposed | Doubt]:
+        if self.pending is not None:
+            return (yield from self._commit(*self.pending, now, None))
+        seen = (yield from self._survey(now, now_ms)) if look else None
+        if self.is_replaced:
+            return Deposed()  # our window does not hold what the other leader retired
+        if seen is not None:
+            self.chores.fences.follow(self._silent(now, gone))
+        ledgers = {session: heard.ledger for session, heard in self.heard.items() if heard.ledger is not None}
+        self.rounds.see(ledgers, now)
+        target = max(self.settings.ticket_target, self.rounds.work_s(self.settings.ack_s))
+        planned = plan(
+            self.board,
+            ledgers,
+            seen.sources if seen is not None else (),
+            now_ms=self.clock_ms(now),
+            heard_ms=self.clock_ms(clock() if clock is not None else now) + 1,  # rounded up
+            settings=self.settings._replace(ticket_target=target),
+            window=self.window,
+            buried=self.buried,
+            retired=self.chores.pages.off,
+        )
+        if seen is not None:
+            self._look_ahead(seen, planned)
+        if planned.changed or now - self.written_at >= self.settings.leader_lease / 3:
+            planned.board = self._stamped(planned.board, now, nonce)
+            return (yield from self._commit(planned, self.version, now, seen))
+        return self._cycled(False, planned, now, seen)
+
+    def _cycled(self, committed: bool, planned: Planned, now: float, seen: Survey | None) -> Cycled:
+        facts = Facts(self.board, seen, now, planned.refused, self.ended, self.uptime_ms(now))
+        self.chores.follow(facts, self.heard, self.settings.window_s)
+        due = [at for at in (planned.next_due_ms, seen.next_due_ms if seen is not None else None) if at is not None]
+        return Cycled(committed, planned, min(due, default=None), tuple(seen.corrupt) if seen is not None else ())
+
+    # ---- survey --------------------------------------------------------------------------------------------
+
+    def _survey(self, now: float, now_ms: int) -> Step[Survey]:
+        known, troubles = self.board.sources, self.chores.troubles
+        self.chores.garbage.looks()
+        seen = yield from survey(
+            self.layout,
+            self.heard,
+            now=now,
+            now_ms=now_ms,
+            wanted=self.wanted,
+            known=known,
+            limit=min(1000, len(self.heard) + len(known) + sum(self.wanted.values()) + 64),
+            sweep=self.sweep,
+            deep=self.deep,
+            within_s=self.settings.leader_lease * _PATIENCE,
+            may_read=lambda key: troubles.allow(key, now),
+        )
+        for key, fault in seen.missed:
+            troubles.met(key, fault or StoreError("get", key), now)
+        return seen
+
+    def _look_ahead(self, seen: Survey, planned: Planned) -> None:
+        """Choose how far the next survey looks: twice what this cycle started, and at once as far as hosts have room."""
+        started: dict[str, int] = {}
+        for path in planned.board.sources:
+            if path not in self.board.sources:
+                queue = parse_source(path).queue
+                started[queue] = started.get(queue, 0) + 1
+        self.deep = seen.deep
+        self.wanted = {
+            queue: min(_MOST_WANTED, max(32, 2 * started.get(queue, 0), room)) for queue, room in planned.room.items()
+        }
+
+    def _silent(self, now: float, gone: Collection[str]) -> dict[str, Silent]:
+        """Sessions to end, as `Fences.follow` takes them: those that fell silent, those whose processes are gone, and those
+        that the board names and that left no ledger."""
+        tickets: dict[str, list[str]] = {}
+        for name, ticket in self.board.tickets.items():
+            tickets.setdefault(ticket.session, []).append(name)
+        silent: dict[str, Silent] = {}
+        for session in sorted(self.heard.keys() | tickets.keys()):
+            heard = self.heard.get(session)
+            # Without a readable ledger nobody knows what was claimed: all of it counts as claimed, so that no attempt can
+            # run twice. That goes for tickets, too, that a later coordinator has given it, if we were replaced.
+            ledger = Ledger("", session, fenced=True, claims=tuple(tickets.get(session, ())), unread=True)
+            if heard is not None:
+                is_silent = heard.since is not None and now - heard.since > self.settings.visibility_timeout
+                if not is_silent and session not in gone:
+                    continue
+                if heard.ledger is not None and heard.ledger.over:
+                    continue
+                if heard.ledger is not None and heard.is_read:
+                    ledger = replace(heard.ledger, fenced=True)
+            silent[session] = Silent(
+                None if heard is None else heard.version, ledger, is_read=heard is None or heard.is_read
+            )
+        return silent
+
+    # ---- commit --------------------------------------------------------------------------------------------
+
+    def _commit(
+        self, planned: Planned, replaces: str, now: float, seen: Survey | None
+    ) -> Step[Cycled | Deposed | Doubt]:
+        self.pending = planned, replaces
+        board = planned.board
+        outcome = yield from write(self.layout.board, encode(board), nonce=board.nonce, if_version=replaces)
+        match outcome:
+            case Unknown():
+                return Doubt()
+            case Overtaken():
+                return Deposed()
+            case Stored(version):
+                self.pending = None
+                self.rounds.commit(self.board, board, now)
+                self.ended = planned.ended
+                self.board, self.version, self.written_at = board, version, now
+                self.view.learn(board, version)
+                return self._cycled(True, planned, now, seen)
+
+
+def take_office(view: View, layout: Layout, settings: Settings, now: float, now_ms: int) -> Step[Lead]:
+    """Learn what may not be admitted again. Only then may anything be assigned.
+
+    The pages are listed after the election, so that none of a replaced coordinator's that counts is missed: it cannot
+    take a source off the board any more. A page that cannot be read is reported and tried again: what is on it may run
+    again if its producer's request lands late, which is better than that nothing runs.
+
+    Args:
+        view: holds the board that `s3queue.core.elect.stand` stored.
+        now: steady time, taken before this step was started. now_ms: wall clock.
+
+    Asks: one List per 1,000 retired pages, and one Get for each.
+    """
+    lead = Lead(layout, view, settings, now, now_ms)
+    listed = yield from list_all(layout.retired)
+    yield from lead.chores.pages.load([item.key for item in listed], now)
+    return lead

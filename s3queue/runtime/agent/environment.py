@@ -1,0 +1,107 @@
+"""What surrounds the agent of a real process: clocks, events, the machine, and the memory shared with its workers."""
+
+from __future__ import annotations
+
+import secrets
+import time
+import traceback
+from collections.abc import Callable
+
+from s3queue.config import Config
+from s3queue.core.pacing import ack_s
+from s3queue.core.plan import Settings
+from s3queue.core.records import Place, Usage
+from s3queue.observe.events import Events
+from s3queue.runtime.local import life
+from s3queue.runtime.local.clock import clock
+from s3queue.runtime.local.folder import machine
+from s3queue.runtime.local.journal import Journal
+from s3queue.runtime.local.wakeups import WakeSocket, wake
+from s3queue.store import Capabilities
+
+
+def plan_settings(config: Config, capabilities: Capabilities) -> Settings:
+    """What the coordinator needs to know of both."""
+    return Settings(
+        visibility_timeout=config.visibility_timeout,
+        leader_lease=config.leader_lease,
+        ticket_target=config.ticket_target,
+        ack_s=ack_s(config, capabilities),
+        window_s=config.dedup_window + config.enqueue_deadline,
+        max_parked=config.max_parked,
+        max_attempts=config.max_attempts,
+    )
+
+
+class Surroundings:
+    """An `s3queue.core.agent.Environment`.
+
+    Args:
+        url: of the store: where local producers send wake-ups.
+        trusted: called when the trust window was extended after it had run out.
+        empty: called when the served queues are empty.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        url: str,
+        session: str,
+        place: Place,
+        journal: Journal,
+        *,
+        trusted: Callable[[], None],
+        empty: Callable[[], None],
+    ) -> None:
+        self._config, self._url, self._session, self._place = config, url, session, place
+        self._journal, self._trusted, self._empty = journal, trusted, empty
+        self.events = Events("agent", config.history)
+        self.wakes: WakeSocket | None = None
+
+    now = staticmethod(clock)
+
+    @staticmethod
+    def now_ms() -> int:
+        return time.time_ns() // 1_000_000
+
+    @staticmethod
+    def nonce() -> str:
+        return secrets.token_hex(8)
+
+    def is_gone(self, session: str, place: Place) -> bool:
+        # One that has our supervisor is an agent before us, which was reaped before we were started.
+        ours = bool(place.machine) and place == self._place and session != self._session
+        return ours or life.gone(place)
+
+    @staticmethod
+    def is_local(place: Place) -> bool:
+        return bool(place.machine) and place.machine == machine()
+
+    def wake_machine(self) -> None:
+        wake(self._url, self._config.namespace, but=self.wakes)
+
+    def trust(self, until: float) -> None:
+        expired = self._journal.trust_until < clock()
+        self._journal.trust_until = until
+        if expired:
+            self._trusted()
+
+    def usage(self) -> dict[str, Usage]:
+        return self._journal.usage()
+
+    def queues_are_empty(self) -> None:
+        self._empty()
+
+    def emit(self, kind: str, **fields: object) -> None:
+        if self.events.wants(kind):
+            self.events.emit(kind, **fields)
+
+    def warn(self, key: str, text: str) -> None:
+        self.events.warn(key, text)
+
+    def fault(self, what: str, fault: Exception) -> None:
+        told = "".join(traceback.format_exception(fault))
+        self.events.warn(f"fault {what}", f"a {what} failed in our own code, and is tried again:\n{told}")
+
+    def mark(self, what: str) -> None:
+        """For the simulator."""
