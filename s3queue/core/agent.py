@@ -536,6 +536,8 @@ class Agent:
             env.mark("a late request of a producer was refused")
         for corrupt in cycled.corrupt:
             env.warn(corrupt.key, f"left alone: {corrupt}")
+        for bound in lead.board.full:
+            env.warn(f"full {bound}", f"the board has no room for more, so some of it waits: {bound}")
         for one in cycled.settled:
             env.emit("settled", **one._asdict())
         self._tell_chores(lead)

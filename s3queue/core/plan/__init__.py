@@ -53,13 +53,9 @@ def plan(
         parking: what came of the moves on the board.
         board_bytes: size of the board as it is stored; None where nobody has counted it yet.
     """
-<<<<<<< HEAD
     parking = parking or Parking()
     size = len(encode(board)) if board_bytes is None else board_bytes
-    planning = Planning(board, ledgers, now_ms, settings, size)
-=======
-    planning = Planning(board, ledgers, now_ms, settings, heard_ms)
->>>>>>> main
+    planning = Planning(board, ledgers, now_ms, settings, heard_ms, size)
     take_over.tickets(planning)
     planning.bury(buried)
     planning.retire(retired)

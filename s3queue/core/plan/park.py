@@ -41,50 +41,11 @@ class Parking:
     unmovable: set[str] = field(default_factory=set)
     most: int = MAX_BATCH
 
-    def done(self, target: str, outcome: Parked | TooLarge | Unreadable | NotYet) -> None:
-        """Enter what came of a move."""
-        match outcome:
-            case Parked():
-                self.stored.add(target)
-                self.most = min(MAX_BATCH, 2 * self.most)
-            case TooLarge(fits):
-                self.refused.add(target)
-                self.most = fits
-            case Unreadable(path):
-                self.refused.add(target)
-                self.unmovable.add(path)
-            case NotYet():
-                pass
-
-    def open(self, board: Board) -> list[str]:
-        """Moves of which nobody knows what came of them."""
-        return [path for path in board.moves if path not in self.stored and path not in self.refused]
-
     def committed(self, board: Board) -> None:
         """Forget what this board does not name any more."""
         self.stored &= board.moves.keys()
         self.refused &= board.moves.keys()
         self.unmovable &= board.sources.keys()
-
-
-class Parked(NamedTuple):
-    """The source is stored."""
-
-
-class TooLarge(NamedTuple):
-    """Only so many of its messages fit one object."""
-
-    fits: int
-
-
-class Unreadable(NamedTuple):
-    """A message of this source cannot be read, so it stays on the board."""
-
-    path: str
-
-
-class NotYet(NamedTuple):
-    """No answer: do it again."""
 
 
 class _Candidate(NamedTuple):

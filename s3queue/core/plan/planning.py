@@ -19,16 +19,13 @@ class Planning:
     """The board that is to be committed, as far as it is decided. Each source that changes is a `Draft` until the end."""
 
     def __init__(
-<<<<<<< HEAD
-        self, board: Board, ledgers: Mapping[str, Ledger], now_ms: int, settings: Settings, board_bytes: int
-=======
         self,
         board: Board,
         ledgers: Mapping[str, Ledger],
         now_ms: int,
         settings: Settings,
-        heard_ms: int | None = None,
->>>>>>> main
+        heard_ms: int | None,
+        board_bytes: int,
     ) -> None:
         self.board, self.ledgers, self.now_ms, self.settings = board, ledgers, now_ms, settings
         self.heard_ms = now_ms if heard_ms is None else heard_ms

@@ -67,7 +67,6 @@ def _take(planning: Planning, name: str, ticket: Ticket, report: Report, ledger:
         planning.tickets[name] = replace(ticket, taken=taken)
 
 
-<<<<<<< HEAD
 def _singles(ticket: Ticket, offsets: Ranges) -> Iterator[tuple[int, Part]]:
     """The messages at these offsets, one by one."""
     members = ranges.members(offsets)
@@ -89,15 +88,9 @@ def _fail(planning: Planning, name: str, part: Part, outcome: Failed, offer: Off
             return False
         squeezed = outcome.failure is not None
     draft = planning.draft(part.source)
-    draft.failed(part.start, part.attempt, outcome, max_attempts=offer.max_attempts, now_ms=planning.now_ms)
+    draft.failed(part.start, part.attempt, outcome, max_attempts=offer.max_attempts, now_ms=planning.heard_ms)
     if squeezed:
         draft.squeeze(part.start, weigh(history))
-=======
-def _fail(planning: Planning, name: str, part: Part, outcome: Failed, offer: Offer) -> None:
-    died = planning.draft(part.source).failed(
-        part.start, part.attempt, outcome, max_attempts=offer.max_attempts, now_ms=planning.heard_ms
-    )
->>>>>>> main
     if outcome.kind not in ("snooze", "interrupted"):
         planning.count(part, "failed", 1)
     if dies:

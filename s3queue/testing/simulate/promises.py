@@ -142,7 +142,12 @@ def suspects_run_alone(story: Story) -> Verdict:
             old, new = move.old, move.new
             if old is not None and old.ticket and _was_fatal(story, move, old):
                 suspects.add(story.first(move.message))
-            if new is not None and new.ticket and story.first(move.message) in suspects and story.tickets[new.ticket][1].size > 1:
+            if (
+                new is not None
+                and new.ticket
+                and story.first(move.message) in suspects
+                and story.tickets[new.ticket][1].size > 1
+            ):
                 yield f"event {move.n}: ticket {new.ticket} holds {move.message} and others"
 
     return first(faults())

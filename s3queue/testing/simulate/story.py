@@ -370,8 +370,11 @@ class Story:
         before: dict[str, dict[int, Post]] = {}
         last: Board | None = None
         for state in self.boards:
-            if last is not None and last.tickets == state.board.tickets and last.sources == state.board.sources and (
-                last.moves == state.board.moves
+            if (
+                last is not None
+                and last.tickets == state.board.tickets
+                and last.sources == state.board.sources
+                and (last.moves == state.board.moves)
             ):
                 continue
             now = posts(state.board, doubled)
