@@ -166,7 +166,7 @@ def _digest(takes: Iterable[tuple[str, Any, bool]]) -> str:
             shape = str(kind)
         described.append((key, shape, required))
     text = msgspec.json.encode(described, order="sorted")
-    return hashlib.blake2b(text, digest_size=5).hexdigest()
+    return hashlib.blake2b(text, digest_size=4).hexdigest()
 
 
 #: Parts of a schema that are for people.

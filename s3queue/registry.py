@@ -57,7 +57,8 @@ class Registry:
             raise ConfigError(f"no task serves the queue {queue!r}", f"queues with tasks: {known}")
         for task in tasks:
             task.check()
-        return Offer(max_attempts=max(task.max_attempts for task in tasks))
+        digests = {task.name: task.digest for task in tasks}
+        return Offer(max_attempts=max(task.max_attempts for task in tasks), tasks=digests)
 
 
 #: Every task that was declared in this process.

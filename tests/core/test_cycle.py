@@ -382,7 +382,7 @@ class TestCommit:
         assert office.cycle().settled == []
 
 
-class TestShowLife:
+class TestBeat:
     """A leader that looks less often than it has to be seen."""
 
     def test_it_is_one_put_of_the_board_as_it_stands(self) -> None:
@@ -390,7 +390,7 @@ class TestShowLife:
         office.source(path(1))
         before, office.now = office.stored_board(), office.now + 5.0
         hand = Hand(office.lead.beat(now=office.now, nonce="alive"), office.store)
-        assert isinstance(hand.finish(), Whole)
+        assert isinstance(hand.finish(), Cycled)
         assert [type(op) for op in hand.asked] == [Put]
         after = office.stored_board()
         assert (after.nonce, after.turn, after.uptime_ms) == ("alive", before.turn + 1, before.uptime_ms + 5000)
@@ -416,8 +416,8 @@ class TestShowLife:
         office.lead.heard["h1"] = Heard("v", claimed(fenced=True))
         shown = Hand(office.lead.beat(now=office.now, nonce="alive"), office.store).finish()
         assert isinstance(shown, Cycled)
-        assert shown.rest is not None
-        run(shown.rest, office.store)
+        assert office.lead.ended == {"h1"}
+        assert office.lead.chores.take(office.now, NOW_MS, "n") is None
         assert office.has(LAYOUT.host("h1"))
 
     def test_leader_that_was_replaced_learns_of_it(self) -> None:
@@ -474,9 +474,10 @@ class TestFence:
     def test_its_ledger_is_replaced_by_the_same_fenced_and_its_tickets_taken_over_at_once(self) -> None:
         office, source = self.silent()
         before = office.stored_ledger("h1")
+        version = office.lead.heard["h1"].version
         hand = office.begin(after_s=0.1)
-        put = hand.until(Put)
-        assert put.if_version == office.lead.heard["h1"].version
+        put = hand.until(Put, LAYOUT.hosts)
+        assert put.if_version == version
         after = decode(Ledger, put.key, put.body)
         assert after == replace(before, fenced=True, nonce=after.nonce)
         assert after.nonce != before.nonce
@@ -484,6 +485,7 @@ class TestFence:
         assert isinstance(done, Whole)
         state = office.stored_board().sources[source]
         assert (state.settled, state.ready) == (1, ready((1, 3, 2)))
+        office.cycle()
         assert not office.has(LAYOUT.host("h1"))  # the committed board names it no more
 
     def test_it_lives(self) -> None:
@@ -575,6 +577,7 @@ class TestFence:
         assert (written.fenced, written.claims) == (True, ("1-0",))
         assert hand.finish().fenced == ("h1",)  # type: ignore[union-attr]
         assert office.stored_board().sources[source].ready == ready((0, 3, 2))
+        office.cycle()
         assert not office.has(LAYOUT.host("h1"))
 
     def test_a_ledger_that_appears_after_the_listing_is_not_missing(self) -> None:
@@ -635,12 +638,13 @@ class TestFence:
             office.host(ledger(session))
         office.cycle()
         hand = office.begin(gone=["h1", "h2"])
-        hand.until(Put, LAYOUT.host("h2"))
-        hand.lose()
-        assert office.stored_ledger("h1").fenced
-        assert office.lead.heard["h1"].ledger.fenced  # type: ignore[union-attr]
-        hand = office.begin(gone=["h2"])
-        assert hand.finish().fenced == ("h2",)  # type: ignore[union-attr]
+        failed = hand.until(Put, LAYOUT.hosts).key
+        hand.give_up()
+        other = next(session for session in ("h1", "h2") if LAYOUT.host(session) != failed)
+        assert hand.finish().fenced == (other,)  # type: ignore[union-attr]
+        assert office.stored_ledger(other).fenced
+        hand = office.begin(gone=["h1", "h2"])
+        assert hand.finish().fenced == (LAYOUT.session(failed),)  # type: ignore[union-attr]
 
     def test_our_own_ledger_that_the_process_stored_itself_is_not_read(self) -> None:
         office = Office()
@@ -685,10 +689,11 @@ class TestBury:
         office.source(source)
         office.host(claimed(fenced=True))
         hand = office.begin()
-        hand.finish()
+        hand.until(Put, BOARD)
         assert self.letters(office) == []
+        hand.until(Put, LAYOUT.dead("q"))
         assert office.stored_board().sources[source].dying == (0,)
-        office.cycle()
+        hand.finish()
         assert len(self.letters(office)) == 1
 
     def test_one_that_was_written_before_is_not_written_over(self) -> None:
@@ -703,11 +708,10 @@ class TestBury:
         hand = office.begin()
         hand.until(Put)
         land(hand)
-        assert hand.finish().committed is False  # type: ignore[union-attr]
-        again = office.begin()
-        put = again.until(Put)
+        put = hand.until(Put)
         assert put.key == self.LETTER
-        again.finish()
+        assert office.lead.buried == set()
+        hand.finish()
         assert office.stored_board().sources[path(1, 3)].settled == 3
         assert len(self.letters(office)) == 1
 
@@ -715,8 +719,12 @@ class TestBury:
         office = self.office(dying=(0, 1, 2))
         hand = office.begin()
         hand.until(Put, LAYOUT.dead("q", LAYOUT.message_id(path(1, 3), 1)))
-        hand.lose()
+        hand.give_up()
         assert office.lead.buried == {(path(1, 3), 0)}
+        hand.finish()
+        assert office.stored_board().sources[path(1, 3)] == SourceState(
+            settled=2, dying=(1,), failures={1: self.HISTORY}
+        )
         assert office.begin().until(Put).key == self.LETTER
 
     def test_in_doubt_of_the_commit_no_letter_is_written_twice(self) -> None:
@@ -746,15 +754,31 @@ class TestBury:
         assert (letter.message, letter.payload, letter.raw) == (LAYOUT.message_id(path(1, 3), 0), b"junk", True)
         assert office.stored_board().sources[path(1, 3)] == SourceState(settled=3)
 
-    def test_a_cycle_writes_a_bounded_number_and_reads_each_source_once(self) -> None:
-        source = path(1, 50)
-        office = Office(board(states={source: SourceState(dying=tuple(range(50)))}))
+    def test_a_chore_writes_a_bounded_number_and_reads_the_source_once_for_all_of_them(self) -> None:
+        source = path(1, 250)
+        office = Office(board(states={source: SourceState(dying=tuple(range(250)))}))
         office.source(source)
-        done = [len(self.letters(office)) for _ in range(3) if office.cycle()]
-        assert done == [20, 40, 50]
         hand = office.begin()
         hand.finish()
-        assert hand.count(Gather) == 0
+        assert len(self.letters(office)) == 250
+        assert hand.count(Get, LAYOUT.source(source)) == 3
+        hand = office.begin()
+        hand.finish()
+        assert hand.count(Get) == 0
+
+    def test_a_letter_that_is_refused_for_ever_holds_up_no_other_and_no_cycle(self) -> None:
+        office = self.office(dying=(0, 1, 2))
+        for number in range(5):
+            hand = office.begin()
+            while hand.op is not None:
+                if isinstance(hand.op, Put) and hand.op.key == self.LETTER:
+                    hand.refuse()
+                else:
+                    hand.do()
+            assert isinstance(hand.result, Whole)
+            assert hand.count(Put, self.LETTER) == (number in (0, 1, 3)), "after pauses that grow"
+        assert office.stored_board().sources[path(1, 3)].settled == 2
+        assert office.lead.chores.troubles.keys == [f"{path(1, 3)}#1"]
 
 
 class TestRetire:
@@ -807,6 +831,7 @@ class TestRetire:
         assert hand.count(Delete) == 0
         assert office.has(LAYOUT.source(source))
         assert isinstance(office.begin().finish(), Whole)
+        office.cycle()
         assert not office.has(LAYOUT.source(source))
 
     def test_deposed_nothing_is_deleted(self) -> None:
@@ -856,7 +881,7 @@ class TestRetire:
     def test_the_next_leader_refuses_it_as_well(self) -> None:
         office = self.office(path(1))
         office.cycle()
-        office.lead = run(take_office(office.view, LAYOUT, SETTINGS, office.now), office.store)
+        office.lead = run(take_office(office.view, LAYOUT, SETTINGS, office.now, NOW_MS), office.store)
         office.host(ledger("h1"))
         office.source(path(1))
         office.cycle()
@@ -906,7 +931,9 @@ class TestRetire:
         office = self.office(path(1))
         hand = office.begin()
         hand.until(Put, LAYOUT.retired)
-        hand.lose()
+        hand.give_up()
+        assert isinstance(hand.finish(), Whole)
+        assert office.stored_board().sources
         office.cycle()
         assert office.stored_board().sources == {}
 
@@ -938,6 +965,7 @@ class TestBehindTheHead:
         assert hand.until(Gather, LAYOUT.inbox).reads == (Get(LAYOUT.source(old)),)
         hand.finish()
         assert office.stored_board().sources == {}
+        office.cycle()
         assert office.lead.chores.pages.swept == set()
 
     def test_it_is_deleted_once_and_not_in_every_cycle(self) -> None:
@@ -953,6 +981,7 @@ class TestBehindTheHead:
         office.source(old)
         office.cycle()
         assert office.stored_board().sources == {old: DONE}
+        office.cycle()
         assert not office.has(LAYOUT.source(old))
         office.cycle()
         assert office.stored_board().sources == {}
@@ -962,7 +991,7 @@ class TestBehindTheHead:
         hand = office.begin()
         hand.until(Delete)
         hand.give_up()
-        assert isinstance(hand.result, Cycled)
+        assert isinstance(hand.finish(), Whole)
         assert office.lead.chores.pages.swept == set()
         office.cycle()
         assert not office.has(LAYOUT.source(old))
@@ -1048,7 +1077,7 @@ class TestCleanUp:
         store.put(LAYOUT.page(1, 0), encode(RetiredPage(("a",), 10_000)), if_version=None)
         office = Office(board(uptime_ms=20_000), store=store)
         office.now += 1e6
-        office.lead = run(take_office(office.view, LAYOUT, SETTINGS, office.now), office.store)
+        office.lead = run(take_office(office.view, LAYOUT, SETTINGS, office.now, NOW_MS), office.store)
         office.cycle(after_s=6.0)
         assert office.lead.window == {"a"}
 
@@ -1067,10 +1096,11 @@ class TestCleanUp:
         hand = office.begin(after_s=SETTINGS.window_s)
         assert len(hand.until(Delete).keys) == 2
         hand.give_up()
-        assert isinstance(hand.result, Cycled), "what was decided is told all the same"
+        assert isinstance(hand.finish(), Whole), "what was decided is told all the same"
         assert office.lead.pending is None
         assert list(office.lead.pages) == [Page(LAYOUT.page(1, 0), 0, ("a",))]
-        office.cycle()
+        for _ in range(2):
+            office.cycle()
         assert office.keys() == [BOARD]
 
     def test_a_coordinator_deposed_right_after_its_commit_may_finish_its_clean_up(self) -> None:

@@ -68,8 +68,9 @@ def test_a_dead_letter_is_written_after_the_commit_that_made_it_one(store: Objec
 
 def test_a_coordinator_that_dies_between_dead_letter_and_commit_leaves_one_letter(store: ObjectStore) -> None:
     town, first = dying(store)
-    first.cycle()  # dead, says the board
     step = step_of(town, first, "n")
+    step.until(Put, town.layout.board)
+    step.do()  # dead, says the board
     step.until(Put, town.layout.board)  # the letter is written
     assert len(town.dead()) == 1
     second = town.host("h2")

@@ -68,5 +68,5 @@ def test_a_host_that_stays_silent_after_an_outage_is_fenced(store: ObjectStore) 
     step = Hand(whole_cycle(first.lead, now=town.now, now_ms=town.now_ms(), nonce="n"), store)
     step.until(List)
     step.lose()
-    first.cycles(town.settings.visibility_timeout + 3)
+    first.cycles(town.settings.visibility_timeout + 9)
     assert "h2" not in first.lead.heard, "fenced, and cleaned up"

@@ -7,7 +7,7 @@ from typing import TypeVar
 from msgspec import Raw
 
 from s3queue.core import cycle, elect, produce
-from s3queue.core.cycle import Lead
+from s3queue.core.cycle import Deposed, Lead
 from s3queue.core.elect import View
 from s3queue.core.keys import Layout
 from s3queue.core.ledger import Flushed, Host, Refused
@@ -17,7 +17,7 @@ from s3queue.core.records import Failed, Failure, Leader, Ledger, Message, Offer
 from s3queue.core.survey import Heard
 from s3queue.store import Stored
 from s3queue.testing.simulate.store import SimStore
-from tests.core.world import Whole, whole_cycle
+from tests.core.world import Whole, do_chores, whole_cycle
 
 T = TypeVar("T")
 LAYOUT = Layout()
@@ -97,7 +97,10 @@ def test_coordinator_replaced_while_it_fences_leaves_the_ledger_to_its_successor
     world.flush(host)
     # The old one has nothing to write, so nothing tells it that it was replaced: no host lives that it could give work.
     old.written_at = world.now
-    assert world.cycle(old, gone=("h",)).fenced == ("h",)
+    world.run(old.cycle(now=world.now, now_ms=1_000, nonce=world.nonce(), gone=("h",)))
+    world.run(do_chores(old, now=world.now, now_ms=1_000, nonce=world.nonce()))
+    assert old.chores.fences.done == ["h"]
+    assert isinstance(world.run(old.cycle(now=world.now, now_ms=1_000, nonce=world.nonce(), look=False)), Deposed)
     assert world.stored_ledger("h") is not None
     settled = world.cycle(new).settled
     assert [(one.source, one.outcome, one.stop - one.start) for one in settled] == [(path, "done", 2)]
@@ -149,6 +152,7 @@ def test_ledger_created_by_a_replaced_coordinator_counts_every_ticket_as_claimed
     world.flush(host)  # claims a ticket for the second batch, of which the old coordinator never hears
     world.store.remove(LAYOUT.host("h"), world.now)
     world.run(old.cycle(now=world.now, now_ms=1_000, nonce=world.nonce()))
+    world.run(do_chores(old, now=world.now, now_ms=1_000, nonce=world.nonce()))
     fenced = world.stored_ledger("h")
     assert fenced is not None
     assert fenced.fenced

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,27 +22,6 @@ from s3queue.runtime.worker.sources import CACHE_SOURCES
 from s3queue.store import Missing, ObjectStore
 from tests.runtime import jobs
 from tests.runtime.desk import Desk, Pipe, desk
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[ObjectStore]:
-    it = SqliteStore(str(tmp_path / "store.db"))
-    yield it
-    it.close()
-
-
-@pytest.fixture
-def pipe(tmp_path: Path) -> Iterator[Callable[[str], Pipe]]:
-    pipes: list[Pipe] = []
-
-    def make(name: str) -> Pipe:
-        pipes.append(Pipe(tmp_path / name))
-        return pipes[-1]
-
-    yield make
-    for it in pipes:
-        it.close()
-
 
 # ---- what ends well
 
