@@ -32,10 +32,8 @@ def tickets(planning: Planning, sources: Iterable[Source], window: Collection[st
             lines[source.queue].add(source, sum(ready.stop - ready.start for ready in state.ready))
     fresh: dict[str, list[Source]] = {queue: [] for queue in offered}
     for source in sources:
-        if source.path in planning.sources or source.path in planning.board.sources:
+        if not _is_new(planning, source.path):
             continue
-        if source.path in planning.board.moves:
-            continue  # its messages are still where they were
         if source.id in window:
             planning.planned.refused.append(source.path)
         elif source.queue in lines:
@@ -143,6 +141,12 @@ def _take_next(planning: Planning, line: Line, busy: set[tuple[str, str]], most:
 def _ticket(planning: Planning, host: Host, queue: str, parts: tuple[Part, ...]) -> None:
     ticket = planning.ticket(host.session, parts)
     host.load(queue, ticket.size, len(parts))
+
+
+def _is_new(planning: Planning, path: str) -> bool:
+    """Whether the messages of a listed source are nowhere else. Those of a move are still where they come from."""
+    board = planning.board
+    return path not in planning.sources and path not in board.sources and path not in board.moves
 
 
 def _has_space(planning: Planning, source: Source) -> bool:

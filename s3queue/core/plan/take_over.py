@@ -49,13 +49,7 @@ def _take(planning: Planning, name: str, ticket: Ticket, report: Report, ledger:
     ]
     if ledger.over:
         left = ranges.minus(everything, ranges.union(ranges.pairs(taken), ranges.pairs(failed)))
-        if claimed:
-            done += [offset for offset, part in _singles(ticket, left) if _lost(planning, name, part, offer)]
-        else:
-            # What was not claimed was not started.
-            for part in ticket.spans(left):
-                planning.draft(part.source).released(part.start, part.stop, part.attempt)
-            taken = ranges.union(ranges.pairs(taken), ranges.pairs(left))
+        done += [offset for offset, part in _singles(ticket, left) if _orphan(planning, name, part, offer, claimed)]
     taken = ranges.union(ranges.pairs(taken), ranges.pairs(ranges.of(done)))
     taken = ranges.minus(everything, ranges.minus(everything, taken))
     if taken == ticket.taken:
@@ -99,7 +93,10 @@ def _fail(planning: Planning, name: str, part: Part, outcome: Failed, offer: Off
     return True
 
 
-def _lost(planning: Planning, name: str, part: Part, offer: Offer) -> bool:
-    """The session ended and left no outcome of a message that it had claimed, and so may have started."""
+def _orphan(planning: Planning, name: str, part: Part, offer: Offer, claimed: bool) -> bool:
+    """The session ended and left no outcome. What it claimed may have been started; what it did not, was not."""
+    if not claimed:
+        planning.draft(part.source).released(part.start, part.stop, part.attempt)
+        return True
     failure = Failure(part.attempt, "lost", "its host fell silent or died", planning.now_ms)
     return _fail(planning, name, part, Failed("retry", 0.0, failure), offer)

@@ -52,7 +52,7 @@ def _admitted(story: Story, move: Move) -> tuple[str, str] | None:
         return None  # nothing came of that move, and nothing will
     if not _is_live(move.new, parse_source(path).attempt):
         return "P1", "admitted, and not as its first attempt"
-    if path in story.targets and story.moved_off.get(story.targets[path][index], move.n) >= move.n:
+    if path in story.targets and story.moved_off.get(story.targets[path][index], move.n + 1) > move.n:
         return "I2", "admitted, and still where it was moved from"
     return None
 
