@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator
-from concurrent.futures import Future
 from itertools import starmap
 from typing import Any
 
 __all__ = ["refuse_lazy"]
 
 #: Results of which nothing, or nobody knows how much, has run when a function returns them.
-_LAZY = (Generator, Coroutine, AsyncGenerator, Awaitable, Future, map, filter, starmap)
+_LAZY = (Generator, Coroutine, AsyncGenerator, Awaitable, map, filter, starmap)
 #: What functions mostly return.
 _PLAIN = frozenset({type(None), bool, int, float, str, bytes, list, dict, tuple, set})
 
@@ -19,7 +18,11 @@ _PLAIN = frozenset({type(None), bool, int, float, str, bytes, list, dict, tuple,
 def refuse_lazy(result: Any, label: str = "the task") -> None:
     """Raise `TypeError` for what counts as success although nothing was done: a coroutine that nobody awaits, a generator
     or a `map` that nobody goes through, a future that nobody waits for."""
-    if type(result) in _PLAIN or not isinstance(result, _LAZY):
+    if type(result) in _PLAIN:
+        return
+    from concurrent.futures import Future  # not with this module, which every program that declares a task imports
+
+    if not isinstance(result, (*_LAZY, Future)):
         return
     if isinstance(result, Coroutine):
         result.close()

@@ -10,7 +10,8 @@ from s3queue_backends.memory import MemoryStore
 from s3queue.core.keys import END
 from s3queue.core.ops import Gather, Get, List
 from s3queue.core.records import encode
-from s3queue.core.survey import Heard, Survey, Sweep, survey
+from s3queue.core.survey import Heard, Survey, survey
+from s3queue.core.sweeps import Sweep
 from s3queue.store import Found, Listed, Missing, Stored
 from tests.core.hands import Hand, run
 from tests.core.world import LAYOUT, NOW_MS, ledger, path

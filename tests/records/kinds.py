@@ -30,6 +30,7 @@ from s3queue.core.records import (
     SourceState,
     Ticket,
     Totals,
+    Unfit,
     Usage,
     Waiting,
     decode,
@@ -69,10 +70,12 @@ _parts = st.builds(Part, _paths, st.just(0), st.integers(31, 40), _attempt)
 _states = st.builds(
     SourceState,
     _count,
-    st.lists(st.builds(Ready, _count, _count, _attempt, _text, _big), max_size=3).map(tuple),
+    st.lists(st.builds(Ready, _count, _count, _attempt), max_size=3).map(tuple),
     st.lists(st.builds(Waiting, _count, _attempt, _big), max_size=3).map(tuple),
     st.lists(_count, max_size=3).map(tuple),
     st.dictionaries(_count, st.lists(_failures, max_size=2).map(tuple), max_size=2),
+    st.dictionaries(_count, _count, max_size=2),
+    st.lists(st.builds(Unfit, _count, _count, _text, _big), max_size=2).map(tuple),
 )
 
 

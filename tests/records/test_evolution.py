@@ -30,6 +30,7 @@ from s3queue.core.records import (
     SourceState,
     Ticket,
     Totals,
+    Unfit,
     Usage,
     Waiting,
     decode,
@@ -68,7 +69,11 @@ EXPECTED = {
     "format-1/board-settings.json": Board(
         "4f1e",
         2,
-        sources={_PATH: SourceState(1, (Ready(0, 2, 1, "send@", 1_700_000_050_000),))},
+        sources={
+            _PATH: SourceState(
+                1, (Ready(0, 2, 1),), spared={0: 1}, unfit=(Unfit(0, 2, "send@,1a2b", 1_700_000_050_000),)
+            )
+        },
         leader_lease=15.0,
         window_s=1260.0,
     ),

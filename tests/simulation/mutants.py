@@ -496,10 +496,10 @@ def taken_over_twice(take: Any, planning: Any, name: str, ticket: Any, *more: An
 
 
 @mutant(Draft, "take", "I2")
-def in_two_tickets(take: Any, draft: Draft, most: int) -> Any:
+def in_two_tickets(take: Any, draft: Draft, *args: Any) -> Any:
     """A message that is out is not ready."""
     before = list(draft.ready)
-    taken = take(draft, most)
+    taken = take(draft, *args)
     draft.ready = before
     return taken
 

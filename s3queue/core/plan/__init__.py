@@ -61,6 +61,7 @@ def plan(
     planning.retire(retired)
     park.settle(planning, parking)
     planning.wake()
+    planning.expire()
     park.choose(planning, parking)
     assign.tickets(planning, sources, window)
     return planning.result()

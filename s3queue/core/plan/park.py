@@ -18,7 +18,7 @@ from typing import NamedTuple
 from s3queue.core.keys import MAX_BATCH, moved_batch, moved_path, parse_source
 from s3queue.core.plan.planning import Planning
 from s3queue.core.records import Board, SourceState
-from s3queue.core.settle import is_suspect
+from s3queue.core.settle import Draft, is_suspect
 
 #: Moves that are under way at most: what is read at once.
 _MOVES = 4
@@ -99,14 +99,17 @@ def choose(planning: Planning, parking: Parking) -> None:
 
 def _candidates(planning: Planning, path: str, alone: bool) -> Iterator[_Candidate]:
     state = planning.state(path)
+    if not isinstance(state, Draft):
+        state = Draft(state)
+    fixed = state.spared.keys() | state.unfit.keys()
     for one in state.waiting:
-        if one.index not in state.spared:
+        if one.index not in fixed:
             suspect = alone or is_suspect(state.failures, state.spared, one.index)
             yield _Candidate(one.due_ms, path, one.index, one.attempt, suspect)
     if "failures" not in planning.full:
         return
     for ready in state.ready:
-        for index in state.failures.keys() & set(range(ready.start, ready.stop)) - state.spared.keys():
+        for index in state.failures.keys() & set(range(ready.start, ready.stop)) - fixed:
             suspect = alone or is_suspect(state.failures, state.spared, index)
             yield _Candidate(planning.now_ms, path, index, ready.attempt, suspect)
 

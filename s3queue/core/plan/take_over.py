@@ -71,6 +71,9 @@ def _singles(ticket: Ticket, offsets: Ranges) -> Iterator[tuple[int, Part]]:
 
 def _fail(planning: Planning, name: str, part: Part, outcome: Failed, offer: Offer) -> bool:
     """Take over one message that did not end well, if the board has room for it. Otherwise it stays in the ledger."""
+    if outcome.kind == "unfit":
+        planning.gave_back(part, outcome)
+        return True
     state = planning.state(part.source)
     history = state.failures.get(part.start, ())
     dies = is_last(outcome, part.attempt, state.spared.get(part.start, 0), offer.max_attempts)

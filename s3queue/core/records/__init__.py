@@ -23,6 +23,7 @@ from s3queue.core.records.board import (
     SourceState,
     Ticket,
     Totals,
+    Unfit,
     Waiting,
 )
 from s3queue.core.records.check import check_board
@@ -66,6 +67,7 @@ __all__ = [
     "SourceState",
     "Ticket",
     "Totals",
+    "Unfit",
     "Usage",
     "Waiting",
     "check_board",

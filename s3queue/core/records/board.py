@@ -73,18 +73,25 @@ class Ticket(Struct, frozen=True, gc=False, array_like=True):
 
 
 class Ready(Struct, frozen=True, gc=False, array_like=True):
-    """Messages that wait for a ticket.
-
-    Attributes:
-        unfit: a host gave them back as `Failed.token` says. They wait for one that knows the task otherwise.
-        since_ms: since when they wait for such a host (wall clock).
-    """
+    """Messages that wait for a ticket."""
 
     start: Index
     stop: Index
     attempt: Attempt
-    unfit: str = ""
-    since_ms: Count = 0
+
+
+class Unfit(Struct, frozen=True, gc=False, array_like=True):
+    """Messages that hosts have given back because they do not know the task, or not one that takes the arguments.
+
+    Attributes:
+        token: ``task@digests``: what the hosts that have given them back know under that name, see `Failed.token`.
+        since_ms: wall clock of the first time.
+    """
+
+    start: Index
+    stop: Index
+    token: str
+    since_ms: Count
 
 
 class Waiting(Struct, frozen=True, gc=False, array_like=True):
@@ -104,6 +111,7 @@ class SourceState(Struct, frozen=True, gc=False, omit_defaults=True):
     Attributes:
         dying: out of attempts or rejected, and committed as such; its dead letter is not yet known to be stored.
         failures: by index, for the messages that are not settled, newest last, bounded.
+        unfit: messages that were given back, wherever they are; those that are ready wait for a host that they fit.
         spared: by index, how many of its attempts do not count, since it was only interrupted.
     """
 
@@ -113,6 +121,7 @@ class SourceState(Struct, frozen=True, gc=False, omit_defaults=True):
     dying: tuple[Index, ...] = ()
     failures: dict[Index, tuple[Failure, ...]] = {}
     spared: dict[Index, Count] = {}
+    unfit: tuple[Unfit, ...] = ()
 
 
 class Totals(Struct, frozen=True, omit_defaults=True):
