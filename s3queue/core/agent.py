@@ -387,7 +387,7 @@ class Agent:
         unsettled = board is not None and any(
             parse_source(path).queue in queues and not is_finished(path, state) for path, state in board.sources.items()
         )
-        if not unsettled and (yield from holds_nothing(self.layout, queues)):
+        if not unsettled and (yield from holds_nothing(self.layout, queues, self.settings.max_source_bytes)):
             self._wants_empty = False
             self.env.queues_are_empty()
             return
@@ -620,8 +620,8 @@ class Agent:
         self.lead = None
 
 
-def holds_nothing(layout: Layout, queues: set[str]) -> Step[bool]:
-    """Whether no source of these queues exists.
+def holds_nothing(layout: Layout, queues: set[str], largest: float = math.inf) -> Step[bool]:
+    """Whether no source of these queues exists that could run; one of more bytes than ``largest`` never does.
 
     Asks: one List per queue, and one per 1,000 scheduled sources.
     """
@@ -631,7 +631,7 @@ def holds_nothing(layout: Layout, queues: set[str]) -> Step[bool]:
             page = yield from list_page(prefix, after)
             for item in page:
                 try:
-                    if parse_source(layout.path(item.key)).queue in queues:
+                    if parse_source(layout.path(item.key)).queue in queues and item.size <= largest:
                         return False
                 except CorruptRecord:
                     continue  # not a message; the coordinator reports it

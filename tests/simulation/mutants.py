@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from s3queue.core import agent, chores, cycle, elect, ledger, produce, ranges, survey
+from s3queue.core import agent, chores, cycle, elect, ledger, produce, ranges, survey, sweeps
 from s3queue.core.chores import Chores, fences, letters, moves, pages
 from s3queue.core.cycle import Cycled, Deposed, Doubt, Lead
 from s3queue.core.keys import Layout
@@ -147,6 +147,18 @@ _SUPERSEDED: dict[str, Any] = {
     "shapes": ("plain",),
 }
 
+#: A group that fills more pages than a survey reads, before others.
+_CROWD: dict[str, Any] = {
+    "weather": Weather(fault=0.0, chaos=0.0, ends=0.0),
+    "times": replace(Times(), tasks=(0.05,), between=(0.0,)),
+    "hosts": 1,
+    "slots": 2,
+    "page": 2,
+    "crowd": 40,
+    "batches": 2,
+    "storm_s": 2.0,
+    "shapes": ("plain",),
+}
 #: A coordinator that stands still while it rests, for long enough to be replaced.
 _PAUSED_AT_REST: dict[str, Any] = {
     "weather": Weather(fault=0.0, chaos=0.05, kinds=("pause candidate",), ends=0.0),
@@ -552,6 +564,29 @@ def a_group_backwards(_: Any, line: Any) -> Any:
     """Messages are dispatched in order."""
     line._sources.sort(key=lambda source: source.rank)
     return line._sources[-1] if line._sources else None
+
+
+@mutant(
+    sweeps,
+    "place_of",
+    "I10",
+    within=600,
+    page=2,
+    producers=2,
+    batches=5,
+    most=3,
+    shapes=("grouped", "grouped later"),
+    weather=_LEADERS,
+)
+def a_scheduled_batch_goes_before_what_nobody_has_seen(_: Any, source: Any) -> str:
+    """What is due waits for earlier batches of its group that the survey did not reach."""
+    return ""
+
+
+@mutant(survey, "look_behind", "hidden", **_CROWD)
+def a_crowd_hides_what_lies_behind_it(look_behind: Any, *args: Any) -> Any:
+    """Each survey goes on where the last one stopped, and so gets behind any crowd."""
+    return look_behind(*args)[0], None
 
 
 # ---- sources, pages, dead letters -----------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ CHECKERS: dict[str, Callable[[Story], Verdict]] = {
     "P5": promises.p5_a_dead_host_costs_at_most_what_it_had_not_flushed,
     "P6": promises.p6_nothing_is_enqueued_twice,
     "alone": promises.suspects_run_alone,
+    "hidden": promises.nobody_is_hidden,
     "lease": promises.leaders_are_replaced_when_silent,
     "give-up": promises.only_the_fenced_give_up,
     "raise": promises.no_step_raises,

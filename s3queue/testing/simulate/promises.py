@@ -8,7 +8,7 @@ from itertools import pairwise
 from s3queue.core.keys import parse_source
 from s3queue.core.records import FATAL_CAUSES
 from s3queue.testing.simulate.moves import illegal, unfounded
-from s3queue.testing.simulate.story import LedgerAt, Message, Move, Post, Run, Story, damaged, process
+from s3queue.testing.simulate.story import BoardAt, LedgerAt, Message, Move, Post, Run, Story, damaged, process
 from s3queue.testing.simulate.verdicts import OK, Verdict, first, unknown
 
 
@@ -161,6 +161,45 @@ def _was_fatal(story: Story, move: Move, old: Post) -> bool:
         return failure is not None and failure.cause in FATAL_CAUSES
     over = story.ended.get(story.tickets[old.ticket][1].session)
     return over is not None and over.ledger is not None and (over.ledger.unread or old.ticket in over.ledger.claims)
+
+
+#: Boards that may be written while a batch waits and a host is idle; and one more for so many batches that are stored.
+_PATIENCE, _BATCHES_A_BOARD = 20, 1
+
+
+def nobody_is_hidden(story: Story) -> Verdict:
+    """A batch that can be assigned is, within a number of cycles, whatever lies before it."""
+
+    def faults() -> Iterator[str]:
+        idle = [(state.n, _idle_for(story, state)) for state in story.boards if state.at > story.calm]
+        admitted: dict[str, int] = {}
+        for state in story.boards:
+            for path in state.board.sources:
+                admitted.setdefault(path, state.n)
+        most = _PATIENCE + len(story.landed) // _BATCHES_A_BOARD
+        for path, landed in story.landed.items():
+            source = parse_source(path)
+            if source.group is not None:
+                continue
+            waited = [n for n, queues in idle if landed < n < admitted.get(path, n + 1) and source.queue in queues]
+            if len(waited) > most:
+                yield f"event {waited[most]}: {path} waits since event {landed}, and a host is idle"
+
+    return first(faults())
+
+
+def _idle_for(story: Story, state: BoardAt) -> set[str]:
+    """Queues of which a living host could have run one more message, for all that this board says."""
+    out: dict[str, int] = {}
+    for ticket in state.board.tickets.values():
+        out[ticket.session] = out.get(ticket.session, 0) + ticket.left
+    queues: set[str] = set()
+    for session in story.ledgers:
+        ledger = story.ledger_before(session, state.n)
+        alive = ledger is not None and ledger.ledger is not None and not ledger.ledger.over
+        if alive and ledger is not None and ledger.ledger is not None and out.get(session, 0) < ledger.ledger.slots:
+            queues.update(ledger.ledger.offers)
+    return queues
 
 
 def leaders_are_replaced_when_silent(story: Story) -> Verdict:

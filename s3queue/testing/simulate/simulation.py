@@ -18,7 +18,7 @@ from s3queue.testing.simulate.history import Drained, Event, Meddled, Raised
 from s3queue.testing.simulate.hosts import Supervisor
 from s3queue.testing.simulate.producers import QUEUES, Producer, Scribbler
 from s3queue.testing.simulate.scenes import Scene
-from s3queue.testing.simulate.story import Story
+from s3queue.testing.simulate.story import SHORT_SURVEYS, Story
 from s3queue.testing.simulate.world import Machine, World
 
 #: How long everything may take to drain once there are no faults, in seconds of virtual time: a lease, a visibility
@@ -215,6 +215,8 @@ def run(choices: Choices, scene: Scene) -> tuple[list[Event], int]:
     """Run one schedule. The history, and how many requests reached the store."""
     with _short_pages(scene.page):
         simulation = Simulation(choices, scene)
+        if scene.page < 1000:
+            simulation.world.mark(SHORT_SURVEYS)
         return simulation.run(), simulation.world.store.requests
 
 

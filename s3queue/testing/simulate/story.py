@@ -25,6 +25,10 @@ Message: TypeAlias = tuple[str, int]
 Offset: TypeAlias = tuple[str, int]
 
 
+#: Marked where surveys read so little that they leave things out.
+SHORT_SURVEYS = "surveys are short"
+
+
 class Post(NamedTuple):
     """Where a board has a message.
 
@@ -105,6 +109,7 @@ class Story:
         surveys: when each process listed the partition.
         dead: sessions whose processes all ended, and when; ``reaped``: where only the agent did.
         damaged: keys that somebody removed by hand.
+        short_surveys: whether surveys read less than there is.
         calm: the time from which on every request is answered; infinity: not yet.
     """
 
@@ -129,6 +134,7 @@ class Story:
     raised: list[str] = field(default_factory=list)
     calm: float = math.inf
     drained: Drained | None = None
+    short_surveys: bool = False
 
     def __post_init__(self) -> None:
         running: dict[str, Run] = {}
@@ -160,6 +166,8 @@ class Story:
                     self.given_up.append((n, session))
                 case history.Meddled(_, key):
                     self.damaged.setdefault(key, n)
+                case history.Marked(_, what):
+                    self.short_surveys |= what == SHORT_SURVEYS
                 case history.Raised(_, why):
                     self.raised.append(f"event {n}: {why}")
                 case history.Calmed(_, until):
