@@ -550,6 +550,9 @@ class Agent:
         for corrupt in fences.corrupt:
             env.warn(corrupt.key, f"left alone: {corrupt}")
         fences.corrupt.clear()
+        for source, ids in lead.chores.moves.done:
+            env.emit("moved", source=source, ids=ids)
+        lead.chores.moves.done.clear()
         for key, fault in lead.chores.troubles.take_new():
             env.warn(key, f"cannot be read or written now, trying again later: {fault}")
 

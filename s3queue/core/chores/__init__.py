@@ -1,8 +1,8 @@
 """Chores: what follows from a committed board, done beside the cycles.
 
 A cycle decides; a chore does. Fences, dead letters, moves of what waits, retired pages and deletions rest on facts that
-stay true, so they may take as long as they like, several at once, and what one of them finds out goes into the next plan. An
-object that cannot be read or written is backed off alone: the others go on, and no chore can stop a cycle.
+stay true, so they may take as long as they like, several at once, and what one of them finds out goes into the next plan.
+An object that cannot be read or written is backed off alone: the others go on, and no chore can stop a cycle.
 
 A coordinator that was replaced may still finish what it began, for the same reason.
 """

@@ -11,6 +11,7 @@ from s3queue.core.chores.troubles import Troubles
 from s3queue.core.keys import MAX_BATCH, Layout
 from s3queue.core.ops import Missed, Step, Unknown, get, get_within, put
 from s3queue.core.plan.park import Parking
+from s3queue.core.produce import BATCH_BYTES
 from s3queue.core.records import (
     Board,
     Moved,
@@ -24,8 +25,8 @@ from s3queue.core.settle import shortened
 from s3queue.errors import CorruptRecord, StoreError
 from s3queue.store import Found, Missing, Stored
 
-#: Bytes that a source which is made of waiting messages has at most, unless it is a single one.
-_MOST_BYTES = 8_000_000
+#: Bytes that a source which is made of waiting messages has at most, unless it is a single one: as producers'.
+_MOST_BYTES = BATCH_BYTES
 #: Sources read at once, at most: twice as many as before, as long as the largest so far leaves them below that size.
 _AT_ONCE = 128
 #: Seconds that a read is waited for.
@@ -36,6 +37,7 @@ class Moves:
     """
     Attributes:
         parking: what came of the moves; what the next plan rests on.
+        done: those that were stored and that nobody has told of yet: the new source, and its messages' ids, which stay.
     """
 
     def __init__(self, layout: Layout, troubles: Troubles) -> None:
@@ -43,6 +45,7 @@ class Moves:
         self._board: Board | None = None
         self._under_way: set[str] = set()
         self.parking = Parking()
+        self.done: list[tuple[str, list[str]]] = []
 
     def follow(self, board: Board) -> None:
         self._board = board if board.moves else None
@@ -65,9 +68,10 @@ class Moves:
         """
         key = self._layout.source(target)
         try:
-            body = yield from self._copy(board, target, now)
-            if body is None:
+            copied = yield from self._copy(board, target, now)
+            if copied is None:
                 return target in self.parking.refused
+            body, ids = copied
             outcome = yield from put(key, body, None)
             if isinstance(outcome, Unknown):
                 self._troubles.met(key, StoreError("put", key), now)
@@ -78,19 +82,23 @@ class Moves:
                     self.parking.refused.add(target)  # half of it: the next move has another name
                     return True
         except StoreError as fault:
+            if len(board.moves[target]) == 1 and self._troubles.has(key):
+                self._refuse(target, board.moves[target][0][0])  # too large for the store, with its history
             self._troubles.met(key, fault, now)
-            return False
+            return target in self.parking.refused
         finally:
             self._under_way.discard(target)
         self._troubles.over(key)
         self.parking.stored.add(target)
+        self.done.append((target, ids))
         self.parking.most = min(MAX_BATCH, 2 * self.parking.most)
         return True
 
-    def _copy(self, board: Board, target: str, now: float) -> Step[bytes | None]:
-        """The body of the new source; None where there is none, now or ever."""
+    def _copy(self, board: Board, target: str, now: float) -> Step[tuple[bytes, list[str]] | None]:
+        """The body of the new source, and the ids in it; None where there is none, now or ever."""
         members, parking = board.moves[target], self.parking
         messages: list[Raw] = []
+        ids: list[str] = []
         sent_ms = size = at_once = 0
         bodies: dict[str, Found | Missing | Missed] = {}
         ahead = list(dict.fromkeys(path for path, _ in members))
@@ -116,8 +124,9 @@ class Moves:
                 parking.most = len(messages)
                 return None
             messages.append(message[0])
-            sent_ms = max(sent_ms, message[1])
-        return encode_batch(messages, sent_ms)
+            ids.append(message[1].message)
+            sent_ms = max(sent_ms, message[1].sent_ms)
+        return encode_batch(messages, sent_ms), ids
 
     def _missed(self, target: str, path: str, missed: Missed, now: float) -> None:
         """A source that cannot be read again and again stays where it is, and holds up no others."""
@@ -131,8 +140,8 @@ class Moves:
         self.parking.refused.add(target)
         self.parking.unmovable.add(path)
 
-    def _moved(self, board: Board, path: str, index: int, body: Found | Missing) -> tuple[Raw, int] | None:
-        """The message with where it comes from, and when it was sent. None where it cannot be read."""
+    def _moved(self, board: Board, path: str, index: int, body: Found | Missing) -> tuple[Raw, Origin] | None:
+        """The message with where it comes from. None where it cannot be read."""
         if isinstance(body, Missing):
             return None
         try:
@@ -143,4 +152,4 @@ class Moves:
         before = message.origin or Origin(self._layout.message_id(path, index), batch.sent_ms)
         history = shortened((*before.failures, *board.sources[path].failures.get(index, ())))
         origin = Origin(before.message, before.sent_ms, history)
-        return encode_message(Moved(message.task, message.payload, message.headers, origin)), before.sent_ms
+        return encode_message(Moved(message.task, message.payload, message.headers, origin)), origin
