@@ -32,7 +32,7 @@ from s3queue.core.ops import Program, Signal, Step, list_page, wait
 from s3queue.core.pacing import Backoff, Pace
 from s3queue.core.plan import Settings, is_finished
 from s3queue.core.records import Leader, Place, Report, Usage
-from s3queue.errors import CorruptRecord, StoreError
+from s3queue.errors import CorruptRecord, StoreDenied, StoreError
 from s3queue.store import Stored
 
 #: Seconds between two looks at what the workers do, while they do something.
@@ -159,6 +159,7 @@ class Agent:
         self.layout, self.host, self.crew, self.pace, self.settings = layout, host, crew, pace, settings
         self.env, self.me, self.terms = env, me, terms
         self.view = View()
+        host.visibility_timeout, host.window_s = settings.visibility_timeout, settings.window_s
         self.lead: Lead | None = None
         self._bell, self._lead_bell = Signal(), Signal()
         self._chore_bells = [Signal() for _ in range(CHORES_AT_ONCE)]
@@ -233,6 +234,12 @@ class Agent:
                     return False
                 self._host_backoff.worked()
             except (StoreError, CorruptRecord) as fault:
+                if waiting and isinstance(fault, StoreDenied) and fault.key == self.layout.host(waiting[0]):
+                    # One ledger is no reason not to start. The coordinator fences it when it has been silent for long
+                    # enough, if it can.
+                    self.env.warn(fault.key, f"left to the coordinator: {fault}")
+                    del waiting[0]
+                    continue
                 self.env.warn("store", f"cannot join yet, trying again: {fault}")
                 yield from wait(self.env.now() + self._host_backoff.failed(), self._never)
         self.env.trust(self.host.trusted_until(self.settings.visibility_timeout))
@@ -253,9 +260,22 @@ class Agent:
                 self._host_backoff.worked()
                 until = self._wait_until(env.now())
             except (StoreError, CorruptRecord) as fault:
+                if self.host.pending is not None:
+                    env.mark("a flush was not answered")
+                if self._is_shut_out(fault):
+                    env.warn(fault.key, f"this session is given up: {fault}")
+                    return Ending.FENCED
                 env.warn(fault.key or "store", f"cannot use the board or the ledger, trying again: {fault}")
                 yield from self._mind_until(env.now() + self._host_backoff.failed())
                 until = 0.0
+
+    def _is_shut_out(self, fault: Exception) -> bool:
+        """Whether the store refuses this session's ledger for so long that others have taken it for dead. What runs is
+        theirs by now; another session has another ledger."""
+        host = self.host
+        if not (isinstance(fault, StoreDenied) and fault.key == host.key and host.trusted_from is not None):
+            return False
+        return self.env.now() - host.trusted_from > self.settings.visibility_timeout
 
     def _mind_until(self, until: float) -> Program[None]:
         """Nothing is asked of the store for a while. The workers go on."""
@@ -361,7 +381,6 @@ class Agent:
             case Refused.FENCED:
                 return True
             case Refused.UNSURE:
-                env.mark("a flush was not answered")
                 env.warn("unsure", "the ledger was sent and not answered; nothing new starts before it is")
             case Flushed():
                 self._stored(outcome)
@@ -438,7 +457,7 @@ class Agent:
         if not self._may_stand(looked_at):
             return math.inf
         before = view.board.leader if view.board is not None else None
-        outcome = yield from elect.stand(view, self.layout, self.me, env.nonce())
+        outcome = yield from elect.stand(view, self.layout, self.me, env.nonce(), lease_s=self.settings.leader_lease)
         if not isinstance(outcome, Stored):
             self._next_look = 0.0
             self._bell.ring()
@@ -581,7 +600,7 @@ class Agent:
             step = self._take_chore()
             if step is None:
                 until = math.inf if self.lead is None or number else self.lead.chores.next_at(env.now())
-                yield from wait(until, bell)
+                yield from wait(max(until, env.now() + TICK_S), bell)
                 continue
             if number + 1 < CHORES_AT_ONCE:
                 self._chore_bells[number + 1].ring()

@@ -22,7 +22,9 @@ from s3queue.core.ops import Overtaken, Unknown, delete, get, put
 from s3queue.core.plan import Planned, assign, is_finished, lines, park, planning, take_over
 from s3queue.core.records import Failed, Ready
 from s3queue.core.settle import Draft
+from s3queue.errors import StoreDenied
 from s3queue.runtime.agent import dealing as deal
+from s3queue.runtime.agent import loads, seats
 from s3queue.runtime.local.journal import OK, READY, RUNNING
 from s3queue.store import Found, Missing, Stored
 from s3queue.testing.simulate import Outcome, Seeded, Times, Weather, run
@@ -102,6 +104,7 @@ _LATE = Weather(fault=0.25, fates=("served", "late", "unanswered"), chaos=0.0)
 _UNANSWERED = Weather(fault=0.3, fates=("served", "unanswered", "dropped", "late"), chaos=0.02, kinds=("pause host",))
 _PAUSES = Weather(fault=0.1, fates=("served", "unanswered", "dropped"), chaos=0.08, kinds=("pause host",))
 _SLOW = Weather(fault=0.2, fates=("served", "slow"), chaos=0.02, kinds=("pause candidate",))
+_REFUSED = Weather(fault=0.05, chaos=0.08, kinds=("refuse", "kill worker"), ends=0.4)
 _SLOW_READS = Weather(
     fault=0.25, fates=("served", "slow", "late", "dropped"), chaos=0.05, kinds=("kill worker", "kill agent")
 )
@@ -294,14 +297,14 @@ def journals_are_not_read(will: Any, old: Any, board: Any, outcomes: Any, nonce:
 @mutant(deal.Dealer, "died", "I6 P4", weather=_DEATHS, slots=1, most=3)
 def a_dead_workers_journal_is_not_read(died: Any, dealer: deal.Dealer, worker: int, *more: Any) -> None:
     """What a dead worker finished counts."""
-    journal = dealer.seats[worker].journal
+    journal = dealer.loads[worker].journal
     for row in journal.rows():
         states = journal.states(row)
         states[:] = bytes([READY]) * len(states)
     died(dealer, worker, *more)
 
 
-@mutant(deal, "ok_ranges", "P1", weather=_ENDS)
+@mutant(loads, "ok_ranges", "P1", weather=_ENDS)
 def what_runs_is_done(ok_ranges: Any, states: bytes) -> Any:
     """A message is done when its task has ended well."""
     return ok_ranges(bytes(OK if state == RUNNING else state for state in states))
@@ -310,7 +313,7 @@ def what_runs_is_done(ok_ranges: Any, states: bytes) -> Any:
 @mutant(deal.Dealer, "died", "I7", weather=_DEATHS, most=5)
 def all_of_a_dead_workers_messages_failed(died: Any, dealer: deal.Dealer, worker: int, *more: Any) -> None:
     """What a dead worker had not started costs no attempt."""
-    journal = dealer.seats[worker].journal
+    journal = dealer.loads[worker].journal
     for row in journal.rows():
         states = journal.states(row)
         states[:] = bytes(RUNNING if state == READY else state for state in states)
@@ -332,13 +335,15 @@ def what_was_not_dealt_is_not_released(will: Any, old: Any, board: Any, outcomes
     deal.Dealer,
     "stored",
     "P4 I6",
-    within=300,
-    weather=replace(_hosts(0.5, "slow"), chaos=0.03, kinds=("kill agent",)),
-    times=replace(Times(), slow=(0.5,), tasks=(0.05, 0.4)),
+    within=400,
+    weather=replace(_hosts(0.5, "slow"), chaos=0.02, kinds=("kill agent",)),
+    times=replace(Times(), slow=(0.5,), tasks=(0.05, 0.4), ack=2.0),
+    billed=True,
     hosts=1,
-    batches=5,
+    slots=2,
+    batches=20,
     most=5,
-    storm_s=10.0,
+    storm_s=20.0,
     **_HOST_AND_COORDINATOR,
 )
 def a_row_is_closed_early(stored: Any, dealer: deal.Dealer) -> None:
@@ -348,12 +353,48 @@ def a_row_is_closed_early(stored: Any, dealer: deal.Dealer) -> None:
     dealer.host.stored_changes = kept
 
 
+@mutant(seats.Seats, "_hello", "I8", weather=_DEATHS, times=replace(Times(), restart=(0.1,)))
+def a_dead_process_is_seated(hello: Any, them: seats.Seats, link: Any, note: Any) -> None:
+    """A process that was reaped before it was heard of is never seated."""
+    for seat in them.seats:
+        seat.ghosts.clear()
+    hello(them, link, note)
+
+
+@mutant(deal, "judge", "innocent", weather=_DEATHS, slots=2, most=5)
+def neighbours_pay(judge: Any, suspects: Any, death: Any) -> Any:
+    """Of several messages that a process was at when it died none pays for it, unless it is known which."""
+    return {one: msgspec.structs.replace(outcome, kind="retry") for one, outcome in judge(suspects, death).items()}
+
+
+@mutant(deal, "judge", "innocent", weather=_ENDS, slots=2, most=5)
+def nobody_pays(judge: Any, suspects: Any, death: Any) -> Any:
+    """A message that was over its time limit pays for it, and so does one that was alone in a process that died."""
+    return {
+        one: msgspec.structs.replace(outcome, kind="interrupted") for one, outcome in judge(suspects, death).items()
+    }
+
+
+@mutant(deal.Dealer, "_put_back", "alone", weather=_ENDS, slots=2, most=5, shapes=("plain", "poison"))
+def suspects_run_in_company(_: Any, dealer: deal.Dealer, queue: str, held: Any, pieces: Any) -> None:
+    """A suspect runs in a process with nothing else."""
+    dealer._pool.put_back(queue, pieces)
+
+
+@mutant(Draft, "failed", "I7", weather=_ENDS, slots=2, most=5)
+def an_interruption_counts(failed: Any, draft: Draft, index: int, attempt: int, outcome: Failed, **more: Any) -> Any:
+    """What was only interrupted has as many attempts left as before."""
+    kind = "retry" if outcome.kind == "interrupted" else outcome.kind
+    return failed(draft, index, attempt, msgspec.structs.replace(outcome, kind=kind), **more)
+
+
 @mutant(deal.Dealer, "release_pool", "I6 I3", weather=Weather(fault=0.0, chaos=0.08, kinds=("give back",)))
 def released_and_run(_: Any, dealer: deal.Dealer) -> None:
     """What was released is not started."""
-    for pool in dealer._pools.values():
-        for name, start, stop in pool:
+    for queue, line in dealer._pool._queues.items():
+        for name, start, stop in line:
             dealer.host.release(name, (start, stop))
+        assert dealer._pool.left(queue) == sum(piece.size for piece in line)
 
 
 # ---- election and board ----------------------------------------------------------------------------------------------
@@ -485,6 +526,18 @@ def a_missing_ledger_is_left_alone(write: Any, key: str, body: bytes, **more: An
     return (yield from write(key, body, **more))
 
 
+@mutant(cycle, "patience", "P3", within=300, weather=_CALM, patience=5.0, storm_s=30.0, hosts=2)
+def a_hosts_own_timeout_does_not_count(_: Any, ledger: Any, own_s: float) -> float:
+    """A host is fenced after its own visibility timeout or the coordinator's, whichever is longer."""
+    return own_s
+
+
+@mutant(elect, "patience", "lease", within=300, weather=_CALM, patience=3.0, storm_s=30.0, hosts=2)
+def a_leaders_own_lease_does_not_count(_: Any, board: Any, lease_s: float) -> float:
+    """A leader is replaced after its own lease or the candidate's, whichever is longer."""
+    return lease_s
+
+
 # ---- taking over -----------------------------------------------------------------------------------------------------
 
 
@@ -538,7 +591,7 @@ def one_attempt_more(failed: Any, draft: Draft, *args: Any, max_attempts: int, n
 @mutant(Draft, "failed", "I6 I7", weather=_ENDS)
 def the_attempt_is_not_counted(failed: Any, draft: Draft, index: int, attempt: int, outcome: Any, **more: Any) -> Any:
     """A failure counts an attempt."""
-    return failed(draft, index, attempt - 1, outcome, **more)
+    return failed(draft, index, max(1, attempt - 1), outcome, **more)
 
 
 @mutant(Draft, "is_alone", "alone", shapes=("poison", "bomb"))
@@ -590,6 +643,13 @@ def a_crowd_hides_what_lies_behind_it(look_behind: Any, *args: Any) -> Any:
 
 
 # ---- sources, pages, dead letters -----------------------------------------------------------------------------------
+
+
+@mutant(produce, "get", "P1", weather=Weather(fault=0.3, fates=("served", "truncated"), whose=("main",), chaos=0.0))
+def a_conflict_on_a_create_is_taken_for_ours(_: Any, key: str) -> Any:
+    """What stands under the key of a batch is looked at before it is taken for an earlier try."""
+    return Missing()
+    yield
 
 
 @mutant(produce, "put", "P1", weather=_UNANSWERED)
@@ -703,13 +763,27 @@ def an_unread_ledger_is_fenced_unread(fence: Any, of: fences.Fences, session: st
     return (yield from fence(of, session, silent._replace(is_read=True), *more))
 
 
-@mutant(survey, "get_within", "cycle", within=300, weather=_SLOW_READS)
-def a_slow_ledger_is_waited_for(_: Any, keys: Any, within_s: float) -> Any:
-    """No ledger that cannot be read holds up a cycle."""
+@mutant(survey, "get_within", "I8", within=300, weather=_REFUSED)
+def an_unreadable_ledger_stops_the_cycle(_: Any, keys: Any, within_s: float) -> Any:
+    """A ledger that cannot be read is passed over."""
     found: list[Any] = []
     for key in keys:
         found.append((yield from get(key)))
     return found
+
+
+@mutant(Lead, "_cycle", "I8", within=300, weather=_REFUSED, shapes=("poison",))
+def a_refused_letter_stops_the_cycle(cycle_: Any, lead: Lead, *args: Any) -> Any:
+    """Nothing but the board's own write stops a cycle."""
+    if any("#" in key for key in lead.chores.troubles.keys):
+        raise StoreDenied("put", "a dead letter")
+    return (yield from cycle_(lead, *args))
+
+
+@mutant(agent.Agent, "_is_shut_out", "I8", within=300, weather=_REFUSED, hosts=1, shapes=("plain",))
+def a_session_that_is_shut_out_stays(_: Any, of: agent.Agent, fault: Exception) -> bool:
+    """A host whose ledger the store refuses for ever begins another session."""
+    return False
 
 
 # ---- off the board ---------------------------------------------------------------------------------------------------

@@ -12,6 +12,15 @@ from s3queue.testing.simulate.story import BoardAt, LedgerAt, Message, Move, Pos
 from s3queue.testing.simulate.verdicts import OK, Verdict, first, unknown
 
 
+def _stuck(story: Story) -> tuple[str, ...]:
+    """Sources that cannot be finished, since the store refuses a key that they need."""
+    return story.drained.stuck if story.drained is not None else ()
+
+
+def _indexes(path: str) -> range:
+    return range(parse_source(path).count)
+
+
 def p1_no_accepted_message_is_lost(story: Story) -> Verdict:
     """What was accepted is stored, and every stored message comes to an outcome that somebody vouches for."""
 
@@ -19,12 +28,13 @@ def p1_no_accepted_message_is_lost(story: Story) -> Verdict:
         for path, n in story.accepted.items():
             if story.landed.get(path, n) >= n:
                 yield f"event {n}: {path} was accepted, and is not stored"
+        yield from story.maimed
         yield from (why for rule, why in illegal(story) if rule == "P1")
         yield from (why for rule, why in unfounded(story) if rule == "P1")
         if _at_rest(story):
             for path in story.landed.keys() - story.targets.keys():
                 for index in range(parse_source(path).count):
-                    if (path, index) not in story.committed:
+                    if (path, index) not in story.committed and path not in _stuck(story):
                         yield f"message {index} of {path} was never committed"
 
     verdict = first(faults())
@@ -42,7 +52,8 @@ def p2_committed_exactly_once(story: Story) -> Verdict:
             done = sum(totals.done for totals in story.boards[-1].board.totals.values()) if story.boards else 0
             dead = sum(totals.dead for totals in story.boards[-1].board.totals.values()) if story.boards else 0
             stored = sum(parse_source(path).count for path in story.landed.keys() - story.targets.keys())
-            if done + dead != stored:
+            stuck = sum((path, index) not in story.committed for path in _stuck(story) for index in _indexes(path))
+            if done + dead + stuck != stored:
                 yield f"{stored} messages were stored; the board counts {done} done and {dead} dead"
 
     verdict = first(faults())
@@ -81,7 +92,9 @@ def _was_silent(story: Story, session: str, over: LedgerAt) -> bool:
     if story.dead.get(session, n) < n or story.reaped.get(session, n) < n or damaged(story, session, n):
         return True
     before = story.ledger_before(session, n)
-    return before is None or over.at - before.at > story.settings.visibility_timeout
+    if before is None or before.ledger is None:
+        return True
+    return over.at - before.at > (before.ledger.visibility_timeout or story.settings.visibility_timeout)
 
 
 def p4_a_dead_worker_costs_no_finished_work(story: Story) -> Verdict:
@@ -134,10 +147,12 @@ def p6_nothing_is_enqueued_twice(story: Story) -> Verdict:
 
 
 def suspects_run_alone(story: Story) -> Verdict:
-    """A message whose process or host died under it is ticketed alone from then on."""
+    """A message whose process or host died under it is ticketed alone from then on, and runs in a process with nothing
+    else."""
 
     def faults() -> Iterator[str]:
         suspects: set[Message] = set()
+        tickets: set[str] = set()
         for move in story.moves:
             old, new = move.old, move.new
             if old is not None and old.ticket and _was_fatal(story, move, old):
@@ -149,6 +164,12 @@ def suspects_run_alone(story: Story) -> Verdict:
                 and story.tickets[new.ticket][1].size > 1
             ):
                 yield f"event {move.n}: ticket {new.ticket} holds {move.message} and others"
+            if new is not None and new.ticket and story.first(move.message) in suspects:
+                tickets.add(new.ticket)
+        for run in story.runs:
+            if run.started.ticket in tickets:
+                for other in story.beside(run):
+                    yield f"event {run.n}: {run.message} runs beside {other.message} in {run.started.who}"
 
     return first(faults())
 
@@ -161,6 +182,30 @@ def _was_fatal(story: Story, move: Move, old: Post) -> bool:
         return failure is not None and failure.cause in FATAL_CAUSES
     over = story.ended.get(story.tickets[old.ticket][1].session)
     return over is not None and over.ledger is not None and (over.ledger.unread or old.ticket in over.ledger.claims)
+
+
+def innocents_pay_nothing(story: Story) -> Verdict:
+    """The death of a worker costs an attempt of the message that was over its time limit, or of the only one there was; and
+    of nothing else."""
+
+    def faults() -> Iterator[str]:
+        for offset, outcome in story.outcomes.items():
+            failure = outcome.failed.failure if outcome.failed is not None else None
+            runs = [run for run in story.by_offset.get(offset, ()) if run.outcome == "killed" and run.n < outcome.n]
+            if failure is None or not runs or failure.cause not in _DEATHS:
+                continue
+            run, what = runs[-1], f"event {outcome.n}: offset {offset[1]} of ticket {offset[0]}"
+            guilty = run.overran if story.overran_in(run) else not story.company(run)
+            if outcome.kind != "interrupted" and not guilty:
+                yield f"{what} pays for a death that others may have caused: {failure}"
+            elif outcome.kind == "interrupted" and guilty and not story.is_will(offset[0], outcome.n):
+                yield f"{what} does not pay for the death that it caused: {failure}"
+
+    return first(faults())
+
+
+#: Causes with which the death of a worker is told.
+_DEATHS = (FATAL_CAUSES | {"interrupted"}) - {"lost"}
 
 
 #: Boards that may be written while a batch waits and a host is idle; and one more for so many batches that are stored.
@@ -212,7 +257,7 @@ def leaders_are_replaced_when_silent(story: Story) -> Verdict:
                 continue
             if min(sessions.get(leader.session, state.n) for sessions in (story.dead, story.reaped)) < state.n:
                 continue
-            if state.at - before.at <= story.settings.leader_lease:
+            if state.at - before.at <= (before.board.leader_lease or story.settings.leader_lease):
                 yield f"event {state.n}: {leader.session} was replaced {state.at - before.at:.2f} s after it wrote"
             elif before.at > story.calm:
                 yield f"event {state.n}: {leader.session} was replaced, and nothing kept it from writing"
@@ -227,7 +272,8 @@ def only_the_fenced_give_up(story: Story) -> Verdict:
         for n, session in story.given_up:
             state = story.ledger_before(session, n)
             writes = sum(one.n < n for one in story.ledgers.get(session, ()))
-            if writes > 1 and state is not None and state.ledger is not None and not state.ledger.over:
+            stands = state is not None and state.ledger is not None and not state.ledger.over
+            if writes > 1 and stands and not damaged(story, session, n):
                 yield f"event {n}: {session} gave up, and its ledger stands"
 
     return first(faults())

@@ -103,11 +103,13 @@ class Story:
     """
     Attributes:
         sources: by path, when an object of that name appeared (True) or was gone (False).
+        maimed: batches that were accepted and stood there otherwise than they were sent.
         letters: keys of dead letters, when each was stored first, and whether it is about all that comes after its message.
         pages: by key, when a retired page was stored, and what is on it.
         doubled: messages that a board has in two places.
         surveys: when each process listed the partition.
         dead: sessions whose processes all ended, and when; ``reaped``: where only the agent did.
+        damaged: keys that somebody removed by hand, or that the store refuses.
         damaged: keys that somebody removed by hand.
         short_surveys: whether surveys read less than there is.
         calm: the time from which on every request is answered; infinity: not yet.
@@ -120,6 +122,7 @@ class Story:
     ledgers: dict[str, list[LedgerAt]] = field(default_factory=dict)
     sources: dict[str, list[tuple[int, str, bool]]] = field(default_factory=dict)
     bodies: dict[str, bytes] = field(default_factory=dict)
+    maimed: list[str] = field(default_factory=list)
     letters: dict[str, tuple[int, bool]] = field(default_factory=dict)
     pages: dict[str, tuple[int, RetiredPage]] = field(default_factory=dict)
     results: list[str] = field(default_factory=list)
@@ -155,8 +158,10 @@ class Story:
                     run.ended_n, run.outcome = n, outcome
                 case history.Overran(_, who):
                     running[who].overran = True
-                case history.Accepted(_, _, path):
+                case history.Accepted(_, _, path, body):
                     self.accepted[path] = n
+                    if self.bodies.get(path) != body:
+                        self.maimed.append(f"event {n}: {path} was accepted, and not stored as it was sent")
                 case history.Joined(_, host, session):
                     self.hosts[session] = host
                 case history.Gone(_, _, sessions, whole):
@@ -165,6 +170,8 @@ class Story:
                 case history.GivenUp(_, session):
                     self.given_up.append((n, session))
                 case history.Meddled(_, key):
+                    self.damaged.setdefault(key, n)
+                case history.Refused(_, key):
                     self.damaged.setdefault(key, n)
                 case history.Marked(_, what):
                     self.short_surveys |= what == SHORT_SURVEYS
@@ -185,6 +192,8 @@ class Story:
             ledger = decode(Ledger, key, event.body)
             self.ledgers.setdefault(layout.session(key), []).append(LedgerAt(n, event.at, event.who, ledger))
         elif key.startswith(layout.home):
+            if not event.body:
+                return  # cut short: no batch yet
             self.sources.setdefault(layout.path(key), []).append((n, event.who, True))
             self.bodies[layout.path(key)] = event.body
         elif key.startswith(layout.retired):
@@ -347,6 +356,26 @@ class Story:
         """What else was running in the same process when it died."""
         return [other for other in self.killed.get(process(run.started.who), ()) if other is not run]
 
+    def overran_in(self, run: Run) -> bool:
+        """Whether its process was killed for a time limit, of whichever message."""
+        return any(one.overran for one in self.killed.get(process(run.started.who), ()))
+
+    def beside(self, run: Run) -> Iterator[Run]:
+        """What else was running in the same process meanwhile."""
+        for other in self.by_process[process(run.started.who)]:
+            if other is run:
+                continue
+            earlier, later = sorted((run, other), key=lambda one: one.n)
+            if earlier.ended_n is None or earlier.ended_n > later.n:
+                yield other
+
+    @cached_property
+    def by_process(self) -> dict[str, list[Run]]:
+        runs: dict[str, list[Run]] = {}
+        for run in self.runs:
+            runs.setdefault(process(run.started.who), []).append(run)
+        return runs
+
     @cached_property
     def killed(self) -> dict[str, list[Run]]:
         """By process, what was running when it died. A process dies once."""
@@ -360,6 +389,12 @@ class Story:
         """Whether the next agent of the same host ended it, and not as a coordinator."""
         heir = process(over.who)
         return over.who.endswith("/host") and heir != session and self.hosts.get(heir) == self.hosts[session]
+
+    def is_will(self, ticket: str, n: int) -> bool:
+        """Whether what was stored then is how another agent ended this ticket's session."""
+        session = self.tickets[ticket][1].session
+        over = self.ended.get(session)
+        return over is not None and over.n == n and self.is_bequeathed(session, over)
 
     # ---- moves ---------------------------------------------------------------------------------------------
 
