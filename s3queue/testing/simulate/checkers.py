@@ -75,7 +75,6 @@ SOMETIMES = (
     "a message snoozed",
     "a waiting message was moved off the board",
     "a message ran that was moved off the board",
-    "a message was moved off the board twice",
     "a poison message died alone",
     "a late request of a producer was refused",
     "a producer gave up",
@@ -105,8 +104,6 @@ def happened(story: Story) -> Iterator[str]:
         yield "a waiting message was moved off the board"
     if any(run.message[0] in story.targets for run in story.runs):
         yield "a message ran that was moved off the board"
-    if any(path in story.targets for path, _ in story.moved_off):
-        yield "a message was moved off the board twice"
     last = story.settings.max_attempts
     for runs in story.by_message.values():
         for before, run in pairwise(runs):
