@@ -31,6 +31,7 @@ from s3queue.core.records.codec import (
     decode,
     decode_batch,
     decode_message,
+    decode_moved,
     encode,
     encode_batch,
     encode_message,
@@ -39,8 +40,12 @@ from s3queue.core.records.failures import FATAL_CAUSES, Failed, Failure
 from s3queue.core.records.format import FORMAT
 from s3queue.core.records.ledger import Ledger, Offer, Report, Usage
 from s3queue.core.records.letters import DeadLetter
+<<<<<<< HEAD
 from s3queue.core.records.messages import Batch, Message
 from s3queue.core.records.newer import Newer, encode_over, encode_with, newer
+=======
+from s3queue.core.records.messages import Batch, Message, Moved, Origin
+>>>>>>> main
 from s3queue.core.records.pages import RetiredPage
 from s3queue.core.records.queues import QueueMeta
 
@@ -55,8 +60,13 @@ __all__ = [
     "Leader",
     "Ledger",
     "Message",
+<<<<<<< HEAD
     "Newer",
+=======
+    "Moved",
+>>>>>>> main
     "Offer",
+    "Origin",
     "Part",
     "Place",
     "QueueMeta",
@@ -73,6 +83,7 @@ __all__ = [
     "decode",
     "decode_batch",
     "decode_message",
+    "decode_moved",
     "encode",
     "encode_batch",
     "encode_message",
