@@ -344,12 +344,8 @@ class Lead:
     ) -> Step[Cycled | Deposed | Doubt]:
         self.pending = planned, replaces
         board = planned.board
-<<<<<<< HEAD
-        outcome = yield from write(self.layout.board, self.view.encoded(board), nonce=board.nonce, if_version=replaces)
-=======
-        body = encode(board)
+        body = self.view.encoded(board)
         outcome = yield from write(self.layout.board, body, nonce=board.nonce, if_version=replaces)
->>>>>>> main
         match outcome:
             case Unknown():
                 return Doubt()

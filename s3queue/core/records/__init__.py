@@ -40,12 +40,8 @@ from s3queue.core.records.failures import FATAL_CAUSES, Failed, Failure
 from s3queue.core.records.format import FORMAT
 from s3queue.core.records.ledger import Ledger, Offer, Report, Usage
 from s3queue.core.records.letters import DeadLetter
-<<<<<<< HEAD
-from s3queue.core.records.messages import Batch, Message
-from s3queue.core.records.newer import Newer, encode_over, encode_with, newer
-=======
 from s3queue.core.records.messages import Batch, Message, Moved, Origin
->>>>>>> main
+from s3queue.core.records.newer import Newer, encode_over, encode_with, newer
 from s3queue.core.records.pages import RetiredPage
 from s3queue.core.records.queues import QueueMeta
 
@@ -60,11 +56,8 @@ __all__ = [
     "Leader",
     "Ledger",
     "Message",
-<<<<<<< HEAD
-    "Newer",
-=======
     "Moved",
->>>>>>> main
+    "Newer",
     "Offer",
     "Origin",
     "Part",
