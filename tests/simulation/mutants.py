@@ -13,7 +13,9 @@ from typing import Any
 
 import msgspec
 
-from s3queue.core import agent, chores, cycle, elect, ledger, produce, ranges, survey, sweeps
+from s3queue.core import chores, cycle, elect, ledger, produce, ranges, survey, sweeps
+from s3queue.core.agent import leading
+from s3queue.core.agent.hosting import Hosting
 from s3queue.core.chores import Chores, fences, letters, pages
 from s3queue.core.cycle import Cycled, Deposed, Doubt, Lead
 from s3queue.core.keys import Layout
@@ -479,7 +481,7 @@ def no_fence(write: Any, key: str, body: bytes, **more: Any) -> Any:
     return (yield from write(key, body, **more))
 
 
-@mutant(agent, "take_office", "P3", weather=_PAUSES)
+@mutant(leading, "take_office", "P3", weather=_PAUSES)
 def impatient_fence(take_office: Any, view: Any, layout: Any, settings: Any, *more: Any) -> Any:
     """A session is fenced after the visibility timeout, not before."""
     shorter = settings._replace(visibility_timeout=settings.visibility_timeout / 2)
@@ -674,7 +676,7 @@ def the_window_closes_early(_: Any, lead: Lead, now: float) -> int:
     return lead.uptime_base_ms + int((now - lead.since) * 20_000)
 
 
-@mutant(agent, "take_office", "I9")
+@mutant(leading, "take_office", "I9")
 def uptime_begins_anew(take_office: Any, *args: Any) -> Any:
     """The clock of the window survives a change of leader."""
     lead = yield from take_office(*args)
@@ -760,7 +762,7 @@ def a_refused_letter_stops_the_cycle(cycle_: Any, lead: Lead, *args: Any) -> Any
     return (yield from cycle_(lead, *args))
 
 
-@mutant(agent.Agent, "_is_shut_out", "I8", within=300, weather=_REFUSED, hosts=1, shapes=("plain",))
-def a_session_that_is_shut_out_stays(_: Any, of: agent.Agent, fault: Exception) -> bool:
+@mutant(Hosting, "_is_shut_out", "I8", within=300, weather=_REFUSED, hosts=1, shapes=("plain",))
+def a_session_that_is_shut_out_stays(_: Any, of: Hosting, fault: Exception) -> bool:
     """A host whose ledger the store refuses for ever begins another session."""
     return False
