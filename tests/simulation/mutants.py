@@ -726,7 +726,7 @@ def a_board_in_doubt_is_taken_for_stored(commit: Any, lead: Lead, planned: Plann
     return outcome
 
 
-@mutant(Chores, "follow", "I1", within=500, **_SUPERSEDED)
+@mutant(Chores, "follow", "I1", within=1200, **_SUPERSEDED)
 def a_ledger_is_deleted_as_soon_as_fenced(follow: Any, of: Chores, facts: Any, heard: Any, *more: Any) -> None:
     """A fenced ledger is deleted only after a board that was planned knowing of the fence."""
     over = frozenset(name for name, state in heard.items() if state.ledger and state.ledger.over)
