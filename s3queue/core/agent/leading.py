@@ -13,9 +13,15 @@ from s3queue.core.ops import Program, Signal, Step, wait
 from s3queue.core.pacing import Backoff
 from s3queue.core.plan import is_finished
 from s3queue.core.records import Ledger
+from s3queue.core.restore import was_led
 from s3queue.errors import CorruptRecord, StoreError
 from s3queue.store import Stored
 
+#: What a person has to know and do where the board was deleted.
+NO_BOARD = (
+    "the board of this namespace was deleted: nothing is assigned until it is put back; "
+    "stop who deletes, and run: s3queue board restore"
+)
 #: Seconds until the next cycle where a finished source stays on the board: a retired page may be written soon.
 _RETIRE_S = 1.0
 
@@ -104,7 +110,10 @@ class Leading:
     def _stand(self, looked_at: float) -> Program[float]:
         """Returns the steady time of the first cycle."""
         env, view = self._post.env, self._post.view
-        if not self.may_stand(looked_at):
+        if view.board is None and (yield from was_led(self._post.layout, self._post.me.session)):
+            env.warn(self._post.layout.board, NO_BOARD)
+            return math.inf
+        if not self.may_stand(looked_at):  # the host may have read a board meanwhile
             return math.inf
         before = view.board.leader if view.board is not None else None
         outcome = yield from elect.stand(view, self._post.layout, self._post.me, env.nonce())
