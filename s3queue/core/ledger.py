@@ -153,6 +153,7 @@ class Host:
         over: fenced, or left. This session ended.
         awaited: outcomes, ever, that something waits for: a failure to be planned again, a message of a group before its
             next, what is given back before another host may have it.
+        visibility_timeout, window_s: what the coordinator has to keep to, see `Ledger`.
         usage: what this host has asked of the store, by role; goes along with the next write, and is no reason for one.
     """
 
@@ -173,6 +174,8 @@ class Host:
     stored_changes: int = 0
     awaited: int = 0
     usage: dict[str, Usage] = field(default_factory=dict)
+    visibility_timeout: float = 0.0
+    window_s: float = 0.0
 
     @property
     def key(self) -> str:
@@ -321,6 +324,8 @@ class Host:
             claims=tuple(self.tickets),
             reports={name: report for name, report in reports.items() if report != Report()},
             usage=self.usage,
+            visibility_timeout=self.visibility_timeout,
+            window_s=self.window_s,
         )
 
 

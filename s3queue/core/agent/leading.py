@@ -116,7 +116,9 @@ class Leading:
         if not self.may_stand(looked_at):  # the host may have read a board meanwhile
             return math.inf
         before = view.board.leader if view.board is not None else None
-        outcome = yield from elect.stand(view, self._post.layout, self._post.me, env.nonce())
+        outcome = yield from elect.stand(
+            view, self._post.layout, self._post.me, env.nonce(), lease_s=self._post.settings.leader_lease
+        )
         if not isinstance(outcome, Stored):
             self._look()
             return math.inf
