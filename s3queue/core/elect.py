@@ -88,15 +88,11 @@ def look(view: View, layout: Layout, now: float) -> Step[bool]:
     is_late = view.version != known
     match outcome:
         case Found(body, version):
-<<<<<<< HEAD
             board = decode(Board, layout.board, body)
             if view.board is not None and board.epoch < view.board.epoch and not is_late:
                 view.is_gone = True  # somebody put an old one, or began anew beside hosts that run
                 return False
-            return view.learn(board, version)
-=======
-            return view.learn(decode(Board, layout.board, body), version, body)
->>>>>>> main
+            return view.learn(board, version, body)
         case Unchanged():
             if view.since is None:
                 view.since = now
