@@ -29,6 +29,7 @@ LEVELS = {
     "retrying": logging.WARNING,
     "dead": logging.ERROR,
     "died": logging.WARNING,
+    "reaped": logging.DEBUG,
     "worker_died": logging.WARNING,
     "fenced": logging.WARNING,
     "gave_up": logging.ERROR,
