@@ -159,6 +159,7 @@ class Agent:
         self.layout, self.host, self.crew, self.pace, self.settings = layout, host, crew, pace, settings
         self.env, self.me, self.terms = env, me, terms
         self.view = View()
+        host.visibility_timeout, host.window_s = settings.visibility_timeout, settings.window_s
         self.lead: Lead | None = None
         self._bell, self._lead_bell = Signal(), Signal()
         self._chore_bells = [Signal() for _ in range(CHORES_AT_ONCE)]
@@ -456,7 +457,7 @@ class Agent:
         if not self._may_stand(looked_at):
             return math.inf
         before = view.board.leader if view.board is not None else None
-        outcome = yield from elect.stand(view, self.layout, self.me, env.nonce())
+        outcome = yield from elect.stand(view, self.layout, self.me, env.nonce(), lease_s=self.settings.leader_lease)
         if not isinstance(outcome, Stored):
             self._next_look = 0.0
             self._bell.ring()

@@ -95,6 +95,7 @@ class Lead:
         self.layout, self.view, self.settings = layout, view, settings
         self.board, self.version, self.epoch = view.board, view.version, view.board.epoch
         self.since, self.since_ms, self.uptime_base_ms = now, now_ms, view.board.uptime_ms
+        self._inherited_s = view.board.window_s
         self.heard: dict[str, Heard] = {}
         self.chores = Chores(layout, self.epoch, self.heard, now)
         self.ended: frozenset[str] = frozenset()
@@ -128,6 +129,13 @@ class Lead:
 
     def uptime_ms(self, now: float) -> int:
         return self.uptime_base_ms + int((now - self.since) * 1000)
+
+    def window_s(self, now: float) -> float:
+        """For how long to keep the ids of finished sources, in seconds: as long as anybody says who is known. What the
+        leaders before us said holds for as long as that."""
+        ledgers = (heard.ledger for heard in self.heard.values() if heard.ledger is not None and not heard.ledger.over)
+        inherited_s = self._inherited_s if now - self.since < self._inherited_s else 0.0
+        return max(self.settings.window_s, inherited_s, max((ledger.window_s for ledger in ledgers), default=0.0))
 
     def clock_ms(self, now: float) -> int:
         """The wall clock of the election, counted on by the steady one."""
@@ -206,7 +214,14 @@ class Lead:
         return (yield from self._commit(planned, self.version, now, None))
 
     def _stamped(self, board: Board, now: float, nonce: str) -> Board:
-        return replace(board, nonce=nonce, turn=self.board.turn + 1, uptime_ms=self.uptime_ms(now))
+        return replace(
+            board,
+            nonce=nonce,
+            turn=self.board.turn + 1,
+            uptime_ms=self.uptime_ms(now),
+            leader_lease=self.settings.leader_lease,
+            window_s=self.window_s(now),
+        )
 
     def _count_silence_anew(self) -> None:
         """Who did not reach the store itself cannot tell who is silent from who did not reach it either. After an outage
@@ -253,7 +268,7 @@ class Lead:
 
     def _cycled(self, committed: bool, planned: Planned, now: float, seen: Survey | None) -> Cycled:
         facts = Facts(self.board, seen, now, planned.refused, self.ended, self.uptime_ms(now))
-        self.chores.follow(facts, self.heard, self.settings.window_s)
+        self.chores.follow(facts, self.heard, self.window_s(now))
         due = [at for at in (planned.next_due_ms, seen.next_due_ms if seen is not None else None) if at is not None]
         return Cycled(committed, planned, min(due, default=None), tuple(seen.corrupt) if seen is not None else ())
 
@@ -305,7 +320,8 @@ class Lead:
             # run twice. That goes for tickets, too, that a later coordinator has given it, if we were replaced.
             ledger = Ledger("", session, fenced=True, claims=tuple(tickets.get(session, ())), unread=True)
             if heard is not None:
-                is_silent = heard.since is not None and now - heard.since > self.settings.visibility_timeout
+                patience_s = patience(heard.ledger, self.settings.visibility_timeout)
+                is_silent = heard.since is not None and now - heard.since > patience_s
                 if not is_silent and session not in gone:
                     continue
                 if heard.ledger is not None and heard.ledger.over:
@@ -337,6 +353,12 @@ class Lead:
                 self.board, self.version, self.written_at = board, version, now
                 self.view.learn(board, version)
                 return self._cycled(True, planned, now, seen)
+
+
+def patience(ledger: Ledger | None, own_s: float) -> float:
+    """How long a host may be silent before it is fenced, in seconds: its visibility timeout or ours, whichever is longer.
+    One whose timeout is longer than ours writes less often than we would."""
+    return own_s if ledger is None else max(own_s, ledger.visibility_timeout)
 
 
 def take_office(view: View, layout: Layout, settings: Settings, now: float, now_ms: int) -> Step[Lead]:

@@ -53,7 +53,7 @@ class View:
 
     def silent_at(self, lease_s: float) -> float:
         """When the leader will have been silent for a lease, if the board stands until then. Infinity: nobody knows yet."""
-        return math.inf if self.since is None else self.since + lease_s
+        return math.inf if self.since is None else self.since + patience(self.board, lease_s)
 
 
 def look(view: View, layout: Layout, now: float) -> Step[bool]:
@@ -80,6 +80,12 @@ def look(view: View, layout: Layout, now: float) -> Step[bool]:
             return False
 
 
+def patience(board: Board | None, lease_s: float) -> float:
+    """How long to wait for a silent leader, in seconds: a lease, ours or the leader's, whichever is longer. A leader whose
+    lease is longer than ours writes less often than we would."""
+    return lease_s if board is None else max(lease_s, board.leader_lease)
+
+
 def may_stand(view: View, now: float, lease_s: float, *, me: str, leader_gone: bool) -> bool:
     """Whether to try to replace the leader.
 
@@ -93,11 +99,16 @@ def may_stand(view: View, now: float, lease_s: float, *, me: str, leader_gone: b
     leader = view.board.leader
     if leader is None or leader.session == me or leader_gone:
         return True
-    return view.since is not None and now - view.since > lease_s
+    return view.since is not None and now - view.since > patience(view.board, lease_s)
 
 
-def stand(view: View, layout: Layout, me: Leader, nonce: str) -> Step[Stored | Overtaken | Unknown]:
+def stand(
+    view: View, layout: Layout, me: Leader, nonce: str, *, lease_s: float = 0.0
+) -> Step[Stored | Overtaken | Unknown]:
     """Try to become the leader of the next epoch, once.
+
+    Args:
+        lease_s: how long this leader may be silent before it is replaced; 0: not said.
 
     Returns:
         Stored: elected. ``view`` holds the board to lead with; load the retired pages before assigning anything.
@@ -107,10 +118,16 @@ def stand(view: View, layout: Layout, me: Leader, nonce: str) -> Step[Stored | O
     Asks: one Put; where that is refused or not answered, one Get.
     """
     if view.board is None:
-        board = Board(nonce, epoch=1, turn=1, leader=me)
+        board = Board(nonce, epoch=1, turn=1, leader=me, leader_lease=lease_s)
     else:
         board = replace(
-            view.board, nonce=nonce, epoch=view.board.epoch + 1, turn=view.board.turn + 1, leader=me, sequence=0
+            view.board,
+            nonce=nonce,
+            epoch=view.board.epoch + 1,
+            turn=view.board.turn + 1,
+            leader=me,
+            sequence=0,
+            leader_lease=lease_s,
         )
     outcome = yield from write(layout.board, encode(board), nonce=nonce, if_version=view.version or None, tries=1)
     if isinstance(outcome, Stored):

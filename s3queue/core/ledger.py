@@ -165,6 +165,7 @@ class Host:
         awaited: outcomes, ever, that something waits for: a failure to be planned again, a message of a group before its
             next, what is given back before another host may have it.
         settled: how many messages were done and died, by queue, in tickets that the board has taken over.
+        visibility_timeout, window_s: what the coordinator has to keep to, see `Ledger`.
         usage: what this host has asked of the store, by role; goes along with the next write, and is no reason for one.
     """
 
@@ -186,6 +187,8 @@ class Host:
     awaited: int = 0
     settled: dict[str, tuple[int, int]] = field(default_factory=dict)
     usage: dict[str, Usage] = field(default_factory=dict)
+    visibility_timeout: float = 0.0
+    window_s: float = 0.0
 
     @property
     def key(self) -> str:
@@ -347,6 +350,8 @@ class Host:
             claims=tuple(self.tickets),
             reports={name: report for name, report in reports.items() if report != Report()},
             usage=self.usage,
+            visibility_timeout=self.visibility_timeout,
+            window_s=self.window_s,
         )
 
 

@@ -330,6 +330,9 @@ def _read_key(seen: Survey, layout: Layout, item: Listed) -> Source | None:
         seen.corrupt.append(corrupt)
         return None
     seen.listed.add(path)
+    if item.size == 0:  # admitted, its messages would be dead letters without a payload
+        seen.corrupt.append(CorruptRecord(item.key, "empty: a put that was cut short, which its producer repeats"))
+        return None
     return source
 
 

@@ -526,6 +526,18 @@ def a_missing_ledger_is_left_alone(write: Any, key: str, body: bytes, **more: An
     return (yield from write(key, body, **more))
 
 
+@mutant(cycle, "patience", "P3", within=300, weather=_CALM, patience=5.0, storm_s=30.0, hosts=2)
+def a_hosts_own_timeout_does_not_count(_: Any, ledger: Any, own_s: float) -> float:
+    """A host is fenced after its own visibility timeout or the coordinator's, whichever is longer."""
+    return own_s
+
+
+@mutant(elect, "patience", "lease", within=300, weather=_CALM, patience=3.0, storm_s=30.0, hosts=2)
+def a_leaders_own_lease_does_not_count(_: Any, board: Any, lease_s: float) -> float:
+    """A leader is replaced after its own lease or the candidate's, whichever is longer."""
+    return lease_s
+
+
 # ---- taking over -----------------------------------------------------------------------------------------------------
 
 
@@ -630,6 +642,13 @@ def a_crowd_hides_what_lies_behind_it(look_behind: Any, *args: Any) -> Any:
 
 
 # ---- sources, pages, dead letters -----------------------------------------------------------------------------------
+
+
+@mutant(produce, "get", "P1", weather=Weather(fault=0.3, fates=("served", "truncated"), whose=("main",), chaos=0.0))
+def a_conflict_on_a_create_is_taken_for_ours(_: Any, key: str) -> Any:
+    """What stands under the key of a batch is looked at before it is taken for an earlier try."""
+    return Missing()
+    yield
 
 
 @mutant(produce, "put", "P1", weather=_UNANSWERED)

@@ -47,6 +47,7 @@ def judge(story: Story) -> dict[str, Verdict]:
 SOMETIMES = (
     "a request took effect and was not answered",
     "a request was lost",
+    "a batch was stored without its body",
     "a late request took effect",
     "a late request came to nothing",
     "the store was there for nobody",

@@ -28,6 +28,7 @@ def p1_no_accepted_message_is_lost(story: Story) -> Verdict:
         for path, n in story.accepted.items():
             if story.landed.get(path, n) >= n:
                 yield f"event {n}: {path} was accepted, and is not stored"
+        yield from story.maimed
         yield from (why for rule, why in illegal(story) if rule == "P1")
         yield from (why for rule, why in unfounded(story) if rule == "P1")
         if _at_rest(story):
@@ -91,7 +92,9 @@ def _was_silent(story: Story, session: str, over: LedgerAt) -> bool:
     if story.dead.get(session, n) < n or story.reaped.get(session, n) < n or damaged(story, session, n):
         return True
     before = story.ledger_before(session, n)
-    return before is None or over.at - before.at > story.settings.visibility_timeout
+    if before is None or before.ledger is None:
+        return True
+    return over.at - before.at > (before.ledger.visibility_timeout or story.settings.visibility_timeout)
 
 
 def p4_a_dead_worker_costs_no_finished_work(story: Story) -> Verdict:
@@ -249,7 +252,7 @@ def leaders_are_replaced_when_silent(story: Story) -> Verdict:
                 continue
             if min(sessions.get(leader.session, state.n) for sessions in (story.dead, story.reaped)) < state.n:
                 continue
-            if state.at - before.at <= story.settings.leader_lease:
+            if state.at - before.at <= (before.board.leader_lease or story.settings.leader_lease):
                 yield f"event {state.n}: {leader.session} was replaced {state.at - before.at:.2f} s after it wrote"
             elif before.at > story.calm:
                 yield f"event {state.n}: {leader.session} was replaced, and nothing kept it from writing"

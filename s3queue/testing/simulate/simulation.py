@@ -240,7 +240,9 @@ class Simulation:
                         return f"the ledger of a session that is over: {key}"
                 except CorruptRecord:
                     return f"a ledger that nobody can read: {key}"
-            elif key != layout.board and not key.endswith("readme.txt") and layout.path(key) not in stuck:
+            elif key == layout.board or key.endswith("readme.txt") or not world.store.body(key):
+                continue
+            elif layout.path(key) not in stuck:
                 return f"a source: {key}"
         if self.scene.outlast and (pages := world.store.keys(layout.retired)):
             story = Story(world.events, self.scene.times.settings)

@@ -101,6 +101,7 @@ class Story:
     """
     Attributes:
         sources: by path, when an object of that name appeared (True) or was gone (False).
+        maimed: batches that were accepted and stood there otherwise than they were sent.
         letters: keys of dead letters, when each was stored first, and whether it is about all that comes after its message.
         pages: by key, when a retired page was stored, and what is on it.
         doubled: messages that a board has in two places.
@@ -119,6 +120,7 @@ class Story:
     ledgers: dict[str, list[LedgerAt]] = field(default_factory=dict)
     sources: dict[str, list[tuple[int, str, bool]]] = field(default_factory=dict)
     bodies: dict[str, bytes] = field(default_factory=dict)
+    maimed: list[str] = field(default_factory=list)
     letters: dict[str, tuple[int, bool]] = field(default_factory=dict)
     pages: dict[str, tuple[int, RetiredPage]] = field(default_factory=dict)
     results: list[str] = field(default_factory=list)
@@ -154,8 +156,10 @@ class Story:
                     run.ended_n, run.outcome = n, outcome
                 case history.Overran(_, who):
                     running[who].overran = True
-                case history.Accepted(_, _, path):
+                case history.Accepted(_, _, path, body):
                     self.accepted[path] = n
+                    if self.bodies.get(path) != body:
+                        self.maimed.append(f"event {n}: {path} was accepted, and not stored as it was sent")
                 case history.Joined(_, host, session):
                     self.hosts[session] = host
                 case history.Gone(_, _, sessions, whole):
@@ -186,6 +190,8 @@ class Story:
             ledger = decode(Ledger, key, event.body)
             self.ledgers.setdefault(layout.session(key), []).append(LedgerAt(n, event.at, event.who, ledger))
         elif key.startswith(layout.home):
+            if not event.body:
+                return  # cut short: no batch yet
             self.sources.setdefault(layout.path(key), []).append((n, event.who, True))
             self.bodies[layout.path(key)] = event.body
         elif key.startswith(layout.retired):
