@@ -349,7 +349,7 @@ class Host:
         journal = self._journal.worker(number)
         in_order = child.status == 0 or (child.status == UNKNOWN and child.verdict is None and not journal.running())
         if not in_order and cause != "shutdown" and child.status != ORPHANED:
-            # An agent says it to people, with what ran there.
+            # The agent tells it together with what the worker was at, as soon as it has read the journal.
             self._events.emit("died" if self._agent is None else "reaped", cause=cause, text=text)
             self._deaths += 1
         # One that ends before it has run anything would do so for ever.
