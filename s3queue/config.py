@@ -78,8 +78,11 @@ class Config(Struct, frozen=True, kw_only=True):
     #: Seconds for which finished sources are remembered. Above the age at which S3 refuses a signature (15 min) plus
     #: `enqueue_deadline`, so that a late request of a producer is recognised.
     dedup_window: Patience = 1200.0
-    #: Messages of a namespace that may wait for a retry before no new ones are started: bounds the board.
+    #: Messages of a queue that wait for a retry or a snooze on the board. Beyond that those that wait for longest are
+    #: moved to objects of their own, and may run a twentieth of their wait later than they were told, or a second.
     max_parked: Count = 1000
+    #: Bytes of the board: no new batches are assigned while it has half of that. Every host reads it.
+    max_board_bytes: Annotated[int, Meta(ge=100_000)] = 32 * 2**20
     #: Bytes of the largest message, encoded: a larger one is refused when it is enqueued, and is not read where it was
     #: enqueued with another setting. Every worker has to hold one such message in memory, encoded and decoded. 256 MiB.
     max_message_bytes: Annotated[int, Meta(ge=1000)] = 268_435_456

@@ -555,6 +555,8 @@ class Agent:
             env.mark("a late request of a producer was refused")
         for corrupt in cycled.corrupt:
             env.warn(corrupt.key, f"left alone: {corrupt}")
+        for bound in lead.board.full:
+            env.warn(f"full {bound}", f"the board has no room for more, so some of it waits: {bound}")
         for one in cycled.settled:
             env.emit("settled", **one._asdict())
         self._tell_chores(lead)
@@ -567,6 +569,9 @@ class Agent:
         for corrupt in fences.corrupt:
             env.warn(corrupt.key, f"left alone: {corrupt}")
         fences.corrupt.clear()
+        for source, ids in lead.chores.moves.done:
+            env.emit("moved", source=source, ids=ids)
+        lead.chores.moves.done.clear()
         for key, fault in lead.chores.troubles.take_new():
             env.warn(key, f"cannot be read or written now, trying again later: {fault}")
 

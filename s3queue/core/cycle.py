@@ -88,6 +88,7 @@ class Lead:
         sweep: how far it looks through what is due.
         rounds: how long hosts live on what they hold.
         written_at: steady time before the last board was sent.
+        board_bytes: size of the board that was committed last; None where another leader wrote it.
     """
 
     def __init__(self, layout: Layout, view: View, settings: Settings, now: float, now_ms: int) -> None:
@@ -105,6 +106,7 @@ class Lead:
         self.sweep = Sweep()
         self.rounds = Rounds()
         self.written_at = now
+        self.board_bytes: int | None = None
 
     # ---- what it knows -------------------------------------------------------------------------------------
 
@@ -257,6 +259,8 @@ class Lead:
             settings=self.settings._replace(ticket_target=target),
             window=self.window,
             buried=self.buried,
+            parking=self.chores.moves.parking,
+            board_bytes=self.board_bytes,
             retired=self.chores.pages.off,
         )
         if seen is not None:
@@ -340,7 +344,8 @@ class Lead:
     ) -> Step[Cycled | Deposed | Doubt]:
         self.pending = planned, replaces
         board = planned.board
-        outcome = yield from write(self.layout.board, encode(board), nonce=board.nonce, if_version=replaces)
+        body = encode(board)
+        outcome = yield from write(self.layout.board, body, nonce=board.nonce, if_version=replaces)
         match outcome:
             case Unknown():
                 return Doubt()
@@ -351,6 +356,7 @@ class Lead:
                 self.rounds.commit(self.board, board, now)
                 self.ended = planned.ended
                 self.board, self.version, self.written_at = board, version, now
+                self.board_bytes = len(body)
                 self.view.learn(board, version)
                 return self._cycled(True, planned, now, seen)
 

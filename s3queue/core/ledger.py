@@ -62,7 +62,7 @@ class Held:
         state = board.sources.get(part.source) if part.attempt > 1 and ticket.size == 1 else None
         if state is None:
             return cls(ticket)
-        suspect = is_suspect(state.failures, state.spared, part.start)
+        suspect = parse_source(part.source).alone or is_suspect(state.failures, state.spared, part.start)
         return cls(ticket, spared=state.spared.get(part.start, 0), suspect=suspect)
 
     def __post_init__(self) -> None:

@@ -31,6 +31,7 @@ from s3queue.core.records.codec import (
     decode,
     decode_batch,
     decode_message,
+    decode_moved,
     encode,
     encode_batch,
     encode_message,
@@ -39,7 +40,7 @@ from s3queue.core.records.failures import FATAL_CAUSES, Failed, Failure
 from s3queue.core.records.format import FORMAT
 from s3queue.core.records.ledger import Ledger, Offer, Report, Usage
 from s3queue.core.records.letters import DeadLetter
-from s3queue.core.records.messages import Batch, Message
+from s3queue.core.records.messages import Batch, Message, Moved, Origin
 from s3queue.core.records.pages import RetiredPage
 from s3queue.core.records.queues import QueueMeta
 
@@ -54,7 +55,9 @@ __all__ = [
     "Leader",
     "Ledger",
     "Message",
+    "Moved",
     "Offer",
+    "Origin",
     "Part",
     "Place",
     "QueueMeta",
@@ -71,6 +74,7 @@ __all__ = [
     "decode",
     "decode_batch",
     "decode_message",
+    "decode_moved",
     "encode",
     "encode_batch",
     "encode_message",

@@ -31,7 +31,7 @@ KINDS = (
 
 
 _SETTINGS = Settings(
-    visibility_timeout=4.0, leader_lease=2.0, ticket_target=0.3, window_s=13.0, max_parked=3, max_attempts=3
+    visibility_timeout=4.0, leader_lease=2.0, ticket_target=0.3, window_s=13.0, max_parked=1, max_attempts=3
 )
 
 
@@ -144,6 +144,7 @@ _WEATHERS = (
     Weather(fault=0.1, fates=("served", "slow", "outage", "refused"), chaos=0.02, kinds=("kill agent", "meddle")),
     Weather(fault=0.6, whose=("main",), chaos=0.01, kinds=("kill host", "kill agent")),
     Weather(fault=0.05, chaos=0.03, kinds=("outage", "kill host", "pause host")),
+    Weather(fault=0.1, chaos=0.02, kinds=("kill candidate", "kill agent", "pause candidate"), ends=0.6),
     Weather(fault=0.05, chaos=0.04, kinds=("refuse", "kill worker", "kill host"), ends=0.4),
 )
 _SHAPES = (
