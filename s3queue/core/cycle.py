@@ -23,7 +23,7 @@ from s3queue.core.elect import View
 from s3queue.core.keys import Layout, parse_source
 from s3queue.core.ops import Overtaken, Step, Unknown, list_all, write
 from s3queue.core.plan import Planned, Settings, Settled, plan
-from s3queue.core.records import Board, Ledger, encode
+from s3queue.core.records import Board, Ledger
 from s3queue.core.rounds import Rounds
 from s3queue.core.survey import Heard, Survey, survey
 from s3queue.core.sweeps import Sweep
@@ -344,7 +344,7 @@ class Lead:
     ) -> Step[Cycled | Deposed | Doubt]:
         self.pending = planned, replaces
         board = planned.board
-        body = encode(board)
+        body = self.view.encoded(board)
         outcome = yield from write(self.layout.board, body, nonce=board.nonce, if_version=replaces)
         match outcome:
             case Unknown():

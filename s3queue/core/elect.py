@@ -8,13 +8,13 @@ when somebody tries: of two that try at once, one gets a Conflict.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
 from s3queue.core.keys import Layout, forget_parsed
 from s3queue.core.ops import Overtaken, Step, Unknown, get, write
-from s3queue.core.records import Board, Leader, decode, encode
+from s3queue.core.records import Board, Leader, Newer, check_board, decode, encode_with, newer
 from s3queue.store import Found, Missing, Stored, Unchanged
 
 
@@ -29,6 +29,7 @@ class View:
             time at which the first look was asked, since it may have been answered long after that.
         looked: whether anything was read yet.
         is_gone: a board was known, and the last look found none: somebody deleted it.
+        body: of the last board that was read; ``newer``: what a newer release wrote into it, once somebody asked.
     """
 
     board: Board | None = None
@@ -36,12 +37,27 @@ class View:
     since: float | None = None
     looked: bool = False
     is_gone: bool = False
+    body: bytes = field(default=b"", repr=False)
+    newer: Newer | None = None
 
-    def learn(self, board: Board, version: str) -> bool:
-        """Take what was read or written elsewhere in this process, unless it is older. Returns whether it was new."""
+    def encoded(self, board: Board) -> bytes:
+        """What follows the board that was read, with all that this release does not know of it."""
+        if self.newer is None:
+            self.newer = newer(self.board, self.body) if self.board is not None else {}
+            self.body = b""
+        return encode_with(board, self.newer)
+
+    def learn(self, board: Board, version: str, body: bytes = b"") -> bool:
+        """Take what was read or written elsewhere in this process, unless it is older. Returns whether it was new.
+
+        Args:
+            body: what was read. Without it the board was written here, and says what this release does not know as before.
+        """
         if self.board is not None and (board.epoch, board.turn) <= (self.board.epoch, self.board.turn):
             return False
         self.board, self.version, self.since, self.looked, self.is_gone = board, version, None, True, False
+        if body:
+            self.body, self.newer = body, None
         forget_parsed(len(board.sources))
         return True
 
@@ -70,7 +86,7 @@ def look(view: View, layout: Layout, now: float) -> Step[bool]:
     outcome = yield from get(layout.board, view.version or None)
     match outcome:
         case Found(body, version):
-            return view.learn(decode(Board, layout.board, body), version)
+            return view.learn(decode(Board, layout.board, body), version, body)
         case Unchanged():
             if view.since is None:
                 view.since = now
@@ -110,6 +126,9 @@ def stand(
     Args:
         lease_s: how long this leader may be silent before it is replaced; 0: not said.
 
+    Raises:
+        CorruptRecord: the board cannot be true. Do not lead with it.
+
     Returns:
         Stored: elected. ``view`` holds the board to lead with; load the retired pages before assigning anything.
         Overtaken: somebody else was faster. Look again.
@@ -120,6 +139,7 @@ def stand(
     if view.board is None:
         board = Board(nonce, epoch=1, turn=1, leader=me, leader_lease=lease_s)
     else:
+        check_board(layout.board, view.board)
         board = replace(
             view.board,
             nonce=nonce,
@@ -129,7 +149,7 @@ def stand(
             sequence=0,
             leader_lease=lease_s,
         )
-    outcome = yield from write(layout.board, encode(board), nonce=nonce, if_version=view.version or None, tries=1)
+    outcome = yield from write(layout.board, view.encoded(board), nonce=nonce, if_version=view.version or None, tries=1)
     if isinstance(outcome, Stored):
         view.learn(board, outcome.version)
     return outcome
@@ -143,6 +163,6 @@ def resign(view: View, layout: Layout, nonce: str) -> Step[None]:
     if view.board is None or view.board.leader is None:
         return
     board = replace(view.board, nonce=nonce, turn=view.board.turn + 1, leader=None)
-    outcome = yield from write(layout.board, encode(board), nonce=nonce, if_version=view.version, tries=1)
+    outcome = yield from write(layout.board, view.encoded(board), nonce=nonce, if_version=view.version, tries=1)
     if isinstance(outcome, Stored):
         view.learn(board, outcome.version)

@@ -28,7 +28,7 @@ from s3queue.core.elect import View
 from s3queue.core.keys import Layout, parse_source
 from s3queue.core.ops import Overtaken, Step, Unknown, carries, get, put, write
 from s3queue.core.ranges import EMPTY, Ranges
-from s3queue.core.records import Board, Failed, Ledger, Offer, Place, Report, Ticket, Usage, decode, encode
+from s3queue.core.records import Board, Failed, Ledger, Offer, Place, Report, Ticket, Usage, decode, encode, encode_over
 from s3queue.core.settle import is_suspect
 from s3queue.errors import CorruptRecord
 from s3queue.store import Found, Missing, Stored, Unchanged
@@ -362,7 +362,7 @@ def bequeath(
         if ledger.over:
             return True
         will = _last_will(ledger, view.board, outcomes, nonce)
-        outcome = yield from write(key, encode(will), nonce=nonce, if_version=found.version)
+        outcome = yield from write(key, encode_over(will, ledger, found.body), nonce=nonce, if_version=found.version)
         if isinstance(outcome, Stored) or (isinstance(outcome, Overtaken) and isinstance(outcome.now, Missing)):
             return True
     return False
