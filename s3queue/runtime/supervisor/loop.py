@@ -343,7 +343,8 @@ class Host:
         journal = self._journal.worker(number)
         in_order = child.status == 0 or (child.status == UNKNOWN and child.verdict is None and not journal.running())
         if not in_order and cause != "shutdown" and child.status != ORPHANED:
-            self._events.emit("died", cause=cause, text=text)
+            # The agent tells it together with what the worker was at, as soon as it has read the journal.
+            self._events.emit("died" if self._agent is None else "reaped", cause=cause, text=text)
             self._deaths += 1
         # One that ends before it has run anything would do so for ever.
         worked = journal.messages > self._counted[number]

@@ -157,7 +157,8 @@ def test_only_one_that_a_worker_was_running_pays_for_its_death() -> None:
     dealing.loads[0].journal.mark(0, 1, RUNNING)
     (casualty,) = dealing.died(0, KILLED)
     assert host.tickets["1-0"].failed == {1: Failed("retry", 0.0, Failure(1, "killed", KILLED.text, 7))}
-    assert str(casualty).endswith("~1 (attempt 1 of 3): it runs again, alone")
+    assert casualty.message.endswith("~1")
+    assert (casualty.attempt, casualty.most, casualty.following) == (1, 3, "it runs again, alone")
 
 
 def test_only_what_overran_pays_for_a_time_limit() -> None:
@@ -365,3 +366,13 @@ def test_entering_a_failure_takes_no_longer_for_those_that_failed_before(monkeyp
             assert dealing.unfinished == 999 - index
     assert dealing.failed(0, 0, 999, Failed("dead"))
     assert dealing.loads[0].rows[0].ended_at is not None
+
+
+def test_rows_do_not_cap_how_many_messages_of_groups_run_at_once() -> None:
+    dealing, host, notes = dealer(slots=200)
+    names = [f"1-{number}" for number in range(200)]
+    for number, name in enumerate(names):
+        assign(host, name, number)
+    dealing.claimed(names)
+    dealing.deal(0.0)
+    assert len([note for note in notes if isinstance(note, Deal)]) == 200
