@@ -576,7 +576,7 @@ class Agent:
             step = self._take_chore()
             if step is None:
                 until = math.inf if self.lead is None or number else self.lead.chores.next_at(env.now())
-                yield from wait(until, bell)
+                yield from wait(max(until, env.now() + TICK_S), bell)
                 continue
             if number + 1 < CHORES_AT_ONCE:
                 self._chore_bells[number + 1].ring()
