@@ -65,8 +65,10 @@ class Config(Struct, frozen=True, kw_only=True):
     #: Seconds for which an outcome may wait before it is stored: what a host that dies can lose of finished work. None:
     #: 0.2, and where requests cost money what ``pacing`` says: 0.2 (``latency``), 2 or 5.
     ack_interval: Seconds | None = None
-    #: Seconds that running tasks get to finish after SIGTERM. Below the 30 s that Kubernetes and Docker users wait.
-    drain_timeout: Annotated[float, Meta(ge=0, lt=1e10)] = 25.0
+    #: Seconds that running tasks get to finish after SIGTERM; what then still runs is killed, costs no attempt, and runs
+    #: elsewhere. Fits the 10 s that ``docker stop`` waits. With more time (Kubernetes gives 30 s, systemd 90 s) set it to
+    #: that less 2 s: whatever kills the host itself costs an attempt.
+    drain_timeout: Annotated[float, Meta(ge=0, lt=1e10)] = 8.0
     #: Seconds for which a producer repeats one unanswered enqueue before it raises `EnqueueUncertain`.
     enqueue_deadline: Seconds = 60.0
     #: Seconds for which finished sources are remembered. Above the age at which S3 refuses a signature (15 min) plus

@@ -8,6 +8,7 @@ exceptions: see `s3queue.store`.
 from __future__ import annotations
 
 import math
+from typing import Protocol
 
 __all__ = [
     "ConfigError",
@@ -100,18 +101,65 @@ class Fenced(QueueError):
         return type(self), (self.ticket, self.why)
 
 
-class EnqueueUncertain(QueueError):
-    """The message may or may not be stored.
+class _Again(Protocol):
+    def run(self, again: bool) -> list[str]: ...
+    async def arun(self, again: bool) -> list[str]: ...
 
-    Enqueuing again may duplicate it. What is certain: if it is stored, its id is `message_id`.
+
+class EnqueueUncertain(QueueError):
+    """A message may or may not be stored.
+
+    Enqueuing it anew may duplicate it; `enqueue_again` does not. Where a call is interrupted otherwise (a cancelled
+    ``aenqueue``, Ctrl-C), this is the ``__cause__`` of that exception: see `behind`.
+
+    Attributes:
+        message_id: if the message is stored, this is its id; of several the first.
+        stored: ids of the messages of the same call that are certainly stored, in order.
+        in_doubt: ids of those that may be: one batch. Those behind them were not sent.
     """
 
-    def __init__(self, message_id: str) -> None:
-        self.message_id = message_id
-        super().__init__(f"no answer for message {message_id}; it may or may not be stored")
+    def __init__(
+        self, message_id: str, stored: tuple[str, ...] = (), in_doubt: tuple[str, ...] = (), call: _Again | None = None
+    ) -> None:
+        self.message_id, self.stored, self._call = message_id, stored, call
+        self.in_doubt = in_doubt if in_doubt or stored else (message_id,)
+        if not self.in_doubt:
+            told = f"interrupted after {len(stored)} messages were stored, the first of them {message_id}"
+        elif len(self.in_doubt) == 1:
+            told = f"message {message_id} may or may not be stored"
+        else:
+            told = f"{len(self.in_doubt)} messages may or may not be stored, the first of them {message_id}"
+        super().__init__(told)
 
-    def __reduce__(self) -> tuple[type[EnqueueUncertain], tuple[str]]:
-        return type(self), (self.message_id,)
+    @classmethod
+    def behind(cls, error: BaseException | None) -> EnqueueUncertain | None:
+        """The one that is among the causes of this exception, or None: then nothing was stored."""
+        while error is not None and not isinstance(error, cls):
+            error = error.__cause__
+        return error
+
+    def enqueue_again(self) -> list[str]:
+        """Finish the call: send exactly what may be stored, so that it is stored once, then the rest of the call.
+
+        Returns the ids of all messages of the call, in order. Raises as the call did; it may be repeated.
+
+        Raises:
+            ConfigError: it is too late: a batch that was stored may have run and been forgotten meanwhile (4 minutes with
+                the default settings). Or this exception comes from another process.
+        """
+        return self._the_call().run(again=True)
+
+    async def aenqueue_again(self) -> list[str]:
+        """As `enqueue_again`, in a thread."""
+        return await self._the_call().arun(again=True)
+
+    def _the_call(self) -> _Again:
+        if self._call is None:
+            raise ConfigError("only the process that enqueued a message can enqueue it again", "its data is only there")
+        return self._call
+
+    def __reduce__(self) -> tuple[type[EnqueueUncertain], tuple[str, tuple[str, ...], tuple[str, ...]]]:
+        return type(self), (self.message_id, self.stored, self.in_doubt)
 
 
 class ConfigError(QueueError, ValueError):

@@ -5,14 +5,14 @@ parameters that have a default. Extra positional arguments stand under ``*name``
 ``**name``. A handler's payload is the value itself.
 
 What a producer may enqueue is exactly what a worker can decode, because the producer decodes it first. Annotated
-parameters arrive in their annotated type (dataclass, Struct, datetime, UUID, Enum: whatever msgspec knows); those
-without an annotation as builtins.
+parameters arrive in their annotated type (dataclass, Struct, datetime, UUID, Enum: whatever msgspec knows), equal to what
+was given, or are refused; those without an annotation arrive as builtins.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import SimpleNamespace
 from typing import Any, Protocol, get_type_hints
 
@@ -32,12 +32,21 @@ _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_O
 class Codec(Protocol):
     """Turns arguments into a payload and back."""
 
-    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Raw:
-        """Raises `ConfigError`: the function could not be called with these arguments, or they cannot be carried."""
+    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, exact: bool = True) -> Raw:
+        """Raises `ConfigError`: the function could not be called with these arguments, or they cannot be carried.
+
+        Args:
+            exact: whether to refuse what would arrive as something else than was given. False for values that come from
+                JSON: a text may then stand for a time.
+        """
         ...
 
     def decode(self, payload: Raw) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Raises `ValueError`: the payload does not fit the function."""
+        ...
+
+    def digest(self) -> str:
+        """Of what the function takes: names, types, and what may be left out."""
         ...
 
 
@@ -81,20 +90,53 @@ class CallCodec:
             fields.append((f"p{number}", kind, _field(key, default)))
         record = msgspec.defstruct("Arguments", fields, kw_only=True, forbid_unknown_fields=True)
         self._record = msgspec.msgpack.Decoder(record).decode
+        self._takes = [
+            (self._keys[p.name], kind, p.default is p.empty) for p, (_, kind, _) in zip(parameters, fields, strict=True)
+        ]
         self._plain = all(p.kind in _POSITIONAL for p in parameters)
         self._kinds = tuple((p.name, p.kind) for p in parameters)
+        #: By key: the attribute of the record, and the annotated type.
+        self._attributes = {self._keys[p.name]: f"p{number}" for number, p in enumerate(parameters)}
+        self._hints = {self._keys[p.name]: field[1] for p, field in zip(parameters, fields, strict=True)}
+        #: Whether every parameter may be given by name, so that the usual call is soon bound; and how many by place, too.
+        self._simple = all(p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) for p in parameters)
+        self._by_place = sum(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters)
+        self._required = {p.name for p in parameters if p.default is p.empty}
 
-    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Raw:
+    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, exact: bool = True) -> Raw:
+        given = self._bind(args, kwargs)
+        payload = encode_value(given, self._what)
+        try:
+            record = self._record(payload)
+        except ValueError as wrong:
+            raise ConfigError(f"{self._what}: {_lower(wrong)}", f"it takes {self._signature}") from wrong
+        if exact:
+            attributes = self._attributes
+            for key, value in given.items():
+                arrived = getattr(record, attributes[key])
+                if arrived is not value:
+                    _check_same(value, arrived, self._hints[key], self._what, key)
+        return payload
+
+    def _bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """The values of a call by key. Raises `ConfigError`: the function could not be called like this."""
+        if self._simple and len(args) <= self._by_place:
+            given = dict(zip(self._keys, args, strict=False))
+            given.update(kwargs)
+            if (
+                len(given) == len(args) + len(kwargs)
+                and given.keys() >= self._required
+                and (not kwargs or given.keys() <= self._keys.keys())
+            ):
+                return given
         try:
             bound = self._signature.bind(*args, **kwargs)
         except TypeError as wrong:
             raise ConfigError(f"{self._what}: {wrong}", f"it takes {self._signature}") from None
-        payload = encode_value({self._keys[name]: value for name, value in bound.arguments.items()}, self._what)
-        try:
-            self._record(payload)
-        except ValueError as wrong:
-            raise ConfigError(f"{self._what}: {_lower(wrong)}", f"it takes {self._signature}") from wrong
-        return payload
+        return {
+            self._keys[name]: list(value) if self._keys[name] == f"*{name}" else value
+            for name, value in bound.arguments.items()
+        }
 
     def decode(self, payload: Raw) -> tuple[tuple[Any, ...], dict[str, Any]]:
         values = msgspec.structs.astuple(self._record(payload))
@@ -113,6 +155,9 @@ class CallCodec:
                 kwargs.update(value)
         return tuple(args), kwargs
 
+    def digest(self) -> str:
+        return _digest(self._takes)
+
 
 class ValueCodec:
     """The one argument of a handler."""
@@ -124,20 +169,70 @@ class ValueCodec:
             raise ConfigError(f"{what}: a handler takes one payload and, if it likes, {CONTEXT}")
         kind = _hints(function).get(parameters[0].name, Any)
         _check_type(kind, f"{what}, parameter {parameters[0].name!r}")
+        self._kind = kind
         self._value: Callable[[Any], Any] = msgspec.msgpack.Decoder(kind).decode
 
-    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Raw:
+    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, exact: bool = True) -> Raw:
         if len(args) != 1 or kwargs:
             raise ConfigError(f"{self._what}: a handler is sent one payload, not {len(args) + len(kwargs)} arguments")
         payload = encode_value(args[0], self._what)
         try:
-            self._value(payload)
+            arrived = self._value(payload)
         except ValueError as wrong:
             raise ConfigError(f"{self._what}: {_lower(wrong)}") from wrong
+        if exact:
+            _check_same(args[0], arrived, self._kind, self._what)
         return payload
 
     def decode(self, payload: Raw) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return (self._value(payload),), _NO_KWARGS
+
+    def digest(self) -> str:
+        return _digest([("", self._kind, True)])
+
+
+def _digest(takes: Iterable[tuple[str, Any, bool]]) -> str:
+    """Of parameters, each a key, a type, and whether it has to be given. Their order is none of it: payloads are maps."""
+    import hashlib  # only for who offers tasks
+
+    described = []
+    for key, kind, required in sorted(takes, key=lambda one: one[0]):
+        try:
+            shape: Any = _bare(msgspec.json.schema(kind))
+        except (TypeError, ValueError):  # a type that JSON has no form for
+            shape = str(kind)
+        described.append((key, shape, required))
+    text = msgspec.json.encode(described, order="sorted")
+    return hashlib.blake2b(text, digest_size=4).hexdigest()
+
+
+#: Parts of a schema that are for people.
+_TOLD = frozenset({"title", "description", "default", "examples"})
+
+
+def _bare(schema: Any, named: bool = False) -> Any:
+    """The schema without what is only told about it. ``named``: its keys are names of fields or types."""
+    if isinstance(schema, list):
+        return [_bare(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: _bare(one, not named and key in ("properties", "$defs"))
+        for key, one in schema.items()
+        if named or key not in _TOLD
+    }
+
+
+def _check_same(given: Any, arrived: Any, kind: Any, what: str, parameter: str = "") -> None:
+    """As `s3queue.sameness.check_same`, and soon done in the usual case."""
+    try:
+        if given == arrived:
+            return
+    except Exception:  # noqa: BLE001 - of the user's own types; looked at more closely there
+        pass
+    from s3queue.sameness import check_same
+
+    check_same(given, arrived, kind, what, parameter)
 
 
 def _lower(wrong: Exception) -> str:

@@ -6,10 +6,8 @@ Workers on the same machine are woken; others see it with their next poll.
 
 from __future__ import annotations
 
-import os
-import random
+import concurrent.futures.thread  # noqa: F401 - SDKs need it, and a thread that outlives the main one cannot import it
 import secrets
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
@@ -20,50 +18,22 @@ from msgspec import Raw
 
 from s3queue.config import Config, current_config, current_store
 from s3queue.core import produce
-from s3queue.core.keys import MAX_BATCH, PRIORITIES, Layout, batch_id, check_group, check_name
+from s3queue.core.keys import PRIORITIES, Layout, check_group, check_name
 from s3queue.core.ops import get, list_all
 from s3queue.core.records import DeadLetter, Message, QueueMeta, decode, encode_message
-from s3queue.errors import ConfigError, CorruptRecord, EnqueueUncertain, StoreUnavailable
+from s3queue.errors import ConfigError, CorruptRecord, StoreUnavailable
 from s3queue.inspection import QueueStats, stats
 from s3queue.observe.events import Events
 from s3queue.payloads import encode_value
-from s3queue.runtime.drive import Driver
+from s3queue.runtime.drive import Driver, pauses
+from s3queue.runtime.local.wakeups import wake
 from s3queue.runtime.meter import Meter
+from s3queue.sending import Load, Sending
 from s3queue.store import Found, ObjectStore, as_store
 
 __all__ = ["Queue"]
 
-#: Pauses between two sends of an unanswered put, in seconds: doubling, with full jitter.
-_FIRST_PAUSE_S, _LAST_PAUSE_S = 0.1, 5.0
-
-
-class _BatchIds:
-    """Time and id for each batch: never used twice, and in the order in which this process asked for them."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._ms = self._counter = 0
-
-    def next(self, newest_first: bool = False) -> tuple[int, str]:
-        """Wall clock in milliseconds, which never goes back, and a batch id that sorts within one of them."""
-        now_ms = time.time_ns() // 1_000_000
-        with self._lock:
-            if now_ms > self._ms:
-                self._ms, self._counter = now_ms, 0
-            elif self._counter < 0xFFF:
-                self._counter += 1
-            else:
-                self._ms, self._counter = self._ms + 1, 0
-            counter = 0xFFF - self._counter if newest_first else self._counter
-            return self._ms, batch_id(counter, secrets.randbits(52))
-
-    def reset_lock(self) -> None:
-        self._lock = threading.Lock()
-
-
-_ids = _BatchIds()
-# Another thread may hold the lock while one forks; the child would wait for it for ever.
-os.register_at_fork(after_in_child=_ids.reset_lock)
+_NO_HEADERS: dict[str, str] = {}
 
 
 class Queue:
@@ -100,10 +70,12 @@ class Queue:
         self.store = current_store() if store is None else as_store(store)
         self.namespace = check_name(namespace or self.config.namespace, "namespace")
         self.meter = Meter()
-        self._layout = Layout(self.namespace)
+        self.layout = Layout(self.namespace)
+        self._url = self.store.url
         self._order = order
         self._meta: QueueMeta | None = None
-        self._events = Events("producer", self.config.history)
+        self._wanted = QueueMeta(nonce=secrets.token_hex(8), order=order or "fifo")
+        self.events = Events("producer", self.config.history)
 
     def __repr__(self) -> str:
         return f"<Queue {self.name!r} on {self.store.url}>"
@@ -132,7 +104,8 @@ class Queue:
 
         Raises:
             ConfigError: an argument is wrong; nothing was sent.
-            EnqueueUncertain: no answer for ``enqueue_deadline``; it may or may not be stored.
+            EnqueueUncertain: no answer for ``enqueue_deadline``; it may or may not be stored. See
+                `EnqueueUncertain.enqueue_again`.
             StoreUnavailable: not stored.
         """
         encoded = encode_value(payload, f"message for {self.name!r}")
@@ -158,7 +131,11 @@ class Queue:
         encoded = [encode_value(payload, what) for payload in payloads]
         return self.send("", encoded, delay=delay, at=at, priority=priority, group=group, headers=headers)
 
-    def send(
+    def send(self, task: str, payloads: list[Raw], **options: Any) -> list[str]:
+        """As `enqueue_many`, for payloads that are encoded, of the task with this name (empty: the handler)."""
+        return Sending(lambda: self.load(task, payloads, **options)).run()
+
+    def load(
         self,
         task: str,
         payloads: list[Raw],
@@ -168,8 +145,8 @@ class Queue:
         priority: int = 5,
         group: str | None = None,
         headers: Mapping[str, str] | None = None,
-    ) -> list[str]:
-        """As `enqueue_many`, for payloads that are encoded, of the task with this name (empty: the handler)."""
+    ) -> Load:
+        """What `send` sends, checked. Asks for nothing."""
         due_ms = _due_ms(delay, at)
         if type(priority) is not int or priority not in PRIORITIES:
             raise ConfigError(f"priority is {priority!r}", "0 goes first, 9 goes last")
@@ -177,96 +154,61 @@ class Queue:
             check_group(group)
         given = _headers(headers)
         messages = [bytes(encode_message(Message(task, payload, given))) for payload in payloads]
-        if not messages:
-            return []
-        self._check_sizes(messages)
-        newest_first = self._settings().order == "lifo"
-        ids: list[str] = []
-        for portion in _portions(messages):
-            sent_ms, batch = _ids.next(newest_first)
-            if newest_first:
-                portion.reverse()
-            outgoing = produce.new_batch(
-                self.name,
-                portion,
-                sent_ms=sent_ms,
-                batch=batch,
-                priority=priority,
-                group=group,
-                due_ms=due_ms,
-                newest_first=newest_first,
-            )
-            try:
-                stored = self._store(outgoing)
-            except Exception as fault:
-                if ids:
-                    fault.add_note(f"the first {len(ids)} messages of this call are stored")
-                raise
-            ids += reversed(stored) if newest_first else stored
-        return ids
+        return Load(self, self._sized(messages), priority, group, due_ms)
 
-    def _check_sizes(self, messages: list[bytes]) -> None:
+    def _sized(self, messages: list[bytes]) -> list[bytes]:
+        """The messages. Raises `ConfigError` where one is too large."""
         most, limit = self.config.max_message_bytes, "max_message_bytes is"
         holds = self.store.capabilities.max_body_bytes - produce.ENVELOPE_BYTES
         if holds < most:
             most, limit = holds, "one object of this store holds"
-        largest = max(map(len, messages))
-        if largest > most:
-            raise ConfigError(
-                f"a message of {largest:,} bytes; {limit} {most:,}",
-                "store the data under a key of your own, and enqueue the key",
-            )
-
-    def _store(self, outgoing: produce.Outgoing) -> list[str]:
-        """Make the batch exist: the same put, until it is answered or the deadline has passed."""
-        ids = [self._layout.message_id(outgoing.path, index) for index in range(outgoing.count)]
-        deadline = time.monotonic() + self.config.enqueue_deadline
-        pause = _FIRST_PAUSE_S
-        unanswered = False
-        while True:
-            patience = max(0.0, deadline - time.monotonic())
-            driver = Driver(self.store, self.meter, patience_s=patience, on_retry=self._on_retry)
-            try:
-                outcome = driver.run(produce.enqueue(self._layout, outgoing))
-            except StoreUnavailable as fault:
-                if unanswered:  # an earlier try may still take effect
-                    raise EnqueueUncertain(ids[0]) from fault
-                raise
-            if isinstance(outcome, produce.Accepted):
-                break
-            unanswered = True
-            if time.monotonic() + pause >= deadline:
-                raise EnqueueUncertain(ids[0])
-            self._events.warn("unanswered", f"no answer from {self.store.url} for a batch; sending it again")
-            time.sleep(random.uniform(0, pause))
-            pause = min(pause * 2, _LAST_PAUSE_S)
-        self._wake()
-        self._events.emit("enqueued", ids=ids)
-        return ids
-
-    def _settings(self) -> QueueMeta:
-        """What holds for this queue on this store. Asked for once; never changes while a queue exists."""
-        if self._meta is None:
-            wanted = QueueMeta(nonce=secrets.token_hex(8), order=self._order or "fifo")
-            driver = Driver(self.store, self.meter, patience_s=self.config.enqueue_deadline, on_retry=self._on_retry)
-            meta = driver.run(produce.ensure_meta(self._layout, self.name, wanted))
-            if isinstance(meta, produce.Unanswered):
-                raise StoreUnavailable("put", self._layout.meta(self.name), "no answer; nothing was enqueued")
-            if self._order not in (None, meta.order):
+        for message in messages:
+            if len(message) > most:
                 raise ConfigError(
-                    f"queue {self.name!r} is {meta.order}, not {self._order}",
-                    "an order is fixed when a queue is first used",
+                    f"a message of {len(message):,} bytes; {limit} {most:,}",
+                    "store the data under a key of your own, and enqueue the key",
                 )
-            self._meta = meta
-        return self._meta
+        return messages
+
+    def driver(self) -> Driver:
+        return Driver(self.store, self.meter, patience_s=self.config.enqueue_deadline, on_retry=self._on_retry)
+
+    def newest_first(self) -> bool:
+        """Whether the queue is LIFO. Asked for once; the settings of a queue never change while it exists.
+
+        Raises:
+            StoreUnavailable: the settings are not known to be stored, so another producer may come to use others.
+        """
+        if self._meta is None:
+            self._meta = self._ensure_meta()
+        return self._meta.order == "lifo"
+
+    def _ensure_meta(self) -> QueueMeta:
+        driver = self.driver()
+        deadline = time.monotonic() + self.config.enqueue_deadline
+        waits = pauses()
+        while not isinstance(meta := driver.run(produce.ensure_meta(self.layout, self.name, self._wanted)), QueueMeta):
+            pause = next(waits)
+            if time.monotonic() + pause >= deadline:
+                raise StoreUnavailable("put", self.layout.meta(self.name), "no answer; nothing was enqueued")
+            time.sleep(pause)
+        if self._order not in (None, meta.order):
+            raise ConfigError(
+                f"queue {self.name!r} is {meta.order}, not {self._order}",
+                "an order is fixed when a queue is first used",
+            )
+        return meta
+
+    def tell(self, ids: list[str]) -> None:
+        """Wake the agents of this machine, and write the history. The messages are stored: nothing may fail now."""
+        try:
+            wake(self._url, self.namespace)
+        except Exception as fault:  # noqa: BLE001 - agents find the messages with their next poll
+            self.events.warn("wake", f"cannot wake the agents of this machine: {fault}")
+        self.events.emit("enqueued", ids=ids)
 
     def _on_retry(self, unavailable: StoreUnavailable) -> None:
-        self._events.warn("unavailable", f"{self.store.url} is not available, trying again: {unavailable}")
-
-    def _wake(self) -> None:
-        from s3queue.runtime.local.wakeups import wake
-
-        wake(self.store.url, self.namespace)
+        self.events.warn("unavailable", f"{self.store.url} is not available, trying again: {unavailable}")
 
     # ---- look --------------------------------------------------------------------------------------------------
 
@@ -280,14 +222,14 @@ class Queue:
         What cannot be decoded is left where it is and logged. One GET per letter, one LIST per 1,000.
         """
         driver = Driver(self.store, self.meter, on_retry=self._on_retry)
-        for item in driver.run(list_all(self._layout.dead(self.name))):
+        for item in driver.run(list_all(self.layout.dead(self.name))):
             found = driver.run(get(item.key))
             if not isinstance(found, Found):
                 continue
             try:
                 letter = decode(DeadLetter, item.key, found.body)
             except CorruptRecord as corrupt:
-                self._events.warn(item.key, str(corrupt))
+                self.events.warn(item.key, str(corrupt))
                 continue
             if not letter.tombstone:
                 yield letter
@@ -313,23 +255,11 @@ def _due_ms(delay: float | None, at: datetime | None) -> int | None:
 
 
 def _headers(headers: Mapping[str, str] | None) -> dict[str, str]:
+    if headers is None:
+        return _NO_HEADERS
     try:
-        given = msgspec.convert(dict(headers or {}), dict[str, str])
+        given = msgspec.convert(dict(headers), dict[str, str])
         msgspec.msgpack.encode(given)  # a lone surrogate is a string that no record can hold
     except (msgspec.ValidationError, TypeError, ValueError) as wrong:
         raise ConfigError("headers are not a mapping of strings to strings") from wrong
     return given
-
-
-def _portions(messages: list[bytes]) -> Iterator[list[Raw]]:
-    """Cut into batches of at most 1,000 messages and about 4 MB."""
-    portion: list[Raw] = []
-    size = 0
-    for message in messages:
-        length = len(message)
-        if portion and (len(portion) == MAX_BATCH or size + length > produce.BATCH_BYTES):
-            yield portion
-            portion, size = [], 0
-        portion.append(Raw(message))
-        size += length
-    yield portion

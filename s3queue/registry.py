@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from inspect import CO_OPTIMIZED
+from types import FrameType
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 from s3queue.core.records import Offer
 from s3queue.errors import ConfigError
@@ -10,7 +14,7 @@ from s3queue.errors import ConfigError
 if TYPE_CHECKING:
     from s3queue.tasks import Task
 
-__all__ = ["Registry", "registry"]
+__all__ = ["Execution", "Registry", "registry"]
 
 
 class Registry:
@@ -20,13 +24,15 @@ class Registry:
         self._tasks: dict[tuple[str, str], Task[..., Any]] = {}
 
     def add(self, task: Task[..., Any]) -> None:
-        """Make the task known; one that was imported again replaces itself.
+        """Make the task known; one whose module was executed again (imported under another name, reloaded) replaces
+        itself.
 
         Raises:
-            ConfigError: another function has this queue and name.
+            ConfigError: another function has this queue and name. One and the same queue and name would run only one of
+                them, whichever was enqueued.
         """
         known = self._tasks.get((task.queue, task.name))
-        if known is not None and known.origin != task.origin:
+        if known is not None and not _is_same(known, task):
             file, function = known.origin
             raise ConfigError(
                 f"{task.label} of queue {task.queue!r} is already {function} in {file}",
@@ -57,7 +63,39 @@ class Registry:
             raise ConfigError(f"no task serves the queue {queue!r}", f"queues with tasks: {known}")
         for task in tasks:
             task.check()
-        return Offer(max_attempts=max(task.max_attempts for task in tasks))
+        digests = {task.name: task.digest for task in tasks}
+        return Offer(max_attempts=max(task.max_attempts for task in tasks), tasks=digests)
+
+
+def _is_same(known: Task[..., Any], task: Task[..., Any]) -> bool:
+    """Whether both are one function, or what one place in a module became when the module was executed twice.
+
+    A qualified name alone does not tell: what a decorator without `functools.wraps`, a loop or a lambda makes has the same
+    one each time.
+    """
+    if known.function == task.function:
+        return True
+    return known.origin == task.origin and not known.execution.is_that_of(task.execution)
+
+
+class Execution:
+    """One execution of a module: the one that the caller is part of.
+
+    A module that is executed again has a new code object, while the old one is gone or belongs to the old one.
+    """
+
+    def __init__(self) -> None:
+        frame: FrameType | None = sys._getframe(1)
+        # Not by the name <module>: a cell of a notebook has another.
+        while frame is not None and (frame.f_code.co_flags & CO_OPTIMIZED or frame.f_locals is not frame.f_globals):
+            frame = frame.f_back
+        self._code = None if frame is None else ref(frame.f_code)
+
+    def is_that_of(self, other: Execution) -> bool:
+        if self._code is None or other._code is None:  # no module at all: a thread, an embedded interpreter
+            return self._code is other._code
+        code = self._code()
+        return code is not None and code is other._code()
 
 
 #: Every task that was declared in this process.

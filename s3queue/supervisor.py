@@ -5,29 +5,32 @@ What it promises:
 - A worker that died is reaped before the agent hears of it, and replaced after the agent has read its journal.
 - An agent that died takes the workers with it; the next agent ends its session with what their journals say.
 - A child that overruns a time limit, or shows no life for ``visibility_timeout``, is killed.
-- SIGTERM and SIGINT drain: what runs may end, within ``drain_timeout``; a second one ends everything at once.
+- SIGTERM and SIGINT drain: what runs may end, within ``drain_timeout``. Signals within a second are one wish; a second
+  wish ends everything at once.
 - When the supervisor itself dies, however that happens, its children die: by the kernel's hand where it offers that, and
   by the end of their pipes.
 - A store that cannot keep the promises of the queue is refused before anything is in it.
-- Children that cannot start are a reason to give up loudly, not to try for ever.
+- A child that cannot start is tried again, ever later. Where no agent can start, or none of the workers, the host gives up.
+- A store that does not answer is waited for, at the first start, too; a store that refuses ends the start.
+- What the tasks of a worker have started ends with the worker; see `s3queue.runtime.supervisor.leftovers`.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
-import socket
-import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
+
+from multiprocess import process
 
 from s3queue.config import Config, current_config, current_store
 from s3queue.core.keys import check_name
 from s3queue.errors import ConfigError
 from s3queue.registry import Registry, registry
-from s3queue.runtime.local.child import GROUP_SIGNALS
+from s3queue.runtime.local.cgroup import cpus
+from s3queue.runtime.local.child import UNGUARDED, is_child
 from s3queue.runtime.supervisor.loop import Host, Household, Summary
+from s3queue.runtime.supervisor.wishes import Wishes
 from s3queue.store import ObjectStore, as_store
 
 __all__ = ["Summary", "Supervisor"]
@@ -66,10 +69,10 @@ class Supervisor:
         if isinstance(queues, str):
             raise ConfigError(f"queues is the string {queues!r}", f"for one queue write queues=[{queues!r}]")
         self.queues = tuple(dict.fromkeys(tasks.queues() if queues is None else queues))
-        self.workers = self.config.workers or _cpus()
+        self.workers = self.config.workers or cpus()
         self.concurrency = self.config.concurrency
         self.tasks = tasks
-        self._bell, self._hammer = _wake_up_pair()
+        self._wishes = Wishes()
         if not self.queues:
             raise ConfigError("there is no queue to serve", "import the module that defines the tasks, or name queues")
         for queue in self.queues:
@@ -85,61 +88,27 @@ class Supervisor:
             ConfigError: a child says that it cannot start.
             QueueError: a child keeps dying before it is up.
         """
-        with _signals_to(self._hammer):
+        _refuse_import()
+        self._wishes.begin()
+        with self._wishes.of_signals():
             what = Household(
-                self.store,
-                self.config,
-                self.queues,
-                self.workers,
-                self.concurrency,
-                self.tasks,
-                self._bell,
-                self._hammer,
+                self.store, self.config, self.queues, self.workers, self.concurrency, self.tasks, self._wishes
             )
             return Host(what, until_empty).serve()
 
     def stop(self) -> None:
-        """Drain, like SIGTERM; a second time: end at once. For other threads and signal handlers."""
-        with contextlib.suppress(BlockingIOError):
-            self._hammer.send(b"\0")
+        """Drain, like SIGTERM; again, a second later or more: end at once. For other threads and signal handlers."""
+        self._wishes.stop()
 
     def __del__(self) -> None:
-        for one in (getattr(self, "_bell", None), getattr(self, "_hammer", None)):
-            if one is not None:
-                one.close()
+        wishes = getattr(self, "_wishes", None)
+        if wishes is not None:
+            wishes.close()
 
 
-def _cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _wake_up_pair() -> tuple[socket.socket, socket.socket]:
-    bell, hammer = socket.socketpair()
-    bell.setblocking(False)
-    hammer.setblocking(False)
-    return bell, hammer
-
-
-@contextlib.contextmanager
-def _signals_to(hammer: socket.socket) -> Iterator[None]:
-    """Have SIGTERM and SIGINT written to the socket, and nothing else done about them."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handlers = {number: signal.signal(number, _note_it) for number in GROUP_SIGNALS}
-    # Some programs give up what Python sets up: a pipe to a child that just died must not end us, and children that
-    # nobody needs to reap would tell nobody how they died.
-    handlers[signal.SIGPIPE] = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
-        handlers[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    wake_up = signal.set_wakeup_fd(hammer.fileno(), warn_on_full_buffer=False)
-    try:
-        yield
-    finally:
-        signal.set_wakeup_fd(wake_up)
-        for number, handler in handlers.items():
-            if handler is not None:  # None: it was not set by Python, and cannot be set back by it
-                signal.signal(number, handler)
-
-
-def _note_it(*_: object) -> None: ...
+def _refuse_import() -> None:
+    """End this process if it is a child of a supervisor that imports the main module, and has come to the call that runs
+    the supervisor: the module lacks its guard, and the parent says so."""
+    me = process.current_process()
+    if getattr(me, "_inheriting", False) and is_child(me.name):
+        os._exit(UNGUARDED)

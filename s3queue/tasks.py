@@ -16,10 +16,12 @@ same module.
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
 from msgspec import UNSET, Raw, UnsetType
@@ -28,11 +30,13 @@ from s3queue.config import current_config, current_store
 from s3queue.context import Backoff, Context
 from s3queue.core.keys import check_name
 from s3queue.errors import ConfigError
+from s3queue.lazy import refuse_lazy
 from s3queue.payloads import CONTEXT, CallCodec, Codec, ValueCodec
-from s3queue.registry import Registry, registry
+from s3queue.registry import Execution, Registry, registry
 
 if TYPE_CHECKING:
     from s3queue.queue import Queue
+    from s3queue.sending import Load, Sending
     from s3queue.store import ObjectStore
 
 __all__ = ["Registry", "Task", "handler", "registry", "task"]
@@ -40,6 +44,15 @@ __all__ = ["Registry", "Task", "handler", "registry", "task"]
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
+
+
+def _import_producer() -> None:
+    """Import what enqueuing needs. Not with this module, which programs import for less; not with the first message
+    either: in a thread that outlives the main one, modules that make threads can no longer be imported."""
+    from s3queue.queue import Queue
+    from s3queue.sending import Sending
+
+    globals().update(Queue=Queue, Sending=Sending)
 
 
 class Sender(Generic[P]):
@@ -56,10 +69,11 @@ class Sender(Generic[P]):
 
         Raises:
             ConfigError: the arguments do not fit the task's signature. Nothing was sent.
-            EnqueueUncertain: no answer for ``enqueue_deadline``; it may or may not be stored.
+            EnqueueUncertain: no answer for ``enqueue_deadline``; it may or may not be stored. See
+                `EnqueueUncertain.enqueue_again`.
             StoreUnavailable: not stored.
         """
-        return self._send([self._task.encode(args, kwargs)])[0]
+        return Sending(lambda: self._load([self._task.encode(args, kwargs)])).run()[0]
 
     def enqueue_many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> list[str]:
         """Store many calls, and return their ids in the same order. One PUT per 1,000.
@@ -70,21 +84,41 @@ class Sender(Generic[P]):
 
         Raises: as `enqueue`. Batches before the one that failed are stored.
         """
-        return self._send([self._task.encode(*_arguments(call)) for call in calls])
+        return self._many(calls).run()
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> str:
-        import asyncio
-
-        return await asyncio.to_thread(self.enqueue, *args, **kwargs)
+        """As `enqueue`. If it is cancelled, the message may be stored: `EnqueueUncertain.behind` the exception knows."""
+        return (await Sending(lambda: self._load([self._task.encode(args, kwargs)])).arun())[0]
 
     async def aenqueue_many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> list[str]:
-        import asyncio
+        """As `enqueue_many`, and as `aenqueue` if it is cancelled."""
+        return await self._many(calls).arun()
 
-        return await asyncio.to_thread(self.enqueue_many, calls)
+    def _many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> Sending:
+        return Sending(lambda: self._load([self._task.encode(*_arguments(call)) for call in calls]))
 
-    def _send(self, payloads: list[Raw]) -> list[str]:
+    def _load(self, payloads: list[Raw]) -> Load:
         queue = self._task.queue_on(self._store or current_store())
-        return queue.send(self._task.name, payloads, **self._options)
+        return queue.load(self._task.name, payloads, **self._options)
+
+
+_NO_METHOD = "decorate a function, which makes or finds the object that it needs, or a staticmethod"
+
+
+def _refuse_methods(function: Any, what: str) -> None:
+    """Raises `ConfigError` for what belongs to an object, or is to be bound to a class: a worker has neither."""
+    if isinstance(function, classmethod):
+        raise ConfigError(f"{what} is a classmethod, and a message carries no class", _NO_METHOD)
+    if isinstance(function, property | functools.cached_property):
+        raise ConfigError(f"{what} is a property", _NO_METHOD)
+    owner = getattr(function, "__self__", None)
+    if owner is not None and not isinstance(owner, type | ModuleType):
+        raise ConfigError(f"{what} is a method of an instance of {type(owner).__qualname__}", _NO_METHOD)
+
+
+def _is_in_class(function: Callable[..., Any]) -> bool:
+    """Whether it was defined in the body of a class, to be bound later."""
+    return not inspect.ismethod(function) and "." in function.__qualname__.rpartition("<locals>.")[2]
 
 
 def _is_limit(seconds: object) -> bool:
@@ -126,7 +160,9 @@ class Task(Generic[P, R_co]):
         codec: Callable[[Callable[..., Any], str], Codec],
     ) -> None:
         self.function, self.queue, self.name, self.backoff = function, check_name(queue), name, backoff
+        self.execution = Execution()
         what = self.label
+        _refuse_methods(function, what)
         if not inspect.isroutine(function):
             raise ConfigError(f"{what} is not a function", "decorate a function or a coroutine function")
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
@@ -140,6 +176,8 @@ class Task(Generic[P, R_co]):
         self._max_attempts, self._time_limit = max_attempts, time_limit
         self.is_async = inspect.iscoroutinefunction(function)
         parameters = list(inspect.signature(function).parameters.values())
+        if parameters and parameters[0].name in ("self", "cls") and _is_in_class(function):
+            raise ConfigError(f"{what} is a method, and a message carries no {parameters[0].name}", _NO_METHOD)
         context = next((at for at, one in enumerate(parameters) if one.name == CONTEXT), None)
         self.wants_ctx = context is not None
         #: Where the context goes among the positional arguments; None: it goes by name.
@@ -151,6 +189,7 @@ class Task(Generic[P, R_co]):
                 self._ctx_at = context
         self._make_codec = codec
         self._codec: Codec | None = None
+        self._digest: str | None = None
         self._queues: dict[int, Queue] = {}
         for attribute in ("__module__", "__qualname__", "__doc__"):
             setattr(self, attribute, getattr(function, attribute, None))
@@ -185,6 +224,13 @@ class Task(Generic[P, R_co]):
         code = getattr(function, "__code__", None)
         file = code.co_filename if code is not None else str(function.__module__)
         return os.path.realpath(file) if os.path.exists(file) else file, function.__qualname__
+
+    @property
+    def digest(self) -> str:
+        """Of the signature: the same in every process and release in which the task takes the same arguments."""
+        if self._digest is None:
+            self._digest = self.check().digest()
+        return self._digest
 
     def __repr__(self) -> str:
         return f"<{self.label} on {self.queue!r}>"
@@ -223,10 +269,8 @@ class Task(Generic[P, R_co]):
             result = self.function(*args, **kwargs, ctx=ctx)
         else:
             result = self.function(*args[: self._ctx_at], ctx, *args[self._ctx_at :], **kwargs)
-        if not self.is_async and inspect.iscoroutine(result):
-            # Silence would count as success, with nothing done.
-            result.close()
-            raise TypeError(f"{self.label} returned a coroutine; declare it with async def, or run it")
+        if not self.is_async and result is not None:
+            refuse_lazy(result, self.label)
         return result
 
     # ---- what a producer asks -----------------------------------------------------------------------------------
@@ -238,9 +282,17 @@ class Task(Generic[P, R_co]):
             return self.function(*args, **kwargs)
         return cast("R_co", self.call(args, kwargs, Context.local(self.queue, self.name, self.time_limit)))
 
-    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Raw:
-        """The payload of one call. Raises `ConfigError`: the signature does not take these arguments."""
-        return self.check().encode(args, kwargs)
+    def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, exact: bool = True) -> Raw:
+        """The payload of one call.
+
+        Args:
+            exact: whether to refuse arguments that would arrive as something else. False for values that come from JSON,
+                where a text stands for a time and a list for a tuple.
+
+        Raises:
+            ConfigError: the signature does not take these arguments.
+        """
+        return (self._codec or self.check()).encode(args, kwargs, exact=exact)
 
     def options(
         self,
@@ -272,8 +324,6 @@ class Task(Generic[P, R_co]):
 
     def queue_on(self, store: ObjectStore) -> Queue:
         """This task's queue on a store, kept: it has looked at the queue's settings already."""
-        from s3queue.queue import Queue
-
         kept = self._queues.get(id(store))
         if kept is None or kept.store is not store or kept.config is not current_config():
             kept = self._queues[id(store)] = Queue(self.queue, store)
@@ -381,8 +431,12 @@ def _declare(
     time_limit: float | UnsetType | None,
     codec: Callable[[Callable[..., Any], str], Codec],
 ) -> Task[..., R]:
+    if "Sending" not in globals():
+        _import_producer()
     if isinstance(function, Task):
         function = function.function
+    if isinstance(function, staticmethod):
+        function = function.__func__
     made: Task[..., R] = Task(
         function,
         queue,

@@ -7,7 +7,9 @@ puts), https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import errno
+import ssl
+from collections.abc import Callable, Iterator
 from enum import Enum, auto
 from typing import NamedTuple, NoReturn
 
@@ -72,9 +74,45 @@ class NoLogin(NamedTuple):
         return self.why[:300]
 
 
-Failure = Reply | Silence | NoLogin
+class Untrusted(NamedTuple):
+    """The server's certificate is not one that we trust. Nothing was sent but the handshake."""
+
+    why: str
+
+    def __str__(self) -> str:
+        return self.why[:300]
+
+
+Failure = Reply | Silence | NoLogin | Untrusted
 
 _MISSING_BUCKET = frozenset({"NoSuchBucket", "ContainerNotFound", "ContainerBeingDeleted", "InvalidBucketName"})
+
+
+#: The body did not arrive whole, or the server thinks so: it verified a checksum or a length, and stored nothing.
+_CUT_SHORT = frozenset(
+    {
+        "BadDigest",
+        "ClientDisconnected",
+        "IncompleteBody",
+        "Md5Mismatch",
+        "XAmzContentChecksumMismatch",
+        "XAmzContentSHA256Mismatch",
+    }
+)
+
+#: What a person can do about a refusal, by its code.
+_ADVICE = {
+    **dict.fromkeys(_MISSING_BUCKET, "there is no such bucket: create it, or correct its name"),
+    "AccessDenied": "these credentials may not do this: look at their permissions on the bucket",
+    "InvalidAccessKeyId": "the store does not know these credentials",
+    "SignatureDoesNotMatch": "the secret key is wrong, or something on the way rewrites requests",
+    "RequestTimeTooSkewed": "the clock of this machine is wrong",
+    "ExpiredToken": "these credentials have expired",
+    "AuthorizationHeaderMalformed": "the region is wrong",
+    "PermanentRedirect": "the region or the endpoint is wrong",
+}
+
+OUT_OF_FILES = "this process has too many open files: raise its limit (ulimit -n, LimitNOFILE)"
 
 
 class Row(NamedTuple):
@@ -118,7 +156,9 @@ TABLE: tuple[Row, ...] = (
     Row(Verdict.UNAVAILABLE, 503),
     # The body did not arrive in time, so it cannot have been stored. S3 says so with a 400.
     Row(Verdict.UNAVAILABLE, 408),
-    Row(Verdict.UNAVAILABLE, 400, codes=frozenset({"RequestTimeout", "SlowDown"})),
+    Row(Verdict.UNAVAILABLE, 400, codes=frozenset({"RequestTimeout", "SlowDown"}) | _CUT_SHORT),
+    # SeaweedFS: the connection broke within the body.
+    Row(Verdict.UNAVAILABLE, 499),
     Row(Verdict.DENIED, 501),
     Row(Verdict.UNKNOWN, range(500, 600), "put"),
     Row(Verdict.UNAVAILABLE, range(500, 600)),
@@ -142,31 +182,71 @@ def judge(failure: Failure, operation: str, *, replaces: bool = False) -> Verdic
             return next(row.verdict for row in TABLE if row.fits(operation, status, code, replaces))
         case Silence(sent, _):
             return Verdict.UNKNOWN if sent and operation == "put" else Verdict.UNAVAILABLE
-        case NoLogin():
+        case NoLogin() | Untrusted():
             return Verdict.DENIED
 
 
-def error(verdict: Verdict, failure: Failure, operation: str, key: str) -> StoreError:
-    """The exception for a verdict that is not a value."""
+def causes(failed: BaseException) -> Iterator[BaseException]:
+    """The exception and those that it wraps, in whatever way its library wraps them."""
+    waiting, seen = [failed], set[int]()
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        inner = (one.__cause__, getattr(one, "original_error", None), getattr(one, "reason", None), *one.args)
+        more = getattr(one, "kwargs", None)
+        inner += tuple(more.values()) if isinstance(more, dict) else ()
+        waiting += [other for other in inner if isinstance(other, BaseException)]
+
+
+def silence(failed: BaseException, sent: bool) -> Silence | Untrusted:
+    """What an exception of the network says.
+
+    Args:
+        sent: whether anything may have been sent before one of its kind, if nothing that it wraps says otherwise.
+    """
+    for one in causes(failed):
+        if isinstance(one, ssl.SSLCertVerificationError):
+            return Untrusted(f"the server's certificate is not trusted: {one.verify_message or 'unknown authority'}")
+        if isinstance(one, OSError) and one.errno in (errno.EMFILE, errno.ENFILE):
+            return Silence(False, OUT_OF_FILES)
+    return Silence(sent, f"{type(failed).__name__}: {'no answer' if sent else 'no connection'}")
+
+
+def error(verdict: Verdict, failure: Failure, operation: str, key: str, place: str) -> StoreError:
+    """The exception for a verdict that is not a value.
+
+    Args:
+        place: URL of the store.
+    """
+    why = str(failure)
+    if isinstance(failure, Reply) and (advice := _ADVICE.get(failure.code)):
+        why += f": {advice}"
     match verdict:
         case Verdict.UNKNOWN:
-            return OutcomeUnknown(operation, key, str(failure))
+            return OutcomeUnknown(operation, key, why)
         case Verdict.DENIED:
-            return StoreDenied(operation, key, str(failure))
+            return StoreDenied(operation, key, f"{why} ({place})")
         case _:
-            return StoreUnavailable(operation, key, str(failure))
+            return StoreUnavailable(operation, key, why if isinstance(failure, Reply) else f"{why} ({place})")
 
 
-def refuse(failure: Failure, operation: str, key: str) -> NoReturn:
+def refuse(failure: Failure, operation: str, key: str, place: str) -> NoReturn:
     """Raise what a failed delete or list means.
 
     Without its cause: the texts of SDKs repeat requests, and with them signatures and key ids.
     """
-    raise error(judge(failure, operation), failure, operation, key) from None
+    raise error(judge(failure, operation), failure, operation, key, place) from None
 
 
 def settle_get(
-    fetch: Callable[[], Found], failures: tuple[type[Exception], ...], read: Callable[[Exception], Failure], key: str
+    fetch: Callable[[], Found],
+    failures: tuple[type[Exception], ...],
+    read: Callable[[Exception], Failure],
+    key: str,
+    place: str,
 ) -> Found | Unchanged | Missing:
     """Read once, and say what came of it. Arguments as for `settle_put`. Asks: one GET."""
     try:
@@ -179,28 +259,30 @@ def settle_get(
             case Verdict.UNCHANGED:
                 return _UNCHANGED
             case verdict:
-                raise error(verdict, failure, "get", key) from None
+                raise error(verdict, failure, "get", key, place) from None
 
 
 def settle_put(
-    send: Callable[[], str],
+    send: Callable[[], str | None],
     failures: tuple[type[Exception], ...],
     read: Callable[[Exception], Failure],
     key: str,
+    place: str,
     if_version: str | None,
 ) -> Stored | Conflict:
     """Send a put until its outcome is known, or known to be unknown.
 
     Args:
-        send: sends once and returns the new version.
+        send: sends once and returns the new version, if the answer names it.
         failures: the exceptions of the SDK.
         read: the backend's table.
+        place: URL of the store.
 
     Asks: one PUT, and up to `RESENDS` more while the answer is "try again".
     """
     for left in range(RESENDS, -1, -1):
         try:
-            return Stored(send())
+            version = send()
         except failures as failed:
             failure = read(failed)
             verdict = judge(failure, "put", replaces=if_version is not None)
@@ -208,5 +290,8 @@ def settle_put(
                 return _CONFLICT
             if verdict is Verdict.AGAIN and left:
                 continue
-            raise error(verdict, failure, "put", key) from None
+            raise error(verdict, failure, "put", key, place) from None
+        if not version:
+            raise OutcomeUnknown("put", key, "an answer without an ETag")
+        return Stored(version)
     raise AssertionError("the last round returns or raises")

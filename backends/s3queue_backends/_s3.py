@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import threading
 from collections.abc import Callable, Sequence
+from hashlib import md5
 from typing import Generic, TypeVar
 from urllib.parse import urlsplit
 
@@ -17,6 +19,14 @@ CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 20.0
 #: Connections kept open: as many as the threads that one agent reads with.
 CONNECTIONS = 72
+
+#: A connection that was not used for so long is closed, not used again, in seconds. Proxies and address translation drop
+#: idle connections without a word, and the next request on one would wait for the whole read time-out. Servers close them
+#: too (after 5 s, many), and a request that crosses with that is one whose outcome nobody knows.
+IDLE_S = 2.0
+
+#: Of every object. Without a type SeaweedFS stores an empty object where a put breaks off after its headers.
+CONTENT_TYPE = "application/octet-stream"
 
 #: Services that take one write per second for each key:
 #: https://cloud.google.com/storage/quotas#objects, https://developers.cloudflare.com/r2/platform/limits/
@@ -45,6 +55,22 @@ def capabilities(name: str, endpoint: str | None) -> Capabilities:
 def bare(etag: str) -> str:
     """An ETag without its quotes, which some servers send and some do not."""
     return etag[1:-1] if len(etag) > 1 and etag[0] == etag[-1] == '"' else etag
+
+
+def version_of(etag: str | None, what: str, place: str) -> str:
+    """The version that an answer names.
+
+    Raises:
+        StoreUnsupported: it names none.
+    """
+    if not etag:
+        raise StoreUnsupported("versions", f"{place} cannot hold a queue: {what} carries no ETag")
+    return bare(etag)
+
+
+def content_md5(body: bytes) -> str:
+    """What the header ``Content-MD5`` says of a body: a server that got less of it stores nothing."""
+    return base64.b64encode(md5(body, usedforsecurity=False).digest()).decode()
 
 
 def quoted(version: str) -> str:

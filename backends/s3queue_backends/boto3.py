@@ -15,26 +15,27 @@ from botocore.parsers import ResponseParserError
 
 from s3queue.errors import ConfigError
 from s3queue.store import Capabilities, Conflict, Found, Listed, Missing, Stored, Unchanged
-from s3queue_backends import _errors, _s3, _urls
-from s3queue_backends._errors import Failure, NoLogin, Reply, Silence
+from s3queue_backends import _errors, _pools, _s3, _urls
+from s3queue_backends._errors import Failure, NoLogin, Reply
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-#: From an exception to what it says; the first class that fits decides. `sdk.ClientError` is an answer.
-SILENCES: tuple[tuple[type[Exception], bool], ...] = (
-    (sdk.EndpointConnectionError, False),
-    (sdk.ConnectTimeoutError, False),
-    (sdk.ProxyConnectionError, False),
-    (sdk.SSLError, False),
-    (sdk.ReadTimeoutError, True),
-    (sdk.ConnectionClosedError, True),
-    (sdk.ResponseStreamingError, True),
-    (sdk.IncompleteReadError, True),
-    (sdk.HTTPClientError, True),
+#: Exceptions after which nothing can have reached the server; any other may have come after sending, `sdk.SSLError` and
+#: `sdk.ProxyConnectionError` among them, which the SDK raises for whatever goes wrong between the two ends.
+NEVER_SENT = (sdk.EndpointConnectionError, sdk.ConnectTimeoutError)
+SILENCES = (
+    *NEVER_SENT,
+    sdk.ProxyConnectionError,
+    sdk.SSLError,
+    sdk.ReadTimeoutError,
+    sdk.ConnectionClosedError,
+    sdk.ResponseStreamingError,
+    sdk.IncompleteReadError,
+    sdk.HTTPClientError,
     # A cut-off or garbled answer.
-    (ResponseParserError, True),
+    ResponseParserError,
 )
 LOGINS = (
     sdk.NoCredentialsError,
@@ -57,9 +58,9 @@ def read(failed: Exception) -> Failure:
         return Reply(status, "" if code.isdecimal() else code, str(answer.get("Error", {}).get("Message", "")))
     if isinstance(failed, LOGINS):
         return NoLogin("no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role")
-    for kind, sent in SILENCES:
-        if isinstance(failed, kind):
-            return Silence(sent, f"{type(failed).__name__}: {'no answer' if sent else 'no connection'}")
+    if isinstance(failed, SILENCES):
+        inner = (*NEVER_SENT, *_pools.NEVER_CONNECTED)
+        return _errors.silence(failed, not any(isinstance(one, inner) for one in _errors.causes(failed)))
     raise failed
 
 
@@ -143,18 +144,25 @@ class Boto3Store:
 
         def fetch() -> Found:
             answer = self._client.get().get_object(Bucket=self.bucket, Key=self.prefix + key, **more)
-            return Found(answer["Body"].read(), _s3.bare(answer["ETag"]))
+            return Found(answer["Body"].read(), _s3.version_of(answer.get("ETag"), "the answer to a get", self.url))
 
-        return _errors.settle_get(fetch, _FAILURES, read, key)
+        return _errors.settle_get(fetch, _FAILURES, read, key, self.url)
 
     def put(self, key: str, body: bytes, *, if_version: str | None) -> Stored | Conflict:
         condition: Any = {"IfNoneMatch": "*"} if if_version is None else {"IfMatch": _s3.quoted(if_version)}
 
         def send() -> str:
-            answer = self._client.get().put_object(Bucket=self.bucket, Key=self.prefix + key, Body=body, **condition)
-            return _s3.bare(answer["ETag"])
+            answer = self._client.get().put_object(
+                Bucket=self.bucket,
+                Key=self.prefix + key,
+                Body=body,
+                ContentMD5=_s3.content_md5(body),
+                ContentType=_s3.CONTENT_TYPE,
+                **condition,
+            )
+            return _s3.bare(answer.get("ETag") or "")
 
-        return _errors.settle_put(send, _FAILURES, read, key, if_version)
+        return _errors.settle_put(send, _FAILURES, read, key, self.url, if_version)
 
     def delete(self, keys: Sequence[str]) -> None:
         for some in _s3.in_thousands(keys):
@@ -164,7 +172,7 @@ class Boto3Store:
                     Bucket=self.bucket, Delete={"Objects": objects, "Quiet": True}
                 )
             except _FAILURES as failed:
-                _errors.refuse(read(failed), "delete", some[0])
+                _errors.refuse(read(failed), "delete", some[0], self.url)
             _s3.check_deleted([(e.get("Key", ""), e.get("Code", "")) for e in answer.get("Errors", ())])
 
     def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> Sequence[Listed]:
@@ -177,8 +185,10 @@ class Boto3Store:
                     Bucket=self.bucket, Prefix=self.prefix + prefix, MaxKeys=limit - len(found), **more
                 )
             except _FAILURES as failed:
-                _errors.refuse(read(failed), "list", prefix)
-            found += [Listed(e["Key"][own:], _s3.bare(e["ETag"]), e["Size"]) for e in page.get("Contents", ())]
+                _errors.refuse(read(failed), "list", prefix, self.url)
+            for entry in page.get("Contents", ()):
+                version = _s3.version_of(entry.get("ETag"), "a listing", self.url)
+                found.append(Listed(entry["Key"][own:], version, entry["Size"]))
             if len(found) >= limit or not page.get("IsTruncated"):
                 return found
             # A page may be short though there is more; a caller takes a short one for the end.
@@ -189,7 +199,7 @@ class Boto3Store:
         try:
             answer = self._client.get().head_object(Bucket=self.bucket, Key=self.prefix + key)
         except _FAILURES as failed:
-            _errors.refuse(read(failed), "get", key)
+            _errors.refuse(read(failed), "get", key, self.url)
         return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
 
     def close(self) -> None:
@@ -210,7 +220,7 @@ class Boto3Store:
             read_timeout=self.read_timeout_s,
             max_pool_connections=self.connections,
             s3={"addressing_style": "path"} if path_style else {},
-            # Trailing checksums are AWS's alone; a conditional put is verified by its ETag on the next read.
+            # Each put carries its Content-MD5, which every service verifies; the SDK's own are AWS's alone.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )
@@ -226,10 +236,11 @@ class Boto3Store:
                     config=config,
                 )
                 client.meta.events.register("before-sign.s3.PutObject", _do_not_wait)
+                _close_what_is_idle(client)
                 return client
         except _FAILURES as failed:
             failure = read(failed)
-            raise _errors.error(_errors.judge(failure, "get"), failure, "open", "") from None
+            raise _errors.error(_errors.judge(failure, "get"), failure, "open", "", self.url) from None
 
     def __getstate__(self) -> dict[str, object]:
         return {name: value for name, value in self.__dict__.items() if name not in ("_client", "_capabilities")}
@@ -244,6 +255,13 @@ def _do_not_wait(request: Any, **_: object) -> None:
     small, and a refused one costs less than the question."""
     if "Expect" in request.headers:
         del request.headers["Expect"]
+
+
+def _close_what_is_idle(client: Any) -> None:
+    """There is no setting for it, so this reaches into botocore; a test sees on the wire that it still works."""
+    http = client._endpoint.http_session
+    http._pool_classes_by_scheme = _pools.never_idle(http._pool_classes_by_scheme)
+    http._manager.pool_classes_by_scheme = http._pool_classes_by_scheme
 
 
 #: Creating clients is not safe among threads, using them is:

@@ -1,9 +1,10 @@
 """Any S3 service through MinIO's own SDK.
 
 The SDK has no parameter for conditions on a put. They are added by the HTTP client, which `Minio` takes as an argument:
-a `urllib3.PoolManager` that sets ``If-Match`` or ``If-None-Match`` on the one request that the calling thread is about
-to make. Those headers are outside the signature, as Signature Version 4 allows for any header but ``Host`` and
-``x-amz-*`` (https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html).
+a `urllib3.PoolManager` that sets ``If-Match`` or ``If-None-Match``, and ``Content-MD5``, on the one request that the
+calling thread is about to make. Those headers are outside the signature, as Signature Version 4 allows for any header
+but ``Host`` and ``x-amz-*``
+(https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html).
 
 The version is pinned below 7.3 because of what that rests on, none of which the SDK documents as kept: that
 `Minio.put_object` sends a body of at most ``part_size`` as exactly one PUT through `PoolManager.urlopen`, in the thread
@@ -23,24 +24,20 @@ from email.utils import parsedate_to_datetime
 from io import BytesIO
 from itertools import islice
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 from xml.etree.ElementTree import ParseError
 
 import urllib3
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
 from minio.helpers import check_bucket_name
 from urllib3.exceptions import (
-    ConnectTimeoutError,
     HTTPError,
-    NameResolutionError,
-    NewConnectionError,
-    ProxyError,
-    SSLError,
 )
 
 from s3queue.errors import ConfigError
 from s3queue.store import Capabilities, Conflict, Found, Listed, Missing, Stored, Unchanged
-from s3queue_backends import _errors, _s3, _urls
+from s3queue_backends import _errors, _pools, _s3, _urls
 from s3queue_backends._errors import Failure, NoLogin, Reply, Silence
 
 if TYPE_CHECKING:
@@ -50,8 +47,6 @@ if TYPE_CHECKING:
 #: S3's smallest part, and the SDK's smallest ``part_size``.
 _LEAST_PART = 5 * 1024 * 1024
 
-#: Exceptions after which nothing can have reached the server. Any other of urllib3's may have come after sending.
-NEVER_SENT = (NewConnectionError, NameResolutionError, ConnectTimeoutError, ProxyError, SSLError)
 #: `ValueError` is what the SDK makes of missing credentials and of an answer that lacks an element; `read` tells them
 #: apart.
 _FAILURES = (MinioException, HTTPError, OSError, ParseError, ValueError)
@@ -69,12 +64,12 @@ def read(failed: Exception) -> Failure:
             status = re.search(r"Response code: (\d+)", str(failed))
             return Reply(int(status[1]) if status else 0)
         case HTTPError():
-            sent = not isinstance(failed, NEVER_SENT)
-            return Silence(sent, f"{type(failed).__name__}: {'no answer' if sent else 'no connection'}")
+            sent = not any(isinstance(one, _pools.NEVER_CONNECTED) for one in _errors.causes(failed))
+            return _errors.silence(failed, sent)
         case ParseError() | UnicodeDecodeError():
             return Silence(True, "an answer that could not be read")
         case OSError():
-            return Silence(True, f"{type(failed).__name__}: no answer")
+            return _errors.silence(failed, True)
         case ValueError() if "provider" in str(failed).lower():
             return NoLogin("no credentials: set MINIO_ACCESS_KEY and MINIO_SECRET_KEY, or AWS_*, or pass them")
         case ValueError() if str(failed).startswith("XML element"):
@@ -83,18 +78,34 @@ def read(failed: Exception) -> Failure:
 
 
 class _Conditional(urllib3.PoolManager):
-    """Adds a condition to the next request of the thread that set one."""
+    """Adds headers to the next request of the thread that set them."""
 
-    def __init__(self, **settings: Any) -> None:
-        super().__init__(**settings)
+    def __init__(self, *place: Any, **settings: Any) -> None:
+        super().__init__(*place, **settings)
         self.next = threading.local()
+        self.pool_classes_by_scheme = _pools.never_idle(self.pool_classes_by_scheme)
 
     def urlopen(self, method: str, url: str, redirect: bool = True, **request: Any) -> Any:  # type: ignore[override]
-        condition = self.next.__dict__.pop("condition", None)
-        if condition is not None:
-            headers = request["headers"]
-            headers[condition[0]] = condition[1]
+        request["headers"].update(self.next.__dict__.pop("headers", ()))
         return super().urlopen(method, url, redirect, **request)
+
+
+class _ConditionalProxied(_Conditional, urllib3.ProxyManager):
+    """The same, through a proxy."""
+
+
+def _http(host: str, secure: bool, **settings: Any) -> _Conditional:
+    """The HTTP client, through the proxy that ``HTTP_PROXY`` or ``HTTPS_PROXY`` names, unless ``NO_PROXY`` does."""
+    proxy = getproxies().get("https" if secure else "http")
+    if not proxy or proxy_bypass(host):
+        return _Conditional(**settings)
+    parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
+    return _ConditionalProxied(
+        f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}",
+        proxy_headers=urllib3.make_headers(proxy_basic_auth=login) if login else None,
+        **settings,
+    )
 
 
 class _Client:
@@ -105,8 +116,9 @@ class _Client:
 class MinioStore:
     """A bucket, or a part of one, reached with MinIO's SDK.
 
-    Credentials come from ``MINIO_ACCESS_KEY`` and ``MINIO_SECRET_KEY`` (or ``MINIO_ROOT_USER`` and ``…_PASSWORD``),
-    ``AWS_*``, or ``~/.aws/credentials``, unless given.
+    Credentials come from ``MINIO_ACCESS_KEY`` and ``MINIO_SECRET_KEY``, ``AWS_*``, or ``~/.aws/credentials``, unless
+    given. The server's own ``MINIO_ROOT_USER`` and ``MINIO_ROOT_PASSWORD`` are not read. Proxies come from
+    ``HTTP_PROXY``, ``HTTPS_PROXY`` and ``NO_PROXY``.
 
     Args:
         endpoint: ``http://host:port`` or ``https://host:port``, or without the scheme and then by ``secure``.
@@ -195,25 +207,26 @@ class MinioStore:
                 body = answer.read()
             finally:
                 answer.release_conn()
-            return Found(body, _s3.bare(answer.headers["ETag"]))
+            return Found(body, _s3.version_of(answer.headers.get("ETag"), "the answer to a get", self.url))
 
-        return _errors.settle_get(fetch, _FAILURES, read, key)
+        return _errors.settle_get(fetch, _FAILURES, read, key, self.url)
 
     def put(self, key: str, body: bytes, *, if_version: str | None) -> Stored | Conflict:
-        condition = ("If-None-Match", "*") if if_version is None else ("If-Match", _s3.quoted(if_version))
+        headers = {"If-None-Match": "*"} if if_version is None else {"If-Match": _s3.quoted(if_version)}
+        headers["Content-MD5"] = _s3.content_md5(body)
 
         def send() -> str:
             client = self._client.get()
-            client.http.next.condition = condition
+            client.http.next.headers = headers
             try:
                 made = client.minio.put_object(
                     self.bucket, self.prefix + key, BytesIO(body), len(body), part_size=max(len(body), _LEAST_PART)
                 )
             finally:
-                client.http.next.__dict__.pop("condition", None)  # where it failed before it was sent
+                client.http.next.__dict__.pop("headers", None)  # where it failed before it was sent
             return _s3.bare(made.etag or "")
 
-        return _errors.settle_put(send, _FAILURES, read, key, if_version)
+        return _errors.settle_put(send, _FAILURES, read, key, self.url, if_version)
 
     def delete(self, keys: Sequence[str]) -> None:
         from minio.deleteobjects import DeleteObject
@@ -225,7 +238,7 @@ class MinioStore:
                 )
                 errors = [(error.name or "", error.code or "") for error in left]
             except _FAILURES as failed:
-                _errors.refuse(read(failed), "delete", some[0])
+                _errors.refuse(read(failed), "delete", some[0], self.url)
             _s3.check_deleted(errors)
 
     def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> Sequence[Listed]:
@@ -239,11 +252,11 @@ class MinioStore:
             )
             # A generator that asks for the next thousand when it is asked for the next entry.
             return [
-                Listed(entry.object_name[own:], _s3.bare(entry.etag or ""), entry.size or 0)
+                Listed(entry.object_name[own:], _s3.version_of(entry.etag, "a listing", self.url), entry.size or 0)
                 for entry in islice(entries, min(limit, 1000))
             ]
         except _FAILURES as failed:
-            _errors.refuse(read(failed), "list", prefix)
+            _errors.refuse(read(failed), "list", prefix, self.url)
 
     def clock(self, key: str) -> float:
         """The server's time, in seconds since 1970, to the second. One GET of an object that is there."""
@@ -251,7 +264,7 @@ class MinioStore:
             with closing(self._client.get().minio.get_object(self.bucket, self.prefix + key)) as answer:
                 return parsedate_to_datetime(answer.headers["Date"]).timestamp()
         except _FAILURES as failed:
-            _errors.refuse(read(failed), "get", key)
+            _errors.refuse(read(failed), "get", key, self.url)
 
     def close(self) -> None:
         client = self._client.drop()
@@ -269,7 +282,9 @@ class MinioStore:
             IamAwsProvider,
         )
 
-        http = _Conditional(
+        http = _http(
+            self.host,
+            self.secure,
             timeout=urllib3.Timeout(connect=self.connect_timeout_s, read=self.read_timeout_s),
             maxsize=self.connections,
             retries=False,

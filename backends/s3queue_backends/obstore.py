@@ -27,7 +27,7 @@ import obstore._obstore as _loaded
 from s3queue.errors import ConfigError
 from s3queue.store import Capabilities, Conflict, Found, Listed, Missing, Stored, Unchanged
 from s3queue_backends import _errors, _s3, _urls
-from s3queue_backends._errors import Failure, NoLogin, Reply, Silence, Verdict
+from s3queue_backends._errors import Failure, NoLogin, Reply, Silence, Untrusted, Verdict
 
 _CONFLICT = Conflict()
 
@@ -47,6 +47,9 @@ _CODE = re.compile(r"<Code>([^<]{1,100})</Code>")
 _MESSAGE = re.compile(r"<Message>([^<]{1,200})")
 #: One key of a multi-object delete: a status on Azure, a code on S3.
 _NOT_DELETED = re.compile(r"request failed for key .*\(code: (\w+)\)", re.DOTALL)
+_UNTRUSTED = re.compile(r"InvalidCertificate\(\s*(\w+)")
+#: EMFILE and ENFILE.
+_OUT_OF_FILES = re.compile(r"\bcode: (?:24|23),")
 _URL = re.compile(r"Error performing [A-Z]+ (\S+)")
 
 #: Parts of texts, in the order they are looked for, and whether anything was sent.
@@ -86,6 +89,10 @@ def read(failed: Exception) -> Failure:
         return Reply(301, "", "redirected; wrong region?")
     for part, sent, why in SILENCES:
         if part in text or part in debug:
+            if not sent and _OUT_OF_FILES.search(debug):
+                return Silence(False, _errors.OUT_OF_FILES)
+            if not sent and (untrusted := _UNTRUSTED.search(debug)):
+                return Untrusted(f"the server's certificate is not trusted: {untrusted[1]}")
             return Silence(sent, why)
     raise failed
 
@@ -257,7 +264,7 @@ class ObstoreStore:
                 answer = client.get(client.store, self.prefix + key, options={"if_none_match": _s3.quoted(unless)})
             return Found(answer.bytes().to_bytes(), self._version(key, answer.meta))
 
-        return _errors.settle_get(fetch, client.failures, read, key)
+        return _errors.settle_get(fetch, client.failures, read, key, self.url)
 
     def put(self, key: str, body: bytes, *, if_version: str | None) -> Stored | Conflict:
         client = self._client.get()
@@ -272,9 +279,10 @@ class ObstoreStore:
 
         def send() -> str:
             # One request whatever the size: a body in parts would not be one conditional put.
-            return self._version(key, client.put(client.store, self.prefix + key, body, mode=mode, use_multipart=False))
+            made = client.put(client.store, self.prefix + key, body, mode=mode, use_multipart=False)
+            return self._version(key, made) if made["e_tag"] else ""
 
-        outcome = _errors.settle_put(send, client.failures, read, key, if_version)
+        outcome = _errors.settle_put(send, client.failures, read, key, self.url, if_version)
         if outcome == _CONFLICT and self.service == "gs":
             self._generations.pop(key, None)  # the same body may have been written again
         return outcome
@@ -295,12 +303,12 @@ class ObstoreStore:
                 failure = read(failed)
                 if _errors.judge(failure, "get") is Verdict.MISSING:
                     return None
-                raise _errors.error(_errors.judge(failure, "get"), failure, "put", key) from None
+                raise _errors.error(_errors.judge(failure, "get"), failure, "put", key, self.url) from None
             seen = self._generations[key]
         return seen[1] if seen[0] == version else None
 
     def _version(self, key: str, meta: Any) -> str:
-        etag = _s3.bare(meta["e_tag"])
+        etag = _s3.version_of(meta["e_tag"], "an answer", self.url)
         if self.service == "gs":
             if len(self._generations) >= _GENERATIONS:
                 self._generations.clear()
@@ -328,7 +336,7 @@ class ObstoreStore:
             except client.failures as failed:
                 failure = read(failed)
                 if not (isinstance(failure, Reply) and failure.status == 404 and self.service == "az"):
-                    _errors.refuse(failure, "delete", some[0])
+                    _errors.refuse(failure, "delete", some[0], self.url)
                 for key in some:  # which of them was gone already is not said, nor whether the rest went
                     self._delete_one(key)
 
@@ -339,7 +347,7 @@ class ObstoreStore:
         except client.failures as failed:
             failure = read(failed)
             if _errors.judge(failure, "get") is not Verdict.MISSING:
-                _errors.refuse(failure, "delete", key)
+                _errors.refuse(failure, "delete", key, self.url)
 
     def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> Sequence[Listed]:
         limit, own, wanted = min(limit, 1000), len(self.prefix), self.prefix + prefix
@@ -348,14 +356,15 @@ class ObstoreStore:
             for entry in self._entries(wanted, self.prefix + after if after else "", limit):
                 key = entry["path"]
                 if key.startswith(wanted):
-                    found.append(Listed(key[own:], _s3.bare(entry["e_tag"]), entry["size"]))
+                    version = _s3.version_of(entry["e_tag"], "a listing", self.url)
+                    found.append(Listed(key[own:], version, entry["size"]))
                     if len(found) == limit:
                         break
                 elif key > wanted:
                     break
             return found
         except self._client.get().failures as failed:
-            _errors.refuse(read(failed), "list", prefix)
+            _errors.refuse(read(failed), "list", prefix, self.url)
 
     def _entries(self, prefix: str, after: str, limit: int) -> Iterator[Any]:
         """Entries of the folder that ``prefix`` is in, from the least that may start with it.
@@ -382,7 +391,7 @@ class ObstoreStore:
         try:
             return float(client.head(client.store, self.prefix + key)["last_modified"].timestamp())
         except client.failures as failed:
-            _errors.refuse(read(failed), "get", key)
+            _errors.refuse(read(failed), "get", key, self.url)
 
     def close(self) -> None:
         self._client.drop()
@@ -395,6 +404,8 @@ class ObstoreStore:
             "read_timeout": f"{self.read_timeout_s:f}s",
             "timeout": f"{_TOTAL_TIMEOUT_S:f}s",
             "pool_max_idle_per_host": str(self.connections),
+            "pool_idle_timeout": f"{_s3.IDLE_S:f}s",
+            "default_content_type": _s3.CONTENT_TYPE,
         }
         config: dict[str, Any] = {}
         match self.service:
@@ -407,6 +418,8 @@ class ObstoreStore:
                     "access_key_id": access_key,
                     "secret_access_key": secret_key,
                     "session_token": session_token,
+                    # So that a body that is cut short is refused. It costs little: the signature takes it anyway.
+                    "checksum_algorithm": "sha256",
                 }
                 if self.endpoint:
                     config["virtual_hosted_style_request"] = False

@@ -1,8 +1,7 @@
 """The command line: ``s3queue COMMAND``. For people by default, for programs with ``--json``.
 
-A command is imported when it is called, so ``s3queue --help`` loads none of them. What a caller did wrong ends with one
-line on stderr that says what to do about it, and exit status 2; status 1 means that the command ran and the answer is
-bad news.
+A command is imported when it is called, so ``s3queue --help`` loads none of them. What stops a command is said in one line
+on stderr, with what to do about it; its exit status says which kind it was.
 """
 
 from __future__ import annotations
@@ -19,6 +18,19 @@ import click
 from s3queue.errors import ConfigError, EnqueueUncertain, QueueError, StoreDenied, StoreUnavailable, StoreUnsupported
 
 __all__ = ["main"]
+
+#: Exit statuses, for all commands: done; it ran, and the answer is bad news.
+OK, BAD_NEWS = 0, 1
+#: The caller's mistake: arguments, settings, a module that cannot be imported.
+MISTAKE = 2
+#: The store refuses: credentials, permissions, no such bucket, or it cannot keep the promises of a queue.
+REFUSED = 3
+#: The store cannot be reached.
+UNREACHABLE = 4
+#: Ended by a signal, before the work was done in good order.
+INTERRUPTED = 130
+#: Whoever read the output has gone.
+UNREAD = 141
 
 #: What each command does; its module defines `command`.
 COMMANDS = {
@@ -72,29 +84,30 @@ def _run(command: click.Command, args: Sequence[str] | None) -> int:
     except click.exceptions.Exit as done:
         return done.exit_code
     except (click.Abort, KeyboardInterrupt):
-        return 130
+        return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has seen enough; nor may the flush at exit complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        return UNREAD
     except ConfigError as wrong:
         return complain(wrong.message, wrong.hint)
     except StoreUnavailable as fault:
-        return complain(f"the store cannot be reached: {fault}", "is it running, and is the URL right?")
+        hint = "is it running, and is the URL right?"
+        return complain(f"the store cannot be reached: {fault}", hint, UNREACHABLE)
     except StoreDenied as fault:
-        return complain(f"the store refuses us: {fault}", "look at the URL, and at the permissions or credentials")
+        hint = "look at the URL, and at the permissions or credentials"
+        return complain(f"the store refuses us: {fault}", hint, REFUSED)
     except StoreUnsupported as fault:
-        return complain(fault.why, "s3queue doctor URL shows all that was checked")
+        return complain(fault.why, "s3queue doctor URL shows all that was checked", REFUSED)
     except EnqueueUncertain as fault:
-        return complain(str(fault), "enqueue again only if twice is better than never")
+        return complain(str(fault), "enqueue again only if twice is better than never", BAD_NEWS)
     except QueueError as fault:
-        complain(str(fault))
-        return 1
-    return status if isinstance(status, int) else 0
+        return complain(str(fault), status=BAD_NEWS)
+    return status if isinstance(status, int) else OK
 
 
-def complain(what: str, hint: str = "") -> int:
+def complain(what: str, hint: str = "", status: int = MISTAKE) -> int:
     """One line on stderr. Returns the exit status."""
     line = f"s3queue: {what} ({hint})" if hint else f"s3queue: {what}"
     click.echo(" ".join(line.split()), err=True)
-    return 2
+    return status

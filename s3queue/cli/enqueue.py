@@ -83,7 +83,7 @@ def command(
         task = find_task(target or "")
         calls = [_call(line) for line in _lines()] if stdin else [_arguments(values)]
         queue = task.queue_on(store)
-        encoded = [task.encode(*call) for call in calls]
+        encoded = [task.encode(*call, exact=False) for call in calls]
         reach(store)
         ids = queue.send(task.name, encoded, **options)
     requests = queue.meter.as_dict()

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from s3queue.cli.common import import_tasks, json_option, reach_before_fork, show_json, store_options, use
+from s3queue.cli import BAD_NEWS, INTERRUPTED, OK
+from s3queue.cli.common import import_tasks, json_option, show_json, store_options, use
 from s3queue.errors import ConfigError
 from s3queue.registry import registry
 
@@ -22,7 +23,7 @@ _TALKATIVE = ("boto3", "botocore", "urllib3")
 @click.option("--concurrency", type=int, metavar="N", help="Messages that one worker runs at a time. [default: 1]")
 @click.option("--start-method", metavar="fork|spawn|forkserver", help="How processes are made. [default: fork]")
 @click.option(
-    "--drain-timeout", type=float, metavar="SECONDS", help="What running tasks get after SIGTERM. [default: 25]"
+    "--drain-timeout", type=float, metavar="SECONDS", help="What running tasks get after SIGTERM. [default: 8]"
 )
 @click.option("--history", metavar="DIRECTORY", help="Write every event there, for audits.")
 @click.option("--until-empty", is_flag=True, help="End when there is no message left.")
@@ -38,11 +39,12 @@ def command(
     config_file: str | None,
     as_json: bool,
     **settings: Any,
-) -> None:
+) -> int:
     """Serve the queues of the tasks that MODULE defines, until SIGTERM or SIGINT.
 
     MODULE is an import path, such as jobs.mail; the working directory is looked in first. A first signal stops taking
-    messages and finishes those that run, a second one ends at once.
+    messages and finishes those that run; another one, a second later or more, ends at once, with exit status 130. A store
+    that does not answer is waited for.
     """
     from s3queue.supervisor import Supervisor
 
@@ -53,7 +55,6 @@ def command(
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
     store, config = use(store_url, config_file, **settings)
-    reach_before_fork(store)
     for module in modules:
         import_tasks(module)
     if not registry.queues():
@@ -66,3 +67,6 @@ def command(
     summary = Supervisor(store, queues or None, config=config).run(until_empty=until_empty)
     if as_json:
         show_json(summary._asdict())
+    if summary.interrupted:
+        return INTERRUPTED
+    return OK if summary.drained else BAD_NEWS

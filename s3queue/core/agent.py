@@ -32,7 +32,7 @@ from s3queue.core.ops import Program, Signal, Step, list_page, wait
 from s3queue.core.pacing import Backoff, Pace
 from s3queue.core.plan import Settings, is_finished
 from s3queue.core.records import Leader, Place, Report, Usage
-from s3queue.errors import CorruptRecord, StoreError
+from s3queue.errors import CorruptRecord, StoreDenied, StoreError
 from s3queue.store import Stored
 
 #: Seconds between two looks at what the workers do, while they do something.
@@ -233,6 +233,12 @@ class Agent:
                     return False
                 self._host_backoff.worked()
             except (StoreError, CorruptRecord) as fault:
+                if waiting and isinstance(fault, StoreDenied) and fault.key == self.layout.host(waiting[0]):
+                    # One ledger is no reason not to start. The coordinator fences it when it has been silent for long
+                    # enough, if it can.
+                    self.env.warn(fault.key, f"left to the coordinator: {fault}")
+                    del waiting[0]
+                    continue
                 self.env.warn("store", f"cannot join yet, trying again: {fault}")
                 yield from wait(self.env.now() + self._host_backoff.failed(), self._never)
         self.env.trust(self.host.trusted_until(self.settings.visibility_timeout))
@@ -253,9 +259,20 @@ class Agent:
                 self._host_backoff.worked()
                 until = self._wait_until(env.now())
             except (StoreError, CorruptRecord) as fault:
+                if self._is_shut_out(fault):
+                    env.warn(fault.key, f"this session is given up: {fault}")
+                    return Ending.FENCED
                 env.warn(fault.key or "store", f"cannot use the board or the ledger, trying again: {fault}")
                 yield from self._mind_until(env.now() + self._host_backoff.failed())
                 until = 0.0
+
+    def _is_shut_out(self, fault: Exception) -> bool:
+        """Whether the store refuses this session's ledger for so long that others have taken it for dead. What runs is
+        theirs by now; another session has another ledger."""
+        host = self.host
+        if not (isinstance(fault, StoreDenied) and fault.key == host.key and host.trusted_from is not None):
+            return False
+        return self.env.now() - host.trusted_from > self.settings.visibility_timeout
 
     def _mind_until(self, until: float) -> Program[None]:
         """Nothing is asked of the store for a while. The workers go on."""

@@ -25,7 +25,8 @@ from s3queue.core.ops import Overtaken, Step, Unknown, list_all, write
 from s3queue.core.plan import Planned, Settings, Settled, plan
 from s3queue.core.records import Board, Ledger, encode
 from s3queue.core.rounds import Rounds
-from s3queue.core.survey import Heard, Survey, Sweep, survey
+from s3queue.core.survey import Heard, Survey, survey
+from s3queue.core.sweeps import Sweep
 from s3queue.errors import CorruptRecord, StoreError
 from s3queue.store import Stored
 

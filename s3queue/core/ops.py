@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 
+from s3queue.errors import StoreUnsupported
 from s3queue.store import Conflict, Found, Listed, Missing, Stored, Unchanged
 
 T = TypeVar("T")
@@ -210,6 +211,9 @@ def write(
         Overtaken: somebody else's write stands there.
         Unknown: still no trace. It may yet land: send exactly the same again, and build on nothing else before.
 
+    Raises:
+        StoreUnsupported: a put was kept without the end of its body. What stood there is lost.
+
     Asks: one Put; after an unanswered Put or a Conflict, one Get; at most ``tries`` of both.
     """
     for _ in range(tries):
@@ -219,6 +223,12 @@ def write(
         found = yield from get(key)
         if isinstance(found, Found) and carries(found, nonce):
             return Stored(found.version)
+        if isinstance(found, Found) and len(found.body) < len(body) and body.startswith(found.body):
+            # Not mended: others may have seen it too, and an empty object has the same version each time.
+            raise StoreUnsupported(
+                "whole puts",
+                f"{key!r} holds {len(found.body)} bytes of a put of {len(body)}: the store keeps what is cut short",
+            )
         if isinstance(outcome, Conflict):
             assert not isinstance(found, Unchanged)
             return Overtaken(found)

@@ -12,8 +12,9 @@ from typing import NamedTuple
 from msgspec import Raw
 
 from s3queue.core.keys import Layout, source_path
-from s3queue.core.ops import Step, Unknown, get, put, write
+from s3queue.core.ops import Step, get, put, write
 from s3queue.core.records import QueueMeta, decode, encode, encode_batch
+from s3queue.errors import CorruptRecord, StoreUnavailable
 from s3queue.store import Conflict, Found, Stored
 
 #: Bytes of messages in one object: many small messages share one put, and a worker that needs one of them does not read
@@ -79,17 +80,28 @@ class Unanswered(NamedTuple):
 def enqueue(layout: Layout, outgoing: Outgoing) -> Step[Accepted | Unanswered]:
     """Try once to make the batch exist.
 
-    Repeating it is safe for as long as ``dedup_window``: the same source is admitted once. A Conflict means that it
-    exists: nobody else creates this key, so it was an earlier try of ours.
+    Repeating it is safe for as long as ``dedup_window``: the same source is admitted once. Nobody else creates this key,
+    so a Conflict means that an earlier try of ours did, and that is looked at: a server may have kept a put whose
+    connection broke, without the end of its body. That is put right here. Nothing there any more: it was settled.
 
-    Asks: one Put.
+    Raises:
+        CorruptRecord: something else stands under this key. The batch is not stored.
+
+    Asks: one Put; after a Conflict, one Get; where only a part is there, one Put more.
     """
-    outcome = yield from put(layout.source(outgoing.path), outgoing.body, None)
-    match outcome:
-        case Stored() | Conflict():
-            return Accepted()
-        case Unknown():
+    key = layout.source(outgoing.path)
+    outcome = yield from put(key, outgoing.body, None)
+    if isinstance(outcome, Conflict):
+        try:
+            found = yield from get(key)
+        except StoreUnavailable:  # which would say that nothing is stored
             return Unanswered()
+        if not isinstance(found, Found) or found.body == outgoing.body:
+            return Accepted()
+        if not outgoing.body.startswith(found.body):
+            raise CorruptRecord(key, "something else stands where a batch was to be stored; the batch is not stored")
+        outcome = yield from put(key, outgoing.body, found.version)
+    return Accepted() if isinstance(outcome, Stored) else Unanswered()
 
 
 def ensure_meta(layout: Layout, queue: str, wanted: QueueMeta) -> Step[QueueMeta | Unanswered]:

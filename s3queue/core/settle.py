@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 
 from msgspec.structs import replace
 
-from s3queue.core.records import FATAL_CAUSES, Failed, Failure, Ready, SourceState, Waiting
+from s3queue.core.records import FATAL_CAUSES, Failed, Failure, Ready, SourceState, Unfit, Waiting
 
 #: What the board keeps of a message's history: so many failures, the newest with so much text, older ones with so much.
 #: A thousand parked messages then stay well under a megabyte. It is the end of the text that is kept: the last line of a
@@ -31,10 +31,29 @@ def is_suspect(failures: Mapping[int, tuple[Failure, ...]], spared: Mapping[int,
     return spared.get(index, 0) > 1 or any(failure.cause in FATAL_CAUSES for failure in failures.get(index, ()))
 
 
+def joined(known: str, token: str) -> str:
+    """The token of a message that several hosts have given back."""
+    task, _, digest = token.rpartition("@")
+    of, _, digests = known.rpartition("@")
+    if not known or of != task:
+        return token
+    return f"{task}@{','.join(sorted({digest, *digests.split(',')}))}"
+
+
+def _without(one: Ready, index: int) -> Iterator[Ready]:
+    if not one.start <= index < one.stop:
+        yield one
+        return
+    if one.start < index:
+        yield Ready(one.start, index, one.attempt)
+    if index + 1 < one.stop:
+        yield Ready(index + 1, one.stop, one.attempt)
+
+
 class Draft:
     """One source, being changed."""
 
-    __slots__ = ("dying", "failures", "ready", "settled", "spared", "waiting")
+    __slots__ = ("dying", "failures", "ready", "settled", "spared", "unfit", "waiting")
 
     def __init__(self, state: SourceState) -> None:
         self.settled = state.settled
@@ -43,6 +62,10 @@ class Draft:
         self.dying = list(state.dying)
         self.failures = dict(state.failures)
         self.spared = dict(state.spared)
+        #: By index: task, the digests that its hosts know, and since when.
+        self.unfit = {at: (one.token, one.since_ms) for one in state.unfit for at in range(one.start, one.stop)}
+        if self.unfit:
+            self.ready = [Ready(at, at + 1, one.attempt) for one in self.ready for at in range(one.start, one.stop)]
 
     @classmethod
     def admitted(cls, count: int) -> Draft:
@@ -50,13 +73,40 @@ class Draft:
 
     def freeze(self) -> SourceState:
         return SourceState(
-            self.settled, tuple(self._merged()), tuple(self.waiting), tuple(self.dying), self.failures, self.spared
+            self.settled,
+            tuple(self._merged()),
+            tuple(self.waiting),
+            tuple(self.dying),
+            self.failures,
+            self.spared,
+            tuple(self._unfit_ranges()),
         )
 
+    def _unfit_ranges(self) -> Iterator[Unfit]:
+        last: Unfit | None = None
+        for index, (token, since_ms) in sorted(self.unfit.items()):
+            if last is not None and (last.stop, last.token, last.since_ms) == (index, token, since_ms):
+                last = Unfit(last.start, index + 1, token, since_ms)
+                continue
+            if last is not None:
+                yield last
+            last = Unfit(index, index + 1, token, since_ms)
+        if last is not None:
+            yield last
+
+    def _token(self, index: int) -> str:
+        return self.unfit[index][0] if index in self.unfit else ""
+
     def _merged(self) -> Iterator[Ready]:
+        """In order, and without any seam that nobody needs."""
         last: Ready | None = None
         for ready in sorted(self.ready, key=lambda ready: ready.start):
-            if last is not None and last.stop == ready.start and last.attempt == ready.attempt:
+            if (
+                last is not None
+                and last.stop == ready.start
+                and last.attempt == ready.attempt
+                and (not self.unfit or self._token(last.start) == self._token(ready.start))
+            ):
                 last = Ready(last.start, ready.stop, ready.attempt)
                 continue
             if last is not None:
@@ -69,7 +119,7 @@ class Draft:
 
     def done(self, start: int, stop: int) -> None:
         self.settled += stop - start
-        if self.failures or self.spared:
+        if self.failures or self.spared or self.unfit:
             for index in range(start, stop):
                 self._forget(index)
 
@@ -84,7 +134,7 @@ class Draft:
             max_attempts: that count. Those of which it was spared come on top.
         """
         if outcome.failure is not None:
-            self._remember(index, outcome.failure)
+            self.remember(index, outcome.failure)
         spared = self.spared.get(index, 0)
         if outcome.kind == "interrupted" and spared < MAX_SPARED:
             self.spared[index] = spared + 1
@@ -98,11 +148,42 @@ class Draft:
             self.ready.append(Ready(index, index + 1, following))
         return False
 
+    def gave_back(self, index: int, attempt: int, outcome: Failed, now_ms: int) -> None:
+        """Its host does not know the task, or not one that takes these arguments. Costs no attempt."""
+        known, since_ms = self.unfit.get(index, ("", now_ms))
+        self.unfit[index] = joined(known, outcome.token), since_ms
+        why = outcome.failure
+        if why is not None and why.cause == "signature" and all(one != why for one in self.failures.get(index, ())):
+            before = tuple(one for one in self.failures.get(index, ()) if one.cause != "signature")
+            self.failures = self.failures | {index: before}
+            self.remember(index, why)
+        self.ready.append(Ready(index, index + 1, attempt))
+
+    def marked(self) -> dict[str, int]:
+        """By token, how many are ready and wait for a host that they fit."""
+        found: dict[str, int] = {}
+        for one in self.ready:
+            for index in range(one.start, one.stop):
+                if token := self._token(index):
+                    found[token] = found.get(token, 0) + 1
+        return found
+
+    def expire(self, before_ms: int) -> list[tuple[int, int, str]]:
+        """What has waited since then for a host that it fits is dying. Returns index, attempt and token of each."""
+        late = {index: token for index, (token, since_ms) in self.unfit.items() if since_ms <= before_ms}
+        gone = [(at, one.attempt, late[at]) for one in self.ready for at in range(one.start, one.stop) if at in late]
+        for index, _, _ in gone:
+            self.ready = [rest for one in self.ready for rest in _without(one, index)]
+            self.dying.append(index)
+        return gone
+
     def _forget(self, index: int) -> None:
         self.failures.pop(index, None)
+        self.unfit.pop(index, None)
         self.spared.pop(index, None)
 
-    def _remember(self, index: int, failure: Failure) -> None:
+    def remember(self, index: int, failure: Failure) -> None:
+        """Why an attempt did not end well."""
         older = self.failures.get(index, ())[1 - KEPT_FAILURES :]
         self.failures[index] = (
             *(replace(one, text=one.text[-_OLDER_TEXT:]) for one in older),
@@ -138,12 +219,20 @@ class Draft:
         """Whether it runs in a ticket of its own: a suspect, or one whose attempts are not all counted."""
         return index in self.spared or is_suspect(self.failures, self.spared, index)
 
-    def take(self, most: int) -> tuple[Ready, bool] | None:
-        """The next at most ``most`` messages, lowest first, and whether they must be alone. None where nothing is ready."""
+    def take(self, most: int, token: str = "") -> tuple[Ready, bool] | None:
+        """The next at most ``most`` messages, lowest first, and whether they must be alone. None where nothing is ready.
+
+        Args:
+            token: only those that are marked with it; "": only those that are not marked.
+        """
         if not self.ready or most < 1:
             return None
         self.ready = list(self._merged())
+        if self.unfit:
+            self.ready.sort(key=lambda one: (self._token(one.start) != token, one.start))
         first = self.ready[0]
+        if self.unfit and self._token(first.start) != token:
+            return None
         stop = min(first.stop, first.start + most)
         alone = False
         if self.failures or self.spared:

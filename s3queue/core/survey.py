@@ -15,6 +15,7 @@ from operator import attrgetter
 from s3queue.core.keys import END, Layout, Source, parse_source
 from s3queue.core.ops import List, Missed, Step, get_within, list_pages
 from s3queue.core.records import Ledger, decode
+from s3queue.core.sweeps import Scan, Seen, Sweep, look_behind
 from s3queue.errors import CorruptRecord
 from s3queue.store import Found, Listed, Missing
 
@@ -44,27 +45,11 @@ class Heard:
 
 
 @dataclass
-class Sweep:
-    """How far the surveys have looked through the batches that are due, where those do not fit one survey.
-
-    They lie in the order of their due times, whatever their queue, so a crowd of them that no host serves cannot be
-    skipped. Each survey goes on where the last one stopped, and so gets behind it.
-
-    Attributes:
-        after: the last key that was looked at; "" at the beginning.
-        crowds: groups that have a batch before it. Their later ones have to wait for the next sweep.
-    """
-
-    after: str = ""
-    crowds: frozenset[tuple[str, str]] = frozenset()
-
-
-@dataclass
 class Survey:
     """One cycle's view.
 
     Attributes:
-        sources: listed batches that may run now, in key order: the heads of the queues, and what is due.
+        sources: listed batches that may run now: the heads of the queues, what was found behind crowds, and what is due.
         listed: the paths of all batches that were seen, due or not.
         covered: intervals of keys ``(after, last]`` in which everything was seen.
         deep: queues of which only the head was seen, with the key after which nobody looked.
@@ -125,15 +110,16 @@ def survey(
     sweep = sweep or Sweep()
     at_start = {session: state.version for session, state in heard.items()}
     listing = _Listing(layout, now_ms, wanted, known, limit, sweep)
-    lanes = _divide(layout, heard, known, deep, limit)
+    lanes = _divide(layout, heard, known, deep, sweep.scans, limit)
     while lanes:
         pages = yield from list_pages([List(layout.home, lane.after, lane.size) for lane in lanes])
         for lane, page in zip(lanes, pages, strict=True):
             listing.enter(lane, page)
         lanes = [lane for lane in lanes if lane.after < lane.upto]
+    yield from _hear(listing.seen, layout, heard, listing.hosts, at_start, now, within_s, may_read)
     seen = listing.result()
-    yield from _hear(seen, layout, heard, listing.hosts, at_start, now, within_s, may_read)
     sweep.after = listing.swept
+    sweep.scans = listing.scans
     sweep.crowds = (sweep.crowds | listing.due_crowds) if listing.swept else frozenset()
     return seen
 
@@ -153,13 +139,19 @@ class _Lane:
 
 
 def _divide(
-    layout: Layout, heard: Collection[str], known: Collection[str], deep: Collection[str], limit: int
+    layout: Layout,
+    heard: Collection[str],
+    known: Collection[str],
+    deep: Collection[str],
+    scans: Mapping[str, Scan],
+    limit: int,
 ) -> list[_Lane]:
     """Intervals of which each is expected to fit one page, as far as one can know.
 
     What is due lies in the last one, since it is looked through in order.
     """
-    ends = [layout.queue(queue) + END for queue in deep]
+    ends = [layout.queue(queue) + END for queue in {*deep, *scans}]
+    ends += [layout.source(scan.after) for scan in scans.values() if scan.after]
     if len(heard) + len(known) > _FULL_PAGE:
         expected = [layout.host(session) for session in sorted(heard)]
         expected += sorted(key for key in map(layout.source, known) if key < layout.later)
@@ -174,6 +166,7 @@ class _Listing:
 
     Attributes:
         hosts: versions of the ledgers, by session.
+        scans: how far the queues were looked through behind crowds.
         swept: where the look through what is due was broken off; "" where it was not.
         due_crowds: groups that have a batch that is due.
     """
@@ -192,16 +185,21 @@ class _Listing:
         self.seen = Survey()
         self.hosts: dict[str, str] = {}
         self.swept = ""
+        self.scans: dict[str, Scan] = {}
         self.due_crowds: set[tuple[str, str]] = set()
         self._crowds: set[tuple[str, str]] = set()
         #: By queue and lane: batches that are not on the board, and pages of them.
         self._fresh: dict[str, dict[int, int]] = {}
-        self._pages: dict[str, dict[int, float]] = {}
+        self._pages: dict[tuple[str, bool], dict[int, float]] = {}
+        #: By queue: where the look behind its head ended; and those whose head was left for lack of pages.
+        self._ends: dict[str, str] = {}
+        self._crowded: set[str] = set()
 
     def enter(self, lane: _Lane, page: Sequence[Listed]) -> None:
         """Take in what a page brought, and move the lane on to where its next one begins."""
         last = page[-1].key if len(page) == lane.size and page[-1].key < lane.upto else lane.upto
-        self.seen.covered.append((lane.after, last))
+        began = lane.after
+        self.seen.covered.append((began, last))
         source, new = self._read(lane, page, last)
         lane.after, lane.size = last, _FULL_PAGE
         if last == lane.upto or source is None:
@@ -209,19 +207,26 @@ class _Listing:
         if source.due_ms is not None:
             if source.due_ms > self._now_ms:
                 lane.after = lane.upto
-            elif self._turned("later/", lane, 1.0) >= _MAX_PAGES:
+            elif self._turned(("later/", False), lane, 1.0) >= _MAX_PAGES:
                 self.swept, lane.after = last, lane.upto
             else:
                 lane.after = max(last, self._sweep.after)
             return
-        queue, deep = source.queue, self.seen.deep
+        queue = source.queue
+        scan = self._sweep.scans.get(queue)
+        active = scan is not None and scan.after != ""
+        behind = active and scan is not None and began >= self._layout.source(scan.after)
         # A page of what is on the board already is none of those that look for more.
-        pages = self._turned(queue, lane, new / len(page))
-        if _upto(lane, self._fresh.get(queue, {})) >= self._wanted.get(queue, 0) or pages >= _MAX_PAGES:
-            deep[queue] = min(last, deep.get(queue, last))
+        pages = self._turned((queue, behind), lane, new / len(page))
+        enough = _upto(lane, self._fresh.get(queue, {})) >= self._wanted.get(queue, 0)
+        if enough or pages >= (_MAX_PAGES if not active else max(1, _MAX_PAGES - 1) if behind else 1):
+            ends = self._ends if behind else self.seen.deep
+            ends[queue] = min(last, ends.get(queue, last))
+            if not enough:
+                self._crowded.add(queue)
             lane.after, lane.size = self._layout.queue(queue) + END, self._limit
 
-    def _turned(self, what: str, lane: _Lane, pages: float) -> float:
+    def _turned(self, what: tuple[str, bool], lane: _Lane, pages: float) -> float:
         turned = self._pages.setdefault(what, {})
         turned[lane.number] = turned.get(lane.number, 0.0) + pages
         return _upto(lane, turned)
@@ -266,17 +271,29 @@ class _Listing:
         return source, new
 
     def result(self) -> Survey:
-        """What was seen, in order. Of a queue that was looked into at several places and not through, nothing behind the
-        first gap may run: an earlier batch of its group, or one with a higher priority, may lie there."""
+        """What was seen, in order. Of a queue that was not looked through, nothing behind a gap may run before its turn."""
         seen, layout = self.seen, self._layout
         seen.covered = _joined(seen.covered)
-        seen.sources = [
-            source
-            for source in sorted(seen.sources, key=attrgetter("path"))
-            if source.due_ms is not None
-            or source.queue not in seen.deep
-            or layout.source(source.path) <= seen.deep[source.queue]
-        ]
+        seen.sources.sort(key=attrgetter("path"))
+        gaps = seen.deep.keys() | self._ends.keys()
+        self.scans = {}
+        if not gaps:
+            return seen
+        found: dict[str, tuple[list[Source], list[Source]]] = {queue: ([], []) for queue in gaps}
+        rest: list[Source] = []
+        for source in seen.sources:
+            lists = found.get(source.queue)
+            (rest if lists is None else lists[source.due_ms is not None]).append(source)
+        for queue, (inbox, due) in sorted(found.items()):
+            head, end = (
+                None if key is None else layout.path(key) for key in (seen.deep.get(queue), self._ends.get(queue))
+            )
+            view = Seen(queue, inbox, due, head, end, queue in self._crowded)
+            offered, scan = look_behind(self._sweep.scans.get(queue), view, self._known)
+            rest += offered
+            if scan is not None:
+                self.scans[queue] = scan
+        seen.sources = sorted(rest, key=attrgetter("path"))
         return seen
 
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 import math
 import random
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from s3queue.core.ops import Delete, Gather, Get, List, Missed, Op, Put, Step, Unknown
 from s3queue.errors import OutcomeUnknown, StoreUnavailable
 from s3queue.runtime.meter import Meter
 from s3queue.store import Conflict, Found, ObjectStore
+
+if TYPE_CHECKING:
+    from concurrent.futures import ThreadPoolExecutor
 
 T = TypeVar("T")
 
@@ -23,6 +25,14 @@ T = TypeVar("T")
 #: (https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/).
 _FIRST_PAUSE_S = 0.05
 _LAST_PAUSE_S = 2.0
+
+
+def pauses(first_s: float = _FIRST_PAUSE_S, last_s: float = _LAST_PAUSE_S) -> Iterator[float]:
+    """Seconds to wait before one try after the other: exponential back-off with full jitter."""
+    bound = first_s
+    while True:
+        yield random.uniform(0, bound)
+        bound = min(bound * 2, last_s)
 
 
 class Driver:
@@ -64,21 +74,21 @@ class Driver:
         """
         if isinstance(op, Gather):
             return self._gather(op)
-        started: float | None = None
-        pause = _FIRST_PAUSE_S
+        waits: Iterator[float] | None = None
+        deadline = 0.0
         while True:
             try:
                 return self._once(op)
             except StoreUnavailable as unavailable:
                 now = time.monotonic()
-                started = started or now
-                if now - started >= self.patience_s:
+                if waits is None:
+                    waits, deadline = pauses(), now + self.patience_s
+                if now >= deadline:
                     raise
                 self.meter.retries()
                 if self._on_retry is not None:
                     self._on_retry(unavailable)
-                time.sleep(random.uniform(0, pause))
-                pause = min(pause * 2, _LAST_PAUSE_S)
+                time.sleep(min(next(waits), deadline - now))
 
     def _once(self, op: Op) -> Any:
         meter, store = self.meter, self.store
@@ -113,6 +123,8 @@ class Driver:
         is_bounded = op.within_s is not None and self.store.capabilities.requests_cost
         if len(op.reads) == 1 and not is_bounded:  # a store on this machine does not hang for long
             return [self._try(op.reads[0]) if op.within_s is not None else self.perform(op.reads[0])]
+        from concurrent.futures import ThreadPoolExecutor, wait  # what only enqueues needs no threads
+
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self._readers, thread_name_prefix="s3queue-read")
         if op.within_s is None:

@@ -52,8 +52,7 @@ def run(check: Check, store: ObjectStore, *, root: str = "conformance") -> None:
     try:
         check(store, prefix)
     finally:
-        while keys := [entry.key for entry in store.list(prefix)]:
-            store.delete(keys)
+        _clear(store, prefix)
 
 
 # Creating and replacing -------------------------------------------------------------------------------------------
@@ -534,6 +533,10 @@ class Faults(Protocol):
         """Requests vanish after they were sent."""
         ...
 
+    def cut_requests(self) -> AbstractContextManager[None]:
+        """Of a request with a body the headers reach the server, and then the connection breaks."""
+        ...
+
     def refuse(self) -> AbstractContextManager[None]:
         """No connection is accepted."""
         ...
@@ -561,6 +564,17 @@ def an_unanswered_put_that_did_not_land_is_unknown(store: ObjectStore, prefix: s
         with faults.lose_requests():
             _raises(OutcomeUnknown, partial(store.put, key, b"mine", if_version=version))
         _is(store.get(key), before, "get after the put that was lost")
+        _stored(store, key, b"mine", version)
+
+
+def a_put_that_is_cut_short_stores_nothing(store: ObjectStore, prefix: str, faults: Faults) -> None:
+    """A put says what its body must be, by length and checksum; a server that keeps less makes a lost message or a
+    register that nobody can read."""
+    for key, version in _new_and_old(store, prefix):
+        before = store.get(key)
+        with faults.cut_requests():
+            _raises(OutcomeUnknown, partial(store.put, key, b"mine", if_version=version))
+        _is(store.get(key), before, "get after a put that was cut short")
         _stored(store, key, b"mine", version)
 
 
@@ -595,6 +609,7 @@ def a_refused_connection_is_unavailable(store: ObjectStore, prefix: str, faults:
 FAULT_CHECKS: Sequence[FaultCheck] = (
     an_unanswered_put_that_landed_is_unknown,
     an_unanswered_put_that_did_not_land_is_unknown,
+    a_put_that_is_cut_short_stores_nothing,
     an_unanswered_put_is_sent_once,
     an_unanswered_read_is_unavailable,
     a_refused_connection_is_unavailable,
@@ -602,6 +617,15 @@ FAULT_CHECKS: Sequence[FaultCheck] = (
 
 
 # Helpers ----------------------------------------------------------------------------------------------------------
+
+
+def _clear(store: ObjectStore, prefix: str) -> None:
+    last: list[str] = []
+    while keys := [entry.key for entry in store.list(prefix)]:
+        if keys == last:
+            raise NotConforming(f"delete of {len(keys)} objects: expected none left, got {_short(keys)}")
+        store.delete(keys)
+        last = keys
 
 
 def _is(got: object, wanted: object, what: str) -> None:

@@ -33,6 +33,7 @@ __all__ = ["FAULTS", "Fault", "FaultProxy", "decide"]
 FAULTS = {
     "refused": "503 at once; not applied",
     "reset": "the connection breaks before the request reaches the server; not applied",
+    "cut": "the connection to the server breaks after the headers of a request with a body, or before it; not applied",
     "lost": "applied; the connection breaks instead of an answer",
     "error": "applied; answered with 500",
     "truncated": "applied; the answer ends in the middle, or is lost where it has no body",
@@ -236,7 +237,9 @@ class FaultProxy:
             self.faults[kind] += 1
         if kind == "refused":
             return await _answer(client, _made("503 Slow Down", "SlowDown", request))
-        if kind == "reset":
+        if kind == "cut" and request.body and not self._away:
+            await server.ask_without_body(request)
+        if kind in ("reset", "cut"):
             _reset(client)
             return False
         if fault is not None and kind == "late_request":
@@ -284,6 +287,19 @@ class _Server:
                 raise _Broken
             if not answer.head.startswith(b"HTTP/1.1 1"):  # not the last word
                 return answer
+
+    async def ask_without_body(self, request: _Message) -> None:
+        """Break off after the headers, and wait until the server has made up its mind."""
+        reader, writer = await asyncio.open_connection(*self._address, limit=_LIMIT)
+        try:
+            writer.write(request.head)
+            writer.write_eof()
+            async with asyncio.timeout(_LINGER_S):
+                await reader.read()
+        except (OSError, TimeoutError):
+            pass
+        finally:
+            writer.transport.abort()
 
     def close(self) -> None:
         if self._writer is not None:

@@ -468,6 +468,10 @@ class LossyProxy:
         """Requests vanish after they were sent."""
         return self._losing("requests")
 
+    def cut_requests(self) -> Any:
+        """Requests break off after their headers, where they have a body, and vanish where they have none."""
+        return self._losing("bodies")
+
     @contextmanager
     def _losing(self, what: str) -> Iterator[None]:
         self._lose = what
@@ -543,11 +547,17 @@ class LossyProxy:
         body = stream.read(size)
         with self._lock:
             self._seen += 1
-        if self._lose == "requests":
+        if self._lose == "requests" or (self._lose == "bodies" and not body):
             return False
         server.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
         for name, value in headers:
             server.putheader(name, value)
+        if self._lose == "bodies":
+            server.endheaders()
+            server.sock.shutdown(socket.SHUT_WR)
+            with suppress(OSError, http.client.HTTPException):
+                server.getresponse().read()  # the server has made up its mind
+            return False
         server.endheaders(body)
         answer = server.getresponse()
         content = answer.read()

@@ -83,7 +83,7 @@ class TestBadInput:
     ) -> None:
         (tmp_path / "empty.py").write_text("")
         (tmp_path / "needy.py").write_text("import not_installed_anywhere\n")
-        assert s3queue(*(arg.replace("{url}", url) for arg in args)) == 2
+        assert s3queue(*(arg.replace("{url}", url) for arg in args)) in (2, 3)
         printed = capsys.readouterr()
         assert printed.out == ""
         assert printed.err.count("\n") == 1, printed.err
@@ -240,7 +240,7 @@ class TestRun:
         command += ["run", "jobs", "--store", f"obstore+s3://bucket?endpoint={ignoring_server.address}"]
         env = os.environ | {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any"}
         done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=env, check=False, timeout=60)
-        assert done.returncode == 2
+        assert done.returncode == 3
         assert done.stderr.count("\n") == 1
         assert "exclusive create: 4 of 4 writers could create one key" in done.stderr
 

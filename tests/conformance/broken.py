@@ -85,6 +85,24 @@ class ResendsUnanswered(MemoryStore):
         return outcome
 
 
+class KeepsWhatArrives(MemoryStore):
+    """Stores an empty object where the connection of a put breaks after the headers."""
+
+    lost = False
+
+    def put(self, key: str, body: bytes, *, if_version: str | None) -> Stored | Conflict:
+        outcome = super().put(key, b"" if self.lost else body, if_version=if_version)
+        if self.lost:
+            raise OutcomeUnknown("put", key)
+        return outcome
+
+
+class DeletesNothing(MemoryStore):
+    """Takes a delete for granted: a bucket under retention, a policy that swallows it."""
+
+    def delete(self, keys: Sequence[str]) -> None: ...
+
+
 class ListsByUtf16(MemoryStore):
     """Orders as JavaScript and Java do."""
 
@@ -314,6 +332,7 @@ BROKEN = (
     Broken(AlwaysUnchanged, "a_get_unless_a_version_sends_only_what_changed"),
     Broken(NeverUnchanged, "a_get_unless_a_version_sends_only_what_changed"),
     Broken(DeleteNeedsAll, "a_delete_is_idempotent"),
+    Broken(DeletesNothing, "a_delete_is_idempotent"),
     Broken(DeletesAThousand, "a_delete_takes_more_than_a_thousand_keys"),
     Broken(DeletesByPrefix, "a_delete_removes_only_what_it_names"),
     Broken(DecodesKeys, "odd_keys_are_kept"),

@@ -9,7 +9,14 @@ import pytest
 
 from s3queue.testing import conformance
 from s3queue.testing.conformance import NotConforming
-from tests.conformance.broken import BROKEN, Broken, CallsUnknownUnavailable, ResendsUnanswered
+from tests.conformance.broken import (
+    BROKEN,
+    Broken,
+    CallsUnknownUnavailable,
+    DeletesNothing,
+    KeepsWhatArrives,
+    ResendsUnanswered,
+)
 
 CHECKS = {check.__name__: check for check in conformance.CHECKS}
 
@@ -23,7 +30,7 @@ def test_broken_store_is_caught(broken: Broken) -> None:
 class Losing:
     """Loses what a broken store sends, by telling the store."""
 
-    def __init__(self, store: CallsUnknownUnavailable | ResendsUnanswered) -> None:
+    def __init__(self, store: CallsUnknownUnavailable | ResendsUnanswered | KeepsWhatArrives) -> None:
         self._store = store
 
     @contextmanager
@@ -34,7 +41,7 @@ class Losing:
         finally:
             self._store.lost = False
 
-    lose_requests = refuse = lose_answers
+    lose_requests = cut_requests = refuse = lose_answers
 
     @property
     def seen(self) -> int:
@@ -51,6 +58,17 @@ def test_put_sent_again_after_a_lost_answer_is_caught() -> None:
     store = ResendsUnanswered()
     with pytest.raises(NotConforming, match="requests for one put"):
         conformance.an_unanswered_put_is_sent_once(store, "broken/", Losing(store))
+
+
+def test_put_of_which_a_part_is_kept_is_caught() -> None:
+    store = KeepsWhatArrives()
+    with pytest.raises(NotConforming, match="after a put that was cut short"):
+        conformance.a_put_that_is_cut_short_stores_nothing(store, "broken/", Losing(store))
+
+
+def test_store_whose_delete_removes_nothing_ends_the_run() -> None:
+    with pytest.raises(NotConforming, match="expected none left"):
+        conformance.run(conformance.a_created_object_is_read_back, DeletesNothing())
 
 
 def test_every_check_has_a_store_that_fails_it() -> None:

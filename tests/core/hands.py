@@ -12,7 +12,7 @@ import pytest
 from s3queue_backends.memory import MemoryStore
 
 from s3queue.core.ops import Delete, Gather, Get, List, Op, Put, Step
-from s3queue.errors import StoreUnavailable
+from s3queue.errors import StoreDenied, StoreUnavailable
 from s3queue.store import ObjectStore
 
 T = TypeVar("T")
@@ -82,6 +82,11 @@ class Hand(Generic[T]):
     def give_up(self) -> Op | None:
         """The store gives up: nothing was applied, and the step goes on without it. Returns the next operation."""
         return self._advance(lambda: self._step.throw(StoreUnavailable("test")))
+
+    def refuse(self) -> Op | None:
+        """The store refuses this, and says so."""
+        assert self.op is not None
+        return self._advance(lambda: self._step.throw(StoreDenied("put", _about(self.op or List("")))))
 
     @property
     def result(self) -> T:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 import pytest
 from msgspec.structs import replace
 from s3queue_backends.memory import MemoryStore
 
-from s3queue.core.coordinate import Cycled, Deposed, Doubt, Lead, Page, cycle, show_life, take_office
+from s3queue.core.chores.pages import Page
+from s3queue.core.cycle import Cycled, Deposed, Doubt, Lead, take_office
 from s3queue.core.elect import View
 from s3queue.core.keys import parse_source
 from s3queue.core.ops import Delete, Gather, Get, List, Put, Unknown
@@ -32,8 +33,22 @@ from s3queue.core.records import (
 from s3queue.core.survey import Heard
 from s3queue.store import Conflict, Found, Missing, Stored
 from tests.core.hands import Hand, perform, run
-from tests.core.world import LAYOUT, NOW_MS, SETTINGS, board, body, claimed, ledger, one_ticket, path, ready
+from tests.core.world import (
+    LAYOUT,
+    NOW_MS,
+    SETTINGS,
+    Whole,
+    board,
+    body,
+    claimed,
+    ledger,
+    one_ticket,
+    path,
+    ready,
+    whole_cycle,
+)
 
+T = TypeVar("T")
 BOARD = LAYOUT.board
 DONE = SourceState(settled=1)
 
@@ -51,7 +66,7 @@ class Office:
         stored = self.store.put(BOARD, encode(before), if_version=None)
         assert isinstance(stored, Stored)
         self.view = View(before, stored.version, looked=True)
-        self.lead = run(take_office(self.view, LAYOUT, settings, self.now), self.store)
+        self.lead = run(take_office(self.view, LAYOUT, settings, self.now, NOW_MS), self.store)
 
     # ---- the bucket ----------------------------------------------------------------------------------------
 
@@ -95,14 +110,16 @@ class Office:
 
     # ---- cycles --------------------------------------------------------------------------------------------
 
-    def begin(self, after_s: float = 1.0, gone: Collection[str] = ()) -> Hand[Cycled | Deposed | Doubt]:
+    def begin(self, after_s: float = 1.0, gone: Collection[str] = ()) -> Hand[Whole | Deposed | Doubt]:
+        """A cycle and all that follows from it."""
         self.now += after_s
         self.cycles += 1
-        return Hand(cycle(self.lead, now=self.now, now_ms=NOW_MS, nonce=f"c{self.cycles}", gone=gone), self.store)
+        nonce = f"c{self.cycles}"
+        return Hand(whole_cycle(self.lead, now=self.now, now_ms=NOW_MS, nonce=nonce, gone=gone), self.store)
 
-    def cycle(self, after_s: float = 1.0, gone: Collection[str] = ()) -> Cycled:
+    def cycle(self, after_s: float = 1.0, gone: Collection[str] = ()) -> Whole:
         outcome = self.begin(after_s, gone).finish()
-        assert isinstance(outcome, Cycled)
+        assert isinstance(outcome, Whole)
         return outcome
 
 
@@ -123,7 +140,7 @@ class TestTakeOffice:
         assert [page.uptime_ms for page in office.lead.pages] == [0, 1, 2]
 
     def test_it_asks_for_one_listing_and_each_page(self) -> None:
-        hand = Hand(take_office(View(board(), "v", looked=True), LAYOUT, SETTINGS, 0.0))
+        hand = Hand(take_office(View(board(), "v", looked=True), LAYOUT, SETTINGS, 0.0, NOW_MS))
         assert hand.op == List(LAYOUT.retired, "", 1000)
         hand.tell([])
         assert hand.result.epoch == 1
@@ -133,7 +150,7 @@ class TestTakeOffice:
         store.put(LAYOUT.page(1, 0), b"junk", if_version=None)
         store.put(LAYOUT.page(1, 1), encode(RetiredPage(("id",), 0)), if_version=None)
         office = Office(store=store)
-        assert [corrupt.key for corrupt in office.lead.corrupt] == [LAYOUT.page(1, 0)]
+        assert [corrupt.key for corrupt in office.lead.chores.pages.corrupt] == [LAYOUT.page(1, 0)]
         assert office.lead.window == {"id"}
         office.cycle(after_s=1e6)
         assert office.keys(LAYOUT.retired) == [LAYOUT.page(1, 0)]
@@ -141,14 +158,14 @@ class TestTakeOffice:
     def test_a_page_that_a_replaced_coordinator_deletes_meanwhile_is_expired_anyway(self) -> None:
         store = MemoryStore()
         store.put(LAYOUT.page(1, 0), encode(RetiredPage(("id",), 0)), if_version=None)
-        hand = Hand(take_office(View(board(), "v", looked=True), LAYOUT, SETTINGS, 0.0), store)
+        hand = Hand(take_office(View(board(), "v", looked=True), LAYOUT, SETTINGS, 0.0, NOW_MS), store)
         hand.do()
         assert isinstance(hand.op, Gather)
         hand.tell([Missing()])
         assert not hand.result.window
 
     def test_unavailable_nobody_is_in_office(self) -> None:
-        hand = Hand(take_office(View(board(), "v", looked=True), LAYOUT, SETTINGS, 0.0))
+        hand = Hand(take_office(View(board(), "v", looked=True), LAYOUT, SETTINGS, 0.0, NOW_MS))
         hand.lose()
 
 
@@ -163,7 +180,7 @@ class TestCycle:
         assert isinstance(put, Put)
         assert (put.key, put.if_version) == (BOARD, office.view.version)
         done = hand.finish()
-        assert isinstance(done, Cycled)
+        assert isinstance(done, Whole)
         assert (done.committed, done.planned.assigned) == (True, 2)
         after = office.stored_board()
         assert (after.nonce, after.turn, after.epoch, after.uptime_ms) == ("c1", 2, 1, 1000)
@@ -249,7 +266,7 @@ class TestCommit:
     def test_unanswered_and_it_landed(self) -> None:
         office, hand, _ = self.begin()
         land(hand)
-        assert isinstance(hand.finish(), Cycled)
+        assert isinstance(hand.finish(), Whole)
         assert office.view.board == office.stored_board()
         assert office.lead.pending is None
 
@@ -257,7 +274,7 @@ class TestCommit:
         office, hand, put = self.begin()
         hand.tell(Unknown())
         assert hand.do() == put
-        assert isinstance(hand.finish(), Cycled)
+        assert isinstance(hand.finish(), Whole)
         assert office.stored_board().turn == 2
 
     def test_it_lands_late_and_the_resend_conflicts_with_it(self) -> None:
@@ -265,7 +282,7 @@ class TestCommit:
         hand.tell(Unknown())
         hand.do()
         office.write(BOARD, put.body)
-        assert isinstance(hand.finish(), Cycled)
+        assert isinstance(hand.finish(), Whole)
         assert office.view.board == office.stored_board()
 
     def test_somebody_else_was_elected(self) -> None:
@@ -295,7 +312,7 @@ class TestCommit:
         hand = office.begin()
         assert hand.op == put
         done = hand.finish()
-        assert isinstance(done, Cycled)
+        assert isinstance(done, Whole)
         assert done.planned.assigned == 1
         assert hand.count(List) == 0
         assert set(office.stored_board().sources) == {path(1)}
@@ -304,7 +321,7 @@ class TestCommit:
     def test_in_doubt_and_it_landed_in_the_meantime(self) -> None:
         office, put = self.doubt()
         office.write(BOARD, put.body)
-        assert isinstance(office.begin().finish(), Cycled)
+        assert isinstance(office.begin().finish(), Whole)
         assert office.stored_board().nonce == "c1"
         assert not office.cycle().planned.assigned
 
@@ -314,7 +331,7 @@ class TestCommit:
         office.view.learn(office.stored_board(), version)
         hand = office.begin()
         assert hand.op == put  # against the version that it was made from, not against itself
-        assert isinstance(hand.finish(), Cycled)
+        assert isinstance(hand.finish(), Whole)
 
     def test_in_doubt_and_somebody_else_was_elected(self) -> None:
         office, _ = self.doubt()
@@ -342,7 +359,7 @@ class TestCommit:
         assert office.view.board == board()
         again = office.begin()
         assert again.op == put
-        assert isinstance(again.finish(), Cycled)
+        assert isinstance(again.finish(), Whole)
 
     def test_a_leader_whose_view_has_learned_of_another_decides_nothing(self) -> None:
         office = Office()
@@ -365,14 +382,14 @@ class TestCommit:
         assert office.cycle().settled == []
 
 
-class TestShowLife:
+class TestBeat:
     """A leader that looks less often than it has to be seen."""
 
     def test_it_is_one_put_of_the_board_as_it_stands(self) -> None:
         office = Office(one_ticket()[0])
         office.source(path(1))
         before, office.now = office.stored_board(), office.now + 5.0
-        hand = Hand(show_life(office.lead, now=office.now, nonce="alive"), office.store)
+        hand = Hand(office.lead.beat(now=office.now, nonce="alive"), office.store)
         assert isinstance(hand.finish(), Cycled)
         assert [type(op) for op in hand.asked] == [Put]
         after = office.stored_board()
@@ -386,7 +403,7 @@ class TestShowLife:
         office.host(ledger("h1", left=True))
         assert not office.cycle(0.0).committed
         assert office.has(LAYOUT.host("h1"))
-        assert isinstance(Hand(show_life(office.lead, now=office.now, nonce="alive"), office.store).finish(), Cycled)
+        assert isinstance(Hand(office.lead.beat(now=office.now, nonce="alive"), office.store).finish(), Cycled)
         assert office.has(LAYOUT.host("h1"))
         assert not office.cycle(0.0).committed
         assert not office.has(LAYOUT.host("h1"))
@@ -397,27 +414,27 @@ class TestShowLife:
         office.source(source)
         office.host(claimed(fenced=True))
         office.lead.heard["h1"] = Heard("v", claimed(fenced=True))
-        shown = Hand(show_life(office.lead, now=office.now, nonce="alive"), office.store).finish()
+        shown = Hand(office.lead.beat(now=office.now, nonce="alive"), office.store).finish()
         assert isinstance(shown, Cycled)
-        assert shown.rest is not None
-        run(shown.rest, office.store)
+        assert office.lead.ended == {"h1"}
+        assert office.lead.chores.take(office.now, NOW_MS, "n") is None
         assert office.has(LAYOUT.host("h1"))
 
     def test_leader_that_was_replaced_learns_of_it(self) -> None:
         office = Office()
         theirs = office.another_leads()
-        hand = Hand(show_life(office.lead, now=office.now, nonce="alive"), office.store)
+        hand = Hand(office.lead.beat(now=office.now, nonce="alive"), office.store)
         assert isinstance(hand.finish(), Deposed)
         assert office.stored_board() == theirs
 
     def test_leader_that_has_read_of_its_replacement_writes_nothing(self) -> None:
         office = Office()
         office.view.learn(office.another_leads(), "theirs")
-        assert isinstance(Hand(show_life(office.lead, now=office.now, nonce="alive"), office.store).result, Deposed)
+        assert isinstance(Hand(office.lead.beat(now=office.now, nonce="alive"), office.store).result, Deposed)
 
     def test_unanswered_it_is_a_board_in_doubt_that_the_next_cycle_sends_again(self) -> None:
         office = Office()
-        hand = Hand(show_life(office.lead, now=office.now, nonce="alive"), office.store)
+        hand = Hand(office.lead.beat(now=office.now, nonce="alive"), office.store)
         while hand.op is not None:
             hand.tell(Unknown() if isinstance(hand.op, Put) else Missing())
         assert isinstance(hand.result, Doubt)
@@ -457,16 +474,18 @@ class TestFence:
     def test_its_ledger_is_replaced_by_the_same_fenced_and_its_tickets_taken_over_at_once(self) -> None:
         office, source = self.silent()
         before = office.stored_ledger("h1")
+        version = office.lead.heard["h1"].version
         hand = office.begin(after_s=0.1)
-        put = hand.until(Put)
-        assert put.if_version == office.lead.heard["h1"].version
+        put = hand.until(Put, LAYOUT.hosts)
+        assert put.if_version == version
         after = decode(Ledger, put.key, put.body)
         assert after == replace(before, fenced=True, nonce=after.nonce)
         assert after.nonce != before.nonce
         done = hand.finish()
-        assert isinstance(done, Cycled)
+        assert isinstance(done, Whole)
         state = office.stored_board().sources[source]
         assert (state.settled, state.ready) == (1, ready((1, 3, 2)))
+        office.cycle()
         assert not office.has(LAYOUT.host("h1"))  # the committed board names it no more
 
     def test_it_lives(self) -> None:
@@ -475,7 +494,7 @@ class TestFence:
         hand.until(Put, LAYOUT.hosts)
         office.host(claimed(report=Report(ok=(0, 2))))  # just in time
         done = hand.finish()
-        assert isinstance(done, Cycled)
+        assert isinstance(done, Whole)
         assert done.fenced == ()
         assert office.stored_board().tickets["1-0"].taken == (0, 2)
         assert not office.stored_ledger("h1").fenced
@@ -558,6 +577,7 @@ class TestFence:
         assert (written.fenced, written.claims) == (True, ("1-0",))
         assert hand.finish().fenced == ("h1",)  # type: ignore[union-attr]
         assert office.stored_board().sources[source].ready == ready((0, 3, 2))
+        office.cycle()
         assert not office.has(LAYOUT.host("h1"))
 
     def test_a_ledger_that_appears_after_the_listing_is_not_missing(self) -> None:
@@ -618,12 +638,13 @@ class TestFence:
             office.host(ledger(session))
         office.cycle()
         hand = office.begin(gone=["h1", "h2"])
-        hand.until(Put, LAYOUT.host("h2"))
-        hand.lose()
-        assert office.stored_ledger("h1").fenced
-        assert office.lead.heard["h1"].ledger.fenced  # type: ignore[union-attr]
-        hand = office.begin(gone=["h2"])
-        assert hand.finish().fenced == ("h2",)  # type: ignore[union-attr]
+        failed = hand.until(Put, LAYOUT.hosts).key
+        hand.give_up()
+        other = next(session for session in ("h1", "h2") if LAYOUT.host(session) != failed)
+        assert hand.finish().fenced == (other,)  # type: ignore[union-attr]
+        assert office.stored_ledger(other).fenced
+        hand = office.begin(gone=["h1", "h2"])
+        assert hand.finish().fenced == (LAYOUT.session(failed),)  # type: ignore[union-attr]
 
     def test_our_own_ledger_that_the_process_stored_itself_is_not_read(self) -> None:
         office = Office()
@@ -668,10 +689,11 @@ class TestBury:
         office.source(source)
         office.host(claimed(fenced=True))
         hand = office.begin()
-        hand.finish()
+        hand.until(Put, BOARD)
         assert self.letters(office) == []
+        hand.until(Put, LAYOUT.dead("q"))
         assert office.stored_board().sources[source].dying == (0,)
-        office.cycle()
+        hand.finish()
         assert len(self.letters(office)) == 1
 
     def test_one_that_was_written_before_is_not_written_over(self) -> None:
@@ -686,11 +708,10 @@ class TestBury:
         hand = office.begin()
         hand.until(Put)
         land(hand)
-        assert hand.finish().committed is False  # type: ignore[union-attr]
-        again = office.begin()
-        put = again.until(Put)
+        put = hand.until(Put)
         assert put.key == self.LETTER
-        again.finish()
+        assert office.lead.buried == set()
+        hand.finish()
         assert office.stored_board().sources[path(1, 3)].settled == 3
         assert len(self.letters(office)) == 1
 
@@ -698,8 +719,12 @@ class TestBury:
         office = self.office(dying=(0, 1, 2))
         hand = office.begin()
         hand.until(Put, LAYOUT.dead("q", LAYOUT.message_id(path(1, 3), 1)))
-        hand.lose()
+        hand.give_up()
         assert office.lead.buried == {(path(1, 3), 0)}
+        hand.finish()
+        assert office.stored_board().sources[path(1, 3)] == SourceState(
+            settled=2, dying=(1,), failures={1: self.HISTORY}
+        )
         assert office.begin().until(Put).key == self.LETTER
 
     def test_in_doubt_of_the_commit_no_letter_is_written_twice(self) -> None:
@@ -717,7 +742,7 @@ class TestBury:
         hand = office.begin()
         hand.until(Put, BOARD)  # the letter is stored, and the leader dies
         view = View(office.stored_board(), office.view.version, looked=True)
-        office.lead = run(take_office(view, LAYOUT, SETTINGS, office.now), office.store)
+        office.lead = run(take_office(view, LAYOUT, SETTINGS, office.now, NOW_MS), office.store)
         office.cycle()
         assert office.stored_board().sources[path(1, 3)].settled == 3
         assert len(self.letters(office)) == 1
@@ -729,15 +754,31 @@ class TestBury:
         assert (letter.message, letter.payload, letter.raw) == (LAYOUT.message_id(path(1, 3), 0), b"junk", True)
         assert office.stored_board().sources[path(1, 3)] == SourceState(settled=3)
 
-    def test_a_cycle_writes_a_bounded_number_and_reads_each_source_once(self) -> None:
-        source = path(1, 50)
-        office = Office(board(states={source: SourceState(dying=tuple(range(50)))}))
+    def test_a_chore_writes_a_bounded_number_and_reads_the_source_once_for_all_of_them(self) -> None:
+        source = path(1, 250)
+        office = Office(board(states={source: SourceState(dying=tuple(range(250)))}))
         office.source(source)
-        done = [len(self.letters(office)) for _ in range(3) if office.cycle()]
-        assert done == [20, 40, 50]
         hand = office.begin()
         hand.finish()
-        assert hand.count(Gather) == 0
+        assert len(self.letters(office)) == 250
+        assert hand.count(Get, LAYOUT.source(source)) == 3
+        hand = office.begin()
+        hand.finish()
+        assert hand.count(Get) == 0
+
+    def test_a_letter_that_is_refused_for_ever_holds_up_no_other_and_no_cycle(self) -> None:
+        office = self.office(dying=(0, 1, 2))
+        for number in range(5):
+            hand = office.begin()
+            while hand.op is not None:
+                if isinstance(hand.op, Put) and hand.op.key == self.LETTER:
+                    hand.refuse()
+                else:
+                    hand.do()
+            assert isinstance(hand.result, Whole)
+            assert hand.count(Put, self.LETTER) == (number in (0, 1, 3)), "after pauses that grow"
+        assert office.stored_board().sources[path(1, 3)].settled == 2
+        assert office.lead.chores.troubles.keys == [f"{path(1, 3)}#1"]
 
 
 class TestRetire:
@@ -789,7 +830,8 @@ class TestRetire:
         assert hand.result == Doubt()
         assert hand.count(Delete) == 0
         assert office.has(LAYOUT.source(source))
-        assert isinstance(office.begin().finish(), Cycled)
+        assert isinstance(office.begin().finish(), Whole)
+        office.cycle()
         assert not office.has(LAYOUT.source(source))
 
     def test_deposed_nothing_is_deleted(self) -> None:
@@ -839,7 +881,7 @@ class TestRetire:
     def test_the_next_leader_refuses_it_as_well(self) -> None:
         office = self.office(path(1))
         office.cycle()
-        office.lead = run(take_office(office.view, LAYOUT, SETTINGS, office.now), office.store)
+        office.lead = run(take_office(office.view, LAYOUT, SETTINGS, office.now, NOW_MS), office.store)
         office.host(ledger("h1"))
         office.source(path(1))
         office.cycle()
@@ -889,7 +931,9 @@ class TestRetire:
         office = self.office(path(1))
         hand = office.begin()
         hand.until(Put, LAYOUT.retired)
-        hand.lose()
+        hand.give_up()
+        assert isinstance(hand.finish(), Whole)
+        assert office.stored_board().sources
         office.cycle()
         assert office.stored_board().sources == {}
 
@@ -921,7 +965,8 @@ class TestBehindTheHead:
         assert hand.until(Gather, LAYOUT.inbox).reads == (Get(LAYOUT.source(old)),)
         hand.finish()
         assert office.stored_board().sources == {}
-        assert office.lead.swept == set()
+        office.cycle()
+        assert office.lead.chores.pages.swept == set()
 
     def test_it_is_deleted_once_and_not_in_every_cycle(self) -> None:
         office, _ = self.office()
@@ -936,6 +981,7 @@ class TestBehindTheHead:
         office.source(old)
         office.cycle()
         assert office.stored_board().sources == {old: DONE}
+        office.cycle()
         assert not office.has(LAYOUT.source(old))
         office.cycle()
         assert office.stored_board().sources == {}
@@ -945,8 +991,8 @@ class TestBehindTheHead:
         hand = office.begin()
         hand.until(Delete)
         hand.give_up()
-        assert isinstance(hand.result, Cycled)
-        assert office.lead.swept == set()
+        assert isinstance(hand.finish(), Whole)
+        assert office.lead.chores.pages.swept == set()
         office.cycle()
         assert not office.has(LAYOUT.source(old))
 
@@ -1031,7 +1077,7 @@ class TestCleanUp:
         store.put(LAYOUT.page(1, 0), encode(RetiredPage(("a",), 10_000)), if_version=None)
         office = Office(board(uptime_ms=20_000), store=store)
         office.now += 1e6
-        office.lead = run(take_office(office.view, LAYOUT, SETTINGS, office.now), office.store)
+        office.lead = run(take_office(office.view, LAYOUT, SETTINGS, office.now, NOW_MS), office.store)
         office.cycle(after_s=6.0)
         assert office.lead.window == {"a"}
 
@@ -1039,7 +1085,7 @@ class TestCleanUp:
         store = MemoryStore()
         store.put(LAYOUT.page(1, 0), encode(RetiredPage(("a",), 0)), if_version=None)
         office = Office(store=store)
-        run(cycle(office.lead, now=office.now + 6, now_ms=NOW_MS + 10**11, nonce="c"), office.store)
+        run(office.lead.cycle(now=office.now + 6, now_ms=NOW_MS + 10**11, nonce="c"), office.store)
         assert office.lead.window == {"a"}
 
     def test_unavailable_while_deleting_everything_is_deleted_next_time(self) -> None:
@@ -1050,10 +1096,11 @@ class TestCleanUp:
         hand = office.begin(after_s=SETTINGS.window_s)
         assert len(hand.until(Delete).keys) == 2
         hand.give_up()
-        assert isinstance(hand.result, Cycled), "what was decided is told all the same"
+        assert isinstance(hand.finish(), Whole), "what was decided is told all the same"
         assert office.lead.pending is None
         assert list(office.lead.pages) == [Page(LAYOUT.page(1, 0), 0, ("a",))]
-        office.cycle()
+        for _ in range(2):
+            office.cycle()
         assert office.keys() == [BOARD]
 
     def test_a_coordinator_deposed_right_after_its_commit_may_finish_its_clean_up(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,13 +12,14 @@ from typing import Any
 import pytest
 from s3queue_backends.memory import MemoryStore
 
-from s3queue.core.ops import Delete, Gather, Get, List, Op, Put, Step, Unknown
+from s3queue.core.ops import Delete, Gather, Get, List, Missed, Op, Put, Step, Unknown
 from s3queue.core.records import Usage
 from s3queue.errors import OutcomeUnknown, StoreDenied, StoreUnavailable
 from s3queue.runtime import drive
+from s3queue.runtime.agent import programs
 from s3queue.runtime.drive import Driver
 from s3queue.runtime.meter import WORDS, Meter
-from s3queue.store import Conflict, Found, Listed, Missing, Stored, Unchanged
+from s3queue.store import Capabilities, Conflict, Found, Listed, Missing, Stored, Unchanged
 
 UNAVAILABLE = StoreUnavailable("test", "k")
 
@@ -217,7 +219,7 @@ class TestGather:
 class TestAsync:
     def run(self, driver: Driver, step: Step[Any]) -> Any:
         with ThreadPoolExecutor(1) as threads:
-            return asyncio.run(driver.run_async(step, threads))
+            return asyncio.run(programs.run(step, driver, threads))
 
     def test_a_step_runs_in_its_task_and_each_operation_in_a_thread(self) -> None:
         store, asked_in = MemoryStore(), []
@@ -242,6 +244,33 @@ class TestAsync:
         assert self.run(Driver(Scripted(UNAVAILABLE), patience_s=0.0), stubborn()) == Missing()
         with pytest.raises(StoreDenied):
             self.run(Driver(Scripted(StoreDenied("get"))), ask(Get("k")))
+
+
+class TestReadsThatDoNotWaitForEachOther:
+    def test_one_that_fails_is_missed_and_the_others_are_found(self) -> None:
+        store = Scripted(StoreDenied("get", "a"))
+        driver = Driver(store, patience_s=0.0, readers=1)
+        ((first, second),) = driver.run(ask(Gather((Get("a"), Get("b")), math.inf)))
+        assert isinstance(first, Missed)
+        assert isinstance(first.fault, StoreDenied)
+        assert second == Missing()
+        driver.close()
+
+    def test_one_that_hangs_is_missed_and_holds_up_nothing(self) -> None:
+        class Hangs(Scripted):
+            capabilities = Capabilities("far")
+
+            def get(self, key: str, *, unless: str | None = None) -> Any:
+                if key == "hangs":
+                    released.wait()
+                return super().get(key, unless=unless)
+
+        released = threading.Event()
+        driver = Driver(Hangs(), readers=2)
+        ((first, second),) = driver.run(ask(Gather((Get("hangs"), Get("b")), 0.2)))
+        assert (first, second) == (Missed(), Missing())
+        released.set()
+        driver.close()
 
 
 class TestClose:

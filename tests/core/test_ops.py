@@ -17,6 +17,7 @@ from s3queue.core.ops import (
     list_pages,
     write,
 )
+from s3queue.errors import StoreUnsupported
 from s3queue.store import Conflict, Found, Listed, Missing, Stored
 from tests.core.hands import Hand
 
@@ -93,7 +94,17 @@ class TestWrite:
         hand.tell(Unknown())
         hand.lose()
 
-    @pytest.mark.parametrize("body", [b"", b"[]", b"\xff", b'{"nonce":"\xff"}', b'{"nonce":1}', b"[" * 100_000])
+    @pytest.mark.parametrize("body", [b"", OURS[:1], OURS[:-1]])
+    @pytest.mark.parametrize("answer", [Unknown(), Conflict()])
+    def test_a_put_that_was_kept_without_its_end_is_told_and_not_taken_for_somebody_elses(
+        self, body: bytes, answer: object
+    ) -> None:
+        hand = begin()
+        hand.tell(answer)
+        with pytest.raises(StoreUnsupported, match=f"{len(body)} bytes of a put of {len(OURS)}"):
+            hand.tell(Found(body, "v9"))
+
+    @pytest.mark.parametrize("body", [b"[]", b"\xff", b'{"nonce":"\xff"}', b'{"nonce":1}', b"[" * 100_000])
     def test_an_object_that_cannot_be_read_does_not_carry_our_nonce(self, body: bytes) -> None:
         hand = begin()
         hand.tell(Conflict())

@@ -7,7 +7,7 @@ from s3queue.core.keys import parse_source
 from s3queue.core.ops import Get, Put, Unknown
 from s3queue.core.produce import Accepted, Unanswered, enqueue, ensure_meta, new_batch
 from s3queue.core.records import Message, QueueMeta, decode_batch, decode_message, encode, encode_message
-from s3queue.errors import ConfigError, CorruptRecord
+from s3queue.errors import ConfigError, CorruptRecord, StoreUnavailable
 from s3queue.store import Conflict, Found, Missing, Stored
 from tests.core.hands import Hand
 from tests.core.world import LAYOUT, NOW_MS
@@ -44,7 +44,43 @@ class TestEnqueue:
         hand = Hand(enqueue(LAYOUT, OUTGOING))
         assert hand.op == PUT
         hand.tell(answer)
+        if isinstance(answer, Conflict):
+            assert hand.op == Get(PUT.key)
+            hand.tell(Found(OUTGOING.body, "v"))
         assert hand.result == Accepted()
+
+    def conflict(self, found: Found | Missing) -> Hand[Accepted | Unanswered]:
+        hand = Hand(enqueue(LAYOUT, OUTGOING))
+        assert hand.tell(Conflict()) == Get(PUT.key)
+        hand.tell(found)
+        return hand
+
+    def test_an_earlier_try_that_was_settled_meanwhile_is_accepted(self) -> None:
+        assert self.conflict(Missing()).result == Accepted()
+
+    @pytest.mark.parametrize("size", [0, 1, len(OUTGOING.body) - 1])
+    @pytest.mark.parametrize(
+        ("answer", "result"), [(Stored("w"), Accepted()), (Conflict(), Unanswered()), (Unknown(), Unanswered())]
+    )
+    def test_an_earlier_try_that_was_cut_short_is_put_right_and_not_taken_for_stored(
+        self, size: int, answer: object, result: object
+    ) -> None:
+        hand = self.conflict(Found(OUTGOING.body[:size], "cut"))
+        assert hand.op == Put(PUT.key, OUTGOING.body, "cut")
+        hand.tell(answer)
+        assert hand.result == result
+
+    def test_a_look_at_an_earlier_try_that_fails_does_not_say_that_nothing_is_stored(self) -> None:
+        step = enqueue(LAYOUT, OUTGOING)
+        assert next(step) == PUT
+        assert step.send(Conflict()) == Get(PUT.key)
+        with pytest.raises(StopIteration) as end:
+            step.throw(StoreUnavailable("get", PUT.key))
+        assert end.value.value == Unanswered()
+
+    def test_something_else_under_its_key_is_not_taken_for_it(self) -> None:
+        with pytest.raises(CorruptRecord, match="not stored"):
+            self.conflict(Found(b"something else", "v"))
 
     def test_unanswered_it_is_the_caller_who_sends_the_very_same_again(self) -> None:
         hand = Hand(enqueue(LAYOUT, OUTGOING))

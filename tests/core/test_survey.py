@@ -1,3 +1,7 @@
+from __future__ import annotations
+
+import math
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -6,7 +10,8 @@ from s3queue_backends.memory import MemoryStore
 from s3queue.core.keys import END
 from s3queue.core.ops import Gather, Get, List
 from s3queue.core.records import encode
-from s3queue.core.survey import Heard, Survey, Sweep, survey
+from s3queue.core.survey import Heard, Survey, survey
+from s3queue.core.sweeps import Sweep
 from s3queue.store import Found, Listed, Missing, Stored
 from tests.core.hands import Hand, run
 from tests.core.world import LAYOUT, NOW_MS, ledger, path
@@ -71,7 +76,7 @@ class TestLedgers:
     def test_a_ledger_that_changed_is_read_and_one_that_did_not_is_silent(self) -> None:
         heard = {"h1": Heard("v", ledger("h1")), "h2": Heard("old", ledger("h2"))}
         hand = begin(heard, now=10.0)
-        assert hand.tell(listed("hosts/h1", "hosts/h2")) == Gather((Get(LAYOUT.host("h2")),))
+        assert hand.tell(listed("hosts/h1", "hosts/h2")) == Gather((Get(LAYOUT.host("h2")),), math.inf)
         hand.tell([Found(encode(ledger("h2", slots=7)), "new")])
         assert (heard["h1"].since, heard["h2"].since) == (10.0, None)
         assert heard["h2"].version == "new"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, NamedTuple
 
+from s3queue.core.cycle import Cycled, Deposed, Doubt, Lead
 from s3queue.core.keys import Layout, Source, parse_source, source_path
-from s3queue.core.plan import Planned, Settings, plan
+from s3queue.core.ops import Step
+from s3queue.core.plan import Planned, Settings, Settled, plan
 from s3queue.core.records import (
     Board,
     Failed,
@@ -123,3 +125,50 @@ def parts(planned: Planned) -> dict[str, list[tuple[Part, ...]]]:
 def assigned(planned: Planned) -> dict[str, int]:
     """By session, how many messages are in its tickets."""
     return {session: sum(p.stop - p.start for ps in tickets for p in ps) for session, tickets in parts(planned).items()}
+
+
+class Whole(NamedTuple):
+    """A cycle, the chores that follow from it, and the cycle that enters what they found out.
+
+    Attributes:
+        committed: whether any of them committed a board. planned: of the first.
+        fenced: sessions that were ended.
+    """
+
+    committed: bool
+    planned: Planned
+    settled: list[Settled]
+    fenced: tuple[str, ...]
+    next_due_ms: int | None
+    corrupt: tuple[Any, ...]
+
+
+def whole_cycle(
+    lead: Lead, *, now: float, now_ms: int, nonce: str, gone: Collection[str] = ()
+) -> Step[Whole | Deposed | Doubt]:
+    """What `s3queue.core.agent` does when it is rung, one thing after the other: a cycle, all chores, and while they find
+    anything for the next plan, a cycle that enters it, without a survey."""
+    outcome = yield from lead.cycle(now=now, now_ms=now_ms, nonce=nonce, gone=gone)
+    if not isinstance(outcome, Cycled):
+        return outcome
+    first, committed, settled = outcome, outcome.committed, list(outcome.settled)
+    while (yield from do_chores(lead, now=now, now_ms=now_ms, nonce=nonce)):
+        nonce += "+"
+        outcome = yield from lead.cycle(now=now, now_ms=now_ms, nonce=nonce, look=False)
+        if not isinstance(outcome, Cycled):
+            return outcome
+        committed = committed or outcome.committed
+        settled += outcome.settled
+    fenced = tuple(sorted(lead.chores.fences.done))
+    lead.chores.fences.done.clear()
+    corrupt = (*first.corrupt, *lead.chores.fences.corrupt)
+    return Whole(committed, first.planned, settled, fenced, first.next_due_ms, corrupt)
+
+
+def do_chores(lead: Lead, *, now: float, now_ms: int, nonce: str) -> Step[bool]:
+    """All that can be done now. Returns whether there is anything for the next plan."""
+    news, number = False, 0
+    while (step := lead.chores.take(now, now_ms, f"{nonce}.{number}")) is not None:
+        number += 1
+        news = (yield from step) or news
+    return news

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,6 +61,14 @@ class Host:
 
     def signal(self, number: int, *, group: bool = False) -> None:
         (os.killpg if group else os.kill)(self.pid, number)
+
+    def interrupt(self) -> None:
+        """Ask until it ends: within a second all of it is one wish."""
+        deadline = time.monotonic() + DEADLINE_S
+        while self.process.poll() is None:
+            assert time.monotonic() < deadline, "it does not end"
+            self.signal(signal.SIGINT)
+            time.sleep(0.05)
 
     def summary(self) -> Summary:
         """What it came to, when it has ended."""
@@ -128,4 +137,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # one that comes after the run is not to end us
     main()

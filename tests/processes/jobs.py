@@ -69,3 +69,9 @@ def poison(ctx: Context, runs: str, how: str) -> None:
 @task(queue="elsewhere", name="other")
 def other(path: str) -> None:
     Path(path).touch()
+
+
+@task(queue=QUEUE, name="chatter", max_attempts=1)
+def chatter(number: int) -> None:
+    print(number, flush=True)
+    os.system("echo and a program that it starts")

@@ -180,13 +180,30 @@ def test_second_signal_ends_everything_at_once(store: ObjectStore, fifo: Fifo) -
         started.word()
         children = it.children()
         it.signal(signal.SIGTERM)
-        it.signal(signal.SIGINT)
+        it.interrupt()
         summary = it.summary()
         assert not any(child.is_running() for child in children)
     assert not summary.drained
+    assert summary.interrupted
     # Its ledger was left as it was: another host finds that its processes are gone, or waits out its timeout.
     drain(store, queues=[QUEUE], workers=1, **IMPATIENT)
     assert started.word()[0] == "2"
+
+
+@pytest.mark.parametrize("numbers", [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGINT, signal.SIGTERM)])
+def test_signals_that_come_together_drain_and_kill_nothing(
+    store: ObjectStore, fifo: Fifo, numbers: tuple[signal.Signals, ...]
+) -> None:
+    started, release = fifo("started"), fifo("release")
+    with host(store, workers=1, drain_timeout=3600.0) as it:
+        hold.enqueue(started.path, release.path)
+        started.word()
+        for number in numbers:
+            it.signal(number)
+        release.release()
+        summary = it.summary()
+    assert (summary.drained, summary.interrupted, summary.deaths) == (True, False, 0)
+    assert stats(store).queues[QUEUE].done == 1
 
 
 # ---- giving up

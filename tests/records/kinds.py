@@ -30,6 +30,7 @@ from s3queue.core.records import (
     SourceState,
     Ticket,
     Totals,
+    Unfit,
     Usage,
     Waiting,
     decode,
@@ -44,7 +45,9 @@ _text = st.text(st.characters(codec="utf-8"), max_size=12)
 _name = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,9}", fullmatch=True)
 _count = st.integers(0, 5)
 _big = st.integers(0, 2**53)
-_seconds = st.floats(0, 1e9, allow_nan=False)
+_attempt = st.integers(1, 5)
+_seconds = st.just(0.0) | st.floats(1e-9, 1e9, allow_nan=False)
+_patience = st.floats(0, 86_400)
 _ranges = st.sets(st.integers(0, 30), max_size=8).map(ranges.of)
 _paths = st.builds(
     source_path,
@@ -59,16 +62,20 @@ _paths = st.builds(
 )
 _tickets = st.builds("{}-{}".format, _count, _count)
 _failures = st.builds(Failure, _count, _text, _text, _big)
-_failed = st.builds(Failed, st.sampled_from(["retry", "snooze", "dead"]), _seconds, st.none() | _failures)
+_failed = st.builds(
+    Failed, st.sampled_from(["retry", "snooze", "dead", "unfit"]), _seconds, st.none() | _failures, _text
+)
 _places = st.builds(Place, _text, _text, _text)
-_parts = st.builds(Part, _paths, _count, _count, _count)
+_parts = st.builds(Part, _paths, st.just(0), st.integers(31, 40), _attempt)
 _states = st.builds(
     SourceState,
     _count,
-    st.lists(st.builds(Ready, _count, _count, _count), max_size=3).map(tuple),
-    st.lists(st.builds(Waiting, _count, _count, _big), max_size=3).map(tuple),
+    st.lists(st.builds(Ready, _count, _count, _attempt), max_size=3).map(tuple),
+    st.lists(st.builds(Waiting, _count, _attempt, _big), max_size=3).map(tuple),
     st.lists(_count, max_size=3).map(tuple),
     st.dictionaries(_count, st.lists(_failures, max_size=2).map(tuple), max_size=2),
+    st.dictionaries(_count, _count, max_size=2),
+    st.lists(st.builds(Unfit, _count, _count, _text, _big), max_size=2).map(tuple),
 )
 
 
@@ -88,6 +95,8 @@ RECORDS: dict[str, st.SearchStrategy[Struct]] = {
         _few(_tickets, st.builds(Ticket, _text, st.lists(_parts, min_size=1, max_size=3).map(tuple), _ranges)),
         _few(_paths, _states),
         _few(_name, st.builds(Totals, _big, _big, _big)),
+        leader_lease=_patience,
+        window_s=_patience,
     ),
     "ledger": st.builds(
         Ledger,
@@ -96,12 +105,13 @@ RECORDS: dict[str, st.SearchStrategy[Struct]] = {
         st.booleans(),
         st.booleans(),
         _count,
-        _few(_name, st.builds(Offer, _count, _seconds)),
+        _few(_name, st.builds(Offer, _attempt, _seconds, _few(_text, _text))),
         _places,
         st.lists(_tickets, max_size=3).map(tuple),
         _few(_tickets, st.builds(Report, _ranges, _ranges, _few(_count, _failed))),
         st.booleans(),
         usage=_few(_name, st.builds(Usage, *[_big] * 9)),
+        visibility_timeout=_patience,
     ),
     "retired": st.builds(RetiredPage, st.lists(_text, max_size=4).map(tuple), _big),
     "dead": st.builds(

@@ -30,6 +30,7 @@ from s3queue.core.records import (
     SourceState,
     Ticket,
     Totals,
+    Unfit,
     Usage,
     Waiting,
     decode,
@@ -65,6 +66,17 @@ EXPECTED = {
         {"mail": Totals(10, 1, 4)},
     ),
     "format-1/board-empty.json": Board("4f1d", 1),
+    "format-1/board-settings.json": Board(
+        "4f1e",
+        2,
+        sources={
+            _PATH: SourceState(
+                1, (Ready(0, 2, 1),), spared={0: 1}, unfit=(Unfit(0, 2, "send@,1a2b", 1_700_000_050_000),)
+            )
+        },
+        leader_lease=15.0,
+        window_s=1260.0,
+    ),
     "format-1/ledger.json": Ledger(
         "77aa",
         "h1",
@@ -89,6 +101,21 @@ EXPECTED = {
         "h4",
         slots=2,
         usage={"host": Usage(9, 8, 7, 6, 5, 4, 3, 2, 1), "worker": Usage(get=70, received=70_000)},
+    ),
+    "format-1/ledger-unfit.json": Ledger(
+        "77ae",
+        "h5",
+        slots=2,
+        offers={"mail": Offer(5, tasks={"send": "1a2b3c4d"})},
+        claims=("7-2",),
+        reports={
+            "7-2": Report(
+                failed={
+                    0: Failed("unfit", 0.0, Failure(1, "unknown_task", "no task 'post'", 1_700_000_040_000), "post@")
+                }
+            )
+        },
+        visibility_timeout=30.0,
     ),
     "format-1/retired.json": RetiredPage(("1700000000000-0a1", "1700000000001-0a2"), 361_000),
     "format-1/dead.json": DeadLetter(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from s3queue.core.coordinate import Deposed
+from s3queue.core.cycle import Deposed
 from s3queue.core.ledger import Flushed
 from s3queue.core.plan import Settings
 from s3queue.store import ObjectStore

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import pytest
 
-from s3queue.core.coordinate import Cycled
 from s3queue.core.plan import Settings
 from s3queue.store import ObjectStore
+from tests.core.world import Whole
 from tests.regressions.town import Member, Town, drain
 
 
@@ -58,5 +58,5 @@ def test_a_queue_that_nobody_uses_costs_nothing(store: ObjectStore) -> None:
     first.cycles(1)
     before = town.meter.usage.list
     outcome = first.cycle()
-    assert isinstance(outcome, Cycled)
+    assert isinstance(outcome, Whole)
     assert town.meter.usage.list - before == 1

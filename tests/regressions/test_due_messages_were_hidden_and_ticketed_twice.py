@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 
-from s3queue.core.coordinate import cycle
 from s3queue.core.keys import parse_source
 from s3queue.core.ledger import Refused
 from s3queue.core.ops import Put
 from s3queue.core.records import Board
 from s3queue.store import ObjectStore
 from tests.core.hands import Hand
+from tests.core.world import whole_cycle
 from tests.regressions.town import EPOCH_MS, drain, led
 
 
@@ -92,7 +92,7 @@ def test_a_commit_that_was_not_stored_hides_nothing(store: ObjectStore) -> None:
     first.succeed(ticket)
     first.flush()
     assert first.lead is not None
-    step = Hand(cycle(first.lead, now=town.now, now_ms=town.now_ms(), nonce="n"), store)
+    step = Hand(whole_cycle(first.lead, now=town.now, now_ms=town.now_ms(), nonce="n"), store)
     step.until(Put, town.layout.board)
     step.lose()
     assert path in town.sources(), "a source is deleted after the commit, never before"

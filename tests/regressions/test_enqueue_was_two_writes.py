@@ -7,12 +7,12 @@ it.
 
 from __future__ import annotations
 
-from s3queue.core.coordinate import Cycled, cycle
 from s3queue.core.ops import Delete, Put
 from s3queue.core.produce import Accepted, enqueue
 from s3queue.core.records import Failed, Failure
 from s3queue.store import ObjectStore
 from tests.core.hands import Hand
+from tests.core.world import Whole, whole_cycle
 from tests.regressions.town import Member, Town, drain, led
 
 
@@ -52,7 +52,7 @@ def dying(store: ObjectStore) -> tuple[Town, Member]:
 
 def step_of(town: Town, first: Member, nonce: str) -> Hand[object]:
     assert first.lead is not None
-    return Hand(cycle(first.lead, now=town.now, now_ms=town.now_ms(), nonce=nonce), town.store)
+    return Hand(whole_cycle(first.lead, now=town.now, now_ms=town.now_ms(), nonce=nonce), town.store)
 
 
 def test_a_dead_letter_is_written_after_the_commit_that_made_it_one(store: ObjectStore) -> None:
@@ -61,15 +61,16 @@ def test_a_dead_letter_is_written_after_the_commit_that_made_it_one(store: Objec
     step.until(Put, town.layout.board)
     step.lose()
     assert not town.dead(), "it is not dead yet"
-    assert isinstance(first.cycle(), Cycled)
+    assert isinstance(first.cycle(), Whole)
     first.cycle()
     assert len(town.dead()) == 1
 
 
 def test_a_coordinator_that_dies_between_dead_letter_and_commit_leaves_one_letter(store: ObjectStore) -> None:
     town, first = dying(store)
-    first.cycle()  # dead, says the board
     step = step_of(town, first, "n")
+    step.until(Put, town.layout.board)
+    step.do()  # dead, says the board
     step.until(Put, town.layout.board)  # the letter is written
     assert len(town.dead()) == 1
     second = town.host("h2")

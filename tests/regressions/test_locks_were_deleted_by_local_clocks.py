@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import pytest
 
-from s3queue.core.coordinate import Cycled, cycle
 from s3queue.core.ops import Delete, Put
 from s3queue.core.records import encode
 from s3queue.store import Conflict, ObjectStore
 from tests.core.hands import Hand
+from tests.core.world import Whole, whole_cycle
 from tests.regressions.town import Member, Town, drain, led
 
 DAY_S = 86_400.0
@@ -32,7 +32,7 @@ def test_a_wall_clock_that_is_off_fences_nobody(store: ObjectStore, skew_s: floa
         first.flush()
         town.now += 5
         outcome = first.cycle()
-        assert isinstance(outcome, Cycled)
+        assert isinstance(outcome, Whole)
         assert outcome.fenced == ()
     assert not town.ledger("h2").over
 
@@ -59,7 +59,7 @@ def test_silence_is_counted_from_when_the_watcher_saw_it(store: ObjectStore) -> 
     second.look()
     second.stand()
     outcome = second.cycle()
-    assert isinstance(outcome, Cycled)
+    assert isinstance(outcome, Whole)
     assert outcome.fenced == ()
     assert not town.ledger(quiet.session).over
 
@@ -72,11 +72,11 @@ def test_a_host_that_shows_life_in_the_last_moment_is_not_fenced(store: ObjectSt
     town.now += town.settings.visibility_timeout + 1
     first.flush()
     assert first.lead is not None
-    step = Hand(cycle(first.lead, now=town.now, now_ms=town.now_ms(), nonce="n"), store)
+    step = Hand(whole_cycle(first.lead, now=town.now, now_ms=town.now_ms(), nonce="n"), store)
     step.until(Put, town.layout.host("h2"))
     other.flush()  # it lives
     outcome = step.finish()
-    assert isinstance(outcome, Cycled)
+    assert isinstance(outcome, Whole)
     assert outcome.fenced == ()
     assert not town.ledger("h2").over
 
@@ -111,6 +111,6 @@ def test_nothing_is_deleted_that_could_come_back(store: ObjectStore) -> None:
 
 def _deleted(town: Town, first: Member) -> list[str]:
     assert first.lead is not None
-    step = Hand(cycle(first.lead, now=town.now, now_ms=town.now_ms(), nonce=first.nonce), town.store)
+    step = Hand(whole_cycle(first.lead, now=town.now, now_ms=town.now_ms(), nonce=first.nonce), town.store)
     step.finish()
     return [key for op in step.asked if isinstance(op, Delete) for key in op.keys]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pytest
 
-from s3queue.core.coordinate import Deposed
+from s3queue.core.cycle import Deposed
 from s3queue.core.ledger import Flushed, Refused
 from s3queue.core.ops import Overtaken
 from s3queue.store import Conflict, ObjectStore, Stored

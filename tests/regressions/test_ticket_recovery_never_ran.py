@@ -6,8 +6,8 @@ whichever cycle first sees the reason, once, and as often as there is one.
 
 from __future__ import annotations
 
-from s3queue.core.coordinate import Cycled
 from s3queue.store import ObjectStore
+from tests.core.world import Whole
 from tests.regressions.town import drain, led
 
 
@@ -23,7 +23,7 @@ def test_tickets_are_recovered_again_and_again(store: ObjectStore) -> None:
             first.flush()
             town.now += 1
             outcome = first.cycle()
-            assert isinstance(outcome, Cycled)
+            assert isinstance(outcome, Whole)
             recovered += len(outcome.fenced)
         assert not [one for one in town.board().tickets.values() if one.session == victim.session]
         drain(town, first)

@@ -6,8 +6,8 @@ from itertools import count
 
 from msgspec import Raw, msgpack
 
-from s3queue.core import coordinate, elect
-from s3queue.core.coordinate import Cycled, Deposed, Doubt, Lead
+from s3queue.core import elect
+from s3queue.core.cycle import Deposed, Doubt, Lead, take_office
 from s3queue.core.elect import View
 from s3queue.core.keys import Layout, batch_id
 from s3queue.core.ledger import Flushed, Host, Refused
@@ -19,6 +19,7 @@ from s3queue.core.survey import Heard
 from s3queue.runtime.drive import Driver
 from s3queue.runtime.meter import Meter
 from s3queue.store import Found, ObjectStore, Stored
+from tests.core.world import Whole, whole_cycle
 
 QUEUE = "q"
 SETTINGS = Settings(visibility_timeout=30.0, leader_lease=15.0)
@@ -151,15 +152,14 @@ class Member:
         town = self.town
         outcome = town.driver.run(elect.stand(self.view, town.layout, Leader(self.session), self.nonce))
         if isinstance(outcome, Stored):
-            self.lead = town.driver.run(coordinate.take_office(self.view, town.layout, town.settings, town.now))
+            self.lead = town.driver.run(take_office(self.view, town.layout, town.settings, town.now, town.now_ms()))
         return outcome
 
-    def cycle(self) -> Cycled | Deposed | Doubt:
+    def cycle(self) -> Whole | Deposed | Doubt:
         assert self.lead is not None
         town = self.town
-        outcome = town.driver.run(
-            coordinate.cycle(self.lead, now=town.now, now_ms=town.now_ms(self.skew_s), nonce=self.nonce)
-        )
+        now_ms = town.now_ms(self.skew_s)
+        outcome = town.driver.run(whole_cycle(self.lead, now=town.now, now_ms=now_ms, nonce=self.nonce))
         if isinstance(outcome, Deposed):
             self.lead = None
         return outcome
@@ -171,7 +171,7 @@ class Member:
             town.now += 1.0
             if town.now - (self.host.trusted_from or 0.0) >= town.settings.visibility_timeout / 3:
                 self.flush()
-            assert isinstance(self.cycle(), Cycled)
+            assert isinstance(self.cycle(), Whole)
 
 
 def led(store: ObjectStore, settings: Settings = SETTINGS) -> tuple[Town, Member]:

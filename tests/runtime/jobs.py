@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
+import logging
 import os
 import signal
 import time
+from collections.abc import AsyncIterator
+from concurrent.futures import Future
 from datetime import timedelta
+from typing import Any
+
+from msgspec import Struct
 
 from s3queue import Context, Reject, Retry, Snooze, task
 from s3queue.context import Backoff
@@ -130,3 +137,117 @@ def signals(path: str) -> None:
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     ignored = [s.name for s in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(s) == signal.SIG_IGN]
     append.function(path, f"blocked={sorted(blocked)} ignored={ignored}")
+
+
+@task(queue=QUEUE, name="fork")
+def fork(how: str, path: str) -> None:
+    """Forks; the child gives control back in one of several ways."""
+    child = os.fork()
+    if child:
+        _, status = os.waitpid(child, 0)
+        append.function(path, f"{how} {os.waitstatus_to_exitcode(status)}")
+        return
+    match how:
+        case "exit":
+            raise SystemExit(0)
+        case "status":
+            raise SystemExit(7)
+        case "error":
+            raise ValueError("in the child")
+
+
+@task(queue=QUEUE, name="fork_async")
+async def fork_async(how: str, path: str) -> None:
+    child = os.fork()
+    if child:
+        _, status = os.waitpid(child, 0)
+        append.function(path, f"{how} {os.waitstatus_to_exitcode(status)}")
+        return
+    match how:
+        case "awaits":
+            await asyncio.sleep(0)
+            append.function(path, "went on in the child")
+        case "exit":
+            raise SystemExit(7)
+
+
+remembered: contextvars.ContextVar[str] = contextvars.ContextVar("remembered", default="nothing")
+
+
+@task(queue=QUEUE, name="remember")
+def remember(path: str) -> None:
+    append.function(path, remembered.get())
+    remembered.set("the message before")
+
+
+@task(queue=QUEUE, name="remember_async")
+async def remember_async(path: str) -> None:
+    remember.function(path)
+
+
+@task(queue=QUEUE, name="lazy")
+def lazy(how: str) -> object:
+    async def later() -> None: ...
+
+    async def one_by_one() -> AsyncIterator[int]:
+        yield 1
+
+    match how:
+        case "generator":
+            return (n for n in range(3))
+        case "coroutine":
+            return later()
+        case "async_generator":
+            return one_by_one()
+        case "map":
+            return map(print, range(3))
+        case "future":
+            return Future()
+        case "list":
+            return [1, 2, 3]
+        case "file":
+            return open(os.devnull)
+    return None
+
+
+@task(queue=QUEUE, name="lazy_async")
+async def lazy_async(how: str) -> object:
+    return lazy.function(how)
+
+
+@task(queue=QUEUE, name="in_group", max_attempts=3, backoff=Backoff(base=2, cap=100, jitter=False))
+async def in_group(*how: str) -> None:
+    async def one(how: str) -> None:
+        fails.function(how)
+
+    async with asyncio.TaskGroup() as outer, asyncio.TaskGroup() as inner:
+        for each in how:
+            inner.create_task(one(each))
+        outer.create_task(asyncio.sleep(0))
+
+
+@task(queue=QUEUE, name="breaks_loop")
+async def breaks_loop(how: str) -> None:
+    loop: Any = asyncio.get_running_loop()
+    if how == "stop":
+        loop.stop()
+    else:
+        os.close(loop._selector.fileno())
+    await asyncio.sleep(3600)
+
+
+class Hungry(Struct):
+    size: int
+
+    def __post_init__(self) -> None:
+        raise MemoryError("no room")
+
+
+@task(queue=QUEUE, name="hungry", max_attempts=3, backoff=Backoff(base=2, cap=100, jitter=False))
+def hungry(what: Hungry) -> None: ...
+
+
+@task(queue=QUEUE, name="logs_to")
+def logs_to(path: str) -> None:
+    """From here on what this process logs is in the file."""
+    logging.basicConfig(filename=path, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s", force=True)

@@ -13,17 +13,18 @@ from typing import Any
 
 import msgspec
 
-from s3queue.core import coordinate, elect, ledger, produce, ranges, survey
-from s3queue.core.coordinate import Cycled, Deposed, Doubt, Lead
+from s3queue.core import agent, chores, cycle, elect, ledger, produce, ranges, survey
+from s3queue.core.chores import Chores, fences, letters, pages
+from s3queue.core.cycle import Cycled, Deposed, Doubt, Lead
 from s3queue.core.keys import Layout
 from s3queue.core.ledger import Flushed, Host, Refused
-from s3queue.core.ops import Overtaken, Unknown, get, put
-from s3queue.core.plan import Planned, assign, lines, planning, take_over
+from s3queue.core.ops import Overtaken, Unknown, delete, get, put
+from s3queue.core.plan import Planned, assign, is_finished, lines, planning, take_over
 from s3queue.core.records import Failed, Ready
 from s3queue.core.settle import Draft
 from s3queue.runtime.agent import dealing as deal
 from s3queue.runtime.local.journal import OK, READY, RUNNING
-from s3queue.store import Found, Stored
+from s3queue.store import Found, Missing, Stored
 from s3queue.testing.simulate import Outcome, Seeded, Times, Weather, run
 
 #: Schedules within which a mutant has to be caught, unless it says otherwise.
@@ -101,6 +102,9 @@ _LATE = Weather(fault=0.25, fates=("served", "late", "unanswered"), chaos=0.0)
 _UNANSWERED = Weather(fault=0.3, fates=("served", "unanswered", "dropped", "late"), chaos=0.02, kinds=("pause host",))
 _PAUSES = Weather(fault=0.1, fates=("served", "unanswered", "dropped"), chaos=0.08, kinds=("pause host",))
 _SLOW = Weather(fault=0.2, fates=("served", "slow"), chaos=0.02, kinds=("pause candidate",))
+_SLOW_READS = Weather(
+    fault=0.25, fates=("served", "slow", "late", "dropped"), chaos=0.05, kinds=("kill worker", "kill agent")
+)
 _DEATHS = Weather(fault=0.0, chaos=0.06, kinds=("kill worker", "kill agent"))
 _LEADERS = Weather(fault=0.25, fates=("served", "late", "unanswered", "slow"), chaos=0.05, kinds=("kill candidate",))
 _ENDS = Weather(fault=0.0, chaos=0.0, ends=0.6)
@@ -266,7 +270,7 @@ def joins_twice(_: Any, host: Host, drafted: Any, sent_at: float, changes: int) 
     """The first ledger of a session is sent once."""
     host.pending = drafted, sent_at, changes
     outcome = yield from ledger.write(host.key, ledger.encode(drafted), nonce=drafted.nonce, if_version=None)
-    return outcome if not isinstance(outcome, Unknown) else Overtaken(coordinate.Missing())
+    return outcome if not isinstance(outcome, Unknown) else Overtaken(Missing())
 
 
 @mutant(ledger, "_last_will", "I6 P4", weather=_DEATHS)
@@ -343,7 +347,7 @@ def released_and_run(_: Any, dealer: deal.Dealer) -> None:
 # ---- election and board ----------------------------------------------------------------------------------------------
 
 
-@mutant(coordinate, "write", "I5", weather=_LEADERS)
+@mutant(cycle, "write", "I5", weather=_LEADERS)
 def unfenced_board(write: Any, key: str, body: bytes, **more: Any) -> Any:
     """The board is written only over the version that this coordinator knows."""
     if key == Layout().board:
@@ -352,41 +356,41 @@ def unfenced_board(write: Any, key: str, body: bytes, **more: Any) -> Any:
     return (yield from write(key, body, **more))
 
 
-@mutant(coordinate, "show_life", "I5", **_PAUSED_AT_REST)
-def a_sign_of_life_replaces_whatever_stands(show_life: Any, lead: Lead, **more: Any) -> Any:
-    """A sign of life, too, is written only over the version that this coordinator knows."""
+@mutant(Lead, "beat", "I5", **_PAUSED_AT_REST)
+def a_heartbeat_replaces_whatever_stands(beat: Any, lead: Lead, **more: Any) -> Any:
+    """A heartbeat, too, is written only over the version that this coordinator knows."""
     found = yield from get(lead.layout.board)
-    lead.view.version = found.version
-    return (yield from show_life(lead, **more))
+    lead.version = found.version
+    return (yield from beat(lead, **more))
 
 
-@mutant(coordinate, "show_life", "I5", **_PAUSED_AT_REST)
-def a_refused_sign_of_life_is_tried_again(show_life: Any, lead: Lead, **more: Any) -> Any:
-    """A leader whose sign of life was refused leads no more, and its board is worth nothing."""
-    shown = yield from show_life(lead, **more)
+@mutant(Lead, "beat", "I5", **_PAUSED_AT_REST)
+def a_refused_heartbeat_is_tried_again(beat: Any, lead: Lead, **more: Any) -> Any:
+    """A leader whose heartbeat was refused leads no more, and its board is worth nothing."""
+    shown = yield from beat(lead, **more)
     if isinstance(shown, Deposed):
         found = yield from get(lead.layout.board)
-        lead.view.version, lead.pending = found.version, None
-        shown = yield from show_life(lead, **more)
+        lead.version, lead.pending = found.version, None
+        shown = yield from beat(lead, **more)
     return shown
 
 
-@mutant(coordinate, "show_life", "I5", weather=_LEADERS)
-def a_sign_of_life_has_no_nonce_of_its_own(show_life: Any, lead: Lead, *, nonce: str, **more: Any) -> Any:
+@mutant(Lead, "beat", "I5", weather=_LEADERS)
+def a_heartbeat_has_no_nonce_of_its_own(beat: Any, lead: Lead, *, nonce: str, **more: Any) -> Any:
     """Every write has a nonce of its own, so that one that was lost is not taken for the one before it."""
-    return (yield from show_life(lead, nonce=lead.board.nonce, **more))
+    return (yield from beat(lead, nonce=lead.board.nonce, **more))
 
 
-@mutant(coordinate, "show_life", "I8", outlast=False, weather=_CALM)
-def what_ended_sessions_left_is_forgotten(show_life: Any, lead: Lead, **more: Any) -> Any:
-    """A session that ended when nothing but signs of life are written is known to have ended, too."""
-    shown = yield from show_life(lead, **more)
+@mutant(Lead, "beat", "I8", outlast=False, weather=_CALM)
+def what_ended_sessions_left_is_forgotten(beat: Any, lead: Lead, **more: Any) -> Any:
+    """A session that ended when nothing but heartbeats are written is known to have ended, too."""
+    shown = yield from beat(lead, **more)
     lead.ended = frozenset()
     return shown
 
 
-@mutant(coordinate, "show_life", "lease", outlast=True, weather=_CALM)
-def a_leader_at_rest_shows_no_life(_: Any, lead: Lead, *, now: float, nonce: str) -> Any:
+@mutant(Lead, "beat", "lease", outlast=True, weather=_CALM)
+def a_leader_at_rest_writes_no_heartbeat(_: Any, lead: Lead, *, now: float, nonce: str) -> Any:
     """A leader writes at least every third of a lease, however seldom it looks."""
     lead.written_at = now
     return Cycled(False, Planned(lead.board))
@@ -414,7 +418,7 @@ def ticket_ids_are_used_again(result: Any, planning: Any) -> Any:
     return result(planning)
 
 
-@mutant(coordinate, "write", "I2 P1 I6 P3", **_ZOMBIE)
+@mutant(fences, "write", "I2 P1 I6 P3", **_ZOMBIE)
 def no_fence(write: Any, key: str, body: bytes, **more: Any) -> Any:
     """A silent host's tickets are free only when its ledger is fenced."""
     if key.startswith(Layout().hosts):
@@ -422,11 +426,11 @@ def no_fence(write: Any, key: str, body: bytes, **more: Any) -> Any:
     return (yield from write(key, body, **more))
 
 
-@mutant(coordinate, "take_office", "P3", weather=_PAUSES)
-def impatient_fence(take_office: Any, view: Any, layout: Any, settings: Any, now: float) -> Any:
+@mutant(agent, "take_office", "P3", weather=_PAUSES)
+def impatient_fence(take_office: Any, view: Any, layout: Any, settings: Any, *more: Any) -> Any:
     """A session is fenced after the visibility timeout, not before."""
     shorter = settings._replace(visibility_timeout=settings.visibility_timeout / 2)
-    return (yield from take_office(view, layout, shorter, now))
+    return (yield from take_office(view, layout, shorter, *more))
 
 
 @mutant(survey, "_hear", "P3 I11", weather=_SLOW, within=300)
@@ -435,7 +439,7 @@ def silence_counts_from_the_first_sight(hear: Any, seen: Any, layout: Any, heard
     yield from hear(seen, layout, heard, *more)
     for state in heard.values():
         if state.since is None:
-            state.since = more[-1]
+            state.since = more[2]
 
 
 @mutant(
@@ -453,11 +457,11 @@ def silence_counts_from_the_first_sight(hear: Any, seen: Any, layout: Any, heard
 def its_own_flush_is_as_old_as_the_cycle(hear: Any, seen: Any, layout: Any, heard: Any, hosts: Any, *more: Any) -> Any:
     """What a host of this process stored during a survey is younger than the survey."""
     at_start = {session: state.version for session, state in heard.items()}
-    yield from hear(seen, layout, heard, hosts, at_start, more[-1])
+    yield from hear(seen, layout, heard, hosts, at_start, *more[1:])
 
 
 @mutant(
-    coordinate,
+    fences,
     "write",
     "I8",
     weather=Weather(fault=0.0, chaos=0.05, kinds=("meddle",)),
@@ -491,10 +495,10 @@ def taken_over_twice(take: Any, planning: Any, name: str, ticket: Any, *more: An
 
 
 @mutant(Draft, "take", "I2")
-def in_two_tickets(take: Any, draft: Draft, most: int) -> Any:
+def in_two_tickets(take: Any, draft: Draft, *args: Any) -> Any:
     """A message that is out is not ready."""
     before = list(draft.ready)
-    taken = take(draft, most)
+    taken = take(draft, *args)
     draft.ready = before
     return taken
 
@@ -568,15 +572,15 @@ def a_stranger_stops_the_coordinator(read_key: Any, seen: Any, layout: Any, item
     return source
 
 
-@mutant(coordinate, "_commit", "I4", weather=_LEADERS)
+@mutant(Lead, "_commit", "I4", weather=_LEADERS)
 def deleted_before_the_commit(commit: Any, lead: Lead, planned: Planned, *more: Any) -> Any:
     """A source is deleted when a committed board says that it is settled."""
-    finished = [path for path, state in planned.board.sources.items() if coordinate.is_finished(path, state)]
-    yield from coordinate.delete([lead.layout.source(path) for path in finished])
+    finished = [path for path, state in planned.board.sources.items() if is_finished(path, state)]
+    yield from delete([lead.layout.source(path) for path in finished])
     return (yield from commit(lead, planned, *more))
 
 
-@mutant(coordinate, "is_finished", "I4")
+@mutant(chores, "is_finished", "I4")
 def deleted_when_all_is_out(_: Any, path: str, state: Any) -> bool:
     """A source is deleted only after every message in it is settled."""
     return not (state.ready or state.waiting or state.dying)
@@ -594,7 +598,7 @@ def the_window_closes_early(_: Any, lead: Lead, now: float) -> int:
     return lead.uptime_base_ms + int((now - lead.since) * 20_000)
 
 
-@mutant(coordinate, "take_office", "I9")
+@mutant(agent, "take_office", "I9")
 def uptime_begins_anew(take_office: Any, *args: Any) -> Any:
     """The clock of the window survives a change of leader."""
     lead = yield from take_office(*args)
@@ -602,14 +606,14 @@ def uptime_begins_anew(take_office: Any, *args: Any) -> Any:
     return lead
 
 
-@mutant(coordinate, "list_all", "P6 I9", within=300, **_SUCCESSION)
+@mutant(cycle, "list_all", "P6 I9", within=300, **_SUCCESSION)
 def a_new_leader_forgets(_: Any, prefix: str) -> Any:
     """A new coordinator loads the retired pages before it assigns anything."""
     return []
     yield
 
 
-@mutant(coordinate, "put", "P6 I9", within=300, **_SUCCESSION)
+@mutant(pages, "put", "P6 I9", within=300, **_SUCCESSION)
 def the_page_is_not_stored(put_: Any, key: str, *more: Any) -> Any:
     """A finished source leaves the board only when its id is on a stored page."""
     if key.startswith(Layout().retired):
@@ -617,41 +621,56 @@ def the_page_is_not_stored(put_: Any, key: str, *more: Any) -> Any:
     return (yield from put_(key, *more))
 
 
-@mutant(coordinate, "put", "P1", weather=_UNANSWERED, shapes=("poison", "corrupt"))
+@mutant(letters, "put", "P1", weather=_UNANSWERED, shapes=("poison", "corrupt"))
 def a_dead_letter_is_taken_for_stored(put_: Any, key: str, *more: Any) -> Any:
     """A dead message counts as settled only when its dead letter is stored."""
     outcome = yield from put_(key, *more)
     return Stored("perhaps") if isinstance(outcome, Unknown) and "/dead/" in key else outcome
 
 
-@mutant(coordinate, "_bury", "P1", within=300, shapes=("poison", "corrupt"))
-def one_letter_for_all(bury: Any, lead: Lead, *more: Any) -> Any:
+@mutant(letters.Letters, "_write", "P1", within=300, shapes=("poison", "corrupt"))
+def one_letter_for_all(write_letters: Any, of: letters.Letters, path: str, state: Any, *more: Any) -> Any:
     """Every dead message has a letter of its own, unless nobody can read it."""
-    yield from bury(lead, *more)
-    paths = {path for path, _ in lead.buried}
-    lead.buried.update((path, at) for path, state in lead.board.sources.items() if path in paths for at in state.dying)
+    news = yield from write_letters(of, path, state, *more)
+    if any(one == path for one, _ in of.written):
+        of.written.update((path, index) for index in state.dying)
+    return news
 
 
-@mutant(coordinate, "_commit", "I4 I11", weather=_DOUBT)
+@mutant(Lead, "_commit", "I4 I11", weather=_DOUBT)
 def a_board_in_doubt_is_taken_for_stored(commit: Any, lead: Lead, planned: Planned, *more: Any) -> Any:
     """What follows from a board is done when it is known to stand."""
     outcome = yield from commit(lead, planned, *more)
     if isinstance(outcome, Doubt):
-        lead.pending = None
+        lead.pending, lead.board, lead.version = None, planned.board, "perhaps"
         lead.view.learn(planned.board, "perhaps")
-        return coordinate._cycled(lead, True, planned, *more[-2:])
+        return lead._cycled(True, planned, *more[-2:])
     return outcome
 
 
-@mutant(coordinate, "_clean_up", "I1", within=500, **_SUPERSEDED)
-def a_ledger_is_deleted_as_soon_as_fenced(clean_up: Any, lead: Lead, *more: Any) -> Any:
+@mutant(Chores, "follow", "I1", within=500, **_SUPERSEDED)
+def a_ledger_is_deleted_as_soon_as_fenced(follow: Any, of: Chores, facts: Any, heard: Any, *more: Any) -> None:
     """A fenced ledger is deleted only after a board that was planned knowing of the fence."""
-    lead.ended = frozenset(name for name, state in lead.heard.items() if state.ledger and state.ledger.over)
-    yield from clean_up(lead, *more)
+    over = frozenset(name for name, state in heard.items() if state.ledger and state.ledger.over)
+    follow(of, facts._replace(ended=over), heard, *more)
 
 
-@mutant(coordinate, "_clean_up", "I1")
-def idle_ledgers_are_deleted(clean_up: Any, lead: Lead, *more: Any) -> Any:
+@mutant(Chores, "follow", "I1")
+def idle_ledgers_are_deleted(follow: Any, of: Chores, facts: Any, heard: Any, *more: Any) -> None:
     """A ledger is deleted only when it is over."""
-    lead.ended = frozenset(lead.heard)
-    yield from clean_up(lead, *more)
+    follow(of, facts._replace(ended=frozenset(heard)), heard, *more)
+
+
+@mutant(fences.Fences, "_fence", "I1", within=300, weather=_SLOW_READS)
+def an_unread_ledger_is_fenced_unread(fence: Any, of: fences.Fences, session: str, silent: Any, *more: Any) -> Any:
+    """A ledger that could not be read is read before it is fenced: it may be over already."""
+    return (yield from fence(of, session, silent._replace(is_read=True), *more))
+
+
+@mutant(survey, "get_within", "cycle", within=300, weather=_SLOW_READS)
+def a_slow_ledger_is_waited_for(_: Any, keys: Any, within_s: float) -> Any:
+    """No ledger that cannot be read holds up a cycle."""
+    found: list[Any] = []
+    for key in keys:
+        found.append((yield from get(key)))
+    return found

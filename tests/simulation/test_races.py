@@ -6,8 +6,8 @@ from typing import TypeVar
 
 from msgspec import Raw
 
-from s3queue.core import coordinate, elect, produce
-from s3queue.core.coordinate import Cycled, Lead
+from s3queue.core import cycle, elect, produce
+from s3queue.core.cycle import Deposed, Lead
 from s3queue.core.elect import View
 from s3queue.core.keys import Layout
 from s3queue.core.ledger import Flushed, Host, Refused
@@ -17,6 +17,7 @@ from s3queue.core.records import Failed, Failure, Leader, Ledger, Message, Offer
 from s3queue.core.survey import Heard
 from s3queue.store import Stored
 from s3queue.testing.simulate.store import SimStore
+from tests.core.world import Whole, do_chores, whole_cycle
 
 T = TypeVar("T")
 LAYOUT = Layout()
@@ -57,12 +58,12 @@ class World:
         view = View()
         self.run(elect.look(view, LAYOUT, self.now))
         assert isinstance(self.run(elect.stand(view, LAYOUT, Leader(name), self.nonce())), Stored)
-        return self.run(coordinate.take_office(view, LAYOUT, SETTINGS, self.now))
+        return self.run(cycle.take_office(view, LAYOUT, SETTINGS, self.now, 1_000))
 
-    def cycle(self, lead: Lead, gone: tuple[str, ...] = ()) -> Cycled:
+    def cycle(self, lead: Lead, gone: tuple[str, ...] = ()) -> Whole:
         self.now += 0.1
-        cycled = self.run(coordinate.cycle(lead, now=self.now, now_ms=1_000, nonce=self.nonce(), gone=gone))
-        assert isinstance(cycled, Cycled)
+        cycled = self.run(whole_cycle(lead, now=self.now, now_ms=1_000, nonce=self.nonce(), gone=gone))
+        assert isinstance(cycled, Whole)
         return cycled
 
     def joined(self, session: str, slots: int = 3) -> Host:
@@ -96,7 +97,10 @@ def test_coordinator_replaced_while_it_fences_leaves_the_ledger_to_its_successor
     world.flush(host)
     # The old one has nothing to write, so nothing tells it that it was replaced: no host lives that it could give work.
     old.written_at = world.now
-    assert world.cycle(old, gone=("h",)).fenced == ("h",)
+    world.run(old.cycle(now=world.now, now_ms=1_000, nonce=world.nonce(), gone=("h",)))
+    world.run(do_chores(old, now=world.now, now_ms=1_000, nonce=world.nonce()))
+    assert old.chores.fences.done == ["h"]
+    assert isinstance(world.run(old.cycle(now=world.now, now_ms=1_000, nonce=world.nonce(), look=False)), Deposed)
     assert world.stored_ledger("h") is not None
     settled = world.cycle(new).settled
     assert [(one.source, one.outcome, one.stop - one.start) for one in settled] == [(path, "done", 2)]
@@ -127,7 +131,7 @@ def test_ledger_of_a_host_that_left_is_deleted_by_a_leader_that_writes_nothing_b
     assert not world.cycle(lead).committed
     for _ in range(3):
         world.now += SETTINGS.leader_lease / 3
-        world.run(coordinate.show_life(lead, now=world.now, nonce=world.nonce()))
+        world.run(lead.beat(now=world.now, nonce=world.nonce()))
         assert not world.cycle(lead).committed
     assert world.stored_ledger("h") is None
 
@@ -147,7 +151,8 @@ def test_ledger_created_by_a_replaced_coordinator_counts_every_ticket_as_claimed
     world.cycle(new)
     world.flush(host)  # claims a ticket for the second batch, of which the old coordinator never hears
     world.store.remove(LAYOUT.host("h"), world.now)
-    world.run(coordinate.cycle(old, now=world.now, now_ms=1_000, nonce=world.nonce()))
+    world.run(old.cycle(now=world.now, now_ms=1_000, nonce=world.nonce()))
+    world.run(do_chores(old, now=world.now, now_ms=1_000, nonce=world.nonce()))
     fenced = world.stored_ledger("h")
     assert fenced is not None
     assert fenced.fenced
@@ -162,7 +167,7 @@ def test_own_flush_during_a_slow_survey_is_not_taken_for_silence() -> None:
     host = world.joined("h")
     lead = world.elected("h")
     world.cycle(lead)
-    slow = coordinate.cycle(lead, now=world.now, now_ms=1_000, nonce=world.nonce())
+    slow = lead.cycle(now=world.now, now_ms=1_000, nonce=world.nonce())
     listing = next(slow)
     world.now += SETTINGS.visibility_timeout
     flushed = world.flush(host)  # the agent is alive, and enters what it stored

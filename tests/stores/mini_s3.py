@@ -1,6 +1,7 @@
 """A small S3 server in memory, honest or broken in one way, over real HTTP. It does not check signatures.
 
-The broken ones stand for servers that exist: some ignore the conditional headers of a put, some check and then act.
+The broken ones stand for servers that exist: some ignore the conditional headers of a put, some check and then act, some
+keep a put whose connection broke before the end of its body (``keeps_cut``).
 With ``gcs=True`` it speaks the XML API of Google Cloud Storage instead, as its documentation has it: generations,
 ``x-goog-if-generation-match``, single deletes (https://cloud.google.com/storage/docs/xml-api/reference-headers).
 """
@@ -34,9 +35,9 @@ class MiniS3(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, conditions: Conditions = "checked", *, gcs: bool = False) -> None:
+    def __init__(self, conditions: Conditions = "checked", *, gcs: bool = False, keeps_cut: bool = False) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.conditions, self.gcs = conditions, gcs
+        self.conditions, self.gcs, self.keeps_cut = conditions, gcs, keeps_cut
         self.objects: dict[str, _Object] = {}
         self.lock = threading.Lock()
         self.generation = 1_700_000_000_000_000
@@ -48,8 +49,8 @@ class MiniS3(ThreadingHTTPServer):
 
 
 @contextmanager
-def mini_s3(conditions: Conditions = "checked", *, gcs: bool = False) -> Iterator[MiniS3]:
-    with MiniS3(conditions, gcs=gcs) as server:
+def mini_s3(conditions: Conditions = "checked", *, gcs: bool = False, keeps_cut: bool = False) -> Iterator[MiniS3]:
+    with MiniS3(conditions, gcs=gcs, keeps_cut=keeps_cut) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
@@ -106,8 +107,12 @@ class _Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def do_PUT(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        size = int(self.headers["Content-Length"])
+        body = self.rfile.read(size)
         server, key = self.server, self._key()
+        if len(body) < size and not server.keeps_cut:
+            self.close_connection = True
+            return
         with server.lock:
             refused = server.conditions != "ignored" and not self._holds(server.objects.get(key))
             made = None if refused or server.conditions == "raced" else self._store(key, body)

@@ -37,7 +37,7 @@ from s3queue.core.records import (
     encode,
 )
 from s3queue.errors import OutcomeUnknown
-from s3queue.queue import _BatchIds
+from s3queue.sending import BatchIds
 from s3queue.store import Capabilities, Conflict, Found, Listed, Missing, Stored, Unchanged
 
 LAYOUT = Layout()
@@ -307,26 +307,26 @@ class TestOrder:
 
 class TestBatchIds:
     def test_they_sort_as_they_were_asked_for_and_never_repeat(self) -> None:
-        ids = _BatchIds()
+        ids = BatchIds()
         taken = [ids.next() for _ in range(20_000)]
         assert taken == sorted(taken)
         assert len(set(taken)) == len(taken)
 
     def test_newest_first_they_sort_the_other_way_round(self) -> None:
-        ids = _BatchIds()
+        ids = BatchIds()
         taken = [(-ms, batch) for ms, batch in (ids.next(True) for _ in range(20_000))]
         assert taken == sorted(taken, reverse=True)
 
     def test_a_clock_that_goes_back_does_not_reorder(self, monkeypatch: pytest.MonkeyPatch) -> None:
         import time
 
-        ids = _BatchIds()
+        ids = BatchIds()
         first = ids.next()
         monkeypatch.setattr(time, "time_ns", lambda: 1)
         assert ids.next() > first
 
     def test_threads_do_not_share_one(self) -> None:
-        ids = _BatchIds()
+        ids = BatchIds()
         taken: list[tuple[int, str]] = []
 
         def take() -> None:
@@ -340,7 +340,7 @@ class TestBatchIds:
         assert len({(ms, batch[:3]) for ms, batch in taken}) == 8000
 
     def test_a_fork_while_another_thread_takes_one_does_not_hang_the_child(self) -> None:
-        from s3queue.queue import _ids
+        from s3queue.sending import _ids
 
         with _ids._lock:  # as if another thread were inside
             pid = os.fork()

@@ -52,5 +52,6 @@ def plan(
     planning.bury(buried)
     planning.retire(retired)
     planning.wake()
+    planning.expire()
     assign.tickets(planning, sources, window)
     return planning.result()

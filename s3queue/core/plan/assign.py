@@ -1,72 +1,72 @@
-"""Give what is ready, and batches not seen before, to hosts with room."""
+"""Give what is ready, and batches not seen before, to hosts with room.
+
+Every queue with a message that can be assigned is served: in turn, its first message comes to a host as soon as anything
+is free there, however small its share is. The turn begins with another queue at each write of the board, so with n queues
+each is the first within some 3 n writes.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from typing import NamedTuple
 
 from s3queue.core.keys import Source, parse_source
-from s3queue.core.plan.hosts import Host
+from s3queue.core.plan.hosts import Host, Pool
 from s3queue.core.plan.lines import Line, rank
 from s3queue.core.plan.planning import Planning
 from s3queue.core.plan.share import share_out
 from s3queue.core.records import Part
+from s3queue.core.settle import Draft
 
 #: Fractional part of the golden ratio: its multiples spread evenly over [0, 1), and so do those of any multiple of it.
 _GOLDEN = 0.6180339887498949
 
 
+class _Stand(NamedTuple):
+    """What can be assigned.
+
+    Attributes:
+        lines: by queue. unfit: by queue and token.
+        busy: groups of which a message is out or waits.
+        held: groups of which one waits for a host that it fits.
+    """
+
+    lines: dict[str, Line]
+    unfit: dict[tuple[str, str], Line]
+    busy: set[tuple[str, str]]
+    held: set[tuple[str, str]]
+
+
 def tickets(planning: Planning, sources: Iterable[Source], window: Collection[str]) -> None:
-    hosts = _hosts(planning)
-    offered = {queue for host in hosts for queue in host.offers}
-    lines = {queue: Line() for queue in offered}
-    busy = _busy_groups(planning)
-    parked: dict[str, int] = {}
-    for path in planning.sources:
-        source = parse_source(path)
-        draft = planning.drafts.get(path)
-        state = planning.sources[path] if draft is None else draft
-        if state.waiting:
-            parked[source.queue] = parked.get(source.queue, 0) + len(state.waiting)
-            if source.group is not None:
-                busy.add((source.queue, source.group))
-        if state.ready and source.queue in lines:
-            lines[source.queue].add(source, sum(ready.stop - ready.start for ready in state.ready))
-    fresh: dict[str, list[Source]] = {queue: [] for queue in offered}
-    for source in sources:
-        if source.path in planning.sources or source.path in planning.board.sources:
-            continue
-        if source.id in window:
-            planning.planned.refused.append(source.path)
-        elif source.queue in lines and parked.get(source.queue, 0) <= planning.settings.max_parked:
-            fresh[source.queue].append(source)
-    for queue, line in lines.items():
-        # Those behind what the hosts can take need not stand in line. Of a group nobody knows whether it is busy.
-        enough = sum(host.room(queue) for host in hosts if queue in host.offers)
-        for source in sorted(fresh[queue], key=rank):
-            if enough <= 0:
-                break
-            line.add(source, source.count)
-            enough -= source.count if source.group is None else 0
+    pools = _pools(planning)
+    serving: dict[str, list[Pool]] = {}
+    for pool in pools:
+        for queue in pool.queues:
+            serving.setdefault(queue, []).append(pool)
+    stand = _stand(planning, serving)
+    _admit(planning, sources, window, stand, serving)
+    lines = stand.lines
     turn = sorted(queue for queue, line in lines.items() if line.size)
     if turn:
         # By the golden ratio, so that no rhythm of the board's writes, such as two for each message, brings the same
         # queue first every time.
         first = int(planning.board.turn * _GOLDEN % 1 * len(turn))
         turn = turn[first:] + turn[:first]
+    _assign_unfit(planning, stand, serving)
+    busy = stand.busy | stand.held
     # An equal share of each host's room to every queue that has messages, then what is left of it to whoever wants it.
     for place, queue in enumerate(turn):
-        _assign_queue(planning, queue, lines[queue], hosts, busy, share=len(turn) - place)
-    planning.planned.room = dict.fromkeys(lines, 0)
-    hosts = [host for host in hosts if not host.is_full]
+        _assign_queue(planning, queue, lines[queue], serving[queue], busy, share=len(turn) - place)
+    planning.planned.room = dict.fromkeys(serving, 0)
     for queue in turn[:-1]:
-        _assign_queue(planning, queue, lines[queue], hosts, busy, share=1)
-    for host in hosts:
-        for queue in host.offers:
-            room = min(host.room(queue), planning.settings.max_ranges - host.ranges)
-            planning.planned.room[queue] += max(0, room)
+        _assign_queue(planning, queue, lines[queue], serving[queue], busy, share=1)
+    for pool in pools:
+        if pool.has_room:
+            for queue in pool.queues:
+                planning.planned.room[queue] += pool.room(queue)
 
 
-def _hosts(planning: Planning) -> list[Host]:
+def _pools(planning: Planning) -> list[Pool]:
     hosts = {
         session: Host(ledger, planning.settings)
         for session, ledger in sorted(planning.ledgers.items())
@@ -75,7 +75,37 @@ def _hosts(planning: Planning) -> list[Host]:
     for ticket in planning.tickets.values():
         if ticket.session in hosts:
             hosts[ticket.session].load(ticket.queue, ticket.left, len(ticket.parts))
-    return list(hosts.values())
+    alike: dict[frozenset[str], list[Host]] = {}
+    for host in hosts.values():
+        alike.setdefault(frozenset(host.offers), []).append(host)
+    return [Pool(members, planning.settings) for members in alike.values()]
+
+
+def _stand(planning: Planning, serving: Collection[str]) -> _Stand:
+    lines = {queue: Line() for queue in serving}
+    unfit: dict[tuple[str, str], Line] = {}
+    busy, held = _busy_groups(planning), set[tuple[str, str]]()
+    waits: dict[tuple[str, str], int] = {}
+    for path in planning.sources:
+        source = parse_source(path)
+        state = planning.state(path)
+        if state.waiting and source.group is not None:
+            busy.add((source.queue, source.group))
+        if not state.ready:
+            continue
+        many = sum(ready.stop - ready.start for ready in state.ready)
+        if state.unfit:
+            for token, marked in (state if isinstance(state, Draft) else Draft(state)).marked().items():
+                many -= marked
+                key = source.queue, token
+                waits[key] = waits.get(key, 0) + marked
+                unfit.setdefault(key, Line()).add(source, marked)
+                if source.group is not None:
+                    held.add((source.queue, source.group))
+        if many and source.queue in lines:
+            lines[source.queue].add(source, many)
+    planning.planned.unfit = [(*key, many) for key, many in sorted(waits.items())]
+    return _Stand(lines, unfit, busy, held)
 
 
 def _busy_groups(planning: Planning) -> set[tuple[str, str]]:
@@ -87,33 +117,93 @@ def _busy_groups(planning: Planning) -> set[tuple[str, str]]:
     return busy
 
 
-def _assign_queue(
-    planning: Planning, queue: str, line: Line, hosts: list[Host], busy: set[tuple[str, str]], *, share: int
+def _admit(
+    planning: Planning,
+    sources: Iterable[Source],
+    window: Collection[str],
+    stand: _Stand,
+    serving: dict[str, list[Pool]],
 ) -> None:
-    serving = [host for host in hosts if queue in host.offers]
-    rooms = [host.room(queue, share) for host in serving]
-    quotas = share_out(line.size, [(min(host.idle, room), room) for host, room in zip(serving, rooms, strict=True)])
-    for host, quota in zip(serving, quotas, strict=True):
-        left = quota
-        shared: list[Part] = []
-        while left > 0 and host.ranges + len(shared) < planning.settings.max_ranges:
-            if len(shared) == planning.settings.max_parts:
-                _ticket(planning, host, queue, tuple(shared))
-                shared = []
-            taken = _take_next(planning, line, busy, left)
-            if taken is None:
+    """Put batches that are not on the board in line, as many as the hosts can take."""
+    parked: dict[str, int] = {}
+    for path in planning.sources:
+        if waiting := planning.state(path).waiting:
+            queue = parse_source(path).queue
+            parked[queue] = parked.get(queue, 0) + len(waiting)
+    fresh: dict[str, list[Source]] = {queue: [] for queue in stand.lines}
+    for source in sources:
+        if source.path in planning.sources or source.path in planning.board.sources:
+            continue
+        if source.id in window:
+            planning.planned.refused.append(source.path)
+        elif source.queue in fresh and parked.get(source.queue, 0) <= planning.settings.max_parked:
+            fresh[source.queue].append(source)
+    for queue, listed in fresh.items():
+        if not listed:
+            continue
+        # Those behind what the hosts can take need not stand in line. Of a group nobody knows whether it is busy.
+        enough = 1 + 2 * sum(pool.room(queue) for pool in serving[queue])
+        for source in sorted(listed, key=rank):
+            if enough <= 0:
                 break
-            part, alone = taken
-            left -= part.stop - part.start
-            if alone:
-                _ticket(planning, host, queue, (part,))
-            else:
-                shared.append(part)
-        if shared:
-            _ticket(planning, host, queue, tuple(shared))
+            stand.lines[queue].add(source, source.count)
+            enough -= source.count if source.group is None else 0
 
 
-def _take_next(planning: Planning, line: Line, busy: set[tuple[str, str]], most: int) -> tuple[Part, bool] | None:
+def _assign_queue(
+    planning: Planning, queue: str, line: Line, pools: list[Pool], busy: set[tuple[str, str]], *, share: int
+) -> None:
+    able = [pool for pool in pools if pool.has_room]
+    if not able or not line.size:
+        return
+    quotas = [line.size]
+    if len(able) > 1:
+        quotas = share_out(line.size, [pool.bounds(queue, share) for pool in able])
+    for pool, quota in zip(able, quotas, strict=True):
+        for host, many in pool.shares(queue, quota, share).items():
+            given = _fill(planning, queue, line, host, many, busy, pool)
+            if given < many:
+                pool.load(host, queue, given - many)
+
+
+def _fill(
+    planning: Planning,
+    queue: str,
+    line: Line,
+    host: Host,
+    quota: int,
+    busy: set[tuple[str, str]],
+    pool: Pool,
+    token: str = "",
+) -> int:
+    """Give a host so many messages of a queue, or as many as there are. They count as its load already.
+
+    Returns:
+        How many it was given.
+    """
+    left = quota
+    shared: list[Part] = []
+    while left > 0 and host.ranges + len(shared) < planning.settings.max_ranges:
+        if len(shared) == planning.settings.max_parts:
+            _ticket(planning, host, queue, tuple(shared), pool)
+            shared = []
+        taken = _take_next(planning, line, busy, left, token)
+        if taken is None:
+            break
+        part, alone = taken
+        left -= part.stop - part.start
+        if alone:
+            _ticket(planning, host, queue, (part,), pool)
+        else:
+            shared.append(part)
+    if shared:
+        _ticket(planning, host, queue, tuple(shared), pool)
+    return quota - left
+
+
+def _take_next(
+    planning: Planning, line: Line, busy: set[tuple[str, str]], most: int, token: str = ""
+) -> tuple[Part, bool] | None:
     """The next messages in dispatch order. One of a group at a time, and none while an earlier one is out."""
     while (source := line.first()) is not None:
         if source.group is not None:
@@ -121,7 +211,7 @@ def _take_next(planning: Planning, line: Line, busy: set[tuple[str, str]], most:
                 line.drop()
                 continue
             most = 1
-        taken = planning.draft(source.path).take(most)
+        taken = planning.draft(source.path).take(most, token)
         if taken is None:
             line.drop()
             continue
@@ -134,6 +224,32 @@ def _take_next(planning: Planning, line: Line, busy: set[tuple[str, str]], most:
     return None
 
 
-def _ticket(planning: Planning, host: Host, queue: str, parts: tuple[Part, ...]) -> None:
-    ticket = planning.ticket(host.session, parts)
-    host.load(queue, ticket.size, len(parts))
+def _ticket(planning: Planning, host: Host, queue: str, parts: tuple[Part, ...], pool: Pool) -> None:
+    planning.ticket(host.session, parts)
+    pool.load(host, queue, 0, len(parts))
+
+
+# ---- what does not fit every host ------------------------------------------------------------------------------------
+
+
+def _assign_unfit(planning: Planning, stand: _Stand, serving: dict[str, list[Pool]]) -> None:
+    """What hosts have given back goes to those that know the task otherwise, and waits where there are none."""
+    for (queue, token), line in sorted(stand.unfit.items()):
+        for pool in serving.get(queue, ()):
+            for host in pool.hosts:
+                if not knows(host, queue, token):
+                    continue
+                room = max(host.room(queue), host.idle)
+                many = min(line.size, room)
+                if many > 0:
+                    pool.load(host, queue, many)
+                    given = _fill(planning, queue, line, host, many, stand.busy, pool, token)
+                    if given < many:
+                        pool.load(host, queue, given - many)
+
+
+def knows(host: Host, queue: str, token: str) -> bool:
+    """Whether a message may fit a host, though it does not fit those that have given it back."""
+    task, _, digests = token.rpartition("@")
+    digest = host.offers[queue].tasks.get(task)
+    return digest is not None and digest not in digests.split(",")

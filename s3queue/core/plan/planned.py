@@ -31,6 +31,7 @@ class Planned:
         refused: paths of listed batches that were finished before: late requests of producers. Delete them.
         assigned: how many messages were put into tickets.
         room: by queue, how many more messages the hosts could have been given, one by one.
+        unfit: messages that wait for a host that they fit: queue, token (see `Unfit`), how many.
         next_due_ms: when the next waiting message is due; None where none waits.
     """
 
@@ -42,6 +43,7 @@ class Planned:
     assigned: int = 0
     room: dict[str, int] = field(default_factory=dict)
     next_due_ms: int | None = None
+    unfit: list[tuple[str, str, int]] = field(default_factory=list)
 
 
 def is_finished(path: str, state: SourceState) -> bool:

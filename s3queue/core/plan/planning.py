@@ -7,10 +7,13 @@ from collections.abc import Collection, Mapping
 from msgspec.structs import replace
 
 from s3queue.core.keys import parse_source, ticket_id
-from s3queue.core.plan.planned import Planned
+from s3queue.core.plan.planned import Planned, Settled
 from s3queue.core.plan.settings import Settings
-from s3queue.core.records import Board, Ledger, Part, Ticket, Totals
+from s3queue.core.records import Board, Failed, Failure, Ledger, Part, SourceState, Ticket, Totals
 from s3queue.core.settle import Draft
+
+#: What becomes of a message that fits no host where too many of those wait on the board: seconds until it is tried again.
+_LATER = Failed("snooze", 300.0)
 
 
 class Planning:
@@ -31,6 +34,12 @@ class Planning:
         self.totals = dict(board.totals)
         self.sequence = board.sequence
         self.drafts: dict[str, Draft] = {}
+        #: By queue, messages that wait for a host that they fit.
+        self.unfit: dict[str, int] = {}
+        for path, state in board.sources.items():
+            if state.unfit:
+                queue = parse_source(path).queue
+                self.unfit[queue] = self.unfit.get(queue, 0) + sum(one.stop - one.start for one in state.unfit)
         ended = frozenset(session for session, ledger in ledgers.items() if ledger.over)
         self.planned = Planned(board, ended=ended)
 
@@ -57,6 +66,11 @@ class Planning:
             )
         return self.planned
 
+    def state(self, path: str) -> Draft | SourceState:
+        """Where the messages of a source on the board are by now."""
+        draft = self.drafts.get(path)
+        return self.sources[path] if draft is None else draft
+
     def count(self, part: Part, what: str, many: int) -> None:
         """Add to the totals of the part's queue."""
         queue = parse_source(part.source).queue
@@ -71,6 +85,39 @@ class Planning:
         self.planned.assigned += ticket.size
         self.planned.changed = True
         return ticket
+
+    # ---- what fits no host ---------------------------------------------------------------------------------
+
+    def gave_back(self, part: Part, outcome: Failed) -> None:
+        """A host does not know the task of this message, or not one that takes its arguments. It waits for another one.
+
+        So many wait on the board; the others are tried again after a while.
+        """
+        queue = parse_source(part.source).queue
+        draft = self.draft(part.source)
+        if part.start not in draft.unfit and self.unfit.get(queue, 0) >= self.settings.max_parked:
+            draft.failed(part.start, part.attempt, _LATER, max_attempts=part.attempt + 1, now_ms=self.now_ms)
+            return
+        if part.start not in draft.unfit:
+            self.unfit[queue] = self.unfit.get(queue, 0) + 1
+        draft.gave_back(part.start, part.attempt, outcome, self.now_ms)
+
+    def expire(self) -> None:
+        """What has waited for too long for a host that it fits is dead."""
+        before_ms = self.now_ms - int(self.settings.unfit_timeout * 1000)
+        for path in [path for path in self.sources if self.state(path).unfit]:
+            state = self.sources[path]
+            if path not in self.drafts and all(one.since_ms > before_ms for one in state.unfit):
+                continue
+            draft = self.drafts.get(path) or Draft(state)
+            gone = draft.expire(before_ms)
+            if gone:
+                self.drafts[path], self.planned.changed = draft, True
+            for index, attempt, token in gone:
+                draft.remember(index, _unfit_failure(draft, index, attempt, token, self.now_ms))
+                part = Part(path, index, index + 1, attempt)
+                self.count(part, "dead", 1)
+                self.planned.settled.append(Settled("", path, index, index + 1, attempt, "dead"))
 
     # ---- what stands in no ledger --------------------------------------------------------------------------
 
@@ -98,3 +145,12 @@ class Planning:
             due = min((one.due_ms for one in waiting), default=None)
             if due is not None and (self.planned.next_due_ms is None or due < self.planned.next_due_ms):
                 self.planned.next_due_ms = due
+
+
+def _unfit_failure(draft: Draft, index: int, attempt: int, token: str, now_ms: int) -> Failure:
+    task, _, digests = token.rpartition("@")
+    if not any(digests.split(",")):
+        return Failure(attempt, "unknown_task", f"no host came that knows the task {task!r}", now_ms)
+    why = next((one.text for one in reversed(draft.failures.get(index, ())) if one.cause == "signature"), "")
+    text = f"no host came whose task {task!r} takes these arguments"
+    return Failure(attempt, "signature", f"{text}: {why}" if why else text, now_ms)

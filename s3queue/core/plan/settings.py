@@ -16,6 +16,7 @@ class Settings(NamedTuple):
         window_s: for how long the id of a finished source is kept. ``dedup_window`` counts from the producer's last try,
             which it may make ``enqueue_deadline`` after the first, so this is the sum of both.
         max_parked: with more messages of a queue waiting for a retry, no new batches of it are started.
+        unfit_timeout: seconds after which a message that fits no host is dead.
         max_attempts: for tickets of sessions that left no word about it.
         max_out: the most messages in the tickets of one host. max_ranges: the most message ranges in them: one for each
             one-message object, so this bounds the board, and that what a host that dies leaves behind.
@@ -32,3 +33,4 @@ class Settings(NamedTuple):
     max_out: int = 10_000
     max_ranges: int = 4000
     max_parts: int = 500
+    unfit_timeout: float = 86_400.0

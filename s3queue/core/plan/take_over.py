@@ -57,6 +57,9 @@ def _take(planning: Planning, name: str, ticket: Ticket, report: Report, ledger:
 
 
 def _fail(planning: Planning, name: str, part: Part, outcome: Failed, offer: Offer) -> None:
+    if outcome.kind == "unfit":
+        planning.gave_back(part, outcome)
+        return
     died = planning.draft(part.source).failed(
         part.start, part.attempt, outcome, max_attempts=offer.max_attempts, now_ms=planning.heard_ms
     )

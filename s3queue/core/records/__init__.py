@@ -23,8 +23,10 @@ from s3queue.core.records.board import (
     SourceState,
     Ticket,
     Totals,
+    Unfit,
     Waiting,
 )
+from s3queue.core.records.check import check_board
 from s3queue.core.records.codec import (
     decode,
     decode_batch,
@@ -62,8 +64,10 @@ __all__ = [
     "SourceState",
     "Ticket",
     "Totals",
+    "Unfit",
     "Usage",
     "Waiting",
+    "check_board",
     "decode",
     "decode_batch",
     "decode_message",

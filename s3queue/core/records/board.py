@@ -14,16 +14,16 @@ from s3queue.core import ranges
 from s3queue.core.keys import parse_source
 from s3queue.core.ranges import EMPTY, Ranges
 from s3queue.core.records.failures import Failure
-from s3queue.core.records.format import FORMAT
+from s3queue.core.records.format import FORMAT, Attempt, Count, Index, Number, Patience, Term
 
 
 class Part(Struct, frozen=True, gc=False, array_like=True):
     """Messages ``start`` to ``stop`` (excluded) of one source, all at the same attempt."""
 
     source: str
-    start: int
-    stop: int
-    attempt: int
+    start: Index
+    stop: Index
+    attempt: Attempt
 
 
 class Ticket(Struct, frozen=True, gc=False, array_like=True):
@@ -37,6 +37,10 @@ class Ticket(Struct, frozen=True, gc=False, array_like=True):
     parts: tuple[Part, ...]
     taken: Ranges = EMPTY
 
+    def __post_init__(self) -> None:
+        if self.taken and not (ranges.is_proper(self.taken) and self.taken[-1] <= self.size):
+            raise ValueError("what was taken over is no part of the ticket")
+
     @property
     def size(self) -> int:
         return sum(part.stop - part.start for part in self.parts)
@@ -45,6 +49,11 @@ class Ticket(Struct, frozen=True, gc=False, array_like=True):
     def left(self) -> int:
         """How many messages are still in it."""
         return self.size - ranges.size(self.taken)
+
+    @property
+    def left_ranges(self) -> Ranges:
+        """Offsets of the messages that are still in it."""
+        return ranges.minus((0, self.size), self.taken)
 
     @property
     def queue(self) -> str:
@@ -66,17 +75,31 @@ class Ticket(Struct, frozen=True, gc=False, array_like=True):
 class Ready(Struct, frozen=True, gc=False, array_like=True):
     """Messages that wait for a ticket."""
 
-    start: int
-    stop: int
-    attempt: int
+    start: Index
+    stop: Index
+    attempt: Attempt
+
+
+class Unfit(Struct, frozen=True, gc=False, array_like=True):
+    """Messages that hosts have given back because they do not know the task, or not one that takes the arguments.
+
+    Attributes:
+        token: ``task@digests``: what the hosts that have given them back know under that name, see `Failed.token`.
+        since_ms: wall clock of the first time.
+    """
+
+    start: Index
+    stop: Index
+    token: str
+    since_ms: Count
 
 
 class Waiting(Struct, frozen=True, gc=False, array_like=True):
     """One message that is not to run before ``due_ms`` (wall clock)."""
 
-    index: int
-    attempt: int
-    due_ms: int
+    index: Index
+    attempt: Attempt
+    due_ms: Count
 
 
 class SourceState(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -88,23 +111,25 @@ class SourceState(Struct, frozen=True, gc=False, omit_defaults=True):
     Attributes:
         dying: out of attempts or rejected, and committed as such; its dead letter is not yet known to be stored.
         failures: by index, for the messages that are not settled, newest last, bounded.
+        unfit: messages that were given back, wherever they are; those that are ready wait for a host that they fit.
         spared: by index, how many of its attempts do not count, since it was only interrupted.
     """
 
-    settled: int = 0
+    settled: Index = 0
     ready: tuple[Ready, ...] = ()
     waiting: tuple[Waiting, ...] = ()
-    dying: tuple[int, ...] = ()
-    failures: dict[int, tuple[Failure, ...]] = {}
-    spared: dict[int, int] = {}
+    dying: tuple[Index, ...] = ()
+    failures: dict[Index, tuple[Failure, ...]] = {}
+    spared: dict[Index, Count] = {}
+    unfit: tuple[Unfit, ...] = ()
 
 
 class Totals(Struct, frozen=True, omit_defaults=True):
     """Outcomes committed since the namespace began, of one queue."""
 
-    done: int = 0
-    dead: int = 0
-    failed: int = 0
+    done: Count = 0
+    dead: Count = 0
+    failed: Count = 0
 
 
 class Place(Struct, frozen=True, omit_defaults=True):
@@ -137,18 +162,23 @@ class Board(Struct, frozen=True, omit_defaults=True):
         uptime_ms: how long this namespace has been led, by the leaders' own steady clocks: a lower bound of the time
             that really passed, so that windows expire without trusting anybody's wall clock.
         sequence: next ticket number of this epoch.
+        leader_lease: how long its writer may be silent before it is replaced, in seconds. Who has another setting waits for
+            the longer of both. 0: not said.
+        window_s: for how long its writer keeps the ids of finished sources.
     """
 
     nonce: str
-    epoch: int
-    turn: int = 0
+    epoch: Term
+    turn: Count = 0
     leader: Leader | None = None
-    uptime_ms: int = 0
-    sequence: int = 0
+    uptime_ms: Count = 0
+    sequence: Number = 0
     tickets: dict[str, Ticket] = {}
     sources: dict[str, SourceState] = {}
     totals: dict[str, Totals] = {}
     format: int = field(default_factory=lambda: FORMAT)
+    leader_lease: Patience = 0.0
+    window_s: Patience = 0.0
 
     @property
     def is_busy(self) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from s3queue.core.records.format import Count, Delay
+
 
 class Failure(Struct, frozen=True, gc=False, array_like=True):
     """Why one attempt of a message did not end well.
@@ -12,15 +14,16 @@ class Failure(Struct, frozen=True, gc=False, array_like=True):
         attempt: the attempt that ended, counted from 1.
         cause: ``error`` (the task raised), ``killed``, ``exited``, ``oom``, ``time_limit`` (its process died),
             ``lost`` (its host fell silent), ``interrupted`` (its process was ended because another message was over its
-            time limit), ``shutdown``, ``rejected``, ``corrupt``, ``unknown_task``.
+            time limit), ``shutdown``, ``rejected``, ``corrupt``, ``unknown_task``, ``signature`` (its arguments do not
+            fit the task that hosts know).
         text: for people; bounded.
         at_ms: wall clock of whoever noticed.
     """
 
-    attempt: int
+    attempt: Count
     cause: str
     text: str = ""
-    at_ms: int = 0
+    at_ms: Count = 0
 
 
 #: After one of these a message is ticketed alone: if it is poison, it takes no neighbour with it.
@@ -32,10 +35,14 @@ class Failed(Struct, frozen=True, gc=False, array_like=True):
 
     Attributes:
         kind: ``retry`` (counts an attempt), ``snooze`` (costs none), ``dead``, ``interrupted`` (it had been started, so the
-            next start is another attempt; but it is not known to be at fault, so it may be tried once more than others).
+            next start is another attempt; but it is not known to be at fault, so it may be tried once more than others),
+            ``unfit`` (costs none: this host does not know the task, or not one that takes these arguments).
         delay_s: how long to wait before the next attempt.
+        token: of what is unfit: ``task@digest``, see `Offer.tasks`; nothing follows the ``@`` where the host does not know
+            the task.
     """
 
     kind: str
-    delay_s: float = 0.0
+    delay_s: Delay = 0.0
     failure: Failure | None = None
+    token: str = ""

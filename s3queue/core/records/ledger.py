@@ -8,7 +8,10 @@ from s3queue.core import ranges
 from s3queue.core.ranges import EMPTY, Ranges
 from s3queue.core.records.board import Place
 from s3queue.core.records.failures import Failed
-from s3queue.core.records.format import FORMAT
+from s3queue.core.records.format import FORMAT, Attempt, Count, Delay, Patience
+
+#: No message takes less, in seconds.
+SHORTEST_S = 1e-9
 
 
 class Offer(Struct, frozen=True, omit_defaults=True):
@@ -17,10 +20,16 @@ class Offer(Struct, frozen=True, omit_defaults=True):
     Attributes:
         max_attempts: the most that any task of the queue allows.
         mean_s: measured time of one message in a slot, in seconds; 0 until known.
+        tasks: by name, a short digest of the signature of each task that it knows there. Empty: not said.
     """
 
-    max_attempts: int = 3
-    mean_s: float = 0.0
+    max_attempts: Attempt = 3
+    mean_s: Delay = 0.0
+    tasks: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        if 0.0 < self.mean_s < SHORTEST_S:
+            raise ValueError(f"mean_s is {self.mean_s}")
 
 
 class Report(Struct, frozen=True, gc=False, omit_defaults=True):
@@ -28,7 +37,7 @@ class Report(Struct, frozen=True, gc=False, omit_defaults=True):
 
     ok: Ranges = EMPTY
     released: Ranges = EMPTY
-    failed: dict[int, Failed] = {}
+    failed: dict[Count, Failed] = {}
 
     def __post_init__(self) -> None:
         if not (ranges.is_proper(self.ok) and ranges.is_proper(self.released)):
@@ -46,15 +55,15 @@ class Usage(Struct, frozen=True, array_like=True):
         unanswered: puts of which nobody knows at once whether they were applied.
     """
 
-    put: int = 0
-    get: int = 0
-    list: int = 0
-    delete: int = 0
-    sent: int = 0
-    received: int = 0
-    retries: int = 0
-    conflicts: int = 0
-    unanswered: int = 0
+    put: Count = 0
+    get: Count = 0
+    list: Count = 0
+    delete: Count = 0
+    sent: Count = 0
+    received: Count = 0
+    retries: Count = 0
+    conflicts: Count = 0
+    unanswered: Count = 0
 
     def requests(self) -> dict[str, int]:
         """By kind."""
@@ -73,6 +82,8 @@ class Ledger(Struct, frozen=True, omit_defaults=True):
         slots: how many messages can run at once; 0 while draining.
         unread: it was fenced by somebody who could not read it, and may not know all that it claimed: every ticket of the
             session counts as claimed, whatever ``claims`` says.
+        visibility_timeout: seconds of silence after which this session may be fenced; it relies on as much. Whoever has
+            another setting waits for the longer of both. 0: not said.
         claims: the tickets that this session may run.
         reports: outcomes that the board has not taken over yet.
         usage: by role, for people; some requests behind.
@@ -82,7 +93,7 @@ class Ledger(Struct, frozen=True, omit_defaults=True):
     session: str
     fenced: bool = False
     left: bool = False
-    slots: int = 0
+    slots: Count = 0
     offers: dict[str, Offer] = {}
     place: Place = Place()
     claims: tuple[str, ...] = ()
@@ -90,6 +101,7 @@ class Ledger(Struct, frozen=True, omit_defaults=True):
     unread: bool = False
     format: int = field(default_factory=lambda: FORMAT)
     usage: dict[str, Usage] = {}
+    visibility_timeout: Patience = 0.0
 
     @property
     def over(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct, field
 
 from s3queue.core.records.failures import Failure
-from s3queue.core.records.format import FORMAT
+from s3queue.core.records.format import FORMAT, Count
 
 
 class DeadLetter(Struct, frozen=True, omit_defaults=True):
@@ -24,13 +24,13 @@ class DeadLetter(Struct, frozen=True, omit_defaults=True):
     message: str
     queue: str
     task: str = ""
-    attempt: int = 0
+    attempt: Count = 0
     failures: tuple[Failure, ...] = ()
     payload: bytes = b""
     preview: str = ""
     raw: bool = False
     headers: dict[str, str] = {}
-    sent_ms: int = 0
-    died_ms: int = 0
+    sent_ms: Count = 0
+    died_ms: Count = 0
     tombstone: bool = False
     format: int = field(default_factory=lambda: FORMAT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
-from s3queue.core.records.format import FORMAT
+from s3queue.core.records.format import FORMAT, Count
 
 
 class RetiredPage(Struct, frozen=True):
@@ -15,5 +15,5 @@ class RetiredPage(Struct, frozen=True):
     """
 
     sources: tuple[str, ...]
-    uptime_ms: int
+    uptime_ms: Count
     format: int = field(default_factory=lambda: FORMAT)

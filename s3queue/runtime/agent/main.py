@@ -24,10 +24,10 @@ from s3queue.core.ops import Program
 from s3queue.core.pacing import Pace
 from s3queue.core.records import Leader
 from s3queue.errors import StoreUnavailable
-from s3queue.probe import require_safe
 from s3queue.runtime.agent.dealing import Dealer, testament
 from s3queue.runtime.agent.environment import Surroundings, plan_settings
 from s3queue.runtime.agent.programs import run
+from s3queue.runtime.agent.proof import prove
 from s3queue.runtime.drive import Driver
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.journal import Journal
@@ -51,6 +51,7 @@ from s3queue.runtime.local.wire import (
     Stop,
     Trust,
     Unreadable,
+    Waiting,
     frame,
     pack,
     unpack,
@@ -69,6 +70,8 @@ _THREADS = 3 + CHORES_AT_ONCE
 READERS, LOCAL_READERS = 64, 8
 #: Seconds for which a request that was not applied is repeated before the loops hear of it.
 PATIENCE_S = 2.0
+#: Seconds after which an agent that has not joined yet tells the supervisor that it waits for the store.
+_WAITING_S = 1.0
 #: How long the end of a dead worker's socket is waited for, in seconds.
 _LAST_WORDS_S = 1.0
 
@@ -122,18 +125,17 @@ class Agent:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3queue-store")
         self._links: dict[int, _Link] = {}
         self._dead: dict[int, Died] = {}
+        self._doors: list[asyncio.Task[asyncio.Server]] = []
 
     async def serve(self) -> int:
         """Returns the exit status."""
         beating = asyncio.create_task(self._beat())
         if not self._spec.proven:
-            await self._prove()
+            await prove(self._drivers[0], self._spec.config.namespace, self._no_answer)
         if not await self._join():
             return FENCED
         loop = asyncio.get_running_loop()
-        path = Path(self._spec.rundir) / "agent.sock"
-        path.unlink(missing_ok=True)
-        server = await loop.create_unix_server(lambda: _Link(self), str(path))
+        self._listen()
         wakes = self._env.wakes = WakeSocket(self._spec.store.url, self._spec.config.namespace, self._spec.session)
         loop.add_reader(wakes.fileno(), self._woken, wakes)
         loop.add_reader(self._spec.conn.fileno(), self._told)
@@ -154,7 +156,8 @@ class Agent:
             loop.remove_reader(wakes.fileno())
             loop.remove_reader(self._spec.conn.fileno())
             wakes.close()
-            server.close()
+            for door in self._doors:
+                (await door).close()
             self._threads.shutdown(wait=False, cancel_futures=True)
             for driver in self._drivers:
                 driver.close()
@@ -182,16 +185,31 @@ class Agent:
 
     # ---- the beginning -------------------------------------------------------------------------------------
 
-    async def _prove(self) -> None:
-        """Ask the store for what the queue relies on, before anything of ours is in it."""
-        prefix = f"{self._spec.config.namespace}-probe-{self._env.nonce()}/"
-        await asyncio.get_running_loop().run_in_executor(None, require_safe, self._drivers[0], prefix)
+    def _listen(self) -> None:
+        """Be there for workers that come. Also again: whoever cleans temporary files may have removed the socket."""
+        path = Path(self._spec.rundir) / "agent.sock"
+        if self._doors and path.exists():
+            return
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path.unlink(missing_ok=True)
+        door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        door.bind(str(path))
+        door.listen(self._spec.workers)
+        serving = asyncio.get_running_loop().create_unix_server(lambda: _Link(self), sock=door)
+        self._doors.append(asyncio.create_task(serving))
+
+    def _no_answer(self, fault: StoreUnavailable) -> None:
+        self._unavailable(fault)
+        self._tell(Waiting())
 
     async def _join(self) -> bool:
         """End the sessions of the agents that died before this one, with what the journals say; then clear those, and
         begin our own."""
         journals = [self._journal.worker(number) for number in range(self._spec.workers)]
-        joined = await self._start(self._agent.join(self._spec.orphaned, testament(journals, self._env.now_ms())))
+        joining = self._start(self._agent.join(self._spec.orphaned, testament(journals, self._env.now_ms())))
+        while not (await asyncio.wait({joining}, timeout=_WAITING_S))[0]:
+            self._tell(Waiting())  # all that takes so long is the store
+        joined = await joining
         for journal in journals:
             for row in journal.rows():
                 journal.close_row(row)
@@ -244,6 +262,8 @@ class Agent:
         self._dealer.died(worker, died.cause, died.text, self._env.now_ms())
         if not (recycled or self._agent.host.over):  # else it was told to stop
             self._env.events.emit("died", worker=worker, cause=died.cause, text=died.text)
+        with contextlib.suppress(OSError):  # then its successor waits in vain, and the next one is let in
+            self._listen()
         self._tell(Read(worker))
         self._agent.ring()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -10,8 +11,9 @@ from typing import Any, Literal
 
 from multiprocess.reduction import ForkingPickler
 
+from s3queue import errors
 from s3queue.config import configure
-from s3queue.errors import ConfigError, QueueError, StoreUnsupported
+from s3queue.errors import QueueError
 from s3queue.runtime.local.life import Life, die_with_parent
 from s3queue.runtime.local.spec import AgentSpec, WorkerSpec
 from s3queue.runtime.local.wire import CannotStart, pack
@@ -22,6 +24,10 @@ GROUP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
 FENCED = 75
 #: Exit status of a worker whose agent or supervisor is gone.
 ORPHANED = 76
+#: Exit status of a child whose import of the program's main module came to the call that had started it.
+UNGUARDED = 77
+#: In the environment of a worker, and of every program that its tasks start: which worker that is.
+MARK = "_S3QUEUE_WORKER"
 
 
 @contextlib.contextmanager
@@ -50,21 +56,33 @@ class Sealed:
         return Sealed, (None, bytes(ForkingPickler.dumps(self._value)))
 
 
-def enter(role: Literal["agent", "worker"], sealed: Sealed, conn: Any, life: Life, others: tuple[Any, ...]) -> None:
+def enter(
+    role: Literal["agent", "worker"], sealed: Sealed, conn: Any, life: Life, others: tuple[Any, ...], mark: str = ""
+) -> None:
     """Run one child to its end.
 
     Args:
         sealed: fields of the role's spec, without ``conn`` and ``life``.
         others: what a forked child must not keep: the supervisor's ends of all pipes. While one child holds the end of
             another's, that one does not learn that the supervisor is gone.
+        mark: for the environment, see `MARK`.
     """
     for other in others:
         other.close()
     if others:
         signal.set_wakeup_fd(-1)
+    # A session of its own: what a terminal sends to its foreground reaches neither us nor what our tasks start, and what
+    # they leave behind can be told from everything else.
+    with contextlib.suppress(PermissionError):  # it leads one already
+        os.setsid()
+    if mark:
+        os.environ[MARK] = mark
     for number in GROUP_SIGNALS:
         # A handler, not SIG_IGN: what a task starts with exec would inherit that, and could not be terminated.
         signal.signal(number, _leave_it_to_the_supervisor)
+    if signal.getsignal(signal.SIGCHLD) not in (signal.SIG_DFL, None):
+        # The program's own handler is for the program's own children; it would take the status of ours.
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     die_with_parent()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, GROUP_SIGNALS)
     try:
@@ -80,16 +98,34 @@ def enter(role: Literal["agent", "worker"], sealed: Sealed, conn: Any, life: Lif
             worker.main(WorkerSpec(**fields, conn=conn, life=life))
     except (QueueError, ImportError) as fault:
         # Anything else may be bad luck: the child ends with a traceback, and the supervisor tries again.
-        match fault:
-            case ConfigError():
-                note = CannotStart(fault.message, fault.hint)
-            case StoreUnsupported():
-                note = CannotStart(fault.why, lacks=fault.capability)
-            case _:
-                note = CannotStart(str(fault) or type(fault).__name__)
         with contextlib.suppress(OSError):
-            conn.send_bytes(pack(note))
+            conn.send_bytes(pack(told(fault)))
         sys.exit(1)
+
+
+def child_name(role: Literal["agent", "worker"], number: int) -> str:
+    """Of its process, and for people."""
+    return role if role == "agent" else f"{role} {number}"
+
+
+def is_child(name: str) -> bool:
+    """Whether a process of this name is a child of a supervisor."""
+    role, _, number = name.partition(" ")
+    return name == "agent" or (role == "worker" and number.isdigit())
+
+
+def told(fault: QueueError | ImportError) -> CannotStart:
+    """What stops a child, for the supervisor to raise."""
+    name, reduced = type(fault).__name__, fault.__reduce__()
+    if isinstance(fault, QueueError) and getattr(errors, name, None) is type(fault) and isinstance(reduced, tuple):
+        return CannotStart(name, tuple(str(arg) for arg in reduced[1]))
+    return CannotStart("ConfigError", (str(fault) or type(fault).__name__,))
+
+
+def heard(note: CannotStart) -> QueueError:
+    """The same, in the supervisor."""
+    fault: QueueError = getattr(errors, note.error)(*note.args)
+    return fault
 
 
 def _leave_it_to_the_supervisor(*_: object) -> None: ...

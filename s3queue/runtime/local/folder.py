@@ -45,9 +45,15 @@ def base() -> Path:
     """Our directory in the temporary directory, made if need be.
 
     Raises:
-        ConfigError: something of another user stands there, or cannot be written.
+        ConfigError: something of another user stands there, or nothing can be written.
     """
-    found = base_path(tempfile.gettempdir(), os.getuid())
+    try:
+        parent = tempfile.gettempdir()
+    except OSError as fault:
+        raise ConfigError(
+            "no temporary directory can be written", "set TMPDIR to a directory that you may write, not full"
+        ) from fault
+    found = base_path(parent, os.getuid())
     try:
         found.mkdir(mode=0o700, exist_ok=True)
         there = found.lstat()

@@ -6,26 +6,30 @@ import contextlib
 import ctypes
 import fcntl
 import os
+import re
 import secrets
 import shutil
 import signal
 import socket
+import stat
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from multiprocess import reduction
+from multiprocess import process, reduction
 
 from s3queue.core.records import Place
 from s3queue.runtime.local.folder import base as base_folder
-from s3queue.runtime.local.folder import machine
+from s3queue.runtime.local.folder import base_path, is_ours, machine
 
 __all__ = ["Life", "die_with_parent", "gone", "place"]
 
-#: How long the directory of a tree that died is kept, in seconds: for longer than anybody waits to learn that it is
-#: dead.
+#: Seconds for which the directory of a tree that died is kept: for longer than anybody waits to learn that it is dead.
 _KEEP_S = 86_400.0
+#: Name of a run directory, and all that a record may say of it: a path in a forged record must not be opened.
+_NAME = re.compile(r"run-[0-9]{1,10}-[0-9a-f]{6}")
 
 
 class Life:
@@ -35,13 +39,17 @@ class Life:
     keeps it for its whole life. A process that a task forks and leaves behind keeps it, too; then nobody sees that
     the tree is dead, and the timeouts decide.
 
+    Cleaners of temporary files are kept away: the base directory is locked, which systemd-tmpfiles respects, and `touch`
+    makes everything look young to those that go by age.
+
     Attributes:
         rundir: directory of this supervisor, for its children's socket.
     """
 
-    def __init__(self, rundir: Path, fd: int) -> None:
+    def __init__(self, rundir: Path, fd: int, base_fd: int = -1) -> None:
         self.rundir = rundir
         self.fd = fd
+        self._base_fd = base_fd
 
     @classmethod
     def create(cls) -> Life:
@@ -51,7 +59,20 @@ class Life:
         rundir.mkdir(mode=0o700)
         fd = os.open(rundir / "life", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         fcntl.flock(fd, fcntl.LOCK_EX)
-        return cls(rundir, fd)
+        base_fd = os.open(base, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        with contextlib.suppress(OSError):  # some file systems lock no directories
+            fcntl.flock(base_fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return cls(rundir, fd, base_fd)
+
+    def touch(self) -> None:
+        """Make our files look new."""
+        base = self.rundir.parent
+        ours = [base, self.rundir, *self.rundir.glob("*"), *base.glob("wake-*"), *base.glob("wake-*/*")]
+        if made := process.current_process()._config.get("tempdir"):  # where a fork server has its socket
+            ours += [Path(made), *Path(made).glob("*")]
+        for path in ours:
+            with contextlib.suppress(OSError):
+                os.utime(path, follow_symlinks=False)
 
     def place(self) -> Place:
         return place(self.rundir)
@@ -65,6 +86,8 @@ class Life:
         if remove:
             shutil.rmtree(self.rundir, ignore_errors=True)
         os.close(self.fd)
+        if self._base_fd >= 0:
+            os.close(self._base_fd)
 
 
 def _inherit(rundir: str, duplicate: Any) -> Life:
@@ -72,20 +95,31 @@ def _inherit(rundir: str, duplicate: Any) -> Life:
 
 
 def place(rundir: Path | str) -> Place:
-    return Place(machine(), str(Path(rundir) / "life"), f"{socket.gethostname()}:{os.getpid()}")
+    """Of the host with this run directory. Only its random name goes into records."""
+    return Place(machine(), Path(rundir).name, f"{socket.gethostname()}:{os.getpid()}")
 
 
 def gone(where: Place) -> bool:
-    """Whether every process of that host is certainly dead. False wherever that cannot be known from here."""
-    return bool(where.machine and where.machine == machine() and where.life) and _is_free(where.life)
-
-
-def _is_free(path: str | Path) -> bool:
+    """Whether every process of that host is certainly dead. False wherever that cannot be known from here: another
+    machine, another temporary directory, a record that holds no name of ours. Never waits."""
+    if not where.machine or where.machine != machine() or not _NAME.fullmatch(where.life):
+        return False
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        base = base_path(tempfile.gettempdir(), os.getuid())
+        return is_ours(base.lstat()) and _is_free(base / where.life)
+    except OSError:
+        return False
+
+
+def _is_free(rundir: Path) -> bool:
+    """Whether nobody holds the lock in this run directory."""
+    try:
+        fd = os.open(rundir / "life", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return False
     try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return False
         # Shared, so that two who look at the same time do not take each other for the living.
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except OSError:
@@ -104,7 +138,7 @@ def _sweep(base: Path) -> None:
                 directory.rmdir()  # only if it is empty
     for rundir in base.glob("run-*"):
         with contextlib.suppress(OSError):
-            if rundir.stat().st_mtime < oldest and _is_free(rundir / "life"):
+            if rundir.stat().st_mtime < oldest and _is_free(rundir):
                 shutil.rmtree(rundir, ignore_errors=True)
 
 

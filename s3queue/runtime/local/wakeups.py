@@ -37,18 +37,19 @@ def wake(url: str, namespace: str, *, but: WakeSocket | None = None) -> None:
     cache by, and would hide an agent that came in the same tick. Whose the base is, is looked at each time, too: in one
     of somebody else's we would remove what nobody listens at.
     """
-    base, directory = _wake_paths(url, namespace, tempfile.gettempdir(), os.getuid())
     try:
+        base, directory = _wake_paths(url, namespace, tempfile.gettempdir(), os.getuid())
         if not is_ours(os.lstat(base)):
             return
         names = os.listdir(directory)
-    except OSError:
+        if but is not None and but.name in names:
+            names.remove(but.name)
+        if not names:
+            return
+        sender = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    except OSError:  # no temporary directory, no agent on this machine, no descriptor left
         return
-    if but is not None and but.name in names:
-        names.remove(but.name)
-    if not names:
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+    with sender:
         sender.setblocking(False)
         for name in names:
             path = f"{directory}/{name}"

@@ -99,13 +99,15 @@ class Started(Struct, frozen=True, tag=True, array_like=True):
     """Child → supervisor: it is up and serving."""
 
 
-class CannotStart(Struct, frozen=True, tag=True, array_like=True):
-    """Child → supervisor: it never will be; ``hint`` and ``text`` are for people. The child exits. ``lacks``: the property
-    of the store that is missing, as `StoreUnsupported.capability` names it."""
+class Waiting(Struct, frozen=True, tag=True, array_like=True):
+    """Agent → supervisor: the store does not answer, and it is waited for; `Started` follows when it does."""
 
-    text: str
-    hint: str = ""
-    lacks: str = ""
+
+class CannotStart(Struct, frozen=True, tag=True, array_like=True):
+    """Child → supervisor: it never will be, for this class of `s3queue.errors` with these arguments. The child exits."""
+
+    error: str
+    args: tuple[str, ...]
 
 
 class Died(Struct, frozen=True, tag=True, array_like=True):
@@ -150,6 +152,7 @@ Note: TypeAlias = (
     | Returned
     | Leaving
     | Started
+    | Waiting
     | CannotStart
     | Died
     | Read

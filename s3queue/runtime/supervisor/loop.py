@@ -5,38 +5,42 @@ Everything happens in one loop, in one thread: look at what has ended and what w
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import secrets
 import socket
+import sys
 import time
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple, NoReturn
 
 import multiprocess
 from multiprocess import connection, resource_tracker
 
 from s3queue.config import Config
-from s3queue.errors import ConfigError, QueueError, StoreUnsupported
+from s3queue.errors import ConfigError, QueueError, StoreDenied, StoreUnavailable
 from s3queue.observe.events import Events
 from s3queue.registry import Registry
-from s3queue.runtime.local.child import FENCED, GROUP_SIGNALS, ORPHANED, signals_held
+from s3queue.runtime.local.child import FENCED, ORPHANED, UNGUARDED, child_name, heard, signals_held
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.journal import Journal
 from s3queue.runtime.local.life import Life
-from s3queue.runtime.local.wire import CannotStart, Died, Drain, Empty, Left, Read, Started
+from s3queue.runtime.local.wire import CannotStart, Died, Drain, Empty, Left, Read, Started, Waiting
 from s3queue.runtime.meter import total
-from s3queue.runtime.supervisor.children import STILLBIRTHS, Child, MemoryKills, Patience, memory_kill_counter
+from s3queue.runtime.supervisor.causes import UNKNOWN, MemoryKills, memory_kill_counter
+from s3queue.runtime.supervisor.children import Child, Role
+from s3queue.runtime.supervisor.leftovers import reap_orphans
+from s3queue.runtime.supervisor.patience import Patience
+from s3queue.runtime.supervisor.watch import TICK_S, Verdict, Watch
+from s3queue.runtime.supervisor.wishes import Wishes
 from s3queue.store import ObjectStore, Shareable
 
-#: How often children are looked at when nothing happens, in seconds.
-TICK_S = 1.0
-#: What a task gets beyond its time limit before its process is killed, in seconds.
-OVERRUN_GRACE_S = 0.5
-#: After ``drain_timeout``, what the agent gets to store its last ledger; after that, what workers get to end; in seconds.
+#: Seconds after ``drain_timeout`` that the agent gets to store its last ledger; and after that, that workers get to end.
 LAST_WORDS_S = 5.0
-#: What counts as being asked to end: the signals, and `Supervisor.stop`.
-_ENDING = {0, *GROUP_SIGNALS}
+#: Seconds without one living child, since the system has no room for a process, after which the host gives up.
+ROOM_S = 120.0
+#: Seconds between two times that our temporary files are made to look new.
+_TOUCH_S = 3600.0
 
 
 class Summary(NamedTuple):
@@ -50,6 +54,7 @@ class Summary(NamedTuple):
         drained: whether the host left in good order, with nothing left running.
         usage: the same by role (``coordinator``, ``host``, ``worker``), with the bytes of objects sent and received,
             retries, conflicts and puts without an answer.
+        interrupted: whether it was asked a second time to end, and ended at once.
     """
 
     deaths: int
@@ -58,15 +63,11 @@ class Summary(NamedTuple):
     messages: int
     drained: bool
     usage: dict[str, dict[str, int]]
+    interrupted: bool = False
 
 
 class Household(NamedTuple):
-    """What to run.
-
-    Attributes:
-        bell: a byte is read here for each signal, and 0 for each `Supervisor.stop`.
-        hammer: where they are written; ours to close in a forked child.
-    """
+    """What to run."""
 
     store: ObjectStore
     config: Config
@@ -74,8 +75,7 @@ class Household(NamedTuple):
     workers: int
     concurrency: int
     tasks: Registry
-    bell: socket.socket
-    hammer: socket.socket
+    wishes: Wishes
 
 
 class Host:
@@ -86,7 +86,15 @@ class Host:
         self._config = what.config
         self._until_empty = until_empty
         self._context = multiprocess.get_context(self._config.start_method)
-        self._buffer = self._context.RawArray("b", Journal.size(what.workers, what.concurrency))
+        self._life = Life.create()
+        try:
+            self._buffer = self._context.RawArray("b", Journal.size(what.workers, what.concurrency))
+        except OSError as fault:
+            self._life.close(remove=True)
+            raise ConfigError(
+                f"no memory can be shared between processes: {fault.strerror or fault}",
+                "make room in /dev/shm, or set TMPDIR to a directory that you may write",
+            ) from fault
         self._journal = Journal(self._buffer, what.workers, what.concurrency)
         self._events = Events("supervisor", self._config.history)
         self._memory = MemoryKills(memory_kill_counter())
@@ -100,40 +108,46 @@ class Host:
         self._worker_due: list[float | None] = [None] * what.workers
         self._agent_patience = Patience()
         self._worker_patience = [Patience() for _ in range(what.workers)]
-        self._ever_up: set[str] = set()
+        self._ever_up: set[Role] = set()
         self._deaths = self._restarts = 0
-        self._asked = 0
         #: What each worker's journal counted when its process was started; when a dead one may be replaced.
         self._counted = [0] * what.workers
         self._replace_at = [0.0] * what.workers
         #: By `clock`, while draining: when the workers are killed, and after that, when everything is.
         self._drain_until: float | None = None
         self._leave_until: float | None = None
-        self._left = self._over = False
-        #: We have not run before this, by `clock`: nobody is blamed for silence then.
-        self._awake_since = self._last_tick = clock()
+        self._left = self._over = self._interrupted = False
+        self._watch = Watch(self._journal, self._config.visibility_timeout, clock())
+        #: When a child was last alive; when our files were last touched.
+        self._peopled = self._touched = clock()
 
     def serve(self) -> Summary:
-        self._prepare()
-        self._life = Life.create()
         try:
+            self._prepare()
             while not self._over:
                 self._start_missing()
                 connection.wait(self._watched(), self._timeout())
-                self._heed_signals()
+                self._heed_wishes()
                 self._look_at_agent()
                 self._look_at_workers()
-                self._kill_the_late()
+                self._look_at_the_clock()
         finally:
             self._end_everything()
             self._life.close(remove=self._left)
-            self._events.close()
-            self._heard()
+            self._what.wishes.count(clock())
+        summary = self._summary()
+        self._events.emit("ended", drained=self._left, messages=summary.messages, deaths=self._deaths)
+        self._events.close()
+        return summary
+
+    def _summary(self) -> Summary:
         messages = sum(self._journal.worker(number).messages for number in range(self._what.workers))
         usage = self._journal.usage()
         requests = total(list(usage.values())).requests()
         by_role = {role: asked.as_dict() for role, asked in usage.items()}
-        return Summary(self._deaths, self._restarts, requests, messages, self._left, by_role)
+        return Summary(
+            self._deaths, self._restarts, requests, messages, self._left, by_role, interrupted=self._interrupted
+        )
 
     def _prepare(self) -> None:
         # What children would import first, once for all of them that are forked.
@@ -147,6 +161,21 @@ class Host:
         if isinstance(self._what.store, Shareable):
             with signals_held():
                 self._what.store.share()
+
+    def _say_what_runs(self) -> None:
+        what = self._what
+        tasks = sum(len(what.tasks.tasks(queue)) for queue in what.queues)
+        self._events.emit(
+            "serving",
+            store=what.store.url,
+            namespace=self._config.namespace,
+            queues=",".join(what.queues),
+            tasks=tasks,
+            workers=what.workers,
+            concurrency=what.concurrency,
+            pacing=self._config.pacing if what.store.capabilities.requests_cost else "none",
+            drain_timeout=f"{self._config.drain_timeout:g}s",
+        )
 
     # ---- starting ------------------------------------------------------------------------------------------
 
@@ -171,11 +200,10 @@ class Host:
             "until_empty": self._until_empty,
             "proven": "agent" in self._ever_up,
         }
-        self._agent = self._start("agent", "agent", fields)
+        self._agent = self._start("agent", 0, fields)
         if self._agent is None:
-            self._agent_due = clock() + TICK_S
-            return
-        if self._drain_until is not None:
+            self._agent_due = clock() + self._agent_patience.refused()
+        elif self._drain_until is not None:
             self._agent.tell(Drain())
 
     def _start_worker(self, number: int) -> None:
@@ -184,9 +212,9 @@ class Host:
         journal.reset()
         self._counted[number] = journal.messages
         fields = self._common() | {"worker": number, "workers": self._what.workers}
-        self._workers[number] = child = self._start("worker", f"worker {number}", fields)
+        self._workers[number] = child = self._start("worker", number, fields)
         if child is None:
-            self._worker_due[number] = clock() + TICK_S
+            self._worker_due[number] = clock() + self._worker_patience[number].refused()
 
     def _common(self) -> dict[str, Any]:
         what = self._what
@@ -200,48 +228,47 @@ class Host:
             "tasks": what.tasks,
         }
 
-    def _start(self, role: Any, name: str, fields: dict[str, Any]) -> Child | None:
-        """None where the system has no room for a process just now."""
-        ours = [self._what.bell, self._what.hammer]
-        ours += [child.conn for child in (self._agent, *self._workers) if child is not None]
+    def _start(self, role: Role, number: int, fields: dict[str, Any]) -> Child | None:
+        """None where the system has no room for a process just now. While others live that is for waiting, however
+        long."""
+        name = child_name(role, number)
+        ours = [*self._what.wishes.descriptors(), *(child.conn for child in self._children())]
         try:
             return Child(self._context, role, name, fields, self._life, ours)
-        except (BlockingIOError, MemoryError) as fault:
+        except (OSError, EOFError, MemoryError) as fault:
             self._events.warn("start", f"cannot start {name}, trying again: {fault}")
+            if clock() - self._peopled > ROOM_S:
+                raise QueueError(f"giving up: no process can be started: {fault}") from fault
             return None
+
+    def _children(self) -> Iterable[Child]:
+        return (child for child in (self._agent, *self._workers) if child is not None)
 
     # ---- what happens --------------------------------------------------------------------------------------
 
     def _watched(self) -> list[Any]:
-        children = (self._agent, *self._workers)
-        return [self._what.bell, *(it for child in children if child is not None for it in child.watched())]
+        return [self._what.wishes.bell, *(it for child in self._children() for it in child.watched())]
 
     def _timeout(self) -> float:
         end = self._drain_until if self._leave_until is None else self._leave_until
         times = [at for at in (self._agent_due, *self._worker_due, end) if at is not None]
         return max(0.0, min([TICK_S, *(at - clock() for at in times)]))
 
-    def _heed_signals(self) -> None:
-        self._asked += self._heard()
-        if self._asked >= 1:
-            self._drain("asked to")
-        if self._asked >= 2:
-            self._events.emit("ending", why="asked twice")
-            self._over = True
-
-    def _heard(self) -> int:
-        """How often we were asked to end, since the last look. Other signals that the program handles come by here,
-        too."""
-        asked = 0
-        with contextlib.suppress(BlockingIOError):
-            while heard := self._what.bell.recv(64):
-                asked += sum(number in _ENDING for number in heard)
-        return asked
+    def _heed_wishes(self) -> None:
+        wishes = self._what.wishes.count(clock())
+        if wishes >= 1:
+            self._drain(self._what.wishes.why)
+        if wishes >= 2:
+            self._events.emit("ending", why=f"{self._what.wishes.why}, while draining")
+            self._over = self._interrupted = True
 
     def _drain(self, why: str) -> None:
         if self._drain_until is None:
-            self._events.emit("draining", why=why)
-            self._drain_until = clock() + self._config.drain_timeout
+            timeout_s = self._config.drain_timeout
+            running = sum(len(self._journal.worker(number).running()) for number in range(self._what.workers))
+            until = time.strftime("%H:%M:%S", time.localtime(time.time() + timeout_s))
+            self._events.emit("draining", why=why, running=running, until=until, again="a second signal ends at once")
+            self._drain_until = clock() + timeout_s
             self._worker_due = [None] * len(self._workers)
             if self._agent is not None:
                 self._agent.tell(Drain())
@@ -253,13 +280,15 @@ class Host:
         dead = agent.is_dead
         for note in agent.hear():
             match note:
+                case Waiting():
+                    agent.waiting = True
                 case Started():
-                    self._child_is_up(agent, "agent", self._agent_patience)
+                    self._child_is_up(agent, self._agent_patience)
                     self._orphaned.clear()
                     if self._drain_until is None:
                         self._worker_due = [0.0] * len(self._workers)
                 case CannotStart():
-                    self._cannot_start(agent, "agent", note)
+                    self._cannot_start(agent, note)
                 case Read(worker):
                     if self._workers[worker] is None and self._drain_until is None:
                         self._restarts += 1
@@ -272,14 +301,11 @@ class Host:
             self._agent_died(agent)
 
     def _agent_died(self, agent: Child) -> None:
-        agent.reap()
         self._agent = None
-        for number, child in enumerate(self._workers):
-            # After a drain they are about to end by themselves.
-            if child is not None and not (self._left and child.up):
-                child.kill(text="its agent died")
-                child.reap()
-                self._workers[number] = None
+        # At once: after a fence they are running what is somebody else's. After a drain they are about to end by
+        # themselves.
+        self._end(child for child in self._workers if child is not None and not (self._left and child.up))
+        self._reap(agent)
         self._worker_due = [None] * len(self._workers)
         if self._left:
             self._leave_until = clock() + LAST_WORDS_S
@@ -289,8 +315,11 @@ class Host:
         cause, text = agent.death(out_of_memory=self._memory.just_rose())
         self._events.emit("fenced" if fenced else "died", cause=cause, text=text)
         self._deaths += 1
-        self._agent_due = clock() + self._agent_patience.died(agent, blameless=fenced)
-        self._give_up_on(self._agent_patience, text)
+        wait_s = self._agent_patience.died(
+            up=agent.up, age_s=agent.age_s, blameless=fenced, waiting=agent.waiting and not agent.up
+        )
+        self._agent_due = clock() + wait_s
+        self._lose_patience(agent, text)
         self._restarts += 1
 
     def _look_at_workers(self) -> None:
@@ -301,92 +330,128 @@ class Host:
             for note in child.hear():
                 match note:
                     case Started():
-                        self._child_is_up(child, "worker", self._worker_patience[number])
+                        self._child_is_up(child, self._worker_patience[number])
                     case CannotStart():
-                        self._cannot_start(child, "worker", note)
+                        self._cannot_start(child, note)
             if dead:
                 self._worker_died(number, child)
 
     def _worker_died(self, number: int, child: Child) -> None:
-        child.reap()
         self._workers[number] = None
+        self._reap(child)
         cause, text = child.death(out_of_memory=self._memory.just_rose())
-        recycled = child.status == 0
-        if not recycled and child.cause != "shutdown" and child.status != ORPHANED:
+        journal = self._journal.worker(number)
+        in_order = child.status == 0 or (child.status == UNKNOWN and child.verdict is None and not journal.running())
+        if not in_order and cause != "shutdown" and child.status != ORPHANED:
             self._events.emit("died", cause=cause, text=text)
             self._deaths += 1
-        idle = self._journal.worker(number).messages == self._counted[number]
-        patience = self._worker_patience[number]
-        # One that is recycled before it has run anything would be so for ever.
-        wait_s = patience.died(child, blameless=child.cause == "time_limit" or (recycled and not idle))
+        # One that ends before it has run anything would do so for ever.
+        worked = journal.messages > self._counted[number]
+        blameless = worked or cause == "time_limit"
+        wait_s = self._worker_patience[number].died(up=child.up, age_s=child.age_s, blameless=blameless)
         self._replace_at[number] = clock() + wait_s
         if self._agent is not None:
-            self._agent.tell(Died(number, child.pid, cause, text, child.overran))
+            overran = () if child.verdict is None else child.verdict.overran
+            self._agent.tell(Died(number, child.pid, cause, text, overran))
         if self._drain_until is None:
-            self._give_up_on(patience, text)
+            self._lose_patience(child, text)
 
-    def _child_is_up(self, child: Child, role: str, patience: Patience) -> None:
+    def _child_is_up(self, child: Child, patience: Patience) -> None:
         child.up = True
         patience.is_up()
-        self._ever_up.add(role)
+        if not self._ever_up:
+            self._say_what_runs()
+        self._ever_up.add(child.role)
 
-    def _cannot_start(self, child: Child, role: str, note: CannotStart) -> None:
+    def _cannot_start(self, child: Child, note: CannotStart) -> None:
         """One that says so is believed, unless others of its kind could: then something has changed, and may change
-        back."""
-        if not child.up and role not in self._ever_up:
-            raise StoreUnsupported(note.lacks, note.text) if note.lacks else ConfigError(note.text, note.hint)
-        self._events.warn(f"cannot start {role}", f"{child.name}: {note.text}")
+        back. What the store refuses (credentials that have run out) may last for long."""
+        fault = heard(note)
+        if not child.up and child.role not in self._ever_up:
+            raise fault
+        child.waiting = isinstance(fault, StoreDenied)
+        self._events.warn(f"cannot start {child.role}", f"{child.name}: {fault}")
 
-    def _give_up_on(self, patience: Patience, text: str) -> None:
-        if patience.stillborn >= STILLBIRTHS:
+    def _lose_patience(self, child: Child, text: str) -> None:
+        """Give up where nothing can start: no agent, or none of the workers."""
+        alone = [self._agent_patience] if child.role == "agent" else self._worker_patience
+        others_live = child.role == "worker" and any(it is not None and it.up for it in self._workers)
+        if not others_live and all(patience.is_over for patience in alone):
             self._events.emit("gave_up", text=text)
-            raise QueueError(f"giving up: {text}, for the {patience.stillborn}th time before it was up")
+            raise QueueError(f"giving up: {text}, for the {alone[0].stillborn}th time before it was up")
 
     # ---- time ----------------------------------------------------------------------------------------------
 
-    def _kill_the_late(self) -> None:
+    def _look_at_the_clock(self) -> None:
         now = clock()
-        if now - self._last_tick > 2 * TICK_S:  # it was us who slept, or the whole machine
-            self._awake_since = now
-        self._last_tick = now
+        self._watch.tick(now)
         self._memory.look()
-        self._kill_the_stuck(now)
+        self._kill_the_late(now)
+        if any(True for _ in self._children()):
+            self._peopled = now
+        if now - self._touched > _TOUCH_S:
+            self._touched = now
+            self._life.touch()
+        reap_orphans({child.pid for child in self._children()})
+        self._look_at_the_drain(now)
+
+    def _look_at_the_drain(self, now: float) -> None:
+        if self._drain_until is not None:
+            self._stop_waiting_for_the_store()
         if self._drain_until is not None and now >= self._drain_until and self._leave_until is None:
             self._leave_until = now + LAST_WORDS_S
             text = f"still running {self._config.drain_timeout:g} s after the host was told to drain"
             for child in self._workers:
                 if child is not None:
-                    child.kill("shutdown", text)
-        all_gone = self._agent is None and not any(self._workers)
+                    child.kill(Verdict("shutdown", text))
+        all_gone = not any(True for _ in self._children())
         self._over |= (self._left and all_gone) or (self._leave_until is not None and now >= self._leave_until)
 
-    def _kill_the_stuck(self, now: float) -> None:
-        silence_s = self._config.visibility_timeout
-        if self._agent is not None and self._is_silent(self._journal.agent_beat, now):
-            self._agent.kill(text=f"no sign of life for {silence_s:g} s")
-        for number, child in enumerate(self._workers):
-            if child is None:
-                continue
-            journal = self._journal.worker(number)
-            late = [one for one in journal.running() if 0.0 < one.deadline < now - OVERRUN_GRACE_S]
-            if child.up and late:
-                overran = tuple((one.row, one.message) for one in late)
-                child.kill("time_limit", "a task was over its time limit", overran)
-            elif self._is_silent(journal.last_beat, now):
-                child.kill("killed", f"no sign of life for {silence_s:g} s")
+    def _stop_waiting_for_the_store(self) -> None:
+        """An agent that is not up runs nothing that could be drained."""
+        agent = self._agent
+        if agent is not None and agent.waiting and not agent.up:
+            self._over = True
+            if "agent" not in self._ever_up:
+                raise StoreUnavailable("open", "", "the store did not answer before the host was told to end")
 
-    def _is_silent(self, beat: float, now: float) -> bool:
-        return beat > 0.0 and now - max(beat, self._awake_since) > self._config.visibility_timeout
+    def _kill_the_late(self, now: float) -> None:
+        if self._agent is not None and (verdict := self._watch.agent(now)):
+            self._agent.kill(verdict)
+        for number, child in enumerate(self._workers):
+            if child is not None and (verdict := self._watch.worker(number, child.pid, child.up, now)):
+                child.kill(verdict)
+
+    # ---- the end -------------------------------------------------------------------------------------------
+
+    def _end(self, children: Iterable[Child], why: str = "its agent died") -> None:
+        """Kill them, then reap them."""
+        ending = list(children)
+        for child in ending:
+            child.kill(Verdict("killed", why))
+        for child in ending:
+            self._reap(child)
+        self._workers = [None if child in ending else child for child in self._workers]
+
+    def _reap(self, child: Child) -> None:
+        gone = child.reap()
+        if child.status == UNGUARDED:
+            _end_unguarded()
+        if not gone:
+            self._events.warn("leftovers", f"what {child.name} (process {child.pid}) had started cannot be killed")
 
     def _end_everything(self) -> None:
-        for child in (self._agent, *self._workers):
-            if child is not None:
-                child.kill(text="the host ends")
-        for child in (self._agent, *self._workers):
-            if child is not None:
-                child.reap()
+        self._end(self._children(), "the host ends")
         self._agent = None
-        self._workers = [None] * len(self._workers)
+
+
+def _end_unguarded() -> NoReturn:
+    """End the program with one line. Nothing else can be meant: every child that imports this module would start a
+    supervisor of its own."""
+    main = getattr(sys.modules["__main__"], "__file__", None) or "the main module"
+    guard = 'put the call that runs it below `if __name__ == "__main__":`'
+    print(f"s3queue: {main} starts a supervisor whenever it is imported ({guard})", file=sys.stderr)
+    raise SystemExit(2)
 
 
 def _new_session() -> str:

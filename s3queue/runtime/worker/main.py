@@ -6,12 +6,13 @@ What the agent can rely on, beyond what `s3queue.runtime.local.wire` says:
   first; it is the last note about the row. Only `Cancel` ends a row without one.
 - A `Recall` is answered by exactly one `Returned`, perhaps empty. Returned messages are ``READY`` in the journal and are
   never started; the others of the row are running or have ended. `Finished` of rows with nothing left follows it.
-- A message that is not ok has sent its `FailedNote` before its state says ``FAILED``. Messages may fail without ever
-  having been ``RUNNING``: their source is gone or cannot be decoded, their task is unknown, or they were out of attempts.
-- A source that cannot be read is tried again until it can, or until its messages are recalled; they stay ``READY``.
+- A message that is not ok has sent its `FailedNote` before its state says so. Messages may fail without ever having been
+  ``RUNNING``: their source is gone, or cannot be read or decoded, their task is unknown, or they were out of attempts.
+- A source that goes on being unreadable costs its messages no attempt: they come back as ``snooze``, with one `Unreadable`.
 - After `Cancel` nothing is sent about earlier rows, and no state of them is written, save by a message that was ending in
   the very moment. Slots may still be at work on them (`WorkerJournal.running` tells): new rows should have other numbers.
 - The end of the agent's socket or of the supervisor's pipe ends this process at once, whatever is running.
+- No thread ends silently: what one cannot handle ends the process with a traceback.
 
 Threads: this one, which reads notes and shows life; one per slot; the readers; a loop for async tasks.
 """
@@ -25,6 +26,7 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from queue import SimpleQueue
 
 from s3queue.core.keys import Layout
@@ -49,13 +51,16 @@ from s3queue.runtime.local.wire import (
     pack,
 )
 from s3queue.runtime.meter import Meter
+from s3queue.runtime.worker.attempt import Attempts
+from s3queue.runtime.worker.dealt import Dealt, Item
 from s3queue.runtime.worker.slots import Slots
-from s3queue.runtime.worker.sources import Dealt, Item, Sources
+from s3queue.runtime.worker.sources import Sources
+from s3queue.runtime.worker.stdio import survive_broken_pipes
 
 #: How often a worker shows life and looks at its memory, in seconds.
 TICK_S = 0.9
-#: How long one read of a source may go on failing before it is asked whether it is still wanted, in seconds.
-PATIENCE_S = 2.0
+#: How long a reader repeats one read of a source by itself, in seconds, before it turns to others and tries again later.
+PATIENCE_S = 0.5
 
 
 def main(spec: WorkerSpec) -> None:
@@ -75,17 +80,26 @@ class Worker:
         layout = Layout(spec.config.namespace)
         ready: SimpleQueue[Item | None] = SimpleQueue()
         self._driver = Driver(spec.store, Meter(self._journal.usage), patience_s=PATIENCE_S)
-        self._sources = Sources(self._driver, layout, ready, self._events)
+        self._sources = Sources(
+            self._driver,
+            layout,
+            self._journal,
+            spec.config.prefetch_bytes,
+            ready=ready,
+            send=self._send,
+            events=self._events,
+        )
+        self._attempts = Attempts(
+            self._journal, layout=layout, session=spec.session, find=spec.tasks.find, events=self._events
+        )
         self._slots = Slots(
             ready,
             journal,
             spec.worker,
-            layout=layout,
-            session=spec.session,
-            find=spec.tasks.find,
+            self._attempts,
             send=self._send,
+            release=self._sources.release,
             finished=self._row_ended,
-            events=self._events,
         )
         self._live: dict[int, Dealt] = {}
         self._cancelled = threading.Event()
@@ -93,6 +107,14 @@ class Worker:
         self._sending = threading.Lock()
 
     def serve(self) -> None:
+        try:
+            self._serve()
+        except Exception:  # noqa: BLE001 - other threads might keep what is left of the process alive
+            traceback.print_exc()
+            os._exit(1)
+
+    def _serve(self) -> None:
+        survive_broken_pipes()
         self._journal.pid = os.getpid()
         self._journal.beat()
         self._socket = self._connect()
@@ -135,7 +157,7 @@ class Worker:
         deframer = Deframer()
         next_tick = 0.0
         while True:
-            for fd, _ in poll.poll(TICK_S * 1000):
+            for fd, _ in poll.poll((self._sources.tick() or TICK_S) * 1000):
                 if fd == supervisor:  # it never says anything: this is its end
                     os._exit(ORPHANED)
                 try:
@@ -165,7 +187,7 @@ class Worker:
                 items = self._sources.take_back() + self._slots.take_back()
                 self._send(Returned(tuple((piece.dealt.row, piece.first + number) for piece, number in items)))
                 for piece, _ in items:
-                    self._slots.end(piece.dealt)
+                    self._slots.end(piece)
             case Trust():
                 self._slots.look_again()
             case Cancel():
@@ -173,9 +195,11 @@ class Worker:
                 self._live.clear()
                 for dealt in running:
                     dealt.over = True
-                self._sources.take_back()
+                for piece, _ in self._sources.take_back():
+                    self._slots.over(piece)
                 self._cancelled.set()
-                self._slots.cancel()
+                self._attempts.cancel()
+                self._slots.look_again()
                 self._cancelled = threading.Event()
                 self._events.emit("fenced", worker=self._spec.worker)
             case _:

@@ -1,30 +1,49 @@
-"""Reads the sources of what a worker was dealt, several at a time, and feeds their messages to its slots in order.
+"""Reads the sources of what a worker was dealt, several side by side, and feeds their messages to its slots.
 
-A source is fetched once, however many of its messages and deals ask for it. One that is dealt in slices is kept,
-decoded, for the slices to come; one that is dealt whole is not.
+A pipe that is bounded in bytes. Messages go to the slots as their sources arrive, in whatever order that is: a ticket holds
+either one message of a group or none, so no order is lost that anybody was promised. A source is read once, however many
+of its messages and deals ask for it; one that is dealt in slices is kept, as long as there is room, for the slices to come.
 
-Threads: the one that calls `Sources.add` and `Sources.take_back`, and the readers. Whoever makes the head of the line
-ready feeds it, so no thread exists just to pass things on.
+How far it reads ahead: what was read and is not over yet, and what is being read, fits ``prefetch_bytes``. How large an
+object is shows only when it has been read, so those under way count with the largest of the last ones; before the first is
+there, one is read alone. Whatever its size, one object is always read when nothing else is in memory. So a worker holds at
+most the budget, and, where sizes jump, what its readers have under way beyond it.
+
+States of a source here::
+
+    pending   no room yet                              → reading
+    reading   a reader is at it: READING in the journal → fed, paused, parked
+    paused    a read failed; tried again by `tick`      → reading
+    fed       its messages are with the slots, or over
+    parked    not readable: its messages go back with kind ``snooze``, at no cost, and wait longer each time
+
+A failed read is tried again here for up to `HOLD_S`, and for `AWAY_S` where nothing else can be read either: then it is the
+store that is away. A source that goes on failing is parked at once when it comes again. No reader ever waits for one.
+
+Threads: the one that calls `add`, `tick` and `take_back`, the readers, and slots, which call `release`.
 """
 
 from __future__ import annotations
 
+import heapq
+import os
 import threading
-import time
+import traceback
 from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable
 from itertools import count
 from queue import Empty, SimpleQueue
-from typing import NamedTuple, TypeAlias
 
-from msgspec import Raw
-
-from s3queue.core.keys import Layout, fencing_token, parse_source
+from s3queue.core.keys import Layout
 from s3queue.core.ops import Get
-from s3queue.core.records import Failed, Failure, Part, decode_batch
-from s3queue.errors import CorruptRecord
+from s3queue.core.records import Part, decode_batch
+from s3queue.errors import CorruptRecord, StoreError, StoreUnavailable
 from s3queue.observe.events import Events
 from s3queue.runtime.drive import Driver
-from s3queue.runtime.local.wire import Deal
+from s3queue.runtime.local.clock import clock
+from s3queue.runtime.local.journal import READING, READY, WorkerJournal
+from s3queue.runtime.local.wire import Note, Unreadable
+from s3queue.runtime.worker.dealt import Body, Dealt, Item, Piece
 from s3queue.store import Found
 
 #: Reads in flight at a store that is far away. One message per object needs several to keep a slot busy.
@@ -32,122 +51,138 @@ READERS = 8
 #: At a store on this machine one reader is enough, more would get into each other's way; and each time that it wakes a
 #: slot costs as much as a read, so it reads so many sources, if so many are asked for, before it does.
 LOCAL_BITE = 8
-#: Decoded sources kept for later slices: bytes of their objects, and how many, since the other slices of one are dealt soon
-#: or to somebody else.
-CACHE_BYTES, CACHE_SOURCES = 32_000_000, 64
-#: Pause before a read is tried again that failed for longer than the driver's patience, in seconds.
-PAUSE_S = 1.0
+#: Decoded sources kept for later slices: how many, since the other slices of one are dealt soon or to somebody else. Their
+#: bytes count into the budget, and are the first to go.
+CACHE_SOURCES = 64
+#: Seconds for which a source that cannot be read is tried again before it is parked: where the store says that it is not
+#: available, and where it refuses, or its SDK cannot make anything of the answer.
+HOLD_S, REFUSED_S = 2.0, 0.2
+#: So many sources that cannot be read, and none read in between, and it is the store that is away: then they are held for
+#: so many seconds. An outage must not turn everything that a host holds into outcomes.
+AWAY_SOURCES, AWAY_S = 16, 60.0
+#: Seconds between two tries of a source that is held: the first, doubling up to the last.
+FIRST_PAUSE_S, LAST_PAUSE_S = 0.25, 5.0
+#: Seconds that the messages of a parked source wait: the first time, doubling up to the last.
+FIRST_PARK_S, LAST_PARK_S = 2.0, 300.0
+#: Sources of which it is remembered how often they could not be read.
+TROUBLES = 1000
 #: How long a message waits whose source is gone, in seconds: if it is a mistake, somebody may put it back.
 GONE_DELAY_S = 30.0
+#: What is told of a failed read, at most, in characters. Every message of its source carries it.
+WHY_CHARS = 200
 
 
-class Dealt:
-    """A `Deal` at work.
-
-    Attributes:
-        token: fencing token of the ticket. last: the end that is the last of the row; `ended` hands out their
-        numbers, each once, to whichever thread ends one. over: its session was fenced; nothing of it counts any more.
-        cancelled: says the same to tasks that look at their context. busy_s: slot time by slot, so that no two
-        threads add to one number.
-    """
-
-    __slots__ = ("busy_s", "cancelled", "ended", "last", "over", "queue", "row", "ticket", "token")
-
-    def __init__(self, deal: Deal, slots: int, cancelled: threading.Event) -> None:
-        self.row = deal.row
-        self.ticket = deal.ticket
-        self.queue = deal.queue
-        self.token = fencing_token(deal.ticket)
-        self.last = sum(part.stop - part.start for part in deal.parts) - 1
-        self.ended = count()
-        self.over = False
-        self.cancelled = cancelled
-        self.busy_s = [0.0] * slots
-
-
-class Piece:
-    """The messages of one part of a deal.
+class Wanted:
+    """A source that pieces wait for.
 
     Attributes:
-        first: index of its first message in the row.
-        messages: still encoded; None until read, or where there is a fault.
-        fault: why none of them can run: outcome, cause and text.
-        dropped: given back or cancelled; nobody waits for it.
+        pieces: none where all were given back.
+        is_read: a reader is at it just now.
+        failing_since: when the first of its failed reads failed, by `clock`.
+        result: what the last read brought: its content, or why none of its messages can run.
     """
 
-    __slots__ = ("dealt", "dropped", "fault", "first", "messages", "part")
+    __slots__ = ("failing_since", "is_read", "pause_s", "pieces", "result", "source")
 
-    def __init__(self, dealt: Dealt, part: Part, first: int) -> None:
-        self.dealt = dealt
-        self.part = part
-        self.first = first
-        self.messages: list[Raw] | None = None
-        self.fault: Failed | None = None
-        self.dropped = False
-
-
-class _Answer(NamedTuple):
-    """What became of reading one source. ``fault``: outcome, delay and text for each message of it."""
-
-    source: str
-    messages: list[Raw]
-    size: int
-    fault: tuple[str, float, str] | None
-
-
-#: What a slot takes: a piece, and which of its messages.
-Item: TypeAlias = tuple[Piece, int]
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.pieces: list[Piece] = []
+        self.is_read = False
+        self.failing_since: float | None = None
+        self.pause_s = FIRST_PAUSE_S
+        self.result: Body | tuple[str, float, str, str] | None = None
 
 
 class Sources:
-    """The line of pieces that wait for their source, and the readers.
-
+    """
     Args:
-        ready: where the messages go, in the order in which they were dealt; None ends a slot.
+        budget: bytes, as in the setting ``prefetch_bytes``.
+        ready: where the messages go; None ends a slot.
+        send: to the agent.
     """
 
-    def __init__(self, driver: Driver, layout: Layout, ready: SimpleQueue[Item | None], events: Events) -> None:
+    def __init__(
+        self,
+        driver: Driver,
+        layout: Layout,
+        journal: WorkerJournal,
+        budget: int,
+        *,
+        ready: SimpleQueue[Item | None],
+        send: Callable[[Note], None],
+        events: Events,
+    ) -> None:
         self._driver = driver
         self._home = layout.home
+        self._journal = journal
+        self._budget = budget
         self._ready = ready
+        self._send = send
         self._events = events
+        #: Guards what follows.
         self._lock = threading.Lock()
-        self._line: deque[Piece] = deque()
-        self._wanted: dict[str, list[Piece]] = {}
-        self._requests: SimpleQueue[str | None] = SimpleQueue()
-        self._cache: OrderedDict[str, tuple[list[Raw], int]] = OrderedDict()
-        self._cached_bytes = 0
+        self._wanted: dict[str, Wanted] = {}
+        self._pending: deque[Wanted] = deque()
+        self._paused: list[tuple[float, int, Wanted]] = []
+        self._tie = count()
+        self._cache: OrderedDict[str, Body] = OrderedDict()
+        #: Bytes of objects in memory; reads under way; what each of those is expected to bring.
+        self._held = 0
+        self._under_way = 0
+        #: Sizes of objects that are over, to be taken off what is held: slots leave them here without waiting for the lock.
+        self._freed: deque[int] = deque()
+        self._waits_for_room = False
+        self._expected = budget
+        #: Sources that could not be read since one was.
+        self._failing: set[str] = set()
+        #: By source: how often it was parked in a row.
+        self._troubles: OrderedDict[str, int] = OrderedDict()
+        self._requests: SimpleQueue[Wanted | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         is_far = driver.store.capabilities.requests_cost
         self._most = READERS if is_far else 1
         self._bite = 1 if is_far else LOCAL_BITE
-        self._stopped = threading.Event()
 
     # ---- for the worker's main thread ----------------------------------------------------------------------
 
     def add(self, dealt: Dealt, parts: tuple[Part, ...]) -> None:
-        """Put the messages of a deal in line."""
+        """Ask for the messages of a deal."""
         first = 0
         with self._lock:
             for part in parts:
                 piece = Piece(dealt, part, first)
                 first += part.stop - part.start
-                self._line.append(piece)
-                kept = self._cache.get(part.source)
+                source = part.source
+                kept = self._cache.get(source)
                 if kept is not None:
-                    self._cache.move_to_end(part.source)
-                    _fill(piece, kept[0])
-                elif part.source in self._wanted:
-                    self._wanted[part.source].append(piece)
-                else:
-                    self._wanted[part.source] = [piece]
-                    self._requests.put(part.source)
-            self._feed()
+                    self._cache.move_to_end(source)
+                    piece.fill(kept)
+                    self._feed(piece)
+                    continue
+                wanted = self._wanted.get(source)
+                if wanted is None:
+                    wanted = self._wanted[source] = Wanted(source)
+                    self._pending.append(wanted)
+                elif wanted.is_read:
+                    self._mark((piece,), READING)
+                wanted.pieces.append(piece)
+            self._pump()
             missing = min(len(self._wanted), self._most) - len(self._threads)
         for _ in range(missing):
-            thread = threading.Thread(target=self._read, name=f"s3queue-read-{len(self._threads)}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
+            self._start_reader()
+
+    def tick(self) -> float | None:
+        """Try again what is due. Returns after how many seconds to call this again; None: not before more is dealt."""
+        if not self._paused:
+            return None
+        now = clock()
+        with self._lock:
+            while self._paused and self._paused[0][0] <= now:
+                wanted = heapq.heappop(self._paused)[2]
+                if wanted.pieces:
+                    self._pending.append(wanted)
+            self._pump()
+        return FIRST_PAUSE_S
 
     def take_back(self) -> list[Item]:
         """Everything that no slot has taken yet; it will not be fed any more."""
@@ -160,118 +195,240 @@ class Sources:
                     break
                 if item is not None:
                     items.append(item)
-            for piece in self._line:
-                piece.dropped = True
-                items.extend((piece, number) for number in range(piece.part.stop - piece.part.start))
-            self._line.clear()
+            for wanted in self._wanted.values():
+                if wanted.is_read:
+                    self._mark(wanted.pieces, READY)
+                items.extend((piece, number) for piece in wanted.pieces for number in range(piece.size))
+                wanted.pieces = []  # a reader that is at it finds that nobody waits for it any more
+            self._wanted.clear()
+            self._pending.clear()
+            self._paused.clear()
         return items
 
     def stop(self) -> None:
-        self._stopped.set()
         for _ in self._threads:
             self._requests.put(None)
         for thread in self._threads:
             thread.join()
 
+    # ---- for slots -----------------------------------------------------------------------------------------
+
+    def release(self, piece: Piece) -> None:
+        """The messages of the piece are over."""
+        body, piece.body = piece.body, None
+        if body is None:
+            return
+        if body.shared:
+            with self._lock:
+                body.pieces -= 1
+                self._let_go(body)
+        else:
+            self._freed.append(body.size)
+        if self._waits_for_room:  # read after the append: `_pump` looks again after it said so
+            with self._lock:
+                self._pump()
+
+    # ---- room ----------------------------------------------------------------------------------------------
+
+    def _pump(self) -> None:
+        """Ask the readers for as much as there is room for."""
+        self._waits_for_room = False
+        while self._pending:
+            if not self._has_room():
+                self._waits_for_room = True
+                if not self._has_room():
+                    return
+                self._waits_for_room = False
+            wanted = self._pending.popleft()
+            if wanted.pieces:
+                self._under_way += 1
+                self._requests.put(wanted)
+
+    def _has_room(self) -> bool:
+        while self._freed:
+            self._held -= self._freed.popleft()
+        most = self._budget - (self._under_way + 1) * self._expected
+        while self._held > most and self._cache:
+            self._forget_oldest()
+        return self._held <= most or (self._held == 0 and self._under_way == 0)
+
+    def _forget_oldest(self) -> None:
+        _, body = self._cache.popitem(last=False)
+        body.kept = False
+        self._let_go(body)
+
+    def _let_go(self, body: Body) -> None:
+        if body.pieces == 0 and not body.kept:
+            self._held -= body.size
+
     # ---- the readers ---------------------------------------------------------------------------------------
 
+    def _start_reader(self) -> None:
+        thread = threading.Thread(target=self._work, name=f"s3queue-read-{len(self._threads)}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as full:  # "can't start new thread"; those that are there do it
+            if not self._threads:
+                raise
+            self._events.warn("reader", f"reading with {len(self._threads)} threads: {full}")
+            return
+        self._threads.append(thread)
+
+    def _work(self) -> None:
+        try:
+            self._read()
+        except BaseException:  # noqa: BLE001 - not a failed read, which is an outcome. Half a worker is none
+            traceback.print_exc()
+            os._exit(1)
+
     def _read(self) -> None:
-        answers: list[_Answer] = []
+        done: list[Wanted] = []
         while True:
             try:
-                source = self._requests.get(block=not answers)
+                wanted = self._requests.get(block=not done)
             except Empty:
-                self._publish(answers)
+                self._publish(done)
                 continue
-            if source is None:
-                self._publish(answers)
+            if wanted is None:
+                self._publish(done)
                 return
-            answer = self._ask(source, answers)
-            if answer is not None:
-                answers.append(answer)
-            if len(answers) >= self._bite:
-                self._publish(answers)
-
-    def _publish(self, answers: list[_Answer]) -> None:
-        """Hand the sources to those that wait for them, and forget them here."""
-        with self._lock:
-            for source, messages, size, fault in answers:
-                sliced = False
-                for piece in self._wanted.pop(source):
-                    part = piece.part
-                    if fault is not None:
-                        piece.fault = _fault(part.attempt, *fault)
-                    else:
-                        _fill(piece, messages)
-                        sliced = sliced or part.stop - part.start < len(messages)
-                if sliced:
-                    self._keep(source, messages, size)
-            self._feed()
-        answers.clear()
-
-    def _ask(self, source: str, answers: list[_Answer]) -> _Answer | None:
-        """What the store says of a source; None when nobody waits for it any more.
-
-        Args:
-            answers: those that wait to be published; they do not wait longer for a store that does not answer.
-        """
-        key = self._home + source
-        while not self._is_abandoned(source):
-            try:
-                found = self._driver.perform(Get(key))
-            except Exception as fault:  # noqa: BLE001 - whatever it is, the messages are not to blame
-                self._publish(answers)
-                self._events.warn("read", f"cannot read {source}, trying again: {fault}")
-                if self._stopped.wait(PAUSE_S):
-                    return None
+            if not self._begins(wanted, done):
                 continue
-            if not isinstance(found, Found):
+            failed = self._ask(wanted)
+            if failed is None:
+                done.append(wanted)
+                if len(done) >= self._bite:
+                    self._publish(done)
+            else:
+                self._publish(done)
+                self._failed(wanted, failed)
+
+    def _begins(self, wanted: Wanted, done: list[Wanted]) -> bool:
+        """From here on a death of this process may count as an attempt of these messages, and of those before no more.
+        False: nobody wants them now."""
+        with self._lock:
+            if done and done[-1].is_read:
+                self._was_read(done[-1])
+            if not wanted.pieces:
+                self._under_way -= 1
+                self._pump()
+                return False
+            wanted.is_read = True
+            self._mark(wanted.pieces, READING)
+            return True
+
+    def _ask(self, wanted: Wanted) -> Exception | None:
+        """Read it. Returns what the read failed with; else there is a result."""
+        key = self._home + wanted.source
+        try:
+            found = self._driver.perform(Get(key))
+            if isinstance(found, Found):
+                wanted.result = Body(decode_batch(key, found.body).messages, len(found.body))
+            else:
                 # Only settled sources are deleted. Either this host was fenced long ago, and then the ledger refuses
                 # what it reports; or somebody removed the object by hand, and then the message must neither vanish
                 # nor loop.
-                return _Answer(source, [], 0, ("retry", GONE_DELAY_S, "its batch is gone from the store"))
-            try:
-                messages = decode_batch(key, found.body).messages
-            except CorruptRecord as fault:
-                return _Answer(source, [], 0, ("dead", 0.0, str(fault)))
-            return _Answer(source, messages, len(found.body), None)
+                wanted.result = ("retry", GONE_DELAY_S, "corrupt", "its batch is gone from the store")
+        except CorruptRecord as corrupt:
+            wanted.result = ("dead", 0.0, "corrupt", str(corrupt))
+        except Exception as fault:  # noqa: BLE001 - whatever it is, the messages are not to blame, and the reader goes on
+            return fault
         return None
 
-    def _is_abandoned(self, source: str) -> bool:
-        if not all(piece.dropped for piece in self._wanted[source]):
-            return False
-        with self._lock:  # look again: somebody may just have asked for it
-            if all(piece.dropped for piece in self._wanted[source]):
-                del self._wanted[source]
-                return True
-        return False
+    def _was_read(self, wanted: Wanted) -> None:
+        wanted.is_read = False
+        self._mark(wanted.pieces, READY)
 
-    def _keep(self, source: str, messages: list[Raw], size: int) -> None:
-        self._cache[source] = messages, size
-        self._cached_bytes += size
-        while len(self._cache) > CACHE_SOURCES or (self._cached_bytes > CACHE_BYTES and len(self._cache) > 1):
-            _, (_, less) = self._cache.popitem(last=False)
-            self._cached_bytes -= less
+    def _publish(self, done: list[Wanted]) -> None:
+        """Hand the messages of what was read to the slots."""
+        if not done:
+            return
+        with self._lock:
+            self._failing.clear()
+            for wanted in done:
+                if wanted.is_read:
+                    self._was_read(wanted)
+                if self._troubles:
+                    self._troubles.pop(wanted.source, None)
+                self._under_way -= 1
+                if self._wanted.get(wanted.source) is wanted:
+                    del self._wanted[wanted.source]
+                result = wanted.result
+                if isinstance(result, Body):
+                    self._keep(wanted, result)
+                elif result is not None:
+                    for piece in wanted.pieces:
+                        piece.fail(*result)
+                for piece in wanted.pieces:
+                    self._feed(piece)
+            self._pump()
+        done.clear()
 
-    def _feed(self) -> None:
-        """Hand on what is ready at the head of the line."""
-        line, put = self._line, self._ready.put
-        while line and (line[0].messages is not None or line[0].fault is not None):
-            piece = line.popleft()
-            for number in range(piece.part.stop - piece.part.start):
-                put((piece, number))
+    def _keep(self, wanted: Wanted, body: Body) -> None:
+        """Count the bytes of an object that was read, for as long as anything needs them."""
+        self._expected = max(body.size, self._expected * 7 // 8 if self._expected < self._budget else 0)
+        self._held += body.size
+        for piece in wanted.pieces:
+            piece.fill(body)
+        if body.pieces == 1 and wanted.pieces[0].messages is body.messages:
+            return
+        body.shared = True
+        if any(piece.size < len(body.messages) for piece in wanted.pieces):
+            body.kept = True
+            self._cache[wanted.source] = body
+            while len(self._cache) > CACHE_SOURCES:
+                self._forget_oldest()
+        else:
+            self._let_go(body)
 
+    def _feed(self, piece: Piece) -> None:
+        put = self._ready.put
+        for number in range(piece.size):
+            put((piece, number))
 
-def _fill(piece: Piece, messages: list[Raw]) -> None:
-    part = piece.part
-    if part.start == 0 and part.stop == len(messages):
-        piece.messages = messages
-    elif part.stop <= len(messages) == parse_source(part.source).count:
-        piece.messages = messages[part.start : part.stop]
-    else:
-        text = f"{part.source} holds {len(messages)} messages, not what its key says"
-        piece.fault = _fault(part.attempt, "dead", 0.0, text)
+    def _mark(self, pieces: Iterable[Piece], state: int) -> None:
+        for piece in pieces:
+            if piece.last == 0:
+                self._journal.mark(piece.dealt.row, piece.first, state)
+            else:
+                self._journal.mark_all(piece.dealt.row, piece.first, piece.first + piece.size, state)
 
+    # ---- what cannot be read -------------------------------------------------------------------------------
 
-def _fault(attempt: int, kind: str, delay_s: float, text: str) -> Failed:
-    return Failed(kind, delay_s, Failure(attempt, "corrupt", text, round(time.time() * 1000)))
+    def _failed(self, wanted: Wanted, fault: Exception) -> None:
+        """A read failed: it is tried again later, or parked."""
+        with self._lock:
+            self._under_way -= 1
+            self._was_read(wanted)
+            told = self._put_off(wanted, fault) if wanted.pieces else None
+            self._pump()
+        if told is not None:
+            self._send(told)
+
+    def _put_off(self, wanted: Wanted, fault: Exception) -> Unreadable | None:
+        """Returns what to tell of it."""
+        source, now = wanted.source, clock()
+        self._failing.add(source)
+        since = wanted.failing_since = wanted.failing_since or now
+        why = f"{type(fault).__name__}: {fault}"[:WHY_CHARS]
+        hold_s = HOLD_S if isinstance(fault, StoreUnavailable) else REFUSED_S
+        if len(self._failing) >= AWAY_SOURCES:
+            hold_s = AWAY_S
+        if now - since < hold_s and source not in self._troubles:
+            self._explain(source, why, fault)
+            heapq.heappush(self._paused, (now + wanted.pause_s, next(self._tie), wanted))
+            wanted.pause_s = min(LAST_PAUSE_S, wanted.pause_s * 2)
+            return None
+        tries = self._troubles[source] = self._troubles.pop(source, 0) + 1
+        while len(self._troubles) > TROUBLES:
+            self._troubles.popitem(last=False)
+        delay_s = min(LAST_PARK_S, FIRST_PARK_S * 2.0 ** min(tries - 1, 20))
+        del self._wanted[source]
+        for piece in wanted.pieces:
+            piece.fail("snooze", delay_s, "unreadable", why)
+            self._feed(piece)
+        return Unreadable(source, why, tries, delay_s)
+
+    def _explain(self, source: str, why: str, fault: Exception) -> None:
+        text = why if isinstance(fault, StoreError) else "".join(traceback.format_exception(fault))
+        self._events.warn("read", f"cannot read {source}, trying again: {text}")

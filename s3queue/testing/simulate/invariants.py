@@ -176,7 +176,7 @@ def i8_everything_drains(story: Story) -> Verdict:
                 if expired and not story.is_unheard(key):
                     yield f"{key} has left the window, and is still there"
             elif key.startswith(layout.home) and key != layout.board and not key.startswith(layout.hosts):
-                if layout.path(key) in story.landed:
+                if layout.path(key) in story.landed and layout.path(key) not in drained.stuck:
                     yield f"{key} is still there"
             elif not key.startswith((layout.home, layout.root + "/dead/", layout.root + "/meta/")):
                 yield f"{key} is still there"

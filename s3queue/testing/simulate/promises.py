@@ -12,6 +12,15 @@ from s3queue.testing.simulate.story import LedgerAt, Message, Move, Post, Run, S
 from s3queue.testing.simulate.verdicts import OK, Verdict, first, unknown
 
 
+def _stuck(story: Story) -> tuple[str, ...]:
+    """Sources that cannot be finished, since the store refuses a key that they need."""
+    return story.drained.stuck if story.drained is not None else ()
+
+
+def _indexes(path: str) -> range:
+    return range(parse_source(path).count)
+
+
 def p1_no_accepted_message_is_lost(story: Story) -> Verdict:
     """What was accepted is stored, and every stored message comes to an outcome that somebody vouches for."""
 
@@ -24,7 +33,7 @@ def p1_no_accepted_message_is_lost(story: Story) -> Verdict:
         if _at_rest(story):
             for path in story.landed:
                 for index in range(parse_source(path).count):
-                    if (path, index) not in story.committed:
+                    if (path, index) not in story.committed and path not in _stuck(story):
                         yield f"message {index} of {path} was never committed"
 
     verdict = first(faults())
@@ -42,7 +51,8 @@ def p2_committed_exactly_once(story: Story) -> Verdict:
             done = sum(totals.done for totals in story.boards[-1].board.totals.values()) if story.boards else 0
             dead = sum(totals.dead for totals in story.boards[-1].board.totals.values()) if story.boards else 0
             stored = sum(parse_source(path).count for path in story.landed)
-            if done + dead != stored:
+            stuck = sum((path, index) not in story.committed for path in _stuck(story) for index in _indexes(path))
+            if done + dead + stuck != stored:
                 yield f"{stored} messages were stored; the board counts {done} done and {dead} dead"
 
     verdict = first(faults())
@@ -183,7 +193,8 @@ def only_the_fenced_give_up(story: Story) -> Verdict:
         for n, session in story.given_up:
             state = story.ledger_before(session, n)
             writes = sum(one.n < n for one in story.ledgers.get(session, ()))
-            if writes > 1 and state is not None and state.ledger is not None and not state.ledger.over:
+            stands = state is not None and state.ledger is not None and not state.ledger.over
+            if writes > 1 and stands and not damaged(story, session, n):
                 yield f"event {n}: {session} gave up, and its ledger stands"
 
     return first(faults())

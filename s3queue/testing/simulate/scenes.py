@@ -24,6 +24,7 @@ KINDS = (
     "drain host",
     "give back",
     "meddle",
+    "refuse",
     "outage",
 )
 
@@ -129,6 +130,7 @@ _WEATHERS = (
     Weather(fault=0.1, fates=("served", "slow", "outage", "refused"), chaos=0.02, kinds=("kill agent", "meddle")),
     Weather(fault=0.6, whose=("main",), chaos=0.01, kinds=("kill host", "kill agent")),
     Weather(fault=0.05, chaos=0.03, kinds=("outage", "kill host", "pause host")),
+    Weather(fault=0.05, chaos=0.04, kinds=("refuse", "kill worker", "kill host"), ends=0.4),
 )
 _SHAPES = (
     ("plain",),

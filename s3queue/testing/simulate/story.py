@@ -102,7 +102,7 @@ class Story:
         doubled: messages that a board has in two places.
         surveys: when each process listed the partition.
         dead: sessions whose processes all ended, and when; ``reaped``: where only the agent did.
-        damaged: keys that somebody removed by hand.
+        damaged: keys that somebody removed by hand, or that the store refuses.
         calm: the time from which on every request is answered; infinity: not yet.
     """
 
@@ -157,6 +157,8 @@ class Story:
                 case history.GivenUp(_, session):
                     self.given_up.append((n, session))
                 case history.Meddled(_, key):
+                    self.damaged.setdefault(key, n)
+                case history.Refused(_, key):
                     self.damaged.setdefault(key, n)
                 case history.Raised(_, why):
                     self.raised.append(f"event {n}: {why}")

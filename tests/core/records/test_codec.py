@@ -79,3 +79,53 @@ def test_a_report_whose_offsets_are_no_ranges_is_corrupt(wrong: dict[str, list[i
     body = msgspec.json.encode({"nonce": "n", "session": "s", "format": 1, "reports": {"1-0": wrong}})
     with pytest.raises(CorruptRecord):
         decode(Ledger, "k", body)
+
+
+HEAD = '"nonce":"n","format":1'
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        '"slots":-1',
+        '"slots":1e400',
+        '"slots":99999999999999999999999999',
+        '"visibility_timeout":1e300',
+        '"visibility_timeout":-1',
+        '"offers":{"q":{"mean_s":1e-320}}',
+        '"offers":{"q":{"mean_s":-0.5}}',
+        '"offers":{"q":{"mean_s":NaN}}',
+        '"offers":{"q":{"max_attempts":0}}',
+        '"reports":{"1-0":{"failed":{"-1":["dead"]}}}',
+        '"reports":{"1-0":{"failed":{"0":["retry",1e308]}}}',
+        '"reports":{"1-0":{"failed":{"0":["retry",0,[-1,"error"]]}}}',
+        '"usage":{"host":[-1]}',
+    ],
+)
+def test_a_ledger_with_a_number_that_none_can_have_is_corrupt(fields: str) -> None:
+    with pytest.raises(CorruptRecord):
+        decode(Ledger, "k", f'{{{HEAD},"session":"s",{fields}}}'.encode())
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        '"epoch":-1',
+        '"epoch":2147483648',
+        '"epoch":1,"sequence":4294967296',
+        '"epoch":1,"uptime_ms":-1',
+        '"epoch":1,"leader_lease":1e9',
+        '"epoch":1,"tickets":{"1-0":["s",[["in/q/5/1-1-1",0,1,0]]]}',
+        '"epoch":1,"tickets":{"1-0":["s",[["in/q/5/1-1-1",0,1000000000000,1]]]}',
+        '"epoch":1,"tickets":{"1-0":["s",[["in/q/5/1-1-1",0,3,1]],[0,4]]}',
+        '"epoch":1,"tickets":{"1-0":["s",[["in/q/5/1-1-1",0,3,1]],[2,1]]}',
+        '"epoch":1,"sources":{"x":{"settled":-1}}',
+        '"epoch":1,"sources":{"x":{"settled":1001}}',
+        '"epoch":1,"sources":{"x":{"ready":[[0,1,0]]}}',
+        '"epoch":1,"sources":{"x":{"waiting":[[0,1,-5]]}}',
+        '"epoch":1,"totals":{"q":{"done":-1}}',
+    ],
+)
+def test_a_board_with_a_number_that_none_can_have_is_corrupt(fields: str) -> None:
+    with pytest.raises(CorruptRecord):
+        decode(Board, "k", f"{{{HEAD},{fields}}}".encode())

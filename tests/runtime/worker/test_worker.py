@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,31 +17,11 @@ from s3queue.core.records import Failed, Part, encode_batch
 from s3queue.runtime.local.child import ORPHANED
 from s3queue.runtime.local.journal import OK, READY, REJECTED, RUNNING, STATES
 from s3queue.runtime.local.wire import CannotStart, FailedNote, Finished, Leaving, Returned, unpack
-from s3queue.runtime.worker.slots import TEXT_CHARS
+from s3queue.runtime.worker.outcomes import TEXT_CHARS
 from s3queue.runtime.worker.sources import CACHE_SOURCES
 from s3queue.store import Missing, ObjectStore
+from tests.runtime import jobs
 from tests.runtime.desk import Desk, Pipe, desk
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[ObjectStore]:
-    it = SqliteStore(str(tmp_path / "store.db"))
-    yield it
-    it.close()
-
-
-@pytest.fixture
-def pipe(tmp_path: Path) -> Iterator[Callable[[str], Pipe]]:
-    pipes: list[Pipe] = []
-
-    def make(name: str) -> Pipe:
-        pipes.append(Pipe(tmp_path / name))
-        return pipes[-1]
-
-    yield make
-    for it in pipes:
-        it.close()
-
 
 # ---- what ends well
 
@@ -270,16 +250,28 @@ def test_task_that_this_worker_does_not_know_is_left_for_a_newer_release(store: 
     with desk(store) as it:
         it.deal_new(0, it.message("not here"))
         failed = outcome(it)
-        assert failed.kind == "retry"
-        assert failed.delay_s == 30.0
+        assert (failed.kind, failed.token) == ("unfit", "not here@")
         assert failed.failure is not None
         assert failed.failure.cause == "unknown_task"
+        assert it.journal.messages == 0
 
 
-def test_payload_that_does_not_fit_the_task_is_corrupt(store: ObjectStore) -> None:
+def test_arguments_that_do_not_fit_this_releases_signature_are_left_for_another_release(store: ObjectStore) -> None:
     with desk(store) as it:
         good = it.message("append", "a", "b")
         it.deal_new(0, Raw(bytes(good).replace(b"text", b"txet")))
+        failed = outcome(it)
+        assert (failed.kind, failed.token) == ("unfit", f"append@{jobs.append.digest}")
+        assert failed.failure is not None
+        assert failed.failure.cause == "signature"
+        assert "the arguments do not fit task 'append'" in failed.failure.text
+
+
+def test_payload_that_does_not_fit_the_task_is_corrupt(store: ObjectStore) -> None:
+    """One that is no MessagePack: no release will ever take it."""
+    with desk(store) as it:
+        good = it.message("append", "a", "b")
+        it.deal_new(0, Raw(bytes(good).replace(b"\xa4text\xa1b", b"\xa4text\xa1\xff")))
         failed = outcome(it)
         assert failed.kind == "dead"
         assert failed.failure is not None
@@ -540,7 +532,7 @@ def test_worker_that_cannot_be_unpacked_says_so_and_ends(store: ObjectStore, mon
         monkeypatch.setattr("tests.runtime.desk.registry", Unpicklable())
         it.start()
         note = unpack(it.conn.recv_bytes())
-        assert note == CannotStart("No module named 'gone'")
+        assert note == CannotStart("ConfigError", ("No module named 'gone'",))
         assert it.exit_status() == 1
     finally:
         it.close()

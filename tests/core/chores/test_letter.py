@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from msgspec import Raw, msgpack
 
-from s3queue.core.letters import dead_letter
+from s3queue.core.chores.letter import dead_letter
 from s3queue.core.records import DeadLetter, Failure, Message, encode_batch, encode_message
 from s3queue.store import Found, Missing
 from tests.core.world import LAYOUT, NOW_MS, path

@@ -4,8 +4,20 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from s3queue.core.records import Ledger, Report, Usage
-from s3queue.runtime.agent.leading import is_news
+from s3queue.core.cycle import Lead
+from s3queue.core.elect import View
+from s3queue.core.keys import Layout
+from s3queue.core.plan import Settings
+from s3queue.core.records import Board, Leader, Ledger, Report, Usage
+
+
+def is_news(ledger: Ledger, before: Ledger | None) -> bool:
+    view = View(Board("n", epoch=1, leader=Leader("host")), "v", looked=True)
+    lead = Lead(Layout(), view, Settings(), 0.0, 0)
+    if before is not None:
+        lead.enter(before, "v1")
+    return lead.enter(ledger, "v2")
+
 
 IDLE = Ledger("n1", "host", slots=2)
 BUSY = replace(IDLE, claims=("0000000001-0000000000",))

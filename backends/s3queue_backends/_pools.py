@@ -1,0 +1,35 @@
+"""What the backends whose SDK stands on urllib3 have in common."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+
+from s3queue_backends._s3 import IDLE_S
+
+#: After these nothing can have reached the server: there was no connection, to it or to a proxy. Any other may have come
+#: after sending: `SSLError` and `ProxyError` are raised for whatever goes wrong between the two ends.
+NEVER_CONNECTED = (NewConnectionError, NameResolutionError, ConnectTimeoutError)
+
+
+def never_idle(classes: Mapping[str, type]) -> dict[str, type]:
+    """urllib3's connection pools, by scheme, such that they use no connection again after `IDLE_S`."""
+    return {scheme: type(f"NeverIdle{kind.__name__}", (_NeverIdle, kind), {}) for scheme, kind in classes.items()}
+
+
+class _NeverIdle:
+    """Before a `urllib3.HTTPConnectionPool`."""
+
+    def _put_conn(self, conn: Any) -> None:
+        if conn is not None:
+            conn.idle_since = time.monotonic()
+        super()._put_conn(conn)  # type: ignore[misc]
+
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        conn = super()._get_conn(timeout)  # type: ignore[misc]
+        if time.monotonic() - getattr(conn, "idle_since", time.monotonic()) > IDLE_S:
+            conn.close()  # it opens a new one when it is asked
+        return conn

@@ -1,0 +1,50 @@
+"""Whether a board that was read can be true. Its fields are looked at when it is decoded; here they are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from s3queue.core.keys import parse_source
+from s3queue.core.records.board import Board, SourceState
+from s3queue.errors import CorruptRecord
+
+
+def check_board(key: str, board: Board) -> None:
+    """Look before leading with it: what it says of messages is added and subtracted from then on.
+
+    Raises:
+        CorruptRecord: a name that is no batch's, a message that its batch does not have, or more messages of a batch than
+            there are.
+    """
+    for why in _faults(board):
+        raise CorruptRecord(key, f"not a board that can be true: {why}")
+
+
+def _faults(board: Board) -> Iterator[str]:
+    out: dict[str, int] = {}
+    for name, ticket in board.tickets.items():
+        if not ticket.parts:
+            yield f"ticket {name} is empty"
+        for part in ticket.parts:
+            if not part.start < part.stop <= _count(part.source):
+                yield f"ticket {name} holds {part}"
+            if part.source not in board.sources:
+                yield f"ticket {name} names {part.source}, which is not there"
+        for part in ticket.spans(ticket.left_ranges):
+            out[part.source] = out.get(part.source, 0) + part.stop - part.start
+    for path, state in board.sources.items():
+        count = _count(path)
+        listed = _listed(state)
+        if len(set(listed)) < len(listed) or any(index >= count for index in (*listed, *state.failures)):
+            yield f"{path} is {state}"
+        if state.settled + len(listed) + out.get(path, 0) != count:
+            yield f"{path} has {count} messages and accounts for others"
+
+
+def _listed(state: SourceState) -> list[int]:
+    listed = [index for ready in state.ready for index in range(ready.start, ready.stop)]
+    return [*listed, *(one.index for one in state.waiting), *state.dying]
+
+
+def _count(path: str) -> int:
+    return parse_source(path).count

@@ -1,0 +1,39 @@
+"""Results that are nothing yet: what a function returns instead of doing it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Generator
+from itertools import starmap
+from typing import Any
+
+__all__ = ["refuse_lazy"]
+
+#: Results of which nothing, or nobody knows how much, has run when a function returns them.
+_LAZY = (Generator, Coroutine, AsyncGenerator, Awaitable, map, filter, starmap)
+#: What functions mostly return.
+_PLAIN = frozenset({type(None), bool, int, float, str, bytes, list, dict, tuple, set})
+
+
+def refuse_lazy(result: Any, label: str = "the task") -> None:
+    """Raise `TypeError` for what counts as success although nothing was done: a coroutine that nobody awaits, a generator
+    or a `map` that nobody goes through, a future that nobody waits for."""
+    if type(result) in _PLAIN:
+        return
+    from concurrent.futures import Future  # not with this module, which every program that declares a task imports
+
+    if not isinstance(result, (*_LAZY, Future)):
+        return
+    if isinstance(result, Coroutine):
+        result.close()
+    match result:
+        case Coroutine() | Awaitable():
+            hint = "await it, in a task that is declared with async def"
+        case AsyncGenerator():
+            hint = "go through it with async for"
+        case Future():
+            hint = "wait for its result()"
+        case _:
+            hint = "go through it"
+    what = "a coroutine" if inspect.iscoroutine(result) else f"a lazy {type(result).__name__}"
+    raise TypeError(f"{label} returned {what}, so what it stands for has not run; {hint}")

@@ -1,0 +1,66 @@
+"""Asks the store, before anything of ours is in it, for what the queue relies on. An outage is waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+import secrets
+import time
+from collections.abc import Callable
+
+from s3queue.core.ops import Delete, List
+from s3queue.errors import StoreError, StoreUnavailable
+from s3queue.probe import require_safe
+from s3queue.runtime.drive import Driver
+
+#: Seconds between two tries while the store does not answer: from the one, doubling, to the other.
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 15.0
+#: Seconds after which the objects of a probe belong to one that was killed: it takes seconds, and no two clocks that
+#: keep a queue differ by so much.
+ABANDONED_S = 3600.0
+
+#: Objects that are looked at and removed in one go.
+_LIMIT = 1000
+_PREFIX = "{namespace}-probe-"
+_STARTED = re.compile(r"([0-9]{10})-[0-9a-f]{16}/")
+
+
+async def prove(driver: Driver, namespace: str, unavailable: Callable[[StoreUnavailable], None]) -> None:
+    """Return when the store has answered, and can hold a queue.
+
+    Args:
+        unavailable: told of each try that got no answer.
+
+    Raises:
+        StoreUnsupported, StoreDenied, ConfigError: the store, or its address, has answered that it is of no use.
+
+    Asks: about 60 requests, and one listing for what earlier probes have left.
+    """
+    loop = asyncio.get_running_loop()
+    pause_s = FIRST_PAUSE_S
+    while True:
+        try:
+            await loop.run_in_executor(None, _probe, driver, namespace)
+            return
+        except StoreUnavailable as fault:
+            unavailable(fault)
+        await asyncio.sleep(pause_s)
+        pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+
+
+def _probe(driver: Driver, namespace: str) -> None:
+    now = time.time()
+    prefix = _PREFIX.format(namespace=namespace)
+    require_safe(driver, f"{prefix}{int(now):010d}-{secrets.token_hex(8)}/")
+    with contextlib.suppress(StoreError):  # the next one will
+        sweep(driver, namespace, now)
+
+
+def sweep(driver: Driver, namespace: str, now: float) -> None:
+    """Remove what probes that were killed have left. The time of each is in its keys."""
+    prefix = _PREFIX.format(namespace=namespace)
+    keys = [one.key for one in driver.perform(List(prefix, "", _LIMIT))]
+    old = [key for key in keys if (it := _STARTED.match(key, len(prefix))) and now - int(it[1]) > ABANDONED_S]
+    if old:
+        driver.perform(Delete(tuple(old)))

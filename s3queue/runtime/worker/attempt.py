@@ -1,0 +1,222 @@
+"""Runs one message: finds its task, decodes its arguments, calls it, and says what came of it.
+
+The path of a message that ends well is the hot path of the whole queue: `Attempts.run` does what it needs and nothing else.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, Any
+
+from s3queue.context import Context
+from s3queue.core.keys import Layout
+from s3queue.core.records import Failed, Message, decode_message
+from s3queue.errors import CorruptRecord, Fenced
+from s3queue.lazy import refuse_lazy
+from s3queue.observe.events import Events
+from s3queue.runtime.local.journal import WorkerJournal
+from s3queue.runtime.worker import outcomes
+from s3queue.runtime.worker.dealt import Dealt, Piece
+from s3queue.runtime.worker.forks import adopt, part
+from s3queue.runtime.worker.loop import TaskLoop
+
+if TYPE_CHECKING:
+    from s3queue.tasks import Task
+
+#: What an async task gets beyond its time limit to be cancelled in, in seconds, before its process is killed: it may
+#: hang in code that does not await.
+CANCEL_GRACE_S = 2.0
+
+
+class _Plan:
+    """What has to be known of a task for every message of it, looked up once."""
+
+    __slots__ = ("call", "decode", "is_async", "max_attempts", "task", "time_limit", "wants_ctx")
+
+    def __init__(self, task: Task[..., Any]) -> None:
+        self.task = task
+        self.decode = task.decode
+        self.call = task.call
+        self.is_async = task.is_async
+        self.wants_ctx = task.wants_ctx
+        self.max_attempts = task.max_attempts
+        self.time_limit = task.time_limit
+
+
+class Attempts:
+    """
+    Args:
+        find: the task of a queue and a name, or None.
+    """
+
+    def __init__(
+        self,
+        journal: WorkerJournal,
+        *,
+        layout: Layout,
+        session: str,
+        find: Callable[[str, str], Task[..., Any] | None],
+        events: Events,
+    ) -> None:
+        self._journal = journal
+        self._layout = layout
+        self._session = session
+        self._find = find
+        self._events = events
+        self._tell_runs = events.wants("run")
+        self._strange = adopt()
+        self._plans: dict[tuple[str, str], _Plan] = {}
+        #: What imports of the program have set; every message gets a copy of its own.
+        self._vars = contextvars.copy_context()
+        self._loop = TaskLoop(refuse_lazy)
+        #: Guards the coroutines that are awaited.
+        self._lock = threading.Lock()
+        self._awaited: set[Future[BaseException | None]] = set()
+        self._unfit: set[str] = set()
+
+    def cancel(self) -> None:
+        """The session is over, and every `Dealt` of it says so by now. Tasks that are async are cancelled; one that
+        is not, and does not look at its context, runs on, and nobody listens to it."""
+        with self._lock:
+            awaited = list(self._awaited)
+        for future in awaited:
+            future.cancel()
+
+    def run(self, slot: int, piece: Piece, number: int, started: float) -> Failed | None:
+        """Start one message and wait for its end. None: it ended well."""
+        messages = piece.messages
+        if messages is None:
+            return piece.fault
+        dealt, source = piece.dealt, piece.part
+        attempt = source.attempt
+        try:
+            message = decode_message(source.source, messages[number])
+        except CorruptRecord as fault:
+            return self._told(None, piece, number, outcomes.dead(attempt, "corrupt", str(fault)))
+        plan = self._plans.get((dealt.queue, message.task)) or self._plan(dealt.queue, message.task)
+        if plan is None:
+            text = f"no task {message.task!r} for queue {dealt.queue!r} in this worker"
+            return self._is_unfit(attempt, "unknown_task", text, f"{message.task}@")
+        if attempt > plan.max_attempts:
+            return Failed("dead")
+        limit = plan.time_limit
+        deadline = 0.0 if limit is None else started + limit + (CANCEL_GRACE_S if plan.is_async else 0.0)
+        # From here on a death of this process counts as an attempt of this message.
+        self._journal.start(slot, dealt.row, piece.first + number, started, deadline)
+        if self._tell_runs:
+            self._tell(piece, number)
+        try:
+            args, kwargs = plan.decode(message.payload)
+        except ValueError as wrong:
+            return self._misfit(plan, piece, number, message, wrong)
+        except Exception as raised:  # noqa: BLE001 - of types of the user's, or for want of memory
+            return self._told(plan, piece, number, outcomes.judge(plan.task, attempt, raised))
+        ctx = self._context(plan, piece, number, message.headers) if plan.wants_ctx else None
+        variables = self._vars.copy()
+        try:
+            result = variables.run(plan.call, args, kwargs, ctx)
+            if plan.is_async:
+                ended_with = self._await(dealt, variables, result, limit)
+                if ended_with is not None:
+                    return self._told(plan, piece, number, outcomes.judge(plan.task, attempt, ended_with))
+            elif self._strange[0]:
+                part(None)
+        except BaseException as raised:  # noqa: BLE001 - SystemExit in a task ends the attempt, not the worker
+            if self._strange[0]:
+                part(raised)
+            return self._told(plan, piece, number, outcomes.judge(plan.task, attempt, raised))
+        return None
+
+    def faulty(self, piece: Piece, number: int) -> Failed:
+        """The outcome of a message that could not be run for the exception that is being handled: a fault of ours."""
+        text = traceback.format_exc()
+        outcome = outcomes.retry(outcomes.FAULT_DELAY_S, piece.part.attempt, "error", text)
+        return self._told(None, piece, number, outcome)
+
+    def _plan(self, queue: str, name: str) -> _Plan | None:
+        task = self._find(queue, name)
+        if task is None:
+            return None
+        plan = self._plans[queue, name] = _Plan(task)
+        return plan
+
+    def _context(self, plan: _Plan, piece: Piece, number: int, headers: dict[str, str]) -> Context:
+        dealt, limit = piece.dealt, plan.time_limit
+        return Context(
+            self._message_id(piece, number),
+            dealt.queue,
+            plan.task.name,
+            piece.part.attempt,
+            dealt.token,
+            self._session,
+            None if limit is None else time.monotonic() + limit,
+            headers,
+            dealt.cancelled,
+        )
+
+    def _message_id(self, piece: Piece, number: int) -> str:
+        return self._layout.message_id(piece.part.source, piece.part.start + number)
+
+    def _await(
+        self, dealt: Dealt, variables: contextvars.Context, coroutine: Any, limit: float | None
+    ) -> BaseException | None:
+        """Have the loop run it to its end. What it raised, or None."""
+        with self._lock:
+            if dealt.over:  # cancelled before it began; `cancel` does not know of it
+                coroutine.close()
+                return Fenced(dealt.ticket)
+            future = self._loop.run(variables, coroutine, limit)
+            self._awaited.add(future)
+        try:
+            return future.result()
+        finally:
+            with self._lock:
+                self._awaited.discard(future)
+
+    # ---- what does not fit ---------------------------------------------------------------------------------
+
+    def _misfit(self, plan: _Plan, piece: Piece, number: int, message: Message, wrong: ValueError) -> Failed:
+        """The arguments do not fit the task that this release knows: another one may know it otherwise."""
+        attempt, text = piece.part.attempt, f"the arguments do not fit {plan.task.label}: {wrong}"
+        if not outcomes.is_message_pack(message.payload):
+            return self._told(plan, piece, number, outcomes.dead(attempt, "corrupt", text))
+        return self._is_unfit(attempt, "signature", text, f"{message.task}@{plan.task.digest}")
+
+    def _is_unfit(self, attempt: int, cause: str, text: str, token: str) -> Failed:
+        """Given back for a host that knows the task, or knows it otherwise. Costs no attempt; told once."""
+        if token not in self._unfit:
+            self._unfit.add(token)
+            self._events.warn(f"unfit {token}", f"{text}; such messages wait for a host that knows it")
+        return Failed("unfit", 0.0, outcomes.failure(attempt, cause, text), token)
+
+    # ---- telling -------------------------------------------------------------------------------------------
+
+    def _tell(self, piece: Piece, number: int) -> None:
+        message, source = self._message_id(piece, number), piece.part
+        self._events.emit("run", message=message, attempt=source.attempt, ticket=piece.dealt.ticket, pid=os.getpid())
+
+    def _told(self, plan: _Plan | None, piece: Piece, number: int, outcome: Failed) -> Failed:
+        """Log an attempt that did not end well, once, where it ended."""
+        fields: dict[str, Any] = {
+            "task": None if plan is None else plan.task.name,
+            "queue": piece.dealt.queue,
+            "message": self._message_id(piece, number),
+            "attempt": piece.part.attempt,
+        }
+        if plan is not None:
+            fields["of"] = plan.max_attempts
+        if outcome.failure is not None:
+            fields["cause"] = outcome.failure.cause
+        if outcome.kind != "dead":
+            fields["next_s"] = round(outcome.delay_s, 3)
+        if outcome.failure is not None:
+            fields["text"] = outcome.failure.text
+        if not piece.dealt.over:  # else nothing of it counts, and another host runs it
+            self._events.emit({"retry": "retrying", "snooze": "snoozed"}.get(outcome.kind, outcome.kind), **fields)
+        return outcome

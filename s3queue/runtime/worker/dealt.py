@@ -1,0 +1,111 @@
+"""What a worker was dealt, on its way from a `Deal` to the slots: rows, their pieces, and the objects that hold them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from itertools import count
+from typing import TypeAlias
+
+from msgspec import Raw
+
+from s3queue.core.keys import fencing_token, parse_source
+from s3queue.core.records import Failed, Failure, Part
+from s3queue.runtime.local.clock import clock
+from s3queue.runtime.local.wire import Deal
+
+
+class Dealt:
+    """A `Deal` at work.
+
+    Attributes:
+        token: fencing token of the ticket.
+        came: when it came, by `s3queue.runtime.local.clock.clock`: a slot that is idle from then on waits for a source.
+        last: the end that is the last of the row; ``ended`` hands out the numbers, each once, to whichever thread ends one.
+        over: its session was fenced; nothing of it counts any more.
+        cancelled: says the same to tasks that look at their context.
+        run_s, wait_s: slot time spent in tasks, and waiting for sources, by slot, so that no two threads add to one number.
+    """
+
+    __slots__ = ("came", "cancelled", "ended", "last", "over", "queue", "row", "run_s", "ticket", "token", "wait_s")
+
+    def __init__(self, deal: Deal, slots: int, cancelled: threading.Event) -> None:
+        self.row = deal.row
+        self.ticket = deal.ticket
+        self.queue = deal.queue
+        self.token = fencing_token(deal.ticket)
+        self.came = clock()
+        self.last = sum(part.stop - part.start for part in deal.parts) - 1
+        self.ended = count()
+        self.over = False
+        self.cancelled = cancelled
+        self.run_s = [0.0] * slots
+        self.wait_s = [0.0] * slots
+
+
+class Body:
+    """An object in memory: messages refer to it for as long as they are not over.
+
+    Attributes:
+        size: bytes of the object.
+        pieces: that refer to it. kept: in the cache, too. Neither: its bytes are free again.
+        shared: more than one piece may refer to it, now or later.
+    """
+
+    __slots__ = ("kept", "messages", "pieces", "shared", "size")
+
+    def __init__(self, messages: list[Raw], size: int) -> None:
+        self.messages = messages
+        self.size = size
+        self.pieces = 0
+        self.kept = False
+        self.shared = False
+
+
+class Piece:
+    """The messages of one part of a deal.
+
+    Attributes:
+        first: index of its first message in the row.
+        messages: still encoded; None until read, or where there is a fault.
+        body: the object that they are in.
+        fault: why none of them can run.
+        last: the end that is its last; ``ended`` hands out their numbers where there are several.
+    """
+
+    __slots__ = ("body", "dealt", "ended", "fault", "first", "last", "messages", "part")
+
+    def __init__(self, dealt: Dealt, part: Part, first: int) -> None:
+        self.dealt = dealt
+        self.part = part
+        self.first = first
+        self.messages: list[Raw] | None = None
+        self.body: Body | None = None
+        self.fault: Failed | None = None
+        self.last = part.stop - part.start - 1
+        if self.last:
+            self.ended = count()
+
+    @property
+    def size(self) -> int:
+        return self.last + 1
+
+    def fill(self, body: Body) -> None:
+        """Its messages, out of the object that they are in."""
+        part, held = self.part, len(body.messages)
+        if part.start == 0 and part.stop == held:
+            messages = body.messages
+        elif part.stop <= held == parse_source(part.source).count:
+            messages = body.messages[part.start : part.stop]
+        else:
+            self.fail("dead", 0.0, "corrupt", f"{part.source} holds {held} messages, not what its key says")
+            return
+        body.pieces += 1
+        self.body, self.messages = body, messages
+
+    def fail(self, kind: str, delay_s: float, cause: str, text: str) -> None:
+        self.fault = Failed(kind, delay_s, Failure(self.part.attempt, cause, text, round(time.time() * 1000)))
+
+
+#: What a slot takes: a piece, and which of its messages.
+Item: TypeAlias = tuple[Piece, int]

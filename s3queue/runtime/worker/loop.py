@@ -1,0 +1,92 @@
+"""The event loop of a worker, for all of its tasks that are ``async def``.
+
+It runs for as long as the process. A task that stops it, or breaks it, would leave every other one waiting for ever: then
+the process ends, and what it was running is charged as a death.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from contextvars import Context
+from typing import Any
+
+from s3queue.runtime.worker.forks import adopt, part
+from s3queue.runtime.worker.outcomes import Overran
+
+
+class TaskLoop:
+    """Started when the first coroutine comes.
+
+    Args:
+        refuse: looks at what a task returned; raises where that is nothing that ran.
+    """
+
+    def __init__(self, refuse: Callable[[Any], None]) -> None:
+        self._refuse = refuse
+        self._strange = adopt()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._starting = threading.Lock()
+
+    def run(
+        self, context: Context, coroutine: Coroutine[Any, Any, Any], limit: float | None
+    ) -> Future[BaseException | None]:
+        """Start it, in a copy of the context. What comes of it: what it raised, or None."""
+        with self._starting:
+            loop = self._loop
+            if loop is None:
+                loop = self._loop = asyncio.new_event_loop()
+                os.register_at_fork(after_in_child=lambda: _stop_at_the_next_step(loop))
+                threading.Thread(target=self._turn, args=(loop,), name="s3queue-loop", daemon=True).start()
+        return context.run(asyncio.run_coroutine_threadsafe, self._outcome(coroutine, limit), loop)
+
+    async def _outcome(self, coroutine: Coroutine[Any, Any, Any], limit: float | None) -> BaseException | None:
+        # Whatever was raised is returned: SystemExit let through would end the loop, and with it every other task.
+        try:
+            async with asyncio.timeout(limit) as timeout:
+                self._refuse(await coroutine)
+        except BaseException as raised:  # noqa: BLE001
+            if self._strange[0]:
+                part(raised)
+            return Overran() if isinstance(raised, TimeoutError) and timeout.expired() else raised
+        if self._strange[0]:
+            part(None)
+        return None
+
+    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        while True:
+            try:
+                loop.run_forever()
+                why = "a task stopped the event loop"
+            except (SystemExit, KeyboardInterrupt) as left:  # from a task that a task has left behind
+                if self._strange[0]:
+                    part(left)
+                traceback.print_exc()
+                continue
+            except BaseException:  # noqa: BLE001 - for instance a task closed the loop's descriptors
+                traceback.print_exc()
+                why = "the event loop failed"
+            if self._strange[0]:
+                part(None)
+            print(f"s3queue: {why} of this worker; its process ends, and is replaced", file=sys.stderr, flush=True)
+            os._exit(1)
+
+
+def _stop_at_the_next_step(loop: asyncio.AbstractEventLoop) -> None:
+    """In a process that a task has forked: the step of the loop that forked is the last. Other tasks of the loop, which go
+    on in the worker, must not go on here, too."""
+    handles: Any = asyncio.Handle
+    run = handles._run
+
+    def step(handle: Any) -> None:
+        if handle._loop is loop:
+            part(None)
+        run(handle)
+
+    handles._run = step

@@ -1,0 +1,98 @@
+"""What becomes of a message whose attempt did not end well: from what was raised to the outcome that is reported."""
+
+from __future__ import annotations
+
+import random
+import time
+import traceback
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from s3queue.core.records import Failed, Failure
+from s3queue.errors import Reject, Retry, Snooze
+
+if TYPE_CHECKING:
+    from s3queue.tasks import Task
+
+#: A failure's text, at most, in characters: it is kept on the board until the message is settled.
+TEXT_CHARS = 2000
+#: How long a message waits that could not be tried for a fault of ours, such as a lack of memory, in seconds.
+FAULT_DELAY_S = 5.0
+
+
+class Overran(Exception):
+    """An async task reached its time limit and was cancelled."""
+
+
+def judge(task: Task[..., Any], attempt: int, raised: BaseException) -> Failed:
+    """The outcome of an attempt that ended with an exception."""
+    try:
+        return _outcome_of(task, attempt, _steering(raised) or raised)
+    except Exception as wrong:  # noqa: BLE001 - the task's own kind of Retry, Snooze or Reject, and half made
+        return _outcome_of(task, attempt, wrong)
+
+
+def _steering(raised: BaseException) -> BaseException | None:
+    """A Retry, Snooze or Reject that is all there is in a group: what an `asyncio.TaskGroup` makes of one."""
+    while isinstance(raised, BaseExceptionGroup) and len(raised.exceptions) == 1:
+        raised = raised.exceptions[0]
+    return raised if isinstance(raised, Retry | Snooze | Reject) else None
+
+
+def _outcome_of(task: Task[..., Any], attempt: int, raised: BaseException) -> Failed:
+    match raised:
+        case Snooze():
+            return Failed("snooze", max(0.0, raised.after))
+        case Reject():
+            return dead(attempt, "rejected", raised.why)
+        case Retry():
+            cause, text = "error", raised.why or str(raised)
+        case Overran():
+            cause, text = "time_limit", f"cancelled at its time limit of {task.time_limit:g} s"
+        case _:
+            cause, text = "error", describe(raised)
+    if attempt >= task.max_attempts:
+        return dead(attempt, cause, text)
+    after = raised.after if isinstance(raised, Retry) else None
+    delay_s = task.backoff.delay(attempt, random.random()) if after is None else max(0.0, after)
+    return retry(delay_s, attempt, cause, text)
+
+
+def dead(attempt: int, cause: str, text: str) -> Failed:
+    return Failed("dead", 0.0, failure(attempt, cause, text))
+
+
+def retry(delay_s: float, attempt: int, cause: str, text: str) -> Failed:
+    return Failed("retry", delay_s, failure(attempt, cause, text))
+
+
+def failure(attempt: int, cause: str, text: str) -> Failure:
+    # A lone surrogate, as in the name of a file that is not UTF-8, has no place in a record.
+    text = text[-TEXT_CHARS:].encode("utf-8", "backslashreplace").decode()
+    return Failure(attempt, cause, text, round(time.time() * 1000))
+
+
+def is_message_pack(payload: msgspec.Raw) -> bool:
+    """Whether it is well formed, whatever it is meant for."""
+    try:
+        msgspec.msgpack.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+def describe(raised: BaseException) -> str:
+    """The traceback from the task's own code on, its end if it is long."""
+    try:
+        frames = raised.__traceback__
+        while (
+            frames is not None
+            and frames.tb_next is not None
+            and frames.tb_frame.f_globals.get("__name__", "").startswith("s3queue.")
+        ):
+            frames = frames.tb_next
+        text = "".join(traceback.format_exception(type(raised), raised, frames))
+    except Exception as worse:  # noqa: BLE001 - an exception that cannot even be printed
+        text = f"{type(raised).__name__} (cannot be shown: {type(worse).__name__})"
+    return text[-TEXT_CHARS:]

@@ -1,0 +1,258 @@
+"""One call that enqueues: its batches on their way into a queue, and what is known of them at any time.
+
+The id of a message is chosen before the message is sent. However a call ends (no answer, a cancelled coroutine,
+Ctrl-C), its caller can therefore learn which messages are stored, which may be, and can send exactly the same again.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from msgspec import Raw
+
+from s3queue.core import produce
+from s3queue.core.keys import MAX_BATCH, batch_id
+from s3queue.errors import ConfigError, EnqueueUncertain, StoreDenied, StoreUnavailable
+from s3queue.runtime.drive import Driver, pauses
+
+if TYPE_CHECKING:
+    from s3queue.queue import Queue
+
+__all__ = ["Load", "Sending"]
+
+#: Pauses between two sends of an unanswered put, in seconds.
+_FIRST_PAUSE_S, _LAST_PAUSE_S = 0.1, 5.0
+#: Age in seconds at which S3 refuses the signature of a request: how late one may still take effect
+#: (https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-authenticating-requests.html).
+_SIGNATURE_S = 900.0
+
+
+class BatchIds:
+    """Time and id for each batch: never used twice, and in the order in which this process asked for them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._ms = self._counter = 0
+
+    def next(self, newest_first: bool = False) -> tuple[int, str]:
+        """Wall clock in milliseconds, which never goes back, and a batch id that sorts within one of them."""
+        now_ms = time.time_ns() // 1_000_000
+        with self._lock:
+            if now_ms > self._ms:
+                self._ms, self._counter = now_ms, 0
+            elif self._counter < 0xFFF:
+                self._counter += 1
+            else:
+                self._ms, self._counter = self._ms + 1, 0
+            counter = 0xFFF - self._counter if newest_first else self._counter
+            return self._ms, batch_id(counter, int.from_bytes(os.urandom(7), "big"))
+
+    def reset_lock(self) -> None:
+        self._lock = threading.Lock()
+
+
+_ids = BatchIds()
+# Another thread may hold the lock while one forks; the child would wait for it for ever.
+os.register_at_fork(after_in_child=_ids.reset_lock)
+
+
+class Load(NamedTuple):
+    """What is to be sent, checked and encoded, and where to."""
+
+    queue: Queue
+    messages: list[bytes]
+    priority: int
+    group: str | None
+    due_ms: int | None
+
+
+class _Stopped(Exception):
+    """The call was cancelled before this batch was sent."""
+
+
+class Sending:
+    """The messages of one call. Batches are sent one after the other.
+
+    Args:
+        prepare: checks and encodes, and asks for nothing; called by the first `run`.
+    """
+
+    def __init__(self, prepare: Callable[[], Load]) -> None:
+        self._prepare = prepare
+        self._load: Load | None = None
+        #: What is still to be sent, the last batch first.
+        self._left: list[list[Raw]] = []
+        self._stored: list[str] = []
+        self._outgoing: produce.Outgoing | None = None
+        #: Ids of the batch that is under way, in the order of the call.
+        self._under_way: list[str] = []
+        #: When it was first sent, on the monotonic clock; None where it certainly has not been.
+        self._sent: float | None = None
+        self._busy = threading.Lock()
+        self._gate = threading.Lock()
+        self._stop = False
+
+    # ---- the call ------------------------------------------------------------------------------------------------
+
+    def run(self, again: bool = False) -> list[str]:
+        """Send what is not known to be stored, and return the ids of all messages in the order of the call.
+
+        Args:
+            again: whether an earlier run ended otherwise. What may be stored is sent as it was, so that it is stored once.
+
+        Raises:
+            ConfigError, CorruptRecord: nothing was sent. With ``again``: it is too late, since the queue may have forgotten
+                a batch that was stored and has run.
+            EnqueueUncertain: a batch may or may not be stored.
+            StoreUnavailable, StoreDenied: a batch is not stored; a note says how many messages before it are.
+        """
+        with self._busy:
+            if again:
+                self._check_age()
+                self._stop = False
+            try:
+                return self._run()
+            except (StoreUnavailable, StoreDenied) as fault:
+                if self._sent is not None:  # an earlier try may still take effect
+                    raise self.uncertain() from fault
+                if self._stored:
+                    fault.add_note(f"the first {len(self._stored)} messages of this call are stored")
+                raise
+            except (EnqueueUncertain, _Stopped):
+                raise
+            except BaseException as fault:
+                # Ctrl-C, a signal handler that raises, a backend with a fault: the caller gets it as it is, and behind it
+                # what he would otherwise never learn.
+                if self._sent is None and not self._stored:
+                    raise
+                raise fault from self.uncertain()
+
+    async def arun(self, again: bool = False) -> list[str]:
+        """As `run`, in a thread. Cancelled, it sends nothing more than what is under way; if anything is or may be stored,
+        the CancelledError has an `EnqueueUncertain` as its cause."""
+        import asyncio
+
+        try:
+            return await asyncio.to_thread(self.run, again)
+        except asyncio.CancelledError as cancelled:
+            with self._gate:
+                self._stop = True
+                known = self._sent is not None or bool(self._stored)
+            if known:
+                raise cancelled from self.uncertain()
+            raise
+
+    def uncertain(self) -> EnqueueUncertain:
+        """What to tell the caller now."""
+        return EnqueueUncertain((self._under_way or self._stored)[0], tuple(self._stored), tuple(self._under_way), self)
+
+    # ---- batch by batch --------------------------------------------------------------------------------------------
+
+    def _run(self) -> list[str]:
+        load = self._load
+        if load is None:
+            load = self._load = self._prepare()
+            self._left = _portions(load.messages)
+        if not self._left and self._outgoing is None:
+            return self._stored
+        newest_first = load.queue.newest_first()
+        driver = load.queue.driver()
+        while self._outgoing is not None or self._left:
+            if self._outgoing is None:
+                self._next(load, newest_first)
+            self._store(load.queue, driver)
+        return self._stored
+
+    def _next(self, load: Load, newest_first: bool) -> None:
+        portion = self._left.pop()
+        sent_ms, batch = _ids.next(newest_first)
+        if newest_first:
+            portion.reverse()
+        outgoing = produce.new_batch(
+            load.queue.name,
+            portion,
+            sent_ms=sent_ms,
+            batch=batch,
+            priority=load.priority,
+            group=load.group,
+            due_ms=load.due_ms,
+            newest_first=newest_first,
+        )
+        layout = load.queue.layout
+        ids = [layout.message_id(outgoing.path, index) for index in range(outgoing.count)]
+        if newest_first:
+            ids.reverse()
+        self._under_way = ids
+        self._outgoing = outgoing
+
+    def _store(self, queue: Queue, driver: Driver) -> None:
+        """Make the batch under way exist: the same put, until it is answered or the deadline has passed."""
+        assert self._outgoing is not None
+        began = now = time.monotonic()
+        patience_s = queue.config.enqueue_deadline
+        waits: Iterator[float] | None = None
+        while True:
+            earlier = self._sent
+            with self._gate:
+                if self._stop:
+                    raise _Stopped
+                self._sent = now if earlier is None else earlier
+            driver.patience_s = max(0.0, began + patience_s - now)
+            try:
+                outcome = driver.run(produce.enqueue(queue.layout, self._outgoing))
+            except (StoreUnavailable, StoreDenied):
+                self._sent = earlier
+                raise
+            if isinstance(outcome, produce.Accepted):
+                break
+            waits = waits or pauses(_FIRST_PAUSE_S, _LAST_PAUSE_S)
+            pause = next(waits)
+            if time.monotonic() + pause >= began + patience_s:
+                raise self.uncertain()
+            queue.events.warn("unanswered", f"no answer from {queue.store.url} for a batch; sending it again")
+            time.sleep(pause)
+            now = time.monotonic()
+        ids = self._under_way
+        with self._gate:
+            self._stored = self._stored + ids if self._stored else ids
+            self._outgoing, self._under_way, self._sent = None, [], None
+        queue.tell(ids)
+
+    def _check_age(self) -> None:
+        """A request may take effect `_SIGNATURE_S` after it was sent; by then the first one must not be forgotten."""
+        load, sent = self._load, self._sent
+        if load is None or sent is None:
+            return
+        config = load.queue.config
+        age_s, most_s = time.monotonic() - sent, config.dedup_window - config.enqueue_deadline - _SIGNATURE_S
+        if most_s <= 0:
+            most_s = config.dedup_window / 5
+        if age_s > most_s:
+            raise ConfigError(
+                f"{age_s:.0f} s after it was first sent a message cannot be sent again safely; {most_s:.0f} s are the most",
+                "if it was stored it may have run; enqueue it anew only if twice is better than never",
+            )
+
+
+def _portions(messages: list[bytes]) -> list[list[Raw]]:
+    """Cut into batches of at most 1,000 messages and about 4 MB, the last one first."""
+    if len(messages) == 1:
+        return [[Raw(messages[0])]]
+    portions: list[list[Raw]] = []
+    portion: list[Raw] = []
+    size = 0
+    for message in messages:
+        length = len(message)
+        if portion and (len(portion) == MAX_BATCH or size + length > produce.BATCH_BYTES):
+            portions.append(portion)
+            portion, size = [], 0
+        portion.append(Raw(message))
+        size += length
+    if portion:
+        portions.append(portion)
+    portions.reverse()
+    return portions

@@ -1,0 +1,413 @@
+"""What travels between each SDK and a server: headers, proxies, TLS, connections that were idle, and none left to open.
+
+Every backend speaks to real sockets here.
+"""
+
+from __future__ import annotations
+
+import base64
+import resource
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from hashlib import md5, sha256
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from s3queue_backends import _s3
+
+from s3queue.errors import OutcomeUnknown, StoreDenied, StoreUnavailable, StoreUnsupported
+from s3queue.store import Found, ObjectStore, Stored
+from tests.stores.mini_s3 import MiniS3
+from tests.stores.replay import CLOSE, RESET, error, refused_address, replay, reply
+from tests.stores.test_errors import FOUND, STORED, connect, outcome
+
+S3 = ["s3", "minio", "obstore+s3"]
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "AWS_CA_BUNDLE", "SSL_CERT_FILE"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+def headers(request: bytes) -> dict[str, str]:
+    lines = request.partition(b"\r\n\r\n")[0].decode("latin-1").split("\r\n")[1:]
+    return {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+# ---- what a put carries ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", S3)
+@pytest.mark.parametrize("if_version", [None, "abc"])
+@pytest.mark.parametrize("body", [b"", b"body", b"\0" * 100_000])
+def test_every_put_says_what_its_body_must_be(backend: str, if_version: str | None, body: bytes) -> None:
+    """Without the checksum, or without a type, SeaweedFS stores an empty object where a put breaks off."""
+    with replay(STORED) as server:
+        store = connect(backend, server.address)
+        assert store.put("k", body, if_version=if_version) == Stored("abc")
+        (request,) = server.requests
+        sent = headers(request)
+        store.close()
+    if backend == "obstore+s3":
+        checksum = sent["x-amz-checksum-sha256"], base64.b64encode(sha256(body).digest()).decode()
+    else:
+        checksum = sent["content-md5"], base64.b64encode(md5(body, usedforsecurity=False).digest()).decode()
+    assert checksum[0] == checksum[1]
+    assert sent["content-type"] == "application/octet-stream"
+    assert sent["content-length"] == str(len(body))
+
+
+@pytest.mark.parametrize("backend", ["gs", "az"])
+def test_every_put_has_a_type(backend: str) -> None:
+    with replay(STORED) as server:
+        store = connect(backend, server.address)
+        assert outcome(store, "create") == Stored("abc")
+        sent = headers(server.requests[0])
+        assert sent["x-ms-blob-content-type" if backend == "az" else "content-type"] == "application/octet-stream"
+        store.close()
+
+
+@pytest.mark.parametrize("backend", S3)
+@pytest.mark.parametrize(
+    ("status", "code"),
+    [(400, "BadDigest"), (400, "IncompleteBody"), (400, "XAmzContentSHA256Mismatch"), (499, "ClientDisconnected")],
+)
+def test_body_that_did_not_arrive_whole_was_not_stored(backend: str, status: int, code: str) -> None:
+    with replay(error(status, code)) as server:
+        store = connect(backend, server.address)
+        assert outcome(store, "create") == StoreUnavailable
+        assert outcome(store, "replace") == StoreUnavailable
+        store.close()
+
+
+# ---- answers without a version -----------------------------------------------------------------------------------
+
+
+ENTRY = "<Contents><Key>jobs/k</Key><LastModified>2026-01-01T00:00:00.000Z</LastModified>{}<Size>4</Size></Contents>"
+LISTING = "<?xml version='1.0'?><ListBucketResult><Name>b</Name><IsTruncated>false</IsTruncated>{}</ListBucketResult>"
+
+
+@pytest.mark.parametrize("backend", S3)
+@pytest.mark.parametrize("etag", ["", "<ETag></ETag>"], ids=["absent", "empty"])
+def test_listing_without_etags_is_named(backend: str, etag: str) -> None:
+    with replay(reply(200, LISTING.format(ENTRY.format(etag)), Content_Type="application/xml")) as server:
+        store = connect(backend, server.address)
+        with pytest.raises(StoreUnsupported, match="a listing carries no ETag") as refused:
+            store.list("")
+        assert refused.value.capability == "versions"
+        store.close()
+
+
+@pytest.mark.parametrize("backend", ["s3", "minio"])
+def test_answers_without_an_etag_are_named_and_a_put_is_looked_for(backend: str) -> None:
+    with replay(reply(200, "body", Last_Modified="Tue, 24 Nov 2026 04:36:30 GMT")) as server:
+        store = connect(backend, server.address)
+        assert outcome(store, "get") == StoreUnsupported
+        assert outcome(store, "create") == OutcomeUnknown
+        store.close()
+
+
+# ---- idle connections --------------------------------------------------------------------------------------------
+
+
+class Forgetful:
+    """A proxy that drops a connection, without a word to anybody, once it was idle for a while."""
+
+    def __init__(self, upstream: MiniS3) -> None:
+        self._upstream = upstream.server_address
+        self.idle = threading.Event()
+        self.swallowed = 0
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                server = socket.create_connection(self._upstream[:2])
+                threading.Thread(target=self._pass_on, args=(client, server, self.idle), daemon=True).start()
+                threading.Thread(target=self._pass_on, args=(server, client, None), daemon=True).start()
+
+    def _pass_on(self, source: socket.socket, sink: socket.socket, idle: threading.Event | None) -> None:
+        dropped = idle
+        with suppress(OSError):
+            while data := source.recv(1 << 16):
+                if dropped is not None and dropped.is_set():
+                    self.swallowed += 1
+                else:
+                    sink.sendall(data)
+
+    def forget(self) -> None:
+        """Every connection there is. New ones work."""
+        self.idle.set()
+        self.idle = threading.Event()
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+@pytest.mark.parametrize("backend", S3)
+def test_connection_that_was_dropped_while_idle_is_not_used_again(
+    backend: str, honest_server: MiniS3, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_s3, "IDLE_S", 0.05)
+    monkeypatch.setattr("s3queue_backends._pools.IDLE_S", 0.05)
+    proxy = Forgetful(honest_server)
+    store = connect(backend, proxy.address)
+    made = store.put("a", b"1", if_version=None)
+    assert isinstance(made, Stored)
+    threading.Event().wait(0.3)  # the idle time itself
+    proxy.forget()
+    assert store.get("a") == Found(b"1", made.version)
+    assert isinstance(store.put("b", b"2", if_version=None), Stored)
+    assert proxy.swallowed == 0
+    store.close()
+    proxy.close()
+
+
+@pytest.mark.parametrize("backend", S3)
+def test_connection_that_is_in_use_is_kept(backend: str) -> None:
+    with counting() as (address, connections):
+        store = connect(backend, address)
+        for _ in range(20):
+            assert isinstance(store.get("k"), Found)
+        store.close()
+    assert len(connections) < 5, "obstore may ask again before the last one is back"
+
+
+@contextmanager
+def counting() -> Iterator[tuple[str, list[object]]]:
+    """A server that keeps connections open, and lists them."""
+    made: list[object] = []
+    with replay(FOUND) as server:
+        serve = server._serve
+
+        def count(client: socket.socket) -> None:
+            made.append(client)
+            serve(client)
+
+        server._serve = count  # type: ignore[method-assign]
+        yield server.address, made
+
+
+# ---- proxies -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", S3)
+def test_requests_go_through_the_proxy_of_the_environment(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with replay(STORED) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.address)
+        monkeypatch.setenv("http_proxy", proxy.address)
+        store = connect(backend, "http://store.invalid:9000")
+        assert outcome(store, "create") == Stored("abc")
+        assert proxy.requests[0].startswith(b"PUT http://store.invalid:9000/bucket/jobs/k HTTP/1.1\r\n")
+        assert headers(proxy.requests[0])["if-none-match"] == "*"
+        store.close()
+
+
+@pytest.mark.parametrize("backend", S3)
+def test_hosts_of_no_proxy_are_asked_directly(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with replay(STORED) as server, replay(error(500)) as proxy:
+        for name in ("HTTP_PROXY", "http_proxy"):
+            monkeypatch.setenv(name, proxy.address)
+        for name in ("NO_PROXY", "no_proxy"):
+            monkeypatch.setenv(name, "127.0.0.1,localhost")
+        store = connect(backend, server.address)
+        assert outcome(store, "create") == Stored("abc")
+        assert not proxy.requests
+        store.close()
+
+
+def test_login_of_a_proxy_is_sent_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    with replay(STORED) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.address.replace("://", "://me:p%40ss@"))
+        store = connect("minio", "http://store.invalid:9000")
+        assert outcome(store, "create") == Stored("abc")
+        login = headers(proxy.requests[0])["proxy-authorization"]
+        assert base64.b64decode(login.removeprefix("Basic ")) == b"me:p@ss"
+        store.close()
+
+
+@pytest.mark.parametrize("backend", S3)
+@pytest.mark.parametrize("breaks", [CLOSE, RESET], ids=["closed", "reset"])
+def test_answer_that_a_proxy_loses_leaves_a_put_unknown(
+    backend: str, breaks: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with replay(breaks) as proxy:  # type: ignore[arg-type]
+        for name in ("HTTP_PROXY", "http_proxy"):
+            monkeypatch.setenv(name, proxy.address)
+        store = connect(backend, "http://store.invalid:9000")
+        assert outcome(store, "create") == OutcomeUnknown
+        assert outcome(store, "get") == StoreUnavailable
+        store.close()
+
+
+@pytest.mark.parametrize("backend", S3)
+def test_proxy_that_is_not_there_means_not_sent(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, refused_address())
+    store = connect(backend, "http://store.invalid:9000")
+    assert outcome(store, "create") == StoreUnavailable
+    store.close()
+
+
+# ---- TLS ---------------------------------------------------------------------------------------------------------
+
+
+class Certificates(NamedTuple):
+    """Files: of an authority, and of a server that it vouches for."""
+
+    authority: Path
+    server: Path
+    key: Path
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no program openssl")
+    folder = tmp_path_factory.mktemp("tls")
+    authority, authority_key, server, key = (folder / name for name in ("ca.pem", "ca.key", "server.pem", "server.key"))
+
+    def make(*arguments: object) -> None:
+        words = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *map(str, arguments)]
+        subprocess.run(words, check=True, capture_output=True)
+
+    make("-subj", "/CN=test authority", "-keyout", authority_key, "-out", authority)
+    make(
+        *("-CA", authority, "-CAkey", authority_key, "-subj", "/CN=localhost", "-keyout", key, "-out", server),
+        *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"),
+    )
+    return Certificates(authority, server, key)
+
+
+@contextmanager
+def breaking(certificates: Certificates) -> Iterator[str]:
+    """Speaks TLS up to the request, and then sends what is no TLS: the put may have been applied."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates.server, certificates.key)
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                plain, _ = listener.accept()
+                threading.Thread(target=converse, args=(plain,), daemon=True).start()
+
+    def converse(plain: socket.socket) -> None:
+        with plain, suppress(OSError):
+            secure = context.wrap_socket(plain, server_side=True)
+            while secure.recv(1 << 16):
+                with socket.socket(fileno=secure.detach()) as raw:
+                    raw.sendall(b"HTTP/1.1 200 OK\r\n\r\nthis is no record of TLS" * 50)
+                    raw.recv(1 << 16)
+                return
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        listener.close()
+
+
+@pytest.mark.parametrize("backend", S3)
+def test_tls_that_breaks_while_an_answer_is_read_leaves_a_put_unknown(
+    backend: str, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificates.authority))
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates.authority))
+    with breaking(certificates) as address:
+        store = connect(backend, address)
+        assert outcome(store, "create") == OutcomeUnknown
+        assert outcome(store, "replace") == OutcomeUnknown
+        assert outcome(store, "get") == StoreUnavailable
+        store.close()
+
+
+@pytest.mark.parametrize("backend", S3)
+def test_certificate_that_is_not_trusted_is_named_and_waits_for_a_person(
+    backend: str, certificates: Certificates
+) -> None:
+    with breaking(certificates) as address:
+        store = connect(backend, address)
+        with pytest.raises(StoreDenied, match="certificate is not trusted"):
+            store.put("k", b"body", if_version=None)
+        with pytest.raises(StoreDenied, match="certificate is not trusted"):
+            store.get("k")
+        store.close()
+
+
+# ---- what a person has to do -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", S3)
+@pytest.mark.parametrize("operation", ["create", "get", "list"])
+def test_missing_bucket_is_named_with_its_place_and_what_to_do(backend: str, operation: str) -> None:
+    with replay(error(404, "NoSuchBucket")) as server:
+        store = connect(backend, server.address)
+        told = complaint(store, operation)
+        assert isinstance(told, StoreDenied)
+        assert "there is no such bucket: create it" in str(told)
+        assert store.url in str(told)
+        assert "bucket/jobs" in store.url
+        store.close()
+
+
+def complaint(store: ObjectStore, operation: str) -> Exception:
+    try:
+        if operation == "create":
+            store.put("k", b"body", if_version=None)
+        elif operation == "get":
+            store.get("k")
+        else:
+            store.list("")
+    except Exception as told:  # noqa: BLE001 - whatever it is
+        return told
+    raise AssertionError("no complaint")
+
+
+@pytest.mark.parametrize("backend", S3)
+def test_nothing_listening_is_named_with_its_place(backend: str) -> None:
+    store = connect(backend, refused_address())
+    told = complaint(store, "create")
+    assert isinstance(told, StoreUnavailable)
+    assert "no connection" in str(told)
+    assert store.url in str(told)
+
+
+@pytest.mark.parametrize("backend", S3)
+def test_process_without_a_file_left_to_open_is_told_so(backend: str) -> None:
+    """Sockets are files. Nothing was sent, and it may be better in a moment."""
+    store = connect(backend, refused_address())
+    assert outcome(store, "create") == StoreUnavailable  # and all modules and certificates are loaded
+    with no_file_left():
+        told = complaint(store, "create")
+    assert isinstance(told, StoreUnavailable), repr(told)
+    assert "too many open files" in str(told)
+    assert "too many open files" not in str(complaint(store, "create"))
+
+
+@contextmanager
+def no_file_left() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, 256), hard))
+    try:
+        with suppress(OSError):
+            while True:
+                taken.append(socket.socket())
+        yield
+    finally:
+        for one in taken:
+            one.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
