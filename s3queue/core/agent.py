@@ -31,7 +31,7 @@ from s3queue.core.ledger import Flushed, Host, Refused
 from s3queue.core.ops import Program, Signal, Step, list_page, wait
 from s3queue.core.pacing import Backoff, Pace
 from s3queue.core.plan import Settings, is_finished
-from s3queue.core.records import Leader, Place, Report, Usage
+from s3queue.core.records import Board, Leader, Place, Report, Usage
 from s3queue.errors import CorruptRecord, StoreDenied, StoreError
 from s3queue.store import Stored
 
@@ -311,8 +311,8 @@ class Agent:
     def _look(self) -> Program[None]:
         """Read the board, and stand if nobody leads."""
         env, view, pace = self.env, self.view, self.pace
-        began = env.now()
-        changed = yield from elect.look(view, self.layout, began)
+        began, before = env.now(), view.board
+        changed = (yield from elect.look(view, self.layout, began)) and tells_more(before, view.board)
         now = env.now()
         view.answered(now)
         if view.is_gone:
@@ -321,7 +321,7 @@ class Agent:
                 "the board was deleted while hosts run: nothing is assigned until it is founded anew "
                 "(s3queue board restore)",
             )
-        # A board without work is a leader's heartbeat: the next one need not be read soon.
+        # A board without work, or without news of it, is a leader's heartbeat: the next one need not be read soon.
         busy = bool(self.host.tickets) or (changed and view.board is not None and view.board.is_busy)
         self._next_look = now + pace.poll_s(busy=busy, changed=changed, now=now)
         if (silent_at := view.silent_at(self.settings.leader_lease) + SOON_S) > now:
@@ -633,6 +633,20 @@ class Agent:
         except StoreError as fault:
             self.env.warn("store", f"left without resigning; the lease runs out: {fault}")
         self.lead = None
+
+
+def tells_more(before: Board | None, board: Board | None) -> bool:
+    """Whether something about work changed from one board to a later one. Every ticket takes a number of the sequence, and
+    every outcome counts."""
+    if before is None or board is None:
+        return before is not board
+    return (before.epoch, before.sequence, before.totals, len(before.tickets), len(before.sources)) != (
+        board.epoch,
+        board.sequence,
+        board.totals,
+        len(board.tickets),
+        len(board.sources),
+    )
 
 
 def holds_nothing(layout: Layout, queues: set[str]) -> Step[bool]:
