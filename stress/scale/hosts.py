@@ -14,7 +14,8 @@ from s3queue.core.chores import CHORES_AT_ONCE
 from s3queue.core.ops import Program
 from s3queue.core.pacing import Pace
 from s3queue.core.records import Leader, Offer, Place, Report, Usage
-from s3queue.runtime.agent.dealing import Dealer, testament
+from s3queue.runtime.agent.dealing import Dealer
+from s3queue.runtime.agent.deaths import testament
 from s3queue.runtime.local.journal import Journal
 from s3queue.runtime.local.wire import Finished, Note, Returned
 from stress.scale.sharing import SharingHost
@@ -57,9 +58,9 @@ class SimHost:
         journals = [self.journal.worker(worker) for worker in range(workers)]
         self.crew = Dealer(host, journals, setting.concurrency, sim.config.max_messages)
         if setting.measured:
-            self.crew._means = dict.fromkeys(sim.queues, mean_s)
+            self.crew._means, self.crew._runs = dict.fromkeys(sim.queues, mean_s), dict.fromkeys(sim.queues, mean_s)
         self._workers = [Worker(self, worker, sim.config.prefetch_bytes) for worker in range(workers)]
-        self.agent = _Timed(
+        self.agent = core.Agent(
             self.layout,
             host,
             self.crew,
@@ -68,7 +69,7 @@ class SimHost:
             self,
             Leader(self.session, self.place),
         )
-        self.agent.sim = sim
+        self._time_cycles()
         self.processor = Processor(setting.cpu)
         after_s = self.world.random.uniform(0, spread_s)
         self._running = [
@@ -91,6 +92,21 @@ class SimHost:
             yield from agent.serve()
         self.sim.fenced += 1  # nobody drains
 
+    def _time_cycles(self) -> None:
+        leading = self.agent._leading
+        cycle = leading.cycle
+
+        def timed(*, survey: bool = True) -> Program[float]:
+            lead, began = leading.lead, self.now()
+            assert lead is not None
+            before = lead.board
+            wait_s = yield from cycle(survey=survey)
+            if leading.lead is lead and lead.pending is None:
+                self.sim.cycled(began, assigned=lead.board.sequence > before.sequence)
+            return wait_s
+
+        leading.cycle = timed  # type: ignore[method-assign]
+
     def testament(self) -> dict[str, Report]:
         """What the journals say after a death."""
         return testament(map(self.journal.worker, range(len(self._workers))), self.now_ms())
@@ -107,8 +123,8 @@ class SimHost:
             return
         worker, note = what
         match note:
-            case Finished(row, busy_s):
-                self.crew.finished(worker, row, busy_s)
+            case Finished(row, busy_s, run_s):
+                self.crew.finished(worker, row, busy_s, run_s)
                 self.crew.deal(self.now())
             case Returned(messages):
                 self.crew.returned(worker, messages)
@@ -165,18 +181,3 @@ class SimHost:
 
     def mark(self, what: str) -> None:
         pass
-
-
-class _Timed(core.Agent):
-    """Tells how long its cycles take."""
-
-    sim: Simulation
-
-    def cycle(self, *, survey: bool = True) -> Program[float]:
-        lead, began = self.lead, self.env.now()
-        assert lead is not None
-        before = lead.board
-        wait_s = yield from super().cycle(survey=survey)
-        if self.lead is lead and lead.pending is None:
-            self.sim.cycled(began, assigned=lead.board.sequence > before.sequence)
-        return wait_s

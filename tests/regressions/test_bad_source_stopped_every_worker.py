@@ -82,3 +82,25 @@ def test_source_that_kills_whoever_reads_it_is_dead_after_its_attempts_and_its_n
     (letter,) = Queue(QUEUE, store).dead_letters()
     assert [failure.cause for failure in letter.failures][-2:] == ["killed", "killed"]
     assert stats(store).queues[QUEUE].done == HEALTHY
+
+
+@pytest.mark.parametrize("store", [True], indirect=True)
+def test_source_above_the_largest_message_is_read_by_nobody_and_left_where_it_is(
+    store: Sick, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was stored with another setting, or by another program."""
+    big = quick.enqueue("x" * 5_000_000, 1)
+    key = Layout().source(parse_message_id(big).path)
+    send(store, 0)
+    get = Sick.get
+
+    def ends_who_reads_it(self: Sick, asked: str, *, unless: str | None = None) -> Any:
+        if asked == key:
+            os._exit(99)
+        return get(self, asked, unless=unless)
+
+    monkeypatch.setattr(Sick, "get", ends_who_reads_it)
+    summary = drain(store, queues=[QUEUE], workers=2, max_message_bytes=1000)
+    assert summary.deaths == 0
+    assert sorted(store.ran()) == list(range(HEALTHY))
+    assert [one.key for one in store.list(key)] == [key]

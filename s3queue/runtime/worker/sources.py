@@ -404,6 +404,8 @@ class Sources:
             self._pump()
         if told is not None:
             self._send(told)
+            for piece in wanted.pieces:
+                self._feed(piece)
 
     def _put_off(self, wanted: Wanted, fault: Exception) -> Unreadable | None:
         """Returns what to tell of it."""
@@ -426,7 +428,6 @@ class Sources:
         del self._wanted[source]
         for piece in wanted.pieces:
             piece.fail("snooze", delay_s, "unreadable", why)
-            self._feed(piece)
         return Unreadable(source, why, tries, delay_s)
 
     def _explain(self, source: str, why: str, fault: Exception) -> None:

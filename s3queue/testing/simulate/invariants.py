@@ -207,7 +207,8 @@ def i9_a_finished_source_never_runs_again(story: Story) -> Verdict:
 
 
 def i10_groups_go_in_order(story: Story) -> Verdict:
-    """Of one group one message at a time is out, and none before those that were there when it was admitted."""
+    """Of one group one message at a time is out, and none before those that were there when it was admitted. Where no
+    survey sees everything: none before those that were there when it was stored."""
     if not any(parse_source(path).group for path in story.landed):
         return unknown("no groups")
     return first(_group_faults(story))
@@ -220,7 +221,8 @@ def _group_faults(story: Story) -> Iterator[str]:
         board = state.board
         for path in board.sources:
             if path not in admitted_at:
-                admitted_at[path] = story.survey_before(state.who, state.n) or 0
+                seen = story.survey_before(state.who, state.n) or 0
+                admitted_at[path] = min(seen, story.landed.get(path, seen)) if story.short_surveys else seen
         if board.tickets.keys() <= known:
             continue
         for name in sorted(board.tickets.keys() - known):

@@ -93,6 +93,7 @@ class Scene:
             hosts only host, and ``candidates`` are hosts without workers that coordinate.
         billed: requests cost money, so that polls and writes are paced.
         shapes: what kinds of batches producers send; see `s3queue.testing.simulate.producers`.
+        crowd: batches of one group that each producer sends before all others.
         page: the longest page of a survey; small ones make it skip and come back.
         width: of how many the next one to move is chosen.
         storm_s: how long there are faults.
@@ -109,6 +110,7 @@ class Scene:
     producers: int = 1
     batches: int = 3
     most: int = 3
+    crowd: int = 0
     shapes: tuple[str, ...] = ("plain",)
     page: int = 1000
     width: int = 4

@@ -20,7 +20,7 @@ from s3queue.testing.simulate.history import Drained, Event, Meddled, Raised, Re
 from s3queue.testing.simulate.hosts import Supervisor
 from s3queue.testing.simulate.producers import QUEUES, Producer, Scribbler
 from s3queue.testing.simulate.scenes import Scene
-from s3queue.testing.simulate.story import Story
+from s3queue.testing.simulate.story import SHORT_SURVEYS, Story
 from s3queue.testing.simulate.world import Machine, World
 
 #: How long everything may take to drain once there are no faults, in seconds of virtual time: a lease, a visibility
@@ -216,7 +216,7 @@ class Simulation:
             why = self._unfinished()
         body = world.store.body(world.layout.board)
         stuck = self._stuck(decode(Board, world.layout.board, body)) if body is not None else ()
-        world.record(Drained(world.now, why, tuple(world.store.keys()), tuple(stuck)))
+        world.record(Drained(world.now, why, tuple(world.store.keys()), tuple(sorted(stuck))))
 
     def _unfinished(self) -> str:
         """Why the world is not at rest; empty if it is."""
@@ -257,6 +257,8 @@ def run(choices: Choices, scene: Scene) -> tuple[list[Event], int]:
     """Run one schedule. The history, and how many requests reached the store."""
     with _short_pages(scene.page):
         simulation = Simulation(choices, scene)
+        if scene.page < 1000:
+            simulation.world.mark(SHORT_SURVEYS)
         return simulation.run(), simulation.world.store.requests
 
 
