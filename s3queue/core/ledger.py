@@ -28,7 +28,7 @@ from s3queue.core.elect import View
 from s3queue.core.keys import Layout, parse_source
 from s3queue.core.ops import Overtaken, Step, Unknown, carries, get, put, write
 from s3queue.core.ranges import EMPTY, Ranges
-from s3queue.core.records import Board, Failed, Ledger, Offer, Place, Report, Ticket, Usage, decode, encode
+from s3queue.core.records import Board, Failed, Ledger, Offer, Place, Report, Ticket, Usage, decode, encode, encode_over
 from s3queue.core.settle import is_suspect
 from s3queue.errors import CorruptRecord
 from s3queue.store import Found, Missing, Stored, Unchanged
@@ -62,7 +62,7 @@ class Held:
         state = board.sources.get(part.source) if part.attempt > 1 and ticket.size == 1 else None
         if state is None:
             return cls(ticket)
-        suspect = is_suspect(state.failures, state.spared, part.start)
+        suspect = parse_source(part.source).alone or is_suspect(state.failures, state.spared, part.start)
         return cls(ticket, spared=state.spared.get(part.start, 0), suspect=suspect)
 
     def __post_init__(self) -> None:
@@ -153,6 +153,7 @@ class Host:
         over: fenced, or left. This session ended.
         awaited: outcomes, ever, that something waits for: a failure to be planned again, a message of a group before its
             next, what is given back before another host may have it.
+        visibility_timeout, window_s: what the coordinator has to keep to, see `Ledger`.
         usage: what this host has asked of the store, by role; goes along with the next write, and is no reason for one.
     """
 
@@ -173,6 +174,8 @@ class Host:
     stored_changes: int = 0
     awaited: int = 0
     usage: dict[str, Usage] = field(default_factory=dict)
+    visibility_timeout: float = 0.0
+    window_s: float = 0.0
 
     @property
     def key(self) -> str:
@@ -321,6 +324,8 @@ class Host:
             claims=tuple(self.tickets),
             reports={name: report for name, report in reports.items() if report != Report()},
             usage=self.usage,
+            visibility_timeout=self.visibility_timeout,
+            window_s=self.window_s,
         )
 
 
@@ -357,7 +362,7 @@ def bequeath(
         if ledger.over:
             return True
         will = _last_will(ledger, view.board, outcomes, nonce)
-        outcome = yield from write(key, encode(will), nonce=nonce, if_version=found.version)
+        outcome = yield from write(key, encode_over(will, ledger, found.body), nonce=nonce, if_version=found.version)
         if isinstance(outcome, Stored) or (isinstance(outcome, Overtaken) and isinstance(outcome.now, Missing)):
             return True
     return False

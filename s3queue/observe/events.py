@@ -25,6 +25,7 @@ LEVELS = {
     "enqueued": logging.DEBUG,
     "run": logging.DEBUG,
     "settled": logging.DEBUG,
+    "moved": logging.DEBUG,
     "snoozed": logging.INFO,
     "retrying": logging.WARNING,
     "dead": logging.ERROR,
@@ -54,7 +55,7 @@ class Events:
         directory: where to keep a history; None for none. Made if it is missing.
 
     Kinds that auditing programs read: ``enqueued`` {ids}, ``run`` {message, attempt, ticket, pid}, ``settled`` {ticket,
-    source, start, stop, outcome}.
+    source, start, stop, outcome}, ``moved`` {source, ids}: what waited is in another source now, and keeps its ids.
 
     Kinds for the end of an attempt that did not succeed, emitted once by whoever learns of it first: ``retrying`` {task,
     message, attempt, of, cause, next_s, text}, ``dead`` {task, message, attempt, of, cause, text}, ``snoozed`` {task,

@@ -51,6 +51,7 @@ class Agent:
         terms: Terms = Terms(),  # noqa: B008 - frozen
     ) -> None:
         self.host = host
+        host.visibility_timeout, host.window_s = settings.visibility_timeout, settings.window_s
         self._post = Post(layout, pace, settings, env, me)
         self._hosting = Hosting(self._post, host, crew, terms)
         self._leading = self._hosting.leading

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from s3queue.core import elect, ledger
 from s3queue.core.agent.environment import LONGEST_PAUSE, TICK_S, Crew, Ending, Post, Terms
-from s3queue.core.agent.leading import Leading
+from s3queue.core.agent.leading import NO_BOARD, Leading
 from s3queue.core.flushes import Flushes
 from s3queue.core.keys import Layout, parse_source
 from s3queue.core.ledger import Flushed, Host, Refused
@@ -17,6 +17,7 @@ from s3queue.core.ops import Program, Signal, Step, list_page, wait
 from s3queue.core.pacing import Backoff
 from s3queue.core.plan import is_finished
 from s3queue.core.records import Board, Report
+from s3queue.core.restore import keep_copy
 from s3queue.errors import CorruptRecord, StoreDenied, StoreError
 
 #: Seconds after the end of a lease at which its board is read: clocks are not that exact.
@@ -37,6 +38,7 @@ class Hosting:
         self._flushes = Flushes(host, post.pace, post.settings.visibility_timeout)
         self._backoff = Backoff(TICK_S, post.settings.visibility_timeout * LONGEST_PAUSE)
         self._next_look, self._seen = 0.0, ""
+        self._kept_copy = False
         self._stuck_since: float | None = None
         self._wants_empty = terms.until_empty
         self._next_empty, self._empty_pause = 0.0, _EMPTY_S
@@ -162,11 +164,10 @@ class Hosting:
         now = env.now()
         view.answered(now)
         if view.is_gone:
-            env.warn(
-                self._post.layout.board,
-                "the board was deleted while hosts run: nothing is assigned until it is founded anew "
-                "(s3queue board restore)",
-            )
+            if not self._kept_copy and view.board is not None:
+                yield from keep_copy(self._post.layout, self._post.me.session, view.board)
+                self._kept_copy = True
+            env.warn(self._post.layout.board, NO_BOARD)
         # A board without work, or without news of it, is a leader's heartbeat: the next one need not be read soon.
         busy = bool(self._host.tickets) or (changed and view.board is not None and view.board.is_busy)
         self._next_look = now + pace.poll_s(busy=busy, changed=changed, now=now)
@@ -258,17 +259,16 @@ class Hosting:
 
 
 def tells_more(before: Board | None, board: Board | None) -> bool:
-    """Whether something about work changed from one board to a later one. Every ticket takes a number of the sequence, and
-    every outcome counts."""
-    if before is None or board is None:
+    """Whether a board tells of something that one before it did not, or that may change soon: a message waits for its
+    time, or for a host. Where all of them are in tickets, a heartbeat tells nothing: every ticket takes a number of the
+    sequence, and every outcome counts."""
+    if before is None or board is None or _pulse(before) != _pulse(board):
         return before is not board
-    return (before.epoch, before.sequence, before.totals, len(before.tickets), len(before.sources)) != (
-        board.epoch,
-        board.sequence,
-        board.totals,
-        len(board.tickets),
-        len(board.sources),
-    )
+    return any(state.ready or state.waiting or state.dying for state in board.sources.values())
+
+
+def _pulse(board: Board) -> tuple[object, ...]:
+    return board.epoch, board.sequence, board.totals, len(board.tickets), len(board.sources)
 
 
 def holds_nothing(layout: Layout, queues: set[str], largest: float = math.inf) -> Step[bool]:

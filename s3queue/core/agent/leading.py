@@ -13,9 +13,15 @@ from s3queue.core.ops import Program, Signal, Step, wait
 from s3queue.core.pacing import Backoff
 from s3queue.core.plan import is_finished
 from s3queue.core.records import Ledger
+from s3queue.core.restore import was_led
 from s3queue.errors import CorruptRecord, StoreError
 from s3queue.store import Stored
 
+#: What a person has to know and do where the board was deleted.
+NO_BOARD = (
+    "the board of this namespace was deleted: nothing is assigned until it is put back; "
+    "stop who deletes, and run: s3queue board restore"
+)
 #: Seconds until the next cycle where a finished source stays on the board: a retired page may be written soon.
 _RETIRE_S = 1.0
 
@@ -104,10 +110,15 @@ class Leading:
     def _stand(self, looked_at: float) -> Program[float]:
         """Returns the steady time of the first cycle."""
         env, view = self._post.env, self._post.view
-        if not self.may_stand(looked_at):
+        if view.board is None and (yield from was_led(self._post.layout, self._post.me.session)):
+            env.warn(self._post.layout.board, NO_BOARD)
+            return math.inf
+        if not self.may_stand(looked_at):  # the host may have read a board meanwhile
             return math.inf
         before = view.board.leader if view.board is not None else None
-        outcome = yield from elect.stand(view, self._post.layout, self._post.me, env.nonce())
+        outcome = yield from elect.stand(
+            view, self._post.layout, self._post.me, env.nonce(), lease_s=self._post.settings.leader_lease
+        )
         if not isinstance(outcome, Stored):
             self._look()
             return math.inf
@@ -203,6 +214,8 @@ class Leading:
             env.mark("a late request of a producer was refused")
         for corrupt in cycled.corrupt:
             env.warn(corrupt.key, f"left alone: {corrupt}")
+        for bound in lead.board.full:
+            env.warn(f"full {bound}", f"the board has no room for more, so some of it waits: {bound}")
         for one in cycled.settled:
             env.emit("settled", **one._asdict())
         self._tell_chores(lead)
@@ -215,6 +228,9 @@ class Leading:
         for corrupt in fences.corrupt:
             env.warn(corrupt.key, f"left alone: {corrupt}")
         fences.corrupt.clear()
+        for source, ids in lead.chores.moves.done:
+            env.emit("moved", source=source, ids=ids)
+        lead.chores.moves.done.clear()
         for key, fault in lead.chores.troubles.take_new():
             env.warn(key, f"cannot be read or written now, trying again later: {fault}")
 

@@ -20,7 +20,6 @@ def test_a_board_that_accounts_for_every_message_is_taken() -> None:
     ("ticket", "states"),
     [
         (None, {ONE: SourceState(5)}),
-        (None, {ONE: SourceState(3)}),
         (None, {"in/nothing": SourceState(1)}),
         (None, {ONE: SourceState(0, (Ready(0, 3, 1), Ready(2, 3, 1)))}),
         (None, {ONE: SourceState(3, (Ready(4, 5, 1),))}),
