@@ -285,7 +285,7 @@ class Agent:
             task.cancel()
         await asyncio.wait(beside)
         await self._start(self._agent.hand_over(), as_host=False)
-        self._tell(Left())
+        self._tell(Left(self._agent.host.tally()))
 
 
 class _Link(asyncio.Protocol):
