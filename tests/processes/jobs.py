@@ -141,3 +141,10 @@ async def meet(runs: str, many: int) -> None:
     say(runs, "here")
     while Path(runs).read_text().count("here") < many:
         await asyncio.sleep(0.02)
+
+
+@task(queue=QUEUE, name="stop_loop", max_attempts=2, backoff=AT_ONCE)
+async def stop_loop(runs: str) -> None:
+    say(runs, "stops it")
+    asyncio.get_running_loop().stop()
+    await asyncio.sleep(3600)
