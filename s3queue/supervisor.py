@@ -17,19 +17,16 @@ What it promises:
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from typing import Any
-
-from multiprocess import process
 
 from s3queue.config import Config, current_config, current_store
 from s3queue.core.keys import check_name
 from s3queue.errors import ConfigError
 from s3queue.registry import Registry, registry
 from s3queue.runtime.local.cgroup import cpus
-from s3queue.runtime.local.child import UNGUARDED, is_child
 from s3queue.runtime.supervisor.loop import Host, Household, Summary
+from s3queue.runtime.supervisor.processes import end_if_imported
 from s3queue.runtime.supervisor.wishes import Wishes
 from s3queue.store import ObjectStore, as_store
 
@@ -88,7 +85,7 @@ class Supervisor:
             ConfigError: a child says that it cannot start.
             QueueError: a child keeps dying before it is up.
         """
-        _refuse_import()
+        end_if_imported()
         self._wishes.begin()
         with self._wishes.of_signals():
             what = Household(
@@ -104,11 +101,3 @@ class Supervisor:
         wishes = getattr(self, "_wishes", None)
         if wishes is not None:
             wishes.close()
-
-
-def _refuse_import() -> None:
-    """End this process if it is a child of a supervisor that imports the main module, and has come to the call that runs
-    the supervisor: the module lacks its guard, and the parent says so."""
-    me = process.current_process()
-    if getattr(me, "_inheriting", False) and is_child(me.name):
-        os._exit(UNGUARDED)

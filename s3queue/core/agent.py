@@ -32,7 +32,7 @@ from s3queue.core.ops import Program, Signal, Step, list_page, wait
 from s3queue.core.pacing import Backoff, Pace
 from s3queue.core.plan import Settings, is_finished
 from s3queue.core.records import Leader, Place, Report, Usage
-from s3queue.errors import CorruptRecord, StoreError
+from s3queue.errors import CorruptRecord, StoreDenied, StoreError
 from s3queue.store import Stored
 
 #: Seconds between two looks at what the workers do, while they do something.
@@ -233,6 +233,12 @@ class Agent:
                     return False
                 self._host_backoff.worked()
             except (StoreError, CorruptRecord) as fault:
+                if waiting and isinstance(fault, StoreDenied) and fault.key == self.layout.host(waiting[0]):
+                    # One ledger is no reason not to start. The coordinator fences it when it has been silent for long
+                    # enough, if it can.
+                    self.env.warn(fault.key, f"left to the coordinator: {fault}")
+                    del waiting[0]
+                    continue
                 self.env.warn("store", f"cannot join yet, trying again: {fault}")
                 yield from wait(self.env.now() + self._host_backoff.failed(), self._never)
         self.env.trust(self.host.trusted_until(self.settings.visibility_timeout))
@@ -253,9 +259,22 @@ class Agent:
                 self._host_backoff.worked()
                 until = self._wait_until(env.now())
             except (StoreError, CorruptRecord) as fault:
+                if self.host.pending is not None:
+                    env.mark("a flush was not answered")
+                if self._is_shut_out(fault):
+                    env.warn(fault.key, f"this session is given up: {fault}")
+                    return Ending.FENCED
                 env.warn(fault.key or "store", f"cannot use the board or the ledger, trying again: {fault}")
                 yield from self._mind_until(env.now() + self._host_backoff.failed())
                 until = 0.0
+
+    def _is_shut_out(self, fault: Exception) -> bool:
+        """Whether the store refuses this session's ledger for so long that others have taken it for dead. What runs is
+        theirs by now; another session has another ledger."""
+        host = self.host
+        if not (isinstance(fault, StoreDenied) and fault.key == host.key and host.trusted_from is not None):
+            return False
+        return self.env.now() - host.trusted_from > self.settings.visibility_timeout
 
     def _mind_until(self, until: float) -> Program[None]:
         """Nothing is asked of the store for a while. The workers go on."""
@@ -361,7 +380,6 @@ class Agent:
             case Refused.FENCED:
                 return True
             case Refused.UNSURE:
-                env.mark("a flush was not answered")
                 env.warn("unsure", "the ledger was sent and not answered; nothing new starts before it is")
             case Flushed():
                 self._stored(outcome)
@@ -387,7 +405,7 @@ class Agent:
         unsettled = board is not None and any(
             parse_source(path).queue in queues and not is_finished(path, state) for path, state in board.sources.items()
         )
-        if not unsettled and (yield from holds_nothing(self.layout, queues)):
+        if not unsettled and (yield from holds_nothing(self.layout, queues, self.settings.max_source_bytes)):
             self._wants_empty = False
             self.env.queues_are_empty()
             return
@@ -576,7 +594,7 @@ class Agent:
             step = self._take_chore()
             if step is None:
                 until = math.inf if self.lead is None or number else self.lead.chores.next_at(env.now())
-                yield from wait(until, bell)
+                yield from wait(max(until, env.now() + TICK_S), bell)
                 continue
             if number + 1 < CHORES_AT_ONCE:
                 self._chore_bells[number + 1].ring()
@@ -618,8 +636,8 @@ class Agent:
         self.lead = None
 
 
-def holds_nothing(layout: Layout, queues: set[str]) -> Step[bool]:
-    """Whether no source of these queues exists.
+def holds_nothing(layout: Layout, queues: set[str], largest: float = math.inf) -> Step[bool]:
+    """Whether no source of these queues exists that could run; one of more bytes than ``largest`` never does.
 
     Asks: one List per queue, and one per 1,000 scheduled sources.
     """
@@ -629,7 +647,7 @@ def holds_nothing(layout: Layout, queues: set[str]) -> Step[bool]:
             page = yield from list_page(prefix, after)
             for item in page:
                 try:
-                    if parse_source(layout.path(item.key)).queue in queues:
+                    if parse_source(layout.path(item.key)).queue in queues and item.size <= largest:
                         return False
                 except CorruptRecord:
                     continue  # not a message; the coordinator reports it

@@ -274,6 +274,7 @@ class Lead:
             deep=self.deep,
             within_s=self.settings.leader_lease * _PATIENCE,
             may_read=lambda key: troubles.allow(key, now),
+            largest=self.settings.max_source_bytes,
         )
         for key, fault in seen.missed:
             troubles.met(key, fault or StoreError("get", key), now)

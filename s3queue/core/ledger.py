@@ -230,6 +230,12 @@ class Host:
             self.changes += 1
             self.awaited += 1
 
+    def resize(self, slots: int) -> None:
+        """So many messages can run at once from now on."""
+        if slots != self.slots:
+            self.slots = slots
+            self.changes += 1
+
     def drain(self) -> None:
         """Take nothing more."""
         self.draining = True

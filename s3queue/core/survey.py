@@ -88,6 +88,7 @@ def survey(
     deep: Collection[str] = (),
     within_s: float = math.inf,
     may_read: Callable[[str], bool] = lambda key: True,
+    largest: float = math.inf,
 ) -> Step[Survey]:
     """List the partition, and read the ledgers whose version changed.
 
@@ -103,13 +104,14 @@ def survey(
         deep: queues of which the last survey saw only the head.
         within_s: seconds that a ledger is waited for. One that fails or takes longer is missed, and holds up nothing else.
         may_read: whether the ledger under a key is to be tried; others that changed are missed, too.
+        largest: bytes of the largest batch that may run. A larger one would end whoever reads it: it is left and reported.
 
     Asks: one List; one more for each further page of hosts and of known batches, for each queue whose head does not fit its
         page, and for each further page of what is due, up to a bound. One Get for each ledger that changed.
     """
     sweep = sweep or Sweep()
     at_start = {session: state.version for session, state in heard.items()}
-    listing = _Listing(layout, now_ms, wanted, known, limit, sweep)
+    listing = _Listing(layout, now_ms, wanted, known, limit, sweep, largest)
     lanes = _divide(layout, heard, known, deep, sweep.scans, limit)
     while lanes:
         pages = yield from list_pages([List(layout.home, lane.after, lane.size) for lane in lanes])
@@ -179,7 +181,9 @@ class _Listing:
         known: Collection[str],
         limit: int,
         sweep: Sweep,
+        largest: float,
     ) -> None:
+        self._largest = largest
         self._layout, self._now_ms, self._wanted, self._known = layout, now_ms, wanted, known
         self._limit, self._sweep = limit, sweep
         self.seen = Survey()
@@ -249,6 +253,10 @@ class _Listing:
                 continue
             is_known = source.path in known
             new -= is_known
+            if item.size > self._largest and not is_known:
+                why = f"{item.size} bytes; max_message_bytes allows {self._largest} in one object"
+                seen.corrupt.append(CorruptRecord(item.key, why))
+                continue
             crowd = None if source.group is None else (source.queue, source.group)
             if source.due_ms is not None:
                 if source.due_ms > self._now_ms:

@@ -159,7 +159,8 @@ def _next(scan: Scan, seen: Seen, gap: bool, cursor: str | None, reached: str | 
     scan.idle = 0
     if cursor is not None and not scan.found:
         scan.found = scan.surveys
-    if reached is None or (scan.found and scan.surveys >= _ANEW * (scan.found + 1)):
+    place = reached if cursor is None else cursor
+    if place is None or (scan.found and scan.surveys >= _ANEW * (scan.found + 1)):
         return Scan(seen=frozenset(scan.sighted))
-    scan.after = reached if cursor is None else cursor
+    scan.after = place
     return scan

@@ -72,6 +72,31 @@ class TestOneListing:
         assert [source.path for source in hand.result.sources] == [path(1)]
 
 
+class TestSizes:
+    def test_batch_too_large_to_be_read_is_reported_and_left_and_the_rest_goes_on(self) -> None:
+        store = stored(path(1), path(3))
+        store.put(HOME + path(2), b"x" * 1001, if_version=None)
+        seen = look(store, largest=1000)
+        assert [source.path for source in seen.sources] == [path(1), path(3)]
+        assert [corrupt.key for corrupt in seen.corrupt] == [HOME + path(2)]
+        assert "1001 bytes" in str(seen.corrupt[0])
+        assert "max_message_bytes" in str(seen.corrupt[0])
+        assert not seen.shows_gone(HOME + path(2), path(2))
+
+    def test_batch_that_is_as_large_as_allowed_may_run(self) -> None:
+        store = stored()
+        store.put(HOME + path(2), b"x" * 1000, if_version=None)
+        seen = look(store, largest=1000)
+        assert [source.path for source in seen.sources] == [path(2)]
+        assert not seen.corrupt
+
+    def test_batch_that_is_on_the_board_stays_there_whatever_its_size(self) -> None:
+        store = stored()
+        store.put(HOME + path(2), b"x" * 1001, if_version=None)
+        seen = look(store, largest=1000, known={path(2)})
+        assert not seen.corrupt
+
+
 class TestLedgers:
     def test_a_ledger_that_changed_is_read_and_one_that_did_not_is_silent(self) -> None:
         heard = {"h1": Heard("v", ledger("h1")), "h2": Heard("old", ledger("h2"))}

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,12 +31,12 @@ IMPATIENT: dict[str, Any] = {"visibility_timeout": 2.0, "leader_lease": 1.0}
 
 
 class Host:
-    def __init__(self, url: str, until_empty: bool, settings: dict[str, Any]) -> None:
+    def __init__(self, url: str, until_empty: bool, settings: dict[str, Any], wrapper: Sequence[str] = ()) -> None:
         root = Path(__file__).parents[2]
         path = os.pathsep.join([str(root), str(root / "backends"), os.environ.get("PYTHONPATH", "")])
         # A group of its own, as under a terminal or a service manager.
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.processes.host", json.dumps([url, until_empty, settings])],
+            [*wrapper, sys.executable, "-m", "tests.processes.host", json.dumps([url, until_empty, settings])],
             env=os.environ | {"PYTHONPATH": path},
             stdout=subprocess.PIPE,
             start_new_session=True,
@@ -83,8 +83,11 @@ class Host:
 
 
 @contextmanager
-def host(store: ObjectStore, *, until_empty: bool = False, **settings: Any) -> Iterator[Host]:
-    it = Host(store.url, until_empty, settings)
+def host(
+    store: ObjectStore, *, until_empty: bool = False, wrapper: Sequence[str] = (), **settings: Any
+) -> Iterator[Host]:
+    """``wrapper``: a command that runs it."""
+    it = Host(store.url, until_empty, settings, wrapper)
     try:
         yield it
     finally:

@@ -6,6 +6,7 @@ import ctypes
 import faulthandler
 import os
 import signal
+import subprocess
 from pathlib import Path
 
 from s3queue import Context, task
@@ -69,3 +70,57 @@ def poison(ctx: Context, runs: str, how: str) -> None:
 @task(queue="elsewhere", name="other")
 def other(path: str) -> None:
     Path(path).touch()
+
+
+@task(queue=QUEUE, name="brittle", max_attempts=3, backoff=AT_ONCE)
+def brittle(ctx: Context, runs: str, number: int) -> None:
+    """Every tenth one kills its process the first time."""
+    if number % 10 == 0 and ctx.attempt == 1:
+        os._exit(3)
+    say(runs, f"{number} {os.getpid()}")
+
+
+def is_alive(pid: str) -> bool:
+    """And no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] not in "ZX"
+    except OSError:
+        return False
+
+
+@task(queue=QUEUE, name="program", time_limit=0.3, max_attempts=3, backoff=AT_ONCE)
+def program(told: str, how: str) -> None:
+    """Runs a program for longer than it may, and says which; before that, who of the former ones is still alive."""
+    former = Path(told).read_text().split() if Path(told).exists() else []
+    say(f"{told}-alive", " ".join(pid for pid in former if is_alive(pid)))
+    command = ["sh", "-c", f"echo $$ >> {told}; exec sleep 600"]
+    if how == "shell":
+        command = ["sh", "-c", '"$@"; true', "sh", *command]
+    subprocess.run(command, check=False, start_new_session=how == "session")
+
+
+@task(queue=QUEUE, name="twin")
+def twin(told: str) -> None:
+    """Leaves a copy of its process behind, which goes on for ever."""
+    if not os.fork():
+        say(told, str(os.getpid()))
+        while True:
+            signal.pause()
+
+
+@task(queue=QUEUE, name="background")
+def background(told: str) -> None:
+    """Leaves a program behind that ends by itself."""
+    subprocess.run(["sh", "-c", f"(sleep 0.1; echo done > {told}) & exit"], check=True)
+
+
+@task(queue=QUEUE, name="hog")
+def hog(seconds: int) -> None:
+    """One call into C that holds the interpreter's lock."""
+    ctypes.PyDLL(None).sleep(seconds)
+
+
+@task(queue=QUEUE, name="chatter", max_attempts=1)
+def chatter(number: int) -> None:
+    print(number, flush=True)
+    os.system("echo and a program that it starts")

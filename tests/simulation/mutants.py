@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from s3queue.core import agent, chores, cycle, elect, ledger, produce, ranges, survey
+from s3queue.core import agent, chores, cycle, elect, ledger, produce, ranges, survey, sweeps
 from s3queue.core.chores import Chores, fences, letters, pages
 from s3queue.core.cycle import Cycled, Deposed, Doubt, Lead
 from s3queue.core.keys import Layout
@@ -22,7 +22,9 @@ from s3queue.core.ops import Overtaken, Unknown, delete, get, put
 from s3queue.core.plan import Planned, assign, is_finished, lines, planning, take_over
 from s3queue.core.records import Failed, Ready
 from s3queue.core.settle import Draft
+from s3queue.errors import StoreDenied
 from s3queue.runtime.agent import dealing as deal
+from s3queue.runtime.agent import loads, seats
 from s3queue.runtime.local.journal import OK, READY, RUNNING
 from s3queue.store import Found, Missing, Stored
 from s3queue.testing.simulate import Outcome, Seeded, Times, Weather, run
@@ -102,6 +104,7 @@ _LATE = Weather(fault=0.25, fates=("served", "late", "unanswered"), chaos=0.0)
 _UNANSWERED = Weather(fault=0.3, fates=("served", "unanswered", "dropped", "late"), chaos=0.02, kinds=("pause host",))
 _PAUSES = Weather(fault=0.1, fates=("served", "unanswered", "dropped"), chaos=0.08, kinds=("pause host",))
 _SLOW = Weather(fault=0.2, fates=("served", "slow"), chaos=0.02, kinds=("pause candidate",))
+_REFUSED = Weather(fault=0.05, chaos=0.08, kinds=("refuse", "kill worker"), ends=0.4)
 _SLOW_READS = Weather(
     fault=0.25, fates=("served", "slow", "late", "dropped"), chaos=0.05, kinds=("kill worker", "kill agent")
 )
@@ -147,6 +150,18 @@ _SUPERSEDED: dict[str, Any] = {
     "shapes": ("plain",),
 }
 
+#: A group that fills more pages than a survey reads, before others.
+_CROWD: dict[str, Any] = {
+    "weather": Weather(fault=0.0, chaos=0.0, ends=0.0),
+    "times": replace(Times(), tasks=(0.05,), between=(0.0,)),
+    "hosts": 1,
+    "slots": 2,
+    "page": 2,
+    "crowd": 40,
+    "batches": 2,
+    "storm_s": 2.0,
+    "shapes": ("plain",),
+}
 #: A coordinator that stands still while it rests, for long enough to be replaced.
 _PAUSED_AT_REST: dict[str, Any] = {
     "weather": Weather(fault=0.0, chaos=0.05, kinds=("pause candidate",), ends=0.0),
@@ -282,14 +297,14 @@ def journals_are_not_read(will: Any, old: Any, board: Any, outcomes: Any, nonce:
 @mutant(deal.Dealer, "died", "I6 P4", weather=_DEATHS, slots=1, most=3)
 def a_dead_workers_journal_is_not_read(died: Any, dealer: deal.Dealer, worker: int, *more: Any) -> None:
     """What a dead worker finished counts."""
-    journal = dealer.seats[worker].journal
+    journal = dealer.loads[worker].journal
     for row in journal.rows():
         states = journal.states(row)
         states[:] = bytes([READY]) * len(states)
     died(dealer, worker, *more)
 
 
-@mutant(deal, "ok_ranges", "P1", weather=_ENDS)
+@mutant(loads, "ok_ranges", "P1", weather=_ENDS)
 def what_runs_is_done(ok_ranges: Any, states: bytes) -> Any:
     """A message is done when its task has ended well."""
     return ok_ranges(bytes(OK if state == RUNNING else state for state in states))
@@ -298,7 +313,7 @@ def what_runs_is_done(ok_ranges: Any, states: bytes) -> Any:
 @mutant(deal.Dealer, "died", "I7", weather=_DEATHS, most=5)
 def all_of_a_dead_workers_messages_failed(died: Any, dealer: deal.Dealer, worker: int, *more: Any) -> None:
     """What a dead worker had not started costs no attempt."""
-    journal = dealer.seats[worker].journal
+    journal = dealer.loads[worker].journal
     for row in journal.rows():
         states = journal.states(row)
         states[:] = bytes(RUNNING if state == READY else state for state in states)
@@ -320,13 +335,15 @@ def what_was_not_dealt_is_not_released(will: Any, old: Any, board: Any, outcomes
     deal.Dealer,
     "stored",
     "P4 I6",
-    within=300,
-    weather=replace(_hosts(0.5, "slow"), chaos=0.03, kinds=("kill agent",)),
-    times=replace(Times(), slow=(0.5,), tasks=(0.05, 0.4)),
+    within=400,
+    weather=replace(_hosts(0.5, "slow"), chaos=0.02, kinds=("kill agent",)),
+    times=replace(Times(), slow=(0.5,), tasks=(0.05, 0.4), ack=2.0),
+    billed=True,
     hosts=1,
-    batches=5,
+    slots=2,
+    batches=20,
     most=5,
-    storm_s=10.0,
+    storm_s=20.0,
     **_HOST_AND_COORDINATOR,
 )
 def a_row_is_closed_early(stored: Any, dealer: deal.Dealer) -> None:
@@ -336,12 +353,48 @@ def a_row_is_closed_early(stored: Any, dealer: deal.Dealer) -> None:
     dealer.host.stored_changes = kept
 
 
+@mutant(seats.Seats, "_hello", "I8", weather=_DEATHS, times=replace(Times(), restart=(0.1,)))
+def a_dead_process_is_seated(hello: Any, them: seats.Seats, link: Any, note: Any) -> None:
+    """A process that was reaped before it was heard of is never seated."""
+    for seat in them.seats:
+        seat.ghosts.clear()
+    hello(them, link, note)
+
+
+@mutant(deal, "judge", "innocent", weather=_DEATHS, slots=2, most=5)
+def neighbours_pay(judge: Any, suspects: Any, death: Any) -> Any:
+    """Of several messages that a process was at when it died none pays for it, unless it is known which."""
+    return {one: msgspec.structs.replace(outcome, kind="retry") for one, outcome in judge(suspects, death).items()}
+
+
+@mutant(deal, "judge", "innocent", weather=_ENDS, slots=2, most=5)
+def nobody_pays(judge: Any, suspects: Any, death: Any) -> Any:
+    """A message that was over its time limit pays for it, and so does one that was alone in a process that died."""
+    return {
+        one: msgspec.structs.replace(outcome, kind="interrupted") for one, outcome in judge(suspects, death).items()
+    }
+
+
+@mutant(deal.Dealer, "_put_back", "alone", weather=_ENDS, slots=2, most=5, shapes=("plain", "poison"))
+def suspects_run_in_company(_: Any, dealer: deal.Dealer, queue: str, held: Any, pieces: Any) -> None:
+    """A suspect runs in a process with nothing else."""
+    dealer._pool.put_back(queue, pieces)
+
+
+@mutant(Draft, "failed", "I7", weather=_ENDS, slots=2, most=5)
+def an_interruption_counts(failed: Any, draft: Draft, index: int, attempt: int, outcome: Failed, **more: Any) -> Any:
+    """What was only interrupted has as many attempts left as before."""
+    kind = "retry" if outcome.kind == "interrupted" else outcome.kind
+    return failed(draft, index, attempt, msgspec.structs.replace(outcome, kind=kind), **more)
+
+
 @mutant(deal.Dealer, "release_pool", "I6 I3", weather=Weather(fault=0.0, chaos=0.08, kinds=("give back",)))
 def released_and_run(_: Any, dealer: deal.Dealer) -> None:
     """What was released is not started."""
-    for pool in dealer._pools.values():
-        for name, start, stop in pool:
+    for queue, line in dealer._pool._queues.items():
+        for name, start, stop in line:
             dealer.host.release(name, (start, stop))
+        assert dealer._pool.left(queue) == sum(piece.size for piece in line)
 
 
 # ---- election and board ----------------------------------------------------------------------------------------------
@@ -525,7 +578,7 @@ def one_attempt_more(failed: Any, draft: Draft, *args: Any, max_attempts: int, n
 @mutant(Draft, "failed", "I6 I7", weather=_ENDS)
 def the_attempt_is_not_counted(failed: Any, draft: Draft, index: int, attempt: int, outcome: Any, **more: Any) -> Any:
     """A failure counts an attempt."""
-    return failed(draft, index, attempt - 1, outcome, **more)
+    return failed(draft, index, max(1, attempt - 1), outcome, **more)
 
 
 @mutant(Draft, "is_alone", "alone", shapes=("poison", "bomb"))
@@ -551,6 +604,29 @@ def a_group_backwards(_: Any, line: Any) -> Any:
     """Messages are dispatched in order."""
     line._sources.sort(key=lambda source: source.rank)
     return line._sources[-1] if line._sources else None
+
+
+@mutant(
+    sweeps,
+    "place_of",
+    "I10",
+    within=600,
+    page=2,
+    producers=2,
+    batches=5,
+    most=3,
+    shapes=("grouped", "grouped later"),
+    weather=_LEADERS,
+)
+def a_scheduled_batch_goes_before_what_nobody_has_seen(_: Any, source: Any) -> str:
+    """What is due waits for earlier batches of its group that the survey did not reach."""
+    return ""
+
+
+@mutant(survey, "look_behind", "hidden", **_CROWD)
+def a_crowd_hides_what_lies_behind_it(look_behind: Any, *args: Any) -> Any:
+    """Each survey goes on where the last one stopped, and so gets behind any crowd."""
+    return look_behind(*args)[0], None
 
 
 # ---- sources, pages, dead letters -----------------------------------------------------------------------------------
@@ -667,10 +743,24 @@ def an_unread_ledger_is_fenced_unread(fence: Any, of: fences.Fences, session: st
     return (yield from fence(of, session, silent._replace(is_read=True), *more))
 
 
-@mutant(survey, "get_within", "cycle", within=300, weather=_SLOW_READS)
-def a_slow_ledger_is_waited_for(_: Any, keys: Any, within_s: float) -> Any:
-    """No ledger that cannot be read holds up a cycle."""
+@mutant(survey, "get_within", "I8", within=300, weather=_REFUSED)
+def an_unreadable_ledger_stops_the_cycle(_: Any, keys: Any, within_s: float) -> Any:
+    """A ledger that cannot be read is passed over."""
     found: list[Any] = []
     for key in keys:
         found.append((yield from get(key)))
     return found
+
+
+@mutant(Lead, "_cycle", "I8", within=300, weather=_REFUSED, shapes=("poison",))
+def a_refused_letter_stops_the_cycle(cycle_: Any, lead: Lead, *args: Any) -> Any:
+    """Nothing but the board's own write stops a cycle."""
+    if any("#" in key for key in lead.chores.troubles.keys):
+        raise StoreDenied("put", "a dead letter")
+    return (yield from cycle_(lead, *args))
+
+
+@mutant(agent.Agent, "_is_shut_out", "I8", within=300, weather=_REFUSED, hosts=1, shapes=("plain",))
+def a_session_that_is_shut_out_stays(_: Any, of: agent.Agent, fault: Exception) -> bool:
+    """A host whose ledger the store refuses for ever begins another session."""
+    return False

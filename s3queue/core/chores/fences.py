@@ -52,8 +52,8 @@ class Fences:
         self._wanted = wanted
 
     def take(self, now: float, nonce: str) -> Step[bool] | None:
-        for session in self._wanted.keys() - self._under_way:
-            if self._troubles.allow(self._layout.host(session), now):
+        for session in self._wanted:
+            if session not in self._under_way and self._troubles.allow(self._layout.host(session), now):
                 silent = self._wanted.pop(session)
                 self._under_way.add(session)
                 return self._fence(session, silent, nonce, now)

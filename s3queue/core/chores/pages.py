@@ -110,7 +110,7 @@ class Pages:
             if self._troubles.allow(key, now):
                 return self._load_again(key, now)
         many = len(self._gone) + len(self._hidden)
-        if self._is_busy or not many or (many < _PAGE_SIZE and now - self._paged_at < _PAGE_AFTER_S):
+        if self._is_busy or not many or (many < _PAGE_SIZE and now < self._paged_at + _PAGE_AFTER_S):
             return None
         if not self._troubles.allow(self._layout.retired, now):
             return None

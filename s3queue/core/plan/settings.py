@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 
@@ -17,6 +18,7 @@ class Settings(NamedTuple):
             which it may make ``enqueue_deadline`` after the first, so this is the sum of both.
         max_parked: with more messages of a queue waiting for a retry, no new batches of it are started.
         unfit_timeout: seconds after which a message that fits no host is dead.
+        max_source_bytes: larger batches are never read.
         max_attempts: for tickets of sessions that left no word about it.
         max_out: the most messages in the tickets of one host. max_ranges: the most message ranges in them: one for each
             one-message object, so this bounds the board, and that what a host that dies leaves behind.
@@ -34,3 +36,4 @@ class Settings(NamedTuple):
     max_ranges: int = 4000
     max_parts: int = 500
     unfit_timeout: float = 86_400.0
+    max_source_bytes: float = math.inf

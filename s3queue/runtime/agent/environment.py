@@ -10,6 +10,7 @@ from collections.abc import Callable
 from s3queue.config import Config
 from s3queue.core.pacing import ack_s
 from s3queue.core.plan import Settings
+from s3queue.core.produce import largest_source
 from s3queue.core.records import Place, Usage
 from s3queue.observe.events import Events
 from s3queue.runtime.local import life
@@ -30,6 +31,7 @@ def plan_settings(config: Config, capabilities: Capabilities) -> Settings:
         window_s=config.dedup_window + config.enqueue_deadline,
         max_parked=config.max_parked,
         max_attempts=config.max_attempts,
+        max_source_bytes=largest_source(config.max_message_bytes),
     )
 
 

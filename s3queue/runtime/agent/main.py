@@ -15,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
+
 from s3queue.core import agent as core
 from s3queue.core.agent import TICK_S
 from s3queue.core.chores import CHORES_AT_ONCE
@@ -24,10 +26,12 @@ from s3queue.core.ops import Program
 from s3queue.core.pacing import Pace
 from s3queue.core.records import Leader
 from s3queue.errors import StoreUnavailable
-from s3queue.runtime.agent.dealing import Dealer, testament
+from s3queue.runtime.agent.dealing import Dealer
+from s3queue.runtime.agent.deaths import testament
 from s3queue.runtime.agent.environment import Surroundings, plan_settings
 from s3queue.runtime.agent.programs import run
 from s3queue.runtime.agent.proof import prove
+from s3queue.runtime.agent.seats import Obituary, Seats
 from s3queue.runtime.drive import Driver
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.journal import Journal
@@ -39,18 +43,13 @@ from s3queue.runtime.local.wire import (
     Died,
     Drain,
     Empty,
-    FailedNote,
     Finished,
     Hello,
-    Leaving,
     Left,
     Note,
     Read,
-    Returned,
     Started,
-    Stop,
     Trust,
-    Unreadable,
     Waiting,
     frame,
     pack,
@@ -72,8 +71,6 @@ READERS, LOCAL_READERS = 64, 8
 PATIENCE_S = 2.0
 #: Seconds after which an agent that has not joined yet tells the supervisor that it waits for the store.
 _WAITING_S = 1.0
-#: How long the end of a dead worker's socket is waited for, in seconds.
-_LAST_WORDS_S = 1.0
 
 
 def main(spec: AgentSpec) -> None:
@@ -104,7 +101,7 @@ class Agent:
             spec.session,
             spec.place,
             self._journal,
-            trusted=self._tell_trust,
+            trusted=lambda: self._dealer.tell(Trust()),
             empty=lambda: self._tell(Empty()),
         )
         self._agent = core.Agent(
@@ -123,8 +120,14 @@ class Agent:
             for usage in (self._journal.host_usage, self._journal.coordinator_usage)
         ]
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3queue-store")
-        self._links: dict[int, _Link] = {}
-        self._dead: dict[int, Died] = {}
+        self._seats = Seats(
+            self._dealer,
+            later=lambda seconds, call: asyncio.get_running_loop().call_later(seconds, call),
+            now_ms=self._env.now_ms,
+            buried=self._buried,
+            leaving=lambda worker, why: self._env.events.emit("leaving", worker=worker, why=why),
+            warn=self._env.warn,
+        )
         self._doors: list[asyncio.Task[asyncio.Server]] = []
 
     async def serve(self) -> int:
@@ -225,11 +228,6 @@ class Agent:
         wakes.drain()
         self._agent.wake()
 
-    def _tell_trust(self) -> None:
-        for seat in self._dealer.seats:
-            if seat.send is not None:
-                seat.send(Trust())
-
     def _told(self) -> None:
         """A note from the supervisor, or its end."""
         try:
@@ -237,92 +235,48 @@ class Agent:
         except (EOFError, OSError):
             os._exit(1)
         match note:
-            case Died(worker):
-                self._dead[worker] = note
-                if worker not in self._links:
-                    self._bury(worker)
-                else:
-                    # What it said last may still be on its way: until the end of its socket. A process that a task has
-                    # left behind may hold that open, so not for ever; the journal knows nearly as much.
-                    asyncio.get_running_loop().call_later(_LAST_WORDS_S, self._bury, worker)
+            case Died():
+                self._seats.died(note)
             case Drain():
                 self._agent.drain()
             case _:
                 raise AssertionError(f"not for an agent: {note}")
         self._agent.ring()
 
-    def _bury(self, worker: int) -> None:
-        """Read the journal of a worker that was reaped. It may be replaced after that."""
-        died = self._dead.pop(worker, None)
-        if died is None:
-            return
-        self._links.pop(worker, None)
-        seat = self._dealer.seats[worker]
-        recycled = seat.leaving and seat.send is None  # it asked to go, and was told to
-        self._dealer.died(worker, died.cause, died.text, self._env.now_ms())
-        if not (recycled or self._agent.host.over):  # else it was told to stop
-            self._env.events.emit("died", worker=worker, cause=died.cause, text=died.text)
+    def _buried(self, it: Obituary) -> None:
+        """A worker is dead, and its journal was read: it may be replaced."""
+        if not (it.expected or self._agent.host.over):  # else it was told to stop
+            was_at = [str(casualty) for casualty in it.casualties]
+            self._env.events.emit("died", worker=it.worker, cause=it.cause, text=it.text, was_at=was_at)
         with contextlib.suppress(OSError):  # then its successor waits in vain, and the next one is let in
             self._listen()
-        self._tell(Read(worker))
+        self._tell(Read(it.worker))
         self._agent.ring()
 
     def _tell(self, note: Note) -> None:
         with contextlib.suppress(OSError):
             self._spec.conn.send_bytes(pack(note))
 
-    def worker_note(self, worker: int, link: _Link, note: Note) -> None:
-        if self._links.get(worker) is not link:
-            return  # dead and buried
-        match note:
-            case Finished(row, busy_s):
-                self._dealer.finished(worker, row, busy_s)
-                self._dealer.deal(clock())
-            case FailedNote(row, index, outcome):
-                self._dealer.failed(worker, row, index, outcome)
-            case Returned(messages):
-                self._dealer.returned(worker, messages)
-            case Unreadable(source, why, tries, next_s):
-                text = f"cannot read {source} (try {tries}; the next in {next_s:g} s): {why}"
-                self._env.events.warn(f"unreadable {source}", text)
-            case Leaving(why):
-                self._dealer.leaves(worker)
-                self._env.events.emit("leaving", worker=worker, why=why)
-            case _:
-                raise AssertionError(f"not from a worker: {note}")
-        self._stop_those_that_leave()
+    def heard(self, link: _Link, note: Note) -> None:
+        """A note of a worker."""
+        self._seats.heard(link, note)
+        if isinstance(note, Hello | Finished):
+            self._dealer.deal(clock())
         self._agent.ring()
 
-    def worker_came(self, worker: int, link: _Link) -> None:
-        self._links[worker] = link
-        self._dealer.comes(worker, link.send)
-        self._dealer.deal(clock())
+    def hung_up(self, link: _Link) -> None:
+        self._seats.hung_up(link)
         self._agent.ring()
-
-    def worker_went(self, worker: int, link: _Link) -> None:
-        if self._links.get(worker) is link:
-            del self._links[worker]
-            self._bury(worker)
-
-    def _stop_those_that_leave(self) -> None:
-        for seat in self._dealer.seats:
-            if seat.leaving and seat.send is not None and seat.unfinished == 0:
-                seat.send(Stop())
-                seat.send = None
 
     # ---- the end -------------------------------------------------------------------------------------------
 
     def _cancel(self) -> None:
         """Tell the workers that their host was fenced. The supervisor kills them as soon as it has reaped us."""
-        for seat in self._dealer.seats:
-            if seat.send is not None:
-                seat.send(Cancel())
+        self._dealer.tell(Cancel())
 
     async def _leave(self, beside: list[asyncio.Task[None]]) -> None:
         """The ledger says that we left. Settle what we can for others, and make room for the next leader."""
-        for seat in self._dealer.seats:
-            if seat.send is not None:
-                seat.send(Stop())
+        self._seats.stop()
         for task in beside:
             task.cancel()
         await asyncio.wait(beside)
@@ -336,7 +290,6 @@ class _Link(asyncio.Protocol):
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self._deframer = Deframer()
-        self._worker: int | None = None
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -347,17 +300,24 @@ class _Link(asyncio.Protocol):
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
 
     def data_received(self, data: bytes) -> None:
-        for note in self._deframer.feed(data):
-            if isinstance(note, Hello):
-                self._worker = note.worker
-                self._agent.worker_came(note.worker, self)
-            elif self._worker is not None:
-                self._agent.worker_note(self._worker, self, note)
+        try:
+            notes = self._deframer.feed(data)
+        except msgspec.DecodeError:
+            self.close()  # no worker of ours says that
+            return
+        for note in notes:
+            if self._transport is not None:
+                self._agent.heard(self, note)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._worker is not None:
-            self._agent.worker_went(self._worker, self)
+        self._transport = None
+        self._agent.hung_up(self)
 
     def send(self, note: Note) -> None:
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(frame(note))
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None

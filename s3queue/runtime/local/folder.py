@@ -23,7 +23,7 @@ from pathlib import Path
 
 from s3queue.errors import ConfigError
 
-__all__ = ["base", "base_path", "is_ours", "machine"]
+__all__ = ["base", "base_path", "is_ours", "machine", "temporary"]
 
 #: Path of a unix socket, in bytes: 104 on BSD and macOS, 108 on Linux. What we append takes up to 60.
 _MAX_BASE = 44
@@ -41,19 +41,27 @@ def is_ours(there: os.stat_result) -> bool:
     return stat.S_ISDIR(there.st_mode) and there.st_uid == os.getuid() and not there.st_mode & 0o077
 
 
+def temporary() -> str:
+    """The temporary directory.
+
+    Raises:
+        ConfigError: there is none that can be written.
+    """
+    try:
+        return tempfile.gettempdir()
+    except OSError as fault:
+        raise ConfigError(
+            "no temporary directory can be written", "set TMPDIR to a directory that you may write, not full"
+        ) from fault
+
+
 def base() -> Path:
     """Our directory in the temporary directory, made if need be.
 
     Raises:
         ConfigError: something of another user stands there, or nothing can be written.
     """
-    try:
-        parent = tempfile.gettempdir()
-    except OSError as fault:
-        raise ConfigError(
-            "no temporary directory can be written", "set TMPDIR to a directory that you may write, not full"
-        ) from fault
-    found = base_path(parent, os.getuid())
+    found = base_path(temporary(), os.getuid())
     try:
         found.mkdir(mode=0o700, exist_ok=True)
         there = found.lstat()

@@ -16,8 +16,8 @@ States of a message, who writes them, and what a death of the worker means there
     READING    worker          its source is being read          it may be what killed the process
     RUNNING    worker          the user's code has begun         it may be what killed the process
     OK         worker          ended well                        counts
-    FAILED     worker          kind "retry"                      counts; the `FailedNote` told the rest
-    REJECTED   worker          kind "dead"                       as above
+    FAILED     worker          kind "retry", or out of attempts  counts; the `FailedNote` told the rest
+    REJECTED   worker          kind "dead": rejected or corrupt  as above
     SNOOZED    worker          kind "snooze": costs no attempt   as above
     UNFIT      worker          kind "unfit": not for this host   as above
     MOVED      agent           it went back to the agent         nothing: it is elsewhere
@@ -40,7 +40,7 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-from s3queue.core.records import Usage
+from s3queue.core.records import Failed, Usage
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.meter import ROLES, WORDS, total
 
@@ -61,6 +61,7 @@ __all__ = [
     "WorkerJournal",
     "ok_ranges",
     "row_count",
+    "state_of",
 ]
 
 #: States of a message, as in the table above.
@@ -103,6 +104,14 @@ class Running(NamedTuple):
     message: int
     started: float
     deadline: float
+
+
+def state_of(outcome: Failed) -> int:
+    """The state of a message that did not end with ok. One that is dead since it failed too often is ``FAILED``: whoever
+    counts its attempts comes to the same end, and nobody takes it for rejected."""
+    if outcome.kind == "dead" and (outcome.failure is None or outcome.failure.cause not in ("rejected", "corrupt")):
+        return FAILED
+    return STATES[outcome.kind]
 
 
 def row_count(concurrency: int) -> int:

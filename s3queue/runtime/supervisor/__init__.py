@@ -1,0 +1,6 @@
+"""The supervisor process: its loop, its children, what they died of."""
+
+from s3queue.runtime.local.folder import temporary
+
+# `multiprocess` cannot even be imported without one, and would say less.
+temporary()

@@ -11,11 +11,12 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from multiprocess import context, popen_fork, popen_spawn_posix, util
+from multiprocess import context, popen_fork, popen_spawn_posix, process, util
 
+from s3queue.runtime.local.child import UNGUARDED, is_child
 from s3queue.runtime.supervisor.causes import UNKNOWN
 
-__all__ = ["process_class"]
+__all__ = ["end_if_imported", "process_class"]
 
 
 class _Noticed:
@@ -84,3 +85,11 @@ def process_class(method: str) -> Callable[..., Any]:
         "forkserver": context.ForkServerProcess,
     }
     return classes[method]
+
+
+def end_if_imported() -> None:
+    """End this process if it is a child of a supervisor that imports the main module, and has come to the call that runs
+    the supervisor: the module lacks its guard, and the parent says so."""
+    me = process.current_process()
+    if getattr(me, "_inheriting", False) and is_child(me.name):
+        os._exit(UNGUARDED)

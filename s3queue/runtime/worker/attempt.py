@@ -103,7 +103,7 @@ class Attempts:
         if plan is None:
             text = f"no task {message.task!r} for queue {dealt.queue!r} in this worker"
             return self._is_unfit(attempt, "unknown_task", text, f"{message.task}@")
-        if attempt > plan.max_attempts:
+        if attempt - dealt.spared > plan.max_attempts:
             return Failed("dead")
         limit = plan.time_limit
         deadline = 0.0 if limit is None else started + limit + (CANCEL_GRACE_S if plan.is_async else 0.0)
@@ -116,7 +116,7 @@ class Attempts:
         except ValueError as wrong:
             return self._misfit(plan, piece, number, message, wrong)
         except Exception as raised:  # noqa: BLE001 - of types of the user's, or for want of memory
-            return self._told(plan, piece, number, outcomes.judge(plan.task, attempt, raised))
+            return self._told(plan, piece, number, outcomes.judge(plan.task, attempt, dealt.spared, raised))
         ctx = self._context(plan, piece, number, message.headers) if plan.wants_ctx else None
         variables = self._vars.copy()
         try:
@@ -124,13 +124,13 @@ class Attempts:
             if plan.is_async:
                 ended_with = self._await(dealt, variables, result, limit)
                 if ended_with is not None:
-                    return self._told(plan, piece, number, outcomes.judge(plan.task, attempt, ended_with))
+                    return self._told(plan, piece, number, outcomes.judge(plan.task, attempt, dealt.spared, ended_with))
             elif self._strange[0]:
                 part(None)
         except BaseException as raised:  # noqa: BLE001 - SystemExit in a task ends the attempt, not the worker
             if self._strange[0]:
                 part(raised)
-            return self._told(plan, piece, number, outcomes.judge(plan.task, attempt, raised))
+            return self._told(plan, piece, number, outcomes.judge(plan.task, attempt, dealt.spared, raised))
         return None
 
     def faulty(self, piece: Piece, number: int) -> Failed:
@@ -210,7 +210,7 @@ class Attempts:
             "attempt": piece.part.attempt,
         }
         if plan is not None:
-            fields["of"] = plan.max_attempts
+            fields["of"] = plan.max_attempts + piece.dealt.spared
         if outcome.failure is not None:
             fields["cause"] = outcome.failure.cause
         if outcome.kind != "dead":

@@ -20,6 +20,7 @@ class Dealt:
 
     Attributes:
         token: fencing token of the ticket.
+        spared: as in `Deal`.
         came: when it came, by `s3queue.runtime.local.clock.clock`: a slot that is idle from then on waits for a source.
         last: the end that is the last of the row; ``ended`` hands out the numbers, each once, to whichever thread ends one.
         over: its session was fenced; nothing of it counts any more.
@@ -27,12 +28,26 @@ class Dealt:
         run_s, wait_s: slot time spent in tasks, and waiting for sources, by slot, so that no two threads add to one number.
     """
 
-    __slots__ = ("came", "cancelled", "ended", "last", "over", "queue", "row", "run_s", "ticket", "token", "wait_s")
+    __slots__ = (
+        "came",
+        "cancelled",
+        "ended",
+        "last",
+        "over",
+        "queue",
+        "row",
+        "run_s",
+        "spared",
+        "ticket",
+        "token",
+        "wait_s",
+    )
 
     def __init__(self, deal: Deal, slots: int, cancelled: threading.Event) -> None:
         self.row = deal.row
         self.ticket = deal.ticket
         self.queue = deal.queue
+        self.spared = deal.spared
         self.token = fencing_token(deal.ticket)
         self.came = clock()
         self.last = sum(part.stop - part.start for part in deal.parts) - 1

@@ -157,7 +157,7 @@ class Worker:
         deframer = Deframer()
         next_tick = 0.0
         while True:
-            for fd, _ in poll.poll(TICK_S * 1000):
+            for fd, _ in poll.poll((self._sources.tick() or TICK_S) * 1000):
                 if fd == supervisor:  # it never says anything: this is its end
                     os._exit(ORPHANED)
                 try:
@@ -174,7 +174,6 @@ class Worker:
             if now >= next_tick:
                 next_tick = now + TICK_S / 2
                 self._journal.beat()
-                self._sources.tick()
                 self._look_at_memory()
 
     def _obey(self, note: Note) -> None:

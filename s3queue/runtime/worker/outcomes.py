@@ -25,12 +25,12 @@ class Overran(Exception):
     """An async task reached its time limit and was cancelled."""
 
 
-def judge(task: Task[..., Any], attempt: int, raised: BaseException) -> Failed:
-    """The outcome of an attempt that ended with an exception."""
+def judge(task: Task[..., Any], attempt: int, spared: int, raised: BaseException) -> Failed:
+    """The outcome of an attempt that ended with an exception. So many of the attempts before it do not count."""
     try:
-        return _outcome_of(task, attempt, _steering(raised) or raised)
+        return _outcome_of(task, attempt, spared, _steering(raised) or raised)
     except Exception as wrong:  # noqa: BLE001 - the task's own kind of Retry, Snooze or Reject, and half made
-        return _outcome_of(task, attempt, wrong)
+        return _outcome_of(task, attempt, spared, wrong)
 
 
 def _steering(raised: BaseException) -> BaseException | None:
@@ -40,7 +40,7 @@ def _steering(raised: BaseException) -> BaseException | None:
     return raised if isinstance(raised, Retry | Snooze | Reject) else None
 
 
-def _outcome_of(task: Task[..., Any], attempt: int, raised: BaseException) -> Failed:
+def _outcome_of(task: Task[..., Any], attempt: int, spared: int, raised: BaseException) -> Failed:
     match raised:
         case Snooze():
             return Failed("snooze", max(0.0, raised.after))
@@ -52,10 +52,10 @@ def _outcome_of(task: Task[..., Any], attempt: int, raised: BaseException) -> Fa
             cause, text = "time_limit", f"cancelled at its time limit of {task.time_limit:g} s"
         case _:
             cause, text = "error", describe(raised)
-    if attempt >= task.max_attempts:
+    if attempt - spared >= task.max_attempts:
         return dead(attempt, cause, text)
     after = raised.after if isinstance(raised, Retry) else None
-    delay_s = task.backoff.delay(attempt, random.random()) if after is None else max(0.0, after)
+    delay_s = task.backoff.delay(attempt - spared, random.random()) if after is None else max(0.0, after)
     return retry(delay_s, attempt, cause, text)
 
 

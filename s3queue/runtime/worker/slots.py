@@ -9,7 +9,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 
 from s3queue.runtime.local.clock import clock
-from s3queue.runtime.local.journal import OK, STATES, Journal, WorkerJournal
+from s3queue.runtime.local.journal import OK, Journal, WorkerJournal, state_of
 from s3queue.runtime.local.wire import FailedNote, Finished, Note
 from s3queue.runtime.worker.attempt import Attempts
 from s3queue.runtime.worker.dealt import Dealt, Item, Piece
@@ -118,7 +118,7 @@ class Slots:
             else:
                 # The note first: a state says that the agent has been told, or died without hearing it.
                 self._send(FailedNote(dealt.row, piece.first + number, failed))
-                journal.mark(dealt.row, piece.first + number, STATES[failed.kind])
+                journal.mark(dealt.row, piece.first + number, state_of(failed))
                 journal.finish(slot, None)
             dealt.run_s[slot] += ended - started
             self.end(piece)

@@ -17,8 +17,8 @@ States of a source here::
     fed       its messages are with the slots, or over
     parked    not readable: its messages go back with kind ``snooze``, at no cost, and wait longer each time
 
-A failed read is tried again here for `HOLD_S`, and for `AWAY_S` where nothing else can be read either: then it is the store
-that is away. A source that goes on failing is parked at once when it comes again. No reader ever waits for one.
+A failed read is tried again here for up to `HOLD_S`, and for `AWAY_S` where nothing else can be read either: then it is the
+store that is away. A source that goes on failing is parked at once when it comes again. No reader ever waits for one.
 
 Threads: the one that calls `add`, `tick` and `take_back`, the readers, and slots, which call `release`.
 """
@@ -37,7 +37,7 @@ from queue import Empty, SimpleQueue
 from s3queue.core.keys import Layout
 from s3queue.core.ops import Get
 from s3queue.core.records import Part, decode_batch
-from s3queue.errors import CorruptRecord, StoreError
+from s3queue.errors import CorruptRecord, StoreError, StoreUnavailable
 from s3queue.observe.events import Events
 from s3queue.runtime.drive import Driver
 from s3queue.runtime.local.clock import clock
@@ -54,8 +54,9 @@ LOCAL_BITE = 8
 #: Decoded sources kept for later slices: how many, since the other slices of one are dealt soon or to somebody else. Their
 #: bytes count into the budget, and are the first to go.
 CACHE_SOURCES = 64
-#: Seconds for which a source that cannot be read is tried again before it is parked.
-HOLD_S = 2.0
+#: Seconds for which a source that cannot be read is tried again before it is parked: where the store says that it is not
+#: available, and where it refuses, or its SDK cannot make anything of the answer.
+HOLD_S, REFUSED_S = 2.0, 0.2
 #: So many sources that cannot be read, and none read in between, and it is the store that is away: then they are held for
 #: so many seconds. An outage must not turn everything that a host holds into outcomes.
 AWAY_SOURCES, AWAY_S = 16, 60.0
@@ -170,10 +171,10 @@ class Sources:
         for _ in range(missing):
             self._start_reader()
 
-    def tick(self) -> None:
-        """Try again what is due. To be called about once a second."""
+    def tick(self) -> float | None:
+        """Try again what is due. Returns after how many seconds to call this again; None: not before more is dealt."""
         if not self._paused:
-            return
+            return None
         now = clock()
         with self._lock:
             while self._paused and self._paused[0][0] <= now:
@@ -181,6 +182,7 @@ class Sources:
                 if wanted.pieces:
                     self._pending.append(wanted)
             self._pump()
+        return FIRST_PAUSE_S
 
     def take_back(self) -> list[Item]:
         """Everything that no slot has taken yet; it will not be fed any more."""
@@ -402,6 +404,8 @@ class Sources:
             self._pump()
         if told is not None:
             self._send(told)
+            for piece in wanted.pieces:
+                self._feed(piece)
 
     def _put_off(self, wanted: Wanted, fault: Exception) -> Unreadable | None:
         """Returns what to tell of it."""
@@ -409,7 +413,9 @@ class Sources:
         self._failing.add(source)
         since = wanted.failing_since = wanted.failing_since or now
         why = f"{type(fault).__name__}: {fault}"[:WHY_CHARS]
-        hold_s = AWAY_S if len(self._failing) >= AWAY_SOURCES else HOLD_S
+        hold_s = HOLD_S if isinstance(fault, StoreUnavailable) else REFUSED_S
+        if len(self._failing) >= AWAY_SOURCES:
+            hold_s = AWAY_S
         if now - since < hold_s and source not in self._troubles:
             self._explain(source, why, fault)
             heapq.heappush(self._paused, (now + wanted.pause_s, next(self._tie), wanted))
@@ -422,7 +428,6 @@ class Sources:
         del self._wanted[source]
         for piece in wanted.pieces:
             piece.fail("snooze", delay_s, "unreadable", why)
-            self._feed(piece)
         return Unreadable(source, why, tries, delay_s)
 
     def _explain(self, source: str, why: str, fault: Exception) -> None:

@@ -112,6 +112,13 @@ class Meddled(NamedTuple):
     key: str
 
 
+class Refused(NamedTuple):
+    """From now on the store refuses this key to everybody, for ever."""
+
+    at: float
+    key: str
+
+
 class Marked(NamedTuple):
     """Something worth having happened sometimes."""
 
@@ -134,11 +141,16 @@ class Calmed(NamedTuple):
 
 
 class Drained(NamedTuple):
-    """Nothing is left to do (or, with ``why``, there still was when time was up)."""
+    """Nothing is left to do (or, with ``why``, there still was when time was up).
+
+    Attributes:
+        stuck: paths of sources that cannot be finished, since the store refuses a key that they need.
+    """
 
     at: float
     why: str
     keys: tuple[str, ...]
+    stuck: tuple[str, ...] = ()
 
 
 Event: TypeAlias = (
@@ -154,6 +166,7 @@ Event: TypeAlias = (
     | Gone
     | GivenUp
     | Meddled
+    | Refused
     | Marked
     | Raised
     | Calmed

@@ -5,6 +5,7 @@ journal; the supervisor follows `s3queue.runtime.supervisor.loop`, without socke
 from __future__ import annotations
 
 import traceback
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -14,9 +15,11 @@ from s3queue.core.chores import CHORES_AT_ONCE
 from s3queue.core.ledger import Host
 from s3queue.core.pacing import Pace, ack_s
 from s3queue.core.records import Leader, Offer, Place, Usage
-from s3queue.runtime.agent.dealing import Dealer, testament
+from s3queue.runtime.agent.dealing import Dealer
+from s3queue.runtime.agent.deaths import testament
+from s3queue.runtime.agent.seats import Obituary, Seats
 from s3queue.runtime.local.journal import Journal
-from s3queue.runtime.local.wire import Cancel, Deal, Died, FailedNote, Finished, Leaving, Note, Returned, Trust
+from s3queue.runtime.local.wire import Cancel, Deal, Died, Hello, Note, Trust
 from s3queue.store import Capabilities
 from s3queue.testing.simulate.history import GivenUp, Gone, Joined, Raised
 from s3queue.testing.simulate.workers import Worker
@@ -26,6 +29,8 @@ from s3queue.testing.simulate.world import FOREVER, Machine, Process, Program, S
 _REAP_S = 0.05
 #: Seconds after which what was recalled is given back.
 _GIVE_BACK_S = 0.1
+#: Seconds after which an agent reads what a new worker says first: also after it was told of the worker's death.
+_ACCEPT_S = (0.0, 0.02, 0.3)
 
 
 class Pacing(NamedTuple):
@@ -36,6 +41,35 @@ class Pacing(NamedTuple):
     ack_interval: float | None
     leader_lease: float
     visibility_timeout: float
+
+
+class Link:
+    """The connection of one worker to its agent. What is said on it arrives in order, and its end last."""
+
+    def __init__(self, world: World, agent: Agent, number: int, end: Callable[[], None]) -> None:
+        self.worker: Worker | None = None
+        self._world, self._agent, self._number, self._end = world, agent, number, end
+        self._said: deque[Note | None] = deque()
+        self._open_at = world.now + (world.choices.choose(_ACCEPT_S, 0.6) if world.stormy else _ACCEPT_S[0])
+
+    def say(self, note: Note | None) -> None:
+        """By the worker. None: it has hung up."""
+        self._said.append(note)
+        if len(self._said) == 1 and self._open_at <= self._world.now:
+            self._deliver()
+        else:
+            self._world.later(max(0.0, self._open_at - self._world.now), self._deliver)
+
+    def _deliver(self) -> None:
+        self._agent.hear(self, self._said.popleft())
+
+    def send(self, note: Note) -> None:
+        if self.worker is not None:
+            self.worker.receive(note, self._agent.base_of(self._number, note))
+
+    def close(self) -> None:
+        """By the agent. The worker notices, and ends."""
+        self._world.later(_REAP_S, self._end)
 
 
 class Supervisor:
@@ -86,31 +120,42 @@ class Supervisor:
         assert agent is not None
         world = self.world
         self.journal.worker(number).reset()
+        pid = world.number()
+        link = Link(world, agent, number, lambda: self._orphan(number, worker))
         worker = Worker(
             world,
-            f"{self.name}/w{number}.{world.number()}",
+            f"{self.name}/w{number}.{pid}",
             self.machine,
             self.name,
             agent.session,
             self.journal,
             number,
-            tell=lambda note: agent.hear(number, note),
+            tell=link.say,
             die=lambda whole: self.kill() if whole else self.kill_worker(number),
+            overrun=lambda row, index: self.kill_worker(number, "time_limit", ((row, index),)),
         )
+        worker.pid, worker.link, link.worker = pid, link, worker
         self.workers[number] = worker
-        agent.crew.comes(number, lambda note: worker.receive(note, agent.base_of(number, note)))
+        link.say(Hello(number, pid))
+
+    def _orphan(self, number: int, worker: Worker) -> None:
+        if self.workers[number] is worker:
+            self.kill_worker(number)
 
     # ---- deaths --------------------------------------------------------------------------------------------
 
-    def kill_worker(self, number: int) -> None:
+    def kill_worker(self, number: int, cause: str = "killed", overran: tuple[tuple[int, int], ...] = ()) -> None:
         worker = self.workers[number]
         if worker is None:
             return
         self.workers[number] = None
         worker.kill()
-        agent = self.agent
+        agent, link, world = self.agent, worker.link, self.world
+        # A process that a task has left behind may hold the connection open.
+        if link is not None and (not world.stormy or world.choices.choose((True, False), 0.8)):
+            link.say(None)
         if agent is not None and agent.alive:
-            self.world.later(_REAP_S, lambda: agent.hear(number, Died(number, 0, "killed", "")))
+            world.later(_REAP_S, lambda: agent.hear(None, Died(number, worker.pid, cause, "", overran)))
 
     def kill_agent(self) -> None:
         """The supervisor notices, ends the workers, and starts another one."""
@@ -188,7 +233,15 @@ class Agent(Process):
             Leader(session),
             core.Terms(stands=supervisor.coordinates),
         )
-        self._inbox: list[tuple[int, Note]] = []
+        self.seats = Seats(
+            self.crew,
+            later=lambda seconds, call: world.later(seconds, lambda: call() if self.alive else None),
+            now_ms=self.wall_ms,
+            buried=self._buried,
+            leaving=lambda worker, why: None,
+            warn=lambda key, text: None,
+        )
+        self._inbox: list[tuple[Link | None, Note | None]] = []
         self._before = supervisor.sessions[:-1]
         self._ears = self.spawn("ears", self._listen())
         self.spawn("host", self._live())
@@ -244,7 +297,7 @@ class Agent(Process):
     # ---- its life ------------------------------------------------------------------------------------------
 
     def base_of(self, number: int, note: Note) -> int:
-        return self.crew.seats[number].rows[note.row].base if isinstance(note, Deal) else 0
+        return self.crew.loads[number].rows[note.row].base if isinstance(note, Deal) else 0
 
     def drain(self) -> None:
         self.core.drain()
@@ -294,33 +347,27 @@ class Agent(Process):
             if worker is not None:
                 worker.receive(note)
 
-    def hear(self, worker: int, note: Note) -> None:
+    def hear(self, link: Link | None, note: Note | None) -> None:
+        """From the worker at the other end of the link, or from the supervisor."""
         if self.alive:
-            self._inbox.append((worker, note))
+            self._inbox.append((link, note))
             self.world.wake(self._ears, 0.01)
 
     def _listen(self) -> Program:
         """Notes are heard as they come, even while a request of the host's loop is under way."""
         while True:
             yield Sleep(FOREVER)
-            for worker, note in self._inbox:
-                self._hear(worker, note)
+            for link, note in self._inbox:
+                if link is None:
+                    assert isinstance(note, Died)
+                    self.seats.died(note)
+                elif note is None:
+                    self.seats.hung_up(link)
+                else:
+                    self.seats.heard(link, note)
             self._inbox.clear()
             self.core.ring()
 
-    def _hear(self, worker: int, note: Note) -> None:
-        crew = self.crew
-        match note:
-            case FailedNote(row, index, outcome):
-                crew.failed(worker, row, index, outcome)
-            case Finished(row, busy_s):
-                crew.finished(worker, row, busy_s)
-            case Returned(messages):
-                crew.returned(worker, messages)
-            case Leaving():
-                crew.leaves(worker)
-            case Died(_, _, cause, text):
-                crew.died(worker, cause, text, self.wall_ms())
-                self._supervisor.start_worker(worker)
-            case _:
-                raise AssertionError(note)
+    def _buried(self, it: Obituary) -> None:
+        if self._supervisor.workers[it.worker] is None:
+            self._supervisor.start_worker(it.worker)

@@ -176,7 +176,7 @@ def i8_everything_drains(story: Story) -> Verdict:
                 if expired and not story.is_unheard(key):
                     yield f"{key} has left the window, and is still there"
             elif key.startswith(layout.home) and key != layout.board and not key.startswith(layout.hosts):
-                if layout.path(key) in story.landed:
+                if layout.path(key) in story.landed and layout.path(key) not in drained.stuck:
                     yield f"{key} is still there"
             elif not key.startswith((layout.home, layout.root + "/dead/", layout.root + "/meta/")):
                 yield f"{key} is still there"
@@ -207,7 +207,8 @@ def i9_a_finished_source_never_runs_again(story: Story) -> Verdict:
 
 
 def i10_groups_go_in_order(story: Story) -> Verdict:
-    """Of one group one message at a time is out, and none before those that were there when it was admitted."""
+    """Of one group one message at a time is out, and none before those that were there when it was admitted. Where no
+    survey sees everything: none before those that were there when it was stored."""
     if not any(parse_source(path).group for path in story.landed):
         return unknown("no groups")
     return first(_group_faults(story))
@@ -220,7 +221,8 @@ def _group_faults(story: Story) -> Iterator[str]:
         board = state.board
         for path in board.sources:
             if path not in admitted_at:
-                admitted_at[path] = story.survey_before(state.who, state.n) or 0
+                seen = story.survey_before(state.who, state.n) or 0
+                admitted_at[path] = min(seen, story.landed.get(path, seen)) if story.short_surveys else seen
         if board.tickets.keys() <= known:
             continue
         for name in sorted(board.tickets.keys() - known):

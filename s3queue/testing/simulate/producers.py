@@ -31,8 +31,8 @@ class Producer(Process):
 
     def _main(self) -> Program:
         world, scene = self.world, self.world.scene
-        for _ in range(scene.batches):
-            outgoing = self._batch()
+        for number in range(scene.crowd + scene.batches):
+            outgoing = self._batch("crowd" if number < scene.crowd else world.choices.choose(scene.shapes))
             began = self.steady()
             while True:
                 try:
@@ -49,10 +49,9 @@ class Producer(Process):
                 yield Sleep(world.choices.choose(scene.times.again))
             yield Sleep(world.choices.choose(scene.times.between))
 
-    def _batch(self) -> Outgoing:
+    def _batch(self, shape: str) -> Outgoing:
         world, scene = self.world, self.world.scene
-        shape = world.choices.choose(scene.shapes)
-        count = world.choices.choose(range(1, scene.most + 1))
+        count = 1 if shape == "crowd" else world.choices.choose(range(1, scene.most + 1))
         task = shape if shape in (POISON, BOMB) else PLAIN
         messages = [_BODIES[task]] + [_BODIES[PLAIN]] * (count - 1)
         sent_ms = self.wall_ms()
@@ -62,7 +61,7 @@ class Producer(Process):
             sent_ms=sent_ms,
             batch=f"{world.number():03x}",
             priority=1 if shape == "urgent" else 5,
-            group="g" if shape.startswith("grouped") else None,
+            group="c" if shape == "crowd" else "g" if shape.startswith("grouped") else None,
             due_ms=sent_ms + 1500 if shape.endswith("later") else None,
         )
         if shape == "corrupt":

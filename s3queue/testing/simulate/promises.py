@@ -8,8 +8,17 @@ from itertools import pairwise
 from s3queue.core.keys import parse_source
 from s3queue.core.records import FATAL_CAUSES
 from s3queue.testing.simulate.moves import illegal, unfounded
-from s3queue.testing.simulate.story import LedgerAt, Message, Move, Post, Run, Story, damaged, process
+from s3queue.testing.simulate.story import BoardAt, LedgerAt, Message, Move, Post, Run, Story, damaged, process
 from s3queue.testing.simulate.verdicts import OK, Verdict, first, unknown
+
+
+def _stuck(story: Story) -> tuple[str, ...]:
+    """Sources that cannot be finished, since the store refuses a key that they need."""
+    return story.drained.stuck if story.drained is not None else ()
+
+
+def _indexes(path: str) -> range:
+    return range(parse_source(path).count)
 
 
 def p1_no_accepted_message_is_lost(story: Story) -> Verdict:
@@ -24,7 +33,7 @@ def p1_no_accepted_message_is_lost(story: Story) -> Verdict:
         if _at_rest(story):
             for path in story.landed:
                 for index in range(parse_source(path).count):
-                    if (path, index) not in story.committed:
+                    if (path, index) not in story.committed and path not in _stuck(story):
                         yield f"message {index} of {path} was never committed"
 
     verdict = first(faults())
@@ -42,7 +51,8 @@ def p2_committed_exactly_once(story: Story) -> Verdict:
             done = sum(totals.done for totals in story.boards[-1].board.totals.values()) if story.boards else 0
             dead = sum(totals.dead for totals in story.boards[-1].board.totals.values()) if story.boards else 0
             stored = sum(parse_source(path).count for path in story.landed)
-            if done + dead != stored:
+            stuck = sum((path, index) not in story.committed for path in _stuck(story) for index in _indexes(path))
+            if done + dead + stuck != stored:
                 yield f"{stored} messages were stored; the board counts {done} done and {dead} dead"
 
     verdict = first(faults())
@@ -134,16 +144,24 @@ def p6_nothing_is_enqueued_twice(story: Story) -> Verdict:
 
 
 def suspects_run_alone(story: Story) -> Verdict:
-    """A message whose process or host died under it is ticketed alone from then on."""
+    """A message whose process or host died under it is ticketed alone from then on, and runs in a process with nothing
+    else."""
 
     def faults() -> Iterator[str]:
         suspects: set[Message] = set()
+        tickets: set[str] = set()
         for move in story.moves:
             old, new = move.old, move.new
             if old is not None and old.ticket and _was_fatal(story, move, old):
                 suspects.add(move.message)
             if new is not None and new.ticket and move.message in suspects and story.tickets[new.ticket][1].size > 1:
                 yield f"event {move.n}: ticket {new.ticket} holds {move.message} and others"
+            if new is not None and new.ticket and move.message in suspects:
+                tickets.add(new.ticket)
+        for run in story.runs:
+            if run.started.ticket in tickets:
+                for other in story.beside(run):
+                    yield f"event {run.n}: {run.message} runs beside {other.message} in {run.started.who}"
 
     return first(faults())
 
@@ -156,6 +174,69 @@ def _was_fatal(story: Story, move: Move, old: Post) -> bool:
         return failure is not None and failure.cause in FATAL_CAUSES
     over = story.ended.get(story.tickets[old.ticket][1].session)
     return over is not None and over.ledger is not None and (over.ledger.unread or old.ticket in over.ledger.claims)
+
+
+def innocents_pay_nothing(story: Story) -> Verdict:
+    """The death of a worker costs an attempt of the message that was over its time limit, or of the only one there was; and
+    of nothing else."""
+
+    def faults() -> Iterator[str]:
+        for offset, outcome in story.outcomes.items():
+            failure = outcome.failed.failure if outcome.failed is not None else None
+            runs = [run for run in story.by_offset.get(offset, ()) if run.outcome == "killed" and run.n < outcome.n]
+            if failure is None or not runs or failure.cause not in _DEATHS:
+                continue
+            run, what = runs[-1], f"event {outcome.n}: offset {offset[1]} of ticket {offset[0]}"
+            guilty = run.overran if story.overran_in(run) else not story.company(run)
+            if outcome.kind != "interrupted" and not guilty:
+                yield f"{what} pays for a death that others may have caused: {failure}"
+            elif outcome.kind == "interrupted" and guilty and not story.is_will(offset[0], outcome.n):
+                yield f"{what} does not pay for the death that it caused: {failure}"
+
+    return first(faults())
+
+
+#: Causes with which the death of a worker is told.
+_DEATHS = (FATAL_CAUSES | {"interrupted"}) - {"lost"}
+
+
+#: Boards that may be written while a batch waits and a host is idle; and one more for so many batches that are stored.
+_PATIENCE, _BATCHES_A_BOARD = 20, 1
+
+
+def nobody_is_hidden(story: Story) -> Verdict:
+    """A batch that can be assigned is, within a number of cycles, whatever lies before it."""
+
+    def faults() -> Iterator[str]:
+        idle = [(state.n, _idle_for(story, state)) for state in story.boards if state.at > story.calm]
+        admitted: dict[str, int] = {}
+        for state in story.boards:
+            for path in state.board.sources:
+                admitted.setdefault(path, state.n)
+        most = _PATIENCE + len(story.landed) // _BATCHES_A_BOARD
+        for path, landed in story.landed.items():
+            source = parse_source(path)
+            if source.group is not None:
+                continue
+            waited = [n for n, queues in idle if landed < n < admitted.get(path, n + 1) and source.queue in queues]
+            if len(waited) > most:
+                yield f"event {waited[most]}: {path} waits since event {landed}, and a host is idle"
+
+    return first(faults())
+
+
+def _idle_for(story: Story, state: BoardAt) -> set[str]:
+    """Queues of which a living host could have run one more message, for all that this board says."""
+    out: dict[str, int] = {}
+    for ticket in state.board.tickets.values():
+        out[ticket.session] = out.get(ticket.session, 0) + ticket.left
+    queues: set[str] = set()
+    for session in story.ledgers:
+        ledger = story.ledger_before(session, state.n)
+        alive = ledger is not None and ledger.ledger is not None and not ledger.ledger.over
+        if alive and ledger is not None and ledger.ledger is not None and out.get(session, 0) < ledger.ledger.slots:
+            queues.update(ledger.ledger.offers)
+    return queues
 
 
 def leaders_are_replaced_when_silent(story: Story) -> Verdict:
@@ -183,7 +264,8 @@ def only_the_fenced_give_up(story: Story) -> Verdict:
         for n, session in story.given_up:
             state = story.ledger_before(session, n)
             writes = sum(one.n < n for one in story.ledgers.get(session, ()))
-            if writes > 1 and state is not None and state.ledger is not None and not state.ledger.over:
+            stands = state is not None and state.ledger is not None and not state.ledger.over
+            if writes > 1 and stands and not damaged(story, session, n):
                 yield f"event {n}: {session} gave up, and its ledger stands"
 
     return first(faults())

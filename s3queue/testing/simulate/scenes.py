@@ -24,6 +24,7 @@ KINDS = (
     "drain host",
     "give back",
     "meddle",
+    "refuse",
     "outage",
 )
 
@@ -92,6 +93,7 @@ class Scene:
             hosts only host, and ``candidates`` are hosts without workers that coordinate.
         billed: requests cost money, so that polls and writes are paced.
         shapes: what kinds of batches producers send; see `s3queue.testing.simulate.producers`.
+        crowd: batches of one group that each producer sends before all others.
         page: the longest page of a survey; small ones make it skip and come back.
         width: of how many the next one to move is chosen.
         storm_s: how long there are faults.
@@ -108,6 +110,7 @@ class Scene:
     producers: int = 1
     batches: int = 3
     most: int = 3
+    crowd: int = 0
     shapes: tuple[str, ...] = ("plain",)
     page: int = 1000
     width: int = 4
@@ -129,6 +132,7 @@ _WEATHERS = (
     Weather(fault=0.1, fates=("served", "slow", "outage", "refused"), chaos=0.02, kinds=("kill agent", "meddle")),
     Weather(fault=0.6, whose=("main",), chaos=0.01, kinds=("kill host", "kill agent")),
     Weather(fault=0.05, chaos=0.03, kinds=("outage", "kill host", "pause host")),
+    Weather(fault=0.05, chaos=0.04, kinds=("refuse", "kill worker", "kill host"), ends=0.4),
 )
 _SHAPES = (
     ("plain",),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,16 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from s3queue.core import cycle, survey
+from s3queue.core.keys import parse_source
 from s3queue.core.ops import Step
 from s3queue.core.records import Board, Ledger, decode
 from s3queue.core.survey import Survey
 from s3queue.errors import CorruptRecord
 from s3queue.testing.simulate.choices import Choices
-from s3queue.testing.simulate.history import Drained, Event, Meddled, Raised
+from s3queue.testing.simulate.history import Drained, Event, Meddled, Raised, Refused
 from s3queue.testing.simulate.hosts import Supervisor
 from s3queue.testing.simulate.producers import QUEUES, Producer, Scribbler
 from s3queue.testing.simulate.scenes import Scene
-from s3queue.testing.simulate.story import Story
+from s3queue.testing.simulate.story import SHORT_SURVEYS, Story
 from s3queue.testing.simulate.world import Machine, World
 
 #: How long everything may take to drain once there are no faults, in seconds of virtual time: a lease, a visibility
@@ -154,6 +156,40 @@ class Simulation:
             self.world.record(Meddled(self.world.now, key))
             self.world.store.remove(key, self.world.now)
 
+    def _refuse(self, host: Supervisor) -> None:
+        """One object can be neither read nor written from now on: a ledger, or the letter of a message that may die."""
+        world, layout = self.world, self.world.layout
+        keys = world.store.keys(layout.hosts)
+        for path in map(layout.path, world.store.keys(layout.inbox)):
+            with contextlib.suppress(CorruptRecord):
+                keys += [layout.dead(parse_source(path).queue, layout.message_id(path, at)) for at in (0, 1)]
+        if keys:
+            key = world.choices.choose(keys)
+            world.refused.add(key)
+            world.record(Refused(world.now, key))
+            world.mark("the store refused a key for ever")
+
+    def _stuck(self, board: Board) -> set[str]:
+        """Sources that cannot be finished while the store refuses these keys, and those of their groups."""
+        layout, refused = self.world.layout, self.world.refused
+        if not refused:
+            return set()
+        sessions = {layout.session(key) for key in refused if key.startswith(layout.hosts)}
+        stuck = {
+            part.source for ticket in board.tickets.values() if ticket.session in sessions for part in ticket.parts
+        }
+        for path, state in board.sources.items():
+            queue = parse_source(path).queue
+            if any(layout.dead(queue, layout.message_id(path, at)) in refused for at in state.dying):
+                stuck.add(path)
+        crowds = {(one.queue, one.group) for one in map(parse_source, stuck) if one.group is not None}
+        for key in self.world.store.keys(layout.home):
+            with contextlib.suppress(CorruptRecord):
+                source = parse_source(layout.path(key))
+                if (source.queue, source.group) in crowds:
+                    stuck.add(source.path)
+        return stuck
+
     # ---- the schedule --------------------------------------------------------------------------------------
 
     def run(self) -> list[Event]:
@@ -178,7 +214,9 @@ class Simulation:
                 world.step()
             moves += _PATIENCE
             why = self._unfinished()
-        world.record(Drained(world.now, why, tuple(world.store.keys())))
+        body = world.store.body(world.layout.board)
+        stuck = self._stuck(decode(Board, world.layout.board, body)) if body is not None else ()
+        world.record(Drained(world.now, why, tuple(world.store.keys()), tuple(sorted(stuck))))
 
     def _unfinished(self) -> str:
         """Why the world is not at rest; empty if it is."""
@@ -189,16 +227,20 @@ class Simulation:
         if body is None:
             return "there is no board"
         board = decode(Board, layout.board, body)
-        if board.tickets or board.sources:
+        stuck = self._stuck(board)
+        tickets = [name for name, ticket in board.tickets.items() if ticket.parts[0].source not in stuck]
+        if tickets or board.sources.keys() - stuck:
             return f"the board holds {sorted(board.tickets)} {sorted(board.sources)}"
         for key in world.store.keys(layout.home):
             if key.startswith(layout.hosts):
+                if key in world.refused:
+                    continue
                 try:
                     if decode(Ledger, key, world.store.body(key) or b"").over or not self._lives(layout.session(key)):
                         return f"the ledger of a session that is over: {key}"
                 except CorruptRecord:
                     return f"a ledger that nobody can read: {key}"
-            elif key != layout.board and not key.endswith("readme.txt"):
+            elif key != layout.board and not key.endswith("readme.txt") and layout.path(key) not in stuck:
                 return f"a source: {key}"
         if self.scene.outlast and (pages := world.store.keys(layout.retired)):
             story = Story(world.events, self.scene.times.settings)
@@ -215,12 +257,14 @@ def run(choices: Choices, scene: Scene) -> tuple[list[Event], int]:
     """Run one schedule. The history, and how many requests reached the store."""
     with _short_pages(scene.page):
         simulation = Simulation(choices, scene)
+        if scene.page < 1000:
+            simulation.world.mark(SHORT_SURVEYS)
         return simulation.run(), simulation.world.store.requests
 
 
 @contextmanager
 def _short_pages(page: int) -> Iterator[None]:
-    """Have surveys page through what would fit one page of a real store, and look at two pages of a queue at most."""
+    """Have surveys page through what would fit one page of a real store, and look at three pages of a queue at most."""
 
     def short(*args: Any, limit: int = page, **more: Any) -> Step[Survey]:
         return survey.survey(*args, limit=min(limit, page), **more)
@@ -230,7 +274,7 @@ def _short_pages(page: int) -> Iterator[None]:
         return
     kept = survey._FULL_PAGE, survey._MAX_PAGES
     vars(cycle)["survey"] = short
-    survey._FULL_PAGE, survey._MAX_PAGES = page, 1
+    survey._FULL_PAGE, survey._MAX_PAGES = page, 2
     try:
         yield
     finally:

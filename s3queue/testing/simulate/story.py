@@ -25,6 +25,10 @@ Message: TypeAlias = tuple[str, int]
 Offset: TypeAlias = tuple[str, int]
 
 
+#: Marked where surveys read so little that they leave things out.
+SHORT_SURVEYS = "surveys are short"
+
+
 class Post(NamedTuple):
     """Where a board has a message.
 
@@ -102,7 +106,9 @@ class Story:
         doubled: messages that a board has in two places.
         surveys: when each process listed the partition.
         dead: sessions whose processes all ended, and when; ``reaped``: where only the agent did.
+        damaged: keys that somebody removed by hand, or that the store refuses.
         damaged: keys that somebody removed by hand.
+        short_surveys: whether surveys read less than there is.
         calm: the time from which on every request is answered; infinity: not yet.
     """
 
@@ -127,6 +133,7 @@ class Story:
     raised: list[str] = field(default_factory=list)
     calm: float = math.inf
     drained: Drained | None = None
+    short_surveys: bool = False
 
     def __post_init__(self) -> None:
         running: dict[str, Run] = {}
@@ -158,6 +165,10 @@ class Story:
                     self.given_up.append((n, session))
                 case history.Meddled(_, key):
                     self.damaged.setdefault(key, n)
+                case history.Refused(_, key):
+                    self.damaged.setdefault(key, n)
+                case history.Marked(_, what):
+                    self.short_surveys |= what == SHORT_SURVEYS
                 case history.Raised(_, why):
                     self.raised.append(f"event {n}: {why}")
                 case history.Calmed(_, until):
@@ -317,6 +328,26 @@ class Story:
         """What else was running in the same process when it died."""
         return [other for other in self.killed.get(process(run.started.who), ()) if other is not run]
 
+    def overran_in(self, run: Run) -> bool:
+        """Whether its process was killed for a time limit, of whichever message."""
+        return any(one.overran for one in self.killed.get(process(run.started.who), ()))
+
+    def beside(self, run: Run) -> Iterator[Run]:
+        """What else was running in the same process meanwhile."""
+        for other in self.by_process[process(run.started.who)]:
+            if other is run:
+                continue
+            earlier, later = sorted((run, other), key=lambda one: one.n)
+            if earlier.ended_n is None or earlier.ended_n > later.n:
+                yield other
+
+    @cached_property
+    def by_process(self) -> dict[str, list[Run]]:
+        runs: dict[str, list[Run]] = {}
+        for run in self.runs:
+            runs.setdefault(process(run.started.who), []).append(run)
+        return runs
+
     @cached_property
     def killed(self) -> dict[str, list[Run]]:
         """By process, what was running when it died. A process dies once."""
@@ -330,6 +361,12 @@ class Story:
         """Whether the next agent of the same host ended it, and not as a coordinator."""
         heir = process(over.who)
         return over.who.endswith("/host") and heir != session and self.hosts.get(heir) == self.hosts[session]
+
+    def is_will(self, ticket: str, n: int) -> bool:
+        """Whether what was stored then is how another agent ended this ticket's session."""
+        session = self.tickets[ticket][1].session
+        over = self.ended.get(session)
+        return over is not None and over.n == n and self.is_bequeathed(session, over)
 
     # ---- moves ---------------------------------------------------------------------------------------------
 

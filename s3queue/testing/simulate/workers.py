@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Raw
 
@@ -16,15 +16,18 @@ from s3queue.core.keys import parse_source
 from s3queue.core.ops import Get
 from s3queue.core.records import Failed, Failure, decode_batch, decode_message
 from s3queue.errors import CorruptRecord, StoreUnavailable
-from s3queue.runtime.local.journal import OK, STATES, Journal
+from s3queue.runtime.local.journal import OK, Journal, state_of
 from s3queue.runtime.local.wire import Cancel, Deal, FailedNote, Finished, Leaving, Note, Recall, Returned
 from s3queue.store import Found
-from s3queue.testing.simulate.history import Ended, Started
+from s3queue.testing.simulate.history import Ended, Overran, Started
 from s3queue.testing.simulate.producers import BOMB, POISON
 from s3queue.testing.simulate.world import FOREVER, Doing, Machine, Process, Program, Sleep, World
 
+if TYPE_CHECKING:
+    from s3queue.testing.simulate.hosts import Link
+
 #: How a message may end. The first is the calm one.
-_ENDS = ("ok", "retry", "snooze", "dead", "killed")
+_ENDS = ("ok", "retry", "snooze", "dead", "killed", "overran")
 _RECHECK_S = 0.25
 _GONE_DELAY_S = 1.0
 
@@ -39,6 +42,7 @@ class Item(NamedTuple):
     path: str
     number: int
     attempt: int
+    spared: int
 
 
 class Worker(Process):
@@ -46,7 +50,14 @@ class Worker(Process):
     Args:
         tell: notes to the agent.
         die: ends this process (False) or the whole host (True).
+        overrun: ends this process, since the message of this row and index is over its time limit.
+
+    Attributes:
+        pid, link: as its supervisor knows them.
     """
+
+    pid = 0
+    link: Link | None = None
 
     def __init__(
         self,
@@ -59,11 +70,12 @@ class Worker(Process):
         number: int,
         tell: Callable[[Note], None],
         die: Callable[[bool], None],
+        overrun: Callable[[int, int], None],
     ) -> None:
         super().__init__(world, name, machine)
         self._host, self._session = host, session
         self._journal, self._row = journal, journal.worker(number)
-        self._tell, self._die = tell, die
+        self._tell, self._die, self._overrun = tell, die, overrun
         self._line: deque[Item] = deque()
         self._held: list[Item | None] = [None] * journal.concurrency
         self._left: dict[int, int] = {}
@@ -79,11 +91,11 @@ class Worker(Process):
         if not self.alive:
             return
         match note:
-            case Deal(row, ticket, _, parts):
+            case Deal(row, ticket, _, parts, spared):
                 at = 0
                 for part in parts:
                     for index in range(part.start, part.stop):
-                        self._line.append(Item(row, at, ticket, base + at, part.source, index, part.attempt))
+                        self._line.append(Item(row, at, ticket, base + at, part.source, index, part.attempt, spared))
                         at += 1
                 self._left[row], self._busy[row] = at, 0.0
             case Recall():
@@ -156,7 +168,7 @@ class Worker(Process):
             self._row.finish(slot, OK)
         else:
             self._tell(FailedNote(item.row, item.at, failed))
-            self._row.mark(item.row, item.at, STATES[failed.kind])
+            self._row.mark(item.row, item.at, state_of(failed))
             self._row.finish(slot, None)
         self._busy[item.row] += self.steady() - began
         self._end(item.row)
@@ -172,7 +184,7 @@ class Worker(Process):
             message = decode_message(item.path, messages[item.number])
         except CorruptRecord as fault:
             return Failed("dead", 0.0, Failure(item.attempt, "corrupt", str(fault)))
-        if item.attempt > times.settings.max_attempts:
+        if item.attempt - item.spared > times.settings.max_attempts:
             return Failed("dead")
         self._row.start(slot, item.row, item.at, self.steady())
         self._running[slot] = who
@@ -197,6 +209,10 @@ class Worker(Process):
         if end == "killed":
             world.soon(lambda: self._die(message.task == BOMB))
             yield Sleep(FOREVER)
+        if end == "overran":
+            world.record(Overran(world.now, who))
+            world.soon(lambda: self._overrun(item.row, item.at))
+            yield Sleep(FOREVER)
         del self._running[slot]
         world.record(Ended(world.now, who, end))
         failure = Failure(item.attempt, "rejected" if end == "dead" else "error")
@@ -209,7 +225,7 @@ class Worker(Process):
                 world.mark("a message snoozed")
                 return Failed("snooze", world.choices.choose(times.delays))
             case _:
-                if item.attempt >= times.settings.max_attempts:
+                if item.attempt - item.spared >= times.settings.max_attempts:
                     return Failed("dead", 0.0, failure)
                 return Failed("retry", world.choices.choose(times.delays), failure)
 

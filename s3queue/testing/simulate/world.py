@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from s3queue.core.keys import Layout
 from s3queue.core.ops import Delete, Gather, Get, List, Missed, Op, Put, Signal, Unknown, Wait
-from s3queue.errors import StoreUnavailable
+from s3queue.errors import StoreDenied, StoreUnavailable
 from s3queue.testing.simulate.choices import Choices
 from s3queue.testing.simulate.history import Calmed, Event, Marked
 from s3queue.testing.simulate.scenes import Scene
@@ -132,6 +132,7 @@ class World:
         stormy: whether there are faults now.
         chaos: called before some moves while it is stormy.
         closed_until: the store answers nobody before that.
+        refused: keys that the store refuses for ever.
     """
 
     def __init__(self, choices: Choices, scene: Scene) -> None:
@@ -145,6 +146,7 @@ class World:
         self.stormy = True
         self.chaos: Callable[[], None] | None = None
         self.closed_until = 0.0
+        self.refused: set[str] = set()
         self._soon: list[Callable[[], None]] = []
         self._number = 0
         self._marks: set[str] = set()
@@ -299,6 +301,11 @@ class World:
     def _request(self, actor: Actor, op: Op) -> None:
         """Decide what becomes of a request, and do it."""
         times = self.scene.times
+        if self.refused and isinstance(op, (Get, Put)) and op.key in self.refused:
+            actor.op, actor.refused = None, 0
+            actor.ready_at = self.now + times.latency
+            actor.fault = StoreDenied(type(op).__name__.lower(), op.key)
+            return
         if actor.op is not None and actor.refused == 0:  # it was slow, and has arrived
             fate = "served"
         elif self.stormy and self.now < self.closed_until:

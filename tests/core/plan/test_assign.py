@@ -1,9 +1,13 @@
 """Who gets what, and in which order."""
 
+from collections import Counter
+from typing import Any
+
 import pytest
 from msgspec.structs import replace
 
 from s3queue.core.plan import Planned, Settings
+from s3queue.core.plan.hosts import Host
 from s3queue.core.records import Offer, Part, Report, SourceState, Ticket, Waiting
 from tests.core.world import (
     NOW_MS,
@@ -230,3 +234,79 @@ class TestRoom:
     def test_it_is_no_more_than_hosts_may_hold_one_by_one(self) -> None:
         planned = decide(board(), [ledger(slots=20)], [path(1)], settings=Settings(max_ranges=5))
         assert planned.room == {"q": 4}
+
+
+class TestTurns:
+    """However small the share of a queue is, it is served."""
+
+    def served(self, offers: dict[str, Offer], slots: int, cycles: int, done: int) -> dict[str, int]:
+        """By queue, the first cycle in which it is given a message. So many messages end in each cycle."""
+        listed = [path(n, 1000, queue=queue) for n, queue in enumerate(offers)]
+        now = board(sequence=0)
+        first: dict[str, int] = {}
+        host = ledger(slots=slots, offers=offers)
+        for cycle in range(cycles):
+            names = sorted(now.tickets, key=lambda name: now.tickets[name].queue)
+            reports, left = {}, done
+            for name in names:
+                ticket = now.tickets[name]
+                many = min(left, ticket.left)
+                left -= many
+                at = ticket.taken[-1] if ticket.taken else 0
+                if many:
+                    reports[name] = Report(ok=(at, at + many))
+            host = ledger(slots=slots, offers=offers, claims=tuple(names), reports=reports)
+            now = replace(decide(now, [host], listed).board, turn=now.turn + 1)
+            for ticket in now.tickets.values():
+                first.setdefault(ticket.queue, cycle)
+        return first
+
+    @pytest.mark.parametrize("mean_s", [0.0, 1.0, 30.0])
+    def test_a_queue_whose_share_of_what_is_freed_is_below_one_message(self, mean_s: float) -> None:
+        big = {"big": Offer(mean_s=0.02)}
+        full = decide(board(), [ledger(slots=2, offers=big)], [path(1, 1000, queue="big")]).board
+        (name,) = full.tickets
+        report = Report(ok=(0, 1))
+        offers = big | {"small": Offer(mean_s=mean_s)}
+        host = ledger(slots=2, offers=offers, claims=(name,), reports={name: report})
+        for turn in range(1, 20):
+            planned = decide(replace(full, turn=turn), [host], [path(2, 5, queue="small")])
+            assert "small" in {ticket.queue for ticket in planned.board.tickets.values()}
+
+    @pytest.mark.parametrize("many", [2, 5, 20])
+    def test_every_queue_is_served_within_three_writes_for_each(self, many: int) -> None:
+        offers = {f"q{n:02}": Offer(mean_s=0.02 if n == 0 else 1.0) for n in range(many)}
+        first = self.served(offers, slots=2, cycles=3 * many + 3, done=1)
+        assert first.keys() == offers.keys()
+
+    def test_a_queue_of_which_the_host_holds_something_does_not_overfill_it(self) -> None:
+        offers = {"a": Offer(mean_s=30.0), "b": Offer(mean_s=30.0)}
+        listed = [path(n, 100, queue=queue) for n, queue in enumerate("ab")]
+        planned = decide(board(), [ledger(slots=2, offers=offers)], listed)
+        for _ in range(5):
+            planned = decide(planned.board, [ledger(slots=2, offers=offers)], listed)
+        assert sum(ticket.size for ticket in planned.board.tickets.values()) <= 4
+
+
+class TestCost:
+    """Counted, not timed."""
+
+    @pytest.mark.parametrize("listed", [0, 1000])
+    def test_a_plan_for_many_queues_and_hosts_does_not_look_at_every_pair(
+        self, listed: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        queues = [f"q{n}" for n in range(1000)]
+        offers = {queue: Offer(mean_s=0.02) for queue in queues}
+        hosts = [ledger(f"h{n}", offers=offers) for n in range(300)]
+        looks: Counter[str] = Counter()
+        for name in ("room", "capacity"):
+            original = getattr(Host, name)
+
+            def counted(*args: Any, _name: str = name, _original: Any = original) -> Any:
+                looks[_name] += 1
+                return _original(*args)
+
+            monkeypatch.setattr(Host, name, counted)
+        planned = decide(board(), hosts, [path(n, queue=queue) for n, queue in enumerate(queues[:listed])])
+        assert planned.assigned == listed
+        assert sum(looks.values()) <= 30 * (len(queues) + len(hosts) + listed)

@@ -10,7 +10,7 @@ import pytest
 from msgspec import Raw
 
 from s3queue.core.records import Failed, Message, encode_message
-from s3queue.runtime.local.journal import OK, RUNNING, STATES
+from s3queue.runtime.local.journal import OK, RUNNING, state_of
 from s3queue.runtime.local.wire import FailedNote, Finished
 from s3queue.store import ObjectStore
 from tests.runtime import jobs
@@ -21,7 +21,7 @@ def outcome(it: Desk) -> Failed:
     """Of a row with one message."""
     note = it.expect(FailedNote)
     assert it.expect(Finished).row == note.row
-    assert it.states(note.row) == [STATES[note.outcome.kind]]
+    assert it.states(note.row) == [state_of(note.outcome)]
     return note.outcome
 
 

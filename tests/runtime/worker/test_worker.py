@@ -15,7 +15,7 @@ from s3queue_backends.sqlite import SqliteStore
 
 from s3queue.core.records import Failed, Part, encode_batch
 from s3queue.runtime.local.child import ORPHANED
-from s3queue.runtime.local.journal import OK, READY, REJECTED, RUNNING, STATES
+from s3queue.runtime.local.journal import OK, READY, REJECTED, RUNNING, state_of
 from s3queue.runtime.local.wire import CannotStart, FailedNote, Finished, Leaving, Returned, unpack
 from s3queue.runtime.worker.outcomes import TEXT_CHARS
 from s3queue.runtime.worker.sources import CACHE_SOURCES
@@ -136,7 +136,7 @@ def outcome(it: Desk) -> Failed:
     note = it.expect(FailedNote)
     assert it.expect(Finished).row == note.row
     assert note.index == 0
-    assert it.states(note.row) == [STATES[note.outcome.kind]]
+    assert it.states(note.row) == [state_of(note.outcome)]
     return note.outcome
 
 

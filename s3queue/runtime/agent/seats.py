@@ -1,0 +1,306 @@
+"""The seats of a host: one for each worker process that may be there, and what may happen to it.
+
+A worker connects and says `Hello`; it serves; it leaves or dies; the supervisor reaps it, and the journal is read before
+another process takes its seat. These are told by different channels, so they come in any order: a death may be heard
+before the `Hello` of the process that died, or long before the end of its connection. `NEXT` has every order that is
+lawful. What is not lawful comes from a process that is out of order: it is logged, and its connection is ended; the
+supervisor then sees that process end, and starts another one.
+
+Knows no socket, no clock and no loop: `Seats` is told what happened, and acts through what it was given.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import NamedTuple, Protocol
+
+from s3queue.runtime.agent.dealing import Dealer
+from s3queue.runtime.agent.deaths import Casualty, Death
+from s3queue.runtime.local.wire import (
+    Died,
+    FailedNote,
+    Finished,
+    Hello,
+    Leaving,
+    Note,
+    Returned,
+    Stop,
+    Unreadable,
+)
+
+
+class State(Enum):
+    """EMPTY: no process is known here. SERVING: it takes messages. LEAVING: it takes no more, and ends what it has.
+    STOPPING: it was told to end. LOST: its connection has ended, and it was not reaped yet. REAPED: it is dead, and what it
+    said last may still be on its way."""
+
+    EMPTY = auto()
+    SERVING = auto()
+    LEAVING = auto()
+    STOPPING = auto()
+    LOST = auto()
+    REAPED = auto()
+
+
+class Event(Enum):
+    """HELLO: a process says who it is. LEAVE: it wants to be recycled. STOP: we tell it to end. HANGUP: its connection has
+    ended. DIED: the supervisor has reaped it. SILENCE: nothing more can be on its way from a process that was reaped."""
+
+    HELLO = auto()
+    LEAVE = auto()
+    STOP = auto()
+    HANGUP = auto()
+    DIED = auto()
+    SILENCE = auto()
+
+
+#: The state after each lawful event.
+NEXT: dict[State, dict[Event, State]] = {
+    State.EMPTY: {
+        Event.HELLO: State.SERVING,
+        Event.DIED: State.EMPTY,  # before its Hello was read
+    },
+    State.SERVING: {
+        Event.LEAVE: State.LEAVING,
+        Event.STOP: State.STOPPING,
+        Event.HANGUP: State.LOST,
+        Event.DIED: State.REAPED,
+    },
+    State.LEAVING: {
+        Event.STOP: State.STOPPING,
+        Event.HANGUP: State.LOST,
+        Event.DIED: State.REAPED,
+    },
+    State.STOPPING: {
+        Event.LEAVE: State.STOPPING,  # said before it heard us
+        Event.HANGUP: State.LOST,
+        Event.DIED: State.REAPED,
+    },
+    State.LOST: {
+        Event.DIED: State.EMPTY,
+    },
+    State.REAPED: {
+        Event.HANGUP: State.EMPTY,
+        Event.SILENCE: State.EMPTY,
+    },
+}
+
+#: How long the end of a dead worker's connection is waited for, in seconds. A process that a task has left behind may hold
+#: it open, so not for ever; the journal knows nearly as much.
+LAST_WORDS_S = 1.0
+#: How many pids of processes that died unseen are kept for each seat. The `Hello` of one may come late, but not behind that
+#: of many others.
+_GHOSTS = 8
+
+
+class Link(Protocol):
+    """The connection of one process."""
+
+    def send(self, note: Note) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Obituary(NamedTuple):
+    """A worker process is dead, and its journal was read.
+
+    Attributes:
+        expected: it ended because it was told to.
+        casualties: what it was running, and what becomes of that.
+    """
+
+    worker: int
+    pid: int
+    cause: str
+    text: str
+    expected: bool
+    casualties: list[Casualty]
+
+
+@dataclass(eq=False)
+class Seat:
+    """
+    Attributes:
+        pid, link: of the process that sits here; 0 and None while there is none, or its connection has ended.
+        stopped: it was told to end.
+        death: how it died, from when that is known until its journal is read.
+        ghosts: pids that were reaped before they had said `Hello`. They are never seated.
+    """
+
+    number: int
+    state: State = State.EMPTY
+    pid: int = 0
+    link: Link | None = None
+    stopped: bool = False
+    death: Died | None = None
+    ghosts: deque[int] = field(default_factory=lambda: deque(maxlen=_GHOSTS))
+
+    def allows(self, event: Event) -> bool:
+        return event in NEXT[self.state]
+
+
+class Seats:
+    """All seats of a host. The one that changes them.
+
+    Args:
+        later: call this in so many seconds.
+        now_ms: wall clock.
+        buried: called after each death, when the journal was read and the seat is free again: once for each `Died`.
+        leaving: a worker wants to be recycled, and why.
+        warn: say this to people; the first is what it is about.
+    """
+
+    def __init__(
+        self,
+        dealer: Dealer,
+        *,
+        later: Callable[[float, Callable[[], None]], object],
+        now_ms: Callable[[], int],
+        buried: Callable[[Obituary], None],
+        leaving: Callable[[int, str], None],
+        warn: Callable[[str, str], None],
+    ) -> None:
+        self._dealer = dealer
+        self._later, self._now_ms = later, now_ms
+        self._buried, self._leaving, self._warn = buried, leaving, warn
+        self.seats = [Seat(number) for number in range(len(dealer.loads))]
+        self._seat_of: dict[Link, Seat] = {}
+
+    # ---- what happens --------------------------------------------------------------------------------------
+
+    def heard(self, link: Link, note: Note) -> None:
+        """A note came through this connection."""
+        seat = self._seat_of.get(link)
+        if isinstance(note, Hello):
+            self._hello(link, note) if seat is None else self._refuse(link, f"a second {note}")
+        elif seat is None:
+            self._refuse(link, f"{note} before Hello")
+        elif not self._note(seat, note):
+            self._refuse(link, f"{note} from worker {seat.number}, which is {seat.state.name}")
+        self._stop_those_that_leave()
+
+    def hung_up(self, link: Link) -> None:
+        """This connection has ended."""
+        seat = self._seat_of.pop(link, None)
+        if seat is not None:
+            seat.link = None
+            self._move(seat, Event.HANGUP)
+
+    def died(self, note: Died) -> None:
+        """The supervisor has reaped a process."""
+        if not 0 <= note.worker < len(self.seats):
+            self._warn("seat", f"a death that is not ours: {note}")
+            return
+        seat = self.seats[note.worker]
+        if seat.state is State.EMPTY:
+            seat.ghosts.append(note.pid)
+        elif note.pid != seat.pid or not seat.allows(Event.DIED):
+            # Its seat is another's, or it died twice. The supervisor waits for an answer all the same.
+            self._warn("seat", f"{note}, and worker {note.worker} is process {seat.pid}, {seat.state.name}")
+            self._buried(Obituary(note.worker, note.pid, note.cause, note.text, False, []))
+            return
+        seat.death = note
+        self._move(seat, Event.DIED)
+
+    def stop(self) -> None:
+        """Tell all to end. Nothing is running."""
+        for seat in self.seats:
+            if seat.allows(Event.STOP):
+                self._move(seat, Event.STOP)
+
+    # ---- what follows --------------------------------------------------------------------------------------
+
+    def _hello(self, link: Link, note: Hello) -> None:
+        seat = self.seats[note.worker] if 0 <= note.worker < len(self.seats) else None
+        if seat is None:
+            self._refuse(link, f"no such worker: {note}")
+        elif note.pid in seat.ghosts:
+            seat.ghosts.remove(note.pid)
+            self._refuse(link, f"{note}, of a process that is dead")
+        elif not seat.allows(Event.HELLO):
+            self._refuse(link, f"{note}, and that seat is taken: process {seat.pid}, {seat.state.name}")
+        else:
+            seat.pid, seat.link = note.pid, link
+            self._seat_of[link] = seat
+            self._move(seat, Event.HELLO)
+
+    def _note(self, seat: Seat, note: Note) -> bool:
+        """Returns whether a worker may say this now."""
+        worker = seat.number
+        match note:
+            case Finished(row, busy_s, run_s):
+                return self._dealer.finished(worker, row, busy_s, run_s)
+            case FailedNote(row, index, outcome):
+                return self._dealer.failed(worker, row, index, outcome)
+            case Returned(messages):
+                return self._dealer.returned(worker, messages)
+            case Unreadable(source, why, tries, next_s):
+                self._warn(
+                    f"unreadable {source}", f"cannot read {source} (try {tries}; the next in {next_s:g} s): {why}"
+                )
+                return True
+            case Leaving(why):
+                if seat.state is State.REAPED:
+                    return True  # it is gone already
+                if not seat.allows(Event.LEAVE):
+                    return False
+                self._leaving(worker, why)
+                self._move(seat, Event.LEAVE)
+                return True
+            case _:
+                return False
+
+    def _move(self, seat: Seat, event: Event) -> None:
+        """To the next state, with what that entails."""
+        seat.state = NEXT[seat.state][event]
+        dealer, worker = self._dealer, seat.number
+        match seat.state:
+            case State.SERVING:
+                assert seat.link is not None
+                dealer.comes(worker, seat.link.send)
+            case State.LEAVING:
+                dealer.leaves(worker)
+            case State.STOPPING:
+                dealer.goes(worker)
+                if not seat.stopped and seat.link is not None:
+                    seat.link.send(Stop())
+                seat.stopped = True
+            case State.LOST:
+                dealer.goes(worker)
+            case State.REAPED:
+                dealer.goes(worker)
+                pid = seat.pid
+                self._later(LAST_WORDS_S, lambda: self._silence(seat, pid))
+            case State.EMPTY:
+                self._bury(seat)
+
+    def _silence(self, seat: Seat, pid: int) -> None:
+        if seat.state is State.REAPED and seat.pid == pid:
+            self._move(seat, Event.SILENCE)
+
+    def _bury(self, seat: Seat) -> None:
+        """Read the journal of a process that was reaped. The seat is free for the next one."""
+        died = seat.death
+        assert died is not None
+        if seat.link is not None:
+            self._seat_of.pop(seat.link, None)
+            seat.link.close()
+        expected = seat.stopped
+        seat.pid, seat.link, seat.stopped, seat.death = 0, None, False, None
+        death = Death(died.cause, died.text, self._now_ms(), died.overran)
+        casualties = self._dealer.died(seat.number, death)
+        self._buried(Obituary(seat.number, died.pid, died.cause, died.text, expected, casualties))
+
+    def _stop_those_that_leave(self) -> None:
+        for seat in self.seats:
+            if seat.state is State.LEAVING and not self._dealer.loads[seat.number].unfinished:
+                self._move(seat, Event.STOP)
+
+    def _refuse(self, link: Link, why: str) -> None:
+        """End a connection. What was said on it before stays said; the process ends when it notices."""
+        self._warn("seat", f"hung up on a worker: {why}")
+        link.close()
+        self.hung_up(link)
