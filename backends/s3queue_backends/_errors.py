@@ -8,7 +8,6 @@ puts), https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html.
 from __future__ import annotations
 
 import errno
-import ssl
 from collections.abc import Callable, Iterator
 from enum import Enum, auto
 from typing import NamedTuple, NoReturn
@@ -207,6 +206,8 @@ def silence(failed: BaseException, sent: bool) -> Silence | Untrusted:
     Args:
         sent: whether anything may have been sent before one of its kind, if nothing that it wraps says otherwise.
     """
+    import ssl  # not for those that never come here
+
     for one in causes(failed):
         if isinstance(one, ssl.SSLCertVerificationError):
             return Untrusted(f"the server's certificate is not trusted: {one.verify_message or 'unknown authority'}")

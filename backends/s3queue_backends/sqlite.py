@@ -13,16 +13,19 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 from weakref import WeakSet
 
-from s3queue.errors import ConfigError, OutcomeUnknown, StoreDenied, StoreError, StoreUnavailable
+from s3queue.errors import ConfigError, StoreDenied, StoreError, StoreUnavailable, StoreUnsupported
 from s3queue.store import Capabilities, Conflict, Found, Listed, Missing, Stored, Unchanged
-from s3queue_backends import _urls
+from s3queue_backends import _sqlite_errors, _urls
 
 #: SQLite's own limit on a row, 1,000,000,000 bytes unless compiled otherwise, less room for the key.
 MAX_BODY_BYTES = 999_000_000
 #: Versions that one connection hands out before it takes another block: they fit 63 bits for 2^31 blocks.
 _BLOCK = 1 << 32
+#: How often a connection that reads looks whether its file is still there, in seconds. Before it writes it always does.
+_LOOK_S = 1.0
 
 _CAPABILITIES = Capabilities("sqlite", max_body_bytes=MAX_BODY_BYTES, requests_cost=False)
 _MISSING, _UNCHANGED, _CONFLICT = Missing(), Unchanged(), Conflict()
@@ -35,48 +38,19 @@ INSERT INTO blocks SELECT 0 WHERE NOT EXISTS (SELECT 1 FROM blocks);
 COMMIT;
 """
 
-#: What each primary result code (https://www.sqlite.org/rescode.html) means. Any other is `StoreUnavailable`.
-ERRORS: dict[int, type[StoreError]] = {
-    sqlite3.SQLITE_BUSY: StoreUnavailable,
-    sqlite3.SQLITE_LOCKED: StoreUnavailable,
-    sqlite3.SQLITE_PROTOCOL: StoreUnavailable,
-    sqlite3.SQLITE_NOMEM: StoreUnavailable,
-    sqlite3.SQLITE_INTERRUPT: StoreUnavailable,
-    # The frames that did not fit lack a valid checksum, so recovery ignores them: not applied.
-    sqlite3.SQLITE_FULL: StoreUnavailable,
-    # For a put, see _IO_BEFORE_COMMIT.
-    sqlite3.SQLITE_IOERR: StoreUnavailable,
-    sqlite3.SQLITE_PERM: StoreDenied,
-    sqlite3.SQLITE_READONLY: StoreDenied,
-    sqlite3.SQLITE_CANTOPEN: StoreDenied,
-    sqlite3.SQLITE_NOTADB: StoreDenied,
-    sqlite3.SQLITE_CORRUPT: StoreDenied,
-    sqlite3.SQLITE_AUTH: StoreDenied,
-    sqlite3.SQLITE_TOOBIG: StoreDenied,
-    sqlite3.SQLITE_ERROR: StoreDenied,
-}
-
-#: I/O errors that a put meets before it writes. After any other the commit frame may be in the log, and recovery
-#: after a crash may find it there.
-_IO_BEFORE_COMMIT = {
-    sqlite3.SQLITE_IOERR_READ,
-    sqlite3.SQLITE_IOERR_SHORT_READ,
-    sqlite3.SQLITE_IOERR_LOCK,
-    sqlite3.SQLITE_IOERR_RDLOCK,
-    sqlite3.SQLITE_IOERR_SHMOPEN,
-    sqlite3.SQLITE_IOERR_SHMSIZE,
-    sqlite3.SQLITE_IOERR_SHMLOCK,
-    sqlite3.SQLITE_IOERR_SHMMAP,
-    sqlite3.SQLITE_IOERR_NOMEM,
-    sqlite3.SQLITE_IOERR_ACCESS,
-    sqlite3.SQLITE_IOERR_FSTAT,
-}
-
 
 class _Connection(sqlite3.Connection):
-    """One thread's connection, and the versions it may still hand out."""
+    """One thread's connection, and the versions it may still hand out.
+
+    Attributes:
+        turn: held during each statement.
+        file: device and inode; ``seen_at``: when its path was last seen to lead there, on the monotonic clock.
+    """
 
     next_version = last_version = 0
+    turn: Any
+    file = (0, 0)
+    seen_at = 0.0
 
     def __del__(self) -> None:
         with suppress(sqlite3.ProgrammingError):  # never opened
@@ -87,18 +61,45 @@ class _Connection(sqlite3.Connection):
 _connections: WeakSet[_Connection] = WeakSet()
 
 
+#: Held while a connection is opened.
+_opening = threading.RLock()
+#: What `_stand_still` holds.
+_held: list[Any] = []
+
+
+def _stand_still() -> None:
+    """Let no other thread be within a statement when this one forks.
+
+    The child would inherit a half-done one: SQLite's own record of what this process has locked says so for ever, and
+    whoever opens the file there hears that it is locked.
+    """
+    _opening.acquire()
+    for connection in list(_connections):
+        connection.turn.acquire()
+        _held.append(connection.turn)
+
+
+def _go_on() -> None:
+    while _held:
+        _held.pop().release()
+    _opening.release()
+
+
 def _abandon_inherited() -> None:
     """Make the connections that a forked child inherits immortal.
 
     Closing one in the child could checkpoint and remove the log that the parent still writes
     (https://www.sqlite.org/howtocorrupt.html, section 2.6).
     """
+    global _opening
     for connection in list(_connections):
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(connection))
     _connections.clear()
+    _held.clear()
+    _opening = threading.RLock()
 
 
-os.register_at_fork(after_in_child=_abandon_inherited)
+os.register_at_fork(before=_stand_still, after_in_parent=_go_on, after_in_child=_abandon_inherited)
 
 
 class SqliteStore:
@@ -108,7 +109,9 @@ class SqliteStore:
     even one before a delete.
 
     Args:
-        path: of the file, made absolute now; created on first use, in a directory that exists.
+        path: of the file, made absolute now; created by the first put, in a directory that exists. Until then the store
+            is empty. Where the file is removed or replaced while it is in use, each further use raises
+            `StoreUnsupported` until the store is closed: what it held is gone, and the numbers of versions begin anew.
         durable: whether a put is on the disk before it is answered. Without, a power cut (not a crash of a process)
             may undo the last puts, which can run a message twice.
         busy_timeout_s: how long to wait for another writer before `StoreUnavailable`.
@@ -145,10 +148,14 @@ class SqliteStore:
         return f"SqliteStore({self.path!r})"
 
     def get(self, key: str, *, unless: str | None = None) -> Found | Unchanged | Missing:
+        connection = self._reader()
+        if connection is None:
+            return _MISSING
         try:
-            row = self._connection().execute("SELECT version, body FROM objects WHERE key = ?", (key,)).fetchone()
+            with connection.turn:
+                row = connection.execute("SELECT version, body FROM objects WHERE key = ?", (key,)).fetchone()
         except sqlite3.Error as error:
-            raise _translated(error, "get", key) from error
+            raise self._translated(error, "get", key) from error
         if row is None:
             return _MISSING
         version = str(row[0])
@@ -156,60 +163,101 @@ class SqliteStore:
 
     def put(self, key: str, body: bytes, *, if_version: str | None) -> Stored | Conflict:
         connection = self._connection()
+        self._check_file(connection)
         try:
-            version = connection.next_version
-            if version == connection.last_version:
-                version = _take_block(connection)
-            connection.next_version = version + 1
-            if if_version is None:
-                cursor = connection.execute(
-                    "INSERT INTO objects (key, body, version) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-                    (key, body, version),
-                )
-            else:
-                cursor = connection.execute(
-                    "UPDATE objects SET body = ?, version = ? WHERE key = ? AND version = ?",
-                    (body, version, key, int(if_version) if if_version.isdecimal() else -1),
-                )
+            # One writer of this process at a time: SQLite lets those who wait poll, and whoever polls may starve.
+            with self._writing, connection.turn:
+                version = connection.next_version
+                if version == connection.last_version:
+                    version = _take_block(connection)
+                connection.next_version = version + 1
+                if if_version is None:
+                    cursor = connection.execute(
+                        "INSERT INTO objects (key, body, version) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                        (key, body, version),
+                    )
+                else:
+                    cursor = connection.execute(
+                        "UPDATE objects SET body = ?, version = ? WHERE key = ? AND version = ?",
+                        (body, version, key, int(if_version) if if_version.isdecimal() else -1),
+                    )
         except sqlite3.Error as error:
-            raise _translated(error, "put", key) from error
+            raise self._translated(error, "put", key) from error
         except OverflowError:
             raise StoreDenied("put", key, f"{len(body)} bytes are more than SQLite takes") from None
         return Stored(str(version)) if cursor.rowcount == 1 else _CONFLICT
 
     def delete(self, keys: Sequence[str]) -> None:
+        connection = self._reader()
+        if connection is None:
+            return
         try:
-            self._connection().execute(
-                "DELETE FROM objects WHERE key IN (SELECT value FROM json_each(?))", (json.dumps(list(keys)),)
-            )
+            with connection.turn:
+                connection.execute(
+                    "DELETE FROM objects WHERE key IN (SELECT value FROM json_each(?))", (json.dumps(list(keys)),)
+                )
         except sqlite3.Error as error:
-            raise _translated(error, "delete", keys[0] if keys else "") from error
+            raise self._translated(error, "delete", keys[0] if keys else "") from error
 
     def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> Sequence[Listed]:
+        connection = self._reader()
+        if connection is None:
+            return []
         start, above = (after, ">") if after >= prefix else (prefix, ">=")
         end = _successor(prefix)
         below = "AND key < ?" if end else ""
         try:
-            rows = self._connection().execute(
-                "SELECT key, CAST(version AS TEXT), length(body) FROM objects "
-                f"WHERE key {above} ? {below} ORDER BY key LIMIT ?",
-                (start, *([end] if end else []), min(limit, 1000)),
-            )
-            return [Listed._make(row) for row in rows]
+            with connection.turn:
+                rows = connection.execute(
+                    "SELECT key, CAST(version AS TEXT), length(body) FROM objects "
+                    f"WHERE key {above} ? {below} ORDER BY key LIMIT ?",
+                    (start, *([end] if end else []), min(limit, 1000)),
+                )
+                return [Listed._make(row) for row in rows]
         except sqlite3.Error as error:
-            raise _translated(error, "list", prefix) from error
+            raise self._translated(error, "list", prefix) from error
 
     def close(self) -> None:
         """Close every thread's connection in this process. A thread that still uses one gets `StoreUnavailable`."""
         connections = list(self._open)
         self._connect_on_use()
         for connection in connections:
-            connection.close()
+            with connection.turn:
+                connection.close()
 
     def _connect_on_use(self) -> None:
         self._pid = os.getpid()
         self._mine = threading.local()
+        self._writing = threading.RLock()
         self._open: WeakSet[_Connection] = WeakSet()
+
+    def _reader(self) -> _Connection | None:
+        """A connection for what creates nothing; None where there is no file yet."""
+        if getattr(self._mine, "connection", None) is None and not os.path.exists(self.path):
+            if not os.path.isdir(os.path.dirname(self.path)):
+                raise StoreDenied("open", self.path, _sqlite_errors.no_folder(self.path))
+            if self._pid == os.getpid() and self._open:
+                self._check_file(next(iter(self._open)))
+            return None
+        connection = self._connection()
+        now = time.monotonic()
+        if now - connection.seen_at > _LOOK_S:
+            self._check_file(connection)
+            connection.seen_at = now
+        return connection
+
+    def _check_file(self, connection: _Connection) -> None:
+        try:
+            seen = os.stat(self.path)
+            there = (seen.st_dev, seen.st_ino)
+        except OSError:
+            there = (0, 0)
+        if there != connection.file:
+            raise StoreUnsupported(
+                "one file",
+                f"{self.path} was {'removed' if there == (0, 0) else 'replaced'} while it was in use, and what this "
+                "process stored is not there any more: stop all that use it, and start again",
+            )
 
     def _connection(self) -> _Connection:
         if self._pid != os.getpid():
@@ -218,35 +266,53 @@ class SqliteStore:
         if connection is None:
             connection = self._connect()
             self._mine.connection = connection
-            self._open.add(connection)
-            _connections.add(connection)
         return connection
 
     def _connect(self) -> _Connection:
         deadline = time.monotonic() + self.busy_timeout_s
         while True:
-            connection: _Connection | None = None
             try:
-                connection = sqlite3.connect(
-                    self.path,
-                    timeout=self.busy_timeout_s,
-                    isolation_level=None,
-                    check_same_thread=False,
-                    factory=_Connection,
-                )
-                connection.execute(f"PRAGMA synchronous = {'FULL' if self.durable else 'NORMAL'}")
-                if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-                    connection.execute("PRAGMA journal_mode = WAL")
-                if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'blocks'").fetchone():
-                    connection.executescript(_SCHEMA)
+                with _opening:
+                    connection = self._open_file()
+                    self._open.add(connection)
+                    _connections.add(connection)
                 return connection
             except sqlite3.Error as error:
-                if connection is not None:
-                    connection.close()
                 # The switch to WAL does not wait for the busy time-out when several processes make it at once.
-                if _code(error) & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                    raise _translated(error, "open", self.path) from error
-                time.sleep(0.01)
+                if _sqlite_errors.primary(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise self._translated(error, "open", self.path) from error
+            time.sleep(0.01)
+
+    def _open_file(self) -> _Connection:
+        for other in self._open:
+            self._check_file(other)  # what other threads have open is what this one is to open
+        connection: _Connection | None = None
+        try:
+            connection = sqlite3.connect(
+                self.path,
+                timeout=self.busy_timeout_s,
+                isolation_level=None,
+                check_same_thread=False,
+                factory=_Connection,
+            )
+            connection.turn = threading.RLock()
+            connection.execute(f"PRAGMA synchronous = {'FULL' if self.durable else 'NORMAL'}")
+            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                connection.execute("PRAGMA journal_mode = WAL")
+            if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'blocks'").fetchone():
+                connection.executescript(_SCHEMA)
+            seen = os.stat(self.path)
+            connection.file = seen.st_dev, seen.st_ino
+            return connection
+        except (sqlite3.Error, OSError) as error:
+            if connection is not None:
+                connection.close()
+            if isinstance(error, OSError):
+                raise StoreUnavailable("open", self.path, f"its file is gone again: {error.strerror}") from error
+            raise
+
+    def _translated(self, error: sqlite3.Error, operation: str, key: str) -> StoreError:
+        return _sqlite_errors.named(error, self.path) or _sqlite_errors.translated(error, operation, key)
 
     def __getstate__(self) -> dict[str, object]:
         return {"path": self.path, "durable": self.durable, "busy_timeout_s": self.busy_timeout_s}
@@ -271,19 +337,3 @@ def _successor(prefix: str) -> str:
             return prefix[:-1] + chr(0xE000 if last + 1 == 0xD800 else last + 1)
         prefix = prefix[:-1]
     return ""
-
-
-def _code(error: sqlite3.Error) -> int:
-    code: int | None = getattr(error, "sqlite_errorcode", None)
-    return sqlite3.SQLITE_ERROR if code is None else code
-
-
-def _translated(error: sqlite3.Error, operation: str, key: str) -> StoreError:
-    code = _code(error)
-    kind = ERRORS.get(code & 0xFF, StoreUnavailable)
-    if isinstance(error, sqlite3.ProgrammingError):  # closed by close() in another thread
-        kind = StoreUnavailable
-    if operation == "put" and code & 0xFF == sqlite3.SQLITE_IOERR and code not in _IO_BEFORE_COMMIT:
-        kind = OutcomeUnknown
-    name = getattr(error, "sqlite_errorname", "")
-    return kind(operation, key, f"{error} ({name})" if name else str(error))

@@ -31,7 +31,7 @@ def listed(*paths: str, version: str = "v") -> list[Listed]:
 def stored(*paths: str) -> MemoryStore:
     store = MemoryStore()
     for one in paths:
-        store.put(HOME + one, b"", if_version=None)
+        store.put(HOME + one, b"x", if_version=None)
     return store
 
 
@@ -49,6 +49,13 @@ class TestOneListing:
         assert [source.order for source in seen.sources] == [1, 2]
         assert seen.listed == {path(1), path(2)}
         assert not seen.corrupt
+
+    def test_an_empty_object_is_a_put_that_was_cut_short_and_is_not_admitted(self) -> None:
+        hand = begin()
+        hand.tell([*listed(path(1)), Listed(HOME + path(2), "v", 0), *listed(path(3))])
+        assert [source.order for source in hand.result.sources] == [1, 3]
+        assert [corrupt.key for corrupt in hand.result.corrupt] == [HOME + path(2)]
+        assert not hand.result.shows_gone(HOME + path(2), path(2))
 
     def test_what_it_shows_gone_is_what_it_covers_and_does_not_list(self) -> None:
         hand = begin()
@@ -152,7 +159,7 @@ class TestLedgers:
         store = MemoryStore()
         for number in range(25):
             store.put(LAYOUT.host(f"h{number:02}"), encode(ledger(f"h{number:02}")), if_version=None)
-        store.put(HOME + path(1), b"", if_version=None)
+        store.put(HOME + path(1), b"x", if_version=None)
         heard: dict[str, Heard] = {}
         seen = run(survey(LAYOUT, heard, now=1.0, now_ms=NOW_MS, wanted={}, known=(), limit=7), store)
         assert len(heard) == 25
@@ -256,7 +263,7 @@ class TestSeveralAtOnce:
     def test_many_hosts_are_listed_at_the_same_time(self) -> None:
         store, heard = MemoryStore(), {}
         for number in range(2500):
-            stored_one = store.put(LAYOUT.host(f"h{number:04}"), b"", if_version=None)
+            stored_one = store.put(LAYOUT.host(f"h{number:04}"), b"x", if_version=None)
             assert isinstance(stored_one, Stored)
             heard[f"h{number:04}"] = Heard(stored_one.version, None)
         hand = Hand(survey(LAYOUT, heard, now=1.0, now_ms=NOW_MS, wanted={}, known=()), store)
@@ -343,7 +350,7 @@ class TestWhatIsDue:
         free = path(8, group="h", due_ms=NOW_MS - 2)
         store = self.crowd()
         for one in (*earlier, later, free):
-            store.put(HOME + one, b"", if_version=None)
+            store.put(HOME + one, b"x", if_version=None)
         sweep = Sweep()
         offered = [
             {source.path for source in look(store, sweep=sweep).sources} & {*earlier, later, free} for _ in range(3)

@@ -5,15 +5,19 @@ import resource
 import signal
 import sqlite3
 import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import multiprocess
 import pytest
 from s3queue_backends import SqliteStore
-from s3queue_backends.sqlite import ERRORS, _successor, _translated
+from s3queue_backends._sqlite_errors import ERRORS, translated
+from s3queue_backends.sqlite import _successor
 
-from s3queue.errors import ConfigError, OutcomeUnknown, StoreDenied, StoreUnavailable
+from s3queue.errors import ConfigError, OutcomeUnknown, StoreDenied, StoreUnavailable, StoreUnsupported
 from s3queue.store import Conflict, Found, Missing, Stored, open_store
+from tests.stores.test_connections import no_file_left
 
 
 @pytest.fixture
@@ -139,13 +143,104 @@ def test_write_error_in_the_middle_of_a_commit_is_unknown(store: SqliteStore) ->
 
 def test_file_that_is_no_database_is_denied(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("not a database, and longer than a page header would be " * 20)
-    with pytest.raises(StoreDenied, match="SQLITE_NOTADB"):
+    with pytest.raises(StoreDenied, match="not a SQLite database"):
         SqliteStore(tmp_path / "text").get("a")
 
 
 def test_missing_folder_is_denied(tmp_path: Path) -> None:
-    with pytest.raises(StoreDenied, match="SQLITE_CANTOPEN"):
-        SqliteStore(tmp_path / "no such folder" / "bucket.db").get("a")
+    store = SqliteStore(tmp_path / "no such folder" / "bucket.db")
+    for ask in (lambda: store.get("a"), lambda: store.put("a", b"1", if_version=None)):
+        with pytest.raises(StoreDenied, match=r"no such folder does not exist: create it"):
+            ask()
+
+
+def test_folder_in_place_of_the_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StoreDenied, match="this is a folder"):
+        SqliteStore(tmp_path).put("a", b"1", if_version=None)
+
+
+def test_process_without_a_file_left_to_open_is_told_so(store: SqliteStore) -> None:
+    stored(store, "a", b"1")
+    store.close()
+    with no_file_left(), pytest.raises(StoreUnavailable, match="too many open files"):
+        store.put("b", b"2", if_version=None)
+    stored(store, "b", b"2")
+
+
+def test_reads_create_no_file(store: SqliteStore) -> None:
+    assert store.get("a") == Missing()
+    assert store.list("") == []
+    store.delete(["a"])
+    assert not os.path.exists(store.path)
+    stored(store, "a", b"1")
+    assert isinstance(store.get("a"), Found)
+
+
+def test_file_that_is_removed_in_use_is_told_and_not_made_anew(store: SqliteStore) -> None:
+    stored(store, "a", b"1")
+    os.unlink(store.path)
+    for ask in (
+        lambda: store.put("b", b"2", if_version=None),
+        lambda: in_a_thread(lambda: store.put("c", b"3", if_version=None)),
+        lambda: in_a_thread(lambda: store.get("a")),
+    ):
+        with pytest.raises(StoreUnsupported, match="was removed while it was in use"):
+            ask()
+    assert not os.path.exists(store.path)
+    store.close()
+    assert store.get("a") == Missing(), "closed and opened again, it is another store"
+
+
+def test_file_that_is_replaced_in_use_is_told(store: SqliteStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The numbers of versions begin anew there: a write that names one of the old file must not match."""
+    old = stored(store, "board", b"1")
+    os.unlink(store.path)
+    another = SqliteStore(store.path)
+    assert stored(another, "board", b"other") == old
+    with pytest.raises(StoreUnsupported, match="was replaced while it was in use"):
+        store.put("board", b"2", if_version=old)
+    monkeypatch.setattr("s3queue_backends.sqlite._LOOK_S", 0.0)
+    with pytest.raises(StoreUnsupported, match="was replaced"):
+        store.get("board")
+    assert another.get("board") == Found(b"other", old)
+    another.close()
+
+
+def in_a_thread(work: Callable[[], object]) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(work).result()
+
+
+def test_children_forked_while_threads_write_find_nothing_locked(tmp_path: Path) -> None:
+    """A fork that cut a statement in two would leave the child with a lock that nobody ever gives back."""
+    store = SqliteStore(tmp_path / "bucket.db", busy_timeout_s=60.0)
+    over = threading.Event()
+
+    def write(name: int) -> None:
+        number = 0
+        while not over.is_set():
+            stored(store, f"{name}/{number}", b"same")
+            number += 1
+
+    with ThreadPoolExecutor(4) as pool:
+        writers = [pool.submit(write, name) for name in range(4)]
+        try:
+            for number in range(25):
+                pid = os.fork()
+                if pid == 0:
+                    code = 3
+                    try:
+                        child = SqliteStore(store.path, busy_timeout_s=5.0) if number % 2 else store
+                        stored(child, f"child/{number}", b"mine")
+                        code = 0
+                    finally:
+                        os._exit(code)
+                assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0, f"child {number}"
+        finally:
+            over.set()
+        for writer in writers:
+            writer.result()
+    assert len(store.list("child/")) == 25
 
 
 def test_read_only_database_denies_writes(store: SqliteStore) -> None:
@@ -173,7 +268,7 @@ def test_closed_by_another_thread_is_unavailable(store: SqliteStore) -> None:
     store.close()
     with pytest.raises(sqlite3.ProgrammingError) as closed:
         connection.execute("SELECT 1")
-    assert type(_translated(closed.value, "get", "a")) is StoreUnavailable
+    assert type(translated(closed.value, "get", "a")) is StoreUnavailable
 
 
 @pytest.mark.parametrize("code", sorted(ERRORS))
@@ -182,7 +277,7 @@ def test_error_table(code: int, operation: str) -> None:
     error = sqlite3.OperationalError("as SQLite words it")
     error.sqlite_errorcode, error.sqlite_errorname = code, "SQLITE_X"  # type: ignore[misc]
     unknown = operation == "put" and code == sqlite3.SQLITE_IOERR
-    assert type(_translated(error, operation, "k")) is (OutcomeUnknown if unknown else ERRORS[code])
+    assert type(translated(error, operation, "k")) is (OutcomeUnknown if unknown else ERRORS[code])
 
 
 @pytest.mark.parametrize(
@@ -200,7 +295,7 @@ def test_error_table(code: int, operation: str) -> None:
 def test_extended_codes_of_a_put(code: int, kind: type[Exception]) -> None:
     error = sqlite3.OperationalError("as SQLite words it")
     error.sqlite_errorcode = code  # type: ignore[misc]
-    assert type(_translated(error, "put", "k")) is kind
+    assert type(translated(error, "put", "k")) is kind
 
 
 def test_durable_by_default_and_not_when_told(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from s3queue.runtime.local.wire import Note, Recall
 STUCK_S = 0.2
 
 
-@dataclass
+@dataclass(slots=True)
 class Row:
     """An open journal row: which messages of which ticket it is about.
 
@@ -79,7 +79,7 @@ class Load:
     @property
     def is_able(self) -> bool:
         """Whether it may be given anything, now or soon."""
-        return self.send is not None and not self.leaving and self.quota != 0
+        return self.send is not None and not self.leaving and (self._max_messages is None or self.quota != 0)
 
     @property
     def quota(self) -> int | None:

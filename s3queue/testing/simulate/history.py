@@ -41,6 +41,7 @@ class Accepted(NamedTuple):
     at: float
     who: str
     path: str
+    body: bytes
 
 
 class GaveUp(NamedTuple):

@@ -40,7 +40,7 @@ class Producer(Process):
                 except StoreUnavailable:
                     outcome = produce.Unanswered()
                 if isinstance(outcome, produce.Accepted):
-                    world.record(Accepted(world.now, self.name, outgoing.path))
+                    world.record(Accepted(world.now, self.name, outgoing.path, outgoing.body))
                     break
                 if self.steady() - began > scene.times.enqueue_deadline:
                     world.record(GaveUp(world.now, self.name, outgoing.path))

@@ -342,14 +342,21 @@ class World:
                 self.mark("a request took effect and was not answered")
             case "late":
                 self._send_late(actor.name, op, self.choices.choose(times.late))
+            case "truncated" if isinstance(op, Put) and op.if_version is None and self._is_batch(op.key):
+                self.store.perform(op._replace(body=b""), self.now, actor.name)
+                self.mark("a batch was stored without its body")
             case _:
-                assert fate == "dropped"
+                assert fate in ("dropped", "truncated")
                 self.mark("a request was lost")
         actor.ready_at = self.now + times.unanswered
         if isinstance(op, Put):
             actor.answer = Unknown()
         else:
             actor.fault = StoreUnavailable("delete")
+
+    def _is_batch(self, key: str) -> bool:
+        layout = self.layout
+        return key.startswith(layout.home) and key != layout.board and not key.startswith(layout.hosts)
 
     def _may_fail(self, actor: Actor) -> bool:
         weather = self.scene.weather
