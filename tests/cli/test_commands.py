@@ -3,8 +3,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +162,75 @@ class TestEnqueue:
         monkeypatch.setattr("sys.stdin", io.StringIO("5\n"))
         assert s3queue("enqueue", "jobs:send", "--stdin", "--store", url) == 2
 
+    def test_line_of_stdin_ends_with_a_newline_and_with_nothing_else(
+        self, s3queue: Invoke, url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        text = '\ufeff"a\u2028b\x85c\x0b"\r\n\n"d"'
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode()), "latin-1"))
+        if "\x0b" in text:  # which JSON itself does not allow in a string
+            assert s3queue("enqueue", "--queue", "raw", "-", "--store", url) == 2
+            assert "line 1: not JSON" in capsys.readouterr().err
+        text = text.replace("\x0b", "")
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode()), "latin-1"))
+        assert s3queue("enqueue", "--queue", "raw", "--stdin", "--store", url, "--json") == 0
+        assert len(answer(capsys)["ids"]) == 2
+        queue = Queue("raw", url)
+        (batch,) = queue.store.list(Layout().inbox)
+        found = queue.store.get(batch.key)
+        assert isinstance(found, Found)
+        assert "a\u2028b\x85c".encode() in found.body
+        queue.store.close()
+
+    @pytest.mark.parametrize(
+        ("line", "words"),
+        [
+            (b'{"n": ', "line 3: not JSON"),
+            (b"5", "line 3: not the arguments of a call"),
+            (b'["x"]', "line 3: task 'send': expected `int`, got `str`"),
+            (b"[]", "line 3: task 'send': missing a required argument"),
+            (b'"\xff"', "line 3: not JSON"),
+            (b'"' + b"x" * 10_000, "line 3: not JSON"),
+        ],
+    )
+    def test_wrong_line_of_stdin_is_named_by_its_number(
+        self,
+        line: bytes,
+        words: str,
+        s3queue: Invoke,
+        url: str,
+        jobs: str,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"[1]\n\n" + line + b"\n[2]\n")))
+        assert s3queue("enqueue", "jobs:send", "-", "--store", url) == 2
+        told = capsys.readouterr().err
+        assert words in told
+        assert told.count("\n") == 1
+        assert len(told) < 500
+        assert stats(open_store(url)).queues == {}
+
+    def test_value_that_begins_with_a_dash_stands_behind_two(
+        self, s3queue: Invoke, url: str, jobs: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert s3queue("enqueue", "jobs:send", "-5", "--store", url) == 2
+        assert "stands behind --" in capsys.readouterr().err
+        assert s3queue("enqueue", "--store", url, "jobs:send", "--", "-5") == 0
+        assert s3queue("enqueue", "--store", url, "--queue", "raw", "--", "-5", "-6") == 0
+        assert len(capsys.readouterr().out.split()) == 3
+
+    def test_json_stands_for_what_is_annotated(
+        self, s3queue: Invoke, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "typed.py").write_text(
+            "import dataclasses, datetime, s3queue\n"
+            "@dataclasses.dataclass\nclass Point:\n    x: int\n"
+            "@s3queue.task('q')\n"
+            "def it(when: datetime.datetime, point: Point, pair: tuple[int, int]) -> None: ...\n"
+        )
+        args = ('"2030-01-01T00:00:00Z"', '{"x": 1}', "[1, 2]")
+        assert s3queue("enqueue", "typed:it", *args, "--store", url) == 0
+
     def test_options_reach_the_message(
         self, s3queue: Invoke, url: str, jobs: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -218,6 +291,16 @@ class TestConfig:
         assert "hunter2" not in printed.out + printed.err
 
 
+MAIN = [sys.executable, "-c", "from s3queue.cli import main; main()"]
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "it does not come"
+        time.sleep(0.02)
+
+
 class TestRun:
     def test_it_serves_until_the_queue_is_empty(
         self, s3queue: Invoke, url: str, jobs: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -243,6 +326,47 @@ class TestRun:
         assert done.returncode == 3
         assert done.stderr.count("\n") == 1
         assert "exclusive create: 4 of 4 writers could create one key" in done.stderr
+
+    def test_one_that_is_asked_twice_to_end_has_a_status_of_its_own(self, url: str, tmp_path: Path) -> None:
+        (tmp_path / "slow.py").write_text(
+            "import s3queue, signal\n"
+            "@s3queue.task('slow')\n"
+            "def wait() -> None:\n"
+            "    open('started', 'w').close()\n"
+            "    while True: signal.pause()\n"
+        )
+        done = self._start("run", "slow", "--store", url, "--workers", "1", "--drain-timeout", "600", cwd=tmp_path)
+        subprocess.run([*MAIN, "enqueue", "slow:wait", "--store", url], cwd=tmp_path, check=True)
+        wait_until((tmp_path / "started").exists)
+        done.send_signal(signal.SIGINT)
+        while done.poll() is None:  # within a second they are one wish
+            done.send_signal(signal.SIGINT)
+            time.sleep(0.05)
+        assert done.stderr is not None
+        said = done.stderr.read().decode()
+        done.stderr.close()
+        assert done.returncode == 130
+        assert "draining why=SIGINT running=1" in said
+        assert "a second Ctrl-C ends at once" in said
+
+    def test_a_store_that_does_not_answer_is_waited_for_and_said(self, jobs: str, tmp_path: Path) -> None:
+        with socket.socket() as closed:  # bound, and nobody listens
+            closed.bind(("127.0.0.1", 0))
+            where = f"minio://127.0.0.1:{closed.getsockname()[1]}/bucket?secure=false"
+            done = self._start("run", "jobs", "--store", where, "--workers", "1", cwd=tmp_path)
+            assert done.stderr is not None
+            first = done.stderr.readline().decode()
+            assert "the store does not answer; trying again" in first
+            done.send_signal(signal.SIGTERM)
+            rest = done.stderr.read().decode()
+            done.stderr.close()
+            assert done.wait(60) == 4
+        assert "the store did not answer before the host was told to end" in rest.splitlines()[-1]
+
+    @staticmethod
+    def _start(*args: str, cwd: Path) -> subprocess.Popen[bytes]:
+        env = os.environ | {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any"}
+        return subprocess.Popen([*MAIN, *args], cwd=cwd, env=env, stderr=subprocess.PIPE)
 
 
 def test_help_names_every_command(s3queue: Invoke, capsys: pytest.CaptureFixture[str]) -> None:

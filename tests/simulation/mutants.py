@@ -355,7 +355,7 @@ def a_row_is_closed_early(stored: Any, dealer: deal.Dealer) -> None:
     dealer.host.stored_changes = kept
 
 
-@mutant(seats.Seats, "_hello", "I8", weather=_DEATHS, times=replace(Times(), restart=(0.1,)))
+@mutant(seats.Seats, "_hello", "I8", within=300, weather=_DEATHS, hosts=1, batches=5, storm_s=14.0)
 def a_dead_process_is_seated(hello: Any, them: seats.Seats, link: Any, note: Any) -> None:
     """A process that was reaped before it was heard of is never seated."""
     for seat in them.seats:
