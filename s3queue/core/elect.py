@@ -28,8 +28,7 @@ class View:
         since: steady time from which on the board is known to have stood unchanged; None until that can be said. Not the
             time at which the first look was asked, since it may have been answered long after that.
         looked: whether anything was read yet.
-        is_gone: a board was known, and the last look found none: somebody deleted it.
-        body: of the last board that was read; ``newer``: what a newer release wrote into it, once somebody asked.
+        is_gone: a board was known, and the last look found none, or one of an earlier term: somebody meddled with it.
     """
 
     board: Board | None = None
@@ -83,16 +82,23 @@ def look(view: View, layout: Layout, now: float) -> Step[bool]:
 
     Asks: one Get, without a body where nothing changed.
     """
-    outcome = yield from get(layout.board, view.version or None)
+    known = view.version
+    outcome = yield from get(layout.board, known or None)
+    # What this process has stored itself since the look began is younger than what the look found.
+    is_late = view.version != known
     match outcome:
         case Found(body, version):
-            return view.learn(decode(Board, layout.board, body), version, body)
+            board = decode(Board, layout.board, body)
+            if view.board is not None and board.epoch < view.board.epoch and not is_late:
+                view.is_gone = True  # somebody put an old one, or began anew beside hosts that run
+                return False
+            return view.learn(board, version, body)
         case Unchanged():
             if view.since is None:
                 view.since = now
             return False
         case Missing():
-            view.looked, view.is_gone = True, view.board is not None
+            view.looked, view.is_gone = True, view.board is not None and not is_late
             return False
 
 

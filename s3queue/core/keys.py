@@ -9,6 +9,7 @@
     {root}/{part}/later/{due_ms}-{folder}/{priority}/{order}-{batch}-{count}[.{attempt}[a]][-{group}]
     {root}/retired/{part}/{epoch}-{page}
     {root}/dead/{queue}/{message}
+    {root}/lost/{part}/{session}
     {root}/results/{message}
     {root}/control
 
@@ -261,6 +262,10 @@ class Layout:
 
     def page(self, epoch: int, number: int) -> str:
         return f"{self.retired}{epoch:010}-{number:010}"
+
+    def lost(self, session: str) -> str:
+        """What a session kept of a board that was deleted."""
+        return f"{self.root}/lost/{self.part}/{session}"
 
     def meta(self, queue: str) -> str:
         return f"{self.root}/meta/{check_name(queue)}"

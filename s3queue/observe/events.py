@@ -30,6 +30,7 @@ LEVELS = {
     "retrying": logging.WARNING,
     "dead": logging.ERROR,
     "died": logging.WARNING,
+    "reaped": logging.DEBUG,
     "worker_died": logging.WARNING,
     "fenced": logging.WARNING,
     "gave_up": logging.ERROR,
@@ -59,8 +60,8 @@ class Events:
 
     Kinds for the end of an attempt that did not succeed, emitted once by whoever learns of it first: ``retrying`` {task,
     message, attempt, of, cause, next_s, text}, ``dead`` {task, message, attempt, of, cause, text}, ``snoozed`` {task,
-    message, attempt, next_s}, and ``worker_died`` {worker, cause, text, message, attempt}. ``text`` is for people, and may
-    be a traceback.
+    message, attempt, next_s}, and ``worker_died`` {worker, cause, text, message, attempt, of, next}, one for each message
+    that the worker was at. ``text`` and ``next`` are for people; ``text`` may be a traceback.
     """
 
     def __init__(self, role: str, directory: str | None = None) -> None:

@@ -183,7 +183,7 @@ def _deaths(folder: Path, accounts: Accounts) -> None:
         party = file.parent.name
         for line in lines(file):
             event = _decode_event(line)
-            named = _PROCESS.match(event.text) if event.kind in ("died", "fenced") else None
+            named = _PROCESS.match(event.text) if event.kind in ("died", "reaped", "fenced") else None
             if named is None:
                 continue
             who = (party, int(named["pid"]))

@@ -557,3 +557,17 @@ def test_entering_an_outcome_takes_no_longer_for_those_that_failed_before(monkey
         host.fail("1-0", offset, retry())
     assert walked == 0
     assert host.is_done
+
+
+def test_what_was_done_and_died_is_counted_whether_the_board_has_taken_it_over_or_not() -> None:
+    host = running("1-1", "1-2")
+    host.succeed("1-1", (0, 5))
+    host.fail("1-1", 5, Failed("dead", 0.0, Failure(1, "rejected", "no", 0)))
+    host.fail("1-1", 6, retry())
+    assert host.tally() == {"q": (5, 1)}
+    host.see(with_tickets("1-2"))
+    host.succeed("1-2", (0, 2))
+    assert host.tally() == {"q": (7, 1)}
+    host.offers["q"] = Offer(max_attempts=1)  # then a failed first attempt is the last
+    host.fail("1-2", 3, retry())
+    assert host.tally() == {"q": (7, 2)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -63,7 +64,7 @@ def test_task_that_exits_dies_alone_and_the_seven_beside_it_end_as_done(store: O
     for _ in range(SLOTS - 1):
         innocent.enqueue(started, never)
     exits.enqueue(started)
-    summary = drain(store, queues=[QUEUE], workers=1, concurrency=SLOTS)
+    summary = drain(store, queues=[QUEUE], workers=1, concurrency=SLOTS, history=str(tmp_path / "history"))
     counts = stats(store).queues[QUEUE]
     assert (counts.done, counts.dead) == (SLOTS - 1, 1)
     (letter,) = Queue(QUEUE, store).dead_letters()
@@ -79,6 +80,17 @@ def test_task_that_exits_dies_alone_and_the_seven_beside_it_end_as_done(store: O
     }
     assert starts["innocent 1"] == starts["innocent 2"] == SLOTS - 1
     assert summary.deaths == 3
+    # Each death is told once, with every message that it ended an attempt of, and what becomes of that.
+    told = [json.loads(line) for file in (tmp_path / "history").iterdir() for line in file.read_text().splitlines()]
+    assert not [it for it in told if it["kind"] == "died"]
+    of = [it for it in told if it["kind"] == "worker_died"]
+    assert Counter(it["attempt"] for it in of) == {1: SLOTS, 2: 1, 3: 1}
+    guilty = [(it["attempt"], it["of"], it["next"]) for it in of if it["message"] == letter.message]
+    assert guilty == [
+        (1, 2, "it was interrupted, which is not counted, and runs again alone"),
+        (2, 3, "it runs again, alone"),
+        (3, 3, "it is dead"),
+    ]
 
 
 def test_task_over_its_time_limit_costs_those_beside_it_nothing(store: ObjectStore, tmp_path: Path) -> None:

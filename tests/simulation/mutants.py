@@ -13,7 +13,9 @@ from typing import Any
 
 import msgspec
 
-from s3queue.core import agent, chores, cycle, elect, ledger, produce, ranges, survey, sweeps
+from s3queue.core import chores, cycle, elect, ledger, produce, ranges, survey, sweeps
+from s3queue.core.agent import leading
+from s3queue.core.agent.hosting import Hosting
 from s3queue.core.chores import Chores, fences, letters, moves, pages
 from s3queue.core.cycle import Cycled, Deposed, Doubt, Lead
 from s3queue.core.keys import Layout
@@ -353,7 +355,7 @@ def a_row_is_closed_early(stored: Any, dealer: deal.Dealer) -> None:
     dealer.host.stored_changes = kept
 
 
-@mutant(seats.Seats, "_hello", "I8", weather=_DEATHS, times=replace(Times(), restart=(0.1,)))
+@mutant(seats.Seats, "_hello", "I8", within=300, weather=_DEATHS, hosts=1, batches=5, storm_s=14.0)
 def a_dead_process_is_seated(hello: Any, them: seats.Seats, link: Any, note: Any) -> None:
     """A process that was reaped before it was heard of is never seated."""
     for seat in them.seats:
@@ -479,7 +481,7 @@ def no_fence(write: Any, key: str, body: bytes, **more: Any) -> Any:
     return (yield from write(key, body, **more))
 
 
-@mutant(agent, "take_office", "P3", weather=_PAUSES)
+@mutant(leading, "take_office", "P3", weather=_PAUSES)
 def impatient_fence(take_office: Any, view: Any, layout: Any, settings: Any, *more: Any) -> Any:
     """A session is fenced after the visibility timeout, not before."""
     shorter = settings._replace(visibility_timeout=settings.visibility_timeout / 2)
@@ -694,7 +696,7 @@ def the_window_closes_early(_: Any, lead: Lead, now: float) -> int:
     return lead.uptime_base_ms + int((now - lead.since) * 20_000)
 
 
-@mutant(agent, "take_office", "I9")
+@mutant(leading, "take_office", "I9")
 def uptime_begins_anew(take_office: Any, *args: Any) -> Any:
     """The clock of the window survives a change of leader."""
     lead = yield from take_office(*args)
@@ -744,7 +746,7 @@ def a_board_in_doubt_is_taken_for_stored(commit: Any, lead: Lead, planned: Plann
     return outcome
 
 
-@mutant(Chores, "follow", "I1", within=500, **_SUPERSEDED)
+@mutant(Chores, "follow", "I1", within=1200, **_SUPERSEDED)
 def a_ledger_is_deleted_as_soon_as_fenced(follow: Any, of: Chores, facts: Any, heard: Any, *more: Any) -> None:
     """A fenced ledger is deleted only after a board that was planned knowing of the fence."""
     over = frozenset(name for name, state in heard.items() if state.ledger and state.ledger.over)
@@ -780,8 +782,8 @@ def a_refused_letter_stops_the_cycle(cycle_: Any, lead: Lead, *args: Any) -> Any
     return (yield from cycle_(lead, *args))
 
 
-@mutant(agent.Agent, "_is_shut_out", "I8", within=300, weather=_REFUSED, hosts=1, shapes=("plain",))
-def a_session_that_is_shut_out_stays(_: Any, of: agent.Agent, fault: Exception) -> bool:
+@mutant(Hosting, "_is_shut_out", "I8", within=300, weather=_REFUSED, hosts=1, shapes=("plain",))
+def a_session_that_is_shut_out_stays(_: Any, of: Hosting, fault: Exception) -> bool:
     """A host whose ledger the store refuses for ever begins another session."""
     return False
 

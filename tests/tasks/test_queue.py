@@ -19,6 +19,7 @@ from s3queue.core.keys import Layout, moved_path, parse_message_id, parse_source
 from s3queue.core.records import (
     Board,
     DeadLetter,
+    Failure,
     Leader,
     Ledger,
     Offer,
@@ -435,6 +436,17 @@ class TestLooking:
             oldest = queue.stats().oldest_s
             assert oldest is not None
             assert 0 <= oldest < 3600
+
+    def test_batches_that_workers_cannot_read_are_named(self) -> None:
+        store = MemoryStore()
+        queue = Queue("q", store)
+        refused, failed = (parse_message_id(queue.enqueue(number)).path for number in range(2))
+        states = {
+            path: SourceState(waiting=(Waiting(0, 1, 0),), failures={0: (Failure(1, "error"), Failure(1, cause))})
+            for path, cause in ((refused, "unreadable"), (failed, "error"))
+        }
+        store.put(LAYOUT.board, encode(Board(nonce="n", epoch=1, sources=states)), if_version=None)
+        assert s3queue.stats(store).unreadable == [LAYOUT.source(refused)]
 
     def test_an_unreadable_board_does_not_hide_the_rest(self) -> None:
         store = MemoryStore()

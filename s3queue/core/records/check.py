@@ -28,9 +28,9 @@ def _faults(board: Board) -> Iterator[str]:
         for part in ticket.parts:
             if not part.start < part.stop <= _count(part.source):
                 yield f"ticket {name} holds {part}"
+        for part in ticket.spans(ticket.left_ranges):
             if part.source not in board.sources:
                 yield f"ticket {name} names {part.source}, which is not there"
-        for part in ticket.spans(ticket.left_ranges):
             out[part.source] = out.get(part.source, 0) + part.stop - part.start
     for target, members in board.moves.items():
         if len(members) != _count(target) or len(set(members)) < len(members) or target in board.sources:

@@ -5,22 +5,15 @@ Everything happens in one loop, in one thread: look at what has ended and what w
 
 from __future__ import annotations
 
-import os
-import re
-import secrets
-import socket
-import sys
 import time
 from collections.abc import Iterable
-from typing import Any, NamedTuple, NoReturn
+from typing import Any
 
 import multiprocess
 from multiprocess import connection, resource_tracker
 
-from s3queue.config import Config
 from s3queue.errors import ConfigError, QueueError, StoreDenied, StoreUnavailable
 from s3queue.observe.events import Events
-from s3queue.registry import Registry
 from s3queue.runtime.local.child import FENCED, ORPHANED, UNGUARDED, child_name, heard, signals_held
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.journal import Journal
@@ -29,11 +22,11 @@ from s3queue.runtime.local.wire import CannotStart, Died, Drain, Empty, Left, Re
 from s3queue.runtime.meter import total
 from s3queue.runtime.supervisor.causes import UNKNOWN, MemoryKills, memory_kill_counter
 from s3queue.runtime.supervisor.children import Child, Role
+from s3queue.runtime.supervisor.household import Household, Summary, end_unguarded, new_session
 from s3queue.runtime.supervisor.leftovers import reap_orphans
 from s3queue.runtime.supervisor.patience import Patience
 from s3queue.runtime.supervisor.watch import TICK_S, Verdict, Watch
-from s3queue.runtime.supervisor.wishes import Wishes
-from s3queue.store import ObjectStore, Shareable
+from s3queue.store import Shareable
 
 #: Seconds after ``drain_timeout`` that the agent gets to store its last ledger; and after that, that workers get to end.
 LAST_WORDS_S = 5.0
@@ -41,41 +34,6 @@ LAST_WORDS_S = 5.0
 ROOM_S = 120.0
 #: Seconds between two times that our temporary files are made to look new.
 _TOUCH_S = 3600.0
-
-
-class Summary(NamedTuple):
-    """What a run came to.
-
-    Attributes:
-        deaths: children that died without being asked to.
-        restarts: children that were started to replace others, recycled workers included.
-        requests: made by agent and workers, by kind: ``put``, ``get``, ``list``, ``delete``.
-        messages: started; one that was started twice counts twice.
-        drained: whether the host left in good order, with nothing left running.
-        usage: the same by role (``coordinator``, ``host``, ``worker``), with the bytes of objects sent and received,
-            retries, conflicts and puts without an answer.
-        interrupted: whether it was asked a second time to end, and ended at once.
-    """
-
-    deaths: int
-    restarts: int
-    requests: dict[str, int]
-    messages: int
-    drained: bool
-    usage: dict[str, dict[str, int]]
-    interrupted: bool = False
-
-
-class Household(NamedTuple):
-    """What to run."""
-
-    store: ObjectStore
-    config: Config
-    queues: tuple[str, ...]
-    workers: int
-    concurrency: int
-    tasks: Registry
-    wishes: Wishes
 
 
 class Host:
@@ -117,6 +75,7 @@ class Host:
         self._drain_until: float | None = None
         self._leave_until: float | None = None
         self._left = self._over = self._interrupted = False
+        self._settled: dict[str, tuple[int, int]] = {}
         self._watch = Watch(self._journal, self._config.visibility_timeout, clock())
         #: When a child was last alive; when our files were last touched.
         self._peopled = self._touched = clock()
@@ -136,7 +95,10 @@ class Host:
             self._life.close(remove=self._left)
             self._what.wishes.count(clock())
         summary = self._summary()
-        self._events.emit("ended", drained=self._left, messages=summary.messages, deaths=self._deaths)
+        counts = ", ".join(
+            f"{queue}: {done} done, {dead} dead" for queue, (done, dead) in sorted(self._settled.items())
+        )
+        self._events.emit("ended", drained=self._left, messages=summary.messages, deaths=self._deaths, text=counts)
         self._events.close()
         return summary
 
@@ -146,7 +108,7 @@ class Host:
         requests = total(list(usage.values())).requests()
         by_role = {role: asked.as_dict() for role, asked in usage.items()}
         return Summary(
-            self._deaths, self._restarts, requests, messages, self._left, by_role, interrupted=self._interrupted
+            self._deaths, self._restarts, requests, messages, self._left, by_role, self._interrupted, self._settled
         )
 
     def _prepare(self) -> None:
@@ -162,21 +124,6 @@ class Host:
             with signals_held():
                 self._what.store.share()
 
-    def _say_what_runs(self) -> None:
-        what = self._what
-        tasks = sum(len(what.tasks.tasks(queue)) for queue in what.queues)
-        self._events.emit(
-            "serving",
-            store=what.store.url,
-            namespace=self._config.namespace,
-            queues=",".join(what.queues),
-            tasks=tasks,
-            workers=what.workers,
-            concurrency=what.concurrency,
-            pacing=self._config.pacing if what.store.capabilities.requests_cost else "none",
-            drain_timeout=f"{self._config.drain_timeout:g}s",
-        )
-
     # ---- starting ------------------------------------------------------------------------------------------
 
     def _start_missing(self) -> None:
@@ -188,7 +135,7 @@ class Host:
                 self._start_worker(number)
 
     def _start_agent(self) -> None:
-        self._session = _new_session()
+        self._session = new_session()
         self._agent_due = None
         self._journal.reset_agent()
         what = self._what
@@ -267,7 +214,7 @@ class Host:
             timeout_s = self._config.drain_timeout
             running = sum(len(self._journal.worker(number).running()) for number in range(self._what.workers))
             until = time.strftime("%H:%M:%S", time.localtime(time.time() + timeout_s))
-            self._events.emit("draining", why=why, running=running, until=until, again="a second signal ends at once")
+            self._events.emit("draining", why=why, running=running, until=until, again="a second Ctrl-C ends at once")
             self._drain_until = clock() + timeout_s
             self._worker_due = [None] * len(self._workers)
             if self._agent is not None:
@@ -295,8 +242,8 @@ class Host:
                         self._worker_due[worker] = self._replace_at[worker]
                 case Empty():
                     self._drain("the queues are empty")
-                case Left():
-                    self._left = True
+                case Left(settled):
+                    self._left, self._settled = True, settled
         if dead:
             self._agent_died(agent)
 
@@ -343,7 +290,8 @@ class Host:
         journal = self._journal.worker(number)
         in_order = child.status == 0 or (child.status == UNKNOWN and child.verdict is None and not journal.running())
         if not in_order and cause != "shutdown" and child.status != ORPHANED:
-            self._events.emit("died", cause=cause, text=text)
+            # The agent tells it together with what the worker was at, as soon as it has read the journal.
+            self._events.emit("died" if self._agent is None else "reaped", cause=cause, text=text)
             self._deaths += 1
         # One that ends before it has run anything would do so for ever.
         worked = journal.messages > self._counted[number]
@@ -360,7 +308,7 @@ class Host:
         child.up = True
         patience.is_up()
         if not self._ever_up:
-            self._say_what_runs()
+            self._events.emit("serving", **self._what.described())
         self._ever_up.add(child.role)
 
     def _cannot_start(self, child: Child, note: CannotStart) -> None:
@@ -436,25 +384,10 @@ class Host:
     def _reap(self, child: Child) -> None:
         gone = child.reap()
         if child.status == UNGUARDED:
-            _end_unguarded()
+            end_unguarded()
         if not gone:
             self._events.warn("leftovers", f"what {child.name} (process {child.pid}) had started cannot be killed")
 
     def _end_everything(self) -> None:
         self._end(self._children(), "the host ends")
         self._agent = None
-
-
-def _end_unguarded() -> NoReturn:
-    """End the program with one line. Nothing else can be meant: every child that imports this module would start a
-    supervisor of its own."""
-    main = getattr(sys.modules["__main__"], "__file__", None) or "the main module"
-    guard = 'put the call that runs it below `if __name__ == "__main__":`'
-    print(f"s3queue: {main} starts a supervisor whenever it is imported ({guard})", file=sys.stderr)
-    raise SystemExit(2)
-
-
-def _new_session() -> str:
-    """Never used before: the second, the machine, the process, and 32 random bits."""
-    host = re.sub(r"[^A-Za-z0-9]+", "-", socket.gethostname())[:40].strip("-") or "host"
-    return f"{time.strftime('%Y%m%d%H%M%S', time.gmtime())}-{host}-{os.getpid()}-{secrets.token_hex(4)}"

@@ -167,7 +167,7 @@ def draw(choices: Choices) -> Scene:
         billed=choices.choose((False, True)),
         hosts=choices.choose((2, 1, 3)),
         workers=choices.choose((1, 2)),
-        slots=choices.choose((2, 1)),
+        slots=choices.choose((2, 1, 3)),
         producers=choices.choose((1, 2)),
         most=choices.choose((3, 5)),
         page=choices.choose((1000, 1000, 2)),
