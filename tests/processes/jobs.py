@@ -10,7 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from s3queue import Context, task
+from s3queue import Context, Retry, task
 from s3queue.context import Backoff
 
 QUEUE = "jobs"
@@ -132,3 +132,9 @@ def hog(seconds: int) -> None:
 def chatter(number: int) -> None:
     print(number, flush=True)
     os.system("echo and a program that it starts")
+
+
+@task(queue=QUEUE, name="not_now")
+def not_now(runs: str) -> None:
+    say(runs, "not now")
+    raise Retry(after=3600)
