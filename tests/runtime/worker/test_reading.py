@@ -164,7 +164,6 @@ def test_death_while_a_source_is_read_names_its_messages_and_no_others(tmp_path:
         states = it.states(0)
         assert states[5:] == [READING, READING, READY]
         assert READING not in states[:5]
-        assert it.journal.running() == []
     store.close()
 
 
