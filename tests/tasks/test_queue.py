@@ -382,7 +382,7 @@ class TestLooking:
         seen = s3queue.stats(store)
         counts = seen.queues["q"]
         assert (counts.ready, counts.scheduled, counts.running, counts.waiting) == (2 + 1, 3, 3, 1)
-        assert (counts.dead, counts.done, counts.failed) == (1, 3, 5)
+        assert (counts.dead, counts.done, counts.failed) == (2, 3, 5)
         assert seen.queues["old"].done == 9
         assert (seen.coordinator, seen.epoch) == ("host-a", 4)
         (host,) = seen.hosts
