@@ -195,6 +195,25 @@ class TestClaim:
 
 
 class TestReport:
+    @pytest.mark.parametrize(
+        ("failures", "spared", "suspect"),
+        [
+            ((Failure(1, "killed"),), 1, True),
+            ((Failure(1, "interrupted"),), 1, False),
+            ((Failure(1, "interrupted"), Failure(2, "shutdown")), 2, True),
+            ((Failure(1, "error"),), 0, False),
+        ],
+    )
+    def test_a_ticket_says_whether_its_message_runs_alone_and_what_it_was_spared(
+        self, failures: tuple[Failure, ...], spared: int, suspect: bool
+    ) -> None:
+        host = joined()
+        state = SourceState(failures={3: failures}, spared={3: spared} if spared else {})
+        tickets = {"1-0": Ticket("h1", (Part(SOURCE, 3, 4, 2),)), "1-1": Ticket("h1", (Part(SOURCE, 5, 9, 2),))}
+        host.see(board(tickets, {SOURCE: state}))
+        assert (host.tickets["1-0"].suspect, host.tickets["1-0"].spared) == (suspect, spared)
+        assert (host.tickets["1-1"].suspect, host.tickets["1-1"].spared) == (False, 0)
+
     def test_claims_and_outcomes_go_in_one_write(self) -> None:
         host = running("1-0")
         host.see(with_tickets("1-0", "1-1"))
@@ -391,6 +410,17 @@ class TestDrain:
         assert ledger.claims == ("1-0", "1-1")  # only what is claimed is read
         assert ledger.reports == {"1-1": Report(released=(0, 10))}
         assert host.tickets["1-0"].open == (0, 10)  # may be running
+
+    def test_a_host_without_a_worker_offers_no_slots_until_one_is_there(self) -> None:
+        host = running()
+        host.resize(4)
+        assert not host.has_news
+        for slots in (0, 4):
+            host.resize(slots)
+            assert host.has_news
+            hand = Hand(host.flush(2.0, f"n{slots}"))
+            assert sent(hand).slots == slots
+            hand.tell(Stored(f"v{slots}"))
 
     def test_the_last_write_says_left_and_ends_the_session(self) -> None:
         host = running("1-0")

@@ -11,7 +11,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from s3queue import Context, task
+from s3queue import Context, Retry, task
 from s3queue.context import Backoff
 
 QUEUE = "jobs"
@@ -148,3 +148,9 @@ async def stop_loop(runs: str) -> None:
     say(runs, "stops it")
     asyncio.get_running_loop().stop()
     await asyncio.sleep(3600)
+
+
+@task(queue=QUEUE, name="not_now")
+def not_now(runs: str) -> None:
+    say(runs, "not now")
+    raise Retry(after=3600)

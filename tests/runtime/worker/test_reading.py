@@ -16,7 +16,7 @@ from s3queue.core.records import Part
 from s3queue.errors import StoreDenied, StoreUnavailable
 from s3queue.runtime.local.journal import OK, READING, READY, SNOOZED
 from s3queue.runtime.local.wire import FailedNote, Finished, Note, Returned, Unreadable
-from s3queue.runtime.worker.sources import FIRST_PARK_S
+from s3queue.runtime.worker.troubles import FIRST_PARK_S
 from tests.runtime.desk import Desk, Pipe
 
 
