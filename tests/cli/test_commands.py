@@ -162,6 +162,75 @@ class TestEnqueue:
         monkeypatch.setattr("sys.stdin", io.StringIO("5\n"))
         assert s3queue("enqueue", "jobs:send", "--stdin", "--store", url) == 2
 
+    def test_line_of_stdin_ends_with_a_newline_and_with_nothing_else(
+        self, s3queue: Invoke, url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        text = '\ufeff"a\u2028b\x85c\x0b"\r\n\n"d"'
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode()), "latin-1"))
+        if "\x0b" in text:  # which JSON itself does not allow in a string
+            assert s3queue("enqueue", "--queue", "raw", "-", "--store", url) == 2
+            assert "line 1: not JSON" in capsys.readouterr().err
+        text = text.replace("\x0b", "")
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode()), "latin-1"))
+        assert s3queue("enqueue", "--queue", "raw", "--stdin", "--store", url, "--json") == 0
+        assert len(answer(capsys)["ids"]) == 2
+        queue = Queue("raw", url)
+        (batch,) = queue.store.list(Layout().inbox)
+        found = queue.store.get(batch.key)
+        assert isinstance(found, Found)
+        assert "a\u2028b\x85c".encode() in found.body
+        queue.store.close()
+
+    @pytest.mark.parametrize(
+        ("line", "words"),
+        [
+            (b'{"n": ', "line 3: not JSON"),
+            (b"5", "line 3: not the arguments of a call"),
+            (b'["x"]', "line 3: task 'send': expected `int`, got `str`"),
+            (b"[]", "line 3: task 'send': missing a required argument"),
+            (b'"\xff"', "line 3: not JSON"),
+            (b'"' + b"x" * 10_000, "line 3: not JSON"),
+        ],
+    )
+    def test_wrong_line_of_stdin_is_named_by_its_number(
+        self,
+        line: bytes,
+        words: str,
+        s3queue: Invoke,
+        url: str,
+        jobs: str,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"[1]\n\n" + line + b"\n[2]\n")))
+        assert s3queue("enqueue", "jobs:send", "-", "--store", url) == 2
+        told = capsys.readouterr().err
+        assert words in told
+        assert told.count("\n") == 1
+        assert len(told) < 500
+        assert stats(open_store(url)).queues == {}
+
+    def test_value_that_begins_with_a_dash_stands_behind_two(
+        self, s3queue: Invoke, url: str, jobs: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert s3queue("enqueue", "jobs:send", "-5", "--store", url) == 2
+        assert "stands behind --" in capsys.readouterr().err
+        assert s3queue("enqueue", "--store", url, "jobs:send", "--", "-5") == 0
+        assert s3queue("enqueue", "--store", url, "--queue", "raw", "--", "-5", "-6") == 0
+        assert len(capsys.readouterr().out.split()) == 3
+
+    def test_json_stands_for_what_is_annotated(
+        self, s3queue: Invoke, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "typed.py").write_text(
+            "import dataclasses, datetime, s3queue\n"
+            "@dataclasses.dataclass\nclass Point:\n    x: int\n"
+            "@s3queue.task('q')\n"
+            "def it(when: datetime.datetime, point: Point, pair: tuple[int, int]) -> None: ...\n"
+        )
+        args = ('"2030-01-01T00:00:00Z"', '{"x": 1}', "[1, 2]")
+        assert s3queue("enqueue", "typed:it", *args, "--store", url) == 0
+
     def test_options_reach_the_message(
         self, s3queue: Invoke, url: str, jobs: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
@@ -197,6 +266,58 @@ class TestStats:
         printed = capsys.readouterr().out
         assert "1,234" in printed
         assert "as worker: 4,321 get, 7 received" in printed
+
+    def test_people_read_the_words_for_what_waits_and_for_attempts_that_failed(
+        self, s3queue: Invoke, url: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        queue = Queue("q", url)
+        queue.enqueue(1)
+        queue.store.close()
+        assert s3queue("stats", "--store", url) == 0
+        (heading,) = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("queue ")]
+        assert heading == ["queue", "ready", "scheduled", "running", "retrying", "dead", "done", "failures", "oldest"]
+
+    def test_of_one_queue(self, s3queue: Invoke, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+        for name in ("one", "two"):
+            queue = Queue(name, url)
+            queue.enqueue(1)
+            queue.store.close()
+        assert s3queue("stats", "--store", url, "--queue", "two", "--queue", "none", "--json") == 0
+        assert {name: counts["ready"] for name, counts in answer(capsys)["queues"].items()} == {"two": 1, "none": 0}
+        assert s3queue("stats", "--store", url, "--queue", "a/b") == 2
+
+    def test_watched_it_is_shown_again_until_interrupted(
+        self, s3queue: Invoke, url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        waits: list[float] = []
+
+        def sleep(seconds: float) -> None:
+            waits.append(seconds)
+            if len(waits) == 3:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr("s3queue.cli.stats.time.sleep", sleep)
+        assert s3queue("stats", "--store", url, "--watch", "--interval", "0.5", "--json") == 130
+        assert waits == [0.5] * 3
+        assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+class TestCompletion:
+    @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+    def test_script_for_a_shell(
+        self, shell: str, s3queue: Invoke, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # click asks the bash on the path for its version, and warns of one that is too old on stderr
+        assert s3queue("completion", shell) == 0
+        assert "_S3QUEUE_COMPLETE" in capsys.readouterr().out
+
+    def test_script_is_answered(self, tmp_path: Path) -> None:
+        command = [sys.executable, "-c", "from s3queue.cli import main; main()"]
+        environ = {"_S3QUEUE_COMPLETE": "bash_complete", "COMP_WORDS": "s3queue st", "COMP_CWORD": "1"}
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd=tmp_path, env=os.environ | environ, check=False
+        )
+        assert done.stdout.split() == ["plain,stats"]
 
 
 class TestConfig:
@@ -309,6 +430,15 @@ def test_help_names_every_command(s3queue: Invoke, capsys: pytest.CaptureFixture
         assert name in listed
         assert s3queue(name, "--help") == 0
         assert "Usage" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("args", [[], ["config"]])
+def test_bare_command_prints_its_help(args: list[str], s3queue: Invoke, capsys: pytest.CaptureFixture[str]) -> None:
+    assert s3queue(*args) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith("Usage: s3queue")
+    assert "Commands" in printed.out
+    assert printed.err == ""
 
 
 class Ignorant(SqliteStore):

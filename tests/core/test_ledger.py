@@ -195,6 +195,25 @@ class TestClaim:
 
 
 class TestReport:
+    @pytest.mark.parametrize(
+        ("failures", "spared", "suspect"),
+        [
+            ((Failure(1, "killed"),), 1, True),
+            ((Failure(1, "interrupted"),), 1, False),
+            ((Failure(1, "interrupted"), Failure(2, "shutdown")), 2, True),
+            ((Failure(1, "error"),), 0, False),
+        ],
+    )
+    def test_a_ticket_says_whether_its_message_runs_alone_and_what_it_was_spared(
+        self, failures: tuple[Failure, ...], spared: int, suspect: bool
+    ) -> None:
+        host = joined()
+        state = SourceState(failures={3: failures}, spared={3: spared} if spared else {})
+        tickets = {"1-0": Ticket("h1", (Part(SOURCE, 3, 4, 2),)), "1-1": Ticket("h1", (Part(SOURCE, 5, 9, 2),))}
+        host.see(board(tickets, {SOURCE: state}))
+        assert (host.tickets["1-0"].suspect, host.tickets["1-0"].spared) == (suspect, spared)
+        assert (host.tickets["1-1"].suspect, host.tickets["1-1"].spared) == (False, 0)
+
     def test_claims_and_outcomes_go_in_one_write(self) -> None:
         host = running("1-0")
         host.see(with_tickets("1-0", "1-1"))
@@ -392,6 +411,17 @@ class TestDrain:
         assert ledger.reports == {"1-1": Report(released=(0, 10))}
         assert host.tickets["1-0"].open == (0, 10)  # may be running
 
+    def test_a_host_without_a_worker_offers_no_slots_until_one_is_there(self) -> None:
+        host = running()
+        host.resize(4)
+        assert not host.has_news
+        for slots in (0, 4):
+            host.resize(slots)
+            assert host.has_news
+            hand = Hand(host.flush(2.0, f"n{slots}"))
+            assert sent(hand).slots == slots
+            hand.tell(Stored(f"v{slots}"))
+
     def test_the_last_write_says_left_and_ends_the_session(self) -> None:
         host = running("1-0")
         host.draining = host.leaving = True
@@ -571,3 +601,27 @@ def test_what_was_done_and_died_is_counted_whether_the_board_has_taken_it_over_o
     host.offers["q"] = Offer(max_attempts=1)  # then a failed first attempt is the last
     host.fail("1-2", 3, retry())
     assert host.tally() == {"q": (7, 2)}
+
+
+def test_a_ledger_of_nothing_but_failures_stays_small_and_has_room_again_once_they_are_taken_over() -> None:
+    """The board takes over what it has room for; the rest is in every write of the ledger meanwhile."""
+    host, source = joined(), path(1, 1000)
+    tickets = {f"1-{number}": Ticket("h1", (Part(source, 0, 1000, 1),)) for number in range(10)}
+    host.see(board(tickets, {source: SourceState()}))
+    text = "x" * 1900 + "ValueError: no"
+    for name in tickets:
+        for offset in range(1000):
+            host.fail(name, offset, Failed("dead", 0.0, Failure(1, "rejected", text)))
+    hand = Hand(host.flush(1.0, "n1"))
+    assert isinstance(hand.op, Put)
+    assert len(hand.op.body) < 3_000_000
+    failures = [one.failure for report in sent(hand).reports.values() for one in report.failed.values()]
+    assert len(failures) == 10_000
+    assert all(failure is not None and failure.text.endswith("ValueError: no") for failure in failures)
+    hand.tell(Stored("v1"))
+    left = {"2-0": Ticket("h1", (Part(source, 0, 10, 1),))}
+    host.see(board(left, {source: SourceState()}))
+    host.fail("2-0", 0, Failed("dead", 0.0, Failure(1, "rejected", text)))
+    failure = sent(Hand(host.flush(2.0, "n2"))).reports["2-0"].failed[0].failure
+    assert failure is not None
+    assert failure.text == text

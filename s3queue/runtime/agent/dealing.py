@@ -230,7 +230,7 @@ class Dealer:
         """A note came: this message did not end with ok. False: it cannot say that now."""
         load = self.loads[worker]
         row = load.rows.get(number)
-        if row is None or not 0 <= index < row.size or index in row.told:
+        if row is None or not 0 <= index < row.size or index in row.told or load.is_over(number, index):
             return False
         load.fail(row, index, outcome)
         return True

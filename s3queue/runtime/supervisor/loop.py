@@ -14,7 +14,7 @@ from multiprocess import connection, resource_tracker
 
 from s3queue.errors import ConfigError, QueueError, StoreDenied, StoreUnavailable
 from s3queue.observe.events import Events
-from s3queue.runtime.local.child import FENCED, ORPHANED, UNGUARDED, child_name, heard, signals_held
+from s3queue.runtime.local.child import FENCED, ORPHANED, UNGUARDED, child_name, heard, libraries_first, signals_held
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.journal import Journal
 from s3queue.runtime.local.life import Life
@@ -120,7 +120,8 @@ class Host:
         if self._config.start_method != "fork":
             # It lets go of the signals that we hold back while it starts; so let it start now. The fork server must
             # be born with them held back, or one that goes to the whole group ends it, and with it all its children.
-            resource_tracker.ensure_running()
+            with libraries_first(self._config.start_method):
+                resource_tracker.ensure_running()
         if isinstance(self._what.store, Shareable):
             with signals_held():
                 self._what.store.share()
