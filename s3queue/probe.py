@@ -45,7 +45,7 @@ __all__ = [
 #: writes, it is the number of tries that counts.
 WRITERS = 4
 #: Races for different keys that run side by side: SeaweedFS lets the losers of each wait for a second or more.
-_LANES = 4
+_LANES = 8
 #: A put that is cut short is waited for as long, in seconds: some servers wait for the rest of it.
 _CUT_S = 3.0
 #: Requests of each verb that are timed.
