@@ -33,6 +33,8 @@ from s3queue.store import ObjectStore, as_store, open_store
 __all__ = ["Config", "Loaded", "configure", "current_config", "current_store", "load", "redact_url"]
 
 Seconds = Annotated[float, Meta(gt=0, lt=1e10)]
+#: What others wait for, or remember: at most thirty days.
+Patience = Annotated[float, Meta(gt=0, le=30 * 86_400)]
 Count = Annotated[int, Meta(ge=1)]
 
 #: Read from the working directory, or from the path in ``S3QUEUE_CONFIG``.
@@ -48,8 +50,9 @@ _NOT_OURS = re.compile(r"S3QUEUE_(TEST|MINIO|AZURITE|(.*_)?(SERVICE_HOST|SERVICE
 class Config(Struct, frozen=True, kw_only=True):
     """Every setting, checked. Durations are seconds as ``float``, sizes are bytes.
 
-    Processes of one namespace should agree on all settings down to ``dedup_window``; nothing breaks where they do not,
-    but the longest time-out decides how soon others take over.
+    Processes of one namespace should agree on the settings down to ``dedup_window``. Hosts tell each other
+    ``visibility_timeout``, ``leader_lease`` and how long they remember finished sources, and the longest of each is what
+    all keep to. Programs that only enqueue tell nobody: give them no longer ``enqueue_deadline`` than the hosts.
 
     Raises:
         ConfigError: a value has the wrong type or is out of range, or two values contradict each other.
@@ -58,10 +61,11 @@ class Config(Struct, frozen=True, kw_only=True):
     #: Prefix of every key. Namespaces in one bucket do not see each other.
     namespace: str = "s3queue"
     #: Seconds of silence after which a host is fenced and its messages run elsewhere. Half of it bounds how long a
-    #: paused host may still start a task; a child process without a sign of life for this long is killed.
-    visibility_timeout: Seconds = 30.0
+    #: paused host may still start a task; a child process without a sign of life for this long is killed. At least 2 s:
+    #: with less, processes that merely start or wait for a processor are killed.
+    visibility_timeout: Annotated[float, Meta(ge=2, le=30 * 86_400)] = 30.0
     #: Seconds without a new board after which another agent stands for election. The leader writes every third of it.
-    leader_lease: Seconds = 15.0
+    leader_lease: Patience = 15.0
     #: Seconds for which an outcome may wait before it is stored: what a host that dies can lose of finished work. None:
     #: 0.2, and where requests cost money what ``pacing`` says: 0.2 (``latency``), 2 or 5.
     ack_interval: Seconds | None = None
@@ -70,12 +74,15 @@ class Config(Struct, frozen=True, kw_only=True):
     #: that less 2 s: whatever kills the host itself costs an attempt.
     drain_timeout: Annotated[float, Meta(ge=0, lt=1e10)] = 8.0
     #: Seconds for which a producer repeats one unanswered enqueue before it raises `EnqueueUncertain`.
-    enqueue_deadline: Seconds = 60.0
+    enqueue_deadline: Patience = 60.0
     #: Seconds for which finished sources are remembered. Above the age at which S3 refuses a signature (15 min) plus
     #: `enqueue_deadline`, so that a late request of a producer is recognised.
-    dedup_window: Seconds = 1200.0
-    #: Messages of a namespace that may wait for a retry before no new ones are started: bounds the board.
+    dedup_window: Patience = 1200.0
+    #: Messages of a queue that wait for a retry or a snooze on the board. Beyond that those that wait for longest are
+    #: moved to objects of their own, and may run a twentieth of their wait later than they were told, or a second.
     max_parked: Count = 1000
+    #: Bytes of the board: no new batches are assigned while it has half of that. Every host reads it.
+    max_board_bytes: Annotated[int, Meta(ge=100_000)] = 32 * 2**20
     #: Bytes of the largest message, encoded: a larger one is refused when it is enqueued, and is not read where it was
     #: enqueued with another setting. Every worker has to hold one such message in memory, encoded and decoded. 256 MiB.
     max_message_bytes: Annotated[int, Meta(ge=1000)] = 268_435_456

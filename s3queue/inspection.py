@@ -32,8 +32,8 @@ class QueueStats(Struct):
         ready: could run now.
         scheduled: have not reached their due time.
         running: assigned to a host: running, or next there.
-        waiting: failed, and wait for their next attempt.
-        dead: dead letters in the bucket, decided ones included.
+        waiting: failed or snoozed, and wait for their next start; on the board or off it.
+        dead: dead letters in the bucket, decided ones included, and messages whose letter is being written.
         done, failed: committed since the namespace began: messages done; attempts that failed.
         oldest_s: age in seconds of the oldest batch that no host has begun; None where there is none.
     """
@@ -71,6 +71,8 @@ class Stats(Struct):
 
     Attributes:
         coordinator: session that leads; None between two.
+        full: bounds of the board that hold back work: ``board`` (its size), ``failures`` (histories on it), ``dead
+            letters`` (that are not written yet).
         unreadable: keys of objects that could not be decoded.
         requests: what looking cost, by kind.
     """
@@ -83,6 +85,7 @@ class Stats(Struct):
     hosts: list[HostStats] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
     requests: dict[str, int] = field(default_factory=dict)
+    full: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         builtins: dict[str, Any] = msgspec.to_builtins(self)
@@ -104,8 +107,10 @@ def stats(store: ObjectStore | None = None, namespace: str | None = None, *, met
     _count_board(seen, board)
     _count_sources(seen, layout, board, listing, time.time())
     _read_hosts(seen, layout, board, listing, driver)
+    live, dying = _letters(layout, board)
     for queue, counts in seen.queues.items():
-        counts.dead = len(driver.run(list_all(layout.dead(queue))))
+        letters = {item.key for item in driver.run(list_all(layout.dead(queue)))}
+        counts.dead = len((letters | dying.get(queue, set())) - live)
     seen.queues = dict(sorted(seen.queues.items()))
     seen.requests = {kind: count - before[kind] for kind, count in driver.meter.as_dict().items()}
     return seen
@@ -126,6 +131,30 @@ def _read_board(seen: Stats, layout: Layout, driver: Driver) -> Board | None:
         return None
 
 
+def _letters(layout: Layout, board: Board | None) -> tuple[set[str], dict[str, set[str]]]:
+    """Keys of the letters that messages would have which are counted as alive already: one that has died since the board
+    was read is not counted twice. And by queue, those of messages that are dying: their letters may be there or not."""
+    live: set[str] = set()
+    dying: dict[str, set[str]] = {}
+    if board is None:
+        return live, dying
+    for ticket in board.tickets.values():
+        for part in ticket.spans(ranges.minus((0, ticket.size), ticket.taken)):
+            live.update(_letter(layout, part.source, index) for index in range(part.start, part.stop))
+    for path, state in board.sources.items():
+        for ready in state.ready:
+            live.update(_letter(layout, path, index) for index in range(ready.start, ready.stop))
+        live.update(_letter(layout, path, one.index) for one in state.waiting)
+        if state.dying:
+            letters = dying.setdefault(parse_source(path).queue, set())
+            letters.update(_letter(layout, path, index) for index in state.dying)
+    return live, dying
+
+
+def _letter(layout: Layout, path: str, index: int) -> str:
+    return layout.dead(parse_source(path).queue, layout.message_id(path, index))
+
+
 def _count_board(seen: Stats, board: Board | None) -> None:
     if board is None:
         return
@@ -138,13 +167,16 @@ def _count_board(seen: Stats, board: Board | None) -> None:
         counts = _queue(seen, parse_source(path).queue)
         counts.ready += sum(ready.stop - ready.start for ready in state.ready)
         counts.waiting += len(state.waiting)
+    for target, members in board.moves.items():
+        _queue(seen, parse_source(target).queue).waiting += len(members)
+    seen.full = list(board.full)
     for ticket in board.tickets.values():
         _queue(seen, ticket.queue).running += ticket.size - ranges.size(ticket.taken)
 
 
 def _count_sources(seen: Stats, layout: Layout, board: Board | None, listing: list[Listed], now_s: float) -> None:
     """Batches that are not on the board yet."""
-    known = board.sources if board else {}
+    known = {**board.sources, **board.moves} if board else {}
     for item in listing:
         path = layout.path(item.key)
         if path in known or not item.key.startswith((layout.inbox, layout.later)):
@@ -156,7 +188,10 @@ def _count_sources(seen: Stats, layout: Layout, board: Board | None, listing: li
             continue
         counts = _queue(seen, source.queue)
         if source.due_ms is not None and source.due_ms > now_s * 1000:
-            counts.scheduled += source.count
+            if source.moved:
+                counts.waiting += source.count
+            else:
+                counts.scheduled += source.count
             continue
         counts.ready += source.count
         sent_ms = min(source.order, MAX_ORDER - source.order)  # one of them is the complement

@@ -38,6 +38,7 @@ COMMANDS = {
     "enqueue": "Put messages into a queue.",
     "stats": "Show what is in the queues, and who works on them.",
     "config": "Show the effective settings and where each came from.",
+    "board": "Put back a board that was deleted while hosts ran.",
     "doctor": "Check that a store keeps the promises that a queue needs.",
     "demo": "Watch workers drain a queue while some are killed, and audit the result.",
 }

@@ -105,6 +105,7 @@ class _Event(Struct):
     start: int = 0
     stop: int = 0
     outcome: str = ""
+    ids: list[str] = []
 
 
 _decode_event = msgspec.json.Decoder(_Event).decode
@@ -112,13 +113,14 @@ _decode_event = msgspec.json.Decoder(_Event).decode
 
 def read_history(directory: Path, layout: Layout) -> list[Committed]:
     """Every outcome in the histories of all processes."""
-    committed: list[Committed] = []
-    for file in sorted(directory.glob("*.jsonl")):
-        for line in read_lines(file)[0]:
-            event = _decode_event(line)
-            if event.kind == "settled":
-                committed += (
-                    Committed(layout.message_id(event.source, index), event.outcome)
-                    for index in range(event.start, event.stop)
-                )
-    return committed
+    events = [_decode_event(line) for file in sorted(directory.glob("*.jsonl")) for line in read_lines(file)[0]]
+    moved = {event.source: event.ids for event in events if event.kind == "moved"}
+    return [
+        Committed(
+            moved[event.source][index] if event.source in moved else layout.message_id(event.source, index),
+            event.outcome,
+        )
+        for event in events
+        if event.kind == "settled"
+        for index in range(event.start, event.stop)
+    ]

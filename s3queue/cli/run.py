@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from typing import Any
 
 import click
@@ -64,7 +65,11 @@ def command(
         )
     for queue in queues:
         registry.offer(queue)
-    summary = Supervisor(store, queues or None, config=config).run(until_empty=until_empty)
+    supervisor = Supervisor(store, queues or None, config=config)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Handled while it runs. What comes in the last moment, when it has run, must not take the place of its status.
+        signal.signal(number, signal.SIG_IGN)
+    summary = supervisor.run(until_empty=until_empty)
     if as_json:
         show_json(summary._asdict())
     if summary.interrupted:

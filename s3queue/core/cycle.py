@@ -23,7 +23,7 @@ from s3queue.core.elect import View
 from s3queue.core.keys import Layout, parse_source
 from s3queue.core.ops import Overtaken, Step, Unknown, list_all, write
 from s3queue.core.plan import Planned, Settings, Settled, plan
-from s3queue.core.records import Board, Ledger, encode
+from s3queue.core.records import Board, Ledger
 from s3queue.core.rounds import Rounds
 from s3queue.core.survey import Heard, Survey, survey
 from s3queue.core.sweeps import Sweep
@@ -88,6 +88,7 @@ class Lead:
         sweep: how far it looks through what is due.
         rounds: how long hosts live on what they hold.
         written_at: steady time before the last board was sent.
+        board_bytes: size of the board that was committed last; None where another leader wrote it.
     """
 
     def __init__(self, layout: Layout, view: View, settings: Settings, now: float, now_ms: int) -> None:
@@ -95,6 +96,7 @@ class Lead:
         self.layout, self.view, self.settings = layout, view, settings
         self.board, self.version, self.epoch = view.board, view.version, view.board.epoch
         self.since, self.since_ms, self.uptime_base_ms = now, now_ms, view.board.uptime_ms
+        self._inherited_s = view.board.window_s
         self.heard: dict[str, Heard] = {}
         self.chores = Chores(layout, self.epoch, self.heard, now)
         self.ended: frozenset[str] = frozenset()
@@ -104,6 +106,7 @@ class Lead:
         self.sweep = Sweep()
         self.rounds = Rounds()
         self.written_at = now
+        self.board_bytes: int | None = None
 
     # ---- what it knows -------------------------------------------------------------------------------------
 
@@ -128,6 +131,13 @@ class Lead:
 
     def uptime_ms(self, now: float) -> int:
         return self.uptime_base_ms + int((now - self.since) * 1000)
+
+    def window_s(self, now: float) -> float:
+        """For how long to keep the ids of finished sources, in seconds: as long as anybody says who is known. What the
+        leaders before us said holds for as long as that."""
+        ledgers = (heard.ledger for heard in self.heard.values() if heard.ledger is not None and not heard.ledger.over)
+        inherited_s = self._inherited_s if now - self.since < self._inherited_s else 0.0
+        return max(self.settings.window_s, inherited_s, max((ledger.window_s for ledger in ledgers), default=0.0))
 
     def clock_ms(self, now: float) -> int:
         """The wall clock of the election, counted on by the steady one."""
@@ -206,7 +216,14 @@ class Lead:
         return (yield from self._commit(planned, self.version, now, None))
 
     def _stamped(self, board: Board, now: float, nonce: str) -> Board:
-        return replace(board, nonce=nonce, turn=self.board.turn + 1, uptime_ms=self.uptime_ms(now))
+        return replace(
+            board,
+            nonce=nonce,
+            turn=self.board.turn + 1,
+            uptime_ms=self.uptime_ms(now),
+            leader_lease=self.settings.leader_lease,
+            window_s=self.window_s(now),
+        )
 
     def _count_silence_anew(self) -> None:
         """Who did not reach the store itself cannot tell who is silent from who did not reach it either. After an outage
@@ -242,6 +259,8 @@ class Lead:
             settings=self.settings._replace(ticket_target=target),
             window=self.window,
             buried=self.buried,
+            parking=self.chores.moves.parking,
+            board_bytes=self.board_bytes,
             retired=self.chores.pages.off,
         )
         if seen is not None:
@@ -253,7 +272,7 @@ class Lead:
 
     def _cycled(self, committed: bool, planned: Planned, now: float, seen: Survey | None) -> Cycled:
         facts = Facts(self.board, seen, now, planned.refused, self.ended, self.uptime_ms(now))
-        self.chores.follow(facts, self.heard, self.settings.window_s)
+        self.chores.follow(facts, self.heard, self.window_s(now))
         due = [at for at in (planned.next_due_ms, seen.next_due_ms if seen is not None else None) if at is not None]
         return Cycled(committed, planned, min(due, default=None), tuple(seen.corrupt) if seen is not None else ())
 
@@ -305,7 +324,8 @@ class Lead:
             # run twice. That goes for tickets, too, that a later coordinator has given it, if we were replaced.
             ledger = Ledger("", session, fenced=True, claims=tuple(tickets.get(session, ())), unread=True)
             if heard is not None:
-                is_silent = heard.since is not None and now - heard.since > self.settings.visibility_timeout
+                patience_s = patience(heard.ledger, self.settings.visibility_timeout)
+                is_silent = heard.since is not None and now - heard.since > patience_s
                 if not is_silent and session not in gone:
                     continue
                 if heard.ledger is not None and heard.ledger.over:
@@ -324,7 +344,8 @@ class Lead:
     ) -> Step[Cycled | Deposed | Doubt]:
         self.pending = planned, replaces
         board = planned.board
-        outcome = yield from write(self.layout.board, encode(board), nonce=board.nonce, if_version=replaces)
+        body = self.view.encoded(board)
+        outcome = yield from write(self.layout.board, body, nonce=board.nonce, if_version=replaces)
         match outcome:
             case Unknown():
                 return Doubt()
@@ -335,8 +356,15 @@ class Lead:
                 self.rounds.commit(self.board, board, now)
                 self.ended = planned.ended
                 self.board, self.version, self.written_at = board, version, now
+                self.board_bytes = len(body)
                 self.view.learn(board, version)
                 return self._cycled(True, planned, now, seen)
+
+
+def patience(ledger: Ledger | None, own_s: float) -> float:
+    """How long a host may be silent before it is fenced, in seconds: its visibility timeout or ours, whichever is longer.
+    One whose timeout is longer than ours writes less often than we would."""
+    return own_s if ledger is None else max(own_s, ledger.visibility_timeout)
 
 
 def take_office(view: View, layout: Layout, settings: Settings, now: float, now_ms: int) -> Step[Lead]:

@@ -6,15 +6,17 @@
     {root}/{part}/board
     {root}/{part}/hosts/{session}
     {root}/{part}/in/{folder}/{priority}/{order}-{batch}-{count}[-{group}]
-    {root}/{part}/later/{due_ms}-{folder}/{priority}/{order}-{batch}-{count}[-{group}]
+    {root}/{part}/later/{due_ms}-{folder}/{priority}/{order}-{batch}-{count}[.{attempt}[a]][-{group}]
     {root}/retired/{part}/{epoch}-{page}
     {root}/dead/{queue}/{message}
+    {root}/lost/{part}/{session}
     {root}/results/{message}
     {root}/control
 
 ``board`` < ``hosts/`` < ``in/`` < ``later/`` in byte order, so one listing of ``{root}/{part}/`` is a survey. ``order``
 is 13-digit milliseconds, or its complement where the newest goes first, so a listing is in dispatch order. ``count``
-and ``group`` are in the key, so that dispatch never reads a payload.
+and ``group`` are in the key, so that dispatch never reads a payload. So are, of messages that were moved off the board
+while they waited, the attempt that comes next, and whether each of them runs alone (``a``).
 
 ``folder`` is the queue's name with ``=`` for ``-`` and ``@`` for ``.``: some servers (SeaweedFS) sort folders by their bare
 names, so a name must not continue another with a character below ``/``, or their order is not that of the keys.
@@ -58,7 +60,8 @@ _PARSED_SPARE = 2048
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _SOURCE = re.compile(
     r"(?:in/|later/(?P<due>\d{13})-)(?P<folder>[A-Za-z0-9_][A-Za-z0-9_@=]{0,99})/(?P<priority>\d)/"
-    r"(?P<order>\d{13})-(?P<batch>[0-9a-f]{1,32})-(?P<count>[1-9]\d{0,3})(?:-(?P<group>[A-Za-z0-9_.=-]{1,300}))?",
+    r"(?P<order>\d{13})-(?P<batch>[0-9a-f]{1,32})-(?P<count>[1-9]\d{0,3})"
+    r"(?:\.(?P<attempt>[1-9]\d{0,5})(?P<alone>a?))?(?:-(?P<group>[A-Za-z0-9_.=-]{1,300}))?",
     re.ASCII,
 )
 _INDEX = re.compile(r"0|[1-9][0-9]{0,2}")
@@ -118,6 +121,9 @@ class Source:
         group: equal for the batches of one group. For people, and of a long one only the beginning and a hash.
         rank: sorts the sources of one queue into dispatch order.
         id: short, and never used twice: what retired pages hold.
+        attempt: of its messages when it is admitted.
+        moved: its messages come from other sources, and each says from which.
+        alone: each of its messages is ticketed alone: an earlier attempt ended with its process or its host.
     """
 
     path: str
@@ -130,6 +136,9 @@ class Source:
     due_ms: int | None
     rank: tuple[int, int, str]
     id: str
+    attempt: int = 1
+    moved: bool = False
+    alone: bool = False
 
 
 def source_path(
@@ -158,6 +167,12 @@ def source_path(
     return path
 
 
+def moved_path(like: Source, *, due_ms: int, batch: str, count: int, attempt: int, alone: bool) -> str:
+    """The path for messages of the queue and priority of ``like`` that wait for this attempt until then."""
+    tail = f"{like.queue.translate(_TO_FOLDER)}/{like.priority}/{like.order:013}-{batch}-{count}"
+    return f"later/{due_ms:013}-{tail}.{attempt}{'a' if alone else ''}"
+
+
 @lru_cache(maxsize=32768)  # more than a board names; some 700 bytes each
 def parse_source(path: str) -> Source:
     """Raises `CorruptRecord` where the path is no source's."""
@@ -177,6 +192,9 @@ def parse_source(path: str) -> Source:
         None if match["due"] is None else int(match["due"]),
         (priority, int(order), batch),
         f"{order}-{batch}",
+        int(match["attempt"] or 1),
+        match["attempt"] is not None,
+        match["alone"] == "a",
     )
 
 
@@ -195,6 +213,11 @@ def batch_id(counter: int, random: int) -> str:
         random: 52 random bits.
     """
     return f"{counter & 0xFFF:03x}{random & 0xFFFFFFFFFFFFF:013x}"
+
+
+def moved_batch(epoch: int, sequence: int) -> str:
+    """Unique in a namespace, as tickets are, and longer than what producers make."""
+    return f"{epoch:010x}{sequence:010x}"
 
 
 @dataclass(frozen=True)
@@ -239,6 +262,10 @@ class Layout:
 
     def page(self, epoch: int, number: int) -> str:
         return f"{self.retired}{epoch:010}-{number:010}"
+
+    def lost(self, session: str) -> str:
+        """What a session kept of a board that was deleted."""
+        return f"{self.root}/lost/{self.part}/{session}"
 
     def meta(self, queue: str) -> str:
         return f"{self.root}/meta/{check_name(queue)}"

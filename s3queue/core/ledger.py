@@ -28,7 +28,7 @@ from s3queue.core.elect import View
 from s3queue.core.keys import Layout, parse_source
 from s3queue.core.ops import Overtaken, Step, Unknown, carries, get, put, write
 from s3queue.core.ranges import EMPTY, Ranges
-from s3queue.core.records import Board, Failed, Ledger, Offer, Place, Report, Ticket, Usage, decode, encode
+from s3queue.core.records import Board, Failed, Ledger, Offer, Place, Report, Ticket, Usage, decode, encode, encode_over
 from s3queue.core.settle import is_suspect
 from s3queue.errors import CorruptRecord
 from s3queue.store import Found, Missing, Stored, Unchanged
@@ -62,7 +62,7 @@ class Held:
         state = board.sources.get(part.source) if part.attempt > 1 and ticket.size == 1 else None
         if state is None:
             return cls(ticket)
-        suspect = is_suspect(state.failures, state.spared, part.start)
+        suspect = parse_source(part.source).alone or is_suspect(state.failures, state.spared, part.start)
         return cls(ticket, spared=state.spared.get(part.start, 0), suspect=suspect)
 
     def __post_init__(self) -> None:
@@ -76,6 +76,17 @@ class Held:
     def open(self) -> Ranges:
         """Messages without an outcome."""
         return ranges.minus((0, self.ticket.size), self.decided)
+
+    def count_dead(self, max_attempts: int) -> int:
+        """How many of its messages the coordinator will find dead."""
+        count = first = 0
+        for part in self.ticket.parts:
+            last = first + part.stop - part.start
+            is_last_try = part.attempt - self.spared >= max_attempts
+            outcomes = [it for offset, it in self.failed.items() if first <= offset < last]
+            count += sum(it.kind == "dead" or (it.kind == "retry" and is_last_try) for it in outcomes)
+            first = last
+        return count
 
     def has_decided(self, offset: int) -> bool:
         return offset in self.failed or ranges.contains(self.ok, offset) or ranges.contains(self.released, offset)
@@ -153,6 +164,8 @@ class Host:
         over: fenced, or left. This session ended.
         awaited: outcomes, ever, that something waits for: a failure to be planned again, a message of a group before its
             next, what is given back before another host may have it.
+        settled: how many messages were done and died, by queue, in tickets that the board has taken over.
+        visibility_timeout, window_s: what the coordinator has to keep to, see `Ledger`.
         usage: what this host has asked of the store, by role; goes along with the next write, and is no reason for one.
     """
 
@@ -172,7 +185,10 @@ class Host:
     changes: int = 1
     stored_changes: int = 0
     awaited: int = 0
+    settled: dict[str, tuple[int, int]] = field(default_factory=dict)
     usage: dict[str, Usage] = field(default_factory=dict)
+    visibility_timeout: float = 0.0
+    window_s: float = 0.0
 
     @property
     def key(self) -> str:
@@ -194,7 +210,8 @@ class Host:
         """Enter what a newer board says of this session: tickets assigned, messages taken over."""
         mine = {name: ticket for name, ticket in board.tickets.items() if ticket.session == self.session}
         for name in self.tickets.keys() - mine.keys():
-            del self.tickets[name]
+            over = self.tickets.pop(name)
+            self.settled[over.ticket.queue] = self._tally(over, self.settled)
             self.changes += 1
         for name, ticket in mine.items():
             held = self.tickets.get(name)
@@ -245,6 +262,18 @@ class Host:
         """The next write is the last."""
         self.leaving = True
         self.changes += 1
+
+    def tally(self) -> dict[str, tuple[int, int]]:
+        """How many messages were done and died so far, by queue; for people."""
+        counts = dict(self.settled)
+        for held in self.tickets.values():
+            counts[held.ticket.queue] = self._tally(held, counts)
+        return counts
+
+    def _tally(self, held: Held, before: dict[str, tuple[int, int]]) -> tuple[int, int]:
+        done, dead = before.get(held.ticket.queue, (0, 0))
+        offer = self.offers.get(held.ticket.queue, Offer())
+        return done + ranges.size(held.ok), dead + held.count_dead(offer.max_attempts)
 
     @property
     def is_done(self) -> bool:
@@ -321,6 +350,8 @@ class Host:
             claims=tuple(self.tickets),
             reports={name: report for name, report in reports.items() if report != Report()},
             usage=self.usage,
+            visibility_timeout=self.visibility_timeout,
+            window_s=self.window_s,
         )
 
 
@@ -357,7 +388,7 @@ def bequeath(
         if ledger.over:
             return True
         will = _last_will(ledger, view.board, outcomes, nonce)
-        outcome = yield from write(key, encode(will), nonce=nonce, if_version=found.version)
+        outcome = yield from write(key, encode_over(will, ledger, found.body), nonce=nonce, if_version=found.version)
         if isinstance(outcome, Stored) or (isinstance(outcome, Overtaken) and isinstance(outcome.now, Missing)):
             return True
     return False

@@ -24,9 +24,14 @@ BATCH_BYTES = 4_000_000
 ENVELOPE_BYTES = 1000
 
 
+#: What a message's history adds to it at most when it is moved off the board while it waits, in bytes.
+HISTORY_BYTES = 16_000
+
+
 def largest_source(max_message_bytes: int) -> int:
-    """Bytes of the largest object that a producer with this setting may have stored; a larger one need not be read."""
-    return max(max_message_bytes, BATCH_BYTES) + ENVELOPE_BYTES
+    """Bytes of the largest object that a producer with this setting may have stored, or a coordinator for it; a larger one
+    need not be read."""
+    return max(max_message_bytes, BATCH_BYTES) + ENVELOPE_BYTES + HISTORY_BYTES
 
 
 @dataclass(frozen=True, slots=True)

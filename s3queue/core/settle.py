@@ -1,13 +1,14 @@
 """How messages move on the board: the states of one source while a plan is being made.
 
-A message is in exactly one of: a ticket, ready, waiting, dying, settled. Each function below moves messages from a
-ticket, or from one of the lists, to another; none can lose one or have it twice.
+A message is in exactly one of: a ticket, ready, waiting, dying, a move, settled. Each function below moves messages from
+one of them to another; none can lose one or have it twice.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import msgspec
 from msgspec.structs import replace
 
 from s3queue.core.records import FATAL_CAUSES, Failed, Failure, Ready, SourceState, Unfit, Waiting
@@ -16,13 +17,34 @@ from s3queue.core.records import FATAL_CAUSES, Failed, Failure, Ready, SourceSta
 #: A thousand parked messages then stay well under a megabyte. It is the end of the text that is kept: the last line of a
 #: traceback says what went wrong.
 KEPT_FAILURES = 5
-_NEWEST_TEXT = 400
+NEWEST_TEXT = 400
 _OLDER_TEXT = 120
 #: The last failure goes to the dead letter with all of its text.
-_LAST_TEXT = 4000
+LAST_TEXT = 4000
 #: A message may be interrupted so often without paying for it with an attempt. Neighbours interrupt it twice at most, since
 #: then it runs alone; only ends of its agent and of its host remain, and a message that brings those about must end.
 MAX_SPARED = 10
+
+
+_to_json = msgspec.json.Encoder().encode
+
+
+def weigh(failures: tuple[Failure, ...]) -> int:
+    """Bytes that the history of one message takes on the board."""
+    return len(_to_json(failures)) + 8
+
+
+def shortened(failures: tuple[Failure, ...]) -> tuple[Failure, ...]:
+    """The newest of a history, and of those before the last one little more than what they were."""
+    older = failures[-KEPT_FAILURES:-1]
+    return (*(replace(one, text=one.text[-_OLDER_TEXT:]) for one in older), *failures[-1:])
+
+
+def is_last(outcome: Failed, attempt: int, spared: int, max_attempts: int) -> bool:
+    """Whether a message with this outcome is dead. Attempts of which it was spared do not count."""
+    if outcome.kind == "interrupted" and spared < MAX_SPARED:
+        return False
+    return outcome.kind == "dead" or (outcome.kind != "snooze" and attempt - spared >= max_attempts)
 
 
 def is_suspect(failures: Mapping[int, tuple[Failure, ...]], spared: Mapping[int, int], index: int) -> bool:
@@ -51,9 +73,13 @@ def _without(one: Ready, index: int) -> Iterator[Ready]:
 
 
 class Draft:
-    """One source, being changed."""
+    """One source, being changed.
 
-    __slots__ = ("dying", "failures", "ready", "settled", "spared", "unfit", "waiting")
+    Attributes:
+        alone: each of its messages is a suspect, by what is told in its key.
+    """
+
+    __slots__ = ("alone", "dying", "failures", "ready", "settled", "spared", "unfit", "waiting")
 
     def __init__(self, state: SourceState) -> None:
         self.settled = state.settled
@@ -62,14 +88,15 @@ class Draft:
         self.dying = list(state.dying)
         self.failures = dict(state.failures)
         self.spared = dict(state.spared)
+        self.alone = False
         #: By index: task, the digests that its hosts know, and since when.
         self.unfit = {at: (one.token, one.since_ms) for one in state.unfit for at in range(one.start, one.stop)}
         if self.unfit:
             self.ready = [Ready(at, at + 1, one.attempt) for one in self.ready for at in range(one.start, one.stop)]
 
     @classmethod
-    def admitted(cls, count: int) -> Draft:
-        return cls(SourceState(ready=(Ready(0, count, 1),)))
+    def admitted(cls, count: int, attempt: int = 1) -> Draft:
+        return cls(SourceState(ready=(Ready(0, count, attempt),)))
 
     def freeze(self) -> SourceState:
         return SourceState(
@@ -136,11 +163,11 @@ class Draft:
         if outcome.failure is not None:
             self.remember(index, outcome.failure)
         spared = self.spared.get(index, 0)
-        if outcome.kind == "interrupted" and spared < MAX_SPARED:
-            self.spared[index] = spared + 1
-        elif outcome.kind == "dead" or (outcome.kind != "snooze" and attempt - spared >= max_attempts):
+        if is_last(outcome, attempt, spared, max_attempts):
             self.dying.append(index)
             return True
+        if outcome.kind == "interrupted" and spared < MAX_SPARED:
+            self.spared[index] = spared + 1
         following = attempt if outcome.kind == "snooze" else attempt + 1
         if outcome.delay_s > 0:
             self.waiting.append(Waiting(index, following, now_ms + int(outcome.delay_s * 1000)))
@@ -184,11 +211,8 @@ class Draft:
 
     def remember(self, index: int, failure: Failure) -> None:
         """Why an attempt did not end well."""
-        older = self.failures.get(index, ())[1 - KEPT_FAILURES :]
-        self.failures[index] = (
-            *(replace(one, text=one.text[-_OLDER_TEXT:]) for one in older),
-            replace(failure, text=failure.text[-_LAST_TEXT:]),
-        )
+        newest = replace(failure, text=failure.text[-LAST_TEXT:])
+        self.failures[index] = shortened((*self.failures.get(index, ()), newest))
 
     # ---- between the lists ---------------------------------------------------------------------------------
 
@@ -210,14 +234,43 @@ class Draft:
     def trim(self) -> None:
         """Cut what the history of messages that go on may keep on the board."""
         for index, failures in self.failures.items():
-            if index not in self.dying and len(failures[-1].text) > _NEWEST_TEXT:
-                self.failures[index] = (*failures[:-1], replace(failures[-1], text=failures[-1].text[-_NEWEST_TEXT:]))
+            if index not in self.dying and len(failures[-1].text) > NEWEST_TEXT:
+                self.failures[index] = (*failures[:-1], replace(failures[-1], text=failures[-1].text[-NEWEST_TEXT:]))
+
+    def squeeze(self, index: int, most: int) -> None:
+        """Cut the history of a message down to so many bytes: to its newest failure, and, without text, to the last one
+        that makes it a suspect."""
+        *older, newest = self.failures[index]
+        fatal = [replace(one, text="") for one in older if one.cause in FATAL_CAUSES][-1:]
+        bare = tuple(fatal) if newest.cause not in FATAL_CAUSES else ()
+        room = max(0, most - weigh((*bare, replace(newest, text="")))) // 2  # a line's end, and more, takes two bytes
+        self.failures[index] = (*bare, replace(newest, text=newest.text[-room:] if room else ""))
+
+    # ---- off the board -------------------------------------------------------------------------------------
+
+    def moving(self, index: int) -> None:
+        """It waits, or is ready, and goes into a move."""
+        self.waiting = [one for one in self.waiting if one.index != index]
+        for at, one in enumerate(self.ready):
+            if one.start <= index < one.stop:
+                split = replace(one, stop=index), replace(one, start=index + 1)
+                self.ready[at : at + 1] = [part for part in split if part.start < part.stop]
+                break
+
+    def moved(self, index: int) -> None:
+        """It is in another source now, which is stored."""
+        self.settled += 1
+        self._forget(index)
+
+    def stays(self, index: int, attempt: int, due_ms: int) -> None:
+        """Nothing came of its move."""
+        self.waiting.append(Waiting(index, attempt, due_ms))
 
     # ---- into a ticket -------------------------------------------------------------------------------------
 
     def is_alone(self, index: int) -> bool:
         """Whether it runs in a ticket of its own: a suspect, or one whose attempts are not all counted."""
-        return index in self.spared or is_suspect(self.failures, self.spared, index)
+        return self.alone or index in self.spared or is_suspect(self.failures, self.spared, index)
 
     def take(self, most: int, token: str = "") -> tuple[Ready, bool] | None:
         """The next at most ``most`` messages, lowest first, and whether they must be alone. None where nothing is ready.
@@ -235,7 +288,7 @@ class Draft:
             return None
         stop = min(first.stop, first.start + most)
         alone = False
-        if self.failures or self.spared:
+        if self.failures or self.spared or self.alone:
             loners = [index for index in range(first.start, stop) if self.is_alone(index)]
             if loners and loners[0] == first.start:
                 alone, stop = True, first.start + 1

@@ -36,12 +36,14 @@ class Heard:
             that saw it first, because a listing may be answered long after its cycle began.
         is_read: whether ``ledger`` is what stands there. Where it could not be read it is what stood there before, which
             stays true: an outcome never changes.
+        body: of the ledger, where it was read: it may hold what this release does not know.
     """
 
     version: str
     ledger: Ledger | None
     since: float | None = None
     is_read: bool = True
+    body: bytes = field(default=b"", compare=False, repr=False)
 
 
 @dataclass
@@ -387,7 +389,7 @@ def _miss(heard: dict[str, Heard], session: str, version: str) -> None:
 def heard_of(key: str, found: Found, corrupt: list[CorruptRecord]) -> Heard:
     """What was found there. One that cannot be decoded is added to ``corrupt``."""
     try:
-        return Heard(found.version, decode(Ledger, key, found.body))
+        return Heard(found.version, decode(Ledger, key, found.body), body=found.body)
     except CorruptRecord as fault:
         corrupt.append(fault)
         return Heard(found.version, None)

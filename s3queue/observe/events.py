@@ -25,10 +25,12 @@ LEVELS = {
     "enqueued": logging.DEBUG,
     "run": logging.DEBUG,
     "settled": logging.DEBUG,
+    "moved": logging.DEBUG,
     "snoozed": logging.INFO,
     "retrying": logging.WARNING,
     "dead": logging.ERROR,
     "died": logging.WARNING,
+    "reaped": logging.DEBUG,
     "worker_died": logging.WARNING,
     "fenced": logging.WARNING,
     "gave_up": logging.ERROR,
@@ -54,12 +56,12 @@ class Events:
         directory: where to keep a history; None for none. Made if it is missing.
 
     Kinds that auditing programs read: ``enqueued`` {ids}, ``run`` {message, attempt, ticket, pid}, ``settled`` {ticket,
-    source, start, stop, outcome}.
+    source, start, stop, outcome}, ``moved`` {source, ids}: what waited is in another source now, and keeps its ids.
 
     Kinds for the end of an attempt that did not succeed, emitted once by whoever learns of it first: ``retrying`` {task,
     message, attempt, of, cause, next_s, text}, ``dead`` {task, message, attempt, of, cause, text}, ``snoozed`` {task,
-    message, attempt, next_s}, and ``worker_died`` {worker, cause, text, message, attempt}. ``text`` is for people, and may
-    be a traceback.
+    message, attempt, next_s}, and ``worker_died`` {worker, cause, text, message, attempt, of, next}, one for each message
+    that the worker was at. ``text`` and ``next`` are for people; ``text`` may be a traceback.
     """
 
     def __init__(self, role: str, directory: str | None = None) -> None:

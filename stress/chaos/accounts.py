@@ -127,10 +127,15 @@ def gather(folder: Path, layout: Layout, concurrency: int) -> Accounts:
     for file in folder.glob("faults-*.jsonl"):
         accounts.faults += [record for record in read(file) if isinstance(record, Done)]
     _deaths(folder, accounts)
-    for file in sorted((folder / "history").glob("*/agent-*.jsonl")):
+    moved: dict[str, list[str]] = {}
+    files = sorted((folder / "history").glob("*/agent-*.jsonl"))
+    for file in files:
+        moved |= {event.source: event.ids for event in map(_decode_event, lines(file)) if event.kind == "moved"}
+    for file in files:
         for told in _told(file):
             for index in range(told.start, told.stop):
-                accounts.told.setdefault(layout.message_id(told.source, index), []).append(told)
+                message = moved[told.source][index] if told.source in moved else layout.message_id(told.source, index)
+                accounts.told.setdefault(message, []).append(told)
     return accounts
 
 
@@ -155,6 +160,8 @@ def _runs(file: Path, concurrency: int) -> list[Run]:
 class _Event(Struct):
     kind: str
     text: str = ""
+    source: str = ""
+    ids: list[str] = []
 
 
 _decode_event = msgspec.json.Decoder(_Event).decode
@@ -176,7 +183,7 @@ def _deaths(folder: Path, accounts: Accounts) -> None:
         party = file.parent.name
         for line in lines(file):
             event = _decode_event(line)
-            named = _PROCESS.match(event.text) if event.kind in ("died", "fenced") else None
+            named = _PROCESS.match(event.text) if event.kind in ("died", "reaped", "fenced") else None
             if named is None:
                 continue
             who = (party, int(named["pid"]))

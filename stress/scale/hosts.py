@@ -246,7 +246,7 @@ class SimHost:
             return
         self.leader_gone = False
         me = Leader(self.session, self.place)
-        outcome = yield from elect.stand(self.view, self.layout, me, self._nonce())
+        outcome = yield from elect.stand(self.view, self.layout, me, self._nonce(), lease_s=config.leader_lease)
         if not isinstance(outcome, Stored):
             return
         self.sim.elected(self)

@@ -3,8 +3,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +222,16 @@ class TestConfig:
         assert "hunter2" not in printed.out + printed.err
 
 
+MAIN = [sys.executable, "-c", "from s3queue.cli import main; main()"]
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "it does not come"
+        time.sleep(0.02)
+
+
 class TestRun:
     def test_it_serves_until_the_queue_is_empty(
         self, s3queue: Invoke, url: str, jobs: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -243,6 +257,47 @@ class TestRun:
         assert done.returncode == 3
         assert done.stderr.count("\n") == 1
         assert "exclusive create: 4 of 4 writers could create one key" in done.stderr
+
+    def test_one_that_is_asked_twice_to_end_has_a_status_of_its_own(self, url: str, tmp_path: Path) -> None:
+        (tmp_path / "slow.py").write_text(
+            "import s3queue, signal\n"
+            "@s3queue.task('slow')\n"
+            "def wait() -> None:\n"
+            "    open('started', 'w').close()\n"
+            "    while True: signal.pause()\n"
+        )
+        done = self._start("run", "slow", "--store", url, "--workers", "1", "--drain-timeout", "600", cwd=tmp_path)
+        subprocess.run([*MAIN, "enqueue", "slow:wait", "--store", url], cwd=tmp_path, check=True)
+        wait_until((tmp_path / "started").exists)
+        done.send_signal(signal.SIGINT)
+        while done.poll() is None:  # within a second they are one wish
+            done.send_signal(signal.SIGINT)
+            time.sleep(0.05)
+        assert done.stderr is not None
+        said = done.stderr.read().decode()
+        done.stderr.close()
+        assert done.returncode == 130
+        assert "draining why=SIGINT running=1" in said
+        assert "a second Ctrl-C ends at once" in said
+
+    def test_a_store_that_does_not_answer_is_waited_for_and_said(self, jobs: str, tmp_path: Path) -> None:
+        with socket.socket() as closed:  # bound, and nobody listens
+            closed.bind(("127.0.0.1", 0))
+            where = f"minio://127.0.0.1:{closed.getsockname()[1]}/bucket?secure=false"
+            done = self._start("run", "jobs", "--store", where, "--workers", "1", cwd=tmp_path)
+            assert done.stderr is not None
+            first = done.stderr.readline().decode()
+            assert "the store does not answer; trying again" in first
+            done.send_signal(signal.SIGTERM)
+            rest = done.stderr.read().decode()
+            done.stderr.close()
+            assert done.wait(60) == 4
+        assert "the store did not answer before the host was told to end" in rest.splitlines()[-1]
+
+    @staticmethod
+    def _start(*args: str, cwd: Path) -> subprocess.Popen[bytes]:
+        env = os.environ | {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any"}
+        return subprocess.Popen([*MAIN, *args], cwd=cwd, env=env, stderr=subprocess.PIPE)
 
 
 def test_help_names_every_command(s3queue: Invoke, capsys: pytest.CaptureFixture[str]) -> None:

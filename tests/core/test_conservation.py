@@ -51,12 +51,13 @@ class Places:
     out: Where = field(default_factory=dict)
     ready: Where = field(default_factory=dict)
     waiting: Where = field(default_factory=dict)
+    moving: Where = field(default_factory=dict)
     dying: set[tuple[str, int]] = field(default_factory=set)
     settled: dict[str, int] = field(default_factory=dict)
 
     @property
     def open(self) -> Where:
-        return {**self.out, **self.ready, **self.waiting}
+        return {**self.out, **self.ready, **self.waiting, **self.moving}
 
     def settled_ones(self) -> set[tuple[str, int]]:
         """Those that are nowhere else."""
@@ -94,6 +95,10 @@ def locate(of: Board) -> Places:
             enter(places.waiting, source, wait.index, wait.attempt)
         for index in state.dying:
             enter(places.dying, source, index, 0)
+    for target, members in of.moves.items():
+        assert target not in of.sources, "a move is admitted"
+        for source, index in members:
+            enter(places.moving, source, index, parse_source(target).attempt)
 
     assert not [message for message, times in seen.items() if times > 1], "in two places"
     assert {source for source, _ in seen} <= of.sources.keys(), "of a source that is not on the board"

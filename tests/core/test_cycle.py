@@ -394,7 +394,14 @@ class TestBeat:
         assert [type(op) for op in hand.asked] == [Put]
         after = office.stored_board()
         assert (after.nonce, after.turn, after.uptime_ms) == ("alive", before.turn + 1, before.uptime_ms + 5000)
-        assert replace(after, nonce=before.nonce, turn=before.turn, uptime_ms=before.uptime_ms) == before
+        assert (after.leader_lease, after.window_s) == (15.0, 1260.0)
+        assert (after.tickets, after.sources, after.leader, after.epoch, after.sequence) == (
+            before.tickets,
+            before.sources,
+            before.leader,
+            before.epoch,
+            before.sequence,
+        )
         assert office.lead.written_at == office.now
         assert office.has(LAYOUT.source(path(1)))
 
@@ -442,6 +449,23 @@ class TestBeat:
         assert office.stored_board().nonce == "alive"
 
 
+class TestWindow:
+    """For how long ids are kept: as long as anybody says."""
+
+    def test_the_longest_that_is_known_counts(self) -> None:
+        office = Office()
+        office.host(ledger("h1", window_s=5000.0))
+        office.host(ledger("h2", window_s=9000.0, fenced=True))
+        office.cycle()
+        assert office.lead.window_s(office.now) == 5000.0
+        assert Office().lead.window_s(1000.0) == SETTINGS.window_s
+
+    def test_what_an_earlier_leader_said_counts_for_as_long_as_that(self) -> None:
+        office = Office(board(window_s=5000.0))
+        assert office.lead.window_s(office.now + 4999.0) == 5000.0
+        assert office.lead.window_s(office.now + 5000.0) == SETTINGS.window_s
+
+
 class TestFence:
     """A session with one ticket of three messages, of which it claimed all and reported one."""
 
@@ -462,6 +486,18 @@ class TestFence:
 
     def test_not_before_the_visibility_timeout_since_it_was_seen_for_the_second_time(self) -> None:
         office, _ = self.silent()
+        assert office.cycle(after_s=0.0).fenced == ()
+        assert office.cycle(after_s=0.1).fenced == ("h1",)
+
+    def test_a_host_with_a_longer_timeout_than_ours_is_waited_for_as_long_as_it_asks(self) -> None:
+        office, _ = self.silent(
+            claimed(report=Report(ok=(0, 1)), visibility_timeout=SETTINGS.visibility_timeout + 50.0)
+        )
+        assert office.cycle(after_s=50.0).fenced == ()
+        assert office.cycle(after_s=0.1).fenced == ("h1",)
+
+    def test_a_host_with_a_shorter_timeout_than_ours_is_given_ours(self) -> None:
+        office, _ = self.silent(claimed(report=Report(ok=(0, 1)), visibility_timeout=2.0))
         assert office.cycle(after_s=0.0).fenced == ()
         assert office.cycle(after_s=0.1).fenced == ("h1",)
 

@@ -29,6 +29,20 @@ def written(hand: Hand[object]) -> Board:
     return decode(Board, hand.op.key, hand.op.body)
 
 
+def test_a_leader_with_a_longer_lease_than_ours_is_waited_for_as_long_as_it_asks() -> None:
+    view = View(Board("n", 3, 9, Leader("h1"), leader_lease=60.0), "v", since=100.0)
+    assert view.silent_at(15.0) == 160.0
+    for lease_s in (15.0, 60.0):
+        assert not may_stand(view, 160.0, lease_s, me="h2", leader_gone=False)
+        assert may_stand(view, 160.1, lease_s, me="h2", leader_gone=False)
+    assert not may_stand(view, 190.0, 90.0, me="h2", leader_gone=False)
+
+
+def test_a_board_of_an_earlier_release_says_nothing_of_its_lease() -> None:
+    view = View(Board("n", 3, 9, Leader("h1")), "v", since=100.0)
+    assert may_stand(view, 115.1, 15.0, me="h2", leader_gone=False)
+
+
 class TestLook:
     def test_the_first_look_reads_the_board(self) -> None:
         view = View()

@@ -24,7 +24,7 @@ class Looking:
         self.sweep, self.known, self.deep = Sweep(), set[str](), dict[str, str]()
         self.pages = 0
         for one in paths:
-            self.store.put(LAYOUT.home + one, b"", if_version=None)
+            self.store.put(LAYOUT.home + one, b"x", if_version=None)
 
     def look(self) -> set[str]:
         hand = Hand(
@@ -71,7 +71,7 @@ class TestCrowds:
         looking.known.add(CROWD[0])
         looking.until(path(30_000), 4)
         urgent = path(1, priority=0)
-        looking.store.put(LAYOUT.home + urgent, b"", if_version=None)
+        looking.store.put(LAYOUT.home + urgent, b"x", if_version=None)
         assert urgent in looking.look()
 
     def test_a_scan_waits_in_front_of_what_nobody_takes(self) -> None:
@@ -142,7 +142,7 @@ class TestOrder:
                     )
                     if one not in stored:
                         stored[one] = step
-                        looking.store.put(LAYOUT.home + one, b"", if_version=None)
+                        looking.store.put(LAYOUT.home + one, b"x", if_version=None)
                 for group in list(out):
                     if data.draw(st.booleans()):
                         done = out.pop(group)

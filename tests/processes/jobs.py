@@ -7,6 +7,7 @@ import faulthandler
 import os
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 from s3queue import Context, task
@@ -32,6 +33,13 @@ def hang(release: str) -> None:
 
 @task(queue=QUEUE, name="quick")
 def quick(runs: str, number: int) -> None:
+    say(runs, f"{number} {os.getpid()}")
+
+
+@task(queue=QUEUE, name="nap")
+def nap(runs: str, number: int) -> None:
+    """Takes so long that it is dealt one by one."""
+    time.sleep(0.1)
     say(runs, f"{number} {os.getpid()}")
 
 

@@ -13,13 +13,15 @@ from typing import Any
 
 import msgspec
 
-from s3queue.core import agent, chores, cycle, elect, ledger, produce, ranges, survey, sweeps
-from s3queue.core.chores import Chores, fences, letters, pages
+from s3queue.core import chores, cycle, elect, ledger, produce, ranges, survey, sweeps
+from s3queue.core.agent import leading
+from s3queue.core.agent.hosting import Hosting
+from s3queue.core.chores import Chores, fences, letters, moves, pages
 from s3queue.core.cycle import Cycled, Deposed, Doubt, Lead
 from s3queue.core.keys import Layout
 from s3queue.core.ledger import Flushed, Host, Refused
 from s3queue.core.ops import Overtaken, Unknown, delete, get, put
-from s3queue.core.plan import Planned, assign, is_finished, lines, planning, take_over
+from s3queue.core.plan import Planned, assign, is_finished, lines, park, planning, take_over
 from s3queue.core.records import Failed, Ready
 from s3queue.core.settle import Draft
 from s3queue.errors import StoreDenied
@@ -353,7 +355,7 @@ def a_row_is_closed_early(stored: Any, dealer: deal.Dealer) -> None:
     dealer.host.stored_changes = kept
 
 
-@mutant(seats.Seats, "_hello", "I8", weather=_DEATHS, times=replace(Times(), restart=(0.1,)))
+@mutant(seats.Seats, "_hello", "I8", within=300, weather=_DEATHS, hosts=1, batches=5, storm_s=14.0)
 def a_dead_process_is_seated(hello: Any, them: seats.Seats, link: Any, note: Any) -> None:
     """A process that was reaped before it was heard of is never seated."""
     for seat in them.seats:
@@ -479,7 +481,7 @@ def no_fence(write: Any, key: str, body: bytes, **more: Any) -> Any:
     return (yield from write(key, body, **more))
 
 
-@mutant(agent, "take_office", "P3", weather=_PAUSES)
+@mutant(leading, "take_office", "P3", weather=_PAUSES)
 def impatient_fence(take_office: Any, view: Any, layout: Any, settings: Any, *more: Any) -> Any:
     """A session is fenced after the visibility timeout, not before."""
     shorter = settings._replace(visibility_timeout=settings.visibility_timeout / 2)
@@ -526,19 +528,32 @@ def a_missing_ledger_is_left_alone(write: Any, key: str, body: bytes, **more: An
     return (yield from write(key, body, **more))
 
 
+@mutant(cycle, "patience", "P3", within=300, weather=_CALM, patience=5.0, storm_s=30.0, hosts=2)
+def a_hosts_own_timeout_does_not_count(_: Any, ledger: Any, own_s: float) -> float:
+    """A host is fenced after its own visibility timeout or the coordinator's, whichever is longer."""
+    return own_s
+
+
+@mutant(elect, "patience", "lease", within=300, weather=_CALM, patience=3.0, storm_s=30.0, hosts=2)
+def a_leaders_own_lease_does_not_count(_: Any, board: Any, lease_s: float) -> float:
+    """A leader is replaced after its own lease or the candidate's, whichever is longer."""
+    return lease_s
+
+
 # ---- taking over -----------------------------------------------------------------------------------------------------
 
 
 @mutant(take_over, "_orphan", "I7 I6", weather=_PAUSES)
-def lost_claims_cost_nothing(_: Any, planning: Any, name: str, part: Any, offer: Any, claimed: bool) -> None:
+def lost_claims_cost_nothing(_: Any, planning: Any, name: str, part: Any, offer: Any, claimed: bool) -> bool:
     """What a lost host had claimed may have been started: it counts an attempt."""
     planning.draft(part.source).released(part.start, part.stop, part.attempt)
+    return True
 
 
 @mutant(take_over, "_orphan", "I7")
-def the_unclaimed_counts(orphan: Any, planning: Any, name: str, part: Any, offer: Any, claimed: bool) -> None:
+def the_unclaimed_counts(orphan: Any, planning: Any, name: str, part: Any, offer: Any, claimed: bool) -> Any:
     """What was not claimed was not started, and costs no attempt."""
-    orphan(planning, name, part, offer, True)
+    return orphan(planning, name, part, offer, True)
 
 
 @mutant(take_over, "_take", "I2 P2")
@@ -681,7 +696,7 @@ def the_window_closes_early(_: Any, lead: Lead, now: float) -> int:
     return lead.uptime_base_ms + int((now - lead.since) * 20_000)
 
 
-@mutant(agent, "take_office", "I9")
+@mutant(leading, "take_office", "I9")
 def uptime_begins_anew(take_office: Any, *args: Any) -> Any:
     """The clock of the window survives a change of leader."""
     lead = yield from take_office(*args)
@@ -731,7 +746,7 @@ def a_board_in_doubt_is_taken_for_stored(commit: Any, lead: Lead, planned: Plann
     return outcome
 
 
-@mutant(Chores, "follow", "I1", within=500, **_SUPERSEDED)
+@mutant(Chores, "follow", "I1", within=1200, **_SUPERSEDED)
 def a_ledger_is_deleted_as_soon_as_fenced(follow: Any, of: Chores, facts: Any, heard: Any, *more: Any) -> None:
     """A fenced ledger is deleted only after a board that was planned knowing of the fence."""
     over = frozenset(name for name, state in heard.items() if state.ledger and state.ledger.over)
@@ -767,7 +782,43 @@ def a_refused_letter_stops_the_cycle(cycle_: Any, lead: Lead, *args: Any) -> Any
     return (yield from cycle_(lead, *args))
 
 
-@mutant(agent.Agent, "_is_shut_out", "I8", within=300, weather=_REFUSED, hosts=1, shapes=("plain",))
-def a_session_that_is_shut_out_stays(_: Any, of: agent.Agent, fault: Exception) -> bool:
+@mutant(Hosting, "_is_shut_out", "I8", within=300, weather=_REFUSED, hosts=1, shapes=("plain",))
+def a_session_that_is_shut_out_stays(_: Any, of: Hosting, fault: Exception) -> bool:
     """A host whose ledger the store refuses for ever begins another session."""
     return False
+
+
+# ---- off the board ---------------------------------------------------------------------------------------------------
+
+#: Much that waits, and writes of which nobody hears.
+_WAITS: dict[str, Any] = {
+    "weather": Weather(fault=0.15, fates=("served", "unanswered", "late", "dropped"), chaos=0.0, ends=0.6),
+    "batches": 4,
+    "most": 5,
+    "shapes": ("plain",),
+}
+
+
+@mutant(assign, "_is_new", "I2 I9 P6", within=300, **_WAITS)
+def what_is_moved_is_admitted_while_it_is_still_there(_: Any, planning: Any, path: str) -> bool:
+    """A source of moved messages is admitted when they are settled where they come from."""
+    return path not in planning.sources and path not in planning.board.sources
+
+
+@mutant(park, "moved_path", "I7 I6", **_WAITS)
+def what_is_moved_begins_anew(moved_path: Any, like: Any, *, attempt: int, **more: Any) -> str:
+    """A message that is moved off the board goes on with its next attempt."""
+    path: str = moved_path(like, attempt=1, **more)
+    return path
+
+
+@mutant(moves, "shortened", "P1", **_WAITS)
+def what_is_moved_loses_its_history(_: Any, failures: Any) -> Any:
+    """The history of a message goes along when it is moved off the board."""
+    return ()
+
+
+@mutant(park, "settle", "P1", **_WAITS)
+def what_is_moved_is_settled_at_once(settle: Any, planning: Any, parking: Any) -> None:
+    """A message that is moved is settled where it was when the source that holds it is known to be stored."""
+    settle(planning, park.Parking(stored=set(planning.board.moves)))

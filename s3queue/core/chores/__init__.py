@@ -1,8 +1,8 @@
 """Chores: what follows from a committed board, done beside the cycles.
 
-A cycle decides; a chore does. Fences, dead letters, retired pages and deletions rest on facts that stay true, so they may
-take as long as they like, several at once, and what one of them finds out goes into the next plan. An object that cannot be
-read or written is backed off alone: the others go on, and no chore can stop a cycle.
+A cycle decides; a chore does. Fences, dead letters, moves of what waits, retired pages and deletions rest on facts that
+stay true, so they may take as long as they like, several at once, and what one of them finds out goes into the next plan.
+An object that cannot be read or written is backed off alone: the others go on, and no chore can stop a cycle.
 
 A coordinator that was replaced may still finish what it began, for the same reason.
 """
@@ -15,6 +15,7 @@ from typing import NamedTuple
 from s3queue.core.chores.fences import Fences
 from s3queue.core.chores.garbage import Garbage
 from s3queue.core.chores.letters import Letters
+from s3queue.core.chores.moves import Moves
 from s3queue.core.chores.pages import Pages
 from s3queue.core.chores.troubles import Troubles
 from s3queue.core.keys import Layout
@@ -61,6 +62,7 @@ class Chores:
         self.troubles = Troubles()
         self.fences = Fences(layout, heard, self.troubles)
         self.letters = Letters(layout, self.troubles)
+        self.moves = Moves(layout, self.troubles)
         self.pages = Pages(layout, epoch, now, self.troubles)
         self.garbage = Garbage(self.troubles)
 
@@ -68,6 +70,7 @@ class Chores:
         """Find what there is to do, now that this board is the committed one."""
         board, layout, pages = facts.board, self._layout, self.pages
         self.letters.follow(board)
+        self.moves.follow(board)
         if (seen := facts.seen) is None:
             return
         pages.follow(board, seen, facts.uptime_ms)
@@ -91,7 +94,8 @@ class Chores:
         Args:
             now: steady time. now_ms: wall clock. nonce: fresh; every write of the chore derives its own from it.
         """
-        step = self.fences.take(now, nonce) or self.letters.take(now, now_ms, nonce) or self.pages.take(now)
+        step = self.fences.take(now, nonce) or self.letters.take(now, now_ms, nonce) or self.moves.take(now)
+        step = step or self.pages.take(now)
         if step is not None:
             return step
         return self.garbage.take(now, self._deleted)

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from s3queue.core.chores.troubles import Troubles
 from s3queue.core.keys import Layout
 from s3queue.core.ops import Overtaken, Step, Unknown, get, write
-from s3queue.core.records import Ledger, encode
+from s3queue.core.records import Ledger, encode, encode_over
 from s3queue.core.survey import Heard, heard_of
 from s3queue.errors import CorruptRecord, StoreError
 from s3queue.store import Found, Missing, Stored
@@ -73,7 +73,11 @@ class Fences:
                         return True
                     if heard.ledger is not None:
                         ledger = replace(heard.ledger, fenced=True, nonce=nonce)
-            outcome = yield from write(key, encode(ledger), nonce=nonce, if_version=version, tries=2)
+            there_now = self._heard.get(session)
+            body = encode(ledger)
+            if there_now is not None and there_now.ledger is not None and there_now.version == version:
+                body = encode_over(ledger, there_now.ledger, there_now.body)
+            outcome = yield from write(key, body, nonce=nonce, if_version=version, tries=2)
         except StoreError as fault:
             self._troubles.met(key, fault, now)
             return False

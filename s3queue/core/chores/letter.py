@@ -6,7 +6,8 @@ import msgspec
 from msgspec.structs import replace
 
 from s3queue.core.keys import Layout, parse_source
-from s3queue.core.records import DeadLetter, Failure, decode_batch, decode_message
+from s3queue.core.records import DeadLetter, Failure, Origin, decode_batch, decode_moved
+from s3queue.core.settle import shortened
 from s3queue.errors import CorruptRecord
 from s3queue.store import Found, Missing
 
@@ -24,7 +25,7 @@ def dead_letter(
 
     A batch that cannot be decoded gets one letter for the whole of it, under its first message. What lacks in a batch
     that holds fewer messages than its key says gets one, under the first that is missing. So every letter of a source
-    has an id that no other letter of it has.
+    has an id that no other letter of it has. One that was moved off the board has its first id, and all of its history.
     """
     letter = DeadLetter(
         nonce,
@@ -44,16 +45,21 @@ def dead_letter(
         first = layout.message_id(path, len(batch.messages))
         return replace(letter, message=first, payload=body.body, raw=True)
     try:
-        message = decode_message(path, batch.messages[index])
+        message = decode_moved(path, batch.messages[index])
     except CorruptRecord:
         return replace(letter, payload=bytes(batch.messages[index]), raw=True, sent_ms=batch.sent_ms)
+    origin = message.origin or Origin(letter.message, batch.sent_ms)
+    failures = shortened((*origin.failures, *failures))
     return replace(
         letter,
+        message=origin.message,
+        attempt=failures[-1].attempt if failures else 0,
+        failures=failures,
         task=message.task,
         payload=bytes(message.payload),
         preview=_preview(bytes(message.payload)),
         headers=message.headers,
-        sent_ms=batch.sent_ms,
+        sent_ms=origin.sent_ms,
     )
 
 

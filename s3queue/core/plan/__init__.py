@@ -1,8 +1,9 @@
 """What the coordinator decides: a pure function of board, survey, time and settings.
 
 In this order: take over what hosts report, and the tickets of sessions that are over; drop sources whose retirement is on
-record; let waiting messages become ready; assign what is ready, and batches not seen before, to hosts with room. A batch
-is admitted to the board by its first assignment, and never while its id is in the deduplication window.
+record; let waiting messages become ready, and move off the board what waits beyond a bound; assign what is ready, and
+batches not seen before, to hosts with room. A batch is admitted to the board by its first assignment, and never while its
+id is in the deduplication window.
 
 The order of messages, their priority, groups and the shares of queues are decided here, by the only writer that sees
 everything.
@@ -13,15 +14,16 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from s3queue.core.keys import Source
-from s3queue.core.plan import assign, take_over
+from s3queue.core.plan import assign, park, take_over
 from s3queue.core.plan.hosts import capacity
+from s3queue.core.plan.park import Parking
 from s3queue.core.plan.planned import Planned, Settled, is_finished
 from s3queue.core.plan.planning import Planning
 from s3queue.core.plan.settings import Settings
 from s3queue.core.plan.share import share_out
-from s3queue.core.records import Board, Ledger
+from s3queue.core.records import Board, Ledger, encode
 
-__all__ = ["Planned", "Settings", "Settled", "capacity", "is_finished", "plan", "share_out"]
+__all__ = ["Parking", "Planned", "Settings", "Settled", "capacity", "is_finished", "plan", "share_out"]
 
 
 def plan(
@@ -35,6 +37,8 @@ def plan(
     window: Collection[str] = (),
     buried: Collection[tuple[str, int]] = (),
     retired: Collection[str] = (),
+    parking: Parking | None = None,
+    board_bytes: int | None = None,
 ) -> Planned:
     """Decide one cycle.
 
@@ -46,12 +50,18 @@ def plan(
         window: ids of finished sources that are still refused.
         buried: (path, index) of messages whose dead letters are stored.
         retired: paths of sources that are gone and whose ids are on a stored page.
+        parking: what came of the moves on the board.
+        board_bytes: size of the board as it is stored; None where nobody has counted it yet.
     """
-    planning = Planning(board, ledgers, now_ms, settings, heard_ms)
+    parking = parking or Parking()
+    size = len(encode(board)) if board_bytes is None else board_bytes
+    planning = Planning(board, ledgers, now_ms, settings, heard_ms, size)
     take_over.tickets(planning)
     planning.bury(buried)
     planning.retire(retired)
+    park.settle(planning, parking)
     planning.wake()
     planning.expire()
+    park.choose(planning, parking)
     assign.tickets(planning, sources, window)
     return planning.result()

@@ -20,6 +20,8 @@ from s3queue.core.settle import Draft
 
 #: Fractional part of the golden ratio: its multiples spread evenly over [0, 1), and so do those of any multiple of it.
 _GOLDEN = 0.6180339887498949
+#: What a part of a ticket and a source take on the board besides the path, in bytes.
+_PART_BYTES, _SOURCE_BYTES = 20, 40
 
 
 class _Stand(NamedTuple):
@@ -125,18 +127,13 @@ def _admit(
     serving: dict[str, list[Pool]],
 ) -> None:
     """Put batches that are not on the board in line, as many as the hosts can take."""
-    parked: dict[str, int] = {}
-    for path in planning.sources:
-        if waiting := planning.state(path).waiting:
-            queue = parse_source(path).queue
-            parked[queue] = parked.get(queue, 0) + len(waiting)
     fresh: dict[str, list[Source]] = {queue: [] for queue in stand.lines}
     for source in sources:
-        if source.path in planning.sources or source.path in planning.board.sources:
+        if not _is_new(planning, source.path):
             continue
         if source.id in window:
             planning.planned.refused.append(source.path)
-        elif source.queue in fresh and parked.get(source.queue, 0) <= planning.settings.max_parked:
+        elif source.queue in fresh:
             fresh[source.queue].append(source)
     for queue, listed in fresh.items():
         if not listed:
@@ -148,6 +145,27 @@ def _admit(
                 break
             stand.lines[queue].add(source, source.count)
             enough -= source.count if source.group is None else 0
+
+
+def _is_new(planning: Planning, path: str) -> bool:
+    """Whether the messages of a listed source are nowhere else. Those of a move are still where they come from."""
+    board = planning.board
+    return path not in planning.sources and path not in board.sources and path not in board.moves
+
+
+def _has_space(planning: Planning, source: Source) -> bool:
+    """Whether the board may grow by a part of this source. It is then charged.
+
+    What is new leaves room for what is there already, so that a board which is full empties.
+    """
+    most = planning.settings.max_board_bytes
+    is_new = source.path not in planning.sources and source.path not in planning.drafts
+    size = _PART_BYTES + len(source.path) + (_SOURCE_BYTES + len(source.path) if is_new else 0)
+    if planning.bytes + size > (most // 2 if is_new else most * 3 // 4) and (is_new or planning.tickets):
+        planning.full.add("board")
+        return False
+    planning.bytes += size
+    return True
 
 
 def _assign_queue(
@@ -211,6 +229,11 @@ def _take_next(
                 line.drop()
                 continue
             most = 1
+        if not _has_space(planning, source):
+            if source.group is not None:
+                busy.add((source.queue, source.group))
+            line.drop()
+            continue
         taken = planning.draft(source.path).take(most, token)
         if taken is None:
             line.drop()

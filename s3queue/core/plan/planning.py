@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from functools import cached_property
 
 from msgspec.structs import replace
 
 from s3queue.core.keys import parse_source, ticket_id
 from s3queue.core.plan.planned import Planned, Settled
+from s3queue.core.plan.room import Room
 from s3queue.core.plan.settings import Settings
 from s3queue.core.records import Board, Failed, Failure, Ledger, Part, SourceState, Ticket, Totals
 from s3queue.core.settle import Draft
@@ -25,14 +27,22 @@ class Planning:
         ledgers: Mapping[str, Ledger],
         now_ms: int,
         settings: Settings,
-        heard_ms: int | None = None,
+        heard_ms: int | None,
+        board_bytes: int,
     ) -> None:
         self.board, self.ledgers, self.now_ms, self.settings = board, ledgers, now_ms, settings
         self.heard_ms = now_ms if heard_ms is None else heard_ms
         self.tickets = dict(board.tickets)
         self.sources = dict(board.sources)
         self.totals = dict(board.totals)
+        self.moves = dict(board.moves)
         self.sequence = board.sequence
+        #: By path, how many messages wait.
+        self.waiting: dict[str, int] = {}
+        #: How many bytes the board will have, without what is taken over.
+        self.bytes = board_bytes
+        #: Bounds that were reached.
+        self.full: set[str] = set()
         self.drafts: dict[str, Draft] = {}
         #: By queue, messages that wait for a host that they fit.
         self.unfit: dict[str, int] = {}
@@ -43,16 +53,33 @@ class Planning:
         ended = frozenset(session for session, ledger in ledgers.items() if ledger.over)
         self.planned = Planned(board, ended=ended)
 
+    @cached_property
+    def room(self) -> Room:
+        """What is left for failures."""
+        return Room(self.board, self.settings, self.full)
+
     def draft(self, path: str) -> Draft:
         draft = self.drafts.get(path)
         if draft is None:
-            state = self.sources.get(path)
-            draft = Draft.admitted(parse_source(path).count) if state is None else Draft(state)
+            state, source = self.sources.get(path), parse_source(path)
+            draft = Draft.admitted(source.count, source.attempt) if state is None else Draft(state)
+            draft.alone = source.alone
             self.drafts[path] = draft
             self.planned.changed = True
         return draft
 
+    def states(self) -> Iterator[tuple[str, Draft | SourceState]]:
+        """Of all sources that were on the board."""
+        return ((path, self.drafts.get(path) or state) for path, state in self.sources.items())
+
+    def next_number(self) -> int:
+        """Of a ticket or a move; never used again in this epoch."""
+        self.sequence += 1
+        return self.sequence - 1
+
     def result(self) -> Planned:
+        full = tuple(sorted(self.full))
+        self.planned.changed = self.planned.changed or full != self.board.full
         for path, draft in self.drafts.items():
             draft.trim()
             self.sources[path] = draft.freeze()
@@ -63,6 +90,8 @@ class Planning:
                 tickets=self.tickets,
                 sources=self.sources,
                 totals=self.totals,
+                moves=self.moves,
+                full=full,
             )
         return self.planned
 
@@ -80,8 +109,7 @@ class Planning:
     def ticket(self, session: str, parts: tuple[Part, ...]) -> Ticket:
         """Give these messages, which are in no list any more, to a host."""
         ticket = Ticket(session, parts)
-        self.tickets[ticket_id(self.board.epoch, self.sequence)] = ticket
-        self.sequence += 1
+        self.tickets[ticket_id(self.board.epoch, self.next_number())] = ticket
         self.planned.assigned += ticket.size
         self.planned.changed = True
         return ticket
@@ -142,6 +170,8 @@ class Planning:
                 draft = self.draft(path)
                 draft.wake(self.now_ms)
                 waiting = draft.waiting
+            if waiting:
+                self.waiting[path] = len(waiting)
             due = min((one.due_ms for one in waiting), default=None)
             if due is not None and (self.planned.next_due_ms is None or due < self.planned.next_due_ms):
                 self.planned.next_due_ms = due

@@ -16,13 +16,16 @@ class Settings(NamedTuple):
         ack_s: how long an outcome waits in its host at most, in seconds, before it is stored.
         window_s: for how long the id of a finished source is kept. ``dedup_window`` counts from the producer's last try,
             which it may make ``enqueue_deadline`` after the first, so this is the sum of both.
-        max_parked: with more messages of a queue waiting for a retry, no new batches of it are started.
+        max_parked: with more messages of a queue waiting, those that wait for longest are moved off the board.
         unfit_timeout: seconds after which a message that fits no host is dead.
         max_source_bytes: larger batches are never read.
         max_attempts: for tickets of sessions that left no word about it.
         max_out: the most messages in the tickets of one host. max_ranges: the most message ranges in them: one for each
             one-message object, so this bounds the board, and that what a host that dies leaves behind.
         max_parts: the most message ranges in one ticket. A host with more room gets another one in the same cycle.
+        max_board_bytes: the largest board. New batches fill half of it, those that are on it three quarters.
+        max_failure_bytes: of the histories of messages on the board, and of what waits there.
+        max_dying: messages that are dead and whose letters are not written yet.
     """
 
     visibility_timeout: float = 30.0
@@ -35,5 +38,8 @@ class Settings(NamedTuple):
     max_out: int = 10_000
     max_ranges: int = 4000
     max_parts: int = 500
+    max_board_bytes: int = 32 * 2**20
+    max_failure_bytes: int = 2**20
+    max_dying: int = 500
     unfit_timeout: float = 86_400.0
     max_source_bytes: float = math.inf

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from msgspec.structs import replace
 
 from s3queue.core import ranges
 from s3queue.core.plan.planned import Settled
 from s3queue.core.plan.planning import Planning
+from s3queue.core.plan.room import added
+from s3queue.core.ranges import Ranges
 from s3queue.core.records import Failed, Failure, Ledger, Offer, Part, Report, Ticket
+from s3queue.core.settle import LAST_TEXT, NEWEST_TEXT, is_last, weigh
 
 
 def tickets(planning: Planning) -> None:
@@ -32,50 +37,69 @@ def _take(planning: Planning, name: str, ticket: Ticket, report: Report, ledger:
     taken = ranges.union(ranges.pairs(ticket.taken), ranges.pairs(ok))
     released = ranges.minus(report.released, taken)
     taken = ranges.union(ranges.pairs(taken), ranges.pairs(released))
-    failed = {at: one for at, one in report.failed.items() if not ranges.contains(taken, at)}
-    left = ranges.minus(everything, ranges.union(ranges.pairs(taken), ranges.pairs(ranges.of(failed))))
-    taken = ranges.minus(everything, left)
-    if taken == ticket.taken and not ledger.over:
-        return
-    planning.planned.changed = True
+    failed = ranges.minus(ranges.of(at for at in report.failed if 0 <= at < ticket.size), taken)
     for part in ticket.spans(ok):
         planning.draft(part.source).done(part.start, part.stop)
         planning.count(part, "done", part.stop - part.start)
         planning.planned.settled.append(Settled(name, part.source, part.start, part.stop, part.attempt, "done"))
     for part in ticket.spans(released):
         planning.draft(part.source).released(part.start, part.stop, part.attempt)
-    for offset, outcome in failed.items():
-        for part in ticket.spans((offset, offset + 1)):
-            _fail(planning, name, part, outcome, offer)
+    done = [
+        offset for offset, part in _singles(ticket, failed) if _fail(planning, name, part, report.failed[offset], offer)
+    ]
     if ledger.over:
-        for part in ticket.spans(left):
-            _orphan(planning, name, part, offer, claimed)
-    if ledger.over or not left:
+        left = ranges.minus(everything, ranges.union(ranges.pairs(taken), ranges.pairs(failed)))
+        done += [offset for offset, part in _singles(ticket, left) if _orphan(planning, name, part, offer, claimed)]
+    taken = ranges.union(ranges.pairs(taken), ranges.pairs(ranges.of(done)))
+    taken = ranges.minus(everything, ranges.minus(everything, taken))
+    if taken == ticket.taken:
+        return
+    planning.planned.changed = True
+    if taken == everything:
         del planning.tickets[name]
     else:
         planning.tickets[name] = replace(ticket, taken=taken)
 
 
-def _fail(planning: Planning, name: str, part: Part, outcome: Failed, offer: Offer) -> None:
+def _singles(ticket: Ticket, offsets: Ranges) -> Iterator[tuple[int, Part]]:
+    """The messages at these offsets, one by one."""
+    members = ranges.members(offsets)
+    for part in ticket.spans(offsets):
+        for index in range(part.start, part.stop):
+            yield next(members), Part(part.source, index, index + 1, part.attempt)
+
+
+def _fail(planning: Planning, name: str, part: Part, outcome: Failed, offer: Offer) -> bool:
+    """Take over one message that did not end well, if the board has room for it. Otherwise it stays in the ledger."""
     if outcome.kind == "unfit":
         planning.gave_back(part, outcome)
-        return
-    died = planning.draft(part.source).failed(
-        part.start, part.attempt, outcome, max_attempts=offer.max_attempts, now_ms=planning.heard_ms
-    )
+        return True
+    state = planning.state(part.source)
+    history = state.failures.get(part.start, ())
+    dies = is_last(outcome, part.attempt, state.spared.get(part.start, 0), offer.max_attempts)
+    text = outcome.failure.text if outcome.failure is not None else ""
+    squeezed = False
+    if not planning.room.takes(added(text, LAST_TEXT if dies else NEWEST_TEXT), dies=dies):
+        # One that is on the board with its history goes on with less of it.
+        if dies or not history:
+            return False
+        squeezed = outcome.failure is not None
+    draft = planning.draft(part.source)
+    draft.failed(part.start, part.attempt, outcome, max_attempts=offer.max_attempts, now_ms=planning.heard_ms)
+    if squeezed:
+        draft.squeeze(part.start, weigh(history))
     if outcome.kind not in ("snooze", "interrupted"):
         planning.count(part, "failed", 1)
-    if died:
+    if dies:
         planning.count(part, "dead", 1)
         planning.planned.settled.append(Settled(name, part.source, part.start, part.stop, part.attempt, "dead"))
+    return True
 
 
-def _orphan(planning: Planning, name: str, part: Part, offer: Offer, claimed: bool) -> None:
+def _orphan(planning: Planning, name: str, part: Part, offer: Offer, claimed: bool) -> bool:
     """The session ended and left no outcome. What it claimed may have been started; what it did not, was not."""
     if not claimed:
         planning.draft(part.source).released(part.start, part.stop, part.attempt)
-        return
+        return True
     failure = Failure(part.attempt, "lost", "its host fell silent or died", planning.now_ms)
-    for index in range(part.start, part.stop):
-        one = Part(part.source, index, index + 1, part.attempt)
-        _fail(planning, name, one, Failed("retry", 0.0, failure), offer)
+    return _fail(planning, name, part, Failed("retry", 0.0, failure), offer)

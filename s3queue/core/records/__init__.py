@@ -6,7 +6,7 @@ bucket browser (board, ledgers, dead letters, retired pages, settings) is JSON.
 How a format may change, since records outlive every release:
 
 1. A field may be added at the end, with a default that means what its absence meant. Readers skip fields they do not
-   know. ``format`` stays.
+   know, and carry them along where they replace the record of somebody else (`encode_over`). ``format`` stays.
 2. A field is never renamed, retyped or given another meaning, and in an array-like record never moved or removed.
 3. Anything else is a new ``format``. Readers support every format ever released; a writer uses the newest that all
    readers of the namespace know.
@@ -31,6 +31,7 @@ from s3queue.core.records.codec import (
     decode,
     decode_batch,
     decode_message,
+    decode_moved,
     encode,
     encode_batch,
     encode_message,
@@ -39,7 +40,8 @@ from s3queue.core.records.failures import FATAL_CAUSES, Failed, Failure
 from s3queue.core.records.format import FORMAT
 from s3queue.core.records.ledger import Ledger, Offer, Report, Usage
 from s3queue.core.records.letters import DeadLetter
-from s3queue.core.records.messages import Batch, Message
+from s3queue.core.records.messages import Batch, Message, Moved, Origin
+from s3queue.core.records.newer import Newer, encode_over, encode_with, newer
 from s3queue.core.records.pages import RetiredPage
 from s3queue.core.records.queues import QueueMeta
 
@@ -54,7 +56,10 @@ __all__ = [
     "Leader",
     "Ledger",
     "Message",
+    "Moved",
+    "Newer",
     "Offer",
+    "Origin",
     "Part",
     "Place",
     "QueueMeta",
@@ -71,7 +76,11 @@ __all__ = [
     "decode",
     "decode_batch",
     "decode_message",
+    "decode_moved",
     "encode",
     "encode_batch",
     "encode_message",
+    "encode_over",
+    "encode_with",
+    "newer",
 ]

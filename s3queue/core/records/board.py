@@ -105,8 +105,8 @@ class Waiting(Struct, frozen=True, gc=False, array_like=True):
 class SourceState(Struct, frozen=True, gc=False, omit_defaults=True):
     """Where the messages of one admitted source are. Those in tickets are listed there and not here.
 
-    A message is in exactly one of: a ticket, ``ready``, ``waiting``, ``dying``, settled. Settled ones are only counted; a
-    source with ``settled`` equal to its count is finished.
+    A message is in exactly one of: a ticket, ``ready``, ``waiting``, ``dying``, a move (`Board.moves`), settled. Settled
+    ones are only counted; a source with ``settled`` equal to its count is finished.
 
     Attributes:
         dying: out of attempts or rejected, and committed as such; its dead letter is not yet known to be stored.
@@ -161,7 +161,11 @@ class Board(Struct, frozen=True, omit_defaults=True):
         leader: who may write; None after a resignation.
         uptime_ms: how long this namespace has been led, by the leaders' own steady clocks: a lower bound of the time
             that really passed, so that windows expire without trusting anybody's wall clock.
-        sequence: next ticket number of this epoch.
+        sequence: next ticket number of this epoch; moves are numbered with them.
+        moves: messages on their way off the board: the path of the source that is made of them, and where each comes from
+            (path, index), in order. They settle where they come from once that source is known to be stored, and nobody
+            admits it before.
+        full: bounds that hold back work; for people.
         leader_lease: how long its writer may be silent before it is replaced, in seconds. Who has another setting waits for
             the longer of both. 0: not said.
         window_s: for how long its writer keeps the ids of finished sources.
@@ -179,6 +183,8 @@ class Board(Struct, frozen=True, omit_defaults=True):
     format: int = field(default_factory=lambda: FORMAT)
     leader_lease: Patience = 0.0
     window_s: Patience = 0.0
+    moves: dict[str, tuple[tuple[str, Index], ...]] = {}
+    full: tuple[str, ...] = ()
 
     @property
     def is_busy(self) -> bool:

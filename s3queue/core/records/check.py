@@ -28,17 +28,24 @@ def _faults(board: Board) -> Iterator[str]:
         for part in ticket.parts:
             if not part.start < part.stop <= _count(part.source):
                 yield f"ticket {name} holds {part}"
+        for part in ticket.spans(ticket.left_ranges):
             if part.source not in board.sources:
                 yield f"ticket {name} names {part.source}, which is not there"
-        for part in ticket.spans(ticket.left_ranges):
             out[part.source] = out.get(part.source, 0) + part.stop - part.start
+    for target, members in board.moves.items():
+        if len(members) != _count(target) or len(set(members)) < len(members) or target in board.sources:
+            yield f"{target} is made of {members}"
+        for path, index in members:
+            if path not in board.sources or index >= _count(path):
+                yield f"{target} is made of message {index} of {path}, which is not there"
+            out[path] = out.get(path, 0) + 1
     for path, state in board.sources.items():
         count = _count(path)
         listed = _listed(state)
         if len(set(listed)) < len(listed) or any(index >= count for index in (*listed, *state.failures)):
             yield f"{path} is {state}"
-        if state.settled + len(listed) + out.get(path, 0) != count:
-            yield f"{path} has {count} messages and accounts for others"
+        if state.settled + len(listed) + out.get(path, 0) > count:
+            yield f"{path} has {count} messages, and here are more"
 
 
 def _listed(state: SourceState) -> list[int]:

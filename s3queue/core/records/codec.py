@@ -11,7 +11,7 @@ from s3queue.core.records.board import Board
 from s3queue.core.records.format import FORMAT
 from s3queue.core.records.ledger import Ledger
 from s3queue.core.records.letters import DeadLetter
-from s3queue.core.records.messages import Batch, Message
+from s3queue.core.records.messages import Batch, Message, Moved
 from s3queue.core.records.pages import RetiredPage
 from s3queue.core.records.queues import QueueMeta
 from s3queue.errors import CorruptRecord
@@ -32,6 +32,7 @@ _json: dict[type[Struct], Any] = {
 _batch = msgspec.msgpack.Decoder(Batch).decode
 _batch_head = msgspec.msgpack.Decoder(_Head).decode
 _message = msgspec.msgpack.Decoder(Message).decode
+_moved = msgspec.msgpack.Decoder(Moved).decode
 #: What decoders raise; UnicodeDecodeError, for a string that is not UTF-8, is no DecodeError.
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -76,5 +77,13 @@ def decode_message(key: str, raw: Raw) -> Message:
     """Raises `CorruptRecord`."""
     try:
         return _message(raw)
+    except _UNREADABLE as wrong:
+        raise CorruptRecord(key, f"not a message: {wrong}") from wrong
+
+
+def decode_moved(key: str, raw: Raw) -> Moved:
+    """A message with its origin, which is None where it was not moved off the board. Raises `CorruptRecord`."""
+    try:
+        return _moved(raw)
     except _UNREADABLE as wrong:
         raise CorruptRecord(key, f"not a message: {wrong}") from wrong

@@ -23,5 +23,5 @@ Term: TypeAlias = Annotated[int, Meta(ge=0, lt=2**31)]
 Number: TypeAlias = Annotated[int, Meta(ge=0, lt=2**32)]
 #: A delay: at most some thirty years.
 Delay: TypeAlias = Annotated[float, Meta(ge=0, le=1e9)]
-#: A setting that others wait for: at most thirty days.
-Patience: TypeAlias = Annotated[float, Meta(ge=0, le=30 * 86_400)]
+#: A setting that others wait for: at most a hundred days.
+Patience: TypeAlias = Annotated[float, Meta(ge=0, le=100 * 86_400)]

@@ -84,6 +84,7 @@ class Ledger(Struct, frozen=True, omit_defaults=True):
             session counts as claimed, whatever ``claims`` says.
         visibility_timeout: seconds of silence after which this session may be fenced; it relies on as much. Whoever has
             another setting waits for the longer of both. 0: not said.
+        window_s: seconds for which ids of finished sources have to be kept, for all that this host knows of its producers.
         claims: the tickets that this session may run.
         reports: outcomes that the board has not taken over yet.
         usage: by role, for people; some requests behind.
@@ -102,6 +103,7 @@ class Ledger(Struct, frozen=True, omit_defaults=True):
     format: int = field(default_factory=lambda: FORMAT)
     usage: dict[str, Usage] = {}
     visibility_timeout: Patience = 0.0
+    window_s: Patience = 0.0
 
     @property
     def over(self) -> bool:

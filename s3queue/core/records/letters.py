@@ -16,7 +16,7 @@ class DeadLetter(Struct, frozen=True, omit_defaults=True):
         payload: MessagePack as enqueued (base64 in JSON). Where ``raw`` is true, what could not be decoded, as it is: the
             whole object, or the one message.
         preview: the payload as JSON, for reading; empty where it has no such form.
-        failures: its history, oldest first.
+        failures: how its last attempts ended, oldest first: five at most. ``attempt`` says how many there were.
         tombstone: it was redriven or purged; the record stays so that the decision is remembered.
     """
 

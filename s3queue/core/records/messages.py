@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Raw, Struct, field
 
+from s3queue.core.records.failures import Failure
 from s3queue.core.records.format import FORMAT
 
 
@@ -19,6 +20,26 @@ class Message(Struct, frozen=True, array_like=True):
     task: str
     payload: Raw
     headers: dict[str, str] = {}
+
+
+class Origin(Struct, frozen=True, array_like=True):
+    """Where a message comes from that was moved off the board while it waited.
+
+    Attributes:
+        message: its id, which stays the same.
+        sent_ms: when it was enqueued.
+        failures: its history up to then, oldest first, bounded.
+    """
+
+    message: str
+    sent_ms: int
+    failures: tuple[Failure, ...] = ()
+
+
+class Moved(Message, frozen=True, array_like=True):
+    """A message in a source that was moved off the board. Read as a `Message`, it is the message as enqueued."""
+
+    origin: Origin | None = None
 
 
 class Batch(Struct, frozen=True):

@@ -73,9 +73,6 @@ class Casualty(NamedTuple):
     most: int
     following: str
 
-    def __str__(self) -> str:
-        return f"{self.message} (attempt {self.attempt} of {self.most}): {self.following}"
-
 
 def judge(suspects: Collection[Suspect], death: Death) -> dict[Suspect, Failed]:
     """The outcome of each message that may have been at fault. Those that are not in it had not begun, and cannot be:

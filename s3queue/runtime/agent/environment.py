@@ -30,6 +30,7 @@ def plan_settings(config: Config, capabilities: Capabilities) -> Settings:
         ack_s=ack_s(config, capabilities),
         window_s=config.dedup_window + config.enqueue_deadline,
         max_parked=config.max_parked,
+        max_board_bytes=min(config.max_board_bytes, capabilities.max_body_bytes),
         max_attempts=config.max_attempts,
         max_source_bytes=largest_source(config.max_message_bytes),
     )

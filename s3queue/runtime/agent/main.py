@@ -246,8 +246,12 @@ class Agent:
     def _buried(self, it: Obituary) -> None:
         """A worker is dead, and its journal was read: it may be replaced."""
         if not (it.expected or self._agent.host.over):  # else it was told to stop
-            was_at = [str(casualty) for casualty in it.casualties]
-            self._env.events.emit("died", worker=it.worker, cause=it.cause, text=it.text, was_at=was_at)
+            death = {"worker": it.worker, "cause": it.cause, "text": it.text}
+            for one in it.casualties:
+                ended = {"message": one.message, "attempt": one.attempt, "of": one.most}
+                self._env.events.emit("worker_died", **death, **ended, next=one.following)
+            if not it.casualties:
+                self._env.events.emit("died", **death)
         with contextlib.suppress(OSError):  # then its successor waits in vain, and the next one is let in
             self._listen()
         self._tell(Read(it.worker))
@@ -281,7 +285,7 @@ class Agent:
             task.cancel()
         await asyncio.wait(beside)
         await self._start(self._agent.hand_over(), as_host=False)
-        self._tell(Left())
+        self._tell(Left(self._agent.host.tally()))
 
 
 class _Link(asyncio.Protocol):

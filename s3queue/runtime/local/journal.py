@@ -267,11 +267,6 @@ class WorkerJournal:
         """Set the state of one message."""
         self.bytes[self._rows_at + row * _ROW + _STATES + index] = state
 
-    def mark_all(self, row: int, start: int, stop: int, state: int) -> None:
-        """Set the state of messages ``start`` to ``stop`` (excluded)."""
-        at = self._rows_at + row * _ROW + _STATES
-        self.bytes[at + start : at + stop] = bytes((state,)) * (stop - start)
-
     def running(self) -> list[Running]:
         """The slots at work."""
         words, floats = self.slot_words, self.slot_floats

@@ -136,7 +136,10 @@ class Empty(Struct, frozen=True, tag=True, array_like=True):
 
 
 class Left(Struct, frozen=True, tag=True, array_like=True):
-    """Agent → supervisor: the ledger says ``left``; the agent exits with status 0 now."""
+    """Agent → supervisor: the ledger says ``left``; the agent exits with status 0 now. ``settled``: by queue, how many
+    messages were done and died under this agent."""
+
+    settled: dict[str, tuple[int, int]] = {}
 
 
 Note: TypeAlias = (

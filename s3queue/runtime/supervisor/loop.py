@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, NoReturn
 import multiprocess
 from multiprocess import connection, resource_tracker
 
-from s3queue.config import Config
+from s3queue.config import Config, redact_url
 from s3queue.errors import ConfigError, QueueError, StoreDenied, StoreUnavailable
 from s3queue.observe.events import Events
 from s3queue.registry import Registry
@@ -55,6 +55,7 @@ class Summary(NamedTuple):
         usage: the same by role (``coordinator``, ``host``, ``worker``), with the bytes of objects sent and received,
             retries, conflicts and puts without an answer.
         interrupted: whether it was asked a second time to end, and ended at once.
+        settled: by queue, how many messages were done and died here; of an agent that died nothing is known.
     """
 
     deaths: int
@@ -64,6 +65,7 @@ class Summary(NamedTuple):
     drained: bool
     usage: dict[str, dict[str, int]]
     interrupted: bool = False
+    settled: dict[str, tuple[int, int]] = {}  # noqa: RUF012 - nobody changes it
 
 
 class Household(NamedTuple):
@@ -117,6 +119,7 @@ class Host:
         self._drain_until: float | None = None
         self._leave_until: float | None = None
         self._left = self._over = self._interrupted = False
+        self._settled: dict[str, tuple[int, int]] = {}
         self._watch = Watch(self._journal, self._config.visibility_timeout, clock())
         #: When a child was last alive; when our files were last touched.
         self._peopled = self._touched = clock()
@@ -136,7 +139,10 @@ class Host:
             self._life.close(remove=self._left)
             self._what.wishes.count(clock())
         summary = self._summary()
-        self._events.emit("ended", drained=self._left, messages=summary.messages, deaths=self._deaths)
+        counts = ", ".join(
+            f"{queue}: {done} done, {dead} dead" for queue, (done, dead) in sorted(self._settled.items())
+        )
+        self._events.emit("ended", drained=self._left, messages=summary.messages, deaths=self._deaths, text=counts)
         self._events.close()
         return summary
 
@@ -146,7 +152,7 @@ class Host:
         requests = total(list(usage.values())).requests()
         by_role = {role: asked.as_dict() for role, asked in usage.items()}
         return Summary(
-            self._deaths, self._restarts, requests, messages, self._left, by_role, interrupted=self._interrupted
+            self._deaths, self._restarts, requests, messages, self._left, by_role, self._interrupted, self._settled
         )
 
     def _prepare(self) -> None:
@@ -167,7 +173,7 @@ class Host:
         tasks = sum(len(what.tasks.tasks(queue)) for queue in what.queues)
         self._events.emit(
             "serving",
-            store=what.store.url,
+            store=redact_url(what.store.url),
             namespace=self._config.namespace,
             queues=",".join(what.queues),
             tasks=tasks,
@@ -267,7 +273,7 @@ class Host:
             timeout_s = self._config.drain_timeout
             running = sum(len(self._journal.worker(number).running()) for number in range(self._what.workers))
             until = time.strftime("%H:%M:%S", time.localtime(time.time() + timeout_s))
-            self._events.emit("draining", why=why, running=running, until=until, again="a second signal ends at once")
+            self._events.emit("draining", why=why, running=running, until=until, again="a second Ctrl-C ends at once")
             self._drain_until = clock() + timeout_s
             self._worker_due = [None] * len(self._workers)
             if self._agent is not None:
@@ -295,8 +301,8 @@ class Host:
                         self._worker_due[worker] = self._replace_at[worker]
                 case Empty():
                     self._drain("the queues are empty")
-                case Left():
-                    self._left = True
+                case Left(settled):
+                    self._left, self._settled = True, settled
         if dead:
             self._agent_died(agent)
 
@@ -343,7 +349,8 @@ class Host:
         journal = self._journal.worker(number)
         in_order = child.status == 0 or (child.status == UNKNOWN and child.verdict is None and not journal.running())
         if not in_order and cause != "shutdown" and child.status != ORPHANED:
-            self._events.emit("died", cause=cause, text=text)
+            # The agent tells it together with what the worker was at, as soon as it has read the journal.
+            self._events.emit("died" if self._agent is None else "reaped", cause=cause, text=text)
             self._deaths += 1
         # One that ends before it has run anything would do so for ever.
         worked = journal.messages > self._counted[number]

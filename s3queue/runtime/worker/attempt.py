@@ -5,6 +5,7 @@ The path of a message that ends well is the hot path of the whole queue: `Attemp
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import os
 import threading
@@ -15,8 +16,8 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from s3queue.context import Context
-from s3queue.core.keys import Layout
-from s3queue.core.records import Failed, Message, decode_message
+from s3queue.core.keys import Layout, parse_source
+from s3queue.core.records import Failed, Message, decode_message, decode_moved
 from s3queue.errors import CorruptRecord, Fenced
 from s3queue.lazy import refuse_lazy
 from s3queue.observe.events import Events
@@ -161,6 +162,12 @@ class Attempts:
         )
 
     def _message_id(self, piece: Piece, number: int) -> str:
+        source = piece.part.source
+        if parse_source(source).moved and piece.messages is not None:
+            with contextlib.suppress(CorruptRecord):
+                origin = decode_moved(source, piece.messages[number]).origin
+                if origin is not None:
+                    return origin.message
         return self._layout.message_id(piece.part.source, piece.part.start + number)
 
     def _await(

@@ -81,19 +81,20 @@ class Piece:
     """The messages of one part of a deal.
 
     Attributes:
-        first: index of its first message in the row.
+        first: index of its first message in the row. states_at: where its state is in `WorkerJournal.bytes`.
         messages: still encoded; None until read, or where there is a fault.
         body: the object that they are in.
         fault: why none of them can run.
         last: the end that is its last; ``ended`` hands out their numbers where there are several.
     """
 
-    __slots__ = ("body", "dealt", "ended", "fault", "first", "last", "messages", "part")
+    __slots__ = ("body", "dealt", "ended", "fault", "first", "last", "messages", "part", "states_at")
 
-    def __init__(self, dealt: Dealt, part: Part, first: int) -> None:
+    def __init__(self, dealt: Dealt, part: Part, first: int, states_at: int) -> None:
         self.dealt = dealt
         self.part = part
         self.first = first
+        self.states_at = states_at
         self.messages: list[Raw] | None = None
         self.body: Body | None = None
         self.fault: Failed | None = None

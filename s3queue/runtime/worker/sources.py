@@ -114,7 +114,7 @@ class Sources:
     ) -> None:
         self._driver = driver
         self._home = layout.home
-        self._journal = journal
+        self._journal, self._states = journal, journal.bytes
         self._budget = budget
         self._ready = ready
         self._send = send
@@ -147,10 +147,10 @@ class Sources:
 
     def add(self, dealt: Dealt, parts: tuple[Part, ...]) -> None:
         """Ask for the messages of a deal."""
-        first = 0
+        first, states_at = 0, self._journal.states_at(dealt.row)
         with self._lock:
             for part in parts:
-                piece = Piece(dealt, part, first)
+                piece = Piece(dealt, part, first, states_at + first)
                 first += part.stop - part.start
                 source = part.source
                 kept = self._cache.get(source)
@@ -233,24 +233,31 @@ class Sources:
     def _pump(self) -> None:
         """Ask the readers for as much as there is room for."""
         self._waits_for_room = False
-        while self._pending:
-            if not self._has_room():
+        pending = self._pending
+        while pending:
+            room = self._room()
+            if room <= 0:
                 self._waits_for_room = True
-                if not self._has_room():
+                if (room := self._room()) <= 0:
                     return
                 self._waits_for_room = False
-            wanted = self._pending.popleft()
-            if wanted.pieces:
-                self._under_way += 1
-                self._requests.put(wanted)
+            for _ in range(min(room, len(pending))):
+                wanted = pending.popleft()
+                if wanted.pieces:
+                    self._under_way += 1
+                    self._requests.put(wanted)
 
-    def _has_room(self) -> bool:
-        while self._freed:
-            self._held -= self._freed.popleft()
-        most = self._budget - (self._under_way + 1) * self._expected
-        while self._held > most and self._cache:
+    def _room(self) -> int:
+        """How many more objects may be read. What is only kept for later slices makes room for one."""
+        freed = self._freed
+        while freed:
+            self._held -= freed.popleft()
+        while True:
+            room = (self._budget - self._held) // self._expected - self._under_way
+            if room > 0 or not self._cache:
+                break
             self._forget_oldest()
-        return self._held <= most or (self._held == 0 and self._under_way == 0)
+        return 1 if room <= 0 and self._held == 0 and self._under_way == 0 else room
 
     def _forget_oldest(self) -> None:
         _, body = self._cache.popitem(last=False)
@@ -366,7 +373,7 @@ class Sources:
 
     def _keep(self, wanted: Wanted, body: Body) -> None:
         """Count the bytes of an object that was read, for as long as anything needs them."""
-        self._expected = max(body.size, self._expected * 7 // 8 if self._expected < self._budget else 0)
+        self._expected = max(1, body.size, self._expected * 7 // 8 if self._expected < self._budget else 0)
         self._held += body.size
         for piece in wanted.pieces:
             piece.fill(body)
@@ -387,11 +394,13 @@ class Sources:
             put((piece, number))
 
     def _mark(self, pieces: Iterable[Piece], state: int) -> None:
+        states = self._states
         for piece in pieces:
+            at = piece.states_at
             if piece.last == 0:
-                self._journal.mark(piece.dealt.row, piece.first, state)
+                states[at] = state
             else:
-                self._journal.mark_all(piece.dealt.row, piece.first, piece.first + piece.size, state)
+                states[at : at + piece.size] = bytes((state,)) * piece.size
 
     # ---- what cannot be read -------------------------------------------------------------------------------
 

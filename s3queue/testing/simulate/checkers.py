@@ -73,6 +73,8 @@ SOMETIMES = (
     "messages were recalled",
     "messages were released",
     "a message snoozed",
+    "a waiting message was moved off the board",
+    "a message ran that was moved off the board",
     "a poison message died alone",
     "a late request of a producer was refused",
     "a producer gave up",
@@ -98,6 +100,10 @@ def happened(story: Story) -> Iterator[str]:
         for key in event.keys
     ):
         yield "a retired page left the window"
+    if story.moved_off:
+        yield "a waiting message was moved off the board"
+    if any(run.message[0] in story.targets for run in story.runs):
+        yield "a message ran that was moved off the board"
     last = story.settings.max_attempts
     for runs in story.by_message.values():
         for before, run in pairwise(runs):

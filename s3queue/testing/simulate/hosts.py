@@ -22,6 +22,7 @@ from s3queue.runtime.local.journal import Journal
 from s3queue.runtime.local.wire import Cancel, Deal, Died, Hello, Note, Trust
 from s3queue.store import Capabilities
 from s3queue.testing.simulate.history import GivenUp, Gone, Joined, Raised
+from s3queue.testing.simulate.scenes import settings_of
 from s3queue.testing.simulate.workers import Worker
 from s3queue.testing.simulate.world import FOREVER, Machine, Process, Program, Sleep, World
 
@@ -211,7 +212,7 @@ class Agent(Process):
         world, scene, journal = self.world, self.world.scene, supervisor.journal
         self.session = session
         self._supervisor, self._orphaned = supervisor, orphaned
-        times, settings = scene.times, scene.times.settings
+        times, settings = scene.times, settings_of(scene, int(supervisor.name[1:]))
         workers = len(supervisor.workers)
         host = Host(
             world.layout,

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from s3queue.core.keys import parse_source
-from s3queue.core.records import decode_batch, decode_message
+from s3queue.core.records import decode_batch, decode_message, decode_moved
 from s3queue.errors import CorruptRecord
 from s3queue.testing.simulate.story import DYING, SETTLED, Move, Offset, Post, Story, damaged
 
-_LIVE = frozenset({"ticket", "ready", "waiting"})
+_LIVE = frozenset({"ticket", "ready", "waiting", "moving"})
 
 
 def illegal(story: Story) -> Iterator[tuple[str, str]]:
@@ -28,7 +28,7 @@ def illegal(story: Story) -> Iterator[tuple[str, str]]:
 def _fault(story: Story, move: Move) -> tuple[str, str] | None:
     old, new = move.old, move.new
     if old is None:
-        return None if _is_live(new, 1) else ("P1", "admitted, and not as attempt 1")
+        return _admitted(story, move)
     if old == SETTLED:
         return None if new is None else ("I3", "it was settled")
     if new is None:
@@ -37,11 +37,48 @@ def _fault(story: Story, move: Move) -> tuple[str, str] | None:
         if new != SETTLED:
             return "I3", "it was dead"
         return None if has_letter(story, move) else ("P1", "no dead letter is stored")
+    if old.kind == "moving" and new == SETTLED:
+        return _moved_off(story, move, old.target)
     if old.kind != "ticket":
         if not _is_live(new):
             return "P1", "it was in no ticket"
         return None if new.attempt == old.attempt else ("I7", "nothing ran")
     return _out_of_ticket(story, move, old, new)
+
+
+def _admitted(story: Story, move: Move) -> tuple[str, str] | None:
+    path, index = move.message
+    if path in story.targets and move.new == SETTLED:
+        return None  # nothing came of that move, and nothing will
+    if not _is_live(move.new, parse_source(path).attempt):
+        return "P1", "admitted, and not as its first attempt"
+    if path in story.targets and story.moved_off.get(story.targets[path][index], move.n + 1) > move.n:
+        return "I2", "admitted, and still where it was moved from"
+    return None
+
+
+def _moved_off(story: Story, move: Move, target: str) -> tuple[str, str] | None:
+    """Whether what it was moved to holds the message, with all that is known of it."""
+    path, index = move.message
+    landed = story.landed.get(target, move.n)
+    board = story.board_before(move.n)
+    if landed >= move.n or board is None:
+        return "P1", f"{target} is not stored"
+    at = story.targets[target].index(move.message)
+    try:
+        before = decode_message(path, decode_batch(path, story.bodies[path]).messages[index])
+        after = decode_moved(target, decode_batch(target, story.bodies[target]).messages[at])
+    except (CorruptRecord, LookupError) as fault:
+        return "P1", f"it was moved, and cannot be read: {fault}"
+    if (before.task, before.payload, before.headers) != (after.task, after.payload, after.headers):
+        return "P1", "it was moved, and is another message now"
+    first = story.first(move.message)
+    if after.origin is None or after.origin.message != story.layout.message_id(*first):
+        return "P1", "it was moved, and does not know where it comes from"
+    known = board.sources[path].failures.get(index, ())
+    if known and (not after.origin.failures or after.origin.failures[-1] != known[-1]):
+        return "P1", "it was moved, and its history is lost"
+    return None
 
 
 def _out_of_ticket(story: Story, move: Move, old: Post, new: Post) -> tuple[str, str] | None:
@@ -123,7 +160,7 @@ def _is_live(post: Post | None, attempt: int | None = None) -> bool:
 
 def has_letter(story: Story, move: Move) -> bool:
     """Whether the dead letter of this message was stored before. There is one for all that nobody can read from it on."""
-    path, index = move.message
+    path, index = story.first(move.message)
     queue = parse_source(path).queue
     for at in range(index + 1):
         n, rest = story.letters.get(story.layout.dead(queue, story.layout.message_id(path, at)), (move.n, False))

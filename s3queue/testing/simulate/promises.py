@@ -12,13 +12,10 @@ from s3queue.testing.simulate.story import BoardAt, LedgerAt, Message, Move, Pos
 from s3queue.testing.simulate.verdicts import OK, Verdict, first, unknown
 
 
-def _stuck(story: Story) -> tuple[str, ...]:
-    """Sources that cannot be finished, since the store refuses a key that they need."""
-    return story.drained.stuck if story.drained is not None else ()
-
-
-def _indexes(path: str) -> range:
-    return range(parse_source(path).count)
+def _stuck(story: Story) -> set[Message]:
+    """Messages that cannot come to an end, since the store refuses a key that they need."""
+    paths = story.drained.stuck if story.drained is not None else ()
+    return {story.first((path, index)) for path in paths for index in range(parse_source(path).count)}
 
 
 def p1_no_accepted_message_is_lost(story: Story) -> Verdict:
@@ -32,9 +29,10 @@ def p1_no_accepted_message_is_lost(story: Story) -> Verdict:
         yield from (why for rule, why in illegal(story) if rule == "P1")
         yield from (why for rule, why in unfounded(story) if rule == "P1")
         if _at_rest(story):
-            for path in story.landed:
+            stuck = _stuck(story)
+            for path in story.landed.keys() - story.targets.keys():
                 for index in range(parse_source(path).count):
-                    if (path, index) not in story.committed and path not in _stuck(story):
+                    if (path, index) not in story.committed and (path, index) not in stuck:
                         yield f"message {index} of {path} was never committed"
 
     verdict = first(faults())
@@ -51,8 +49,8 @@ def p2_committed_exactly_once(story: Story) -> Verdict:
         if _at_rest(story):
             done = sum(totals.done for totals in story.boards[-1].board.totals.values()) if story.boards else 0
             dead = sum(totals.dead for totals in story.boards[-1].board.totals.values()) if story.boards else 0
-            stored = sum(parse_source(path).count for path in story.landed)
-            stuck = sum((path, index) not in story.committed for path in _stuck(story) for index in _indexes(path))
+            stored = sum(parse_source(path).count for path in story.landed.keys() - story.targets.keys())
+            stuck = len(_stuck(story) - story.committed.keys())
             if done + dead + stuck != stored:
                 yield f"{stored} messages were stored; the board counts {done} done and {dead} dead"
 
@@ -92,7 +90,9 @@ def _was_silent(story: Story, session: str, over: LedgerAt) -> bool:
     if story.dead.get(session, n) < n or story.reaped.get(session, n) < n or damaged(story, session, n):
         return True
     before = story.ledger_before(session, n)
-    return before is None or over.at - before.at > story.settings.visibility_timeout
+    if before is None or before.ledger is None:
+        return True
+    return over.at - before.at > (before.ledger.visibility_timeout or story.settings.visibility_timeout)
 
 
 def p4_a_dead_worker_costs_no_finished_work(story: Story) -> Verdict:
@@ -154,10 +154,15 @@ def suspects_run_alone(story: Story) -> Verdict:
         for move in story.moves:
             old, new = move.old, move.new
             if old is not None and old.ticket and _was_fatal(story, move, old):
-                suspects.add(move.message)
-            if new is not None and new.ticket and move.message in suspects and story.tickets[new.ticket][1].size > 1:
+                suspects.add(story.first(move.message))
+            if (
+                new is not None
+                and new.ticket
+                and story.first(move.message) in suspects
+                and story.tickets[new.ticket][1].size > 1
+            ):
                 yield f"event {move.n}: ticket {new.ticket} holds {move.message} and others"
-            if new is not None and new.ticket and move.message in suspects:
+            if new is not None and new.ticket and story.first(move.message) in suspects:
                 tickets.add(new.ticket)
         for run in story.runs:
             if run.started.ticket in tickets:
@@ -250,7 +255,7 @@ def leaders_are_replaced_when_silent(story: Story) -> Verdict:
                 continue
             if min(sessions.get(leader.session, state.n) for sessions in (story.dead, story.reaped)) < state.n:
                 continue
-            if state.at - before.at <= story.settings.leader_lease:
+            if state.at - before.at <= (before.board.leader_lease or story.settings.leader_lease):
                 yield f"event {state.n}: {leader.session} was replaced {state.at - before.at:.2f} s after it wrote"
             elif before.at > story.calm:
                 yield f"event {state.n}: {leader.session} was replaced, and nothing kept it from writing"

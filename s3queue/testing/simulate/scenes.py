@@ -31,7 +31,7 @@ KINDS = (
 
 
 _SETTINGS = Settings(
-    visibility_timeout=4.0, leader_lease=2.0, ticket_target=0.3, window_s=13.0, max_parked=3, max_attempts=3
+    visibility_timeout=4.0, leader_lease=2.0, ticket_target=0.3, window_s=13.0, max_parked=1, max_attempts=3
 )
 
 
@@ -95,6 +95,7 @@ class Scene:
         billed: requests cost money, so that polls and writes are paced.
         shapes: what kinds of batches producers send; see `s3queue.testing.simulate.producers`.
         crowd: batches of one group that each producer sends before all others.
+        patience: time-outs and leases of every other host are so many times as long.
         page: the longest page of a survey; small ones make it skip and come back.
         width: of how many the next one to move is chosen.
         storm_s: how long there are faults.
@@ -112,6 +113,7 @@ class Scene:
     batches: int = 3
     most: int = 3
     crowd: int = 0
+    patience: float = 1.0
     shapes: tuple[str, ...] = ("plain",)
     page: int = 1000
     width: int = 4
@@ -119,6 +121,15 @@ class Scene:
     outlast: bool = False
     weather: Weather = Weather()
     times: Times = Times()
+
+
+def settings_of(scene: Scene, number: int) -> Settings:
+    """What the host with this number lives by."""
+    settings = scene.times.settings
+    factor = scene.patience if number % 2 else 1.0
+    return settings._replace(
+        visibility_timeout=settings.visibility_timeout * factor, leader_lease=settings.leader_lease * factor
+    )
 
 
 #: Each schedule has one of these. Few kinds of trouble at a time find more than all at once.
@@ -133,6 +144,7 @@ _WEATHERS = (
     Weather(fault=0.1, fates=("served", "slow", "outage", "refused"), chaos=0.02, kinds=("kill agent", "meddle")),
     Weather(fault=0.6, whose=("main",), chaos=0.01, kinds=("kill host", "kill agent")),
     Weather(fault=0.05, chaos=0.03, kinds=("outage", "kill host", "pause host")),
+    Weather(fault=0.1, chaos=0.02, kinds=("kill candidate", "kill agent", "pause candidate"), ends=0.6),
     Weather(fault=0.05, chaos=0.04, kinds=("refuse", "kill worker", "kill host"), ends=0.4),
 )
 _SHAPES = (
@@ -155,7 +167,7 @@ def draw(choices: Choices) -> Scene:
         billed=choices.choose((False, True)),
         hosts=choices.choose((2, 1, 3)),
         workers=choices.choose((1, 2)),
-        slots=choices.choose((2, 1)),
+        slots=choices.choose((2, 1, 3)),
         producers=choices.choose((1, 2)),
         most=choices.choose((3, 5)),
         page=choices.choose((1000, 1000, 2)),

@@ -12,7 +12,7 @@ from typing import Any
 from s3queue.core import cycle, survey
 from s3queue.core.keys import parse_source
 from s3queue.core.ops import Step
-from s3queue.core.records import Board, Ledger, decode
+from s3queue.core.records import Board, Ledger, decode, decode_batch, decode_moved
 from s3queue.core.survey import Survey
 from s3queue.errors import CorruptRecord
 from s3queue.testing.simulate.choices import Choices
@@ -180,7 +180,7 @@ class Simulation:
         }
         for path, state in board.sources.items():
             queue = parse_source(path).queue
-            if any(layout.dead(queue, layout.message_id(path, at)) in refused for at in state.dying):
+            if any(layout.dead(queue, self._message_id(path, at)) in refused for at in state.dying):
                 stuck.add(path)
         crowds = {(one.queue, one.group) for one in map(parse_source, stuck) if one.group is not None}
         for key in self.world.store.keys(layout.home):
@@ -189,6 +189,15 @@ class Simulation:
                 if (source.queue, source.group) in crowds:
                     stuck.add(source.path)
         return stuck
+
+    def _message_id(self, path: str, index: int) -> str:
+        """What it was called first, if it was moved off the board."""
+        body = self.world.store.body(self.world.layout.source(path))
+        if parse_source(path).moved and body is not None:
+            origin = decode_moved(path, decode_batch(path, body).messages[index]).origin
+            assert origin is not None
+            return origin.message
+        return self.world.layout.message_id(path, index)
 
     # ---- the schedule --------------------------------------------------------------------------------------
 

@@ -33,15 +33,17 @@ class Post(NamedTuple):
     """Where a board has a message.
 
     Attributes:
-        kind: ``ticket``, ``ready``, ``waiting``, ``dying``, ``settled``.
+        kind: ``ticket``, ``ready``, ``waiting``, ``dying``, ``moving``, ``settled``.
         attempt: 0 where the board does not say.
         ticket: its ticket, and its offset there.
+        target: the source that it moves to.
     """
 
     kind: str
     attempt: int = 0
     ticket: str = ""
     offset: int = 0
+    target: str = ""
 
 
 SETTLED = Post("settled")
@@ -298,10 +300,30 @@ class Story:
         return known
 
     @cached_property
+    def targets(self) -> dict[str, tuple[Message, ...]]:
+        """Every source that a board had messages moved to, and where each of them came from."""
+        return {path: members for state in self.boards for path, members in state.board.moves.items()}
+
+    def first(self, message: Message) -> Message:
+        """What this message was called when it was enqueued."""
+        while message[0] in self.targets:
+            message = self.targets[message[0]][message[1]]
+        return message
+
+    @cached_property
+    def moved_off(self) -> dict[Message, int]:
+        """Messages that were settled because another source holds them, by their name before, and when."""
+        return {
+            move.message: move.n
+            for move in self.moves
+            if move.new == SETTLED and move.old is not None and move.old.kind == "moving"
+        }
+
+    @cached_property
     def by_message(self) -> dict[Message, list[Run]]:
         runs: dict[Message, list[Run]] = {}
         for run in self.runs:
-            runs.setdefault(run.message, []).append(run)
+            runs.setdefault(self.first(run.message), []).append(run)
         return runs
 
     @cached_property
@@ -391,7 +413,12 @@ class Story:
         before: dict[str, dict[int, Post]] = {}
         last: Board | None = None
         for state in self.boards:
-            if last is not None and last.tickets == state.board.tickets and last.sources == state.board.sources:
+            if (
+                last is not None
+                and last.tickets == state.board.tickets
+                and last.sources == state.board.sources
+                and (last.moves == state.board.moves)
+            ):
                 continue
             now = posts(state.board, doubled)
             last = state.board
@@ -412,9 +439,9 @@ class Story:
         commits: dict[Message, list[tuple[int, str]]] = {}
         for move in self.moves:
             if move.new == DYING:
-                commits.setdefault(move.message, []).append((move.n, "dead"))
-            elif move.new == SETTLED and move.old != DYING:
-                commits.setdefault(move.message, []).append((move.n, "done"))
+                commits.setdefault(self.first(move.message), []).append((move.n, "dead"))
+            elif move.new == SETTLED and move.old is not None and move.old.kind not in ("dying", "moving"):
+                commits.setdefault(self.first(move.message), []).append((move.n, "done"))
         return commits
 
 
@@ -441,6 +468,9 @@ def posts(board: Board, doubled: list[str]) -> dict[str, dict[int, Post]]:
     for path, state in board.sources.items():
         for index, post in _listed(state):
             put(path, index, post)
+    for target, members in board.moves.items():
+        for path, index in members:
+            put(path, index, Post("moving", parse_source(target).attempt, target=target))
     for name, ticket in board.tickets.items():
         taken = ticket.taken
         offset = 0

@@ -34,13 +34,14 @@ class TestWaiting:
         assert not planned.changed
         assert planned.next_due_ms == NOW_MS + 5
 
-    def test_while_more_than_max_parked_wait_nothing_new_starts_and_retries_go_on(self) -> None:
+    def test_more_than_max_parked_are_moved_off_and_both_new_ones_and_retries_go_on(self) -> None:
         source = path(1, 4)
-        for parked, fresh in ((2, True), (3, False)):
+        for parked, moved in ((2, 0), (3, 2)):
             waiting = tuple(Waiting(index, 2, NOW_MS + 9) for index in range(parked))
             state = SourceState(ready=ready((3, 4, 2)), waiting=waiting, settled=3 - parked)
             planned = decide(board(states={source: state}), [ledger()], [path(2)], settings=Settings(max_parked=2))
-            assert (path(2) in planned.board.sources) == fresh
+            assert sum(map(len, planned.board.moves.values())) == moved
+            assert path(2) in planned.board.sources
             assert Part(source, 3, 4, 2) in parts(planned)["h1"][0]
 
     def test_another_queue_is_not_held_up_by_what_is_parked(self) -> None:
@@ -48,7 +49,7 @@ class TestWaiting:
         before = board(states={path(1): SourceState(waiting=waiting)})
         host = ledger(offers={"q": Offer(), "r": Offer()})
         planned = decide(before, [host], [path(2), path(3, queue="r")], settings=Settings(max_parked=0))
-        assert set(planned.board.sources) == {path(1), path(3, queue="r")}
+        assert set(planned.board.sources) == {path(1), path(2), path(3, queue="r")}
 
 
 class TestBuriedAndRetired:

@@ -14,13 +14,14 @@ def test_a_board_that_accounts_for_every_message_is_taken() -> None:
     check_board("k", board({"1-0": Ticket("h1", (Part(ONE, 2, 4, 1),), (0, 1))}, {ONE: SourceState(3)}))
     check_board("k", board({"1-0": Ticket("h1", (Part(ONE, 2, 3, 1),))}, {ONE: state}))
     check_board("k", board(states={ONE: SourceState(3, dying=(2,))}))
+    gone = Ticket("h1", (Part(path(2, 4), 0, 4, 1), Part(ONE, 0, 4, 1)), (0, 4))
+    check_board("k", board({"1-0": gone}, {ONE: SourceState()}))
 
 
 @pytest.mark.parametrize(
     ("ticket", "states"),
     [
         (None, {ONE: SourceState(5)}),
-        (None, {ONE: SourceState(3)}),
         (None, {"in/nothing": SourceState(1)}),
         (None, {ONE: SourceState(0, (Ready(0, 3, 1), Ready(2, 3, 1)))}),
         (None, {ONE: SourceState(3, (Ready(4, 5, 1),))}),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from s3queue.core.keys import Layout, source_path
 from s3queue.core.ledger import Held, Host
-from s3queue.core.records import Failed, Offer, Part, Ticket
-from s3queue.runtime.agent import deaths
-from s3queue.runtime.agent.dealing import Dealer
-from s3queue.runtime.local.journal import MOVED, OK, READY, RUNNING, STATES, Journal
-from s3queue.runtime.local.wire import Deal, Note
+from s3queue.core.records import Failed, Failure, Offer, Part, Ticket
+from s3queue.runtime.agent.dealing import ABSENT_S, Dealer
+from s3queue.runtime.agent.deaths import Death
+from s3queue.runtime.local.journal import FAILED, OK, READING, REJECTED, RUNNING, Journal
+from s3queue.runtime.local.wire import Deal, Note, Recall
 
 
 def source(number: int, count: int = 1) -> str:
@@ -102,19 +104,275 @@ def test_what_a_worker_gives_back_is_not_counted_as_its_own() -> None:
     assert len([note for note in notes if isinstance(note, Deal)]) == 2
 
 
-def test_a_journal_tells_how_each_message_ended_that_no_agent_heard_of() -> None:
-    journal = Journal(bytearray(Journal.size(1, 1)), 1, 1).worker(0)
-    journal.open_row(0, "1-0", 10, 7)
-    for index, state in enumerate([READY, OK, RUNNING, STATES["retry"], STATES["dead"], STATES["snooze"], MOVED]):
-        journal.mark(0, index, state)
-    report = deaths.testament([journal], now_ms=5)["1-0"]
-    assert report.ok == (11, 12)
-    assert {at: failed.kind for at, failed in report.failed.items()} == {
-        12: "retry",
-        13: "retry",
-        14: "dead",  # a message that was rejected does not run again
-        15: "snooze",  # and one that was put off has not lost an attempt
+# ---- deaths ----------------------------------------------------------------------------------------------------------
+
+KILLED = Death("killed", "worker 0 was killed by SIGKILL", 7)
+
+
+def crew(workers: int, slots: int) -> tuple[Dealer, Host, list[list[Note]]]:
+    """Several workers, all there."""
+    journal = Journal(bytearray(Journal.size(workers, slots)), workers, slots)
+    host = Host(Layout(), "session", slots * workers, {"q": Offer()})
+    dealing = Dealer(host, [journal.worker(number) for number in range(workers)], slots)
+    notes: list[list[Note]] = [[] for _ in range(workers)]
+    for number in range(workers):
+        dealing.comes(number, notes[number].append)
+    return dealing, host, notes
+
+
+def dealt(notes: list[Note]) -> list[str]:
+    return [note.ticket for note in notes if isinstance(note, Deal)]
+
+
+def suspect(host: Host, name: str, number: int, attempt: int = 2) -> None:
+    assign(host, name, number, attempt)
+    host.tickets[name].suspect = True
+
+
+def test_of_several_that_a_worker_was_running_none_pays_for_its_death() -> None:
+    dealing, host, _ = dealer(slots=4)
+    assign(host, "1-0", 0, count=6)
+    dealing.claimed(["1-0"])
+    dealing.deal(0.0)
+    journal = dealing.loads[0].journal
+    journal.mark(0, 0, OK)
+    journal.mark(0, 1, RUNNING)
+    journal.mark(0, 2, RUNNING)
+    casualties = dealing.died(0, KILLED)
+    held = host.tickets["1-0"]
+    assert held.ok == (0, 1)
+    assert {at: (one.kind, one.failure and one.failure.cause) for at, one in held.failed.items()} == {
+        1: ("interrupted", "killed"),
+        2: ("interrupted", "killed"),
     }
-    causes = {at: failed.failure.cause for at, failed in report.failed.items() if failed.failure is not None}
-    assert causes == {12: "killed", 13: "error", 14: "rejected"}
-    assert report.failed[15].delay_s > 0
+    assert (dealing.pooled, dealing.unfinished) == (3, 0)
+    assert [one.message.rpartition("~")[2] for one in casualties] == ["1", "2"]
+
+
+def test_only_one_that_a_worker_was_running_pays_for_its_death() -> None:
+    dealing, host, _ = dealer(slots=4)
+    assign(host, "1-0", 0, count=4)
+    dealing.claimed(["1-0"])
+    dealing.deal(0.0)
+    dealing.loads[0].journal.mark(0, 1, RUNNING)
+    (casualty,) = dealing.died(0, KILLED)
+    assert host.tickets["1-0"].failed == {1: Failed("retry", 0.0, Failure(1, "killed", KILLED.text, 7))}
+    assert casualty.message.endswith("~1")
+    assert (casualty.attempt, casualty.most, casualty.following) == (1, 3, "it runs again, alone")
+
+
+def test_only_what_overran_pays_for_a_time_limit() -> None:
+    dealing, host, _ = dealer(slots=4)
+    assign(host, "1-0", 0, count=4)
+    dealing.claimed(["1-0"])
+    dealing.deal(0.0)
+    for index in range(3):
+        dealing.loads[0].journal.mark(0, index, RUNNING)
+    dealing.died(0, Death("time_limit", "over", 7, ((0, 1),)))
+    failed = host.tickets["1-0"].failed
+    assert {at: (one.kind, one.failure and one.failure.cause) for at, one in failed.items()} == {
+        0: ("interrupted", "interrupted"),
+        1: ("retry", "time_limit"),
+        2: ("interrupted", "interrupted"),
+    }
+
+
+def test_failure_that_was_heard_is_not_dealt_again_when_its_worker_dies_before_it_is_in_the_journal() -> None:
+    dealing, host, _ = dealer(slots=2)
+    assign(host, "1-0", 0, count=2)
+    dealing.claimed(["1-0"])
+    dealing.deal(0.0)
+    snoozed = Failed("snooze", 30.0)
+    assert dealing.failed(0, 0, 0, snoozed)  # READY until then: its source could not be read
+    assert dealing.died(0, KILLED) == []
+    assert host.tickets["1-0"].failed == {0: snoozed}
+    assert (dealing.pooled, dealing.unfinished) == (1, 0)
+
+
+def test_what_ended_and_was_not_heard_of_keeps_its_kind() -> None:
+    dealing, host, _ = dealer(slots=2)
+    assign(host, "1-0", 0, count=2)
+    dealing.claimed(["1-0"])
+    dealing.deal(0.0)
+    dealing.loads[0].journal.mark(0, 0, REJECTED)
+    dealing.loads[0].journal.mark(0, 1, FAILED)
+    assert dealing.died(0, KILLED) == []
+    failed = host.tickets["1-0"].failed
+    assert [(one.kind, one.failure and one.failure.cause) for one in failed.values()] == [
+        ("dead", "rejected"),
+        ("retry", "error"),
+    ]
+
+
+def test_what_was_being_read_beside_a_task_goes_to_another_worker_and_that_task_does_not_pay() -> None:
+    dealing, host, _ = dealer(slots=2)
+    assign(host, "1-0", 0)
+    assign(host, "1-1", 1)
+    dealing.claimed(["1-0", "1-1"])
+    dealing.deal(0.0)
+    dealing.loads[0].journal.mark(0, 0, RUNNING)
+    dealing.loads[0].journal.mark(1, 0, READING)
+    dealing.died(0, KILLED)
+    assert host.tickets["1-0"].failed[0].kind == "interrupted"
+    assert host.tickets["1-1"].failed == {}
+    assert dealing.pooled == 1
+
+
+def test_source_that_was_being_read_and_nothing_else_pays() -> None:
+    dealing, host, _ = dealer(slots=2)
+    assign(host, "1-0", 0, count=2)
+    dealing.claimed(["1-0"])
+    dealing.deal(0.0)
+    dealing.loads[0].journal.mark_all(0, 0, 2, READING)
+    dealing.died(0, KILLED)
+    assert [one.kind for one in host.tickets["1-0"].failed.values()] == ["retry", "retry"]
+
+
+# ---- suspects --------------------------------------------------------------------------------------------------------
+
+
+def test_suspect_is_dealt_to_a_worker_that_has_nothing_else_and_gets_nothing_else() -> None:
+    dealing, host, (notes,) = crew(workers=1, slots=4)
+    suspect(host, "1-0", 0)
+    assign(host, "1-1", 1, count=8)
+    dealing.claimed(["1-0", "1-1"])
+    dealing.deal(0.0)
+    dealing.deal(0.1)
+    assert dealt(notes) == ["1-0"]
+    dealing.loads[0].journal.mark(0, 0, OK)
+    dealing.look()
+    dealing.deal(0.2)
+    assert dealt(notes) == ["1-0", "1-1"]
+
+
+def test_busy_worker_is_cleared_for_a_suspect() -> None:
+    dealing, host, (notes,) = crew(workers=1, slots=2)
+    assign(host, "1-0", 0, count=8)
+    dealing.claimed(["1-0"])
+    dealing.deal(0.0)
+    dealing.loads[0].journal.start(0, 0, 0, 0.0)
+    suspect(host, "1-1", 1)
+    dealing.claimed(["1-1"])
+    dealing.deal(0.1)
+    assert isinstance(notes[-1], Recall), "what it has not started is not waited for"
+    dealing.returned(0, [(0, 1)])
+    dealing.deal(0.2)
+    assert dealt(notes) == ["1-0"], "it still runs one"
+    dealing.loads[0].journal.finish(0, OK)
+    dealing.look()
+    dealing.deal(0.3)
+    assert dealt(notes) == ["1-0", "1-1"]
+
+
+def test_others_have_their_turn_between_two_suspects() -> None:
+    dealing, host, (notes,) = crew(workers=1, slots=2)
+    for number in range(3):
+        suspect(host, f"1-{number}", number)
+    assign(host, "1-9", 9, count=4)
+    dealing.claimed(["1-0", "1-1", "1-2", "1-9"])
+    for now in range(40):
+        dealing.deal(float(now))
+        journal = dealing.loads[0].journal
+        if any(isinstance(note, Recall) for note in notes[-1:]):
+            dealing.returned(0, [])
+        for row, it in list(dealing.loads[0].rows.items()):
+            journal.mark_all(row, 0, it.size, OK)
+        dealing.look()
+    assert dealt(notes) == ["1-0", "1-9", "1-1", "1-9", "1-2"]
+
+
+def test_suspects_leave_one_worker_to_the_others() -> None:
+    dealing, host, notes = crew(workers=3, slots=2)
+    for number in range(5):
+        suspect(host, f"1-{number}", number)
+    assign(host, "1-9", 9, count=4)
+    dealing.claimed([f"1-{number}" for number in (0, 1, 2, 3, 4, 9)])
+    dealing.deal(0.0)
+    assert sorted(ticket for each in notes for ticket in dealt(each)) == ["1-0", "1-1", "1-9"]
+
+
+def test_suspect_that_is_given_back_is_still_one() -> None:
+    dealing, host, (notes,) = crew(workers=1, slots=2)
+    suspect(host, "1-0", 0)
+    dealing.claimed(["1-0"])
+    dealing.deal(0.0)
+    dealing.returned(0, [(0, 0)])
+    assign(host, "1-1", 1)
+    dealing.claimed(["1-1"])
+    dealing.deal(0.1)
+    assert dealt(notes) == ["1-0", "1-1"]
+    dealing.loads[0].journal.mark(1, 0, OK)
+    dealing.look()
+    dealing.deal(0.2)
+    assert dealt(notes) == ["1-0", "1-1", "1-0"]
+    assert dealing.loads[0].suspect
+
+
+def test_worker_is_told_how_many_attempts_of_a_message_do_not_count() -> None:
+    dealing, host, notes = dealer(slots=1)
+    assign(host, "1-0", 0, attempt=3)
+    host.tickets["1-0"].spared = 2
+    dealing.claimed(["1-0"])
+    dealing.deal(0.0)
+    assert [note.spared for note in notes if isinstance(note, Deal)] == [2]
+
+
+# ---- without a worker ------------------------------------------------------------------------------------------------
+
+
+def test_host_without_a_worker_for_a_second_gives_back_what_it_holds_and_offers_nothing() -> None:
+    dealing, host, _ = dealer(slots=2)
+    assign(host, "1-0", 0, count=50)
+    dealing.claimed(["1-0"])
+    dealing.goes(0)
+    dealing.deal(10.0)
+    dealing.deal(10.0 + ABSENT_S / 2)
+    assert dealing.pooled == 50
+    dealing.deal(10.0 + ABSENT_S)
+    assert (dealing.pooled, host.slots, host.tickets["1-0"].released) == (0, 0, (0, 50))
+    dealing.comes(0, lambda note: None)
+    dealing.deal(12.0)
+    assert host.slots == 2
+
+
+def test_host_that_holds_nothing_writes_nothing_for_want_of_a_worker() -> None:
+    dealing, host, _ = dealer(slots=2)
+    dealing.goes(0)
+    before = host.changes
+    for now in range(5):
+        dealing.deal(float(now))
+    dealing.comes(0, lambda note: None)
+    dealing.deal(6.0)
+    assert host.changes == before
+
+
+# ---- cost ------------------------------------------------------------------------------------------------------------
+
+
+def test_entering_a_failure_takes_no_longer_for_those_that_failed_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing goes through the messages of a row, or through the rows of a worker, for each note."""
+    dealing, host, _ = dealer(slots=1000)
+    assign(host, "1-0", 0, count=1000)
+    dealing.claimed(["1-0"])
+    dealing.deal(0.0)
+
+    def counted(*_: object) -> bytes:
+        raise AssertionError("the states of a row are read for one note")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(dealing.loads[0].journal), "states", counted)
+        for index in range(999):
+            assert dealing.failed(0, 0, index, Failed("dead"))
+            assert dealing.unfinished == 999 - index
+    assert dealing.failed(0, 0, 999, Failed("dead"))
+    assert dealing.loads[0].rows[0].ended_at is not None
+
+
+def test_rows_do_not_cap_how_many_messages_of_groups_run_at_once() -> None:
+    dealing, host, notes = dealer(slots=200)
+    names = [f"1-{number}" for number in range(200)]
+    for number, name in enumerate(names):
+        assign(host, name, number)
+    dealing.claimed(names)
+    dealing.deal(0.0)
+    assert len([note for note in notes if isinstance(note, Deal)]) == 200

@@ -106,15 +106,6 @@ def test_each_slot_has_a_row_for_what_it_runs_what_comes_next_and_what_is_not_st
     assert worker.rows() == list(range(worker.row_count))
 
 
-def test_states_of_a_range_are_written_together_and_its_neighbours_stay() -> None:
-    worker = new_journal().worker(1)
-    worker.open_row(0, "1-1", 0, 5)
-    worker.open_row(1, "1-2", 0, 5)
-    worker.mark_all(0, 1, 4, READING)
-    assert list(worker.states(0)) == [READY, READING, READING, READING, READY]
-    assert list(worker.states(1)) == [READY] * 5
-
-
 def test_every_state_is_another_and_each_kind_of_outcome_has_one() -> None:
     assert len({READY, READING, RUNNING, OK, MOVED, *STATES.values()}) == 5 + len(STATES)
     assert set(STATES) == {"retry", "dead", "snooze", "unfit"}

@@ -1,0 +1,279 @@
+"""The host's loop: reads the board, keeps the ledger, deals what it claims."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from msgspec.structs import replace
+
+from s3queue.core import elect, ledger
+from s3queue.core.agent.environment import LONGEST_PAUSE, TICK_S, Crew, Ending, Post, Terms
+from s3queue.core.agent.leading import NO_BOARD, Leading
+from s3queue.core.flushes import Flushes
+from s3queue.core.keys import Layout, parse_source
+from s3queue.core.ledger import Flushed, Host, Refused
+from s3queue.core.ops import Program, Signal, Step, list_page, wait
+from s3queue.core.pacing import Backoff
+from s3queue.core.plan import is_finished
+from s3queue.core.records import Report
+from s3queue.core.restore import keep_copy
+from s3queue.errors import CorruptRecord, StoreDenied, StoreError
+
+#: Seconds after the end of a lease at which its board is read: clocks are not that exact.
+SOON_S = 0.01
+#: Seconds after which messages are given back that lie in the pool while no slot can take them.
+RELEASE_S = 5.0
+#: Seconds of the first and of the longest pause between two looks whether the queues are empty.
+_EMPTY_S, _EMPTY_MAX_S = 0.1, 2.0
+#: Tries to end the session of an agent that died, before the board is read again.
+_TRIES = 5
+
+
+class Hosting:
+    def __init__(self, post: Post, host: Host, crew: Crew, terms: Terms) -> None:
+        self._post, self._host, self._crew, self._stands = post, host, crew, terms.stands
+        self._leading = Leading(post, self.look_soon, self.ring)
+        self._bell, self._never = Signal(), Signal()
+        self._flushes = Flushes(host, post.pace, post.settings.visibility_timeout)
+        self._backoff = Backoff(TICK_S, post.settings.visibility_timeout * LONGEST_PAUSE)
+        self._next_look, self._seen = 0.0, ""
+        self._kept_copy = False
+        self._stuck_since: float | None = None
+        self._wants_empty = terms.until_empty
+        self._next_empty, self._empty_pause = 0.0, _EMPTY_S
+
+    @property
+    def leading(self) -> Leading:
+        return self._leading
+
+    def ring(self) -> None:
+        """Something changed: a note from a worker, a new board."""
+        self._bell.ring()
+
+    def look_soon(self) -> None:
+        """The board may have been replaced."""
+        self._next_look = 0.0
+        self._bell.ring()
+
+    def join(self, orphaned: Sequence[str] = (), outcomes: Mapping[str, Report] | None = None) -> Program[bool]:
+        """End the sessions of the agents that died before this one, and store the first ledger. Waits for the store.
+
+        Args:
+            orphaned: their sessions. outcomes: what the journals of their workers say, by ticket.
+
+        Returns:
+            Whether the session has begun. False: nobody knows whether its ledger is there, and a session that is in doubt
+            is not used: exit, and start another one.
+        """
+        waiting = list(orphaned)
+        while waiting or not self._host.version:
+            try:
+                if waiting:
+                    yield from elect.look(self._post.view, self._post.layout, self._post.env.now())
+                    nonces = [self._post.env.nonce() for _ in range(_TRIES)]
+                    step = ledger.bequeath(self._post.view, self._post.layout, waiting[0], outcomes or {}, nonces)
+                    if (yield from step):
+                        del waiting[0]
+                elif (yield from self._host.flush(self._post.env.now(), self._post.env.nonce())) is Refused.FENCED:
+                    return False
+                self._backoff.worked()
+            except (StoreError, CorruptRecord) as fault:
+                if waiting and isinstance(fault, StoreDenied) and fault.key == self._post.layout.host(waiting[0]):
+                    # One ledger is no reason not to start. The coordinator fences it when it has been silent for long
+                    # enough, if it can.
+                    self._post.env.warn(fault.key, f"left to the coordinator: {fault}")
+                    del waiting[0]
+                    continue
+                self._post.env.warn("store", f"cannot join yet, trying again: {fault}")
+                yield from wait(self._post.env.now() + self._backoff.failed(), self._never)
+        self._post.env.trust(self._host.trusted_until(self._post.settings.visibility_timeout))
+        return True
+
+    def serve(self) -> Program[Ending]:
+        """Until the session is over."""
+        env, until = self._post.env, 0.0
+        while True:
+            yield from wait(until, self._bell)
+            try:
+                if (yield from self._turn()):
+                    return Ending.FENCED
+                if self._host.over:
+                    return Ending.LEFT
+                self._backoff.worked()
+                until = self._wait_until(env.now())
+            except (StoreError, CorruptRecord) as fault:
+                if self._host.pending is not None:
+                    env.mark("a flush was not answered")
+                if self._is_shut_out(fault):
+                    env.warn(fault.key, f"this session is given up: {fault}")
+                    return Ending.FENCED
+                env.warn(fault.key or "store", f"cannot use the board or the ledger, trying again: {fault}")
+                # The next turn writes the ledger, if that is due, whatever became of the board.
+                self._next_look = until = env.now() + self._backoff.failed()
+                yield from self._mind_until(until)
+                until = 0.0
+
+    def _is_shut_out(self, fault: Exception) -> bool:
+        """Whether the store refuses this session's ledger for so long that others have taken it for dead. What runs is
+        theirs by now; another session has another ledger."""
+        host = self._host
+        if not (isinstance(fault, StoreDenied) and fault.key == host.key and host.trusted_from is not None):
+            return False
+        return self._post.env.now() - host.trusted_from > self._post.settings.visibility_timeout
+
+    def _mind_until(self, until: float) -> Program[None]:
+        """Nothing is asked of the store for a while. The workers go on."""
+        while (now := self._post.env.now()) < until:
+            yield from wait(min(until, now + TICK_S), self._never)
+            self._mind_the_workers()
+
+    def _turn(self) -> Program[bool]:
+        """Returns whether the session was fenced."""
+        host, env = self._host, self._post.env
+        if self._leading.lead is None and env.now() >= self._next_look:
+            yield from self._look()
+        self._see()
+        self._mind_the_workers()
+        if host.draining and not host.leaving and self._is_done():
+            host.leave()
+        now = env.now()
+        if now >= self._flushes.next_at(self._left, now):
+            if (yield from self._flush(now)):
+                return True
+            self._mind_the_workers()
+        if self._wants_empty and self._is_idle() and env.now() >= self._next_empty:
+            yield from self._look_for_the_end()
+        return False
+
+    def _wait_until(self, now: float) -> float:
+        until = [self._flushes.next_at(self._left, now)]
+        if self._leading.lead is None:
+            until.append(self._next_look)
+        if self._crew.unfinished or self._crew.pooled or self._host.draining:
+            until.append(now + TICK_S)
+        if self._wants_empty and self._is_idle():
+            until.append(self._next_empty)
+        return min(until)
+
+    def _look(self) -> Program[None]:
+        """Read the board, and stand if nobody leads."""
+        env, view, pace = self._post.env, self._post.view, self._post.pace
+        began = env.now()
+        changed = yield from elect.look(view, self._post.layout, began)
+        now = env.now()
+        view.answered(now)
+        if view.is_gone:
+            if not self._kept_copy and view.board is not None:
+                yield from keep_copy(self._post.layout, self._post.me.session, view.board)
+                self._kept_copy = True
+            env.warn(self._post.layout.board, NO_BOARD)
+        # A board without work is a leader's heartbeat: the next one need not be read soon.
+        busy = bool(self._host.tickets) or (changed and view.board is not None and view.board.is_busy)
+        self._next_look = now + pace.poll_s(busy=busy, changed=changed, now=now)
+        if (silent_at := view.silent_at(self._post.settings.leader_lease) + SOON_S) > now:
+            self._next_look = min(self._next_look, silent_at)
+        if self._stands and not view.is_gone:
+            self._leading.looked(began)
+
+    def _see(self) -> None:
+        view = self._post.view
+        if view.board is not None and view.version != self._seen:
+            self._seen = view.version
+            self._host.see(view.board)
+
+    def _mind_the_workers(self) -> None:
+        crew, now = self._crew, self._post.env.now()
+        crew.look()
+        if self._host.draining:
+            crew.recall(now, everything=True)
+            crew.release_pool()
+            return
+        stuck = crew.recall(now)
+        if not stuck:
+            self._stuck_since = None
+        elif self._stuck_since is None:
+            self._stuck_since = now
+        elif now - self._stuck_since > RELEASE_S:
+            self._stuck_since = None
+            crew.release_pool()
+        crew.deal(now)
+
+    def _is_idle(self) -> bool:
+        return not (self._host.tickets or self._left)
+
+    def _is_done(self) -> bool:
+        return not self._crew.unfinished and self._host.is_done
+
+    @property
+    def _left(self) -> int:
+        return self._crew.pooled + self._crew.unfinished
+
+    # ---- its ledger ----------------------------------------------------------------------------------------
+
+    def _flush(self, now: float) -> Program[bool]:
+        """Returns whether the session was fenced."""
+        env, host = self._post.env, self._host
+        host.offers = {
+            queue: replace(offer, mean_s=round(self._crew.mean_s(queue, now), 6))
+            for queue, offer in host.offers.items()
+        }
+        host.usage = env.usage()
+        self._flushes.begins(self._left, now)
+        outcome = yield from host.flush(now, env.nonce())
+        match outcome:
+            case Refused.FENCED:
+                return True
+            case Refused.UNSURE:
+                env.warn("unsure", "the ledger was sent and not answered; nothing new starts before it is")
+            case Flushed():
+                self._stored(outcome)
+        return False
+
+    def _stored(self, flushed: Flushed) -> None:
+        self._post.env.trust(self._host.trusted_until(self._post.settings.visibility_timeout))
+        self._crew.claimed(flushed.claimed)
+        self._flushes.stored(flushed.claimed)
+        self._crew.stored()
+        self._leading.stored(flushed.ledger, self._host.version)
+        if self._leading.lead is None and flushed.ledger.reports and self._post.is_led_here:
+            self._post.env.wake_machine()
+
+    # ---- whether anything is left --------------------------------------------------------------------------
+
+    def _look_for_the_end(self) -> Program[None]:
+        """Whether the served queues hold nothing. A source is deleted only when every message in it is settled, so
+        empty listings are proof."""
+        board, queues = self._post.view.board, set(self._host.offers)
+        unsettled = board is not None and any(
+            parse_source(path).queue in queues and not is_finished(path, state) for path, state in board.sources.items()
+        )
+        if not unsettled and (
+            yield from holds_nothing(self._post.layout, queues, self._post.settings.max_source_bytes)
+        ):
+            self._wants_empty = False
+            self._post.env.queues_are_empty()
+            return
+        self._next_empty = self._post.env.now() + self._empty_pause
+        self._empty_pause = min(_EMPTY_MAX_S, self._empty_pause * 2)
+
+
+def holds_nothing(layout: Layout, queues: set[str], largest: float = math.inf) -> Step[bool]:
+    """Whether no source of these queues exists that could run; one of more bytes than ``largest`` never does.
+
+    Asks: one List per queue, and one per 1,000 scheduled sources.
+    """
+    for prefix in [*map(layout.queue, sorted(queues)), layout.later]:
+        after = ""
+        while True:
+            page = yield from list_page(prefix, after)
+            for item in page:
+                try:
+                    if parse_source(layout.path(item.key)).queue in queues and item.size <= largest:
+                        return False
+                except CorruptRecord:
+                    continue  # not a message; the coordinator reports it
+            if len(page) < 1000:
+                break
+            after = page[-1].key
+    return True

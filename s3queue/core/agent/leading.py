@@ -1,0 +1,301 @@
+"""The coordinator's loop: stand when nobody leads, then one cycle after the other; and its chores."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from s3queue.core import elect
+from s3queue.core.agent.environment import LONGEST_PAUSE, TICK_S, Post
+from s3queue.core.chores import CHORES_AT_ONCE
+from s3queue.core.cycle import Cycled, Deposed, Doubt, Lead, take_office
+from s3queue.core.ops import Program, Signal, Step, wait
+from s3queue.core.pacing import Backoff
+from s3queue.core.plan import is_finished
+from s3queue.core.records import Ledger
+from s3queue.core.restore import was_led
+from s3queue.errors import CorruptRecord, StoreError
+from s3queue.store import Stored
+
+#: What a person has to know and do where the board was deleted.
+NO_BOARD = (
+    "the board of this namespace was deleted: nothing is assigned until it is put back; "
+    "stop who deletes, and run: s3queue board restore"
+)
+#: Seconds until the next cycle where a finished source stays on the board: a retired page may be written soon.
+_RETIRE_S = 1.0
+
+
+class Leading:
+    """
+    Args:
+        look: has the host look at the board at once.
+        committed: tells the host that there is a new board.
+
+    Attributes:
+        lead: what the coordinator knows; None while somebody else leads.
+    """
+
+    def __init__(self, post: Post, look: Callable[[], None], committed: Callable[[], None]) -> None:
+        self._post, self._look, self._tell_host = post, look, committed
+        self._bell, self._never = Signal(), Signal()
+        self._chore_bells = [Signal() for _ in range(CHORES_AT_ONCE)]
+        self._backoff = Backoff(TICK_S, post.settings.leader_lease * LONGEST_PAUSE)
+        self._looked_at: float | None = None
+        self._wants_survey = False
+        self.lead: Lead | None = None
+
+    def ring(self, *, survey: bool = True) -> None:
+        """There may be something to decide.
+
+        Args:
+            survey: it takes a survey to see it.
+        """
+        self._wants_survey = self._wants_survey or survey
+        self._bell.ring()
+
+    def looked(self, looked_at: float) -> None:
+        """The host has looked at the board. Stand, if that allows it.
+
+        Args:
+            looked_at: when that look began.
+        """
+        if self.may_stand(looked_at):
+            self._looked_at = looked_at
+            self._bell.ring()
+
+    def stored(self, ledger: Ledger, version: str) -> None:
+        """The ledger of our own host was stored."""
+        if self.lead is not None and self.lead.enter(ledger, version):
+            self.ring()
+
+    def coordinate(self) -> Program[None]:
+        """Stand when a look allows it, and cycle for as long as this session leads."""
+        env, until, last = self._post.env, math.inf, -math.inf
+        while True:
+            rang = yield from self._rest(until)
+            try:
+                if self.lead is None:
+                    until = math.inf
+                    if (looked_at := self._looked_at) is not None:
+                        self._looked_at = None
+                        until = yield from self._stand(looked_at)
+                    continue
+                if rang and (at := last + self._post.pace.gap_s(env.now())) > env.now():
+                    yield from wait(at, self._never)
+                last = env.now()
+                if rang:
+                    self._post.pace.asked(last)
+                survey, self._wants_survey = self._wants_survey or not rang, False
+                until = env.now() + (yield from self.cycle(survey=survey))
+                self._backoff.worked()
+            except Exception as fault:  # noqa: BLE001 - one cycle's; the next one is another
+                if isinstance(fault, StoreError):
+                    env.warn("store", f"cannot coordinate now, trying again: {fault}")
+                elif isinstance(fault, CorruptRecord):
+                    env.warn(fault.key, f"left alone: {fault}")
+                else:
+                    env.fault("cycle", fault)
+                self._wants_survey = True
+                yield from wait(env.now() + self._backoff.failed(), self._never)
+                until = 0.0
+
+    def may_stand(self, looked_at: float) -> bool:
+        view, me = self._post.view, self._post.me
+        leader = view.board.leader if view.board is not None else None
+        gone = leader is not None and self._post.env.is_gone(leader.session, leader.place)
+        lease_s = self._post.settings.leader_lease
+        return elect.may_stand(view, looked_at, lease_s, me=me.session, leader_gone=gone)
+
+    def _stand(self, looked_at: float) -> Program[float]:
+        """Returns the steady time of the first cycle."""
+        env, view = self._post.env, self._post.view
+        if view.board is None and (yield from was_led(self._post.layout, self._post.me.session)):
+            env.warn(self._post.layout.board, NO_BOARD)
+            return math.inf
+        if not self.may_stand(looked_at):  # the host may have read a board meanwhile
+            return math.inf
+        before = view.board.leader if view.board is not None else None
+        outcome = yield from elect.stand(
+            view, self._post.layout, self._post.me, env.nonce(), lease_s=self._post.settings.leader_lease
+        )
+        if not isinstance(outcome, Stored):
+            self._look()
+            return math.inf
+        if before is not None:
+            if before.session == self._post.me.session:
+                env.mark("an unanswered election was found out")
+            elif env.is_gone(before.session, before.place):
+                env.mark("a leader that was gone was replaced at once")
+        lead = yield from take_office(view, self._post.layout, self._post.settings, env.now(), env.now_ms())
+        if view.board is None or view.board.epoch != lead.epoch:
+            return math.inf
+        self.lead = lead
+        if lead.epoch > 1:
+            env.mark("another leader")
+        if lead.window:
+            env.mark("a new leader read retired pages")
+        for corrupt in lead.chores.pages.corrupt:
+            env.warn(corrupt.key, f"left alone: {corrupt}")
+        env.emit("elected", session=self._post.me.session, epoch=lead.epoch)
+        self._wants_survey = True
+        return 0.0
+
+    def _depose(self) -> None:
+        self.lead = None
+        self._post.env.mark("a leader was deposed")
+        self._post.env.emit("deposed", session=self._post.me.session)
+        self._look()
+
+    def _rest(self, until: float) -> Program[bool]:
+        """Wait, and write heartbeats meanwhile. Returns whether somebody rang."""
+        env = self._post.env
+        while (lead := self.lead) is not None and lead.pending is None:
+            beat_at = lead.written_at + self._post.settings.leader_lease / 3
+            if beat_at >= until:
+                break
+            if (yield from wait(beat_at, self._bell)):
+                return True
+            try:
+                outcome = yield from lead.beat(now=env.now(), nonce=env.nonce())
+            except StoreError:
+                env.mark("a heartbeat was not answered")
+                return False  # the cycle says so, if the store does not answer that either
+            match outcome:
+                case Cycled():
+                    env.mark("a leader wrote a heartbeat between cycles")
+                    self._committed()
+                case Deposed():
+                    env.mark("a leader was deposed by its heartbeat")
+                    self._depose()
+                    return False
+                case Doubt():
+                    env.mark("a heartbeat was not answered")
+                    return False  # the same board again, before the lease runs out
+        return (yield from wait(until, self._bell))
+
+    def cycle(self, *, survey: bool = True) -> Program[float]:
+        """One cycle. Returns the seconds to the next one, unless somebody rings."""
+        env, lead = self._post.env, self.lead
+        assert lead is not None
+        if lead.pending is not None:
+            env.mark("a board in doubt was sent again")
+        gone = [
+            session
+            for session, heard in lead.heard.items()
+            if heard.ledger is not None and not heard.ledger.over and env.is_gone(session, heard.ledger.place)
+        ]
+        outcome = yield from lead.cycle(
+            now=env.now(), now_ms=env.now_ms(), nonce=env.nonce(), gone=gone, clock=env.now, look=survey
+        )
+        match outcome:
+            case Deposed():
+                self._depose()
+                return 0.0
+            case Doubt():
+                env.warn("doubt", "a new board was sent and not answered; sending it again")
+                return self._post.pace.busy_s
+            case Cycled():
+                self._tell(lead, outcome)
+                if outcome.committed:
+                    self._committed()
+                self._chore_bells[0].ring()
+                return self._cycle_wait_s(lead, outcome)
+
+    def _committed(self) -> None:
+        self._tell_host()
+        lead = self.lead
+        if lead is not None and any(ticket.session != self._post.me.session for ticket in lead.board.tickets.values()):
+            self._post.env.wake_machine()
+
+    def _tell(self, lead: Lead, cycled: Cycled) -> None:
+        env = self._post.env
+        if cycled.planned.refused:
+            env.mark("a late request of a producer was refused")
+        for corrupt in cycled.corrupt:
+            env.warn(corrupt.key, f"left alone: {corrupt}")
+        for bound in lead.board.full:
+            env.warn(f"full {bound}", f"the board has no room for more, so some of it waits: {bound}")
+        for one in cycled.settled:
+            env.emit("settled", **one._asdict())
+        self._tell_chores(lead)
+
+    def _tell_chores(self, lead: Lead) -> None:
+        env, fences = self._post.env, lead.chores.fences
+        for session in fences.done:
+            env.emit("fenced", session=session)
+        fences.done.clear()
+        for corrupt in fences.corrupt:
+            env.warn(corrupt.key, f"left alone: {corrupt}")
+        fences.corrupt.clear()
+        for source, ids in lead.chores.moves.done:
+            env.emit("moved", source=source, ids=ids)
+        lead.chores.moves.done.clear()
+        for key, fault in lead.chores.troubles.take_new():
+            env.warn(key, f"cannot be read or written now, trying again later: {fault}")
+
+    def _cycle_wait_s(self, lead: Lead, cycled: Cycled) -> float:
+        pace, board, now = self._post.pace, lead.board, self._post.env.now()
+        settled = sum(one.stop - one.start for one in cycled.settled)
+        pace.worked(cycled.planned.assigned + settled, now)
+        busy = bool(board.tickets) or cycled.planned.assigned > 0
+        wait_s = pace.poll_s(busy=busy, changed=cycled.planned.changed, now=now)
+        if any(is_finished(path, state) for path, state in board.sources.items()):
+            wait_s = min(wait_s, _RETIRE_S)
+        if cycled.next_due_ms is not None:
+            wait_s = min(wait_s, max(0.0, (cycled.next_due_ms - self._post.env.now_ms()) / 1000))
+        return max(wait_s, pace.floor_s)
+
+    # ---- chores --------------------------------------------------------------------------------------------
+
+    def do_chores(self, number: int) -> Program[None]:
+        """One chore after the other.
+
+        Args:
+            number: of this program, from 0. Each wakes the next when it has something to do.
+        """
+        env, bell = self._post.env, self._chore_bells[number]
+        while True:
+            step = self._take_chore()
+            if step is None:
+                until = math.inf if self.lead is None or number else self.lead.chores.next_at(env.now())
+                yield from wait(max(until, env.now() + TICK_S), bell)
+                continue
+            if number + 1 < CHORES_AT_ONCE:
+                self._chore_bells[number + 1].ring()
+            yield from self._do(step)
+
+    def _take_chore(self) -> Step[bool] | None:
+        env, lead = self._post.env, self.lead
+        return None if lead is None else lead.chores.take(env.now(), env.now_ms(), env.nonce())
+
+    def _do(self, step: Step[bool]) -> Program[None]:
+        env, lead = self._post.env, self.lead
+        try:
+            news = yield from step
+        except Exception as fault:  # noqa: BLE001 - one chore's; it is found again by a later cycle
+            env.fault("chore", fault)
+            yield from wait(env.now() + 1.0, self._never)
+            return
+        if lead is not None and self.lead is lead:
+            self._tell_chores(lead)
+            if news:
+                self.ring(survey=False)
+
+    # ---- the end -------------------------------------------------------------------------------------------
+
+    def hand_over(self) -> Program[None]:
+        """The ledger says that we left, and the other programs have ended. Settle what can be settled for others, and make
+        room for the next leader."""
+        lead = self.lead
+        try:
+            if lead is not None:
+                yield from self.cycle()
+            while self.lead is not None and (step := self._take_chore()) is not None:
+                yield from self._do(step)
+            if self.lead is not None and self.lead.pending is None:
+                yield from elect.resign(self._post.view, self._post.layout, self._post.env.nonce())
+                self._post.env.mark("a leader resigned")
+        except StoreError as fault:
+            self._post.env.warn("store", f"left without resigning; the lease runs out: {fault}")
+        self.lead = None

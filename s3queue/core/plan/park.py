@@ -1,0 +1,143 @@
+"""Move waiting messages off the board, so that no number of them stops their queue.
+
+A move makes one new source of messages that wait for the same attempt at about the same time. The board names it, and
+where each message comes from; a chore (`s3queue.core.chores.park`) copies them to ``later/``; and once that object is known
+to be stored, they are settled where they were and the board forgets the move. Nobody admits the new source before. It has
+an id that no other source ever has, so that whatever a coordinator which was replaced still sends is recognised: as the
+same object while it is there, and by the deduplication window when it is over.
+
+A message that has to wait keeps its group waiting, so it stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from s3queue.core.keys import MAX_BATCH, moved_batch, moved_path, parse_source
+from s3queue.core.plan.planning import Planning
+from s3queue.core.records import Board, SourceState
+from s3queue.core.settle import Draft, is_suspect
+
+#: Moves that are under way at most: what is read at once.
+_MOVES = 4
+#: A message may wait for longer than it was told, by this part of it and at least by so many milliseconds.
+_LATE, _LATE_MS = 0.05, 1000
+
+
+@dataclass
+class Parking:
+    """What came of the moves on the committed board.
+
+    Attributes:
+        stored: their sources are stored. refused: they cannot be, as they are.
+        unmovable: paths of which a message cannot be read.
+        most: messages that fit one source, by what the last ones needed.
+    """
+
+    stored: set[str] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
+    unmovable: set[str] = field(default_factory=set)
+    most: int = MAX_BATCH
+
+    def committed(self, board: Board) -> None:
+        """Forget what this board does not name any more."""
+        self.stored &= board.moves.keys()
+        self.refused &= board.moves.keys()
+        self.unmovable &= board.sources.keys()
+
+
+class _Candidate(NamedTuple):
+    due_ms: int
+    path: str
+    number: int
+    attempt: int
+    alone: bool
+
+    @property
+    def kind(self) -> tuple[int, int, bool]:
+        return parse_source(self.path).priority, self.attempt, self.alone
+
+
+def settle(planning: Planning, parking: Parking) -> None:
+    """Take the moves off the board of which it is known what came of them."""
+    for target in [path for path in planning.moves if path in parking.stored or path in parking.refused]:
+        source = parse_source(target)
+        for path, index in planning.moves.pop(target):
+            if target in parking.stored:
+                planning.draft(path).moved(index)
+            else:
+                planning.draft(path).stays(index, source.attempt, source.due_ms or 0)
+        if target not in parking.stored:
+            # Its object may have been sent by a coordinator that was replaced: it is over, and refused as all that are.
+            planning.sources[target] = SourceState(settled=source.count)
+        planning.planned.changed = True
+
+
+def choose(planning: Planning, parking: Parking) -> None:
+    """Begin moves for what waits beyond the bound, those first that wait for longest."""
+    if len(planning.moves) >= _MOVES:
+        return
+    paths = list(planning.waiting)
+    if "failures" in planning.full:
+        # There is no room for more histories: those that wait for a ticket go, too.
+        paths = [path for path, state in planning.states() if state.waiting or (state.ready and state.failures)]
+    elif not paths:
+        return
+    candidates: dict[str, list[_Candidate]] = {}
+    for path in paths:
+        source = parse_source(path)
+        if source.group is None and path not in parking.unmovable:
+            candidates.setdefault(source.queue, []).extend(_candidates(planning, path, source.alone))
+    bound = 0 if planning.room.is_tight else planning.settings.max_parked
+    for queue in sorted(candidates, key=lambda queue: len(candidates[queue]), reverse=True):
+        if len(candidates[queue]) <= bound:
+            break
+        _begin(planning, candidates[queue], len(candidates[queue]) - bound // 2, parking.most)
+
+
+def _candidates(planning: Planning, path: str, alone: bool) -> Iterator[_Candidate]:
+    state = planning.state(path)
+    if not isinstance(state, Draft):
+        state = Draft(state)
+    fixed = state.spared.keys() | state.unfit.keys()
+    for one in state.waiting:
+        if one.index not in fixed:
+            suspect = alone or is_suspect(state.failures, state.spared, one.index)
+            yield _Candidate(one.due_ms, path, one.index, one.attempt, suspect)
+    if "failures" not in planning.full:
+        return
+    for ready in state.ready:
+        for index in state.failures.keys() & set(range(ready.start, ready.stop)) - fixed:
+            suspect = alone or is_suspect(state.failures, state.spared, index)
+            yield _Candidate(planning.now_ms, path, index, ready.attempt, suspect)
+
+
+def _begin(planning: Planning, candidates: list[_Candidate], excess: int, most: int) -> None:
+    candidates.sort(reverse=True)
+    while excess > 0 and candidates and len(planning.moves) < _MOVES:
+        first = candidates[0]
+        late = max(_LATE_MS, int((first.due_ms - planning.now_ms) * _LATE))
+        alike = [one for one in candidates if one.kind == first.kind and one.due_ms >= first.due_ms - late]
+        chosen = alike[: min(excess, most)]
+        _move(planning, chosen)
+        excess -= len(chosen)
+        gone = set(chosen)
+        candidates = [one for one in candidates if one not in gone]
+
+
+def _move(planning: Planning, chosen: list[_Candidate]) -> None:
+    in_order = sorted(chosen, key=lambda one: (parse_source(one.path).rank, one.number))
+    first = in_order[0]
+    target = moved_path(
+        parse_source(first.path),
+        due_ms=max(one.due_ms for one in chosen),
+        batch=moved_batch(planning.board.epoch, planning.next_number()),
+        count=len(chosen),
+        attempt=first.attempt,
+        alone=first.alone,
+    )
+    for one in in_order:
+        planning.draft(one.path).moving(one.number)
+    planning.moves[target] = tuple((one.path, one.number) for one in in_order)

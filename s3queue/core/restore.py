@@ -1,0 +1,169 @@
+"""What is done when somebody deleted the board.
+
+Hosts that run notice it, assign and start nothing new, and keep a copy of the board that each of them knew last, under a
+key of its own. A person has the newest copy put back: tickets and their numbers are the same, so what hosts hold, and what
+their ledgers say of it, counts as before, and nothing runs twice.
+
+The copy of the session that led is the board that was deleted. Where that host died, too, the newest copy of the others may
+be older: what was settled since runs again, so that takes a second word. Without any copy the board is founded anew: every
+session is ended first, and the new board's numbers begin above all that ledgers and retired pages tell of.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from s3queue.core.keys import Layout
+from s3queue.core.ops import Step, Unknown, delete, get_all, get_within, list_all, list_page, put, write
+from s3queue.core.records import Board, Ledger, decode, encode
+from s3queue.errors import CorruptRecord
+from s3queue.store import Conflict, Found, Stored
+
+#: Terms left free above the newest that anything tells of, for those that nothing does.
+_EPOCHS_SPARE = 1000
+#: Ledgers that are read before a board is founded, and the seconds that they are waited for.
+_LEDGERS, _READ_S = 100, 5.0
+
+
+class Copy(NamedTuple):
+    """A board as one session knew it last.
+
+    Attributes:
+        is_exact: it is the session's own board, and no other copy is newer.
+    """
+
+    session: str
+    board: Board
+    is_exact: bool
+
+
+class Restored(NamedTuple):
+    """There is a board again; whoever sees it first stands for election.
+
+    Attributes:
+        fenced: sessions that were ended for it.
+    """
+
+    board: Board
+    fenced: tuple[str, ...] = ()
+
+
+class Stands(NamedTuple):
+    """There is a board already. Nothing was changed."""
+
+
+def was_led(layout: Layout, me: str) -> Step[bool]:
+    """Whether anything tells that this namespace had a board before, which has to be put back and not begun anew: tickets
+    of a new one would have the numbers of old ones.
+
+    Asks: three Lists, and one Get for each ledger but our own.
+    """
+    for prefix in (layout.lost(""), layout.retired):
+        if (yield from list_page(prefix, "", 1)):
+            return True
+    listed = yield from list_page(layout.hosts, "", _LEDGERS)
+    found = yield from get_within([item.key for item in listed if layout.session(item.key) != me], _READ_S)
+    for outcome in found:
+        if isinstance(outcome, Found):
+            with contextlib.suppress(CorruptRecord):
+                if decode(Ledger, layout.hosts, outcome.body).claims:
+                    return True
+    return False
+
+
+def keep_copy(layout: Layout, session: str, board: Board) -> Step[None]:
+    """Keep what this session knew of a board that was deleted. Once is enough.
+
+    Asks: one Put.
+    """
+    yield from put(layout.lost(session), encode(board), None)
+
+
+def copies(layout: Layout) -> Step[list[Copy]]:
+    """What hosts have kept, newest first.
+
+    Asks: one List, and one Get for each copy.
+    """
+    prefix = layout.lost("")
+    listed = yield from list_all(prefix)
+    found = yield from get_all([item.key for item in listed])
+    boards: list[tuple[str, Board]] = []
+    for item, outcome in zip(listed, found, strict=True):
+        if isinstance(outcome, Found):
+            boards.append((item.key.removeprefix(prefix), decode(Board, item.key, outcome.body)))
+    boards.sort(key=lambda one: (one[1].epoch, one[1].turn), reverse=True)
+    newest = (boards[0][1].epoch, boards[0][1].turn) if boards else (0, 0)
+    return [
+        Copy(
+            session,
+            board,
+            (board.epoch, board.turn) == newest and board.leader is not None and board.leader.session == session,
+        )
+        for session, board in boards
+    ]
+
+
+def put_back(layout: Layout, copy: Copy, nonce: str) -> Step[Restored | Stands]:
+    """Put this copy back, one term later and without a leader, and remove all copies.
+
+    Asks: one Put, one List, one Delete.
+    """
+    old = copy.board
+    board = replace(old, nonce=nonce, epoch=old.epoch + 1, turn=old.turn + 1, leader=None, sequence=0)
+    return (yield from _create(layout, board, ()))
+
+
+def found_anew(layout: Layout, nonce: str) -> Step[Restored | Stands]:
+    """Begin without tickets and without knowing what is settled, above every number that ledgers and pages tell of.
+
+    Every session is ended first, so that nothing that runs now can count beside what is assigned next. Messages that ended
+    and whose batch is still there run again.
+
+    Asks: one List per 1,000 ledgers and per 1,000 retired pages; one Get and one Put for each ledger; one Put.
+    """
+    listed = yield from list_all(layout.hosts)
+    found = yield from get_all([item.key for item in listed])
+    epochs, fenced = [0], []
+    for number, (item, outcome) in enumerate(zip(listed, found, strict=True)):
+        session = layout.session(item.key)
+        ledger = Ledger("", session, unread=True)
+        if not isinstance(outcome, Found):
+            continue
+        with contextlib.suppress(CorruptRecord):
+            ledger = decode(Ledger, item.key, outcome.body)
+        epochs += _epochs(ledger)
+        if ledger.over:
+            continue
+        own = f"{nonce}.{number}"
+        ended = yield from write(
+            item.key, encode(replace(ledger, fenced=True, nonce=own)), nonce=own, if_version=outcome.version
+        )
+        if not isinstance(ended, Stored):
+            # It wrote just now, or there was no answer: a session that lives would go on beside the new board.
+            return (yield from found_anew(layout, f"{nonce}+"))
+        fenced.append(session)
+    pages = yield from list_all(layout.retired)
+    epochs += [int(item.key.removeprefix(layout.retired).partition("-")[0]) for item in pages]
+    board = Board(nonce, epoch=max(epochs) + _EPOCHS_SPARE, turn=1)
+    return (yield from _create(layout, board, tuple(fenced)))
+
+
+def _epochs(ledger: Ledger) -> Iterator[int]:
+    for ticket in ledger.claims:
+        epoch = ticket.partition("-")[0]
+        if epoch.isdigit():
+            yield int(epoch)
+
+
+def _create(layout: Layout, board: Board, fenced: tuple[str, ...]) -> Step[Restored | Stands]:
+    outcome = yield from write(layout.board, encode(board), nonce=board.nonce, if_version=None)
+    if not isinstance(outcome, Stored):
+        assert not isinstance(outcome, Conflict)
+        return Stands() if not isinstance(outcome, Unknown) else (yield from _create(layout, board, fenced))
+    kept = yield from list_all(layout.lost(""))
+    yield from delete([item.key for item in kept])
+    return Restored(board, fenced)

@@ -1,0 +1,95 @@
+"""Somebody deletes the board while hosts run."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+from s3queue_backends.memory import MemoryStore
+
+from s3queue.core import restore
+from s3queue.core.elect import View, look, may_stand
+from s3queue.core.records import Board, Leader, RetiredPage, decode, encode
+from s3queue.store import Found, Stored
+from tests.core.hands import run
+from tests.core.world import LAYOUT, claimed, ledger, one_ticket
+
+BOARD = LAYOUT.board
+
+
+def stored_board(store: MemoryStore) -> Board:
+    found = store.get(BOARD)
+    assert isinstance(found, Found)
+    return decode(Board, BOARD, found.body)
+
+
+def test_host_that_knew_a_board_sees_that_it_is_gone_and_does_not_stand() -> None:
+    store = MemoryStore()
+    view = View(one_ticket()[0], "v", looked=True)
+    assert run(look(view, LAYOUT, 1.0), store) is False
+    assert view.is_gone
+    assert not may_stand(view, 2.0, 15.0, me="h2", leader_gone=False)
+
+
+def test_board_of_an_earlier_term_is_not_taken_for_news() -> None:
+    store = MemoryStore()
+    view = View(replace(one_ticket()[0], epoch=7), "v", looked=True)
+    store.put(BOARD, encode(Board("new", epoch=1, turn=1)), if_version=None)
+    assert run(look(view, LAYOUT, 1.0), store) is False
+    assert view.is_gone
+    assert view.board is not None
+    assert view.board.epoch == 7
+
+
+def test_copy_of_the_session_that_led_is_exact_and_is_put_back_with_its_tickets() -> None:
+    store = MemoryStore()
+    newest, _ = one_ticket(3, epoch=4, turn=40, leader=Leader("h1"))
+    run(restore.keep_copy(LAYOUT, "h2", replace(newest, turn=39)), store)
+    run(restore.keep_copy(LAYOUT, "h1", newest), store)
+    copies = run(restore.copies(LAYOUT), store)
+    assert [(copy.session, copy.is_exact) for copy in copies] == [("h1", True), ("h2", False)]
+    outcome = run(restore.put_back(LAYOUT, copies[0], "n"), store)
+    assert isinstance(outcome, restore.Restored)
+    board = stored_board(store)
+    assert (board.epoch, board.turn, board.leader, board.sequence) == (5, 41, None, 0)
+    assert (board.tickets, board.sources) == (newest.tickets, newest.sources)
+    assert run(restore.copies(LAYOUT), store) == []
+    view = View(newest, "v", looked=True, is_gone=True)
+    assert run(look(view, LAYOUT, 1.0), store)
+    assert not view.is_gone
+
+
+def test_without_the_copy_of_the_session_that_led_none_is_exact() -> None:
+    store = MemoryStore()
+    run(restore.keep_copy(LAYOUT, "h2", one_ticket(leader=Leader("h1"))[0]), store)
+    assert [copy.is_exact for copy in run(restore.copies(LAYOUT), store)] == [False]
+
+
+def test_board_that_stands_is_not_replaced() -> None:
+    store = MemoryStore()
+    board, _ = one_ticket()
+    assert isinstance(store.put(BOARD, encode(board), if_version=None), Stored)
+    assert run(restore.put_back(LAYOUT, restore.Copy("h1", board, True), "n"), store) == restore.Stands()
+    assert stored_board(store) == board
+
+
+def test_founded_anew_it_begins_above_every_number_and_every_session_is_ended() -> None:
+    store = MemoryStore()
+    store.put(LAYOUT.host("h1"), encode(claimed("12-3")), if_version=None)
+    store.put(LAYOUT.host("h2"), encode(ledger("h2", left=True)), if_version=None)
+    store.put(LAYOUT.page(9, 0), encode(RetiredPage(("id",), 0)), if_version=None)
+    outcome = run(restore.found_anew(LAYOUT, "n"), store)
+    assert isinstance(outcome, restore.Restored)
+    assert outcome.fenced == ("h1",)
+    assert stored_board(store).epoch > 12
+    found = store.get(LAYOUT.host("h1"))
+    assert isinstance(found, Found)
+    assert b'"fenced":true' in found.body
+
+
+def test_namespace_that_was_led_is_told_from_a_new_one() -> None:
+    store = MemoryStore()
+    assert not run(restore.was_led(LAYOUT, "me"), store)
+    store.put(LAYOUT.host("me"), encode(claimed("1-0")), if_version=None)
+    store.put(LAYOUT.host("other"), encode(ledger("other")), if_version=None)
+    assert not run(restore.was_led(LAYOUT, "me"), store), "nobody has claimed anything"
+    store.put(LAYOUT.host("third"), encode(claimed("1-0", session="third")), if_version=None)
+    assert run(restore.was_led(LAYOUT, "me"), store)
