@@ -194,6 +194,7 @@ class _Defaults:
     settings: Mapping[str, Any] = {}
     used_store: ObjectStore | None = None
     used_config: Config | None = None
+    calls: int = 0
 
 
 def load(
@@ -307,6 +308,12 @@ def configure(store: ObjectStore | str | None = None, config: Config | None = No
         store = as_store(store)
     _Defaults.store, _Defaults.config, _Defaults.settings = store, config, checked
     _Defaults.used_store = _Defaults.used_config = None
+    _Defaults.calls += 1
+
+
+def times_configured() -> int:
+    """How often `configure` was called: whether a module that was imported has done so."""
+    return _Defaults.calls
 
 
 def current_config() -> Config:

@@ -16,6 +16,7 @@ from s3queue.config import current_config, current_store
 from s3queue.core import ranges
 from s3queue.core.keys import MAX_ORDER, Layout, parse_source
 from s3queue.core.ops import get, get_all, list_all
+from s3queue.core.produce import largest_source
 from s3queue.core.records import Board, Ledger, decode
 from s3queue.errors import CorruptRecord
 from s3queue.runtime.drive import Driver
@@ -73,7 +74,8 @@ class Stats(Struct):
         coordinator: session that leads; None between two.
         full: bounds of the board that hold back work: ``board`` (its size), ``failures`` (histories on it), ``dead
             letters`` (that are not written yet).
-        unreadable: keys of objects that could not be decoded.
+        unreadable: keys of objects that could not be decoded, of batches that workers could not read when they last tried,
+            and of those that are larger than ``max_message_bytes`` allows, which nobody reads.
         requests: what looking cost, by kind.
     """
 
@@ -104,7 +106,7 @@ def stats(store: ObjectStore | None = None, namespace: str | None = None, *, met
     seen = Stats(store.url, layout.root)
     board = _read_board(seen, layout, driver)
     listing = driver.run(list_all(layout.home))
-    _count_board(seen, board)
+    _count_board(seen, layout, board)
     _count_sources(seen, layout, board, listing, time.time())
     _read_hosts(seen, layout, board, listing, driver)
     live, dying = _letters(layout, board)
@@ -155,7 +157,7 @@ def _letter(layout: Layout, path: str, index: int) -> str:
     return layout.dead(parse_source(path).queue, layout.message_id(path, index))
 
 
-def _count_board(seen: Stats, board: Board | None) -> None:
+def _count_board(seen: Stats, layout: Layout, board: Board | None) -> None:
     if board is None:
         return
     seen.epoch = board.epoch
@@ -167,6 +169,8 @@ def _count_board(seen: Stats, board: Board | None) -> None:
         counts = _queue(seen, parse_source(path).queue)
         counts.ready += sum(ready.stop - ready.start for ready in state.ready)
         counts.waiting += len(state.waiting)
+        if any(history and history[-1].cause == "unreadable" for history in state.failures.values()):
+            seen.unreadable.append(layout.source(path))
     for target, members in board.moves.items():
         _queue(seen, parse_source(target).queue).waiting += len(members)
     seen.full = list(board.full)
@@ -177,6 +181,7 @@ def _count_board(seen: Stats, board: Board | None) -> None:
 def _count_sources(seen: Stats, layout: Layout, board: Board | None, listing: list[Listed], now_s: float) -> None:
     """Batches that are not on the board yet."""
     known = {**board.sources, **board.moves} if board else {}
+    largest = largest_source(current_config().max_message_bytes)
     for item in listing:
         path = layout.path(item.key)
         if path in known or not item.key.startswith((layout.inbox, layout.later)):
@@ -184,6 +189,9 @@ def _count_sources(seen: Stats, layout: Layout, board: Board | None, listing: li
         try:
             source = parse_source(path)
         except CorruptRecord:
+            seen.unreadable.append(item.key)
+            continue
+        if item.size > largest:
             seen.unreadable.append(item.key)
             continue
         counts = _queue(seen, source.queue)

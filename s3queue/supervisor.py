@@ -25,7 +25,8 @@ from s3queue.core.keys import check_name
 from s3queue.errors import ConfigError
 from s3queue.registry import Registry, registry
 from s3queue.runtime.local.cgroup import cpus
-from s3queue.runtime.supervisor.loop import Host, Household, Summary
+from s3queue.runtime.supervisor.household import Household, Summary
+from s3queue.runtime.supervisor.loop import Host
 from s3queue.runtime.supervisor.processes import end_if_imported
 from s3queue.runtime.supervisor.wishes import Wishes
 from s3queue.store import ObjectStore, as_store

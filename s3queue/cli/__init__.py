@@ -44,8 +44,18 @@ COMMANDS = {
 }
 
 
+class _Unread(Exception):
+    """Nobody reads the output any more."""
+
+
 class _Commands(click.Group):
     """Commands by name, imported on demand."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as closed:  # which click would answer with exit status 1
+            raise _Unread from closed
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -71,25 +81,40 @@ def cli() -> None:
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run one command, and exit."""
+    if sys.path[:1] in ([""], [os.getcwd()]):
+        # python -c and -m look for everything in the working directory first. A user's queue.py is not the standard
+        # library's, which we import.
+        sys.path.append(sys.path.pop(0))
     sys.exit(_run(cli, args))
 
 
 def _run(command: click.Command, args: Sequence[str] | None) -> int:
+    try:
+        status = _status(command, args)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # here, where it can still be told that nobody reads it
+    except (BrokenPipeError, _Unread):
+        # Whoever read our output has seen enough; nor may the flush at exit complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return UNREAD
+    return status
+
+
+def _status(command: click.Command, args: Sequence[str] | None) -> int:
     try:
         status: Any = command.main(
             args=None if args is None else list(args), prog_name="s3queue", standalone_mode=False
         )
     except click.UsageError as wrong:
         path = wrong.ctx.command_path if wrong.ctx else "s3queue"
-        return complain(wrong.format_message().rstrip("."), f"see {path} --help")
+        hint = f"see {path} --help"
+        if isinstance(wrong, click.NoSuchOption) and not wrong.possibilities:
+            hint = f"a value that begins with - stands behind --; {hint}"
+        return complain(wrong.format_message().rstrip("."), hint)
     except click.exceptions.Exit as done:
         return done.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; nor may the flush at exit complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return UNREAD
     except ConfigError as wrong:
         return complain(wrong.message, wrong.hint)
     except StoreUnavailable as fault:
@@ -101,7 +126,11 @@ def _run(command: click.Command, args: Sequence[str] | None) -> int:
     except StoreUnsupported as fault:
         return complain(fault.why, "s3queue doctor URL shows all that was checked", REFUSED)
     except EnqueueUncertain as fault:
-        return complain(str(fault), "enqueue again only if twice is better than never", BAD_NEWS)
+        return complain(
+            str(fault),
+            "s3queue stats shows what is there; enqueue it anew only if twice is better than never",
+            BAD_NEWS,
+        )
     except QueueError as fault:
         return complain(str(fault), status=BAD_NEWS)
     return status if isinstance(status, int) else OK

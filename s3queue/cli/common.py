@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
 
-from s3queue.config import Config, configure, load
+from s3queue.config import Config, configure, current_store, load, times_configured
 from s3queue.errors import ConfigError, QueueError
 from s3queue.store import ObjectStore, Shareable, open_store
 
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 #: For how long an answer is waited for, in seconds.
 _REACH_S = 3.0
+
+#: Loggers of SDKs that tell of every credential they find.
+_TALKATIVE = ("boto3", "botocore", "urllib3")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -41,20 +46,65 @@ def store_options(function: F) -> F:
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
 
 
-def use(store_url: str | None, config_file: str | None, **settings: Any) -> tuple[ObjectStore, Config]:
+def use(
+    store_url: str | None, config_file: str | None, *, modules: Sequence[str] = (), **settings: Any
+) -> tuple[ObjectStore, Config]:
     """Find the settings and the store, and make them those of this process. Nothing is connected.
 
+    Args:
+        modules: to import, for their tasks and for what they say with `s3queue.configure`. While they are imported the
+            settings hold that are known without them.
+
     Raises:
-        ConfigError: wrong settings, or no store.
+        ConfigError: wrong settings, no store, or a module that cannot be imported.
     """
-    loaded = load(store_url, path=config_file, **settings)
-    if loaded.store_url is None:
+    found = _find(store_url, config_file, settings)
+    before = times_configured()
+    for module in modules:
+        import_tasks(module)
+    if times_configured() != before:
+        found = _find(store_url, config_file, settings)
+    store, config = found
+    if store is None:
         raise ConfigError(
             "no store was named", "give --store URL, or set S3QUEUE_STORE_URL; for example sqlite:///jobs.db"
         )
-    store = open_store(loaded.store_url)
+    return store, config
+
+
+def _find(
+    store_url: str | None, config_file: str | None, settings: Mapping[str, Any]
+) -> tuple[ObjectStore | None, Config]:
+    loaded = load(store_url, path=config_file, **settings)
+    if loaded.store_url is None:
+        store = None
+    elif loaded.origins["store.url"] == "configure()":
+        store = current_store()  # the object: its URL may not say all that it was made with
+    else:
+        store = open_store(loaded.store_url)
     configure(store=store, config=loaded.config)
     return store, loaded.config
+
+
+def set_up_logging(level_name: str | None) -> None:
+    """Log to stderr, unless the modules of tasks have set up logging: called after they were imported.
+
+    Args:
+        level_name: as the caller gave it; None for INFO, or for what the modules have set.
+
+    Raises:
+        ConfigError: there is no such level.
+    """
+    level = logging.getLevelNamesMapping().get((level_name or "INFO").upper())
+    if level is None:
+        raise ConfigError(f"no log level {level_name!r}", "DEBUG, INFO, WARNING or ERROR")
+    if logging.getLogger().handlers:
+        if level_name is not None:
+            logging.getLogger("s3queue").setLevel(level)
+        return
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
 
 
 def reach(store: ObjectStore) -> None:
@@ -101,18 +151,17 @@ def _reach(store: ObjectStore, conn: Any) -> None:
 
 
 def import_tasks(module: str) -> None:
-    """Import a module that defines tasks. The working directory comes first, as for ``python -m``.
+    """Import a module that defines tasks, from the working directory or the Python path.
 
     Raises:
         ConfigError: there is no such module, or importing it fails; its traceback is printed then.
     """
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
     if module.endswith(".py") or module.startswith(".") or not module or set(module) & set("/:"):
         guess = module.partition(":")[0].removesuffix(".py").strip("./").replace("/", ".")
         raise ConfigError(
             f"{module!r} is not the import path of a module", f"did you mean {guess or 'jobs.mail, for example'}?"
         )
+    _look_here(module.partition(".")[0])
     try:
         importlib.import_module(module)
     except ModuleNotFoundError as missing:
@@ -128,6 +177,34 @@ def import_tasks(module: str) -> None:
     except (Exception, SystemExit) as fault:  # a script that ends by itself has told us of no task
         traceback.print_exc()
         raise ConfigError(f"module {module!r} cannot be imported: {type(fault).__name__}: {fault}") from fault
+
+
+def _look_here(name: str) -> None:
+    """Make the working directory part of the Python path: at its end, so that no file in it (a ``queue.py``) is taken for
+    what we or our libraries import. Only where what the caller named would be found elsewhere, it comes first.
+
+    Raises:
+        ConfigError: the module has the name of one that Python or we have imported already.
+    """
+    here = os.getcwd()
+    if here not in sys.path and "" not in sys.path:
+        sys.path.append(here)
+    spec = PathFinder.find_spec(name, [here])
+    if spec is None:
+        return
+    ours = set(filter(None, [spec.origin])) or set(spec.submodule_search_locations or ())
+    if name in sys.modules:
+        loaded = getattr(sys.modules[name], "__file__", None)
+        known = {loaded} if loaded else set(getattr(sys.modules[name], "__path__", ()))
+        if not ours & known:
+            raise ConfigError(
+                f"the name of the module {name!r} is taken by {loaded or 'Python itself'}",
+                "rename it, or move it into a package",
+            )
+        return
+    found = PathFinder.find_spec(name)
+    if found is not None and found.origin != spec.origin:
+        sys.path.insert(0, here)
 
 
 def show_json(value: Any) -> None:

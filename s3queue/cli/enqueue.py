@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import codecs
+import functools
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
 import click
 import msgspec
+from msgspec import Raw
 
 from s3queue.cli.common import import_tasks, json_option, reach, show_json, store_options, use
 from s3queue.errors import ConfigError
+from s3queue.payloads import encode_value
+from s3queue.registry import registry
 from s3queue.tasks import Task
 
 _KEYWORD = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
@@ -25,7 +30,9 @@ _KEYWORD = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
     "--queue", "queue_name", metavar="NAME", help="Instead of a task: the queue; each JSON is then one message."
 )
 @click.option(
-    "--stdin", is_flag=True, help="One message per line: for a task, a JSON array or object of its arguments."
+    "--stdin",
+    is_flag=True,
+    help="One message per line, also as -: for a task, a JSON array or object of its arguments.",
 )
 @click.option("--delay", type=float, metavar="SECONDS", help="Not to run before.")
 @click.option("--at", metavar="TIME", help="Not to run before; ISO 8601 with a time zone.")
@@ -54,7 +61,8 @@ def command(
     \b
     s3queue enqueue jobs.mail:send 7 'subject="welcome"'
     s3queue enqueue --queue raw '{"n": 1}' '{"n": 2}'
-    s3queue enqueue jobs.mail:send --stdin < calls.jsonl
+    s3queue enqueue jobs.mail:send - < calls.jsonl
+    s3queue enqueue jobs.mail:add -- -5
     """
     from s3queue.queue import Queue
 
@@ -62,9 +70,12 @@ def command(
         values, target = (target, *values), None
     if target is None and queue_name is None:
         raise ConfigError("nothing to enqueue to", "name MODULE:TASK, or --queue NAME")
+    if values == ("-",):
+        stdin, values = True, ()
     if stdin and values:
         raise ConfigError("messages were given as arguments and on stdin", "one of them, please")
-    store, _ = use(store_url, config_file, namespace=namespace)
+    modules = () if target is None else (_split(target)[0],)
+    store, _ = use(store_url, config_file, modules=modules, namespace=namespace)
     options: dict[str, Any] = {
         "delay": delay,
         "at": _time(at),
@@ -72,20 +83,24 @@ def command(
         "group": group,
         "headers": _headers(headers),
     }
+    encode: Callable[[Any], Raw]
     if queue_name is not None:
-        queue = Queue(queue_name, store)
-        payloads = _lines() if stdin else [_json(value) for value in values]
-        if not payloads:
-            raise ConfigError("no message was given", "for example '{\"n\": 1}', or --stdin")
-        reach(store)
-        ids = queue.enqueue_many(payloads, **options)
+        queue, name = Queue(queue_name, store), ""
+        encode = functools.partial(encode_value, what="message")
     else:
         task = find_task(target or "")
-        calls = [_call(line) for line in _lines()] if stdin else [_arguments(values)]
-        queue = task.queue_on(store)
-        encoded = [task.encode(*call, exact=False) for call in calls]
-        reach(store)
-        ids = queue.send(task.name, encoded, **options)
+        queue, name = task.queue_on(store), task.name
+        encode = lambda line: task.encode(*_call(line), exact=False)  # noqa: E731
+    if stdin:
+        encoded = _from_lines(sys.stdin, encode)
+    elif queue_name is not None:
+        encoded = [encode(_json(value)) for value in values]
+    else:
+        encoded = [task.encode(*_arguments(values), exact=False)]
+    if not encoded:
+        raise ConfigError("no message was given", "for example '{\"n\": 1}', or --stdin")
+    reach(store)
+    ids = queue.send(name, encoded, **options)
     requests = queue.meter.as_dict()
     store.close()
     if as_json:
@@ -96,25 +111,36 @@ def command(
 
 def find_task(target: str) -> Task[..., Any]:
     """The task that ``MODULE:NAME`` names: an attribute of the module, or the name of one of its tasks."""
-    module, separator, name = target.partition(":")
-    if not separator or not module or not name:
-        raise ConfigError(f"{target!r} does not name a task", "write MODULE:TASK, for example jobs.mail:send")
+    module, name = _split(target)
     import_tasks(module)
     found = getattr(sys.modules[module], name, None)
     if isinstance(found, Task):
         return found
     tasks = {key: value for key, value in vars(sys.modules[module]).items() if isinstance(value, Task)}
-    named = [task for task in tasks.values() if task.name == name]
+    named = {task for task in (*tasks.values(), *registry.tasks()) if task.name == name and _is_of(task, module)}
     if len(named) == 1:
-        return named[0]
+        return named.pop()
     raise ConfigError(f"module {module!r} has no task {name!r}", "it has: " + (", ".join(sorted(tasks)) or "none"))
 
 
-def _json(text: str) -> Any:
+def _split(target: str) -> tuple[str, str]:
+    module, separator, name = target.partition(":")
+    if not separator or not module or not name:
+        raise ConfigError(f"{target!r} does not name a task", "write MODULE:TASK, for example jobs.mail:send")
+    return module, name
+
+
+def _is_of(task: Task[..., Any], module: str) -> bool:
+    return task.function.__module__ == module or task in vars(sys.modules[module]).values()
+
+
+def _json(text: str | bytes) -> Any:
     try:
         return msgspec.json.decode(text)
-    except msgspec.DecodeError as wrong:
-        raise ConfigError(f"not JSON: {text!r}: {wrong}", "a text needs quotes of its own: '\"text\"'") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+        shown = text if isinstance(text, str) else text.decode("utf-8", "backslashreplace")
+        shown = shown if len(shown) <= 80 else f"{shown[:79]}…"
+        raise ConfigError(f"not JSON: {shown!r}: {wrong}", "a text needs quotes of its own: '\"text\"'") from None
 
 
 def _arguments(values: Iterable[str]) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -128,8 +154,18 @@ def _arguments(values: Iterable[str]) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return tuple(args), kwargs
 
 
-def _lines() -> list[Any]:
-    return [_json(line) for line in sys.stdin.read().splitlines() if line.strip()]
+def _from_lines(stdin: Any, encode: Callable[[Any], Raw]) -> list[Raw]:
+    """One payload for each line that is not blank. Lines end with a newline and nothing else: JSON may contain whatever
+    Unicode calls the end of a line."""
+    data = stdin.buffer.read() if hasattr(stdin, "buffer") else stdin.read().encode()
+    encoded: list[Raw] = []
+    for number, line in enumerate(data.removeprefix(codecs.BOM_UTF8).split(b"\n"), 1):
+        if line.strip():
+            try:
+                encoded.append(encode(_json(line)))
+            except ConfigError as wrong:
+                raise ConfigError(f"line {number}: {wrong.message}", wrong.hint) from None
+    return encoded
 
 
 def _call(line: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -137,7 +173,7 @@ def _call(line: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return tuple(line), {}
     if isinstance(line, dict):
         return (), line
-    raise ConfigError(f"not the arguments of a call: {line!r}", "a line is a JSON array or object")
+    raise ConfigError(f"not the arguments of a call: {line!r:.80}", "a line is a JSON array or object")
 
 
 def _time(text: str | None) -> datetime | None:

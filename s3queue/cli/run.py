@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import signal
 from typing import Any
 
 import click
 
 from s3queue.cli import BAD_NEWS, INTERRUPTED, OK
-from s3queue.cli.common import import_tasks, json_option, show_json, store_options, use
+from s3queue.cli.common import json_option, set_up_logging, show_json, store_options, use
 from s3queue.errors import ConfigError
 from s3queue.registry import registry
-
-#: Loggers of SDKs that tell of every credential they find.
-_TALKATIVE = ("boto3", "botocore", "urllib3")
 
 
 @click.command("run")
@@ -28,14 +24,14 @@ _TALKATIVE = ("boto3", "botocore", "urllib3")
 )
 @click.option("--history", metavar="DIRECTORY", help="Write every event there, for audits.")
 @click.option("--until-empty", is_flag=True, help="End when there is no message left.")
-@click.option("--log-level", default="INFO", show_default=True, metavar="LEVEL", help="DEBUG, INFO, WARNING or ERROR.")
+@click.option("--log-level", metavar="LEVEL", help="DEBUG, INFO, WARNING or ERROR. [default: INFO]")
 @store_options
 @json_option
 def command(
     modules: tuple[str, ...],
     queues: tuple[str, ...],
     until_empty: bool,
-    log_level: str,
+    log_level: str | None,
     store_url: str | None,
     config_file: str | None,
     as_json: bool,
@@ -43,21 +39,16 @@ def command(
 ) -> int:
     """Serve the queues of the tasks that MODULE defines, until SIGTERM or SIGINT.
 
-    MODULE is an import path, such as jobs.mail; the working directory is looked in first. A first signal stops taking
-    messages and finishes those that run; another one, a second later or more, ends at once, with exit status 130. A store
-    that does not answer is waited for.
+    MODULE is an import path, such as jobs.mail, below the working directory or installed. What it says with
+    s3queue.configure() holds unless an option says otherwise, and the logging that it sets up is kept.
+
+    A first signal stops taking messages and finishes those that run; another one, a second later or more, ends at once,
+    with exit status 130. A store that does not answer is waited for.
     """
     from s3queue.supervisor import Supervisor
 
-    level = logging.getLevelNamesMapping().get(log_level.upper())
-    if level is None:
-        raise ConfigError(f"no log level {log_level!r}", "DEBUG, INFO, WARNING or ERROR")
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
-    for name in _TALKATIVE:
-        logging.getLogger(name).setLevel(max(level, logging.WARNING))
-    store, config = use(store_url, config_file, **settings)
-    for module in modules:
-        import_tasks(module)
+    store, config = use(store_url, config_file, modules=modules, **settings)
+    set_up_logging(log_level)
     if not registry.queues():
         raise ConfigError(
             f"{', '.join(modules)} defines no task",

@@ -162,6 +162,75 @@ class TestEnqueue:
         monkeypatch.setattr("sys.stdin", io.StringIO("5\n"))
         assert s3queue("enqueue", "jobs:send", "--stdin", "--store", url) == 2
 
+    def test_line_of_stdin_ends_with_a_newline_and_with_nothing_else(
+        self, s3queue: Invoke, url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        text = '\ufeff"a\u2028b\x85c\x0b"\r\n\n"d"'
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode()), "latin-1"))
+        if "\x0b" in text:  # which JSON itself does not allow in a string
+            assert s3queue("enqueue", "--queue", "raw", "-", "--store", url) == 2
+            assert "line 1: not JSON" in capsys.readouterr().err
+        text = text.replace("\x0b", "")
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode()), "latin-1"))
+        assert s3queue("enqueue", "--queue", "raw", "--stdin", "--store", url, "--json") == 0
+        assert len(answer(capsys)["ids"]) == 2
+        queue = Queue("raw", url)
+        (batch,) = queue.store.list(Layout().inbox)
+        found = queue.store.get(batch.key)
+        assert isinstance(found, Found)
+        assert "a\u2028b\x85c".encode() in found.body
+        queue.store.close()
+
+    @pytest.mark.parametrize(
+        ("line", "words"),
+        [
+            (b'{"n": ', "line 3: not JSON"),
+            (b"5", "line 3: not the arguments of a call"),
+            (b'["x"]', "line 3: task 'send': expected `int`, got `str`"),
+            (b"[]", "line 3: task 'send': missing a required argument"),
+            (b'"\xff"', "line 3: not JSON"),
+            (b'"' + b"x" * 10_000, "line 3: not JSON"),
+        ],
+    )
+    def test_wrong_line_of_stdin_is_named_by_its_number(
+        self,
+        line: bytes,
+        words: str,
+        s3queue: Invoke,
+        url: str,
+        jobs: str,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"[1]\n\n" + line + b"\n[2]\n")))
+        assert s3queue("enqueue", "jobs:send", "-", "--store", url) == 2
+        told = capsys.readouterr().err
+        assert words in told
+        assert told.count("\n") == 1
+        assert len(told) < 500
+        assert stats(open_store(url)).queues == {}
+
+    def test_value_that_begins_with_a_dash_stands_behind_two(
+        self, s3queue: Invoke, url: str, jobs: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert s3queue("enqueue", "jobs:send", "-5", "--store", url) == 2
+        assert "stands behind --" in capsys.readouterr().err
+        assert s3queue("enqueue", "--store", url, "jobs:send", "--", "-5") == 0
+        assert s3queue("enqueue", "--store", url, "--queue", "raw", "--", "-5", "-6") == 0
+        assert len(capsys.readouterr().out.split()) == 3
+
+    def test_json_stands_for_what_is_annotated(
+        self, s3queue: Invoke, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "typed.py").write_text(
+            "import dataclasses, datetime, s3queue\n"
+            "@dataclasses.dataclass\nclass Point:\n    x: int\n"
+            "@s3queue.task('q')\n"
+            "def it(when: datetime.datetime, point: Point, pair: tuple[int, int]) -> None: ...\n"
+        )
+        args = ('"2030-01-01T00:00:00Z"', '{"x": 1}', "[1, 2]")
+        assert s3queue("enqueue", "typed:it", *args, "--store", url) == 0
+
     def test_options_reach_the_message(
         self, s3queue: Invoke, url: str, jobs: str, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -196,6 +196,25 @@ class TestClaim:
 
 
 class TestReport:
+    @pytest.mark.parametrize(
+        ("failures", "spared", "suspect"),
+        [
+            ((Failure(1, "killed"),), 1, True),
+            ((Failure(1, "interrupted"),), 1, False),
+            ((Failure(1, "interrupted"), Failure(2, "shutdown")), 2, True),
+            ((Failure(1, "error"),), 0, False),
+        ],
+    )
+    def test_a_ticket_says_whether_its_message_runs_alone_and_what_it_was_spared(
+        self, failures: tuple[Failure, ...], spared: int, suspect: bool
+    ) -> None:
+        host = joined()
+        state = SourceState(failures={3: failures}, spared={3: spared} if spared else {})
+        tickets = {"1-0": Ticket("h1", (Part(SOURCE, 3, 4, 2),)), "1-1": Ticket("h1", (Part(SOURCE, 5, 9, 2),))}
+        host.see(board(tickets, {SOURCE: state}))
+        assert (host.tickets["1-0"].suspect, host.tickets["1-0"].spared) == (suspect, spared)
+        assert (host.tickets["1-1"].suspect, host.tickets["1-1"].spared) == (False, 0)
+
     def test_claims_and_outcomes_go_in_one_write(self) -> None:
         host = running("1-0")
         host.see(with_tickets("1-0", "1-1"))
@@ -393,6 +412,17 @@ class TestDrain:
         assert ledger.reports == {"1-1": Report(released=(0, 10))}
         assert host.tickets["1-0"].open == (0, 10)  # may be running
 
+    def test_a_host_without_a_worker_offers_no_slots_until_one_is_there(self) -> None:
+        host = running()
+        host.resize(4)
+        assert not host.has_news
+        for slots in (0, 4):
+            host.resize(slots)
+            assert host.has_news
+            hand = Hand(host.flush(2.0, f"n{slots}"))
+            assert sent(hand).slots == slots
+            hand.tell(Stored(f"v{slots}"))
+
     def test_the_last_write_says_left_and_ends_the_session(self) -> None:
         host = running("1-0")
         host.draining = host.leaving = True
@@ -568,3 +598,17 @@ def test_a_stored_ledger_that_is_replaced_by_a_living_one_is_proof_that_two_writ
     hand.tell(Conflict())
     with pytest.raises(StoreUnsupported, match="a write that was stored is not there"):
         hand.tell(Found(encode(Ledger("twin", "h1")), "v9"))
+
+
+def test_what_was_done_and_died_is_counted_whether_the_board_has_taken_it_over_or_not() -> None:
+    host = running("1-1", "1-2")
+    host.succeed("1-1", (0, 5))
+    host.fail("1-1", 5, Failed("dead", 0.0, Failure(1, "rejected", "no", 0)))
+    host.fail("1-1", 6, retry())
+    assert host.tally() == {"q": (5, 1)}
+    host.see(with_tickets("1-2"))
+    host.succeed("1-2", (0, 2))
+    assert host.tally() == {"q": (7, 1)}
+    host.offers["q"] = Offer(max_attempts=1)  # then a failed first attempt is the last
+    host.fail("1-2", 3, retry())
+    assert host.tally() == {"q": (7, 2)}

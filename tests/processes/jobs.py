@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import faulthandler
 import os
@@ -10,7 +11,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from s3queue import Context, task
+from s3queue import Context, Retry, task
 from s3queue.context import Backoff
 
 QUEUE = "jobs"
@@ -132,3 +133,24 @@ def hog(seconds: int) -> None:
 def chatter(number: int) -> None:
     print(number, flush=True)
     os.system("echo and a program that it starts")
+
+
+@task(queue=QUEUE, name="meet", max_attempts=1, time_limit=40)
+async def meet(runs: str, many: int) -> None:
+    """Ends when so many are running at once."""
+    say(runs, "here")
+    while Path(runs).read_text().count("here") < many:
+        await asyncio.sleep(0.02)
+
+
+@task(queue=QUEUE, name="stop_loop", max_attempts=2, backoff=AT_ONCE)
+async def stop_loop(runs: str) -> None:
+    say(runs, "stops it")
+    asyncio.get_running_loop().stop()
+    await asyncio.sleep(3600)
+
+
+@task(queue=QUEUE, name="not_now")
+def not_now(runs: str) -> None:
+    say(runs, "not now")
+    raise Retry(after=3600)

@@ -104,3 +104,5 @@ def test_source_above_the_largest_message_is_read_by_nobody_and_left_where_it_is
     assert summary.deaths == 0
     assert sorted(store.ran()) == list(range(HEALTHY))
     assert [one.key for one in store.list(key)] == [key]
+    configure(store=store, max_message_bytes=1000)
+    assert stats(store).unreadable == [key]

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from s3queue.core.keys import Layout
 from s3queue.runtime.local.life import Life
-from s3queue.runtime.supervisor.loop import _new_session
+from s3queue.runtime.supervisor.household import new_session
 from s3queue.store import ObjectStore
 from tests.regressions.town import Town, drain, led
 
 
 def test_no_two_sessions_have_one_id_though_they_are_of_one_process() -> None:
-    assert len({_new_session() for _ in range(1000)}) == 1000
+    assert len({new_session() for _ in range(1000)}) == 1000
 
 
 def test_two_supervisors_of_one_machine_are_told_apart() -> None:

@@ -15,10 +15,11 @@ from s3queue_backends.memory import MemoryStore
 
 import s3queue
 from s3queue import Config, ConfigError, EnqueueUncertain, Queue, StoreUnavailable, configure
-from s3queue.core.keys import Layout, parse_message_id, parse_source
+from s3queue.core.keys import Layout, moved_path, parse_message_id, parse_source
 from s3queue.core.records import (
     Board,
     DeadLetter,
+    Failure,
     Leader,
     Ledger,
     Offer,
@@ -381,7 +382,7 @@ class TestLooking:
         seen = s3queue.stats(store)
         counts = seen.queues["q"]
         assert (counts.ready, counts.scheduled, counts.running, counts.waiting) == (2 + 1, 3, 3, 1)
-        assert (counts.dead, counts.done, counts.failed) == (1, 3, 5)
+        assert (counts.dead, counts.done, counts.failed) == (2, 3, 5)  # one has a letter, one is about to
         assert seen.queues["old"].done == 9
         assert (seen.coordinator, seen.epoch) == ("host-a", 4)
         (host,) = seen.hosts
@@ -389,6 +390,43 @@ class TestLooking:
         assert host.usage == {"worker": Usage(get=3, received=900).as_dict()}
         assert seen.unreadable == [LAYOUT.host("host-b")]
         assert queue.stats() == counts or queue.stats().ready == counts.ready
+
+    def test_a_message_that_dies_is_counted_once_whatever_of_it_is_written(self) -> None:
+        store = MemoryStore()
+        ids = Queue("q", store).enqueue_many(range(4))
+        path = parse_message_id(ids[0]).path
+        board = Board(
+            nonce="n",
+            epoch=1,
+            sources={path: SourceState(settled=1, dying=(1, 2))},
+            tickets={"1-1": Ticket("host-a", (Part(path, 3, 4, 1),))},
+        )
+        store.put(LAYOUT.board, encode(board), if_version=None)
+        for index in (0, 1, 3):  # the last one died since the board was read
+            store.put(LAYOUT.dead("q", ids[index]), b"{}", if_version=None)
+        counts = s3queue.stats(store).queues["q"]
+        assert (counts.running, counts.dead) == (1, 3)
+
+    def test_what_waits_off_the_board_is_counted_as_waiting_and_once(self) -> None:
+        store = MemoryStore()
+        ids = Queue("q", store).enqueue_many(range(5))
+        path = parse_message_id(ids[0]).path
+        due_ms = 9_000_000_000_000
+        stored, moving = (
+            moved_path(parse_source(path), due_ms=due_ms, batch=batch, count=2, attempt=2, alone=False)
+            for batch in ("a1", "a2")
+        )
+        state = SourceState(settled=2, waiting=(Waiting(4, 2, due_ms),))
+        board = Board(
+            nonce="n", epoch=1, sources={path: state}, moves={moving: ((path, 2), (path, 3))}, full=("failures",)
+        )  # fmt: skip
+        store.put(LAYOUT.board, encode(board), if_version=None)
+        for target in (stored, moving):
+            store.put(LAYOUT.source(target), b"", if_version=None)
+        seen = s3queue.stats(store)
+        counts = seen.queues["q"]
+        assert (counts.waiting, counts.scheduled, counts.ready) == (5, 0, 0)
+        assert seen.full == ["failures"]
 
     def test_the_oldest_is_found_in_either_order(self) -> None:
         for order in ("fifo", "lifo"):
@@ -398,6 +436,17 @@ class TestLooking:
             oldest = queue.stats().oldest_s
             assert oldest is not None
             assert 0 <= oldest < 3600
+
+    def test_batches_that_workers_cannot_read_are_named(self) -> None:
+        store = MemoryStore()
+        queue = Queue("q", store)
+        refused, failed = (parse_message_id(queue.enqueue(number)).path for number in range(2))
+        states = {
+            path: SourceState(waiting=(Waiting(0, 1, 0),), failures={0: (Failure(1, "error"), Failure(1, cause))})
+            for path, cause in ((refused, "unreadable"), (failed, "error"))
+        }
+        store.put(LAYOUT.board, encode(Board(nonce="n", epoch=1, sources=states)), if_version=None)
+        assert s3queue.stats(store).unreadable == [LAYOUT.source(refused)]
 
     def test_an_unreadable_board_does_not_hide_the_rest(self) -> None:
         store = MemoryStore()

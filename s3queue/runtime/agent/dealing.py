@@ -147,12 +147,12 @@ class Dealer:
             self.host.resize(0)
 
     def _deal_suspects(self) -> None:
-        """Clear workers for them, all but one if there are several, and give one to each that is clear."""
-        able = [load for load in self.loads if load.is_able]
-        if len(able) == 1 and able[0].had_suspect and self._pool.queues() and not able[0].unfinished:
-            able = []  # others first, or they would wait for all suspects
-        at_work = sum(load.suspect for load in able)
-        wanted = min(len(self._pool.suspects), max(1, len(able) - 1) - at_work)
+        """Clear workers for them, and give one to each that is clear. Others that wait are left a worker, or their turn."""
+        able = [load for load in self.loads if load.is_able and load.has_room]
+        most = len(able)
+        if self._pool.queues():
+            most -= most > 1 or (most == 1 and able[0].had_suspect and not able[0].unfinished)
+        wanted = min(len(self._pool.suspects), most - sum(load.suspect for load in able))
         rest = sorted(
             (load for load in able if not load.suspect), key=lambda load: (not load.clearing, load.unfinished)
         )
@@ -230,7 +230,7 @@ class Dealer:
         """A note came: this message did not end with ok. False: it cannot say that now."""
         load = self.loads[worker]
         row = load.rows.get(number)
-        if row is None or not 0 <= index < row.size or index in row.told:
+        if row is None or not 0 <= index < row.size or index in row.told or load.is_over(number, index):
             return False
         load.fail(row, index, outcome)
         return True

@@ -9,7 +9,7 @@ from s3queue.core import ranges
 from s3queue.core.ledger import Host
 from s3queue.core.records import Failed
 from s3queue.runtime.agent.pool import Piece
-from s3queue.runtime.local.journal import OK, WorkerJournal, ok_ranges
+from s3queue.runtime.local.journal import MOVED, OK, WorkerJournal, ok_ranges
 from s3queue.runtime.local.wire import Note, Recall
 
 #: A worker whose slots have all been at the same messages for so long, in seconds, is given nothing more, and gives back
@@ -17,7 +17,7 @@ from s3queue.runtime.local.wire import Note, Recall
 STUCK_S = 0.2
 
 
-@dataclass
+@dataclass(slots=True)
 class Row:
     """An open journal row: which messages of which ticket it is about.
 
@@ -79,7 +79,7 @@ class Load:
     @property
     def is_able(self) -> bool:
         """Whether it may be given anything, now or soon."""
-        return self.send is not None and not self.leaving and self.quota != 0
+        return self.send is not None and not self.leaving and (self._max_messages is None or self.quota != 0)
 
     @property
     def quota(self) -> int | None:
@@ -128,6 +128,10 @@ class Load:
             self._host.succeed(row.ticket, done)
             self._less(row, ok - row.ok)
             row.ok = ok
+
+    def is_over(self, number: int, index: int) -> bool:
+        """Whether a message ended well, or was given back."""
+        return self.journal.bytes[self.journal.states_at(number) + index] in (OK, MOVED)
 
     def fail(self, row: Row, index: int, outcome: Failed) -> None:
         """This message did not end with ok."""

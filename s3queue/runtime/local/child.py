@@ -28,6 +28,8 @@ ORPHANED = 76
 UNGUARDED = 77
 #: In the environment of a worker, and of every program that its tasks start: which worker that is.
 MARK = "_S3QUEUE_WORKER"
+#: The variable that keeps the working directory out of the Python path, and the value by which we know our own.
+_SAFE_PATH, _OURS = "PYTHONSAFEPATH", "s3queue"
 
 
 @contextlib.contextmanager
@@ -39,6 +41,24 @@ def signals_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def libraries_first(method: str) -> Iterator[None]:
+    """Start processes only in here: a fresh interpreter would look for modules in the working directory first, and take a
+    user's ``queue.py`` for the standard library's. `enter` takes it back, so that programs of tasks do not inherit it.
+
+    Args:
+        method: how the process is started.
+    """
+    if method == "fork" or os.environ.get(_SAFE_PATH):
+        yield
+        return
+    os.environ[_SAFE_PATH] = _OURS
+    try:
+        yield
+    finally:
+        del os.environ[_SAFE_PATH]
 
 
 class Sealed:
@@ -77,6 +97,8 @@ def enter(
         os.setsid()
     if mark:
         os.environ[MARK] = mark
+    if os.environ.get(_SAFE_PATH) == _OURS:
+        del os.environ[_SAFE_PATH]
     for number in GROUP_SIGNALS:
         # A handler, not SIG_IGN: what a task starts with exec would inherit that, and could not be terminated.
         signal.signal(number, _leave_it_to_the_supervisor)

@@ -9,7 +9,7 @@ import signal
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from s3queue.runtime.local.child import Sealed, enter, signals_held
+from s3queue.runtime.local.child import Sealed, enter, libraries_first, signals_held
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.life import Life
 from s3queue.runtime.local.wire import Note, pack, unpack
@@ -61,7 +61,7 @@ class Child:
         arguments = (role, Sealed(fields), theirs, life, others, mark)
         try:
             self.process = process_class(method)(target=enter, name=name, args=arguments)
-            with signals_held():
+            with signals_held(), libraries_first(method):
                 self.process.start()
         except BaseException:
             self.conn.close()

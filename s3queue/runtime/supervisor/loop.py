@@ -5,23 +5,16 @@ Everything happens in one loop, in one thread: look at what has ended and what w
 
 from __future__ import annotations
 
-import os
-import re
-import secrets
-import socket
-import sys
 import time
 from collections.abc import Iterable
-from typing import Any, NamedTuple, NoReturn
+from typing import Any
 
 import multiprocess
 from multiprocess import connection, resource_tracker
 
-from s3queue.config import Config, redact_url
 from s3queue.errors import ConfigError, QueueError, StoreDenied, StoreUnavailable
 from s3queue.observe.events import Events
-from s3queue.registry import Registry
-from s3queue.runtime.local.child import FENCED, ORPHANED, UNGUARDED, child_name, heard, signals_held
+from s3queue.runtime.local.child import FENCED, ORPHANED, UNGUARDED, child_name, heard, libraries_first, signals_held
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.journal import Journal
 from s3queue.runtime.local.life import Life
@@ -29,11 +22,11 @@ from s3queue.runtime.local.wire import CannotStart, Died, Drain, Empty, Left, Re
 from s3queue.runtime.meter import total
 from s3queue.runtime.supervisor.causes import UNKNOWN, MemoryKills, memory_kill_counter
 from s3queue.runtime.supervisor.children import Child, Role
+from s3queue.runtime.supervisor.household import Household, Summary, end_unguarded, new_session
 from s3queue.runtime.supervisor.leftovers import reap_orphans
 from s3queue.runtime.supervisor.patience import Patience
 from s3queue.runtime.supervisor.watch import TICK_S, Verdict, Watch
-from s3queue.runtime.supervisor.wishes import Wishes
-from s3queue.store import ObjectStore, Shareable
+from s3queue.store import Shareable
 
 #: Seconds after ``drain_timeout`` that the agent gets to store its last ledger; and after that, that workers get to end.
 LAST_WORDS_S = 5.0
@@ -41,43 +34,6 @@ LAST_WORDS_S = 5.0
 ROOM_S = 120.0
 #: Seconds between two times that our temporary files are made to look new.
 _TOUCH_S = 3600.0
-
-
-class Summary(NamedTuple):
-    """What a run came to.
-
-    Attributes:
-        deaths: children that died without being asked to.
-        restarts: children that were started to replace others, recycled workers included.
-        requests: made by agent and workers, by kind: ``put``, ``get``, ``list``, ``delete``.
-        messages: started; one that was started twice counts twice.
-        drained: whether the host left in good order, with nothing left running.
-        usage: the same by role (``coordinator``, ``host``, ``worker``), with the bytes of objects sent and received,
-            retries, conflicts and puts without an answer.
-        interrupted: whether it was asked a second time to end, and ended at once.
-        settled: by queue, how many messages were done and died here; of an agent that died nothing is known.
-    """
-
-    deaths: int
-    restarts: int
-    requests: dict[str, int]
-    messages: int
-    drained: bool
-    usage: dict[str, dict[str, int]]
-    interrupted: bool = False
-    settled: dict[str, tuple[int, int]] = {}  # noqa: RUF012 - nobody changes it
-
-
-class Household(NamedTuple):
-    """What to run."""
-
-    store: ObjectStore
-    config: Config
-    queues: tuple[str, ...]
-    workers: int
-    concurrency: int
-    tasks: Registry
-    wishes: Wishes
 
 
 class Host:
@@ -163,25 +119,11 @@ class Host:
         if self._config.start_method != "fork":
             # It lets go of the signals that we hold back while it starts; so let it start now. The fork server must
             # be born with them held back, or one that goes to the whole group ends it, and with it all its children.
-            resource_tracker.ensure_running()
+            with libraries_first(self._config.start_method):
+                resource_tracker.ensure_running()
         if isinstance(self._what.store, Shareable):
             with signals_held():
                 self._what.store.share()
-
-    def _say_what_runs(self) -> None:
-        what = self._what
-        tasks = sum(len(what.tasks.tasks(queue)) for queue in what.queues)
-        self._events.emit(
-            "serving",
-            store=redact_url(what.store.url),
-            namespace=self._config.namespace,
-            queues=",".join(what.queues),
-            tasks=tasks,
-            workers=what.workers,
-            concurrency=what.concurrency,
-            pacing=self._config.pacing if what.store.capabilities.requests_cost else "none",
-            drain_timeout=f"{self._config.drain_timeout:g}s",
-        )
 
     # ---- starting ------------------------------------------------------------------------------------------
 
@@ -194,7 +136,7 @@ class Host:
                 self._start_worker(number)
 
     def _start_agent(self) -> None:
-        self._session = _new_session()
+        self._session = new_session()
         self._agent_due = None
         self._journal.reset_agent()
         what = self._what
@@ -367,7 +309,7 @@ class Host:
         child.up = True
         patience.is_up()
         if not self._ever_up:
-            self._say_what_runs()
+            self._events.emit("serving", **self._what.described())
         self._ever_up.add(child.role)
 
     def _cannot_start(self, child: Child, note: CannotStart) -> None:
@@ -443,25 +385,10 @@ class Host:
     def _reap(self, child: Child) -> None:
         gone = child.reap()
         if child.status == UNGUARDED:
-            _end_unguarded()
+            end_unguarded()
         if not gone:
             self._events.warn("leftovers", f"what {child.name} (process {child.pid}) had started cannot be killed")
 
     def _end_everything(self) -> None:
         self._end(self._children(), "the host ends")
         self._agent = None
-
-
-def _end_unguarded() -> NoReturn:
-    """End the program with one line. Nothing else can be meant: every child that imports this module would start a
-    supervisor of its own."""
-    main = getattr(sys.modules["__main__"], "__file__", None) or "the main module"
-    guard = 'put the call that runs it below `if __name__ == "__main__":`'
-    print(f"s3queue: {main} starts a supervisor whenever it is imported ({guard})", file=sys.stderr)
-    raise SystemExit(2)
-
-
-def _new_session() -> str:
-    """Never used before: the second, the machine, the process, and 32 random bits."""
-    host = re.sub(r"[^A-Za-z0-9]+", "-", socket.gethostname())[:40].strip("-") or "host"
-    return f"{time.strftime('%Y%m%d%H%M%S', time.gmtime())}-{host}-{os.getpid()}-{secrets.token_hex(4)}"

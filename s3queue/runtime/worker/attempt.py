@@ -93,7 +93,7 @@ class Attempts:
         """Start one message and wait for its end. None: it ended well."""
         messages = piece.messages
         if messages is None:
-            return piece.fault
+            return self._cannot_run(piece, number)
         dealt, source = piece.dealt, piece.part
         attempt = source.attempt
         try:
@@ -139,6 +139,12 @@ class Attempts:
         text = traceback.format_exc()
         outcome = outcomes.retry(outcomes.FAULT_DELAY_S, piece.part.attempt, "error", text)
         return self._told(None, piece, number, outcome)
+
+    def _cannot_run(self, piece: Piece, number: int) -> Failed:
+        fault = piece.fault
+        assert fault is not None
+        # Of a source that cannot be read the agent tells, once for all of its messages.
+        return fault if fault.kind == "snooze" else self._told(None, piece, number, fault)
 
     def _plan(self, queue: str, name: str) -> _Plan | None:
         task = self._find(queue, name)

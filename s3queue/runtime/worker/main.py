@@ -195,11 +195,10 @@ class Worker:
                 self._live.clear()
                 for dealt in running:
                     dealt.over = True
-                for piece, _ in self._sources.take_back():
+                for piece, _ in self._sources.take_back() + self._slots.take_back():
                     self._slots.over(piece)
                 self._cancelled.set()
                 self._attempts.cancel()
-                self._slots.look_again()
                 self._cancelled = threading.Event()
                 self._events.emit("fenced", worker=self._spec.worker)
             case _:

@@ -62,7 +62,7 @@ class Slots:
     # ---- for the worker's main thread ----------------------------------------------------------------------
 
     def look_again(self) -> None:
-        """The trust window was extended, or the session is over."""
+        """The trust window was extended."""
         with self._gate:
             self._gate.notify_all()
 

@@ -4,10 +4,9 @@ A pipe that is bounded in bytes. Messages go to the slots as their sources arriv
 either one message of a group or none, so no order is lost that anybody was promised. A source is read once, however many
 of its messages and deals ask for it; one that is dealt in slices is kept, as long as there is room, for the slices to come.
 
-How far it reads ahead: what was read and is not over yet, and what is being read, fits ``prefetch_bytes``. How large an
-object is shows only when it has been read, so those under way count with the largest of the last ones; before the first is
-there, one is read alone. Whatever its size, one object is always read when nothing else is in memory. So a worker holds at
-most the budget, and, where sizes jump, what its readers have under way beyond it.
+How far it reads ahead: what was read and is not over yet, and what is being read, fits ``prefetch_bytes``
+(`s3queue.runtime.worker.room`). So a worker holds at most the budget, and, where sizes jump, what its readers have under
+way beyond it.
 
 States of a source here::
 
@@ -17,8 +16,8 @@ States of a source here::
     fed       its messages are with the slots, or over
     parked    not readable: its messages go back with kind ``snooze``, at no cost, and wait longer each time
 
-A failed read is tried again here for up to `HOLD_S`, and for `AWAY_S` where nothing else can be read either: then it is the
-store that is away. A source that goes on failing is parked at once when it comes again. No reader ever waits for one.
+A source that goes on failing is parked at once when it comes again. No reader ever waits for one. Where nothing can be read
+at all, it is the store that is away, and sources are held longer: see `s3queue.runtime.worker.troubles`.
 
 Threads: the one that calls `add`, `tick` and `take_back`, the readers, and slots, which call `release`.
 """
@@ -29,7 +28,7 @@ import heapq
 import os
 import threading
 import traceback
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import count
 from queue import Empty, SimpleQueue
@@ -37,13 +36,15 @@ from queue import Empty, SimpleQueue
 from s3queue.core.keys import Layout
 from s3queue.core.ops import Get
 from s3queue.core.records import Part, decode_batch
-from s3queue.errors import CorruptRecord, StoreError, StoreUnavailable
+from s3queue.errors import CorruptRecord, StoreError
 from s3queue.observe.events import Events
 from s3queue.runtime.drive import Driver
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.journal import READING, READY, WorkerJournal
 from s3queue.runtime.local.wire import Note, Unreadable
 from s3queue.runtime.worker.dealt import Body, Dealt, Item, Piece
+from s3queue.runtime.worker.room import Room
+from s3queue.runtime.worker.troubles import Troubles
 from s3queue.store import Found
 
 #: Reads in flight at a store that is far away. One message per object needs several to keep a slot busy.
@@ -51,21 +52,8 @@ READERS = 8
 #: At a store on this machine one reader is enough, more would get into each other's way; and each time that it wakes a
 #: slot costs as much as a read, so it reads so many sources, if so many are asked for, before it does.
 LOCAL_BITE = 8
-#: Decoded sources kept for later slices: how many, since the other slices of one are dealt soon or to somebody else. Their
-#: bytes count into the budget, and are the first to go.
-CACHE_SOURCES = 64
-#: Seconds for which a source that cannot be read is tried again before it is parked: where the store says that it is not
-#: available, and where it refuses, or its SDK cannot make anything of the answer.
-HOLD_S, REFUSED_S = 2.0, 0.2
-#: So many sources that cannot be read, and none read in between, and it is the store that is away: then they are held for
-#: so many seconds. An outage must not turn everything that a host holds into outcomes.
-AWAY_SOURCES, AWAY_S = 16, 60.0
 #: Seconds between two tries of a source that is held: the first, doubling up to the last.
 FIRST_PAUSE_S, LAST_PAUSE_S = 0.25, 5.0
-#: Seconds that the messages of a parked source wait: the first time, doubling up to the last.
-FIRST_PARK_S, LAST_PARK_S = 2.0, 300.0
-#: Sources of which it is remembered how often they could not be read.
-TROUBLES = 1000
 #: How long a message waits whose source is gone, in seconds: if it is a mistake, somebody may put it back.
 GONE_DELAY_S = 30.0
 #: What is told of a failed read, at most, in characters. Every message of its source carries it.
@@ -115,7 +103,6 @@ class Sources:
         self._driver = driver
         self._home = layout.home
         self._journal, self._states = journal, journal.bytes
-        self._budget = budget
         self._ready = ready
         self._send = send
         self._events = events
@@ -125,18 +112,9 @@ class Sources:
         self._pending: deque[Wanted] = deque()
         self._paused: list[tuple[float, int, Wanted]] = []
         self._tie = count()
-        self._cache: OrderedDict[str, Body] = OrderedDict()
-        #: Bytes of objects in memory; reads under way; what each of those is expected to bring.
-        self._held = 0
-        self._under_way = 0
-        #: Sizes of objects that are over, to be taken off what is held: slots leave them here without waiting for the lock.
-        self._freed: deque[int] = deque()
+        self._room = Room(budget)
         self._waits_for_room = False
-        self._expected = budget
-        #: Sources that could not be read since one was.
-        self._failing: set[str] = set()
-        #: By source: how often it was parked in a row.
-        self._troubles: OrderedDict[str, int] = OrderedDict()
+        self._troubles = Troubles()
         self._requests: SimpleQueue[Wanted | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
         is_far = driver.store.capabilities.requests_cost
@@ -153,9 +131,8 @@ class Sources:
                 piece = Piece(dealt, part, first, states_at + first)
                 first += part.stop - part.start
                 source = part.source
-                kept = self._cache.get(source)
+                kept = self._room.kept(source)
                 if kept is not None:
-                    self._cache.move_to_end(source)
                     piece.fill(kept)
                     self._feed(piece)
                     continue
@@ -220,53 +197,29 @@ class Sources:
             return
         if body.shared:
             with self._lock:
-                body.pieces -= 1
-                self._let_go(body)
+                self._room.drop(body)
         else:
-            self._freed.append(body.size)
+            self._room.free(body)
         if self._waits_for_room:  # read after the append: `_pump` looks again after it said so
             with self._lock:
                 self._pump()
 
-    # ---- room ----------------------------------------------------------------------------------------------
-
     def _pump(self) -> None:
         """Ask the readers for as much as there is room for."""
         self._waits_for_room = False
-        pending = self._pending
+        pending, room = self._pending, self._room
         while pending:
-            room = self._room()
-            if room <= 0:
+            left = room.left()
+            if left <= 0:
                 self._waits_for_room = True
-                if (room := self._room()) <= 0:
+                if (left := room.left()) <= 0:
                     return
                 self._waits_for_room = False
-            for _ in range(min(room, len(pending))):
+            for _ in range(min(left, len(pending))):
                 wanted = pending.popleft()
                 if wanted.pieces:
-                    self._under_way += 1
+                    room.under_way += 1
                     self._requests.put(wanted)
-
-    def _room(self) -> int:
-        """How many more objects may be read. What is only kept for later slices makes room for one."""
-        freed = self._freed
-        while freed:
-            self._held -= freed.popleft()
-        while True:
-            room = (self._budget - self._held) // self._expected - self._under_way
-            if room > 0 or not self._cache:
-                break
-            self._forget_oldest()
-        return 1 if room <= 0 and self._held == 0 and self._under_way == 0 else room
-
-    def _forget_oldest(self) -> None:
-        _, body = self._cache.popitem(last=False)
-        body.kept = False
-        self._let_go(body)
-
-    def _let_go(self, body: Body) -> None:
-        if body.pieces == 0 and not body.kept:
-            self._held -= body.size
 
     # ---- the readers ---------------------------------------------------------------------------------------
 
@@ -317,7 +270,7 @@ class Sources:
             if done and done[-1].is_read:
                 self._was_read(done[-1])
             if not wanted.pieces:
-                self._under_way -= 1
+                self._room.under_way -= 1
                 self._pump()
                 return False
             wanted.is_read = True
@@ -351,13 +304,11 @@ class Sources:
         if not done:
             return
         with self._lock:
-            self._failing.clear()
             for wanted in done:
                 if wanted.is_read:
                     self._was_read(wanted)
-                if self._troubles:
-                    self._troubles.pop(wanted.source, None)
-                self._under_way -= 1
+                self._troubles.worked(wanted.source)
+                self._room.under_way -= 1
                 if self._wanted.get(wanted.source) is wanted:
                     del self._wanted[wanted.source]
                 result = wanted.result
@@ -373,20 +324,16 @@ class Sources:
 
     def _keep(self, wanted: Wanted, body: Body) -> None:
         """Count the bytes of an object that was read, for as long as anything needs them."""
-        self._expected = max(1, body.size, self._expected * 7 // 8 if self._expected < self._budget else 0)
-        self._held += body.size
+        self._room.holds(body)
         for piece in wanted.pieces:
             piece.fill(body)
         if body.pieces == 1 and wanted.pieces[0].messages is body.messages:
             return
         body.shared = True
         if any(piece.size < len(body.messages) for piece in wanted.pieces):
-            body.kept = True
-            self._cache[wanted.source] = body
-            while len(self._cache) > CACHE_SOURCES:
-                self._forget_oldest()
+            self._room.keep(wanted.source, body)
         else:
-            self._let_go(body)
+            self._room.let_go(body)
 
     def _feed(self, piece: Piece) -> None:
         put = self._ready.put
@@ -407,7 +354,7 @@ class Sources:
     def _failed(self, wanted: Wanted, fault: Exception) -> None:
         """A read failed: it is tried again later, or parked."""
         with self._lock:
-            self._under_way -= 1
+            self._room.under_way -= 1
             self._was_read(wanted)
             told = self._put_off(wanted, fault) if wanted.pieces else None
             self._pump()
@@ -419,25 +366,18 @@ class Sources:
     def _put_off(self, wanted: Wanted, fault: Exception) -> Unreadable | None:
         """Returns what to tell of it."""
         source, now = wanted.source, clock()
-        self._failing.add(source)
         since = wanted.failing_since = wanted.failing_since or now
         why = f"{type(fault).__name__}: {fault}"[:WHY_CHARS]
-        hold_s = HOLD_S if isinstance(fault, StoreUnavailable) else REFUSED_S
-        if len(self._failing) >= AWAY_SOURCES:
-            hold_s = AWAY_S
-        if now - since < hold_s and source not in self._troubles:
+        parked = self._troubles.failed(source, fault, now - since)
+        if parked is None:
             self._explain(source, why, fault)
             heapq.heappush(self._paused, (now + wanted.pause_s, next(self._tie), wanted))
             wanted.pause_s = min(LAST_PAUSE_S, wanted.pause_s * 2)
             return None
-        tries = self._troubles[source] = self._troubles.pop(source, 0) + 1
-        while len(self._troubles) > TROUBLES:
-            self._troubles.popitem(last=False)
-        delay_s = min(LAST_PARK_S, FIRST_PARK_S * 2.0 ** min(tries - 1, 20))
         del self._wanted[source]
         for piece in wanted.pieces:
-            piece.fail("snooze", delay_s, "unreadable", why)
-        return Unreadable(source, why, tries, delay_s)
+            piece.fail("snooze", parked.delay_s, "unreadable", why)
+        return Unreadable(source, why, parked.tries, parked.delay_s)
 
     def _explain(self, source: str, why: str, fault: Exception) -> None:
         text = why if isinstance(fault, StoreError) else "".join(traceback.format_exception(fault))

@@ -357,7 +357,8 @@ class Agent(Process):
     def _listen(self) -> Program:
         """Notes are heard as they come, even while a request of the host's loop is under way."""
         while True:
-            yield Sleep(FOREVER)
+            if not self._inbox:
+                yield Sleep(FOREVER)
             for link, note in self._inbox:
                 if link is None:
                     assert isinstance(note, Died)

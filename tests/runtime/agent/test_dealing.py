@@ -223,7 +223,8 @@ def test_source_that_was_being_read_and_nothing_else_pays() -> None:
     assign(host, "1-0", 0, count=2)
     dealing.claimed(["1-0"])
     dealing.deal(0.0)
-    dealing.loads[0].journal.mark_all(0, 0, 2, READING)
+    for index in range(2):
+        dealing.loads[0].journal.mark(0, index, READING)
     dealing.died(0, KILLED)
     assert [one.kind for one in host.tickets["1-0"].failed.values()] == ["retry", "retry"]
 
@@ -276,7 +277,7 @@ def test_others_have_their_turn_between_two_suspects() -> None:
         if any(isinstance(note, Recall) for note in notes[-1:]):
             dealing.returned(0, [])
         for row, it in list(dealing.loads[0].rows.items()):
-            journal.mark_all(row, 0, it.size, OK)
+            journal.states(row)[:] = bytes((OK,)) * it.size
         dealing.look()
     assert dealt(notes) == ["1-0", "1-9", "1-1", "1-9", "1-2"]
 
@@ -289,6 +290,34 @@ def test_suspects_leave_one_worker_to_the_others() -> None:
     dealing.claimed([f"1-{number}" for number in (0, 1, 2, 3, 4, 9)])
     dealing.deal(0.0)
     assert sorted(ticket for each in notes for ticket in dealt(each)) == ["1-0", "1-1", "1-9"]
+
+
+def test_suspects_get_all_workers_where_nothing_else_waits() -> None:
+    dealing, host, notes = crew(workers=3, slots=2)
+    for number in range(5):
+        suspect(host, f"1-{number}", number)
+    dealing.claimed([f"1-{number}" for number in range(5)])
+    dealing.deal(0.0)
+    assert sorted(ticket for each in notes for ticket in dealt(each)) == ["1-0", "1-1", "1-2"]
+
+
+def test_suspect_waits_for_a_row() -> None:
+    dealing, host, (notes,) = crew(workers=1, slots=1)
+    rows = dealing.loads[0].journal.row_count
+    for number in range(rows + 1):
+        suspect(host, f"1-{number}", number)
+        dealing.claimed([f"1-{number}"])
+        dealing.deal(0.0)
+        if number < rows:
+            dealing.loads[0].journal.mark(number, 0, OK)
+            dealing.look()
+    assert len(dealt(notes)) == rows
+    for number in range(rows):
+        dealing.finished(0, number, 0.1)
+    host.stored_changes = host.changes
+    dealing.stored()
+    dealing.deal(1.0)
+    assert len(dealt(notes)) == rows + 1
 
 
 def test_suspect_that_is_given_back_is_still_one() -> None:

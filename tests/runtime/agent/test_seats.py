@@ -289,6 +289,19 @@ class TestUnlawful:
         assert [one.pid for one in room.buried] == [100, 100]
         assert room.state() is State.EMPTY
 
+    def test_failure_of_a_message_that_was_given_back_or_ended_well_is_not_entered(self) -> None:
+        for returned in (True, False):
+            room = Room()
+            wire = room.seat()
+            room.deal()
+            if returned:
+                room.seats.heard(wire, Returned(((0, 0),)))
+            else:
+                room.dealer.loads[0].journal.mark(0, 0, OK)
+            room.seats.heard(wire, FailedNote(0, 0, Failed("dead")))
+            assert room.host.tickets["1-0"].failed == {}
+            assert wire.closed
+
     def test_two_answers_to_one_note_are_not_counted_twice(self) -> None:
         room = Room()
         wire = room.seat()

@@ -18,7 +18,7 @@ from s3queue.registry import Registry
 from s3queue.runtime.agent import main as agent_main
 from s3queue.runtime.local.child import FENCED
 from s3queue.runtime.local.wire import Died, Drain, Left, Note, Read, Started, pack, unpack
-from s3queue.runtime.supervisor.loop import Summary
+from s3queue.runtime.supervisor.household import Summary
 from s3queue.runtime.worker import main as worker_main
 from s3queue.supervisor import Supervisor
 

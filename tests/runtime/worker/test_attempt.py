@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from msgspec import Raw
 
-from s3queue.core.records import Failed, Message, encode_message
+from s3queue.core.records import Failed, Message, Part, decode_message, encode_message
 from s3queue.runtime.local.journal import OK, RUNNING, state_of
 from s3queue.runtime.local.wire import FailedNote, Finished
+from s3queue.runtime.worker.outcomes import FAULT_DELAY_S
 from s3queue.store import ObjectStore
 from tests.runtime import jobs
 from tests.runtime.desk import Desk, desk
@@ -144,6 +145,29 @@ def test_memory_error_while_a_payload_is_decoded_is_an_error_of_this_attempt_and
         assert "MemoryError: no room" in failed.failure.text
 
 
+def test_slot_goes_on_after_a_fault_of_ours_and_the_message_is_tried_again(
+    store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+
+    def no_memory_once(key: str, raw: Raw) -> Message:
+        calls.append(1)
+        if len(calls) == 1:
+            raise MemoryError("no room for a message")
+        return decode_message(key, raw)
+
+    monkeypatch.setattr("s3queue.runtime.worker.attempt.decode_message", no_memory_once)
+    with desk(store) as it:
+        it.deal_new(0, it.message("noop"))
+        failed = outcome(it)
+        assert (failed.kind, failed.delay_s) == ("retry", FAULT_DELAY_S)
+        assert failed.failure is not None
+        assert "MemoryError: no room for a message" in failed.failure.text
+        it.deal_new(1, it.message("noop"))
+        assert it.expect(Finished).row == 1
+        assert it.states(1) == [OK]
+
+
 # ---- what is told
 
 
@@ -213,6 +237,16 @@ def test_message_of_an_ended_session_is_not_told_as_failed(store: ObjectStore, t
             assert told(tmp_path / "history") == []
     finally:
         os.close(fd)
+
+
+def test_message_that_cannot_be_decoded_is_told_as_dead(store: ObjectStore, tmp_path: Path) -> None:
+    with desk(store, history=str(tmp_path / "history")) as it:
+        path = it.put_body(b"nonsense", 1)
+        it.deal(0, Part(path, 0, 1, 1))
+        assert outcome(it).kind == "dead"
+        assert it.stop() == 0
+        (line,) = told(tmp_path / "history")
+        assert (line["kind"], line["cause"], line["message"]) == ("dead", "corrupt", it.layout.message_id(path, 0))
 
 
 def test_unfit_messages_are_told_once_per_task(store: ObjectStore, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ class Pipework:
         sources = self.sources
         while True:
             with sources._lock:
-                if sources._under_way == 0 and (sources._waits_for_room or not sources._pending):
+                if sources._room.under_way == 0 and (sources._waits_for_room or not sources._pending):
                     return self.driver.meter.usage.get
 
     def close(self) -> None:
@@ -99,7 +99,7 @@ def test_large_messages_are_read_ahead_only_as_far_as_the_budget_goes(make: Call
         assert it.read() <= 4 + over
         it.sources.release(piece)
     assert it.read() == 40
-    assert it.sources._held <= 0 or it.sources._freed
+    assert it.sources._room.left() == 4
 
 
 def test_message_larger_than_the_budget_is_read_alone(make: Callable[[int], Pipework]) -> None:
@@ -133,7 +133,7 @@ def test_until_one_size_is_known_nothing_is_read_beside_the_first(
     it.add(*(Part(it.put(), 0, 1, 1) for _ in range(3 * READERS)))
     begun.wait()
     with it.sources._lock:
-        assert it.sources._under_way == 1
+        assert it.sources._room.under_way == 1
     go_on.set()
     assert it.read() == 9
 

@@ -18,7 +18,7 @@ from s3queue.runtime.local.child import ORPHANED
 from s3queue.runtime.local.journal import OK, READY, REJECTED, RUNNING, state_of
 from s3queue.runtime.local.wire import CannotStart, FailedNote, Finished, Leaving, Returned, unpack
 from s3queue.runtime.worker.outcomes import TEXT_CHARS
-from s3queue.runtime.worker.sources import CACHE_SOURCES
+from s3queue.runtime.worker.room import CACHE_SOURCES
 from s3queue.store import Missing, ObjectStore
 from tests.runtime import jobs
 from tests.runtime.desk import Desk, Pipe, desk

@@ -1,0 +1,84 @@
+"""How many bytes of objects a worker has in memory, and how many more it may read."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+
+from s3queue.runtime.worker.dealt import Body
+
+#: Decoded sources kept for later slices: how many, since the other slices of one are dealt soon or to somebody else. Their
+#: bytes count into the budget, and are the first to go.
+CACHE_SOURCES = 64
+
+
+class Room:
+    """Not for several threads at a time, save `free`.
+
+    How large an object is shows only when it has been read. So those under way count with the largest of the last ones;
+    before the first is there, one is read alone. Whatever its size, one is always read when nothing else is in memory.
+
+    Args:
+        budget: bytes, as in the setting ``prefetch_bytes``.
+
+    Attributes:
+        under_way: reads that were asked for and have not ended.
+    """
+
+    def __init__(self, budget: int) -> None:
+        self._budget = budget
+        self._expected = budget
+        self._held = 0
+        #: Sizes of objects that are over, to be taken off what is held.
+        self._freed: deque[int] = deque()
+        self._cache: OrderedDict[str, Body] = OrderedDict()
+        self.under_way = 0
+
+    def left(self) -> int:
+        """How many more objects may be read. What is only kept for later slices makes room for one."""
+        freed = self._freed
+        while freed:
+            self._held -= freed.popleft()
+        while True:
+            left = (self._budget - self._held) // self._expected - self.under_way
+            if left > 0 or not self._cache:
+                break
+            self._forget_oldest()
+        return 1 if left <= 0 and self._held == 0 and self.under_way == 0 else left
+
+    def holds(self, body: Body) -> None:
+        """It was read."""
+        self._expected = max(1, body.size, self._expected * 7 // 8 if self._expected < self._budget else 0)
+        self._held += body.size
+
+    def free(self, body: Body) -> None:
+        """Its only piece is over. From any thread, without a lock."""
+        self._freed.append(body.size)
+
+    def drop(self, body: Body) -> None:
+        """One of its pieces is over."""
+        body.pieces -= 1
+        self.let_go(body)
+
+    def let_go(self, body: Body) -> None:
+        """If nothing refers to it any more, its bytes are free."""
+        if body.pieces == 0 and not body.kept:
+            self._held -= body.size
+
+    # ---- for later slices ----------------------------------------------------------------------------------
+
+    def keep(self, source: str, body: Body) -> None:
+        body.kept = True
+        self._cache[source] = body
+        while len(self._cache) > CACHE_SOURCES:
+            self._forget_oldest()
+
+    def kept(self, source: str) -> Body | None:
+        body = self._cache.get(source)
+        if body is not None:
+            self._cache.move_to_end(source)
+        return body
+
+    def _forget_oldest(self) -> None:
+        _, body = self._cache.popitem(last=False)
+        body.kept = False
+        self.let_go(body)

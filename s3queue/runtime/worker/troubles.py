@@ -1,0 +1,54 @@
+"""Sources that a worker could not read: which of them it tries again, and which it gives back for how long."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import NamedTuple
+
+from s3queue.errors import StoreUnavailable
+
+#: Seconds for which a source that cannot be read is tried again before it is parked: where the store says that it is not
+#: available, and where it refuses, or its SDK cannot make anything of the answer.
+HOLD_S, REFUSED_S = 2.0, 0.2
+#: So many sources that cannot be read, and none read in between, and it is the store that is away: then they are held for
+#: so many seconds. An outage must not turn everything that a host holds into outcomes.
+AWAY_SOURCES, AWAY_S = 16, 60.0
+#: Seconds that the messages of a parked source wait: the first time, doubling up to the last.
+FIRST_PARK_S, LAST_PARK_S = 2.0, 300.0
+#: Sources of which it is remembered how often they could not be read.
+_REMEMBERED = 1000
+
+
+class Parked(NamedTuple):
+    """It is given back. ``tries``: how often in a row."""
+
+    tries: int
+    delay_s: float
+
+
+class Troubles:
+    def __init__(self) -> None:
+        #: Sources that could not be read since one was.
+        self._failing: set[str] = set()
+        #: By source: how often it was parked in a row.
+        self._parked: OrderedDict[str, int] = OrderedDict()
+
+    def worked(self, source: str) -> None:
+        """It was read."""
+        if self._failing:
+            self._failing.clear()
+        if self._parked:
+            self._parked.pop(source, None)
+
+    def failed(self, source: str, fault: Exception, since_s: float) -> Parked | None:
+        """It could not be read, for so many seconds now. None: it is to be tried again soon."""
+        self._failing.add(source)
+        hold_s = HOLD_S if isinstance(fault, StoreUnavailable) else REFUSED_S
+        if len(self._failing) >= AWAY_SOURCES:
+            hold_s = AWAY_S
+        if since_s < hold_s and source not in self._parked:
+            return None
+        tries = self._parked[source] = self._parked.pop(source, 0) + 1
+        while len(self._parked) > _REMEMBERED:
+            self._parked.popitem(last=False)
+        return Parked(tries, min(LAST_PARK_S, FIRST_PARK_S * 2.0 ** min(tries - 1, 20)))
