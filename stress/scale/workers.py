@@ -13,7 +13,8 @@ from s3queue.core.keys import parse_source
 from s3queue.core.records import Part
 from s3queue.runtime.local.journal import OK
 from s3queue.runtime.local.wire import Deal, Finished, Note, Recall, Returned
-from s3queue.runtime.worker.sources import CACHE_SOURCES, READERS
+from s3queue.runtime.worker.room import CACHE_SOURCES
+from s3queue.runtime.worker.sources import READERS
 
 if TYPE_CHECKING:
     from stress.scale.hosts import SimHost
