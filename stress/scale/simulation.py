@@ -12,14 +12,15 @@ from typing import Any
 
 from s3queue.config import Config
 from s3queue.core import elect
-from s3queue.core.coordinate import Cycled
 from s3queue.core.keys import Layout, batch_id, parse_source, source_path
-from s3queue.core.records import Board, Part, RetiredPage, encode
-from s3queue.runtime.agent.station import READERS, plan_settings
+from s3queue.core.records import Part, RetiredPage, encode
+from s3queue.runtime.agent.environment import plan_settings
+from s3queue.runtime.agent.main import READERS
 from s3queue.store import Capabilities
 from stress.bench.figures import percentile
-from stress.scale.hosts import Shares, SimHost, remembering
+from stress.scale.hosts import SimHost
 from stress.scale.models import KINDS, MODELS
+from stress.scale.sharing import Shares, remembering
 from stress.scale.store import SimStore
 from stress.scale.world import World
 
@@ -32,7 +33,7 @@ class Setting:
 
     Attributes:
         model: of the store; see `stress.scale.models`.
-        hosts: each with ``slots`` slots, in workers of ``concurrency`` slots each.
+        hosts: each with ``slots`` slots, in workers of ``concurrency`` slots each, which divides them.
         partitions: each with a board of its own; hosts are divided among them, and so is the work.
         queues: each message goes to one of them, in turn.
         load: arrivals, as a share of what all slots could run. 0: nothing arrives.
@@ -100,21 +101,20 @@ class Simulation:
         self.settings = plan_settings(self.config, self.capabilities)
         self.layouts = [Layout(self.config.namespace, f"p{part:02}") for part in range(setting.partitions)]
         self.queues = [f"q{number:02}" for number in range(setting.queues)]
-        self._shares = {layout: Shares() for layout in self.layouts}
+        self.shares = {layout: Shares() for layout in self.layouts}
         self._batches = 0
         self._owed = 0.0
         self._sent: dict[str, float] = {}
         self.fenced = 0
         self.measuring = False
         self._ends_at = setting.warm_s + setting.measure_s
-        self.ran = self.done = self.enqueued = 0
+        self.done = self.enqueued = 0
         self.busy_s = 0.0
         self.waits: list[float] = []
         self.cycles: list[float] = []
-        self.assigned: list[int] = []
         self.board_bytes: list[int] = []
-        self.board_read_bytes = 0
-        self.elections: list[tuple[float, int]] = []
+        self.warnings: Counter[str] = Counter()
+        self.elections: list[float] = []
         self.assignments: list[float] = []
         self.pages_read = 0
         self.leaders: list[SimHost] = []
@@ -129,50 +129,33 @@ class Simulation:
     def now_ms(self) -> int:
         return _EPOCH_MS + int(self.world.now * 1000)
 
-    def mine(self, host: SimHost, board: Board) -> Board:
-        """What of the board concerns this host."""
-        return self._shares[host.layout].mine(board, host.session)
-
-    def task_s(self) -> float:
-        setting = self.setting
-        if not setting.jitter:
-            return setting.task_ms / 1000
-        return setting.task_ms / 1000 * self.world.random.lognormvariate(-(setting.jitter**2) / 2, setting.jitter)
-
-    def starts(self, part: Part) -> None:
-        if self.measuring and part.start == 0 and (sent := self._sent.pop(part.source, None)) is not None:
-            self.waits.append(self.world.now - sent)
-
-    def started(self, many: int, first_s: float, run_s: float) -> None:
-        if self.measuring:
-            self.ran += many
-        begins = self.world.now + first_s
-        self.busy_s += max(0.0, min(begins + run_s, self._ends_at) - max(begins, self.setting.warm_s))
-
-    def ended(self, many: int, run_s: float) -> None:
-        pass
-
-    def boards_read(self, size: int) -> None:
-        if self.measuring:
-            self.board_read_bytes += size
+    def starts(self, part: Part, number: int) -> float:
+        """A slot begins a message. Returns the seconds that it takes."""
+        setting, now = self.setting, self.world.now
+        run_s = setting.task_ms / 1000
+        if setting.jitter:
+            run_s *= self.world.random.lognormvariate(-(setting.jitter**2) / 2, setting.jitter)
+        if number == part.start == 0 and (sent := self._sent.pop(part.source, None)) is not None:
+            self.waits.append(now - sent)
+        self.busy_s += max(0.0, min(now + run_s, self._ends_at) - max(now, setting.warm_s))
+        return run_s
 
     def elected(self, host: SimHost) -> None:
-        self.elections.append((self.world.now, host.number))
+        self.elections.append(self.world.now)
         self.leaders.append(host)
+        self.pages_read = len(host.agent.lead.pages) if host.agent.lead is not None else 0
 
-    def in_office(self, host: SimHost, pages: int) -> None:
-        self.pages_read = pages
-
-    def cycled(self, host: SimHost, cycled: Cycled, began: float) -> None:
-        if cycled.committed and cycled.planned.assigned:
+    def cycled(self, began: float, *, assigned: bool) -> None:
+        if assigned:
             self.assignments.append(self.world.now)
         if self.measuring:
             self.cycles.append(self.world.now - began)
-            self.done += sum(one.stop - one.start for one in cycled.settled)
+
+    def settled(self, many: int) -> None:
+        if self.measuring:
+            self.done += many
             if self.setting.until_empty and self.done >= self.enqueued:
                 self.world.stopped = True
-            if cycled.committed:
-                self.assigned.append(cycled.planned.assigned)
 
     def _stored(self, key: str, size: int) -> None:
         if self.measuring and key.endswith("/board"):
@@ -267,9 +250,10 @@ class Simulation:
         self._before = {role: Counter(kinds) for role, kinds in self.store.counts.requests.items()}
         self._enqueued_before = self.enqueued
         self._computed_before = self._computed()
+        self._read_before = self.store.counts.received["host"]
 
     def _computed(self) -> float:
-        return sum(running.computed_s for host in self.leaders for running in host._running)
+        return sum(host.processor.computed_s for host in self.leaders)
 
     def _kill(self, _: Any) -> None:
         leader = self.leaders[-1]
@@ -280,8 +264,7 @@ class Simulation:
             self.world.after(0.5, lambda _: self._replace(leader))
 
     def _replace(self, gone: SimHost) -> None:
-        number, part = len(self.hosts), self.layouts.index(gone.layout)
-        self.hosts.append(SimHost(self, number, part, leader_gone=True, spread_s=0.0))
+        self.hosts.append(SimHost(self, len(self.hosts), self.layouts.index(gone.layout), before=gone))
 
     def _told(self) -> dict[str, Any]:
         setting, counts = self.setting, self.store.counts
@@ -310,7 +293,7 @@ class Simulation:
             "dollars_per_million": model.bill(each) * 1e6,
             "dollars_per_day": model.bill(total) / seconds * 86_400,
             "board_bytes": _spread([float(size) for size in self.board_bytes]),
-            "board_read_mb_per_s": self.board_read_bytes / seconds / 1e6,
+            "board_read_mb_per_s": (counts.received["host"] - self._read_before) / seconds / 1e6,
             "cycle_s": _spread(self.cycles),
             "cycles_per_s": len(self.cycles) / seconds,
             "coordinator_cpu": (self._computed() - self._computed_before) / seconds,
@@ -318,8 +301,11 @@ class Simulation:
             "conflicts": sum(counts.conflicts.values()),
             "refused": dict(counts.refused),
             "fenced": self.fenced,
+            "warnings": dict(self.warnings),
             "elections": len(self.elections),
-            "window_ids": max((len(h.lead.window) for h in self.leaders if h.lead is not None), default=0),
+            "window_ids": max(
+                (len(lead.window) for host in self.leaders if (lead := host.agent.lead) is not None), default=0
+            ),
             "waiting_objects": len(self.store),
             "events": self.world.events,
         }
@@ -327,7 +313,7 @@ class Simulation:
             told["drained_s"] = self.world.now if self.world.stopped else None
         if setting.kill_leader_at is not None:
             told["fail_over_s"] = next((at - self.killed_at for at in self.assignments if at > self.killed_at), None)
-            told["elected_s"] = next((at - self.killed_at for at, _ in self.elections if at > self.killed_at), None)
+            told["elected_s"] = next((at - self.killed_at for at in self.elections if at > self.killed_at), None)
             told["pages_read"] = self.pages_read
         return told
 

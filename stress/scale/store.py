@@ -11,16 +11,18 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from s3queue.core.ops import Delete, Gather, Get, List, Put
+from s3queue.core.ops import Delete, Gather, Get, List, Missed, Put
 from s3queue.errors import StoreUnavailable
+from s3queue.runtime.agent.main import PATIENCE_S
 from s3queue.runtime.drive import _FIRST_PAUSE_S, _LAST_PAUSE_S
 from s3queue.store import Conflict, Found, Listed, Missing, Stored, Unchanged
 from stress.scale.models import Model
 from stress.scale.world import Running, World
 
 _CHUNK = 2000
-#: For how long a process repeats a refused request before it hears of it; as in `s3queue.runtime.agent.station`.
-_PATIENCE_S = 2.0
+#: Bytes of JSON that a host decodes per second; measured, see ``docs/explanation/scale.md``. What a coordinator decodes is
+#: measured as it does.
+_DECODE_BYTES_S = 150e6
 
 
 class SortedKeys:
@@ -159,7 +161,7 @@ class SimStore:
     def ask(self, running: Running, op: Any) -> None:
         if isinstance(op, Gather):
             if op.reads:
-                _Gathering(self, running, op.reads, self._readers)
+                _Gathering(self, running, op, self._readers)
             else:
                 self.world.after(0.0, running.resume, [])
         else:
@@ -186,8 +188,9 @@ class SimStore:
             if self._refuses(kind, op):
                 self.counts.refused[kind] += 1
                 now = self.world.now
-                if now - began >= _PATIENCE_S:
-                    self.world.after(delay / 2, failed, StoreUnavailable(kind, "", "slow down"))
+                if now - began >= PATIENCE_S:
+                    key = op[0] if isinstance(op[0], str) else ""
+                    self.world.after(delay / 2, failed, StoreUnavailable(kind, key, "slow down"))
                     return
                 wait = delay / 2 + self.world.random.uniform(0, pause_s)
                 self.world.after(
@@ -195,7 +198,11 @@ class SimStore:
                     lambda _: self.request(running, op, done, failed, began, min(2 * pause_s, _LAST_PAUSE_S)),
                 )
                 return
-            self.world.after(delay / 2, done, self._apply(running.role, op))
+            outcome = self._apply(running.role, op)
+            decode_s = (
+                len(outcome.body) / _DECODE_BYTES_S if isinstance(outcome, Found) and running.role == "host" else 0.0
+            )
+            self.world.after(delay / 2 + decode_s, done, outcome)
 
         self.world.after(delay / 2, takes_effect)
 
@@ -264,15 +271,18 @@ class SimStore:
 class _Gathering:
     """Many reads, so many in flight."""
 
-    def __init__(self, store: SimStore, running: Running, reads: Sequence[Get | List], lanes: int) -> None:
-        self._store, self._running, self._reads = store, running, reads
-        self._outcomes: list[Any] = [None] * len(reads)
-        self._next, self._open, self._failed = 0, len(reads), False
-        for _ in range(min(lanes, len(reads))):
+    def __init__(self, store: SimStore, running: Running, op: Gather, lanes: int) -> None:
+        self._store, self._running, self._op = store, running, op
+        self._outcomes: list[Any] = [Missed()] * len(op.reads)
+        self._next, self._open = 0, len(op.reads)
+        self._over = False
+        for _ in range(min(lanes, len(op.reads))):
             self._begin()
+        if op.within_s is not None:
+            store.world.after(op.within_s, self._end)
 
     def _begin(self) -> None:
-        if self._next == len(self._reads) or self._failed:
+        if self._next == len(self._op.reads) or self._over:
             return
         at, self._next = self._next, self._next + 1
 
@@ -280,13 +290,20 @@ class _Gathering:
             self._outcomes[at] = outcome
             self._open -= 1
             if self._open == 0:
-                self._running.resume(self._outcomes)
+                self._end()
             else:
                 self._begin()
 
-        self._store.request(self._running, self._reads[at], done, self._fail)
+        def failed(fault: Exception) -> None:
+            if self._op.within_s is not None:
+                done(Missed(fault))
+            elif not self._over:
+                self._over = True
+                self._running.throw(fault)
 
-    def _fail(self, fault: Exception) -> None:
-        if not self._failed:
-            self._failed = True
-            self._running.throw(fault)
+        self._store.request(self._running, self._op.reads[at], done, failed)
+
+    def _end(self, _: Any = None) -> None:
+        if not self._over:
+            self._over = True
+            self._running.resume(self._outcomes)

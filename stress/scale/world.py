@@ -1,50 +1,25 @@
-"""Virtual time, and processes in it.
+"""Virtual time, and programs in it.
 
-A process is a generator. It may ``yield`` a `Sleep`, or any operation of `s3queue.core.ops`: a production step that is
-delegated to with ``yield from`` therefore runs as it is. Time jumps from one event to the next.
+A program is a generator that yields operations and waits of `s3queue.core.ops`: the loops of `s3queue.core.agent` run as
+they are. Time jumps from one event to the next.
 """
 
 from __future__ import annotations
 
 import heapq
+import math
 import random
 import time
-from collections.abc import Callable, Generator
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Protocol
 
-Process: TypeAlias = Generator[Any, Any, None]
-
-
-class Bell:
-    """Like `s3queue.runtime.agent.station.Bell`: waited for with a time-out, forgotten once it was heard."""
-
-    __slots__ = ("_sleeper", "rang")
-
-    def __init__(self) -> None:
-        self.rang = False
-        self._sleeper: tuple[Running, int] | None = None
-
-    def ring(self) -> None:
-        self.rang = True
-        if self._sleeper is not None:
-            (running, timer), self._sleeper = self._sleeper, None
-            running.world.after(0.0, running.expired, timer)
-
-    def heard(self, within_s: float) -> Generator[Any, Any, bool]:
-        if not self.rang and within_s > 0:
-            yield Sleep(within_s, self)
-        rang, self.rang = self.rang, False
-        return rang
-
-
-class Sleep(NamedTuple):
-    for_s: float
-    bell: Bell | None = None
+from s3queue.core.ops import Program, Signal, Wait
 
 
 class Store(Protocol):
     def ask(self, running: Running, op: Any) -> None:
-        """Perform an operation for a process, and resume it with the outcome some time later."""
+        """Perform an operation for a program, and resume it with the outcome some time later."""
 
 
 class World:
@@ -75,61 +50,97 @@ class World:
             self.now = until
 
 
-class Running:
-    """A process under way.
+class Processor:
+    """What the programs of one process share: while one of them computes, none of the others moves.
 
     Args:
-        cpu: of this process's own computing, so much of the real time it takes is added to virtual time. 0: none, and
-            runs are reproducible to the last digit.
+        weight: so much of the real time that a measured program computes is added to virtual time. 0: none, and runs are
+            reproducible to the last digit.
+
+    Attributes:
+        computed_s: what was added.
     """
 
-    def __init__(self, world: World, store: Store, process: Process, *, role: str, cpu: float = 0.0) -> None:
-        self.world, self.store, self.role = world, store, role
-        self._process, self._cpu = process, cpu
-        self._timer = 0
-        self.computed_s = 0.0
-        self.dead = False
+    __slots__ = ("computed_s", "free_at", "weight")
 
-    def start(self) -> Running:
-        self.world.after(0.0, self.resume)
-        return self
+    def __init__(self, weight: float) -> None:
+        self.weight = weight
+        self.free_at = self.computed_s = 0.0
+
+
+class Running:
+    """A program under way.
+
+    Args:
+        role: whose requests these are, for the bill.
+        measured: its computing takes virtual time.
+    """
+
+    __slots__ = ("_processor", "_program", "_signal", "_timer", "_weight", "dead", "role", "store", "world")
+
+    def __init__(
+        self,
+        world: World,
+        store: Store,
+        program: Program[Any],
+        processor: Processor,
+        *,
+        role: str,
+        measured: bool = False,
+        after_s: float = 0.0,
+    ) -> None:
+        self.world, self.store, self.role = world, store, role
+        self._program, self._processor = program, processor
+        self._weight = processor.weight if measured else 0.0
+        self._timer = 0
+        self._signal: Signal | None = None
+        self.dead = False
+        world.after(after_s, self.resume)
 
     def resume(self, outcome: Any = None) -> None:
-        self._go(self._process.send, outcome)
+        self._go(self._program.send, outcome)
 
     def throw(self, fault: Exception) -> None:
-        self._go(self._process.throw, fault)
+        self._go(self._program.throw, fault)
 
     def _go(self, how: Callable[[Any], Any], what: Any) -> None:
         if self.dead:
             return
-        began = time.thread_time() if self._cpu else 0.0
+        world, processor = self.world, self._processor
+        if processor.free_at > world.now:
+            world.at(processor.free_at, partial(self._go, how), what)
+            return
+        began = time.thread_time() if self._weight else 0.0
         try:
             asked = how(what)
         except StopIteration:
             self.dead = True
             return
-        if self._cpu:
-            spent = (time.thread_time() - began) * self._cpu
-            self.computed_s += spent
-            self.world.after(spent, self._ask, asked)
+        if self._weight:
+            spent = (time.thread_time() - began) * self._weight
+            processor.computed_s += spent
+            processor.free_at = world.now + spent
+            world.at(processor.free_at, self._ask, asked)
         else:
             self._ask(asked)
 
     def _ask(self, asked: Any) -> None:
-        if isinstance(asked, Sleep):
-            self._timer += 1
-            if asked.bell is not None:
-                if asked.bell.rang:  # while this process was computing
-                    self.world.after(0.0, self.expired, self._timer)
-                    return
-                asked.bell._sleeper = self, self._timer
-            self.world.after(max(0.0, asked.for_s), self.expired, self._timer)
-        else:
+        if not isinstance(asked, Wait):
             self.store.ask(self, asked)
+            return
+        world, signal = self.world, asked.wake_on
+        self._timer += 1
+        self._signal = signal
+        if signal.is_set or asked.until <= world.now:
+            world.after(0.0, self._over, self._timer)
+            return
+        signal.notify = partial(world.after, 0.0, self._over, self._timer)
+        if asked.until < math.inf:
+            world.at(asked.until, self._over, self._timer)
 
-    def expired(self, timer: int) -> None:
-        """The sleep with this number is over, unless it was before."""
-        if timer == self._timer:
-            self._timer += 1
-            self.resume()
+    def _over(self, timer: int) -> None:
+        """The wait with this number is over, unless it was before."""
+        signal = self._signal
+        if timer == self._timer and signal is not None:
+            self._signal = signal.notify = None
+            self.resume(signal.take())

@@ -51,7 +51,7 @@ def test_board_is_small(twenty_hosts: dict[str, Any]) -> None:
 def test_no_host_is_fenced_and_nobody_conflicts_where_nothing_fails(twenty_hosts: dict[str, Any]) -> None:
     assert twenty_hosts["fenced"] == 0
     assert twenty_hosts["elections"] == 1
-    assert twenty_hosts["conflicts"] <= 1  # of those that stood for the first election
+    assert twenty_hosts["conflicts"] <= 2  # of those that stood for the first election in the same moment
 
 
 @pytest.mark.parametrize(("pacing", "dollars"), [("latency", 1.30), ("balanced", 0.61), ("frugal", 0.60)])

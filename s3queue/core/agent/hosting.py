@@ -16,7 +16,7 @@ from s3queue.core.ledger import Flushed, Host, Refused
 from s3queue.core.ops import Program, Signal, Step, list_page, wait
 from s3queue.core.pacing import Backoff
 from s3queue.core.plan import is_finished
-from s3queue.core.records import Report
+from s3queue.core.records import Board, Report
 from s3queue.core.restore import keep_copy
 from s3queue.errors import CorruptRecord, StoreDenied, StoreError
 
@@ -159,8 +159,8 @@ class Hosting:
     def _look(self) -> Program[None]:
         """Read the board, and stand if nobody leads."""
         env, view, pace = self._post.env, self._post.view, self._post.pace
-        began = env.now()
-        changed = yield from elect.look(view, self._post.layout, began)
+        began, before = env.now(), view.board
+        changed = (yield from elect.look(view, self._post.layout, began)) and tells_more(before, view.board)
         now = env.now()
         view.answered(now)
         if view.is_gone:
@@ -168,7 +168,7 @@ class Hosting:
                 yield from keep_copy(self._post.layout, self._post.me.session, view.board)
                 self._kept_copy = True
             env.warn(self._post.layout.board, NO_BOARD)
-        # A board without work is a leader's heartbeat: the next one need not be read soon.
+        # A board without work, or without news of it, is a leader's heartbeat: the next one need not be read soon.
         busy = bool(self._host.tickets) or (changed and view.board is not None and view.board.is_busy)
         self._next_look = now + pace.poll_s(busy=busy, changed=changed, now=now)
         if (silent_at := view.silent_at(self._post.settings.leader_lease) + SOON_S) > now:
@@ -256,6 +256,19 @@ class Hosting:
             return
         self._next_empty = self._post.env.now() + self._empty_pause
         self._empty_pause = min(_EMPTY_MAX_S, self._empty_pause * 2)
+
+
+def tells_more(before: Board | None, board: Board | None) -> bool:
+    """Whether a board tells of something that one before it did not, or that may change soon: a message waits for its
+    time, or for a host. Where all of them are in tickets, a heartbeat tells nothing: every ticket takes a number of the
+    sequence, and every outcome counts."""
+    if before is None or board is None or _pulse(before) != _pulse(board):
+        return before is not board
+    return any(state.ready or state.waiting or state.dying for state in board.sources.values())
+
+
+def _pulse(board: Board) -> tuple[object, ...]:
+    return board.epoch, board.sequence, board.totals, len(board.tickets), len(board.sources)
 
 
 def holds_nothing(layout: Layout, queues: set[str], largest: float = math.inf) -> Step[bool]:
