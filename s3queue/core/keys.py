@@ -10,8 +10,6 @@
     {root}/retired/{part}/{epoch}-{page}
     {root}/dead/{queue}/{message}
     {root}/lost/{part}/{session}
-    {root}/results/{message}
-    {root}/control
 
 ``board`` < ``hosts/`` < ``in/`` < ``later/`` in byte order, so one listing of ``{root}/{part}/`` is a survey. ``order``
 is 13-digit milliseconds, or its complement where the newest goes first, so a listing is in dispatch order. ``count``

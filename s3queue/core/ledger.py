@@ -36,6 +36,9 @@ from s3queue.store import Found, Missing, Stored, Unchanged
 #: The longest time that a message may be told to wait, in seconds: ten years. Tasks may ask for more, or for infinity,
 #: which JSON cannot say.
 _MAX_DELAY_S = 10 * 365 * 86_400.0
+#: Characters of failures that wait in a ledger for the board to have room, and of each that comes on top: every write of
+#: the ledger carries them all.
+_TEXTS, _ON_TOP = 500_000, 100
 
 
 @dataclass
@@ -113,6 +116,11 @@ class Held:
         self.left -= 1
         return True
 
+    @property
+    def texts(self) -> int:
+        """Characters of the failures that the board has not taken over yet."""
+        return sum(len(one.failure.text) for one in self.report().failed.values() if one.failure is not None)
+
     def _undecided(self, offsets: Ranges) -> Ranges:
         new = ranges.minus(ranges.minus(offsets, self.ok), self.released)
         if self.failed and any(offset in self.failed for offset in ranges.members(new)):
@@ -167,6 +175,7 @@ class Host:
         settled: how many messages were done and died, by queue, in tickets that the board has taken over.
         visibility_timeout, window_s: what the coordinator has to keep to, see `Ledger`.
         usage: what this host has asked of the store, by role; goes along with the next write, and is no reason for one.
+        texts: characters of failures that the board has not taken over yet.
     """
 
     layout: Layout
@@ -187,6 +196,7 @@ class Host:
     awaited: int = 0
     settled: dict[str, tuple[int, int]] = field(default_factory=dict)
     usage: dict[str, Usage] = field(default_factory=dict)
+    texts: int = 0
     visibility_timeout: float = 0.0
     window_s: float = 0.0
 
@@ -209,6 +219,7 @@ class Host:
     def see(self, board: Board) -> None:
         """Enter what a newer board says of this session: tickets assigned, messages taken over."""
         mine = {name: ticket for name, ticket in board.tickets.items() if ticket.session == self.session}
+        before = self.changes
         for name in self.tickets.keys() - mine.keys():
             over = self.tickets.pop(name)
             self.settled[over.ticket.queue] = self._tally(over, self.settled)
@@ -223,6 +234,8 @@ class Host:
             elif held.ticket.taken != ticket.taken:
                 held.ticket = ticket
                 self.changes += 1
+        if self.texts and self.changes != before:
+            self.texts = sum(held.texts for held in self.tickets.values())
 
     def succeed(self, name: str, offsets: Ranges) -> None:
         """These messages ran and ended with ok."""
@@ -236,7 +249,10 @@ class Host:
         """This message ran and did not end with ok, or can never run."""
         delay_s = min(max(0.0, outcome.delay_s), _MAX_DELAY_S)  # NaN: 0.0
         held = self.tickets.get(name)
+        if self.texts > _TEXTS and outcome.failure is not None:
+            outcome = replace(outcome, failure=replace(outcome.failure, text=outcome.failure.text[-_ON_TOP:]))
         if held is not None and held.fail(offset, replace(outcome, delay_s=delay_s)):
+            self.texts += len(outcome.failure.text) if outcome.failure is not None else 0
             self.changes += 1
             self.awaited += 1
 

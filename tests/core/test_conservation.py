@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3queue.core import ranges
-from s3queue.core.keys import parse_source
-from s3queue.core.plan import Planned, Settings, plan
+from s3queue.core.keys import moved_path, parse_source
+from s3queue.core.plan import Parking, Planned, Settings, plan
 from s3queue.core.records import (
     FATAL_CAUSES,
     Board,
@@ -127,6 +127,7 @@ def boards(draw: st.DrawFn) -> Board:
     tickets: dict[str, Ticket] = {}
     loose: list[Part] = []
     busy: set[tuple[str, str]] = set()
+    moves: dict[str, tuple[tuple[str, int], ...]] = {}
     for order in range(draw(st.integers(0, 4))):
         group = draw(st.sampled_from([None, None, None, "g", "h"]))
         queue = draw(st.sampled_from(QUEUES))
@@ -136,7 +137,9 @@ def boards(draw: st.DrawFn) -> Board:
         while index < count:
             stop = min(count, index + draw(st.integers(1, 4)))
             attempt = draw(st.integers(1, MAX_ATTEMPTS))
-            where = draw(st.sampled_from(["out", "ready", "waiting", "dying", "settled"]))
+            where = draw(st.sampled_from(["out", "ready", "waiting", "dying", "settled", "moving"]))
+            if where == "moving" and group is not None:
+                where = "waiting"
             if where == "out" and group is not None:
                 if (queue, group) in busy:
                     where = "ready"
@@ -145,6 +148,12 @@ def boards(draw: st.DrawFn) -> Board:
                     stop = index + 1
             if where == "out":
                 loose.append(Part(source, index, stop, attempt))
+            elif where == "moving":
+                name = moved_path(
+                    parse_source(source), due_ms=NOW_MS, batch=f"{len(moves):x}", count=stop - index, attempt=attempt,
+                    alone=draw(st.booleans()),
+                )  # fmt: skip
+                moves[name] = tuple((source, at) for at in range(index, stop))
             elif where == "settled":
                 state["settled"] += stop - index
             else:
@@ -181,7 +190,7 @@ def boards(draw: st.DrawFn) -> Board:
         )
         for source, state in states.items()
     }
-    return board(tickets, frozen, turn=draw(st.integers(1, 9)))
+    return board(tickets, frozen, turn=draw(st.integers(1, 9)), moves=moves)
 
 
 def _deal(state: dict[str, Any], where: str, start: int, stop: int, attempt: int) -> None:
@@ -234,6 +243,7 @@ class World:
     window: set[str]
     buried: set[tuple[str, int]]
     retired: list[str]
+    parking: Parking = field(default_factory=Parking)
 
     def plan(self, of: Board | None = None) -> Planned:
         return plan(
@@ -245,6 +255,7 @@ class World:
             window=self.window,
             buried=self.buried,
             retired=self.retired,
+            parking=self.parking,
         )
 
 
@@ -257,13 +268,18 @@ def worlds(draw: st.DrawFn) -> World:
         fresh.append(path(10 + number, draw(st.integers(1, 9)), queue=queue, group=group))
     finished = [one for one, state in of.sources.items() if state.settled == parse_source(one).count]
     dying = [(one, index) for one, state in of.sources.items() for index in state.dying]
+    fates = {one: draw(st.sampled_from(["stored", "refused", "open"])) for one in of.moves}
     return World(
         of,
         draw(ledgers(of)),
-        [*of.sources, *fresh],
+        [*of.sources, *fresh, *(one for one in of.moves if draw(st.booleans()))],
         {parse_source(one).id for one in fresh if draw(st.integers(0, 4)) == 0},
         {one for one in dying if draw(st.booleans())} | {(path(77), 0)},
         [one for one in finished if draw(st.booleans())],
+        Parking(
+            stored={one for one, fate in fates.items() if fate == "stored"},
+            refused={one for one, fate in fates.items() if fate == "refused"},
+        ),
     )
 
 
@@ -296,7 +312,9 @@ def check_what_was_settled(world: World, planned: Planned, before: Places, after
     )
     dead = Counter((one.source, one.start) for one in planned.settled if one.outcome == "dead")
     assert all(times == 1 for times in (done + dead).values())
-    assert after.settled_ones() - kept == done.keys() | (world.buried & before.dying)
+    moved = {message for target in world.parking.stored for message in world.board.moves[target]}
+    given_up = {(target, at) for target in world.parking.refused for at in range(parse_source(target).count)}
+    assert after.settled_ones() - kept == done.keys() | (world.buried & before.dying) | moved | given_up
     assert after.dying - before.dying == set(dead)
     assert done.keys() | dead.keys() <= before.out.keys(), "an outcome of what was in no ticket"
 
@@ -315,6 +333,7 @@ def check_attempts(world: World, before: Places, after: Places) -> None:
         was = before.open.get(message)
         if was is None:
             assert message[0] not in world.board.sources
+            assert message[0] not in world.board.moves
             assert attempt == 1
         else:
             assert attempt == was or (attempt == was + 1 and message in may_count)
@@ -385,7 +404,10 @@ def test_with_hosts_that_work_everything_is_settled_in_the_end(of: Board, fresh:
     for _ in range(4 * MAX_ATTEMPTS * (total + 1)):
         now_ms += 10_000
         buried = {(one, index) for one, state in of.sources.items() for index in state.dying}
-        planned = plan(of, hosts, sources(*listed), now_ms=now_ms, settings=SETTINGS, buried=buried)
+        listed += of.moves
+        due = [one for one in sources(*listed) if one.due_ms is None or one.due_ms <= now_ms]
+        parking = Parking(stored=set(of.moves))
+        planned = plan(of, hosts, due, now_ms=now_ms, settings=SETTINGS, buried=buried, parking=parking)
         of = planned.board
         places = locate(of)
         if not places.open and not places.dying and set(listed) <= of.sources.keys():

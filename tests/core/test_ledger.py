@@ -601,3 +601,27 @@ def test_what_was_done_and_died_is_counted_whether_the_board_has_taken_it_over_o
     host.offers["q"] = Offer(max_attempts=1)  # then a failed first attempt is the last
     host.fail("1-2", 3, retry())
     assert host.tally() == {"q": (7, 2)}
+
+
+def test_a_ledger_of_nothing_but_failures_stays_small_and_has_room_again_once_they_are_taken_over() -> None:
+    """The board takes over what it has room for; the rest is in every write of the ledger meanwhile."""
+    host, source = joined(), path(1, 1000)
+    tickets = {f"1-{number}": Ticket("h1", (Part(source, 0, 1000, 1),)) for number in range(10)}
+    host.see(board(tickets, {source: SourceState()}))
+    text = "x" * 1900 + "ValueError: no"
+    for name in tickets:
+        for offset in range(1000):
+            host.fail(name, offset, Failed("dead", 0.0, Failure(1, "rejected", text)))
+    hand = Hand(host.flush(1.0, "n1"))
+    assert isinstance(hand.op, Put)
+    assert len(hand.op.body) < 3_000_000
+    failures = [one.failure for report in sent(hand).reports.values() for one in report.failed.values()]
+    assert len(failures) == 10_000
+    assert all(failure is not None and failure.text.endswith("ValueError: no") for failure in failures)
+    hand.tell(Stored("v1"))
+    left = {"2-0": Ticket("h1", (Part(source, 0, 10, 1),))}
+    host.see(board(left, {source: SourceState()}))
+    host.fail("2-0", 0, Failed("dead", 0.0, Failure(1, "rejected", text)))
+    failure = sent(Hand(host.flush(2.0, "n2"))).reports["2-0"].failed[0].failure
+    assert failure is not None
+    assert failure.text == text
