@@ -56,7 +56,7 @@ class Fences:
             if session not in self._under_way and self._troubles.allow(self._layout.host(session), now):
                 silent = self._wanted.pop(session)
                 self._under_way.add(session)
-                return self._fence(session, silent, nonce, now)
+                return self._fence(session, silent, f"{nonce}.f", now)
         return None
 
     def _fence(self, session: str, silent: Silent, nonce: str, now: float) -> Step[bool]:
