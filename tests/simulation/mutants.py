@@ -259,7 +259,7 @@ def trust_counts_from_the_last_try(flush: Any, host: Host, now: float, nonce: st
 @mutant(
     Host,
     "flush",
-    "give-up",
+    "give-up raise",
     weather=_hosts(0.5, "late", "dropped"),
     times=replace(Times(), late=(0.5, 1.2)),
     **_HOST_AND_COORDINATOR,

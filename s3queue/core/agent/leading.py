@@ -14,7 +14,7 @@ from s3queue.core.pacing import Backoff
 from s3queue.core.plan import is_finished
 from s3queue.core.records import Ledger
 from s3queue.core.restore import was_led
-from s3queue.errors import CorruptRecord, StoreError
+from s3queue.errors import CorruptRecord, StoreError, StoreUnsupported
 from s3queue.store import Stored
 
 #: What a person has to know and do where the board was deleted.
@@ -92,7 +92,7 @@ class Leading:
                 until = ended + wait_s
                 self._backoff.worked()
             except Exception as fault:  # noqa: BLE001 - one cycle's; the next one is another
-                if isinstance(fault, StoreError):
+                if isinstance(fault, StoreError) and not isinstance(fault, StoreUnsupported):
                     env.warn("store", f"cannot coordinate now, trying again: {fault}")
                 elif isinstance(fault, CorruptRecord):
                     env.warn(fault.key, f"left alone: {fault}")
