@@ -210,6 +210,29 @@ class TestEnqueue:
         assert len(told) < 500
         assert stats(open_store(url)).queues == {}
 
+    def test_interrupted_it_says_what_may_be_stored(
+        self,
+        s3queue: Invoke,
+        url: str,
+        jobs: str,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        put = SqliteStore.put
+
+        def then_ctrl_c(store: SqliteStore, key: str, body: bytes, *, if_version: str | None) -> Stored | Conflict:
+            outcome = put(store, key, body, if_version=if_version)
+            if key.startswith(Layout().inbox):
+                raise KeyboardInterrupt
+            return outcome
+
+        monkeypatch.setattr(SqliteStore, "put", then_ctrl_c)
+        assert s3queue("enqueue", "jobs:send", "1", "--store", url) == 130
+        told = capsys.readouterr()
+        assert "message p00~in~mail~" in told.err
+        assert "may or may not be stored" in told.err
+        assert told.out == ""
+
     def test_value_that_begins_with_a_dash_stands_behind_two(
         self, s3queue: Invoke, url: str, jobs: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
