@@ -71,7 +71,7 @@ class TestBadInput:
             (["demo", "--messages", "1", "--kill", "2"], ["cannot kill 2"]),
             (["demo", "--store", "nope://x"], ["no backend for nope://"]),
             (["config", "show", "--config", "absent.toml"], ["cannot read"]),
-            (["doctor"], ["Missing argument"]),
+            (["doctor"], ["no store was named", "S3QUEUE_STORE_URL"]),
             (["doctor", "nope://x"], ["no backend for nope://"]),
         ],
     )
@@ -484,6 +484,13 @@ class TestDoctor:
         store = open_store(url)
         assert store.list("") == [], "and nothing of it stays"
         store.close()
+
+    def test_without_a_url_it_examines_the_store_of_the_settings(
+        self, s3queue: Invoke, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "s3queue.toml").write_text(f"[store]\nurl = {url!r}\n")
+        assert s3queue("doctor", "--json") == 0
+        assert answer(capsys)["store"] == url
 
     def test_a_store_that_ignores_conditions_is_not(
         self, s3queue: Invoke, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
