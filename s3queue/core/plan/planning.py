@@ -14,6 +14,8 @@ from s3queue.core.plan.settings import Settings
 from s3queue.core.records import Board, Failed, Failure, Ledger, Part, SourceState, Ticket, Totals
 from s3queue.core.settle import Draft
 
+#: What a source takes on the board besides its path, in bytes.
+_SOURCE_BYTES = 40
 #: What becomes of a message that fits no host where too many of those wait on the board: seconds until it is tried again.
 _LATER = Failed("snooze", 300.0)
 
@@ -62,7 +64,11 @@ class Planning:
         draft = self.drafts.get(path)
         if draft is None:
             state, source = self.sources.get(path), parse_source(path)
-            draft = Draft.admitted(source.count, source.attempt) if state is None else Draft(state)
+            if state is None:
+                draft = Draft.admitted(source.count, source.attempt)
+                self.bytes += _SOURCE_BYTES + len(path)
+            else:
+                draft = Draft(state)
             draft.alone = source.alone
             self.drafts[path] = draft
             self.planned.changed = True
