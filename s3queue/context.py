@@ -57,8 +57,9 @@ class Context:
     Attributes:
         message_id: the same for every attempt; what to key your own idempotency on.
         attempt: 1 for the first start.
-        fencing_token: greater than the token of every earlier start of any message. Hand it to systems that can refuse
-            an old writer: no queue can stop a process that was paused for too long from waking up and writing.
+        fencing_token: greater than the token of every earlier start of this message, and no less than that of any earlier
+            message of its group; of other messages it says nothing. Hand it to systems that can refuse an old writer: no
+            queue can stop a process that was paused for too long from waking up and writing.
         session: the host that runs this.
         deadline: ``time.monotonic()`` at which the time limit is reached; None without a limit.
         headers: as given when enqueued.

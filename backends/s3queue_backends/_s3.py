@@ -28,6 +28,9 @@ IDLE_S = 2.0
 #: Of every object. Without a type SeaweedFS stores an empty object where a put breaks off after its headers.
 CONTENT_TYPE = "application/octet-stream"
 
+#: For how long a signed URL is good, in seconds.
+SIGNED_FOR_S = 300
+
 #: Services that take one write per second for each key:
 #: https://cloud.google.com/storage/quotas#objects, https://developers.cloudflare.com/r2/platform/limits/
 _SLOW_KEYS = (".r2.cloudflarestorage.com", "storage.googleapis.com")
@@ -71,6 +74,10 @@ def version_of(etag: str | None, what: str, place: str) -> str:
 def content_md5(body: bytes) -> str:
     """What the header ``Content-MD5`` says of a body: a server that got less of it stores nothing."""
     return base64.b64encode(md5(body, usedforsecurity=False).digest()).decode()
+
+
+def headers_of(body: bytes) -> dict[str, str]:
+    return {"Content-MD5": content_md5(body), "Content-Type": CONTENT_TYPE}
 
 
 def quoted(version: str) -> str:

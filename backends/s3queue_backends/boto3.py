@@ -6,7 +6,7 @@ The SDK's own retries are off: after an answer that was lost, it would report a 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
@@ -202,6 +202,28 @@ class Boto3Store:
             _errors.refuse(read(failed), "get", key, self.url)
         return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
 
+    def sign_put(self, key: str, body: bytes) -> tuple[str, Mapping[str, str]]:
+        """A URL for a plain HTTP put of this body, for some minutes, and its headers. No request."""
+        url = self._client.get().generate_presigned_url(
+            "put_object",
+            Params={
+                "Bucket": self.bucket,
+                "Key": self.prefix + key,
+                "ContentMD5": _s3.content_md5(body),
+                "ContentType": _s3.CONTENT_TYPE,
+            },
+            ExpiresIn=_s3.SIGNED_FOR_S,
+        )
+        return url, _s3.headers_of(body)
+
+    def keeps_versions(self, key: str) -> bool:
+        """Whether the bucket is versioned. One HEAD of an object that is there."""
+        try:
+            answer = self._client.get().head_object(Bucket=self.bucket, Key=self.prefix + key)
+        except _FAILURES as failed:
+            _errors.refuse(read(failed), "get", key, self.url)
+        return answer.get("VersionId", "null") != "null"
+
     def close(self) -> None:
         client = self._client.drop()
         if client is not None:
@@ -220,6 +242,7 @@ class Boto3Store:
             read_timeout=self.read_timeout_s,
             max_pool_connections=self.connections,
             s3={"addressing_style": "path"} if path_style else {},
+            signature_version="s3v4",
             # Each put carries its Content-MD5, which every service verifies; the SDK's own are AWS's alone.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",

@@ -18,8 +18,9 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from io import BytesIO
 from itertools import islice
@@ -263,6 +264,20 @@ class MinioStore:
         try:
             with closing(self._client.get().minio.get_object(self.bucket, self.prefix + key)) as answer:
                 return parsedate_to_datetime(answer.headers["Date"]).timestamp()
+        except _FAILURES as failed:
+            _errors.refuse(read(failed), "get", key, self.url)
+
+    def sign_put(self, key: str, body: bytes) -> tuple[str, Mapping[str, str]]:
+        """A URL for a plain HTTP put of this body, for some minutes, and its headers. No request."""
+        url = self._client.get().minio.presigned_put_object(
+            self.bucket, self.prefix + key, expires=timedelta(seconds=_s3.SIGNED_FOR_S)
+        )
+        return url, _s3.headers_of(body)
+
+    def keeps_versions(self, key: str) -> bool:
+        """Whether the bucket is versioned. One HEAD of an object that is there."""
+        try:
+            return (self._client.get().minio.stat_object(self.bucket, self.prefix + key).version_id or "null") != "null"
         except _FAILURES as failed:
             _errors.refuse(read(failed), "get", key, self.url)
 

@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from datetime import timedelta
 from importlib.machinery import ExtensionFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from shutil import copyfileobj
@@ -149,6 +150,7 @@ class _Client(NamedTuple):
     list: Callable[..., Any]
     delete: Callable[..., Any]
     head: Callable[..., Any]
+    sign: Callable[..., Any]
     failures: tuple[type[Exception], ...]
 
 
@@ -393,6 +395,23 @@ class ObstoreStore:
         except client.failures as failed:
             _errors.refuse(read(failed), "get", key, self.url)
 
+    def sign_put(self, key: str, body: bytes) -> tuple[str, Mapping[str, str]] | None:
+        """A URL for a plain HTTP put of this body, for some minutes, and its headers; S3 alone. No request."""
+        if self.service != "s3":
+            return None
+        client = self._client.get()
+        url = client.sign(client.store, "PUT", self.prefix + key, timedelta(seconds=_s3.SIGNED_FOR_S))
+        return url, _s3.headers_of(body)
+
+    def keeps_versions(self, key: str) -> bool:
+        """Whether the bucket is versioned. One HEAD of an object that is there."""
+        client = self._client.get()
+        try:
+            version = client.head(client.store, self.prefix + key)["version"]
+        except client.failures as failed:
+            _errors.refuse(read(failed), "get", key, self.url)
+        return self.service == "s3" and (version or "null") != "null"
+
     def close(self) -> None:
         self._client.drop()
 
@@ -439,7 +458,9 @@ class ObstoreStore:
         except failures as failed:
             text = str(failed).partition("Debug source")[0].strip()
             raise ConfigError(f"obstore cannot open {self.url}: {text}") from None
-        return _Client(store, library.get, library.put, library.list, library.delete, library.head, failures)
+        return _Client(
+            store, library.get, library.put, library.list, library.delete, library.head, library.sign, failures
+        )
 
     def __getstate__(self) -> dict[str, object]:
         derived = ("_client", "_capabilities", "_generations")

@@ -40,6 +40,7 @@ COMMANDS = {
     "config": "Show the effective settings and where each came from.",
     "board": "Put back a board that was deleted while hosts ran.",
     "doctor": "Check that a store keeps the promises that a queue needs.",
+    "completion": "Print a script that completes commands and options in a shell.",
     "demo": "Watch workers drain a queue while some are killed, and audit the result.",
 }
 
@@ -106,6 +107,9 @@ def _status(command: click.Command, args: Sequence[str] | None) -> int:
             args=None if args is None else list(args), prog_name="s3queue", standalone_mode=False
         )
     except click.UsageError as wrong:
+        if type(wrong).__name__ == "NoArgsIsHelpError" and wrong.ctx:  # click from 8.2 on; before, it printed the help
+            click.echo(wrong.ctx.get_help())
+            return OK
         path = wrong.ctx.command_path if wrong.ctx else "s3queue"
         hint = f"see {path} --help"
         if isinstance(wrong, click.NoSuchOption) and not wrong.possibilities:

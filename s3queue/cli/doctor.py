@@ -16,15 +16,16 @@ if TYPE_CHECKING:
 
 @click.command("doctor")
 @click.argument("url")
+@click.option("--thorough", is_flag=True, help="Run many more races of writers: up to four minutes.")
 @json_option
-def command(url: str, as_json: bool) -> int:
+def command(url: str, thorough: bool, as_json: bool) -> int:
     """Check that the store at URL keeps the promises that a queue needs. Exit status 1: it does not.
 
-    Asks some hundred requests below a prefix of its own, and removes what it wrote.
+    Asks some thousand requests below a prefix of its own, and removes what it wrote.
     """
     store = open_store(url)
     reach(store)
-    report = examine(store)
+    report = examine(store, thorough=thorough)
     store.close()
     if as_json:
         show_json({"store": store.url, "safe": report.safe, "rows": report.rows})
@@ -33,12 +34,12 @@ def command(url: str, as_json: bool) -> int:
     return 0 if report.safe else 1
 
 
-def examine(store: ObjectStore) -> Report:
+def examine(store: ObjectStore, *, thorough: bool = False) -> Report:
     """The full report."""
-    from s3queue.probe import probe
+    from s3queue.probe import THOROUGH, USUAL, probe
     from s3queue.runtime.drive import Driver
 
-    return probe(Driver(store), f"doctor-{secrets.token_hex(4)}/")
+    return probe(Driver(store), f"doctor-{secrets.token_hex(4)}/", effort=THOROUGH if thorough else USUAL)
 
 
 def _tell(store: ObjectStore, report: Report) -> None:

@@ -2,30 +2,84 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from typing import TYPE_CHECKING
 
 import click
 
 from s3queue.cli.common import console, json_option, show_json, store_options, use
+from s3queue.core.keys import check_name
 
 if TYPE_CHECKING:
     from s3queue.inspection import Stats
+    from s3queue.store import ObjectStore
+
+
+#: What the columns are called, and what each counts.
+_COLUMNS = {
+    "ready": "ready",
+    "scheduled": "scheduled",
+    "running": "running",
+    "retrying": "waiting",
+    "dead": "dead",
+    "done": "done",
+    "failures": "failed",
+}
 
 
 @click.command("stats")
+@click.option("--queue", "queues", metavar="NAME", multiple=True, help="Only this one; may be repeated.")
+@click.option("--watch", is_flag=True, help="Show it again and again, until Ctrl-C.")
+@click.option(
+    "--interval",
+    type=click.FloatRange(min=0.1),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="With --watch.",
+)
 @store_options
 @json_option
-def command(store_url: str | None, namespace: str | None, config_file: str | None, as_json: bool) -> None:
-    """Show what is in the queues of a namespace, and who works on them."""
-    from s3queue.inspection import stats
+def command(
+    queues: tuple[str, ...],
+    watch: bool,
+    interval: float,
+    store_url: str | None,
+    namespace: str | None,
+    config_file: str | None,
+    as_json: bool,
+) -> None:
+    """Show what is in the queues of a namespace, and who works on them.
 
+    Ready could run now, scheduled has not reached its time, running is assigned to a host, retrying waits for its next
+    attempt, dead is out of attempts; done and failures (attempts that failed) count since the namespace began.
+    """
     store, config = use(store_url, config_file, namespace=namespace)
-    seen = stats(store, config.namespace)
-    store.close()
-    if as_json:
-        show_json(seen)
-    else:
-        _show(seen)
+    try:
+        while True:
+            seen = _look(store, config.namespace, queues)
+            if as_json:
+                show_json(seen)
+            else:
+                if watch and sys.stdout.isatty():
+                    click.clear()
+                _show(seen)
+            if not watch:
+                return
+            sys.stdout.flush()
+            time.sleep(interval)
+    finally:
+        store.close()
+
+
+def _look(store: ObjectStore, namespace: str, queues: tuple[str, ...]) -> Stats:
+    from s3queue.inspection import QueueStats, stats
+
+    seen = stats(store, namespace)
+    if queues:
+        seen.queues = {name: seen.queues.get(check_name(name), QueueStats()) for name in queues}
+    return seen
 
 
 def _show(seen: Stats) -> None:
@@ -34,18 +88,19 @@ def _show(seen: Stats) -> None:
     out = console()
     out.print(f"[bold]{seen.store}[/], namespace {seen.namespace}")
     if seen.queues:
-        names = ("ready", "scheduled", "running", "waiting", "dead", "done", "failed")
         table = Table(box=None, pad_edge=False)
         table.add_column("queue")
-        for name in names:
+        for name in _COLUMNS:
             table.add_column(name, justify="right")
         table.add_column("oldest", justify="right")
         for queue, counts in seen.queues.items():
             oldest = "-" if counts.oldest_s is None else f"{counts.oldest_s:.0f} s"
-            table.add_row(queue, *(f"{getattr(counts, name):,}" for name in names), oldest)
+            table.add_row(queue, *(f"{getattr(counts, name):,}" for name in _COLUMNS.values()), oldest)
         out.print(table)
     else:
         out.print("no messages, now or before")
+    for bound in seen.full:
+        out.print(f"[yellow]full[/]: {bound}; work is held back until there is room")
     for host in seen.hosts:
         role = "leads, " if host.session == seen.coordinator else ""
         state = "left" if host.over else f"{host.slots} slots, {host.assigned} messages"

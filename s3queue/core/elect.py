@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from s3queue.core.keys import Layout, forget_parsed
-from s3queue.core.ops import Overtaken, Step, Unknown, get, write
+from s3queue.core.ops import Overtaken, Step, Unknown, contradiction, get, write
 from s3queue.core.records import Board, Leader, Newer, check_board, decode, encode_with, newer
 from s3queue.store import Found, Missing, Stored, Unchanged
 
@@ -51,7 +51,14 @@ class View:
 
         Args:
             body: what was read. Without it the board was written here, and says what this release does not know as before.
+
+        Raises:
+            StoreUnsupported: there are two boards of one turn: the store let two writers replace the one before.
         """
+        if self.board is not None and (board.epoch, board.turn) == (self.board.epoch, self.board.turn):
+            if board.nonce != self.board.nonce:
+                raise contradiction("the board")
+            return False
         if self.board is not None and (board.epoch, board.turn) <= (self.board.epoch, self.board.turn):
             return False
         self.board, self.version, self.since, self.looked, self.is_gone = board, version, None, True, False

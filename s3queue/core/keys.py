@@ -10,16 +10,15 @@
     {root}/retired/{part}/{epoch}-{page}
     {root}/dead/{queue}/{message}
     {root}/lost/{part}/{session}
-    {root}/results/{message}
-    {root}/control
 
 ``board`` < ``hosts/`` < ``in/`` < ``later/`` in byte order, so one listing of ``{root}/{part}/`` is a survey. ``order``
 is 13-digit milliseconds, or its complement where the newest goes first, so a listing is in dispatch order. ``count``
 and ``group`` are in the key, so that dispatch never reads a payload. So are, of messages that were moved off the board
 while they waited, the attempt that comes next, and whether each of them runs alone (``a``).
 
-``folder`` is the queue's name with ``=`` for ``-`` and ``@`` for ``.``: some servers (SeaweedFS) sort folders by their bare
-names, so a name must not continue another with a character below ``/``, or their order is not that of the keys.
+``folder`` is the queue's name with ``=`` for ``-`` and ``@`` for ``.``: a name must not continue another with a character
+below ``/``. SeaweedFS sorts folders by their bare names, so their order would not be that of the keys; MinIO gives an empty
+page for a listing that starts between two such folders.
 
 No segment is longer than `MAX_SEGMENT`: a long group, and a message's id in the key of its dead letter, are cut and end
 with a hash of the whole. Two names are equal exactly where these are.

@@ -26,7 +26,7 @@ from msgspec.structs import replace
 from s3queue.core import ranges
 from s3queue.core.elect import View
 from s3queue.core.keys import Layout, parse_source
-from s3queue.core.ops import Overtaken, Step, Unknown, carries, get, put, write
+from s3queue.core.ops import Overtaken, Step, Unknown, carries, contradiction, get, put, write
 from s3queue.core.ranges import EMPTY, Ranges
 from s3queue.core.records import Board, Failed, Ledger, Offer, Place, Report, Ticket, Usage, decode, encode, encode_over
 from s3queue.core.settle import is_suspect
@@ -310,6 +310,9 @@ class Host:
             Flushed: what it claims may run.
             Refused: see there.
 
+        Raises:
+            StoreUnsupported: the ledger that was stored last is not there, and its session is not over.
+
         Asks: one Put; after an unanswered Put or a Conflict, one Get; at most three of both, of a join at most one.
         """
         assert not self.over, "the id of a session is never used again"
@@ -322,7 +325,9 @@ class Host:
         match outcome:
             case Unknown():
                 return Refused.UNSURE
-            case Overtaken():
+            case Overtaken(now_there):
+                if self.version and _is_of_a_twin(self.key, now_there):
+                    raise contradiction(self.key)
                 # Only one body of ours is ever on its way, so this is no earlier write of ours: fenced, or deleted after
                 # it, or a join that left no trace.
                 self.over, self.pending = True, None
@@ -369,6 +374,14 @@ class Host:
             visibility_timeout=self.visibility_timeout,
             window_s=self.window_s,
         )
+
+
+def _is_of_a_twin(key: str, found: Found | Missing) -> bool:
+    """Whether a ledger stands here that is not over, and that we did not write: only we write those."""
+    try:
+        return isinstance(found, Found) and not decode(Ledger, key, found.body).over
+    except CorruptRecord:
+        return False
 
 
 # ---- the end of a session -----------------------------------------------------------------------------------------

@@ -194,6 +194,15 @@ def carries(found: Found | Missing | Unchanged, nonce: str) -> bool:
         return False
 
 
+def contradiction(key: str) -> StoreUnsupported:
+    """The proof that two writers were told that they replaced one version. What to do: stop, and say so."""
+    return StoreUnsupported(
+        "atomic replace",
+        f"{key!r}: a write that was stored is not there, and nobody could have replaced it: this store lets two writers "
+        "replace one version",
+    )
+
+
 def write(
     key: str, body: bytes, *, nonce: str, if_version: str | None, tries: int = 3
 ) -> Step[Stored | Overtaken | Unknown]:

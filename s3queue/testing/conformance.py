@@ -308,8 +308,11 @@ def a_listing_spans_folders_in_byte_order(store: ObjectStore, prefix: str) -> No
 
 
 def a_listing_in_pages_misses_nothing(store: ObjectStore, prefix: str) -> None:
-    """Whatever the order of folders whose names begin alike, see `a_folder_orders_by_its_slash`."""
-    folders = ("in/jobs", "in/jobs-2", "in/jobs.x", "later/1-jobs", "later/1-jobs-2")
+    """With the names that the queue's own keys have, see `a_listing_in_pages_spans_folders_that_begin_alike`."""
+    _check_pages(store, prefix, ("in/jobs", "in/jobs=2", "in/jobs@x", "later/1-jobs", "later/1-jobs=2"))
+
+
+def _check_pages(store: ObjectStore, prefix: str, folders: Sequence[str]) -> None:
     keys = {f"{prefix}{folder}/5/{n}" for folder in folders for n in range(4)} | {f"{prefix}board"}
     _fill(store, sorted(keys))
     for size in (1, 3, 7):
@@ -473,6 +476,14 @@ def a_folder_orders_by_its_slash(store: ObjectStore, prefix: str) -> None:
     _is([entry.key for entry in store.list(prefix)], keys, "keys listed")
 
 
+def a_listing_in_pages_spans_folders_that_begin_alike(store: ObjectStore, prefix: str) -> None:
+    """Whatever their order, see `a_folder_orders_by_its_slash`.
+
+    MinIO gives an empty page between ``jobs/`` and ``jobs-2/`` where the second holds more keys than the limit.
+    """
+    _check_pages(store, prefix, ("in/jobs", "in/jobs-2", "in/jobs.x", "later/1-jobs", "later/1-jobs-2"))
+
+
 CHECKS: Sequence[Check] = (
     a_created_object_is_read_back,
     a_second_create_conflicts_and_changes_nothing,
@@ -513,7 +524,7 @@ CHECKS: Sequence[Check] = (
     a_delete_takes_more_than_a_thousand_keys,
 )
 
-STRICTER: Sequence[Check] = (a_folder_orders_by_its_slash,)
+STRICTER: Sequence[Check] = (a_folder_orders_by_its_slash, a_listing_in_pages_spans_folders_that_begin_alike)
 
 
 # Unanswered requests ----------------------------------------------------------------------------------------------

@@ -375,6 +375,7 @@ def container(folder: Path) -> Iterator[Server]:
                 made.with_command(_seaweedfs_arguments("/data", "0.0.0.0")).with_exposed_ports(port)
                 for variable, value in _S3_ENV.items():
                     made.with_env(variable, value)
+            _publish(made, port)
             with made:
                 server = Server(name, f"http://127.0.0.1:{made.get_exposed_port(port)}", BUCKET, _S3_ENV)
                 _ready(server, None, None)
@@ -383,6 +384,11 @@ def container(folder: Path) -> Iterator[Server]:
                 yield server
         finally:
             client.close()
+
+
+def _publish(made: Any, port: int) -> None:
+    """On the loopback interface alone, under whichever port is free. Testcontainers has no word for that."""
+    made.ports[str(port)] = ("127.0.0.1", None)
 
 
 def _can_have(client: Any, image: str) -> bool:

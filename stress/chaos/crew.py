@@ -8,17 +8,23 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
 import msgspec
 import psutil
 
+from s3queue.errors import QueueError
 from s3queue.runtime.local.clock import clock
 from stress.chaos.clocks import Clock
 from stress.chaos.host import HostSpec
 from stress.chaos.notes import Done, Notebook
 from stress.chaos.producer import Line, ProducerSpec
+
+
+class Failed(QueueError):
+    """The run did not come to an end."""
 
 
 class Crew:
@@ -78,16 +84,31 @@ class Producer:
             party, crew.urls[party], str(crew.folder), crew.settings, str(crew.folder / f"{party}.clock"), seed
         )
         self.clock = Clock(Path(spec.clock))
+        self._log = crew.folder / "logs" / f"{party}.log"
         self.process = crew.start(party, "stress.chaos.producer", spec, stdin=subprocess.PIPE)
 
     def send(self, first: int, count: int) -> None:
+        """
+        Raises:
+            Failed: the process has ended.
+        """
         pipe = self._pipe
-        pipe.write(msgspec.json.encode(Line(first, count)) + b"\n")
-        pipe.flush()
+        try:
+            pipe.write(msgspec.json.encode(Line(first, count)) + b"\n")
+            pipe.flush()
+        except BrokenPipeError:
+            self.process.wait()
+            raise self.failed() from None
 
     def finish(self) -> None:
         """There is no more to send; the process ends when it has sent all."""
-        self._pipe.close()
+        with suppress(BrokenPipeError):  # its status tells
+            self._pipe.close()
+
+    def failed(self) -> Failed:
+        """What became of it, with the end of what it said."""
+        said = self._log.read_text(errors="replace").strip().splitlines()[-5:]
+        return Failed("\n".join([f"producer {self.party} ended with status {self.process.returncode}:", *said]))
 
     @property
     def _pipe(self) -> IO[bytes]:

@@ -26,7 +26,7 @@ from s3queue.store import Found, open_store
 from s3queue.testing.faultproxy import FaultProxy
 from stress.chaos import faults, notes
 from stress.chaos.accounts import gather
-from stress.chaos.crew import Crew, Host, Producer, can_be_far
+from stress.chaos.crew import Crew, Failed, Host, Producer, can_be_far
 from stress.chaos.history import Verdict, judge
 from stress.chaos.plan import KINDS, Mishap, Order, mishaps, portion
 from stress.chaos.stores import clean_up, endpoint, proxied
@@ -97,10 +97,6 @@ class Outcome(NamedTuple):
             "store": self.store,
             "seconds": round(self.seconds, 1),
         }
-
-
-class Failed(QueueError):
-    """The run did not come to an end."""
 
 
 def run(wanted: Wanted, say: Callable[[str], None] = lambda _: None) -> Outcome:
@@ -257,7 +253,7 @@ class Drive:
         self._wait(lambda: all(process.poll() is not None for process in producers), self._until)
         for process, producer in zip(producers, self._crew.producers, strict=True):
             if process.returncode != 0:
-                raise Failed(f"producer {producer.party} ended with status {process.returncode}")
+                raise producer.failed()
         self._say("draining")
         closer = Host(self._crew, "z")
         self._crew.hosts.append(closer)

@@ -267,6 +267,58 @@ class TestStats:
         assert "1,234" in printed
         assert "as worker: 4,321 get, 7 received" in printed
 
+    def test_people_read_the_words_for_what_waits_and_for_attempts_that_failed(
+        self, s3queue: Invoke, url: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        queue = Queue("q", url)
+        queue.enqueue(1)
+        queue.store.close()
+        assert s3queue("stats", "--store", url) == 0
+        (heading,) = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("queue ")]
+        assert heading == ["queue", "ready", "scheduled", "running", "retrying", "dead", "done", "failures", "oldest"]
+
+    def test_of_one_queue(self, s3queue: Invoke, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+        for name in ("one", "two"):
+            queue = Queue(name, url)
+            queue.enqueue(1)
+            queue.store.close()
+        assert s3queue("stats", "--store", url, "--queue", "two", "--queue", "none", "--json") == 0
+        assert {name: counts["ready"] for name, counts in answer(capsys)["queues"].items()} == {"two": 1, "none": 0}
+        assert s3queue("stats", "--store", url, "--queue", "a/b") == 2
+
+    def test_watched_it_is_shown_again_until_interrupted(
+        self, s3queue: Invoke, url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        waits: list[float] = []
+
+        def sleep(seconds: float) -> None:
+            waits.append(seconds)
+            if len(waits) == 3:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr("s3queue.cli.stats.time.sleep", sleep)
+        assert s3queue("stats", "--store", url, "--watch", "--interval", "0.5", "--json") == 130
+        assert waits == [0.5] * 3
+        assert len(capsys.readouterr().out.splitlines()) == 3
+
+
+class TestCompletion:
+    @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+    def test_script_for_a_shell(
+        self, shell: str, s3queue: Invoke, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        # click asks the bash on the path for its version, and warns of one that is too old on stderr
+        assert s3queue("completion", shell) == 0
+        assert "_S3QUEUE_COMPLETE" in capsys.readouterr().out
+
+    def test_script_is_answered(self, tmp_path: Path) -> None:
+        command = [sys.executable, "-c", "from s3queue.cli import main; main()"]
+        environ = {"_S3QUEUE_COMPLETE": "bash_complete", "COMP_WORDS": "s3queue st", "COMP_CWORD": "1"}
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd=tmp_path, env=os.environ | environ, check=False
+        )
+        assert done.stdout.split() == ["plain,stats"]
+
 
 class TestConfig:
     def test_every_setting_says_where_it_came_from(
@@ -378,6 +430,15 @@ def test_help_names_every_command(s3queue: Invoke, capsys: pytest.CaptureFixture
         assert name in listed
         assert s3queue(name, "--help") == 0
         assert "Usage" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("args", [[], ["config"]])
+def test_bare_command_prints_its_help(args: list[str], s3queue: Invoke, capsys: pytest.CaptureFixture[str]) -> None:
+    assert s3queue(*args) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith("Usage: s3queue")
+    assert "Commands" in printed.out
+    assert printed.err == ""
 
 
 class Ignorant(SqliteStore):

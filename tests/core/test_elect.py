@@ -1,9 +1,10 @@
 import pytest
+from msgspec.structs import replace
 
 from s3queue.core.elect import View, look, may_stand, resign, stand
 from s3queue.core.ops import Get, Overtaken, Put, Unknown
 from s3queue.core.records import Board, Leader, Part, SourceState, Ticket, decode, encode
-from s3queue.errors import CorruptRecord
+from s3queue.errors import CorruptRecord, StoreUnsupported
 from s3queue.store import Conflict, Found, Missing, Stored, Unchanged
 from tests.core.hands import Hand
 from tests.core.world import LAYOUT, board, path
@@ -235,3 +236,19 @@ class TestResign:
     def test_nothing_to_resign_asks_nothing(self) -> None:
         assert not Hand(resign(View(looked=True), LAYOUT, "n")).asked
         assert not Hand(resign(viewing(leader=None), LAYOUT, "n")).asked
+
+
+def test_two_boards_of_one_turn_are_proof_that_the_store_let_two_writers_win() -> None:
+    view = viewing(7)
+    hand = Hand(look(view, LAYOUT, 1.0))
+    twin = board(turn=7)
+    assert twin.nonce == view.board.nonce if view.board else False
+    with pytest.raises(StoreUnsupported, match="lets two writers replace one version"):
+        hand.tell(Found(encode(replace(twin, nonce="another")), "v8"))
+
+
+def test_the_same_board_read_twice_is_no_proof() -> None:
+    view = viewing(7)
+    hand = Hand(look(view, LAYOUT, 1.0))
+    hand.tell(Found(encode(board(turn=7)), "v7 in other words"))
+    assert hand.result is False

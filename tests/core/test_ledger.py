@@ -23,6 +23,7 @@ from s3queue.core.records import (
     decode,
     encode,
 )
+from s3queue.errors import StoreUnsupported
 from s3queue.store import Conflict, Found, Missing, Stored
 from tests.core.hands import Hand
 from tests.core.world import LAYOUT, board, path, retry
@@ -370,7 +371,7 @@ class TestFlush:
             assert (host.version, host.over) == ("v1", False)
             assert Hand(host.flush(9.0, "n3")).op == put
 
-    @pytest.mark.parametrize("there", [theirs(fenced=True), theirs(), Missing()])
+    @pytest.mark.parametrize("there", [theirs(fenced=True), Missing()])
     def test_overtaken_means_fenced_or_gone_and_the_session_is_over(self, there: Found | Missing) -> None:
         host, hand, _ = self.begin()
         hand.tell(Conflict())
@@ -587,6 +588,16 @@ def test_entering_an_outcome_takes_no_longer_for_those_that_failed_before(monkey
         host.fail("1-0", offset, retry())
     assert walked == 0
     assert host.is_done
+
+
+def test_a_stored_ledger_that_is_replaced_by_a_living_one_is_proof_that_two_writers_won() -> None:
+    """Who fences writes one that is over; nobody else writes it but its host."""
+    host = running("1-0")
+    host.fail("1-0", 0, retry())
+    hand = Hand(host.flush(2.0, "n2"))
+    hand.tell(Conflict())
+    with pytest.raises(StoreUnsupported, match="a write that was stored is not there"):
+        hand.tell(Found(encode(Ledger("twin", "h1")), "v9"))
 
 
 def test_what_was_done_and_died_is_counted_whether_the_board_has_taken_it_over_or_not() -> None:

@@ -156,7 +156,8 @@ def test_worker_that_crashes_on_every_tenth_message_is_replaced_at_once(
 
 
 class Flaky(SqliteStore):
-    """Does what a file says: ``away`` does not answer, ``denied`` refuses, and anything else is a store."""
+    """Does what a file says: ``away`` does not answer, ``hangs`` never comes back, ``denied`` refuses, and anything else is
+    a store."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(str(path / "store.db"))
@@ -169,7 +170,9 @@ class Flaky(SqliteStore):
         after.rename(self.weather)
 
     def _look(self, operation: str, key: str) -> None:
-        match self.weather.read_text():
+        while (weather := self.weather.read_text()) == "hangs":
+            time.sleep(0.01)
+        match weather:
             case "away":
                 raise StoreUnavailable(operation, key, "connection refused")
             case "denied":
@@ -318,6 +321,18 @@ def test_host_that_is_told_to_end_before_the_store_has_answered_says_so(flaky: F
         ended = it.ended()
     assert isinstance(ended, StoreUnavailable)
     assert "did not answer before the host was told to end" in str(ended)
+
+
+def test_host_that_is_told_to_end_while_a_first_request_hangs_ends(
+    flaky: Flaky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("s3queue.runtime.supervisor.loop.LAST_WORDS_S", 0.2)
+    flaky.turn("hangs")
+    with running(flaky, workers=1, drain_timeout=3600.0) as it:
+        it.wait(lambda: it.host._journal.agent_beat > 0.0)
+        it.stop()
+        ended = it.ended()
+    assert isinstance(ended, StoreUnavailable)
 
 
 def test_store_that_answers_that_it_refuses_ends_the_first_start(flaky: Flaky) -> None:

@@ -259,7 +259,7 @@ def trust_counts_from_the_last_try(flush: Any, host: Host, now: float, nonce: st
 @mutant(
     Host,
     "flush",
-    "give-up",
+    "give-up raise",
     weather=_hosts(0.5, "late", "dropped"),
     times=replace(Times(), late=(0.5, 1.2)),
     **_HOST_AND_COORDINATOR,
@@ -556,6 +556,18 @@ def the_unclaimed_counts(orphan: Any, planning: Any, name: str, part: Any, offer
     return orphan(planning, name, part, offer, True)
 
 
+@mutant(assign, "knows", "fits", shapes=("plain", "new"), hosts=2)
+def what_is_unfit_goes_anywhere(_: Any, *args: Any) -> bool:
+    """What a host does not know goes to hosts that say that they do."""
+    return True
+
+
+@mutant(Draft, "gave_back", "I7", shapes=("plain", "new"), hosts=2)
+def what_is_unfit_costs_an_attempt(gave_back: Any, draft: Draft, index: int, attempt: int, *more: Any) -> None:
+    """A message that its host does not know costs no attempt."""
+    gave_back(draft, index, attempt + 1, *more)
+
+
 @mutant(take_over, "_take", "I2 P2")
 def taken_over_twice(take: Any, planning: Any, name: str, ticket: Any, *more: Any) -> None:
     """What was taken over is no longer in the ticket."""
@@ -625,13 +637,13 @@ def a_group_backwards(_: Any, line: Any) -> Any:
     sweeps,
     "place_of",
     "I10",
-    within=600,
+    within=300,
     page=2,
     producers=2,
-    batches=5,
-    most=3,
+    batches=8,
     shapes=("grouped", "grouped later"),
-    weather=_LEADERS,
+    weather=Weather(fault=0.0, chaos=0.03, kinds=("kill candidate", "kill agent"), ends=0.0),
+    times=replace(Times(), tasks=(0.4,), between=(0.0,)),
 )
 def a_scheduled_batch_goes_before_what_nobody_has_seen(_: Any, source: Any) -> str:
     """What is due waits for earlier batches of its group that the survey did not reach."""

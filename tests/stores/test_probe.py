@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,13 +14,13 @@ import pytest
 from s3queue_backends import MemoryStore, SqliteStore
 
 from s3queue.errors import OutcomeUnknown, StoreDenied, StoreUnavailable, StoreUnsupported
-from s3queue.probe import HasClock, Report, probe, require_safe
+from s3queue.probe import Effort, HasClock, Report, power, probe, require_safe
 from s3queue.runtime.drive import Driver
 from s3queue.store import Capabilities, Conflict, Found, Missing, ObjectStore, Stored, Unchanged, open_store
 from s3queue.testing.faultproxy import FaultProxy
 from s3queue.testing.servers import Server
 from tests.conformance import broken
-from tests.stores.mini_s3 import MiniS3
+from tests.stores.mini_s3 import MiniS3, mini_s3
 from tests.stores.replay import error, refused_address, replay
 
 
@@ -135,6 +136,83 @@ def test_store_without_an_order_is_refused_unasked() -> None:
         require_safe(Driver(Unordered()), "probe/")
 
 
+@pytest.mark.parametrize("backend", ["s3", "minio", "obstore+s3"])
+def test_server_that_keeps_what_is_cut_short_is_refused(backend: str) -> None:
+    with mini_s3(keeps_cut=True) as server:
+        store = open_store(url(backend, server))
+        with pytest.raises(StoreUnsupported, match="kept 0 bytes of 27") as refused:
+            require_safe(Driver(store), "probe/")
+        assert refused.value.capability == "whole puts"
+        store.close()
+
+
+@pytest.mark.parametrize("backend", ["s3", "minio", "obstore+s3"])
+def test_put_that_is_cut_short_is_tried_where_there_is_http(backend: str, honest_server: MiniS3) -> None:
+    store = open_store(url(backend, honest_server))
+    row = next(row for row in probe(Driver(store), "probe/", short=True).rows if row.check == "whole puts")
+    assert (row.verdict, row.measured) == ("ok", "a put that breaks off after its headers: stores nothing of it")
+    store.close()
+    row = next(row for row in probe(Driver(MemoryStore()), "probe/", short=True).rows if row.check == "whole puts")
+    assert (row.verdict, row.measured) == ("info", "not asked: this store takes no plain HTTP request")
+
+
+def test_server_that_fails_one_race_in_twenty_is_found() -> None:
+    """As S3Proxy and S3Mock do: they compare and then write, and seldom two at once are in between."""
+
+    class Seldom(broken.ChecksThenActs):
+        draw = random.Random(1)
+
+        def put(self, key: str, body: bytes, *, if_version: str | None) -> Stored | Conflict:
+            with self.lock:
+                races = self.draws.setdefault(key, self.draw.random() < 0.05)
+            if races:
+                return super().put(key, body, if_version=if_version)
+            return MemoryStore.put(self, key, body, if_version=if_version)
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.lock, self.draws = threading.Lock(), dict[str, bool]()
+
+    assert bad(probe(Driver(Seldom()), "probe/", effort=Effort(400, 60.0, whole=False))) == {
+        "exclusive create",
+        "atomic replace",
+    }
+
+
+@pytest.mark.parametrize(("races", "one_in"), [(1, 1), (32, 7), (128, 28), (4000, 869)])
+def test_power_is_said_as_it_is(races: int, one_in: int) -> None:
+    assert power(races).endswith(f"one race in {one_in}")
+    assert (1 - 1 / one_in) ** races <= 0.01 < (1 - 1 / (one_in + 1)) ** races
+
+
+def test_races_end_when_their_time_is_over() -> None:
+    class Slow(MemoryStore):
+        def put(self, key: str, body: bytes, *, if_version: str | None) -> Stored | Conflict:
+            time.sleep(0.05)
+            return super().put(key, body, if_version=if_version)
+
+    report = probe(Driver(Slow()), "probe/", effort=Effort(1_000_000, 0.2, whole=False))
+    assert report.safe
+
+
+def test_store_whose_delete_removes_nothing_is_named_and_ends_the_probe() -> None:
+    for short in (True, False):
+        report = probe(Driver(broken.DeletesNothing()), "probe/", short=short)
+        assert {"delete", "read after write", "list after write"} <= bad(report)
+    with pytest.raises(StoreUnsupported):
+        require_safe(Driver(broken.DeletesNothing()), "probe/")
+
+
+def test_bucket_that_keeps_old_versions_is_told() -> None:
+    class Versioned(MemoryStore):
+        def keeps_versions(self, key: str) -> bool:
+            return True
+
+    for store, said in ((Versioned(), "turn versioning off"), (MemoryStore(), "does not tell")):
+        row = next(row for row in probe(Driver(store), "probe/").rows if row.check == "old versions")
+        assert (row.verdict, said in row.measured) == ("info", True)
+
+
 def test_clock_that_is_wrong_is_told() -> None:
     class Late(MemoryStore):
         def clock(self, key: str) -> float:
@@ -206,7 +284,7 @@ def test_report_is_a_table_for_people_and_plain_data_for_programs() -> None:
     report = probe(Driver(MemoryStore()), "probe/")
     text = str(report)
     assert text.endswith("safe")
-    assert "1 of 16 writers could create one key" in text
+    assert "1 of 4 writers could create one key, in each of 128 races; finds with 99 % a store that" in text
     data = msgspec.to_builtins(report)
     assert set(data["rows"][0]) == {"check", "verdict", "measured", "promise"}
     assert msgspec.convert(data, Report) == report

@@ -18,7 +18,7 @@ from s3queue.core.pacing import Backoff
 from s3queue.core.plan import is_finished
 from s3queue.core.records import Board, Report
 from s3queue.core.restore import keep_copy
-from s3queue.errors import CorruptRecord, StoreDenied, StoreError
+from s3queue.errors import CorruptRecord, StoreDenied, StoreError, StoreUnsupported
 
 #: Seconds after the end of a lease at which its board is read: clocks are not that exact.
 SOON_S = 0.01
@@ -102,6 +102,9 @@ class Hosting:
                     return Ending.LEFT
                 self._backoff.worked()
                 until = self._wait_until(env.now())
+            except StoreUnsupported as fault:  # proof that this store breaks promises: nothing of this session counts
+                env.fault("store", fault)
+                return Ending.FENCED
             except (StoreError, CorruptRecord) as fault:
                 if self._host.pending is not None:
                     env.mark("a flush was not answered")

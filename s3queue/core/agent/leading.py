@@ -14,7 +14,7 @@ from s3queue.core.pacing import Backoff
 from s3queue.core.plan import is_finished
 from s3queue.core.records import Ledger
 from s3queue.core.restore import was_led
-from s3queue.errors import CorruptRecord, StoreError
+from s3queue.errors import CorruptRecord, StoreError, StoreUnsupported
 from s3queue.store import Stored
 
 #: What a person has to know and do where the board was deleted.
@@ -71,7 +71,7 @@ class Leading:
 
     def coordinate(self) -> Program[None]:
         """Stand when a look allows it, and cycle for as long as this session leads."""
-        env, until, last = self._post.env, math.inf, -math.inf
+        env, until, last, ended = self._post.env, math.inf, -math.inf, -math.inf
         while True:
             rang = yield from self._rest(until)
             try:
@@ -81,16 +81,18 @@ class Leading:
                         self._looked_at = None
                         until = yield from self._stand(looked_at)
                     continue
-                if rang and (at := last + self._post.pace.gap_s(env.now())) > env.now():
+                if rang and (at := self._next_at(last, ended)) > env.now():
                     yield from wait(at, self._never)
                 last = env.now()
                 if rang:
                     self._post.pace.asked(last)
                 survey, self._wants_survey = self._wants_survey or not rang, False
-                until = env.now() + (yield from self.cycle(survey=survey))
+                wait_s = yield from self.cycle(survey=survey)
+                ended = env.now()
+                until = ended + wait_s
                 self._backoff.worked()
             except Exception as fault:  # noqa: BLE001 - one cycle's; the next one is another
-                if isinstance(fault, StoreError):
+                if isinstance(fault, StoreError) and not isinstance(fault, StoreUnsupported):
                     env.warn("store", f"cannot coordinate now, trying again: {fault}")
                 elif isinstance(fault, CorruptRecord):
                     env.warn(fault.key, f"left alone: {fault}")
@@ -99,6 +101,17 @@ class Leading:
                 self._wants_survey = True
                 yield from wait(env.now() + self._backoff.failed(), self._never)
                 until = 0.0
+
+    def _next_at(self, last: float, ended: float) -> float:
+        """When the next cycle that somebody asks for may begin. One that makes no survey writes at once, where others look
+        first: the store counts from one write to the next.
+
+        Args:
+            last, ended: when the last one began, and ended.
+        """
+        pace = self._post.pace
+        at = last + pace.gap_s(self._post.env.now())
+        return at if self._wants_survey else max(at, ended + pace.floor_s)
 
     def may_stand(self, looked_at: float) -> bool:
         view, me = self._post.view, self._post.me

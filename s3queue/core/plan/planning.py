@@ -16,8 +16,6 @@ from s3queue.core.settle import Draft
 
 #: What a source takes on the board besides its path, in bytes.
 _SOURCE_BYTES = 40
-#: What becomes of a message that fits no host where too many of those wait on the board: seconds until it is tried again.
-_LATER = Failed("snooze", 300.0)
 
 
 class Planning:
@@ -130,7 +128,8 @@ class Planning:
         queue = parse_source(part.source).queue
         draft = self.draft(part.source)
         if part.start not in draft.unfit and self.unfit.get(queue, 0) >= self.settings.max_parked:
-            draft.failed(part.start, part.attempt, _LATER, max_attempts=part.attempt + 1, now_ms=self.now_ms)
+            later = Failed("snooze", self.settings.unfit_pause)
+            draft.failed(part.start, part.attempt, later, max_attempts=part.attempt + 1, now_ms=self.now_ms)
             return
         if part.start not in draft.unfit:
             self.unfit[queue] = self.unfit.get(queue, 0) + 1

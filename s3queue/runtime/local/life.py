@@ -21,6 +21,7 @@ from typing import Any
 from multiprocess import process, reduction
 
 from s3queue.core.records import Place
+from s3queue.errors import ConfigError
 from s3queue.runtime.local.folder import base as base_folder
 from s3queue.runtime.local.folder import base_path, is_ours, machine
 
@@ -53,7 +54,20 @@ class Life:
 
     @classmethod
     def create(cls) -> Life:
+        """Of a new supervisor.
+
+        Raises:
+            ConfigError: the temporary directory cannot be used.
+        """
         base = base_folder()
+        try:
+            return cls._create(base)
+        except OSError as fault:
+            hint = "set TMPDIR to a directory that you may write, not full"
+            raise ConfigError(f"cannot use {base}: {fault.strerror or fault}", hint) from fault
+
+    @classmethod
+    def _create(cls, base: Path) -> Life:
         _sweep(base)
         rundir = base / f"run-{os.getpid()}-{secrets.token_hex(3)}"
         rundir.mkdir(mode=0o700)

@@ -145,11 +145,6 @@ class Leftovers:
             os.close(fd)
         return not waiting
 
-    def close(self) -> None:
-        for fd in self._held.values():
-            os.close(fd)
-        self._held = {}
-
 
 def reap_orphans(ours: Collection[int]) -> None:
     """As process 1 of a container: wait for the zombies that nobody else will. They come from sessions of workers; what

@@ -71,7 +71,8 @@ class Host:
         #: What each worker's journal counted when its process was started; when a dead one may be replaced.
         self._counted = [0] * what.workers
         self._replace_at = [0.0] * what.workers
-        #: By `clock`, while draining: when the workers are killed, and after that, when everything is.
+        #: By `clock`, while draining: when that began; when the workers are killed, and after that, when everything is.
+        self._asked_at = 0.0
         self._drain_until: float | None = None
         self._leave_until: float | None = None
         self._left = self._over = self._interrupted = False
@@ -216,7 +217,8 @@ class Host:
             running = sum(len(self._journal.worker(number).running()) for number in range(self._what.workers))
             until = time.strftime("%H:%M:%S", time.localtime(time.time() + timeout_s))
             self._events.emit("draining", why=why, running=running, until=until, again="a second Ctrl-C ends at once")
-            self._drain_until = clock() + timeout_s
+            self._asked_at = clock()
+            self._drain_until = self._asked_at + timeout_s
             self._worker_due = [None] * len(self._workers)
             if self._agent is not None:
                 self._agent.tell(Drain())
@@ -346,7 +348,7 @@ class Host:
 
     def _look_at_the_drain(self, now: float) -> None:
         if self._drain_until is not None:
-            self._stop_waiting_for_the_store()
+            self._stop_waiting_for_the_store(now)
         if self._drain_until is not None and now >= self._drain_until and self._leave_until is None:
             self._leave_until = now + LAST_WORDS_S
             text = f"still running {self._config.drain_timeout:g} s after the host was told to drain"
@@ -356,10 +358,11 @@ class Host:
         all_gone = not any(True for _ in self._children())
         self._over |= (self._left and all_gone) or (self._leave_until is not None and now >= self._leave_until)
 
-    def _stop_waiting_for_the_store(self) -> None:
-        """An agent that is not up runs nothing that could be drained."""
+    def _stop_waiting_for_the_store(self, now: float) -> None:
+        """An agent that is not up runs nothing that could be drained. It gets a moment to be, unless it has said that the
+        store does not answer."""
         agent = self._agent
-        if agent is not None and agent.waiting and not agent.up:
+        if agent is not None and not agent.up and (agent.waiting or now >= self._asked_at + LAST_WORDS_S):
             self._over = True
             if "agent" not in self._ever_up:
                 raise StoreUnavailable("open", "", "the store did not answer before the host was told to end")

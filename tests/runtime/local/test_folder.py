@@ -36,6 +36,17 @@ def test_temporary_directory_that_cannot_be_written_is_a_config_error(monkeypatc
         Life.create()
 
 
+def test_run_directory_that_cannot_be_made_is_a_config_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    Life.create().close(remove=True)
+    monkeypatch.setattr(Life, "_create", _full)
+    with pytest.raises(ConfigError, match=r"cannot use /tmp/.*: No space left on device \(set TMPDIR"):
+        Life.create()
+
+
+def _full(base: Path) -> Life:
+    raise OSError(28, "No space left on device", str(base))
+
+
 def test_no_temporary_directory_at_all_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "gettempdir", _no_temporary_directory)
     with pytest.raises(ConfigError, match=r"no temporary directory can be written \(set TMPDIR"):

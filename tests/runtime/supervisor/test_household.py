@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import pytest
 from s3queue_backends.memory import MemoryStore
 
 from s3queue import task
 from s3queue.config import Config
-from s3queue.registry import Registry
+from s3queue.registry import Registry, registry
 from s3queue.runtime.supervisor.household import Household, new_session
 from s3queue.runtime.supervisor.wishes import Wishes
 
@@ -13,7 +14,8 @@ class Secretive(MemoryStore):
     url = "s3://me:hunter2@bucket/?secret_key=hunter2"
 
 
-def test_what_runs_is_said_without_secrets() -> None:
+def test_what_runs_is_said_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_tasks", {})
     tasks, wishes = Registry(), Wishes()
     for queue, name in (("a", "one"), ("a", "two"), ("b", "one")):
         tasks.add(task(queue=queue, name=name)(_nothing))

@@ -14,7 +14,7 @@ from s3queue_backends.memory import MemoryStore
 
 from s3queue import QueueError, task
 from s3queue.config import Config
-from s3queue.registry import Registry
+from s3queue.registry import Registry, registry
 from s3queue.runtime.agent import main as agent_main
 from s3queue.runtime.local.child import FENCED
 from s3queue.runtime.local.wire import Died, Drain, Left, Note, Read, Started, pack, unpack
@@ -29,6 +29,7 @@ class Stage:
     def __init__(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.path = path
         self._monkeypatch = monkeypatch
+        monkeypatch.setattr(registry, "_tasks", {})
         tasks = Registry()
         tasks.add(task(queue="q", name="nothing")(_nothing))
         self.history = path / "history"
