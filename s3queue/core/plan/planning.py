@@ -14,6 +14,9 @@ from s3queue.core.plan.settings import Settings
 from s3queue.core.records import Board, Failed, Failure, Ledger, Part, SourceState, Ticket, Totals
 from s3queue.core.settle import Draft
 
+#: What a source takes on the board besides its path, in bytes.
+_SOURCE_BYTES = 40
+
 
 class Planning:
     """The board that is to be committed, as far as it is decided. Each source that changes is a `Draft` until the end."""
@@ -59,7 +62,11 @@ class Planning:
         draft = self.drafts.get(path)
         if draft is None:
             state, source = self.sources.get(path), parse_source(path)
-            draft = Draft.admitted(source.count, source.attempt) if state is None else Draft(state)
+            if state is None:
+                draft = Draft.admitted(source.count, source.attempt)
+                self.bytes += _SOURCE_BYTES + len(path)
+            else:
+                draft = Draft(state)
             draft.alone = source.alone
             self.drafts[path] = draft
             self.planned.changed = True
