@@ -16,7 +16,7 @@ from msgspec import Raw
 
 from s3queue.core import produce
 from s3queue.core.keys import MAX_BATCH, batch_id
-from s3queue.errors import ConfigError, EnqueueUncertain, StoreDenied, StoreUnavailable
+from s3queue.errors import ConfigError, CorruptRecord, EnqueueUncertain, StoreDenied, StoreUnavailable
 from s3queue.runtime.drive import Driver, pauses
 
 if TYPE_CHECKING:
@@ -105,10 +105,11 @@ class Sending:
             again: whether an earlier run ended otherwise. What may be stored is sent as it was, so that it is stored once.
 
         Raises:
-            ConfigError, CorruptRecord: nothing was sent. With ``again``: it is too late, since the queue may have forgotten
+            ConfigError: nothing was sent. With ``again``: it is too late, since the queue may have forgotten
                 a batch that was stored and has run.
             EnqueueUncertain: a batch may or may not be stored.
-            StoreUnavailable, StoreDenied: a batch is not stored; a note says how many messages before it are.
+            StoreUnavailable, StoreDenied, CorruptRecord: a batch is not stored; a note says how many messages before it
+                are.
         """
         with self._busy:
             if again:
@@ -116,7 +117,7 @@ class Sending:
                 self._stop = False
             try:
                 return self._run()
-            except (StoreUnavailable, StoreDenied) as fault:
+            except (StoreUnavailable, StoreDenied, CorruptRecord) as fault:
                 if self._sent is not None:  # an earlier try may still take effect
                     raise self.uncertain() from fault
                 if self._stored:
@@ -206,6 +207,9 @@ class Sending:
                 outcome = driver.run(produce.enqueue(queue.layout, self._outgoing))
             except (StoreUnavailable, StoreDenied):
                 self._sent = earlier
+                raise
+            except CorruptRecord:  # something else stands there: no try of ours can ever take effect
+                self._sent = None
                 raise
             if isinstance(outcome, produce.Accepted):
                 break

@@ -14,7 +14,7 @@ from msgspec import Raw
 from s3queue.core.keys import Layout, source_path
 from s3queue.core.ops import Step, get, put, write
 from s3queue.core.records import QueueMeta, decode, encode, encode_batch
-from s3queue.errors import CorruptRecord, StoreUnavailable
+from s3queue.errors import CorruptRecord, StoreDenied, StoreUnavailable
 from s3queue.store import Conflict, Found, Stored
 
 #: Bytes of messages in one object: many small messages share one put, and a worker that needs one of them does not read
@@ -99,7 +99,7 @@ def enqueue(layout: Layout, outgoing: Outgoing) -> Step[Accepted | Unanswered]:
     if isinstance(outcome, Conflict):
         try:
             found = yield from get(key)
-        except StoreUnavailable:  # which would say that nothing is stored
+        except (StoreUnavailable, StoreDenied):  # which would say that nothing is stored
             return Unanswered()
         if not isinstance(found, Found) or found.body == outgoing.body:
             return Accepted()

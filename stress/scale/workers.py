@@ -1,19 +1,21 @@
 """Workers in virtual time: slots, and readers beside them.
 
-It follows `s3queue.runtime.worker.sources` and `slots`: sources are read side by side, within a budget in bytes; a message
-goes to a slot when its source is there, and slots are charged as there. What is left out: everything that fails.
+It follows `s3queue.runtime.worker.sources` and `slots`: sources are read side by side, as far as the production `Room`
+allows; a message goes to a slot when its source is there, and slots are charged as there. What is left out: everything that
+fails.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import deque
 from typing import TYPE_CHECKING
 
 from s3queue.core.keys import parse_source
 from s3queue.core.records import Part
 from s3queue.runtime.local.journal import OK
 from s3queue.runtime.local.wire import Deal, Finished, Note, Recall, Returned
-from s3queue.runtime.worker.room import CACHE_SOURCES
+from s3queue.runtime.worker.dealt import Body
+from s3queue.runtime.worker.room import Room
 from s3queue.runtime.worker.sources import READERS
 
 if TYPE_CHECKING:
@@ -33,15 +35,6 @@ class _Dealt:
         self.busy_s = self.run_s = 0.0
 
 
-class _Body:
-    """An object in memory, for as long as pieces refer to it, or the cache."""
-
-    __slots__ = ("kept", "pieces", "size")
-
-    def __init__(self, size: int) -> None:
-        self.size, self.pieces, self.kept = size, 0, False
-
-
 class _Piece:
     """The messages of one part of a deal."""
 
@@ -50,14 +43,14 @@ class _Piece:
     def __init__(self, dealt: _Dealt, first: int, part: Part) -> None:
         self.dealt, self.first, self.part = dealt, first, part
         self.left = part.stop - part.start
-        self.body: _Body | None = None
+        self.body: Body | None = None
 
 
 class Worker:
     """One process."""
 
     def __init__(self, host: SimHost, number: int, budget: int) -> None:
-        self._host, self._number, self._budget = host, number, budget
+        self._host, self._number = host, number
         self._sim, self._world, self._store, self._layout = host.sim, host.world, host.sim.store, host.layout
         self._journal = host.journal.worker(number)
         self._ready: deque[tuple[_Piece, int]] = deque()
@@ -65,8 +58,7 @@ class Worker:
         self._wanted: dict[str, list[_Piece]] = {}
         self._pending: deque[str] = deque()
         self._reading: set[str] = set()
-        self._cache: OrderedDict[str, _Body] = OrderedDict()
-        self._held, self._expected = 0, budget
+        self._room = Room(budget)
 
     # ---- notes ---------------------------------------------------------------------------------------------
 
@@ -96,8 +88,7 @@ class Worker:
             piece = _Piece(dealt, first, part)
             first += piece.left
             source = part.source
-            if (kept := self._cache.get(source)) is not None:
-                self._cache.move_to_end(source)
+            if (kept := self._room.kept(source)) is not None:
                 self._feed(piece, kept)
             elif source in self._wanted:
                 self._wanted[source].append(piece)
@@ -124,49 +115,32 @@ class Worker:
 
     def _read(self) -> None:
         """Begin as many reads as there are readers and room for."""
-        while self._pending and len(self._reading) < READERS and self._has_room():
+        while self._pending and len(self._reading) < READERS and self._room.left() > 0:
             source = self._pending.popleft()
             self._reading.add(source)
+            self._room.under_way += 1
             self._world.after(self._store.read_s(self._layout.source(source), "worker"), self._was_read, source)
-
-    def _has_room(self) -> bool:
-        most = self._budget - (len(self._reading) + 1) * self._expected
-        while self._held > most and self._cache:
-            self._forget_oldest()
-        return self._held <= most or (self._held == 0 and not self._reading)
 
     def _was_read(self, source: str) -> None:
         if self._host.dead:
             return
         self._reading.discard(source)
-        body = _Body(self._store.size(self._layout.source(source)))
-        self._expected = max(body.size, self._expected * 7 // 8 if self._expected < self._budget else 0)
-        self._held += body.size
+        self._room.under_way -= 1
+        body = Body([], self._store.size(self._layout.source(source)))
+        self._room.holds(body)
         count, pieces = parse_source(source).count, self._wanted.pop(source, [])
         if any(piece.left < count for piece in pieces):
-            body.kept = True
-            self._cache[source] = body
-            while len(self._cache) > CACHE_SOURCES:
-                self._forget_oldest()
+            self._room.keep(source, body)
         for piece in pieces:
             self._feed(piece, body)
-        self._let_go(body)
+        self._room.let_go(body)
         self._read()
         self.go_on()
 
-    def _feed(self, piece: _Piece, body: _Body) -> None:
+    def _feed(self, piece: _Piece, body: Body) -> None:
         piece.body = body
         body.pieces += 1
         self._ready.extend((piece, number) for number in range(piece.left))
-
-    def _forget_oldest(self) -> None:
-        _, body = self._cache.popitem(last=False)
-        body.kept = False
-        self._let_go(body)
-
-    def _let_go(self, body: _Body) -> None:
-        if not (body.pieces or body.kept):
-            self._held -= body.size
 
     # ---- slots ---------------------------------------------------------------------------------------------
 
@@ -203,5 +177,4 @@ class Worker:
     def _less(self, piece: _Piece) -> None:
         piece.left -= 1
         if not piece.left and piece.body is not None:
-            piece.body.pieces -= 1
-            self._let_go(piece.body)
+            self._room.drop(piece.body)

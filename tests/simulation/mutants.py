@@ -452,10 +452,10 @@ def a_leader_at_rest_writes_no_heartbeat(_: Any, lead: Lead, *, now: float, nonc
     yield
 
 
-@mutant(elect, "may_stand", "lease", weather=_SLOW)
-def an_impatient_candidate(may_stand: Any, view: Any, now: float, lease_s: float, **more: Any) -> bool:
+@mutant(elect, "patience", "lease", weather=_SLOW)
+def an_impatient_candidate(patience: Any, board: Any, lease_s: float) -> float:
     """A leader that lives is replaced only after it has been silent for a lease."""
-    return may_stand(view, now, lease_s / 2, **more)
+    return float(patience(board, lease_s)) / 2
 
 
 @mutant(elect, "replace", "I5")
@@ -481,11 +481,10 @@ def no_fence(write: Any, key: str, body: bytes, **more: Any) -> Any:
     return (yield from write(key, body, **more))
 
 
-@mutant(leading, "take_office", "P3", weather=_PAUSES)
-def impatient_fence(take_office: Any, view: Any, layout: Any, settings: Any, *more: Any) -> Any:
+@mutant(cycle, "patience", "P3", weather=_PAUSES)
+def impatient_fence(patience: Any, ledger: Any, own_s: float) -> float:
     """A session is fenced after the visibility timeout, not before."""
-    shorter = settings._replace(visibility_timeout=settings.visibility_timeout / 2)
-    return (yield from take_office(view, layout, shorter, *more))
+    return float(patience(ledger, own_s)) / 2
 
 
 @mutant(survey, "_hear", "P3 I11", weather=_SLOW, within=300)
@@ -554,6 +553,18 @@ def lost_claims_cost_nothing(_: Any, planning: Any, name: str, part: Any, offer:
 def the_unclaimed_counts(orphan: Any, planning: Any, name: str, part: Any, offer: Any, claimed: bool) -> Any:
     """What was not claimed was not started, and costs no attempt."""
     return orphan(planning, name, part, offer, True)
+
+
+@mutant(assign, "knows", "fits", shapes=("plain", "new"), hosts=2)
+def what_is_unfit_goes_anywhere(_: Any, *args: Any) -> bool:
+    """What a host does not know goes to hosts that say that they do."""
+    return True
+
+
+@mutant(Draft, "gave_back", "I7", shapes=("plain", "new"), hosts=2)
+def what_is_unfit_costs_an_attempt(gave_back: Any, draft: Draft, index: int, attempt: int, *more: Any) -> None:
+    """A message that its host does not know costs no attempt."""
+    gave_back(draft, index, attempt + 1, *more)
 
 
 @mutant(take_over, "_take", "I2 P2")
@@ -625,13 +636,13 @@ def a_group_backwards(_: Any, line: Any) -> Any:
     sweeps,
     "place_of",
     "I10",
-    within=600,
+    within=300,
     page=2,
     producers=2,
-    batches=5,
-    most=3,
+    batches=8,
     shapes=("grouped", "grouped later"),
-    weather=_LEADERS,
+    weather=Weather(fault=0.0, chaos=0.03, kinds=("kill candidate", "kill agent"), ends=0.0),
+    times=replace(Times(), tasks=(0.4,), between=(0.0,)),
 )
 def a_scheduled_batch_goes_before_what_nobody_has_seen(_: Any, source: Any) -> str:
     """What is due waits for earlier batches of its group that the survey did not reach."""

@@ -15,7 +15,16 @@ from msgspec import Raw
 from s3queue_backends.memory import MemoryStore
 
 import s3queue
-from s3queue import Config, ConfigError, EnqueueUncertain, Queue, StoreDenied, StoreUnavailable, configure
+from s3queue import (
+    Config,
+    ConfigError,
+    CorruptRecord,
+    EnqueueUncertain,
+    Queue,
+    StoreDenied,
+    StoreUnavailable,
+    configure,
+)
 from s3queue.core.keys import Layout
 from s3queue.errors import OutcomeUnknown
 from s3queue.sending import Sending
@@ -102,6 +111,17 @@ class TestEnqueueAgain:
         assert (there.message_id, there.in_doubt) == (caught.value.message_id, caught.value.in_doubt)
         with pytest.raises(ConfigError, match="only the process"):
             there.enqueue_again()
+
+    def test_a_key_that_something_else_stands_under_is_certain(self) -> None:
+        class Taken(Troubled):
+            def put(self, key: str, body: bytes, *, if_version: str | None) -> Stored | Conflict:
+                if key.startswith(LAYOUT.inbox):
+                    self.inner.put(key, b"something else", if_version=None)
+                return super().put(key, body, if_version=if_version)
+
+        with pytest.raises(CorruptRecord, match="something else") as caught:
+            queue_on(Taken()).enqueue("x")
+        assert EnqueueUncertain.behind(caught.value) is None
 
     def test_a_refusal_after_no_answer_is_still_uncertain(self) -> None:
         class ThenDenied(Troubled):

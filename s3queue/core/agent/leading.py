@@ -71,7 +71,7 @@ class Leading:
 
     def coordinate(self) -> Program[None]:
         """Stand when a look allows it, and cycle for as long as this session leads."""
-        env, until, last = self._post.env, math.inf, -math.inf
+        env, until, last, ended = self._post.env, math.inf, -math.inf, -math.inf
         while True:
             rang = yield from self._rest(until)
             try:
@@ -81,13 +81,15 @@ class Leading:
                         self._looked_at = None
                         until = yield from self._stand(looked_at)
                     continue
-                if rang and (at := last + self._post.pace.gap_s(env.now())) > env.now():
+                if rang and (at := self._next_at(last, ended)) > env.now():
                     yield from wait(at, self._never)
                 last = env.now()
                 if rang:
                     self._post.pace.asked(last)
                 survey, self._wants_survey = self._wants_survey or not rang, False
-                until = env.now() + (yield from self.cycle(survey=survey))
+                wait_s = yield from self.cycle(survey=survey)
+                ended = env.now()
+                until = ended + wait_s
                 self._backoff.worked()
             except Exception as fault:  # noqa: BLE001 - one cycle's; the next one is another
                 if isinstance(fault, StoreError) and not isinstance(fault, StoreUnsupported):
@@ -99,6 +101,17 @@ class Leading:
                 self._wants_survey = True
                 yield from wait(env.now() + self._backoff.failed(), self._never)
                 until = 0.0
+
+    def _next_at(self, last: float, ended: float) -> float:
+        """When the next cycle that somebody asks for may begin. One that makes no survey writes at once, where others look
+        first: the store counts from one write to the next.
+
+        Args:
+            last, ended: when the last one began, and ended.
+        """
+        pace = self._post.pace
+        at = last + pace.gap_s(self._post.env.now())
+        return at if self._wants_survey else max(at, ended + pace.floor_s)
 
     def may_stand(self, looked_at: float) -> bool:
         view, me = self._post.view, self._post.me
@@ -214,6 +227,13 @@ class Leading:
             env.mark("a late request of a producer was refused")
         for corrupt in cycled.corrupt:
             env.warn(corrupt.key, f"left alone: {corrupt}")
+        for queue, token, many in cycled.planned.unfit:
+            task, _, digests = token.rpartition("@")
+            why = "takes their arguments" if any(digests.split(",")) else "is known"
+            env.warn(
+                f"unfit {queue} {token}",
+                f"{many} messages of queue {queue!r} wait for a host on which task {task!r} {why}",
+            )
         for bound in lead.board.full:
             env.warn(f"full {bound}", f"the board has no room for more, so some of it waits: {bound}")
         for one in cycled.settled:

@@ -20,8 +20,8 @@ from s3queue.core.settle import Draft
 
 #: Fractional part of the golden ratio: its multiples spread evenly over [0, 1), and so do those of any multiple of it.
 _GOLDEN = 0.6180339887498949
-#: What a part of a ticket and a source take on the board besides the path, in bytes.
-_PART_BYTES, _SOURCE_BYTES = 20, 40
+#: What a part of a ticket takes on the board besides its path, in bytes.
+_PART_BYTES = 20
 
 
 class _Stand(NamedTuple):
@@ -154,18 +154,15 @@ def _is_new(planning: Planning, path: str) -> bool:
 
 
 def _has_space(planning: Planning, source: Source) -> bool:
-    """Whether the board may grow by a part of this source. It is then charged.
+    """Whether a board that has half of its size may grow by a part of this source.
 
-    What is new leaves room for what is there already, so that a board which is full empties.
+    What is new leaves the rest to what is there already, so that a board which is full empties.
     """
-    most = planning.settings.max_board_bytes
-    is_new = source.path not in planning.sources and source.path not in planning.drafts
-    size = _PART_BYTES + len(source.path) + (_SOURCE_BYTES + len(source.path) if is_new else 0)
-    if planning.bytes + size > (most // 2 if is_new else most * 3 // 4) and (is_new or planning.tickets):
-        planning.full.add("board")
-        return False
-    planning.bytes += size
-    return True
+    is_there = source.path in planning.sources or source.path in planning.drafts
+    if is_there and (planning.bytes <= planning.settings.max_board_bytes * 3 // 4 or not planning.tickets):
+        return True
+    planning.full.add("board")
+    return False
 
 
 def _assign_queue(
@@ -229,7 +226,7 @@ def _take_next(
                 line.drop()
                 continue
             most = 1
-        if not _has_space(planning, source):
+        if planning.bytes > planning.settings.max_board_bytes // 2 and not _has_space(planning, source):
             if source.group is not None:
                 busy.add((source.queue, source.group))
             line.drop()
@@ -239,6 +236,7 @@ def _take_next(
             line.drop()
             continue
         ready, alone = taken
+        planning.bytes += _PART_BYTES + len(source.path)
         line.took(ready.stop - ready.start)
         if source.group is not None:
             busy.add((source.queue, source.group))

@@ -14,8 +14,8 @@ from s3queue.core.plan.settings import Settings
 from s3queue.core.records import Board, Failed, Failure, Ledger, Part, SourceState, Ticket, Totals
 from s3queue.core.settle import Draft
 
-#: What becomes of a message that fits no host where too many of those wait on the board: seconds until it is tried again.
-_LATER = Failed("snooze", 300.0)
+#: What a source takes on the board besides its path, in bytes.
+_SOURCE_BYTES = 40
 
 
 class Planning:
@@ -62,7 +62,11 @@ class Planning:
         draft = self.drafts.get(path)
         if draft is None:
             state, source = self.sources.get(path), parse_source(path)
-            draft = Draft.admitted(source.count, source.attempt) if state is None else Draft(state)
+            if state is None:
+                draft = Draft.admitted(source.count, source.attempt)
+                self.bytes += _SOURCE_BYTES + len(path)
+            else:
+                draft = Draft(state)
             draft.alone = source.alone
             self.drafts[path] = draft
             self.planned.changed = True
@@ -124,7 +128,8 @@ class Planning:
         queue = parse_source(part.source).queue
         draft = self.draft(part.source)
         if part.start not in draft.unfit and self.unfit.get(queue, 0) >= self.settings.max_parked:
-            draft.failed(part.start, part.attempt, _LATER, max_attempts=part.attempt + 1, now_ms=self.now_ms)
+            later = Failed("snooze", self.settings.unfit_pause)
+            draft.failed(part.start, part.attempt, later, max_attempts=part.attempt + 1, now_ms=self.now_ms)
             return
         if part.start not in draft.unfit:
             self.unfit[queue] = self.unfit.get(queue, 0) + 1

@@ -18,6 +18,8 @@ class Settings(NamedTuple):
             which it may make ``enqueue_deadline`` after the first, so this is the sum of both.
         max_parked: with more messages of a queue waiting, those that wait for longest are moved off the board.
         unfit_timeout: seconds after which a message that fits no host is dead.
+        unfit_pause: seconds after which one is tried again that does not wait for such a host on the board, since too many
+            others do.
         max_source_bytes: larger batches are never read.
         max_attempts: for tickets of sessions that left no word about it.
         max_out: the most messages in the tickets of one host. max_ranges: the most message ranges in them: one for each
@@ -42,4 +44,5 @@ class Settings(NamedTuple):
     max_failure_bytes: int = 2**20
     max_dying: int = 500
     unfit_timeout: float = 86_400.0
+    unfit_pause: float = 300.0
     max_source_bytes: float = math.inf

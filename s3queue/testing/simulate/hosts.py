@@ -22,6 +22,7 @@ from s3queue.runtime.local.journal import Journal
 from s3queue.runtime.local.wire import Cancel, Deal, Died, Hello, Note, Trust
 from s3queue.store import Capabilities
 from s3queue.testing.simulate.history import GivenUp, Gone, Joined, Raised
+from s3queue.testing.simulate.producers import BOMB, POISON, tasks_of
 from s3queue.testing.simulate.scenes import settings_of
 from s3queue.testing.simulate.workers import Worker
 from s3queue.testing.simulate.world import FOREVER, Machine, Process, Program, Sleep, World
@@ -133,6 +134,7 @@ class Supervisor:
             number,
             tell=link.say,
             die=lambda whole: self.kill() if whole else self.kill_worker(number),
+            knows=tasks_of(self.queues).keys() | {POISON, BOMB},
             overrun=lambda row, index: self.kill_worker(number, "time_limit", ((row, index),)),
         )
         worker.pid, worker.link, link.worker = pid, link, worker
@@ -218,7 +220,7 @@ class Agent(Process):
             world.layout,
             session,
             workers * scene.slots,
-            {queue: Offer(settings.max_attempts) for queue in supervisor.queues},
+            {queue: Offer(settings.max_attempts, tasks=tasks_of(supervisor.queues)) for queue in supervisor.queues},
         )
         self._journals = [journal.worker(number) for number in range(workers)]
         self.crew = Dealer(host, self._journals, scene.slots)

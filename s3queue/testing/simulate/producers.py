@@ -18,8 +18,15 @@ from s3queue.testing.simulate.world import Machine, Process, Program, Sleep, Wor
 QUEUES = ("q", "r")
 #: Runs and ends as the schedule says; kills its worker whenever it runs; ends its whole host whenever it runs.
 PLAIN, POISON, BOMB = "plain", "poison", "bomb"
+#: A task that only hosts of the new release know: those that serve all queues.
+NEW = "new"
 _NIL = Raw(b"\xc0")
-_BODIES = {task: encode_message(Message(task, _NIL)) for task in (PLAIN, POISON, BOMB)}
+_BODIES = {task: encode_message(Message(task, _NIL)) for task in (PLAIN, POISON, BOMB, NEW)}
+
+
+def tasks_of(queues: tuple[str, ...]) -> dict[str, str]:
+    """What a host that serves these queues knows, as it says in its ledger."""
+    return {PLAIN: "1"} | ({NEW: "1"} if queues == QUEUES else {})
 
 
 class Producer(Process):
@@ -52,7 +59,7 @@ class Producer(Process):
     def _batch(self, shape: str) -> Outgoing:
         world, scene = self.world, self.world.scene
         count = 1 if shape == "crowd" else world.choices.choose(range(1, scene.most + 1))
-        task = shape if shape in (POISON, BOMB) else PLAIN
+        task = shape if shape in (POISON, BOMB, NEW) else PLAIN
         messages = [_BODIES[task]] + [_BODIES[PLAIN]] * (count - 1)
         sent_ms = self.wall_ms()
         outgoing = produce.new_batch(

@@ -206,6 +206,32 @@ def innocents_pay_nothing(story: Story) -> Verdict:
 _DEATHS = (FATAL_CAUSES | {"interrupted"}) - {"lost"}
 
 
+def what_is_unfit_goes_where_it_fits(story: Story) -> Verdict:
+    """What a host gave back because it does not know the task goes only to hosts that say they do."""
+
+    def faults() -> Iterator[str]:
+        unknown_tasks: dict[Message, str] = {}
+        for move in story.moves:
+            old, new = move.old, move.new
+            outcome = None if old is None else story.outcomes.get((old.ticket, old.offset))
+            if outcome is not None and outcome.kind == "unfit" and outcome.failed is not None and outcome.n < move.n:
+                unknown_tasks[move.message] = outcome.failed.token.partition("@")[0]
+            lost = old is not None and old.ticket and damaged(story, story.tickets[old.ticket][1].session, move.n)
+            if lost or (new is not None and new.kind in ("waiting", "moving")):
+                unknown_tasks.pop(move.message, None)  # too many of those wait on the board: it is tried again anywhere
+            task = unknown_tasks.get(move.message)
+            if task is None or new is None or not new.ticket or (old is not None and new.ticket == old.ticket):
+                continue
+            session = story.tickets[new.ticket][1].session
+            state = story.ledger_before(session, move.n)
+            queue = parse_source(move.message[0]).queue
+            offers = state.ledger.offers if state is not None and state.ledger is not None else {}
+            if offers and task not in offers[queue].tasks:
+                yield f"event {move.n}: ticket {new.ticket} gives {move.message} to {session}, which does not know {task}"
+
+    return first(faults())
+
+
 #: Boards that may be written while a batch waits and a host is idle; and one more for so many batches that are stored.
 _PATIENCE, _BATCHES_A_BOARD = 20, 1
 
@@ -222,7 +248,7 @@ def nobody_is_hidden(story: Story) -> Verdict:
         most = _PATIENCE + len(story.landed) // _BATCHES_A_BOARD
         for path, landed in story.landed.items():
             source = parse_source(path)
-            if source.group is not None:
+            if source.group is not None or source.due_ms is not None:
                 continue
             waited = [n for n, queues in idle if landed < n < admitted.get(path, n + 1) and source.queue in queues]
             if len(waited) > most:

@@ -31,7 +31,13 @@ KINDS = (
 
 
 _SETTINGS = Settings(
-    visibility_timeout=4.0, leader_lease=2.0, ticket_target=0.3, window_s=13.0, max_parked=1, max_attempts=3
+    visibility_timeout=4.0,
+    leader_lease=2.0,
+    ticket_target=0.3,
+    window_s=13.0,
+    max_parked=1,
+    max_attempts=3,
+    unfit_pause=2.0,
 )
 
 
@@ -154,7 +160,7 @@ _SHAPES = (
     ("plain", "corrupt", "later", "urgent"),
     ("grouped",),
     ("grouped", "grouped later"),
-    ("plain", "other", "urgent"),
+    ("plain", "other", "urgent", "new"),
 )
 
 

@@ -7,7 +7,7 @@ Messages are marked in the production journal, read from the store, and started 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Raw
@@ -51,6 +51,7 @@ class Worker(Process):
         tell: notes to the agent.
         die: ends this process (False) or the whole host (True).
         overrun: ends this process, since the message of this row and index is over its time limit.
+        knows: names of tasks. Others are given back.
 
     Attributes:
         pid, link: as its supervisor knows them.
@@ -71,11 +72,12 @@ class Worker(Process):
         tell: Callable[[Note], None],
         die: Callable[[bool], None],
         overrun: Callable[[int, int], None],
+        knows: Collection[str],
     ) -> None:
         super().__init__(world, name, machine)
         self._host, self._session = host, session
         self._journal, self._row = journal, journal.worker(number)
-        self._tell, self._die, self._overrun = tell, die, overrun
+        self._tell, self._die, self._overrun, self._knows = tell, die, overrun, knows
         self._line: deque[Item] = deque()
         self._held: list[Item | None] = [None] * journal.concurrency
         self._left: dict[int, int] = {}
@@ -184,6 +186,9 @@ class Worker(Process):
             message = decode_message(item.path, messages[item.number])
         except CorruptRecord as fault:
             return Failed("dead", 0.0, Failure(item.attempt, "corrupt", str(fault)))
+        if message.task not in self._knows:
+            world.mark("a message fitted no host at first")
+            return Failed("unfit", token=f"{message.task}@")
         if item.attempt - item.spared > times.settings.max_attempts:
             return Failed("dead")
         self._row.start(slot, item.row, item.at, self.steady())
