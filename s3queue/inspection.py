@@ -18,6 +18,7 @@ from s3queue.core.keys import MAX_ORDER, Layout, parse_source
 from s3queue.core.ops import get, get_all, list_all
 from s3queue.core.produce import largest_source
 from s3queue.core.records import Board, Ledger, decode
+from s3queue.core.settle import Draft
 from s3queue.errors import CorruptRecord
 from s3queue.runtime.drive import Driver
 from s3queue.runtime.meter import Meter
@@ -37,6 +38,8 @@ class QueueStats(Struct):
         dead: dead letters in the bucket, decided ones included, and messages whose letter is being written.
         done, failed: committed since the namespace began: messages done; attempts that failed.
         oldest_s: age in seconds of the oldest batch that no host has begun; None where there is none.
+        unfit: messages that wait for a host that knows their task, or takes their arguments, by ``task@digests``: the
+            signatures that the hosts which gave them back know. They are none of those that are ready.
     """
 
     ready: int = 0
@@ -47,6 +50,7 @@ class QueueStats(Struct):
     done: int = 0
     failed: int = 0
     oldest_s: float | None = None
+    unfit: dict[str, int] = field(default_factory=dict)
 
 
 class HostStats(Struct):
@@ -167,7 +171,10 @@ def _count_board(seen: Stats, layout: Layout, board: Board | None) -> None:
         counts.done, counts.failed = totals.done, totals.failed
     for path, state in board.sources.items():
         counts = _queue(seen, parse_source(path).queue)
-        counts.ready += sum(ready.stop - ready.start for ready in state.ready)
+        marked = Draft(state).marked() if state.unfit else {}
+        counts.ready += sum(ready.stop - ready.start for ready in state.ready) - sum(marked.values())
+        for token, many in marked.items():
+            counts.unfit[token] = counts.unfit.get(token, 0) + many
         counts.waiting += len(state.waiting)
         if any(history and history[-1].cause == "unreadable" for history in state.failures.values()):
             seen.unreadable.append(layout.source(path))

@@ -117,8 +117,9 @@ def _status(command: click.Command, args: Sequence[str] | None) -> int:
         return complain(wrong.format_message().rstrip("."), hint)
     except click.exceptions.Exit as done:
         return done.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        return INTERRUPTED
+    except (click.Abort, KeyboardInterrupt) as end:
+        uncertain = EnqueueUncertain.behind(end)
+        return INTERRUPTED if uncertain is None else complain(str(uncertain), status=INTERRUPTED)
     except ConfigError as wrong:
         return complain(wrong.message, wrong.hint)
     except StoreUnavailable as fault:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from s3queue.cli.common import console, json_option, reach, show_json
+from s3queue.config import load
+from s3queue.errors import ConfigError
 from s3queue.store import ObjectStore, open_store
 
 if TYPE_CHECKING:
@@ -15,15 +17,20 @@ if TYPE_CHECKING:
 
 
 @click.command("doctor")
-@click.argument("url")
+@click.argument("url", required=False)
 @click.option("--thorough", is_flag=True, help="Run many more races of writers: up to four minutes.")
 @json_option
-def command(url: str, thorough: bool, as_json: bool) -> int:
+def command(url: str | None, thorough: bool, as_json: bool) -> int:
     """Check that the store at URL keeps the promises that a queue needs. Exit status 1: it does not.
+
+    Without URL it is the store that S3QUEUE_STORE_URL or s3queue.toml names.
 
     Asks some thousand requests below a prefix of its own, and removes what it wrote.
     """
-    store = open_store(url)
+    named = url or load().store_url
+    if named is None:
+        raise ConfigError("no store was named", "give its URL, or set S3QUEUE_STORE_URL; for example sqlite:///jobs.db")
+    store = open_store(named)
     reach(store)
     report = examine(store, thorough=thorough)
     store.close()

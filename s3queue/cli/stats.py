@@ -99,6 +99,11 @@ def _show(seen: Stats) -> None:
         out.print(table)
     else:
         out.print("no messages, now or before")
+    for queue, counts in seen.queues.items():
+        for token, many in counts.unfit.items():
+            task, _, digests = token.rpartition("@")
+            what = "whose arguments do not fit" if any(digests.split(",")) else "of a task that no host knows"
+            out.print(f"[yellow]unfit[/]: {many:,} messages of {queue} {what}: {task}")
     for bound in seen.full:
         out.print(f"[yellow]full[/]: {bound}; work is held back until there is room")
     for host in seen.hosts:

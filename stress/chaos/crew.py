@@ -78,11 +78,12 @@ class Crew:
 
 
 class Producer:
-    def __init__(self, crew: Crew, party: str, seed: int) -> None:
+    def __init__(self, crew: Crew, party: str, seed: int, *, poison: bool = False) -> None:
         self.party = party
-        spec = ProducerSpec(
-            party, crew.urls[party], str(crew.folder), crew.settings, str(crew.folder / f"{party}.clock"), seed
-        )
+        # It does not know of the limits of hosts, as an older release would not.
+        settings = {name: value for name, value in crew.settings.items() if name != "max_message_bytes"}
+        clock_file = str(crew.folder / f"{party}.clock")
+        spec = ProducerSpec(party, crew.urls[party], str(crew.folder), settings, clock_file, seed, poison)
         self.clock = Clock(Path(spec.clock))
         self._log = crew.folder / "logs" / f"{party}.log"
         self.process = crew.start(party, "stress.chaos.producer", spec, stdin=subprocess.PIPE)

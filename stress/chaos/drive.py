@@ -28,7 +28,7 @@ from stress.chaos import faults, notes
 from stress.chaos.accounts import gather
 from stress.chaos.crew import Crew, Failed, Host, Producer, can_be_far
 from stress.chaos.history import Verdict, judge
-from stress.chaos.plan import KINDS, Mishap, Order, mishaps, portion
+from stress.chaos.plan import KINDS, LARGEST, OVERSIZE, Mishap, Order, mishaps, portion
 from stress.chaos.stores import clean_up, endpoint, proxied
 
 #: After so long without a start of a task, in seconds, something else goes wrong.
@@ -122,7 +122,7 @@ class Drive:
         self._orders: dict[int, Order] = {}
         #: Whether hosts may end by themselves.
         self._ending = False
-        for name in ("once", "history"):
+        for name in ("once", "history", "refuse"):
             (folder / name).mkdir()
         os.mkfifo(folder / "bell", 0o600)
         # Both ends, so that neither opening it nor a quiet moment of everybody ends it.
@@ -164,6 +164,7 @@ class Drive:
             "enqueue_deadline": 20.0,
             "workers": wanted.workers,
             "concurrency": wanted.concurrency,
+            "max_message_bytes": LARGEST,
         }
 
     @staticmethod
@@ -189,7 +190,10 @@ class Drive:
         for name in list(crew.urls)[: wanted.hosts]:
             crew.hosts.append(Host(crew, name))
             crew.hosts[-1].start(far=self._is_far())
-        crew.producers += [Producer(crew, f"p{number}", wanted.seed) for number in range(wanted.producers)]
+        crew.producers += [
+            Producer(crew, f"p{number}", wanted.seed, poison="poison" in self.kinds)
+            for number in range(wanted.producers)
+        ]
         try:
             self._disturb()
             self._finish()
@@ -234,7 +238,7 @@ class Drive:
             producer.finish()
 
     def _send(self, number: int, first: int, count: int) -> None:
-        for sending in portion(self._wanted.seed, first, count):
+        for sending in portion(self._wanted.seed, first, count, poison="poison" in self.kinds):
             self._orders.update((order.number, order) for order in sending.orders)
         self._crew.producers[number % len(self._crew.producers)].send(first, count)
 
@@ -337,7 +341,8 @@ class Drive:
                     accounts.letters[item.key.rpartition("/")[2]] = decode(DeadLetter, item.key, letter.body)
             elif item.key.startswith((layout.inbox, layout.later)):
                 accounts.left.add(layout.path(item.key))
-                self._violations.append(f"left in the store: {item.key}")
+                if item.size < OVERSIZE:
+                    self._violations.append(f"left in the store: {item.key}")
         verdict = judge(accounts, self._orders, self._wanted.concurrency)
         verdict.violations = [*self._violations, *verdict.violations]
         return verdict

@@ -118,6 +118,7 @@ class Faults:
             "net": self._net,
             "clock": self._clock,
             "disk": self._fill,
+            "poison": self._refuse,
         }[mishap.kind](mishap)
 
     def joined(self, party: str) -> bool:
@@ -290,6 +291,15 @@ class Faults:
         skew_s = random.Random(mishap.variant).uniform(-_SKEW_S, _SKEW_S)
         self._did("clock", f"{skew_s:+.1f} s", party.party)
         party.clock.set(skew_s)
+
+    def _refuse(self, mishap: Mishap) -> None:
+        """The store refuses some objects of one kind."""
+        what = "letters" if mishap.variant < 0.5 else "batches"
+        length_s = self._visibility_s * (0.5 + 2.5 * mishap.length)
+        refusal = self._crew.folder / "refuse" / what
+        self._did("poison", f"{what} refused for {length_s:.1f} s", "")
+        refusal.touch()
+        self.open.append(Trouble(lambda: False, 0, clock() + length_s, lambda: refusal.unlink(missing_ok=True)))
 
     def _fill(self, mishap: Mishap) -> None:
         assert self._disk is not None

@@ -95,7 +95,10 @@ def _judge_outcomes(accounts: Accounts, orders: Mapping[int, Order], verdict: Ve
     wrong = verdict.violations
 
     verdict.done, verdict.dead = len(done), len(dead)
-    missing = sorted(accounts.sent.keys() - done - dead)
+    # What is larger than hosts read is reported, and stays for somebody to decide.
+    kept = {one for one, number in known.items() if number in orders and orders[number].does == "oversized"}
+    wrong += [f"larger than hosts read, and settled or gone: {one}" for one in sorted(kept & (done | dead))]
+    missing = sorted(accounts.sent.keys() - done - dead - kept)
     verdict.lost = [one for one in missing if parse_message_id(one).path not in accounts.left]
     wrong += [f"not done: {one}" for one in missing if one not in verdict.lost]
     verdict.committed_twice = sum(len(told) - 1 for told in accounts.told.values()) + len(told_done & dead)
@@ -115,7 +118,7 @@ def _judge_outcomes(accounts: Accounts, orders: Mapping[int, Order], verdict: Ve
         wrong.append("there is no board")
         return
     settled = sum(totals.done + totals.dead for totals in accounts.board.totals.values())
-    exist = len(accounts.sent) + len((done | dead) & accounts.uncertain.keys())
+    exist = len(accounts.sent.keys() - kept) + len((done | dead) & accounts.uncertain.keys())
     if settled > exist:
         verdict.committed_twice += settled - exist
         wrong.append(f"the board has settled {settled} messages, of {exist}")
@@ -209,7 +212,8 @@ def _attempts(accounts: Accounts, orders: Mapping[int, Order]) -> list[str]:
                 wrong.append(f"attempt {run.start.attempt} of {message} ran twice: {before} and {run}")
             seen[run.start.attempt] = run
         order = orders.get(runs[0].start.number)
-        spared = sum(run.how in _CUT_SHORT and cut_short[run.start.session] > 1 for run in runs)
+        # The last of a process may have ended, and died unheard.
+        spared = sum((run.how in _CUT_SHORT or run.last) and cut_short[run.start.session] > 1 for run in runs)
         if order is not None and max(seen) > MAX_ATTEMPTS[order.task] + spared:
             wrong.append(f"{message} was started as attempt {max(seen)} of {MAX_ATTEMPTS[order.task]}, {spared} spared")
     return wrong

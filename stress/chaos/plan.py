@@ -18,6 +18,7 @@ KINDS = {
     "net": "lost and late answers, late requests, resets, 503, 500, cut bodies; now and then no network",
     "clock": "wall clocks that are off, and jump",
     "disk": "the file system of the store is full",
+    "poison": "messages that kill their process, are no messages, or are too large; batches and letters that are refused",
 }
 QUEUES = ("single", "bulk")
 #: How often one of this kind may start. The tasks that are to succeed can lose many processes.
@@ -34,6 +35,8 @@ _SHARES = {
     "doomed": 0.01,
     "group": 0.04,
 }
+#: Bytes of a message that is oversized, and that hosts take.
+OVERSIZE, LARGEST = 4_100_000, 200_000
 #: Groups in one portion, which one producer sends: who sends from two places has no order to speak of.
 _GROUPS = 2
 
@@ -43,8 +46,8 @@ class Order(NamedTuple):
 
     Attributes:
         does: ``ok``, ``slow`` (0.3 s), ``retry`` and ``error`` (once each, then ok), ``snooze`` (once, then ok),
-            ``reject``, ``doomed`` (fails always), ``poison`` (kills its process), ``group`` (ok; one of its group at a
-            time).
+            ``reject``, ``doomed`` (fails always), ``poison`` (kills its process), ``corrupt`` (nobody can decode it),
+            ``oversized`` (larger than hosts read: it stays where it is), ``group`` (ok; one of its group at a time).
         delay_s: before which it is not to run.
     """
 
@@ -61,7 +64,7 @@ class Order(NamedTuple):
     @property
     def dies(self) -> bool:
         """Whether it is to become a dead letter."""
-        return self.does in ("reject", "doomed", "poison")
+        return self.does in ("reject", "doomed", "poison", "corrupt")
 
 
 class Sending(NamedTuple):
@@ -71,17 +74,26 @@ class Sending(NamedTuple):
     orders: tuple[Order, ...]
 
 
-def portion(seed: int, first: int, count: int) -> list[Sending]:
-    """Messages ``first`` to ``first + count``: half of them one by one, half in batches."""
+def portion(seed: int, first: int, count: int, *, poison: bool = False) -> list[Sending]:
+    """Messages ``first`` to ``first + count``: half of them one by one, half in batches.
+
+    Args:
+        poison: three in a hundred are of a kind that could harm others.
+    """
     draw = random.Random(f"{seed}/messages/{first}")
     orders = [_order(draw, first, first + offset) for offset in range(count)]
-    if orders and draw.random() < 0.15:
+    if poison:
+        for at, order in enumerate(orders):
+            if draw.random() < 0.03:
+                orders[at] = Order(order.number, draw.choices(("poison", "corrupt", "oversized"), (10, 10, 1))[0])
+    elif orders and draw.random() < 0.15:
         at = draw.randrange(count)
         orders[at] = Order(first + at, "poison")
     sendings: list[Sending] = []
     bulk: list[Order] = []
     for order in orders:
         plain = not order.group and not order.delay_s and order.priority == 5 and order.task == "work"
+        plain = plain and order.does not in ("corrupt", "oversized")
         if plain and draw.random() < 0.6:
             bulk.append(order)
             if len(bulk) == 40:

@@ -3,28 +3,32 @@
 from __future__ import annotations
 
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
 from s3queue.config import Config, configure
-from s3queue.core.keys import parse_message_id, parse_source
+from s3queue.core.keys import Layout, batch_id, parse_message_id, parse_source, source_path
+from s3queue.core.ops import Put, Unknown
 from s3queue.errors import EnqueueUncertain, StoreUnavailable
+from s3queue.runtime.drive import Driver
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.life import die_with_parent
 from s3queue.store import open_store
 from stress.chaos import jobs
 from stress.chaos.clocks import Clock
 from stress.chaos.notes import Notebook, Sent, Uncertain
-from stress.chaos.plan import Sending, portion
+from stress.chaos.plan import OVERSIZE, Sending, portion
 from stress.chaos.watch import WatchedStore
 
 
 class ProducerSpec(Struct, frozen=True):
     """
     Attributes: as of `stress.chaos.host.HostSpec`.
-        seed: of the plan.
+        seed: of the plan. poison: whether it has messages that could harm others.
     """
 
     party: str
@@ -33,6 +37,7 @@ class ProducerSpec(Struct, frozen=True):
     settings: dict[str, str | int | float]
     clock: str
     seed: int
+    poison: bool = False
 
 
 class Line(Struct, frozen=True):
@@ -47,12 +52,16 @@ def main(spec: ProducerSpec) -> None:
     Clock(Path(spec.clock)).install()
     folder = Path(spec.folder)
     config = Config(**spec.settings, history=str(folder / "history" / spec.party))  # type: ignore[arg-type]
-    configure(store=WatchedStore(open_store(spec.store), config.namespace, folder, spec.party), config=config)
+    store = WatchedStore(open_store(spec.store), config.namespace, folder, spec.party)
+    configure(store=store, config=config)
     notes = Notebook(folder / "sent", spec.party)
     for line in sys.stdin.buffer:
         asked = msgspec.json.decode(line, type=Line)
-        for sending in portion(spec.seed, asked.first, asked.count):
-            _send(sending, notes)
+        for sending in portion(spec.seed, asked.first, asked.count, poison=spec.poison):
+            if sending.orders[0].does == "corrupt":
+                _send_junk(sending.orders[0].number, Driver(store), Layout(config.namespace), notes)
+            else:
+                _send(sending, notes)
 
 
 def _send(sending: Sending, notes: Notebook) -> None:
@@ -61,7 +70,7 @@ def _send(sending: Sending, notes: Notebook) -> None:
         delay=first.delay_s or None, priority=first.priority, group=first.group or None
     )
     numbers = tuple(order.number for order in sending.orders)
-    calls = [(order.number, order.does) for order in sending.orders]
+    calls = [(order.number, order.does + " " * (OVERSIZE * (order.does == "oversized"))) for order in sending.orders]
     while True:
         try:
             if len(calls) == 1 and sending.queue == "single":
@@ -75,6 +84,16 @@ def _send(sending: Sending, notes: Notebook) -> None:
         else:
             notes.write(Sent(clock(), tuple(ids), numbers))
         return
+
+
+def _send_junk(number: int, driver: Driver, layout: Layout, notes: Notebook) -> None:
+    """An object where a batch ought to be."""
+    path = source_path("single", sent_ms=time.time_ns() // 1_000_000, batch=batch_id(number, 0), count=1)
+    outcome: object = Unknown()
+    while isinstance(outcome, Unknown):
+        with suppress(StoreUnavailable):
+            outcome = driver.perform(Put(layout.source(path), b"junk %d" % number, None))
+    notes.write(Sent(clock(), (layout.message_id(path, 0),), (number,)))
 
 
 def _all_of(message: str) -> tuple[str, ...]:

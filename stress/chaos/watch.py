@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from zlib import crc32
 
 import msgspec
 from msgspec import Struct
 
 from s3queue.core.keys import Layout
-from s3queue.errors import OutcomeUnknown, StoreError
+from s3queue.errors import OutcomeUnknown, StoreDenied, StoreError
 from s3queue.runtime.local.clock import clock
 from s3queue.store import Capabilities, Conflict, Found, Listed, Missing, ObjectStore, Stored, Unchanged
 from stress.chaos.notes import Bell, Claimed, Counter, Ending, Flushed, Notebook, Ruled
@@ -50,6 +51,7 @@ class WatchedStore:
         self._counter = Counter(folder / "store", party)
         self._bell = Bell(folder / "bell")
         self._claimed: frozenset[str] = frozenset()
+        self._refusals = str(folder / "refuse")
 
     @property
     def capabilities(self) -> Capabilities:
@@ -61,6 +63,8 @@ class WatchedStore:
 
     def get(self, key: str, *, unless: str | None = None) -> Found | Unchanged | Missing:
         self._counter.count(1)
+        if key.startswith((self._layout.inbox, self._layout.later)) and self._refuses("batches", key, 7):
+            raise StoreDenied("get", key, "refused by this run")
         return self._inner.get(key, unless=unless)
 
     def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> Sequence[Listed]:
@@ -76,11 +80,17 @@ class WatchedStore:
 
     def put(self, key: str, body: bytes, *, if_version: str | None) -> Stored | Conflict:
         self._counter.count(0)
+        if key.startswith(f"{self._layout.root}/dead/") and self._refuses("letters", key, 2):
+            raise StoreDenied("put", key, "refused by this run")
         if key == self._layout.board:
             return self._put_board(key, body, if_version)
         if key.startswith(self._layout.hosts):
             return self._put_ledger(key, body, if_version)
         return self._inner.put(key, body, if_version=if_version)
+
+    def _refuses(self, what: str, key: str, one_in: int) -> bool:
+        """Whether the run has the store refuse objects of this kind now, and this is one of them."""
+        return crc32(key.encode()) % one_in == 0 and os.path.exists(f"{self._refusals}/{what}")
 
     def _put_board(self, key: str, body: bytes, if_version: str | None) -> Stored | Conflict:
         board = _board(body)

@@ -54,6 +54,12 @@ def test_no_host_is_fenced_and_nobody_conflicts_where_nothing_fails(twenty_hosts
     assert twenty_hosts["conflicts"] <= 2  # of those that stood for the first election in the same moment
 
 
+def test_store_that_takes_one_write_a_second_of_a_key_refuses_few() -> None:
+    told = simulate(Setting(model="gcs", hosts=5, queues=2, backlog_s=12, warm_s=15, measure_s=30, cpu=0.0))
+    puts = told["by_role"]["coordinator"]["put"] + told["by_role"]["host"]["put"]
+    assert told["refused"]["put"] <= 0.1 * puts
+
+
 @pytest.mark.parametrize(("pacing", "dollars"), [("latency", 1.30), ("balanced", 0.61), ("frugal", 0.60)])
 def test_idle_bill(pacing: str, dollars: float) -> None:
     idle = Setting(hosts=10, queues=10, load=0.0, warm_s=60, measure_s=300, split="none", cpu=0.0)

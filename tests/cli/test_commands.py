@@ -71,7 +71,7 @@ class TestBadInput:
             (["demo", "--messages", "1", "--kill", "2"], ["cannot kill 2"]),
             (["demo", "--store", "nope://x"], ["no backend for nope://"]),
             (["config", "show", "--config", "absent.toml"], ["cannot read"]),
-            (["doctor"], ["Missing argument"]),
+            (["doctor"], ["no store was named", "S3QUEUE_STORE_URL"]),
             (["doctor", "nope://x"], ["no backend for nope://"]),
         ],
     )
@@ -209,6 +209,29 @@ class TestEnqueue:
         assert told.count("\n") == 1
         assert len(told) < 500
         assert stats(open_store(url)).queues == {}
+
+    def test_interrupted_it_says_what_may_be_stored(
+        self,
+        s3queue: Invoke,
+        url: str,
+        jobs: str,
+        capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        put = SqliteStore.put
+
+        def then_ctrl_c(store: SqliteStore, key: str, body: bytes, *, if_version: str | None) -> Stored | Conflict:
+            outcome = put(store, key, body, if_version=if_version)
+            if key.startswith(Layout().inbox):
+                raise KeyboardInterrupt
+            return outcome
+
+        monkeypatch.setattr(SqliteStore, "put", then_ctrl_c)
+        assert s3queue("enqueue", "jobs:send", "1", "--store", url) == 130
+        told = capsys.readouterr()
+        assert "message p00~in~mail~" in told.err
+        assert "may or may not be stored" in told.err
+        assert told.out == ""
 
     def test_value_that_begins_with_a_dash_stands_behind_two(
         self, s3queue: Invoke, url: str, jobs: str, capsys: pytest.CaptureFixture[str]
@@ -461,6 +484,13 @@ class TestDoctor:
         store = open_store(url)
         assert store.list("") == [], "and nothing of it stays"
         store.close()
+
+    def test_without_a_url_it_examines_the_store_of_the_settings(
+        self, s3queue: Invoke, url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "s3queue.toml").write_text(f"[store]\nurl = {url!r}\n")
+        assert s3queue("doctor", "--json") == 0
+        assert answer(capsys)["store"] == url
 
     def test_a_store_that_ignores_conditions_is_not(
         self, s3queue: Invoke, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

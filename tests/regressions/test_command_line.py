@@ -16,11 +16,13 @@ from s3queue import Queue
 #: What the installed script does, for a file in another folder than the working directory.
 SCRIPT = "import sys\nfrom s3queue.cli import main\nif __name__ == '__main__':\n    main()\n"
 JOBS = """
+import os
 import s3queue
 from pathlib import Path
 
 @s3queue.task("mail")
 def send(n: int) -> None:
+    assert "PYTHONSAFEPATH" not in os.environ, "programs that a task starts look for modules as usual"
     with Path("sent").open("a") as file:
         file.write(f"{n}\\n")
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from s3queue.core.records import Failed, Failure, Offer
+from s3queue.inspection import stats
 from s3queue.store import ObjectStore
 from tests.regressions.town import QUEUE, Member, Town, led
 
@@ -44,6 +45,8 @@ def test_message_of_a_new_task_waits_for_a_host_that_knows_it(store: ObjectStore
     assert len(old.claimed) == 1, "it was given to the old host again and again"
     assert town.board().sources[message].ready[0].attempt == 1
     assert town.dead() == []
+    seen = stats(store, "town").queues[QUEUE]
+    assert (seen.unfit, seen.ready) == ({"work@": 1}, 0)
     new = knowing(town, "new", send="1", work="2")
     for _ in range(5):
         settle(leader, old, new, new={message})

@@ -452,10 +452,10 @@ def a_leader_at_rest_writes_no_heartbeat(_: Any, lead: Lead, *, now: float, nonc
     yield
 
 
-@mutant(elect, "may_stand", "lease", weather=_SLOW)
-def an_impatient_candidate(may_stand: Any, view: Any, now: float, lease_s: float, **more: Any) -> bool:
+@mutant(elect, "patience", "lease", weather=_SLOW)
+def an_impatient_candidate(patience: Any, board: Any, lease_s: float) -> float:
     """A leader that lives is replaced only after it has been silent for a lease."""
-    return may_stand(view, now, lease_s / 2, **more)
+    return float(patience(board, lease_s)) / 2
 
 
 @mutant(elect, "replace", "I5")
@@ -481,11 +481,10 @@ def no_fence(write: Any, key: str, body: bytes, **more: Any) -> Any:
     return (yield from write(key, body, **more))
 
 
-@mutant(leading, "take_office", "P3", weather=_PAUSES)
-def impatient_fence(take_office: Any, view: Any, layout: Any, settings: Any, *more: Any) -> Any:
+@mutant(cycle, "patience", "P3", weather=_PAUSES)
+def impatient_fence(patience: Any, ledger: Any, own_s: float) -> float:
     """A session is fenced after the visibility timeout, not before."""
-    shorter = settings._replace(visibility_timeout=settings.visibility_timeout / 2)
-    return (yield from take_office(view, layout, shorter, *more))
+    return float(patience(ledger, own_s)) / 2
 
 
 @mutant(survey, "_hear", "P3 I11", weather=_SLOW, within=300)

@@ -227,6 +227,13 @@ class Leading:
             env.mark("a late request of a producer was refused")
         for corrupt in cycled.corrupt:
             env.warn(corrupt.key, f"left alone: {corrupt}")
+        for queue, token, many in cycled.planned.unfit:
+            task, _, digests = token.rpartition("@")
+            why = "takes their arguments" if any(digests.split(",")) else "is known"
+            env.warn(
+                f"unfit {queue} {token}",
+                f"{many} messages of queue {queue!r} wait for a host on which task {task!r} {why}",
+            )
         for bound in lead.board.full:
             env.warn(f"full {bound}", f"the board has no room for more, so some of it waits: {bound}")
         for one in cycled.settled:
