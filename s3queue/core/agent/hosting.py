@@ -102,9 +102,8 @@ class Hosting:
                     return Ending.LEFT
                 self._backoff.worked()
                 until = self._wait_until(env.now())
-            except StoreUnsupported as fault:  # proof that this store breaks promises: nothing of this session counts
-                env.fault("store", fault)
-                return Ending.FENCED
+            except StoreUnsupported:  # proof that this store breaks promises: end loudly, before more is lost
+                raise
             except (StoreError, CorruptRecord) as fault:
                 if self._host.pending is not None:
                     env.mark("a flush was not answered")

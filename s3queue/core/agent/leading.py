@@ -91,8 +91,10 @@ class Leading:
                 ended = env.now()
                 until = ended + wait_s
                 self._backoff.worked()
+            except StoreUnsupported:  # proof that this store breaks promises: end loudly, before more is lost
+                raise
             except Exception as fault:  # noqa: BLE001 - one cycle's; the next one is another
-                if isinstance(fault, StoreError) and not isinstance(fault, StoreUnsupported):
+                if isinstance(fault, StoreError):
                     env.warn("store", f"cannot coordinate now, trying again: {fault}")
                 elif isinstance(fault, CorruptRecord):
                     env.warn(fault.key, f"left alone: {fault}")
