@@ -204,11 +204,14 @@ class Queue:
         try:
             wake(self._url, self.namespace)
         except Exception as fault:  # noqa: BLE001 - agents find the messages with their next poll
-            self.events.warn("wake", f"cannot wake the agents of this machine: {fault}")
+            self.events.warn(
+                "wake",
+                f"cannot wake the agents here; they find the messages at their next poll: {fault}",
+            )
         self.events.emit("enqueued", ids=ids)
 
     def _on_retry(self, unavailable: StoreUnavailable) -> None:
-        self.events.warn("unavailable", f"{self.store.url} is not available, trying again: {unavailable}")
+        self.events.warn("unavailable", f"{self.store.url} is unavailable, retrying: {unavailable}")
 
     # ---- look --------------------------------------------------------------------------------------------------
 
@@ -229,7 +232,7 @@ class Queue:
             try:
                 letter = decode(DeadLetter, item.key, found.body)
             except CorruptRecord as corrupt:
-                self.events.warn(item.key, str(corrupt))
+                self.events.warn(item.key, f"skipped a dead letter that cannot be decoded; inspect it: {corrupt}")
                 continue
             if not letter.tombstone:
                 yield letter
