@@ -97,6 +97,8 @@ RECORDS: dict[str, st.SearchStrategy[Struct]] = {
         _few(_name, st.builds(Totals, _big, _big, _big)),
         leader_lease=_patience,
         window_s=_patience,
+        moves=_few(_paths, st.lists(st.tuples(_paths, _count), max_size=3).map(tuple)),
+        full=st.lists(_name, max_size=2).map(tuple),
     ),
     "ledger": st.builds(
         Ledger,
