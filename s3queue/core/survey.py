@@ -335,7 +335,7 @@ def _read_key(seen: Survey, layout: Layout, item: Listed) -> Source | None:
         return None
     seen.listed.add(path)
     if item.size == 0:  # admitted, its messages would be dead letters without a payload
-        seen.corrupt.append(CorruptRecord(item.key, "empty: a put that was cut short, which its producer repeats"))
+        seen.corrupt.append(CorruptRecord(item.key, "an empty object: a put was cut short; its producer repeats it"))
         seen.empty.append(source)
         return None
     return source
