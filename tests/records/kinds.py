@@ -14,6 +14,7 @@ from s3queue.core.keys import source_path
 from s3queue.core.records import (
     Batch,
     Board,
+    Control,
     DeadLetter,
     Failed,
     Failure,
@@ -97,7 +98,9 @@ RECORDS: dict[str, st.SearchStrategy[Struct]] = {
         _few(_name, st.builds(Totals, _big, _big, _big)),
         leader_lease=_patience,
         window_s=_patience,
+        control=_big,
     ),
+    "control": st.builds(Control, _text, _big, _few(_name, _big)),
     "ledger": st.builds(
         Ledger,
         _text,
@@ -134,6 +137,7 @@ RECORDS: dict[str, st.SearchStrategy[Struct]] = {
 }
 KINDS: dict[str, type[Struct]] = {
     "board": Board,
+    "control": Control,
     "ledger": Ledger,
     "retired": RetiredPage,
     "dead": DeadLetter,
