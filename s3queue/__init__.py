@@ -26,6 +26,7 @@ from s3queue.tasks import Task, handler, task
 
 if TYPE_CHECKING:
     from s3queue.inspection import Stats, stats
+    from s3queue.letters import DeadGroup, DeadLetter, FailedAttempt
     from s3queue.queue import Queue
     from s3queue.supervisor import Summary, Supervisor
 
@@ -37,7 +38,10 @@ __all__ = [
     "ConfigError",
     "Context",
     "CorruptRecord",
+    "DeadGroup",
+    "DeadLetter",
     "EnqueueUncertain",
+    "FailedAttempt",
     "Fenced",
     "ObjectStore",
     "OutcomeUnknown",
@@ -64,6 +68,9 @@ __all__ = [
 #: Imported when they are first asked for: a module that only declares tasks need not load the event loop, thread pools
 #: and process machinery that producers and workers need.
 _LATER = {
+    "DeadGroup": "s3queue.letters",
+    "DeadLetter": "s3queue.letters",
+    "FailedAttempt": "s3queue.letters",
     "Queue": "s3queue.queue",
     "Stats": "s3queue.inspection",
     "stats": "s3queue.inspection",

@@ -16,13 +16,14 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Raw
 
+from s3queue import letters
 from s3queue.config import Config, current_config, current_store
 from s3queue.core import operate, produce
 from s3queue.core.keys import PRIORITIES, Layout, check_group, check_name
-from s3queue.core.ops import get, list_all
-from s3queue.core.records import DeadLetter, Message, QueueMeta, decode, encode_message
-from s3queue.errors import ConfigError, CorruptRecord, StoreUnavailable
+from s3queue.core.records import Message, QueueMeta, encode_message
+from s3queue.errors import ConfigError, StoreUnavailable
 from s3queue.inspection import QueueStats, stats
+from s3queue.letters import DeadGroup, DeadLetter
 from s3queue.observe.events import Events
 from s3queue.operating import Operation
 from s3queue.payloads import encode_value
@@ -30,7 +31,7 @@ from s3queue.runtime.drive import Driver, pauses
 from s3queue.runtime.local.wakeups import wake
 from s3queue.runtime.meter import Meter
 from s3queue.sending import Load, Sending
-from s3queue.store import Found, ObjectStore, as_store
+from s3queue.store import ObjectStore, as_store
 
 __all__ = ["Queue"]
 
@@ -205,11 +206,14 @@ class Queue:
         try:
             wake(self._url, self.namespace)
         except Exception as fault:  # noqa: BLE001 - agents find the messages with their next poll
-            self.events.warn("wake", f"cannot wake the agents of this machine: {fault}")
+            self.events.warn(
+                "wake",
+                f"cannot wake the agents here; they find the messages at their next poll: {fault}",
+            )
         self.events.emit("enqueued", ids=ids)
 
     def _on_retry(self, unavailable: StoreUnavailable) -> None:
-        self.events.warn("unavailable", f"{self.store.url} is not available, trying again: {unavailable}")
+        self.events.warn("unavailable", f"{self.store.url} is unavailable, retrying: {unavailable}")
 
     # ---- steer ------------------------------------------------------------------------------------------------
 
@@ -253,23 +257,62 @@ class Queue:
         """Counts of this queue; see `s3queue.stats`."""
         return stats(self.store, self.namespace, meter=self.meter).queues.get(self.name, QueueStats())
 
-    def dead_letters(self) -> Iterator[DeadLetter]:
-        """The messages that are out of attempts or were rejected, oldest first, without decided ones.
+    def dead_letters(
+        self,
+        *,
+        task: str | None = None,
+        cause: str | None = None,
+        since: datetime | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> Iterator[DeadLetter]:
+        """The messages that are out of attempts, were rejected or cannot be read, as they were sent; without decided ones.
 
-        What cannot be decoded is left where it is and logged. One GET per letter, one LIST per 1,000.
+        They are read as the iterator goes on, a few at a time. Letters that cannot be decoded are left where they are, and
+        logged. One LIST per 1,000 letters, and one GET for each, whatever is wanted of them: only the body of a
+        letter tells of what and when its message died.
+
+        Args:
+            task: only of this task. cause: only those that died of it, see `FailedAttempt`.
+            since: only those that died since then; with a time zone.
+            after: id of a message: only letters behind it. With the id of the last one it goes on where it stopped.
+            limit: so many at most.
         """
-        driver = Driver(self.store, self.meter, on_retry=self._on_retry)
-        for item in driver.run(list_all(self.layout.dead(self.name))):
-            found = driver.run(get(item.key))
-            if not isinstance(found, Found):
-                continue
-            try:
-                letter = decode(DeadLetter, item.key, found.body)
-            except CorruptRecord as corrupt:
-                self.events.warn(item.key, str(corrupt))
-                continue
-            if not letter.tombstone:
-                yield letter
+        wanted = letters.Wanted(task, cause, since)
+        return letters.read_all(
+            self._reader(),
+            self.layout,
+            self.name,
+            wanted,
+            after=after,
+            limit=limit,
+            unreadable=lambda corrupt: self.events.warn(
+                corrupt.key, f"skipped a dead letter that cannot be decoded; inspect it: {corrupt}"
+            ),
+        )
+
+    def dead_letter(self, message: str) -> DeadLetter | None:
+        """The dead letter of one message of this queue; None where there is none, or it is decided. One GET.
+
+        Raises:
+            ConfigError: that is not the id of a message of this queue.
+            CorruptRecord: the letter cannot be decoded.
+        """
+        if letters.queue_of(message) != self.name:
+            raise ConfigError(f"{message!r} is a message of another queue", f"this is {self.name!r}")
+        return letters.read_one(self._reader(), self.layout, message)
+
+    def dead_groups(
+        self, *, task: str | None = None, cause: str | None = None, since: datetime | None = None
+    ) -> list[DeadGroup]:
+        """What dies of what: letters by task, cause and last line of the error, the most frequent first.
+
+        Reads every letter: one LIST per 1,000 and one GET for each. Memory does not grow with them.
+        """
+        return letters.group(self.dead_letters(task=task, cause=cause, since=since))
+
+    def _reader(self) -> Driver:
+        return Driver(self.store, self.meter, on_retry=self._on_retry)
 
 
 def _due_ms(delay: float | None, at: datetime | None) -> int | None:

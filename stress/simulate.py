@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 import time
 from collections import Counter
@@ -21,23 +22,29 @@ from s3queue.testing.simulate import SMALL, SOMETIMES, Outcome, Seeded, Tally, b
 _DIGESTED = 40
 #: With fewer schedules than this, that something never happened says nothing.
 _ENOUGH = 1000
+#: Fresh seeds are below this.
+_SEEDS = 10**9
 #: Schedules of one call in another process.
 _BLOCK = 40
 
 
 @click.command("simulate")
 @click.option("--seconds", type=click.FloatRange(0.0), default=30.0, show_default=True, help="Of schedules by chance.")
-@click.option("--seed", type=int, default=0, show_default=True, help="The first; each schedule has the next.")
+@click.option("--seed", type=int, help="The first; each schedule has the next. [default: a fresh one, printed]")
 @click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Processes for schedules by chance.")
 @click.option("--small/--no-small", default=True, help="Every schedule of the small worlds.")
 @click.option("--mutants/--no-mutants", default=True, help="Break each rule, and see whether it is noticed.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-def command(seconds: float, seed: int, jobs: int, small: bool, mutants: bool, as_json: bool) -> None:
+def command(seconds: float, seed: int | None, jobs: int, small: bool, mutants: bool, as_json: bool) -> None:
     """Simulate the protocol. Exit status 1: something was broken, or a mutant was not noticed."""
+    if seed is None:
+        seed = secrets.randbelow(_SEEDS)
+    click.echo(f"seed {seed}", err=True)
     began = time.monotonic()
     tally = _by_chance(seed, seconds, jobs)
     took = time.monotonic() - began
     result: dict[str, Any] = {
+        "seed": seed,
         "schedules": tally.schedules,
         "operations": tally.requests,
         "seconds": round(took, 1),

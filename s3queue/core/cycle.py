@@ -268,6 +268,7 @@ class Lead:
             retired=self.chores.pages.off,
         )
         if seen is not None:
+            planned.refused += [source.path for source in seen.empty if source.id in self.window]
             self._look_ahead(seen, planned)
         if planned.changed or now - self.written_at >= self.settings.leader_lease / 3:
             planned.board = self._stamped(planned.board, now, nonce)

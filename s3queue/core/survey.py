@@ -57,6 +57,7 @@ class Survey:
         deep: queues of which only the head was seen, with the key after which nobody looked.
         next_due_ms: when the next scheduled batch is due (wall clock); None where none was seen.
         corrupt: key and reason of everything that could not be decoded.
+        empty: batches without a body: puts that were cut short. Nobody runs them; those that are in the window are late.
         missed: keys of ledgers that could not be read in time, and why.
         control: version of the control; None where there is none.
     """
@@ -67,6 +68,7 @@ class Survey:
     deep: dict[str, str] = field(default_factory=dict)
     next_due_ms: int | None = None
     corrupt: list[CorruptRecord] = field(default_factory=list)
+    empty: list[Source] = field(default_factory=list)
     missed: list[tuple[str, Exception | None]] = field(default_factory=list)
     control: str | None = None
 
@@ -338,7 +340,8 @@ def _read_key(seen: Survey, layout: Layout, item: Listed) -> Source | None:
         return None
     seen.listed.add(path)
     if item.size == 0:  # admitted, its messages would be dead letters without a payload
-        seen.corrupt.append(CorruptRecord(item.key, "empty: a put that was cut short, which its producer repeats"))
+        seen.corrupt.append(CorruptRecord(item.key, "an empty object: a put was cut short; its producer repeats it"))
+        seen.empty.append(source)
         return None
     return source
 

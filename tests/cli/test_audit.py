@@ -118,3 +118,14 @@ def test_a_history_is_every_message_of_every_settled_range(tmp_path: Path) -> No
         Committed(LAYOUT.message_id(source, 1), "done"),
         Committed(LAYOUT.message_id(source, 7), "dead"),
     }
+
+
+def test_a_message_that_was_moved_off_the_board_is_settled_under_its_own_id(tmp_path: Path) -> None:
+    target = "later/1800000000000-q/5/1700000000000-00000000010000000002-2.3"
+    events: list[dict[str, Any]] = [
+        {"kind": "settled", "source": target, "start": 0, "stop": 2, "outcome": "done"},
+        {"kind": "moved", "source": target, "ids": ["first", "second"]},
+    ]
+    for number, event in enumerate(events):
+        (tmp_path / f"agent-{number}.jsonl").write_bytes(msgspec.json.encode(event) + b"\n")
+    assert read_history(tmp_path, LAYOUT) == [Committed("first", "done"), Committed("second", "done")]

@@ -12,6 +12,8 @@ from s3queue.core.keys import (
     batch_id,
     fencing_token,
     forget_parsed,
+    moved_batch,
+    moved_path,
     parse_message_id,
     parse_source,
     source_path,
@@ -223,6 +225,43 @@ class TestLongNames:
     def test_the_letter_of_a_short_id_is_where_earlier_releases_put_it(self, queue: str, sent: int, index: int) -> None:
         message = LAYOUT.message_id(source_path(queue, sent_ms=sent, batch="0a", count=10, group="customer-7"), index)
         assert LAYOUT.dead(queue, message) == f"root/dead/{queue}/{message}"
+
+
+class TestMovedSources:
+    @BRIEF
+    @given(
+        names,
+        moments,
+        st.integers(1, 1000),
+        st.integers(1, 999_999),
+        st.booleans(),
+        st.integers(0, 9),
+        st.none() | moments,
+    )
+    def test_what_is_built_is_read_back(
+        self, queue: str, sent: int, count: int, attempt: int, alone: bool, priority: int, due: int | None
+    ) -> None:
+        like = parse_source(source_path(queue, sent_ms=sent, batch="0", count=3, priority=priority, due_ms=due))
+        batch = moved_batch(2**31, 2**32)
+        path = moved_path(like, due_ms=7, batch=batch, count=count, attempt=attempt, alone=alone)
+        source = parse_source(path)
+        assert (source.path, source.queue, source.priority, source.order) == (path, queue, priority, sent)
+        assert (source.count, source.attempt, source.alone, source.moved) == (count, attempt, alone, True)
+        assert (source.group, source.due_ms, source.batch) == (None, 7, batch)
+        assert parse_message_id(LAYOUT.message_id(path, count - 1)).path == path
+        assert max(map(len, LAYOUT.source(path).split("/"))) <= keys.MAX_SEGMENT
+
+    def test_what_producers_store_is_at_its_first_attempt(self) -> None:
+        for group in (None, "g", "7.3", ".2a"):
+            source = parse_source(source_path("q", sent_ms=1, batch="0", count=1, group=group))
+            assert (source.attempt, source.moved, source.alone, source.group) == (1, False, False, group)
+
+    def test_names_of_moves_are_never_those_of_producers_and_never_used_twice(self) -> None:
+        numbers = [(1, 1), (1, 16), (16, 1), (2**31, 2**32 - 1)]
+        moved = {moved_batch(*one) for one in numbers}
+        assert len(moved) == len(numbers)
+        assert {len(one) for one in moved} == {20}
+        assert len(batch_id(0xFFF, 2**52 - 1)) == 16
 
 
 class TestLayout:

@@ -8,6 +8,7 @@ import pytest
 
 from s3queue.core import ranges
 from s3queue.core.elect import View
+from s3queue.core.keys import moved_path, parse_source
 from s3queue.core.ledger import Flushed, Host, Refused, bequeath
 from s3queue.core.ops import Get, Put, Unknown
 from s3queue.core.records import (
@@ -596,7 +597,7 @@ def test_a_stored_ledger_that_is_replaced_by_a_living_one_is_proof_that_two_writ
     host.fail("1-0", 0, retry())
     hand = Hand(host.flush(2.0, "n2"))
     hand.tell(Conflict())
-    with pytest.raises(StoreUnsupported, match="a write that was stored is not there"):
+    with pytest.raises(StoreUnsupported, match=r"a stored write of .* has vanished"):
         hand.tell(Found(encode(Ledger("twin", "h1")), "v9"))
 
 
@@ -636,3 +637,11 @@ def test_a_ledger_of_nothing_but_failures_stays_small_and_has_room_again_once_th
     failure = sent(Hand(host.flush(2.0, "n2"))).reports["2-0"].failed[0].failure
     assert failure is not None
     assert failure.text == text
+
+
+def test_a_suspect_that_was_moved_off_the_board_runs_in_a_process_with_nothing_else() -> None:
+    for alone in (False, True):
+        source = moved_path(parse_source(path(1)), due_ms=1, batch="a1", count=1, attempt=2, alone=alone)
+        host = joined()
+        host.see(board({"1-0": Ticket("h1", (Part(source, 0, 1, 2),))}, {source: SourceState()}))
+        assert host.tickets["1-0"].suspect is alone

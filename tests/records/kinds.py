@@ -99,6 +99,8 @@ RECORDS: dict[str, st.SearchStrategy[Struct]] = {
         leader_lease=_patience,
         window_s=_patience,
         control=_big,
+        moves=_few(_paths, st.lists(st.tuples(_paths, _count), max_size=3).map(tuple)),
+        full=st.lists(_name, max_size=2).map(tuple),
     ),
     "control": st.builds(Control, _text, _big, _few(_name, _big)),
     "ledger": st.builds(

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
+from s3queue.core.keys import parse_source
 from s3queue.core.records import (
     FORMAT,
     Board,
@@ -21,6 +22,7 @@ from s3queue.core.records import (
     Leader,
     Ledger,
     Offer,
+    Origin,
     Part,
     Place,
     QueueMeta,
@@ -36,12 +38,14 @@ from s3queue.core.records import (
     decode,
     decode_batch,
     decode_message,
+    decode_moved,
 )
 from s3queue.errors import CorruptRecord
 from tests.records.kinds import KINDS
 
 SAMPLES = Path(__file__).parent / "samples"
 _PATH = "in/mail/5/1700000000000-0a1-3"
+_MOVED = "later/1700000050000-mail/5/1700000000000-00000000030000000007-2.2a"
 _GROUPED = "later/1700000100000-mail/1/1700000000001-0a2-1-customer=207"
 
 EXPECTED = {
@@ -76,6 +80,13 @@ EXPECTED = {
         },
         leader_lease=15.0,
         window_s=1260.0,
+    ),
+    "format-1/board-moves.json": Board(
+        "4f1f",
+        3,
+        sources={_PATH: SourceState(1, failures={2: (Failure(1, "error", "ValueError: no", 1_700_000_040_000),)})},
+        moves={_MOVED: ((_PATH, 1), (_PATH, 2))},
+        full=("failures",),
     ),
     "format-1/ledger.json": Ledger(
         "77aa",
@@ -153,6 +164,17 @@ def test_sample_of_a_batch_is_read_as_what_it_meant() -> None:
     ]
 
 
+def test_sample_of_a_moved_batch_is_read_as_what_it_meant() -> None:
+    batch = decode_batch("batch", (SAMPLES / "format-1/batch-moved.msgpack").read_bytes())
+    (raw,) = batch.messages
+    assert decode_message("batch", raw).headers == {"trace": "1"}
+    assert decode_moved("batch", raw).origin == Origin(
+        "p00~in~mail~5~1700000000000-0a1-3~1", 1_700_000_000_000, (Failure(1, "killed", "SIGKILL", 1_700_000_040_000),)
+    )
+    source = parse_source(_MOVED)
+    assert (source.count, source.attempt, source.alone) == (2, 2, True)
+
+
 def test_every_format_has_samples_of_every_record_and_every_sample_is_tested() -> None:
     formats = {folder.name for folder in SAMPLES.iterdir()}
     assert formats == {f"format-{number}" for number in range(1, FORMAT + 1)}
@@ -160,7 +182,8 @@ def test_every_format_has_samples_of_every_record_and_every_sample_is_tested() -
     for number in range(1, FORMAT + 1):
         kinds = {type(expected) for name, expected in EXPECTED.items() if name.startswith(f"format-{number}/")}
         assert kinds == set(KINDS.values())
-    assert files == {*EXPECTED, *(f"format-{number}/batch.msgpack" for number in range(1, FORMAT + 1))}
+    batches = {f"format-{number}/batch{what}.msgpack" for number in range(1, FORMAT + 1) for what in ("", "-moved")}
+    assert files == {*EXPECTED, *batches}
 
 
 @pytest.mark.parametrize("name", EXPECTED)

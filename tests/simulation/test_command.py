@@ -11,7 +11,7 @@ from s3queue.testing.simulate import SOMETIMES
 from stress.__main__ import main
 from tests.simulation.mutants import MUTANTS
 
-BRIEFLY = ["simulate", "--seconds", "0.5", "--no-small", "--no-mutants"]
+BRIEFLY = ["simulate", "--seed", "0", "--seconds", "0.5", "--no-small", "--no-mutants"]
 
 
 def test_clean_run_is_told_in_one_json_object() -> None:

@@ -9,12 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import boto3
 import msgspec
 import pytest
+from botocore.config import Config
 from s3queue_backends import MemoryStore, SqliteStore
 
 from s3queue.errors import OutcomeUnknown, StoreDenied, StoreUnavailable, StoreUnsupported
-from s3queue.probe import Effort, HasClock, Report, power, probe, require_safe
+from s3queue.probe import Effort, HasClock, KeepsVersions, Report, power, probe, require_safe
 from s3queue.runtime.drive import Driver
 from s3queue.store import Capabilities, Conflict, Found, Missing, ObjectStore, Stored, Unchanged, open_store
 from s3queue.testing.faultproxy import FaultProxy
@@ -211,6 +213,27 @@ def test_bucket_that_keeps_old_versions_is_told() -> None:
     for store, said in ((Versioned(), "turn versioning off"), (MemoryStore(), "does not tell")):
         row = next(row for row in probe(Driver(store), "probe/").rows if row.check == "old versions")
         assert (row.verdict, said in row.measured) == ("info", True)
+
+
+@pytest.mark.parametrize("backend", ["s3", "minio", "obstore+s3"])
+@pytest.mark.parametrize("versioned", [True, False])
+def test_versioned_bucket_is_known_from_a_real_server(
+    backend: str, versioned: bool, seaweedfs_server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in seaweedfs_server.env.items():
+        monkeypatch.setenv(name, value)
+    bucket = f"{backend.replace('+', '-')}-{'versioned' if versioned else 'plain'}"
+    config = Config(s3={"addressing_style": "path"})
+    client = boto3.client("s3", endpoint_url=seaweedfs_server.address, region_name="us-east-1", config=config)
+    client.create_bucket(Bucket=bucket)
+    if versioned:
+        client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    client.close()
+    store = open_store(seaweedfs_server._replace(bucket=bucket).url(backend))
+    assert isinstance(store, KeepsVersions)
+    store.put("k", b"1", if_version=None)
+    assert store.keeps_versions("k") == versioned
+    store.close()
 
 
 def test_clock_that_is_wrong_is_told() -> None:

@@ -58,7 +58,9 @@ class Letters:
         self, path: str, state: SourceState, indexes: list[int], now: float, now_ms: int, nonce: str
     ) -> Step[bool]:
         """Asks: one Get, and one Put for each letter."""
-        source, held, news = self._layout.source(path), 0, False
+        source, held = self._layout.source(path), 0
+        # Entered when the chore ends, all at once: the board is written for them together.
+        done: set[tuple[str, int]] = set()
         try:
             try:
                 body = yield from get(source)
@@ -70,7 +72,7 @@ class Letters:
             held = len(body.body) if isinstance(body, Found) else 0
             self._held_bytes += held
             for number, index in enumerate(indexes):
-                if (path, index) in self.written:
+                if (path, index) in done or (path, index) in self.written:
                     continue
                 failures = state.failures.get(index, ())
                 letter = dead_letter(self._layout, path, index, body, failures, f"{nonce}.d{number}", now_ms)
@@ -83,14 +85,14 @@ class Letters:
                 if not isinstance(outcome, (Stored, Conflict)):  # a Conflict: it was written before
                     continue
                 self._troubles.over(f"{path}#{index}")
-                self.written.add((path, index))
-                news = True
+                done.add((path, index))
                 if isinstance(body, Found) and letter.raw and letter.payload == body.body:
                     # One letter for all that cannot be read from this message's on; not for others that happen to die
                     # beside it.
                     first = parse_message_id(letter.message).index
-                    self.written.update((path, other) for other in state.dying if other >= first)
+                    done.update((path, other) for other in state.dying if other >= first)
         finally:
             self._held_bytes -= held
+            self.written |= done
             self._under_way.difference_update((path, index) for index in indexes)
-        return news
+        return bool(done)

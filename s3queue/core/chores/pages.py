@@ -49,6 +49,7 @@ class Pages:
         self._gone: list[str] = []
         self._hidden: list[str] = []
         self._uptime_ms = 0
+        self._has_work = False
         self._unread: list[str] = []
         self.pages: deque[Page] = deque()
         self.window: set[str] = set()
@@ -94,6 +95,7 @@ class Pages:
         """Find the finished sources that a listing shows gone. One that lies behind the head of its queue, where no
         survey looks, a read has to show gone."""
         self._gone, self._hidden, self._uptime_ms = [], [], uptime_ms
+        self._has_work = bool(board.tickets)
         self.off &= board.sources.keys()
         self.swept &= board.sources.keys()
         for path, state in board.sources.items():
@@ -151,7 +153,7 @@ class Pages:
             self._remember(Page(key, uptime_ms, ids))
             self._paged_at = now
             self.off.update(gone)
-            return True
+            return not self._has_work  # while there is work, the next cycle is near, and takes it in
         finally:
             self._is_busy = False
 

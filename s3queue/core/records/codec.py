@@ -48,10 +48,10 @@ def decode(kind: type[R], key: str, body: bytes) -> R:
     try:
         version = _json_head(body).format
         if version != FORMAT:
-            raise CorruptRecord(key, f"format {version}; this release knows {FORMAT}")
+            raise CorruptRecord(key, f"format {version}, and this release reads format {FORMAT}: upgrade s3queue here")
         record: R = _json[kind](body)
     except _UNREADABLE as wrong:
-        raise CorruptRecord(key, f"not a {kind.__name__}: {wrong}") from wrong
+        raise CorruptRecord(key, f"cannot be decoded as {kind.__name__}: {wrong}") from wrong
     return record
 
 
@@ -68,10 +68,10 @@ def decode_batch(key: str, body: bytes) -> Batch:
     try:
         version = _batch_head(body).format
         if version != FORMAT:
-            raise CorruptRecord(key, f"format {version}; this release knows {FORMAT}")
+            raise CorruptRecord(key, f"format {version}, and this release reads format {FORMAT}: upgrade s3queue here")
         return _batch(body)
     except _UNREADABLE as wrong:
-        raise CorruptRecord(key, f"not a batch: {wrong}") from wrong
+        raise CorruptRecord(key, f"cannot be decoded as a batch: {wrong}") from wrong
 
 
 def decode_message(key: str, raw: Raw) -> Message:

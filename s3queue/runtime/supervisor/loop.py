@@ -50,7 +50,7 @@ class Host:
         except OSError as fault:
             self._life.close(remove=True)
             raise ConfigError(
-                f"no memory can be shared between processes: {fault.strerror or fault}",
+                f"cannot share memory between processes: {fault.strerror or fault}",
                 "make room in /dev/shm, or set TMPDIR to a directory that you may write",
             ) from fault
         self._journal = Journal(self._buffer, what.workers, what.concurrency)
@@ -185,7 +185,7 @@ class Host:
         try:
             return Child(self._context, role, name, fields, self._life, ours)
         except (OSError, EOFError, MemoryError) as fault:
-            self._events.warn("start", f"cannot start {name}, trying again: {fault}")
+            self._events.warn("start", f"cannot start {name}, retrying: {fault}")
             if clock() - self._peopled > ROOM_S:
                 raise QueueError(f"giving up: no process can be started: {fault}") from fault
             return None
@@ -321,7 +321,7 @@ class Host:
         if not child.up and child.role not in self._ever_up:
             raise fault
         child.waiting = isinstance(fault, StoreDenied)
-        self._events.warn(f"cannot start {child.role}", f"{child.name}: {fault}")
+        self._events.warn(f"cannot start {child.role}", f"{child.name} cannot start, retrying with back-off: {fault}")
 
     def _lose_patience(self, child: Child, text: str) -> None:
         """Give up where nothing can start: no agent, or none of the workers."""
@@ -390,7 +390,7 @@ class Host:
         if child.status == UNGUARDED:
             end_unguarded()
         if not gone:
-            self._events.warn("leftovers", f"what {child.name} (process {child.pid}) had started cannot be killed")
+            self._events.warn("leftovers", f"cannot kill the processes that {child.name} ({child.pid}) has started")
 
     def _end_everything(self) -> None:
         self._end(self._children(), "the host ends")

@@ -185,8 +185,10 @@ class Simulation:
             part.source for ticket in board.tickets.values() if ticket.session in sessions for part in ticket.parts
         }
         for path, state in board.sources.items():
-            queue = parse_source(path).queue
-            if any(layout.dead(queue, self._message_id(path, at)) in refused for at in state.dying):
+            source = parse_source(path)
+            # One letter may stand for all that nobody can read, whichever they are.
+            letters = (layout.dead(source.queue, self._message_id(path, at)) for at in range(source.count))
+            if state.dying and any(letter in refused for letter in letters):
                 stuck.add(path)
         crowds = {(one.queue, one.group) for one in map(parse_source, stuck) if one.group is not None}
         for key in self.world.store.keys(layout.home):
