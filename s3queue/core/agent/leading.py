@@ -22,6 +22,11 @@ NO_BOARD = (
     "the board of this namespace was deleted, and no message is assigned until it is restored; "
     "find out which program deletes objects in this bucket, then run: s3queue board restore"
 )
+#: What a person has to know and do where nobody knows which queues are paused.
+NO_CONTROL = (
+    "what operators have set cannot be read, so nothing is assigned; if the object is damaged, delete it; where it is "
+    "gone, any change makes a new one: s3queue resume QUEUE"
+)
 #: Seconds until the next cycle where a finished source stays on the board: a retired page may be written soon.
 _RETIRE_S = 1.0
 
@@ -241,6 +246,8 @@ class Leading:
                 f"unfit {queue} {token}",
                 f"{many} messages of queue {queue!r} wait: task {task!r} {why}; deploy a release that fits them",
             )
+        if lead.control is None:
+            env.warn(self._post.layout.control, NO_CONTROL)
         for bound in lead.board.full:
             env.warn(
                 f"full {bound}",
