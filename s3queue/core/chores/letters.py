@@ -8,7 +8,7 @@ from itertools import islice
 from s3queue.core.chores.letter import dead_letter
 from s3queue.core.chores.troubles import Troubles
 from s3queue.core.keys import Layout, parse_message_id
-from s3queue.core.ops import Step, get, put
+from s3queue.core.ops import Step, Unknown, get, put
 from s3queue.core.records import Board, SourceState, encode
 from s3queue.errors import StoreError
 from s3queue.store import Conflict, Found, Stored, Unchanged
@@ -57,7 +57,7 @@ class Letters:
     def _write(
         self, path: str, state: SourceState, indexes: list[int], now: float, now_ms: int, nonce: str
     ) -> Step[bool]:
-        """Asks: one Get, and one Put for each letter."""
+        """Asks: one Get, and one Put for each letter; what `_put` asks for those that are there already."""
         source, held = self._layout.source(path), 0
         # Entered when the chore ends, all at once: the board is written for them together.
         done: set[tuple[str, int]] = set()
@@ -78,7 +78,7 @@ class Letters:
                 letter = dead_letter(self._layout, path, index, body, failures, f"{nonce}.d{number}", now_ms)
                 key = self._layout.dead(letter.queue, letter.message)
                 try:
-                    outcome = yield from put(key, encode(letter), None)
+                    outcome = yield from self._put(key, encode(letter))
                 except StoreError as fault:
                     self._troubles.met(f"{path}#{index}", fault, now)
                     continue
@@ -96,3 +96,17 @@ class Letters:
             self.written |= done
             self._under_way.difference_update((path, index) for index in indexes)
         return bool(done)
+
+    @staticmethod
+    def _put(key: str, body: bytes) -> Step[Stored | Conflict | Unknown]:
+        """A letter that was written before stays as it is: somebody may have redriven it. An empty object is none: some
+        servers keep one of a put whose connection broke.
+
+        Asks: one Put; after a Conflict, one Get; where an empty object is there, one Put more.
+        """
+        outcome = yield from put(key, body, None)
+        if isinstance(outcome, Conflict):
+            there = yield from get(key)
+            if isinstance(there, Found) and not there.body:
+                outcome = yield from put(key, body, there.version)
+        return outcome

@@ -73,6 +73,14 @@ class TestBury:
         assert office.body(self.LETTER) == b"tombstone"
         assert office.stored_board().sources[path(1, 3)].settled == 3
 
+    def test_an_empty_object_in_its_place_is_replaced(self) -> None:
+        office = self.office()
+        office.write(self.LETTER, b"")
+        office.cycle()
+        (letter,) = self.letters(office)
+        assert letter.payload == b"\x01"
+        assert office.stored_board().sources[path(1, 3)].settled == 3
+
     def test_unanswered_the_message_stays_until_it_is_sure(self) -> None:
         office = self.office()
         hand = office.begin()
