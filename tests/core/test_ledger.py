@@ -1,4 +1,4 @@
-"""The host's side: join, claim, report, drain, leave, bequeath."""
+"""The host's side: join, claim, report, drain, leave, end the session of another agent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from s3queue.core import ranges
 from s3queue.core.elect import View
 from s3queue.core.keys import moved_path, parse_source
-from s3queue.core.ledger import Flushed, Host, Refused, bequeath
+from s3queue.core.ledger import Flushed, Host, Refused, end_session
 from s3queue.core.ops import Get, Put, Unknown
 from s3queue.core.records import (
     Board,
@@ -452,7 +452,7 @@ class TestBequeath:
 
     def begin(self, outcomes: dict[str, Report] | None = None, of: Board | None = None, tries: int = 3) -> Hand[bool]:
         view = View(of or with_tickets("1-0"), "b", looked=True)
-        hand = Hand(bequeath(view, LAYOUT, "h1", outcomes or {}, [f"n{number}" for number in range(tries)]))
+        hand = Hand(end_session(view, LAYOUT, "h1", outcomes or {}, [f"n{number}" for number in range(tries)]))
         assert hand.op == Get(KEY)
         return hand
 
