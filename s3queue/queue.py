@@ -18,13 +18,14 @@ from msgspec import Raw
 
 from s3queue import letters
 from s3queue.config import Config, current_config, current_store
-from s3queue.core import produce
+from s3queue.core import operate, produce
 from s3queue.core.keys import PRIORITIES, Layout, check_group, check_name
 from s3queue.core.records import Message, QueueMeta, encode_message
 from s3queue.errors import ConfigError, StoreUnavailable
 from s3queue.inspection import QueueStats, stats
 from s3queue.letters import DeadGroup, DeadLetter
 from s3queue.observe.events import Events
+from s3queue.operating import Operation
 from s3queue.payloads import encode_value
 from s3queue.runtime.drive import Driver, pauses
 from s3queue.runtime.local.wakeups import wake
@@ -213,6 +214,42 @@ class Queue:
 
     def _on_retry(self, unavailable: StoreUnavailable) -> None:
         self.events.warn("unavailable", f"{self.store.url} is unavailable, retrying: {unavailable}")
+
+    # ---- steer ------------------------------------------------------------------------------------------------
+
+    def pause(
+        self, *, until: datetime | None = None, wait: bool | Literal["idle"] = True, timeout: float = 60.0
+    ) -> None:
+        """Start nothing more of this queue. Enqueuing goes on; what hosts have begun, or hold already, runs to its end.
+
+        Args:
+            until: resume by itself then; with a time zone. None: until `resume`.
+            wait: return when nothing more is assigned. ``"idle"``: when no host holds any of its messages, too. False: at
+                once.
+            timeout: seconds to wait.
+
+        Raises:
+            ConfigError: ``until`` is no time, or has passed.
+            StoreUnavailable: no answer; it may or may not be paused.
+            TimeoutError: it is paused, and ``wait`` is not true yet: the coordinator has not said so, or hosts are busy.
+
+        Asks: one GET and one PUT, and one GET for each look at the board; after the first one without a body, if nothing
+        changed.
+        """
+        until_ms = 0
+        if until is not None:
+            due_ms = _due_ms(None, until)
+            if due_ms is None:
+                raise ConfigError(f"until is {until}, which has passed", "a time to come")
+            until_ms = due_ms
+        self._operation().change(operate.pause(self.name, until_ms), self.name, wait, timeout)
+
+    def resume(self, *, wait: bool = True, timeout: float = 60.0) -> None:
+        """Undo `pause`. The same requests and errors."""
+        self._operation().change(operate.resume(self.name), self.name, wait, timeout)
+
+    def _operation(self) -> Operation:
+        return Operation(self.store, self.layout, self.driver())
 
     # ---- look --------------------------------------------------------------------------------------------------
 

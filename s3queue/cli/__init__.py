@@ -36,6 +36,8 @@ UNREAD = 141
 COMMANDS = {
     "run": "Serve queues: start workers and keep them running.",
     "enqueue": "Put messages into a queue.",
+    "pause": "Start nothing more of a queue.",
+    "resume": "Go on with a queue that is paused.",
     "stats": "Show what is in the queues, and who works on them.",
     "dead": "Show what died of what, and each dead letter.",
     "config": "Show the effective settings and where each came from.",

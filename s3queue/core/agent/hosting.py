@@ -103,9 +103,8 @@ class Hosting:
                     return Ending.LEFT
                 self._backoff.worked()
                 until = self._wait_until(env.now())
-            except StoreUnsupported as fault:  # proof that the store breaks a promise: nothing of this session counts
-                env.fault("session", fault)
-                return Ending.FENCED
+            except StoreUnsupported:  # proof that the store breaks a promise: end loudly
+                raise
             except (StoreError, CorruptRecord) as fault:
                 if self._host.pending is not None:
                     env.mark("a flush was not answered")

@@ -22,6 +22,11 @@ NO_BOARD = (
     "the board of this namespace was deleted, and no message is assigned until it is restored; "
     "find out which program deletes objects in this bucket, then run: s3queue board restore"
 )
+#: Warning where it cannot be read which queues are paused.
+NO_CONTROL = (
+    "the object with the operators' settings cannot be read, and no message is assigned until it can; "
+    "if it is damaged, delete it; if it is missing, any change creates it: s3queue resume QUEUE"
+)
 #: Seconds until the next cycle while a finished source is on the board: its retired page may be due.
 _RETIRE_S = 1.0
 
@@ -96,8 +101,10 @@ class Leading:
                 ended = env.now()
                 until = ended + wait_s
                 self._backoff.worked()
+            except StoreUnsupported:  # proof that this store breaks promises: end loudly, before more is lost
+                raise
             except Exception as fault:  # noqa: BLE001 - one cycle's; the next one is another
-                if isinstance(fault, StoreError) and not isinstance(fault, StoreUnsupported):
+                if isinstance(fault, StoreError):
                     env.warn("store", f"the coordinator assigns nothing until its requests succeed; retrying: {fault}")
                 elif isinstance(fault, CorruptRecord):
                     env.warn(fault.key, skipped(fault))
@@ -239,6 +246,8 @@ class Leading:
                 f"unfit {queue} {token}",
                 f"{many} messages of queue {queue!r} wait: task {task!r} {why}; deploy a release that fits them",
             )
+        if lead.control is None:
+            env.warn(self._post.layout.control, NO_CONTROL)
         for bound in lead.board.full:
             env.warn(
                 f"full {bound}",

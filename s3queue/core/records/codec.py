@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from s3queue.core.records.board import Board
+from s3queue.core.records.control import Control
 from s3queue.core.records.format import FORMAT
 from s3queue.core.records.ledger import Ledger
 from s3queue.core.records.letters import DeadLetter
@@ -27,7 +28,7 @@ _to_json = msgspec.json.Encoder().encode
 _to_msgpack = msgspec.msgpack.Encoder().encode
 _json_head = msgspec.json.Decoder(_Head).decode
 _json: dict[type[Struct], Any] = {
-    kind: msgspec.json.Decoder(kind).decode for kind in (Board, Ledger, RetiredPage, DeadLetter, QueueMeta)
+    kind: msgspec.json.Decoder(kind).decode for kind in (Board, Control, Ledger, RetiredPage, DeadLetter, QueueMeta)
 }
 _batch = msgspec.msgpack.Decoder(Batch).decode
 _batch_head = msgspec.msgpack.Decoder(_Head).decode
