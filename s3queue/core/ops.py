@@ -195,11 +195,11 @@ def carries(found: Found | Missing | Unchanged, nonce: str) -> bool:
 
 
 def contradiction(key: str) -> StoreUnsupported:
-    """The proof that two writers were told that they replaced one version. What to do: stop, and say so."""
+    """The proof that the store told two writers that they replaced one version. Stop, and report it."""
     return StoreUnsupported(
         "atomic replace",
-        f"{key!r}: a write that was stored is not there, and nobody could have replaced it: this store lets two writers "
-        "replace one version",
+        f"a stored write of {key!r} has vanished: this store lets two writers replace the same version; "
+        "use a store that passes s3queue doctor",
     )
 
 
@@ -236,7 +236,7 @@ def write(
             # Not mended: others may have seen it too, and an empty object has the same version each time.
             raise StoreUnsupported(
                 "whole puts",
-                f"{key!r} holds {len(found.body)} bytes of a put of {len(body)}: the store keeps what is cut short",
+                f"{key!r} holds {len(found.body)} of {len(body)} bytes: this store keeps puts that were cut short",
             )
         if isinstance(outcome, Conflict):
             assert not isinstance(found, Unchanged)

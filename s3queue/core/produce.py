@@ -90,7 +90,7 @@ def enqueue(layout: Layout, outgoing: Outgoing) -> Step[Accepted | Unanswered]:
     connection broke, without the end of its body. That is put right here. Nothing there any more: it was settled.
 
     Raises:
-        CorruptRecord: something else stands under this key. The batch is not stored.
+        CorruptRecord: another object has this key. The batch is not stored.
 
     Asks: one Put; after a Conflict, one Get; where only a part is there, one Put more.
     """
@@ -104,7 +104,10 @@ def enqueue(layout: Layout, outgoing: Outgoing) -> Step[Accepted | Unanswered]:
         if not isinstance(found, Found) or found.body == outgoing.body:
             return Accepted()
         if not outgoing.body.startswith(found.body):
-            raise CorruptRecord(key, "something else stands where a batch was to be stored; the batch is not stored")
+            raise CorruptRecord(
+                key,
+                "another object has the key of this batch, which was not stored",
+            )
         outcome = yield from put(key, outgoing.body, found.version)
     return Accepted() if isinstance(outcome, Stored) else Unanswered()
 

@@ -80,12 +80,13 @@ class Hosting:
                 self._backoff.worked()
             except (StoreError, CorruptRecord) as fault:
                 if waiting and isinstance(fault, StoreDenied) and fault.key == self._post.layout.host(waiting[0]):
-                    # One ledger is no reason not to start. The coordinator fences it when it has been silent for long
-                    # enough, if it can.
-                    self._post.env.warn(fault.key, f"left to the coordinator: {fault}")
+                    # Start all the same. The coordinator fences that ledger after the visibility timeout, if it can.
+                    self._post.env.warn(
+                        fault.key, f"cannot end the previous session of this host; the coordinator will: {fault}"
+                    )
                     del waiting[0]
                     continue
-                self._post.env.warn("store", f"cannot join yet, trying again: {fault}")
+                self._post.env.warn("store", f"this host cannot start yet, retrying: {fault}")
                 yield from wait(self._post.env.now() + self._backoff.failed(), self._never)
         self._post.env.trust(self._host.trusted_until(self._post.settings.visibility_timeout))
         return True
@@ -102,16 +103,20 @@ class Hosting:
                     return Ending.LEFT
                 self._backoff.worked()
                 until = self._wait_until(env.now())
-            except StoreUnsupported as fault:  # proof that this store breaks promises: nothing of this session counts
-                env.fault("store", fault)
-                return Ending.FENCED
+            except StoreUnsupported:  # proof that this store breaks promises: end loudly, before more is lost
+                raise
             except (StoreError, CorruptRecord) as fault:
                 if self._host.pending is not None:
                     env.mark("a flush was not answered")
                 if self._is_shut_out(fault):
-                    env.warn(fault.key, f"this session is given up: {fault}")
+                    env.warn(
+                        fault.key,
+                        f"the store has refused this ledger for too long; its session ends, another begins: {fault}",
+                    )
                     return Ending.FENCED
-                env.warn(fault.key or "store", f"cannot use the board or the ledger, trying again: {fault}")
+                env.warn(
+                    fault.key or "store", f"this host cannot read the board or write its ledger, retrying: {fault}"
+                )
                 # The next turn writes the ledger, if that is due, whatever became of the board.
                 self._next_look = until = env.now() + self._backoff.failed()
                 yield from self._mind_until(until)
@@ -228,7 +233,9 @@ class Hosting:
             case Refused.FENCED:
                 return True
             case Refused.UNSURE:
-                env.warn("unsure", "the ledger was sent and not answered; nothing new starts before it is")
+                env.warn(
+                    "unsure", "no answer to a write of the ledger; no message starts until it is known to be stored"
+                )
             case Flushed():
                 self._stored(outcome)
         return False

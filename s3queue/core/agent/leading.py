@@ -17,13 +17,23 @@ from s3queue.core.restore import was_led
 from s3queue.errors import CorruptRecord, StoreError, StoreUnsupported
 from s3queue.store import Stored
 
-#: What a person has to know and do where the board was deleted.
+#: Warning where the board was deleted.
 NO_BOARD = (
-    "the board of this namespace was deleted: nothing is assigned until it is put back; "
-    "stop who deletes, and run: s3queue board restore"
+    "the board of this namespace was deleted, and no message is assigned until it is restored; "
+    "find out which program deletes objects in this bucket, then run: s3queue board restore"
+)
+#: What a person has to know and do where nobody knows which queues are paused.
+NO_CONTROL = (
+    "what operators have set cannot be read, so nothing is assigned; if the object is damaged, delete it; where it is "
+    "gone, any change makes a new one: s3queue resume QUEUE"
 )
 #: Seconds until the next cycle where a finished source stays on the board: a retired page may be written soon.
 _RETIRE_S = 1.0
+
+
+def skipped(corrupt: CorruptRecord) -> str:
+    """The warning for an object that cannot be decoded."""
+    return f"skipped one object and left it in place; inspect it: {corrupt}"
 
 
 class Leading:
@@ -91,11 +101,13 @@ class Leading:
                 ended = env.now()
                 until = ended + wait_s
                 self._backoff.worked()
+            except StoreUnsupported:  # proof that this store breaks promises: end loudly, before more is lost
+                raise
             except Exception as fault:  # noqa: BLE001 - one cycle's; the next one is another
-                if isinstance(fault, StoreError) and not isinstance(fault, StoreUnsupported):
-                    env.warn("store", f"cannot coordinate now, trying again: {fault}")
+                if isinstance(fault, StoreError):
+                    env.warn("store", f"the coordinator assigns nothing until its requests succeed; retrying: {fault}")
                 elif isinstance(fault, CorruptRecord):
-                    env.warn(fault.key, f"left alone: {fault}")
+                    env.warn(fault.key, skipped(fault))
                 else:
                     env.fault("cycle", fault)
                 self._wants_survey = True
@@ -149,7 +161,7 @@ class Leading:
         if lead.window:
             env.mark("a new leader read retired pages")
         for corrupt in lead.chores.pages.corrupt:
-            env.warn(corrupt.key, f"left alone: {corrupt}")
+            env.warn(corrupt.key, skipped(corrupt))
         env.emit("elected", session=self._post.me.session, epoch=lead.epoch)
         self._wants_survey = True
         return 0.0
@@ -157,7 +169,7 @@ class Leading:
     def _depose(self) -> None:
         self.lead = None
         self._post.env.mark("a leader was deposed")
-        self._post.env.emit("deposed", session=self._post.me.session)
+        self._post.env.emit("deposed", session=self._post.me.session, text="another host leads now")
         self._look()
 
     def _rest(self, until: float) -> Program[bool]:
@@ -206,7 +218,7 @@ class Leading:
                 self._depose()
                 return 0.0
             case Doubt():
-                env.warn("doubt", "a new board was sent and not answered; sending it again")
+                env.warn("doubt", "no answer to a write of the board; sending the same board again")
                 return self._post.pace.busy_s
             case Cycled():
                 self._tell(lead, outcome)
@@ -226,16 +238,21 @@ class Leading:
         if cycled.planned.refused:
             env.mark("a late request of a producer was refused")
         for corrupt in cycled.corrupt:
-            env.warn(corrupt.key, f"left alone: {corrupt}")
+            env.warn(corrupt.key, skipped(corrupt))
         for queue, token, many in cycled.planned.unfit:
             task, _, digests = token.rpartition("@")
-            why = "takes their arguments" if any(digests.split(",")) else "is known"
+            why = "takes other arguments on every host" if any(digests.split(",")) else "is known to no host"
             env.warn(
                 f"unfit {queue} {token}",
-                f"{many} messages of queue {queue!r} wait for a host on which task {task!r} {why}",
+                f"{many} messages of queue {queue!r} wait: task {task!r} {why}; deploy a release that fits them",
             )
+        if lead.control is None:
+            env.warn(self._post.layout.control, NO_CONTROL)
         for bound in lead.board.full:
-            env.warn(f"full {bound}", f"the board has no room for more, so some of it waits: {bound}")
+            env.warn(
+                f"full {bound}",
+                f"the board is full ({bound}): more work waits until there is room; see s3queue stats",
+            )
         for one in cycled.settled:
             env.emit("settled", **one._asdict())
         self._tell_chores(lead)
@@ -243,16 +260,16 @@ class Leading:
     def _tell_chores(self, lead: Lead) -> None:
         env, fences = self._post.env, lead.chores.fences
         for session in fences.done:
-            env.emit("fenced", session=session)
+            env.emit("fenced", session=session, text="its host was silent or gone; what it had not stored runs again")
         fences.done.clear()
         for corrupt in fences.corrupt:
-            env.warn(corrupt.key, f"left alone: {corrupt}")
+            env.warn(corrupt.key, skipped(corrupt))
         fences.corrupt.clear()
         for source, ids in lead.chores.moves.done:
             env.emit("moved", source=source, ids=ids)
         lead.chores.moves.done.clear()
         for key, fault in lead.chores.troubles.take_new():
-            env.warn(key, f"cannot be read or written now, trying again later: {fault}")
+            env.warn(key, f"one object cannot be read or written, retrying it with back-off: {fault}")
 
     def _cycle_wait_s(self, lead: Lead, cycled: Cycled) -> float:
         pace, board, now = self._post.pace, lead.board, self._post.env.now()
@@ -317,5 +334,7 @@ class Leading:
                 yield from elect.resign(self._post.view, self._post.layout, self._post.env.nonce())
                 self._post.env.mark("a leader resigned")
         except StoreError as fault:
-            self._post.env.warn("store", f"left without resigning; the lease runs out: {fault}")
+            self._post.env.warn(
+                "store", f"drained without resigning; another host leads when the lease runs out: {fault}"
+            )
         self.lead = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 
 from msgspec.structs import replace
@@ -11,7 +11,7 @@ from s3queue.core.keys import parse_source, ticket_id
 from s3queue.core.plan.planned import Planned, Settled
 from s3queue.core.plan.room import Room
 from s3queue.core.plan.settings import Settings
-from s3queue.core.records import Board, Failed, Failure, Ledger, Part, SourceState, Ticket, Totals
+from s3queue.core.records import Board, Control, Failed, Failure, Ledger, Part, SourceState, Ticket, Totals
 from s3queue.core.settle import Draft
 
 #: What a source takes on the board besides its path, in bytes.
@@ -29,9 +29,11 @@ class Planning:
         settings: Settings,
         heard_ms: int | None,
         board_bytes: int,
+        control: Control | None,
     ) -> None:
         self.board, self.ledgers, self.now_ms, self.settings = board, ledgers, now_ms, settings
         self.heard_ms = now_ms if heard_ms is None else heard_ms
+        self.control = control
         self.tickets = dict(board.tickets)
         self.sources = dict(board.sources)
         self.totals = dict(board.totals)
@@ -83,7 +85,8 @@ class Planning:
 
     def result(self) -> Planned:
         full = tuple(sorted(self.full))
-        self.planned.changed = self.planned.changed or full != self.board.full
+        turn = self.board.control if self.control is None else self.control.turn
+        self.planned.changed = self.planned.changed or full != self.board.full or turn != self.board.control
         for path, draft in self.drafts.items():
             draft.trim()
             self.sources[path] = draft.freeze()
@@ -96,6 +99,7 @@ class Planning:
                 totals=self.totals,
                 moves=self.moves,
                 full=full,
+                control=turn,
             )
         return self.planned
 
@@ -177,9 +181,17 @@ class Planning:
                 waiting = draft.waiting
             if waiting:
                 self.waiting[path] = len(waiting)
-            due = min((one.due_ms for one in waiting), default=None)
-            if due is not None and (self.planned.next_due_ms is None or due < self.planned.next_due_ms):
-                self.planned.next_due_ms = due
+            self.comes(one.due_ms for one in waiting)
+
+    def comes(self, due_ms: Iterable[int]) -> None:
+        """Something is to be decided at these times."""
+        due = min(due_ms, default=None)
+        if due is not None and (self.planned.next_due_ms is None or due < self.planned.next_due_ms):
+            self.planned.next_due_ms = due
+
+    def is_held(self, queue: str) -> bool:
+        """Whether nothing of this queue is assigned now."""
+        return self.control is None or self.control.holds(queue, self.now_ms)
 
 
 def _unfit_failure(draft: Draft, index: int, attempt: int, token: str, now_ms: int) -> Failure:

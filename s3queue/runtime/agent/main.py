@@ -240,7 +240,7 @@ class Agent:
             case Drain():
                 self._agent.drain()
             case _:
-                self._env.warn("note", f"not for an agent: {note}")
+                self._env.warn("note", f"ignored an unexpected note from the supervisor: {note}")
         self._agent.ring()
 
     def _buried(self, it: Obituary) -> None:

@@ -192,14 +192,14 @@ class Seats:
     def died(self, note: Died) -> None:
         """The supervisor has reaped a process."""
         if not 0 <= note.worker < len(self.seats):
-            self._warn("seat", f"a death that is not ours: {note}")
+            self._warn("seat", f"ignored the death of a worker that this host does not have: {note}")
             return
         seat = self.seats[note.worker]
         if seat.state is State.EMPTY:
             seat.ghosts.append(note.pid)
         elif note.pid != seat.pid or not seat.allows(Event.DIED):
             # Its seat is another's, or it died twice. The supervisor waits for an answer all the same.
-            self._warn("seat", f"{note}, and worker {note.worker} is process {seat.pid}, {seat.state.name}")
+            self._warn("seat", f"ignored {note}: worker {note.worker} is process {seat.pid}, {seat.state.name}")
             self._buried(Obituary(note.worker, note.pid, note.cause, note.text, False, []))
             return
         seat.death = note
@@ -219,9 +219,9 @@ class Seats:
             self._refuse(link, f"no such worker: {note}")
         elif note.pid in seat.ghosts:
             seat.ghosts.remove(note.pid)
-            self._refuse(link, f"{note}, of a process that is dead")
+            self._refuse(link, f"{note} from a process that is dead")
         elif not seat.allows(Event.HELLO):
-            self._refuse(link, f"{note}, and that seat is taken: process {seat.pid}, {seat.state.name}")
+            self._refuse(link, f"{note}, but that seat is taken by process {seat.pid}, {seat.state.name}")
         else:
             seat.pid, seat.link = note.pid, link
             self._seat_of[link] = seat
@@ -239,7 +239,7 @@ class Seats:
                 return self._dealer.returned(worker, messages)
             case Unreadable(source, why, tries, next_s):
                 self._warn(
-                    f"unreadable {source}", f"cannot read {source} (try {tries}; the next in {next_s:g} s): {why}"
+                    f"unreadable {source}", f"cannot read {source}, its messages wait {next_s:g} s (try {tries}): {why}"
                 )
                 return True
             case Leaving(why):
@@ -301,6 +301,6 @@ class Seats:
 
     def _refuse(self, link: Link, why: str) -> None:
         """End a connection. What was said on it before stays said; the process ends when it notices."""
-        self._warn("seat", f"hung up on a worker: {why}")
+        self._warn("seat", f"closed the connection of a worker, which ends and is replaced: {why}")
         link.close()
         self.hung_up(link)
