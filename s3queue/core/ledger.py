@@ -416,6 +416,8 @@ def bequeath(
             return True  # the coordinator fences it when it has been silent for long enough
         if ledger.over:
             return True
+        if ledger.claims and view.board is None:
+            return False  # the board was deleted: until it is put back, nobody can tell what these claims are
         will = _last_will(ledger, view.board, outcomes, nonce)
         outcome = yield from write(key, encode_over(will, ledger, found.body), nonce=nonce, if_version=found.version)
         if isinstance(outcome, Stored) or (isinstance(outcome, Overtaken) and isinstance(outcome.now, Missing)):

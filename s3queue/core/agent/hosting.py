@@ -73,8 +73,12 @@ class Hosting:
                     yield from elect.look(self._post.view, self._post.layout, self._post.env.now())
                     nonces = [self._post.env.nonce() for _ in range(_TRIES)]
                     step = ledger.bequeath(self._post.view, self._post.layout, waiting[0], outcomes or {}, nonces)
-                    if (yield from step):
-                        del waiting[0]
+                    if not (yield from step):
+                        if self._post.view.board is None:
+                            self._post.env.warn(self._post.layout.board, NO_BOARD)
+                        yield from wait(self._post.env.now() + self._backoff.failed(), self._never)
+                        continue
+                    del waiting[0]
                 elif (yield from self._host.flush(self._post.env.now(), self._post.env.nonce())) is Refused.FENCED:
                     return False
                 self._backoff.worked()

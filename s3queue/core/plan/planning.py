@@ -65,11 +65,10 @@ class Planning:
         if draft is None:
             state, source = self.sources.get(path), parse_source(path)
             if state is None:
-                draft = Draft.admitted(source.count, source.attempt)
+                draft = Draft.admitted(source.count, source.attempt, alone=source.alone)
                 self.bytes += _SOURCE_BYTES + len(path)
             else:
-                draft = Draft(state)
-            draft.alone = source.alone
+                draft = Draft(state, alone=source.alone)
             self.drafts[path] = draft
             self.planned.changed = True
         return draft
@@ -146,7 +145,7 @@ class Planning:
             state = self.sources[path]
             if path not in self.drafts and all(one.since_ms > before_ms for one in state.unfit):
                 continue
-            draft = self.drafts.get(path) or Draft(state)
+            draft = self.drafts.get(path) or Draft(state, alone=parse_source(path).alone)
             gone = draft.expire(before_ms)
             if gone:
                 self.drafts[path], self.planned.changed = draft, True
