@@ -57,7 +57,7 @@ class TestBury:
         assert office.has(self.LETTER)
         hand.finish()
         assert office.stored_board().sources[path(1, 3)] == SourceState(settled=3)
-        assert office.lead.buried == set()
+        assert office.lead.letters_written == set()
         (letter,) = self.letters(office)
         assert (letter.payload, letter.failures, letter.attempt) == (b"\x01", self.HISTORY, 3)
 
@@ -96,7 +96,7 @@ class TestBury:
         land(hand)
         put = hand.until(Put)
         assert put.key == self.LETTER
-        assert office.lead.buried == set()
+        assert office.lead.letters_written == set()
         hand.finish()
         assert office.stored_board().sources[path(1, 3)].settled == 3
         assert len(self.letters(office)) == 1
@@ -106,9 +106,9 @@ class TestBury:
         hand = office.begin()
         hand.until(Put, LAYOUT.dead("q", LAYOUT.message_id(path(1, 3), 1)))
         hand.give_up()
-        assert office.lead.buried == set()  # told together, so that one board is written for them
+        assert office.lead.letters_written == set()  # told together, so that one board is written for them
         hand.until(Put, BOARD)
-        assert office.lead.buried == {(path(1, 3), 0), (path(1, 3), 2)}
+        assert office.lead.letters_written == {(path(1, 3), 0), (path(1, 3), 2)}
         hand.finish()
         assert office.stored_board().sources[path(1, 3)] == SourceState(
             settled=2, dying=(1,), failures={1: self.HISTORY}
