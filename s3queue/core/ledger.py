@@ -28,14 +28,24 @@ from s3queue.core.elect import View
 from s3queue.core.keys import Layout, parse_source
 from s3queue.core.ops import Overtaken, Step, Unknown, carries, contradiction, get, put, write
 from s3queue.core.ranges import EMPTY, Ranges
-from s3queue.core.records import Board, Failed, Ledger, Offer, Place, Report, Ticket, Usage, decode, encode, encode_over
+from s3queue.core.records import (
+    Board,
+    Failed,
+    Ledger,
+    Offer,
+    Place,
+    Report,
+    Ticket,
+    Usage,
+    bounded_delay,
+    decode,
+    encode,
+    encode_over,
+)
 from s3queue.core.settle import is_suspect
 from s3queue.errors import CorruptRecord
 from s3queue.store import Found, Missing, Stored, Unchanged
 
-#: The longest time that a message may be told to wait, in seconds: ten years. Tasks may ask for more, or for infinity,
-#: which JSON cannot say.
-_MAX_DELAY_S = 10 * 365 * 86_400.0
 #: Characters of failures that wait in a ledger for the board to have room, and of each that comes on top: every write of
 #: the ledger carries them all.
 _TEXTS, _ON_TOP = 500_000, 100
@@ -247,7 +257,7 @@ class Host:
 
     def fail(self, name: str, offset: int, outcome: Failed) -> None:
         """This message ran and did not end with ok, or can never run."""
-        delay_s = min(max(0.0, outcome.delay_s), _MAX_DELAY_S)  # NaN: 0.0
+        delay_s = bounded_delay(outcome.delay_s)
         held = self.tickets.get(name)
         if self.texts > _TEXTS and outcome.failure is not None:
             outcome = replace(outcome, failure=replace(outcome.failure, text=outcome.failure.text[-_ON_TOP:]))

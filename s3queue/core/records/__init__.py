@@ -36,7 +36,7 @@ from s3queue.core.records.codec import (
     encode_batch,
     encode_message,
 )
-from s3queue.core.records.failures import FATAL_CAUSES, Failed, Failure
+from s3queue.core.records.failures import FATAL_CAUSES, Failed, Failure, bounded_delay
 from s3queue.core.records.format import FORMAT
 from s3queue.core.records.ledger import Ledger, Offer, Report, Usage
 from s3queue.core.records.letters import DeadLetter
@@ -72,6 +72,7 @@ __all__ = [
     "Unfit",
     "Usage",
     "Waiting",
+    "bounded_delay",
     "check_board",
     "decode",
     "decode_batch",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from s3queue.core.records import Failed, Failure
+from s3queue.core.records import Failed, Failure, bounded_delay
 from s3queue.errors import Reject, Retry, Snooze
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def _steering(raised: BaseException) -> BaseException | None:
 def _outcome_of(task: Task[..., Any], attempt: int, spared: int, raised: BaseException) -> Failed:
     match raised:
         case Snooze():
-            return Failed("snooze", max(0.0, raised.after))
+            return Failed("snooze", bounded_delay(raised.after))
         case Reject():
             return dead(attempt, "rejected", raised.why)
         case Retry():
@@ -55,8 +55,8 @@ def _outcome_of(task: Task[..., Any], attempt: int, spared: int, raised: BaseExc
     if attempt - spared >= task.max_attempts:
         return dead(attempt, cause, text)
     after = raised.after if isinstance(raised, Retry) else None
-    delay_s = task.backoff.delay(attempt - spared, random.random()) if after is None else max(0.0, after)
-    return retry(delay_s, attempt, cause, text)
+    delay_s = task.backoff.delay(attempt - spared, random.random()) if after is None else after
+    return retry(bounded_delay(delay_s), attempt, cause, text)
 
 
 def dead(attempt: int, cause: str, text: str) -> Failed:
