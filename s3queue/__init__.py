@@ -26,8 +26,11 @@ from s3queue.tasks import Task, handler, task
 
 if TYPE_CHECKING:
     from s3queue.inspection import Stats, stats
+    from s3queue.letters import DeadGroup, DeadLetter
+    from s3queue.looking import QueuedMessage
     from s3queue.queue import Queue
     from s3queue.supervisor import Summary, Supervisor
+    from s3queue.views import FailedAttempt
 
 __version__ = "0.1.0"
 
@@ -37,12 +40,16 @@ __all__ = [
     "ConfigError",
     "Context",
     "CorruptRecord",
+    "DeadGroup",
+    "DeadLetter",
     "EnqueueUncertain",
+    "FailedAttempt",
     "Fenced",
     "ObjectStore",
     "OutcomeUnknown",
     "Queue",
     "QueueError",
+    "QueuedMessage",
     "Reject",
     "Retry",
     "Snooze",
@@ -64,7 +71,11 @@ __all__ = [
 #: Imported when they are first asked for: a module that only declares tasks need not load the event loop, thread pools
 #: and process machinery that producers and workers need.
 _LATER = {
+    "DeadGroup": "s3queue.letters",
+    "DeadLetter": "s3queue.letters",
+    "FailedAttempt": "s3queue.views",
     "Queue": "s3queue.queue",
+    "QueuedMessage": "s3queue.looking",
     "Stats": "s3queue.inspection",
     "stats": "s3queue.inspection",
     "Summary": "s3queue.supervisor",

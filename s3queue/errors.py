@@ -155,7 +155,7 @@ class EnqueueUncertain(QueueError):
 
     def _the_call(self) -> _Again:
         if self._call is None:
-            raise ConfigError("only the process that enqueued a message can enqueue it again", "its data is only there")
+            raise ConfigError("only the process that enqueued a message can enqueue it again", "call it there")
         return self._call
 
     def __reduce__(self) -> tuple[type[EnqueueUncertain], tuple[str, tuple[str, ...], tuple[str, ...]]]:

@@ -17,7 +17,7 @@ from s3queue.core import ranges
 from s3queue.core.keys import MAX_ORDER, Layout, parse_source
 from s3queue.core.ops import get, get_all, list_all
 from s3queue.core.produce import largest_source
-from s3queue.core.records import Board, Ledger, decode
+from s3queue.core.records import Board, Control, Ledger, decode
 from s3queue.core.settle import Draft
 from s3queue.errors import CorruptRecord
 from s3queue.runtime.drive import Driver
@@ -40,6 +40,7 @@ class QueueStats(Struct):
         oldest_s: age in seconds of the oldest batch that no host has begun; None where there is none.
         unfit: messages that wait for a host that knows their task, or takes their arguments, by ``task@digests``: the
             signatures that the hosts which gave them back know. They are none of those that are ready.
+        paused: no message of it is assigned, since an operator has said so.
     """
 
     ready: int = 0
@@ -51,6 +52,7 @@ class QueueStats(Struct):
     failed: int = 0
     oldest_s: float | None = None
     unfit: dict[str, int] = field(default_factory=dict)
+    paused: bool = False
 
 
 class HostStats(Struct):
@@ -101,7 +103,8 @@ class Stats(Struct):
 def stats(store: ObjectStore | None = None, namespace: str | None = None, *, meter: Meter | None = None) -> Stats:
     """Count what is in a namespace.
 
-    One GET for the board and one for each host; one LIST per 1,000 objects, and one per queue for its dead letters.
+    One GET for the board, one for each host, and one where an operator has set anything; one LIST per 1,000 objects, and
+    one per queue for its dead letters.
     """
     store = current_store() if store is None else store
     layout = Layout(namespace or current_config().namespace)
@@ -113,6 +116,7 @@ def stats(store: ObjectStore | None = None, namespace: str | None = None, *, met
     _count_board(seen, layout, board)
     _count_sources(seen, layout, board, listing, time.time())
     _read_hosts(seen, layout, board, listing, driver)
+    _read_control(seen, layout, listing, driver)
     live, dying = _letters(layout, board)
     for queue, counts in seen.queues.items():
         letters = {item.key for item in driver.run(list_all(layout.dead(queue)))}
@@ -212,6 +216,22 @@ def _count_sources(seen: Stats, layout: Layout, board: Board | None, listing: li
         sent_ms = min(source.order, MAX_ORDER - source.order)  # one of them is the complement
         age = max(0.0, now_s - sent_ms / 1000)
         counts.oldest_s = age if counts.oldest_s is None else max(counts.oldest_s, age)
+
+
+def _read_control(seen: Stats, layout: Layout, listing: list[Listed], driver: Driver) -> None:
+    if not any(item.key == layout.control for item in listing):
+        return
+    found = driver.run(get(layout.control))
+    if not isinstance(found, Found):
+        return
+    try:
+        control = decode(Control, layout.control, found.body)
+    except CorruptRecord:
+        seen.unreadable.append(layout.control)
+        return
+    for queue in control.paused:
+        if control.holds(queue, int(time.time() * 1000)):
+            _queue(seen, queue).paused = True
 
 
 def _read_hosts(seen: Stats, layout: Layout, board: Board | None, listing: list[Listed], driver: Driver) -> None:

@@ -16,20 +16,23 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Raw
 
+from s3queue import letters, looking
 from s3queue.config import Config, current_config, current_store
-from s3queue.core import produce
+from s3queue.core import operate, produce
 from s3queue.core.keys import PRIORITIES, Layout, check_group, check_name
-from s3queue.core.ops import get, list_all
-from s3queue.core.records import DeadLetter, Message, QueueMeta, decode, encode_message
-from s3queue.errors import ConfigError, CorruptRecord, StoreUnavailable
+from s3queue.core.records import Message, QueueMeta, encode_message
+from s3queue.errors import ConfigError, StoreUnavailable
 from s3queue.inspection import QueueStats, stats
+from s3queue.letters import DeadGroup, DeadLetter
+from s3queue.looking import QueuedMessage, State
 from s3queue.observe.events import Events
+from s3queue.operating import Operation
 from s3queue.payloads import encode_value
 from s3queue.runtime.drive import Driver, pauses
 from s3queue.runtime.local.wakeups import wake
 from s3queue.runtime.meter import Meter
 from s3queue.sending import Load, Sending
-from s3queue.store import Found, ObjectStore, as_store
+from s3queue.store import ObjectStore, as_store
 
 __all__ = ["Queue"]
 
@@ -204,11 +207,50 @@ class Queue:
         try:
             wake(self._url, self.namespace)
         except Exception as fault:  # noqa: BLE001 - agents find the messages with their next poll
-            self.events.warn("wake", f"cannot wake the agents of this machine: {fault}")
+            self.events.warn(
+                "wake",
+                f"cannot wake the agents here; they find the messages at their next poll: {fault}",
+            )
         self.events.emit("enqueued", ids=ids)
 
     def _on_retry(self, unavailable: StoreUnavailable) -> None:
-        self.events.warn("unavailable", f"{self.store.url} is not available, trying again: {unavailable}")
+        self.events.warn("unavailable", f"{self.store.url} is unavailable, retrying: {unavailable}")
+
+    # ---- steer ------------------------------------------------------------------------------------------------
+
+    def pause(
+        self, *, until: datetime | None = None, wait: bool | Literal["idle"] = True, timeout: float = 60.0
+    ) -> None:
+        """Start nothing more of this queue. Enqueuing goes on; what hosts have begun, or hold already, runs to its end.
+
+        Args:
+            until: resume by itself then; with a time zone. None: until `resume`.
+            wait: return when nothing more is assigned. ``"idle"``: when no host holds any of its messages, too. False: at
+                once.
+            timeout: seconds to wait.
+
+        Raises:
+            ConfigError: ``until`` is no time, or has passed.
+            StoreUnavailable: no answer; it may or may not be paused.
+            TimeoutError: it is paused, and ``wait`` is not true yet: the coordinator has not said so, or hosts are busy.
+
+        Asks: one GET and one PUT, and one GET for each look at the board; after the first one without a body, if nothing
+        changed.
+        """
+        until_ms = 0
+        if until is not None:
+            due_ms = _due_ms(None, until)
+            if due_ms is None:
+                raise ConfigError(f"until is {until}, which has passed", "a time to come")
+            until_ms = due_ms
+        self._operation().change(operate.pause(self.name, until_ms), self.name, wait, timeout)
+
+    def resume(self, *, wait: bool = True, timeout: float = 60.0) -> None:
+        """Undo `pause`. The same requests and errors."""
+        self._operation().change(operate.resume(self.name), self.name, wait, timeout)
+
+    def _operation(self) -> Operation:
+        return Operation(self.store, self.layout, self.driver())
 
     # ---- look --------------------------------------------------------------------------------------------------
 
@@ -216,23 +258,99 @@ class Queue:
         """Counts of this queue; see `s3queue.stats`."""
         return stats(self.store, self.namespace, meter=self.meter).queues.get(self.name, QueueStats())
 
-    def dead_letters(self) -> Iterator[DeadLetter]:
-        """The messages that are out of attempts or were rejected, oldest first, without decided ones.
+    def messages(
+        self,
+        *,
+        state: State | None = None,
+        task: str | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> Iterator[QueuedMessage]:
+        """The messages that are neither done nor dead, as far as the iterator goes: those that are not scheduled in the
+        order in which they were to start, then by due time.
 
-        What cannot be decoded is left where it is and logged. One GET per letter, one LIST per 1,000.
+        One GET for the board, one for each batch that is looked into, and one for each host that runs what is shown. One
+        LIST per 1,000 batches of this queue that are not scheduled, and one per 1,000 scheduled batches of all queues; none
+        for what is running.
+
+        Args:
+            state: only those that are ``ready``, ``scheduled``, ``running`` or ``waiting``.
+            task: only of this task. Saves no request: only the batch tells of what task a message is.
+            limit: so many at most.
+            after: `QueuedMessage.place` of a message: only those behind it.
+
+        Raises:
+            ConfigError: no such state, or no such place.
+            CorruptRecord: the board cannot be decoded.
         """
-        driver = Driver(self.store, self.meter, on_retry=self._on_retry)
-        for item in driver.run(list_all(self.layout.dead(self.name))):
-            found = driver.run(get(item.key))
-            if not isinstance(found, Found):
-                continue
-            try:
-                letter = decode(DeadLetter, item.key, found.body)
-            except CorruptRecord as corrupt:
-                self.events.warn(item.key, str(corrupt))
-                continue
-            if not letter.tombstone:
-                yield letter
+        return looking.read_queue(
+            self._reader(),
+            self.layout,
+            self.name,
+            state=state,
+            task=task,
+            limit=limit,
+            after=after,
+            now_ms=int(time.time() * 1000),
+            largest=produce.largest_source(self.config.max_message_bytes),
+        )
+
+    def dead_letters(
+        self,
+        *,
+        task: str | None = None,
+        cause: str | None = None,
+        since: datetime | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> Iterator[DeadLetter]:
+        """The messages that are out of attempts, were rejected or cannot be read, as they were sent; without decided ones.
+
+        They are read as the iterator goes on, a few at a time. Letters that cannot be decoded are left where they are, and
+        logged. One LIST per 1,000 letters, and one GET for each, whatever is wanted of them: only the body of a
+        letter tells of what and when its message died.
+
+        Args:
+            task: only of this task. cause: only those that died of it, see `FailedAttempt`.
+            since: only those that died since then; with a time zone.
+            after: id of a message: only letters behind it. With the id of the last one it goes on where it stopped.
+            limit: so many at most.
+        """
+        wanted = letters.Wanted(task, cause, since)
+        return letters.read_all(
+            self._reader(),
+            self.layout,
+            self.name,
+            wanted,
+            after=after,
+            limit=limit,
+            unreadable=lambda corrupt: self.events.warn(
+                corrupt.key, f"skipped a dead letter that cannot be decoded; inspect it: {corrupt}"
+            ),
+        )
+
+    def dead_letter(self, message: str) -> DeadLetter | None:
+        """The dead letter of one message of this queue; None where there is none, or it is decided. One GET.
+
+        Raises:
+            ConfigError: that is not the id of a message of this queue.
+            CorruptRecord: the letter cannot be decoded.
+        """
+        if letters.queue_of(message) != self.name:
+            raise ConfigError(f"{message!r} is a message of another queue", f"this is {self.name!r}")
+        return letters.read_one(self._reader(), self.layout, message)
+
+    def dead_groups(
+        self, *, task: str | None = None, cause: str | None = None, since: datetime | None = None
+    ) -> list[DeadGroup]:
+        """What dies of what: letters by task, cause and last line of the error, the most frequent first.
+
+        Reads every letter: one LIST per 1,000 and one GET for each. Memory does not grow with them.
+        """
+        return letters.group(self.dead_letters(task=task, cause=cause, since=since))
+
+    def _reader(self) -> Driver:
+        return Driver(self.store, self.meter, on_retry=self._on_retry)
 
 
 def _due_ms(delay: float | None, at: datetime | None) -> int | None:

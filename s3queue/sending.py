@@ -223,7 +223,9 @@ class Sending:
             pause = next(waits)
             if time.monotonic() + pause >= began + patience_s:
                 raise self.uncertain()
-            queue.events.warn("unanswered", f"no answer from {queue.store.url} for a batch; sending it again")
+            queue.events.warn(
+                "unanswered", f"no answer from {queue.store.url} to a batch; sending the same batch again"
+            )
             time.sleep(pause)
             now = time.monotonic()
         ids = self._under_way
@@ -243,8 +245,8 @@ class Sending:
             most_s = config.dedup_window / 5
         if age_s > most_s:
             raise ConfigError(
-                f"{age_s:.0f} s after it was first sent a message cannot be sent again safely; {most_s:.0f} s are the most",
-                "if it was stored it may have run; enqueue it anew only if twice is better than never",
+                f"first sent {age_s:.0f} s ago, a message cannot be sent again safely after {most_s:.0f} s",
+                "if it was stored it may have run; enqueue it anew only where a duplicate is better than a loss",
             )
 
 

@@ -293,6 +293,6 @@ def settle_put(
                 continue
             raise error(verdict, failure, "put", key, place) from None
         if not version:
-            raise OutcomeUnknown("put", key, "an answer without an ETag")
+            raise OutcomeUnknown("put", key, "the answer has no ETag")
         return Stored(version)
     raise AssertionError("the last round returns or raises")

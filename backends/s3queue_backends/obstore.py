@@ -63,7 +63,7 @@ SILENCES: tuple[tuple[str, bool, str], ...] = (
     ("kind: Unknown,", True, "an answer that could not be read"),
     ("invalid list response", True, "an answer that could not be read"),
     ("invalid DeleteObjects response", True, "an answer that could not be read"),
-    ("Unable to extract metadata from headers", True, "an answer without an ETag"),
+    ("Unable to extract metadata from headers", True, "the answer has no ETag"),
     ("Error getting put response body", True, "the connection broke"),
 )
 #: Texts about fetching credentials, which happens before the request, and never reaches the store.

@@ -184,7 +184,7 @@ class SqliteStore:
         except sqlite3.Error as error:
             raise self._translated(error, "put", key) from error
         except OverflowError:
-            raise StoreDenied("put", key, f"{len(body)} bytes are more than SQLite takes") from None
+            raise StoreDenied("put", key, f"{len(body)} bytes are more than SQLite stores in one value") from None
         return Stored(str(version)) if cursor.rowcount == 1 else _CONFLICT
 
     def delete(self, keys: Sequence[str]) -> None:
@@ -256,7 +256,7 @@ class SqliteStore:
             raise StoreUnsupported(
                 "one file",
                 f"{self.path} was {'removed' if there == (0, 0) else 'replaced'} while it was in use, and what this "
-                "process stored is not there any more: stop all that use it, and start again",
+                "process stored in it is lost: stop every program that uses it, then start again",
             )
 
     def _connection(self) -> _Connection:
@@ -308,7 +308,7 @@ class SqliteStore:
             if connection is not None:
                 connection.close()
             if isinstance(error, OSError):
-                raise StoreUnavailable("open", self.path, f"its file is gone again: {error.strerror}") from error
+                raise StoreUnavailable("open", self.path, f"the file has vanished: {error.strerror}") from error
             raise
 
     def _translated(self, error: sqlite3.Error, operation: str, key: str) -> StoreError:

@@ -36,7 +36,11 @@ UNREAD = 141
 COMMANDS = {
     "run": "Serve queues: start workers and keep them running.",
     "enqueue": "Put messages into a queue.",
+    "pause": "Start nothing more of a queue.",
+    "resume": "Go on with a queue that is paused.",
     "stats": "Show what is in the queues, and who works on them.",
+    "ls": "List the messages of a queue.",
+    "dead": "Show what died of what, and each dead letter.",
     "config": "Show the effective settings and where each came from.",
     "board": "Put back a board that was deleted while hosts ran.",
     "doctor": "Check that a store keeps the promises that a queue needs.",

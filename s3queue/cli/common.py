@@ -43,6 +43,7 @@ def store_options(function: F) -> F:
     return function
 
 
+json_lines_option = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
 
 

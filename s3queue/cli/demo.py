@@ -46,7 +46,7 @@ def work(ctx: Context, number: int, path: str, hold: bool = False) -> None:
     _note(folder, Run("start", ctx.message_id, ctx.attempt, os.getpid(), held))
     if held:
         threading.Event().wait(_HELD_S)
-        raise TimeoutError("held to be killed, and nobody came")
+        raise TimeoutError("held in order to be killed, but not killed")
     _note(folder, Run("end", ctx.message_id, ctx.attempt, os.getpid()))
 
 
@@ -253,7 +253,7 @@ class Demo:
             outcome = conn.recv()
         except EOFError:
             supervisor.join()
-            raise QueueError(f"the supervisor ended with status {supervisor.exitcode} and no word") from None
+            raise QueueError(f"the supervisor ended with status {supervisor.exitcode} without a summary") from None
         if isinstance(outcome, Exception):
             raise outcome
         supervisor.join()

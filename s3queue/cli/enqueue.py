@@ -73,7 +73,7 @@ def command(
     if values == ("-",):
         stdin, values = True, ()
     if stdin and values:
-        raise ConfigError("messages were given as arguments and on stdin", "one of them, please")
+        raise ConfigError("messages were given as arguments and on stdin", "give them one way only")
     modules = () if target is None else (_split(target)[0],)
     store, _ = use(store_url, config_file, modules=modules, namespace=namespace)
     options: dict[str, Any] = {

@@ -104,6 +104,9 @@ def _show(seen: Stats) -> None:
             task, _, digests = token.rpartition("@")
             what = "whose arguments do not fit" if any(digests.split(",")) else "of a task that no host knows"
             out.print(f"[yellow]unfit[/]: {many:,} messages of {queue} {what}: {task}")
+    for queue, counts in seen.queues.items():
+        if counts.paused:
+            out.print(f"[yellow]paused[/]: {queue}; s3queue resume {queue}")
     for bound in seen.full:
         out.print(f"[yellow]full[/]: {bound}; work is held back until there is room")
     for host in seen.hosts:

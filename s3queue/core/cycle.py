@@ -21,14 +21,14 @@ from s3queue.core.chores.fences import Silent
 from s3queue.core.chores.pages import Page
 from s3queue.core.elect import View
 from s3queue.core.keys import Layout, parse_source
-from s3queue.core.ops import Overtaken, Step, Unknown, list_all, write
-from s3queue.core.plan import Planned, Settings, Settled, plan
-from s3queue.core.records import Board, Ledger
+from s3queue.core.ops import Missed, Overtaken, Step, Unknown, get_within, list_all, write
+from s3queue.core.plan import NO_CONTROL, Planned, Settings, Settled, plan
+from s3queue.core.records import Board, Control, Ledger, decode
 from s3queue.core.rounds import Rounds
 from s3queue.core.survey import Heard, Survey, survey
 from s3queue.core.sweeps import Sweep
 from s3queue.errors import CorruptRecord, StoreError
-from s3queue.store import Stored
+from s3queue.store import Found, Stored
 
 #: New batches of one queue that a survey looks for at most. A thousand hosts of four slots start so many in five seconds.
 _MOST_WANTED = 20_000
@@ -89,6 +89,7 @@ class Lead:
         rounds: how long hosts live on what they hold.
         written_at: steady time before the last board was sent.
         board_bytes: size of the board that was committed last; None where another leader wrote it.
+        control: what operators have set, as it was read last; None: it was not read yet, so nothing is assigned.
     """
 
     def __init__(self, layout: Layout, view: View, settings: Settings, now: float, now_ms: int) -> None:
@@ -107,6 +108,8 @@ class Lead:
         self.rounds = Rounds()
         self.written_at = now
         self.board_bytes: int | None = None
+        self.control: Control | None = None
+        self._control_version = ""
 
     # ---- what it knows -------------------------------------------------------------------------------------
 
@@ -120,7 +123,7 @@ class Lead:
         return self.chores.pages.pages
 
     @property
-    def buried(self) -> set[tuple[str, int]]:
+    def letters_written(self) -> set[tuple[str, int]]:
         """Messages whose dead letter is stored, and which the board does not yet count as settled."""
         return self.chores.letters.written
 
@@ -258,9 +261,10 @@ class Lead:
             heard_ms=self.clock_ms(clock() if clock is not None else now) + 1,  # rounded up
             settings=self.settings._replace(ticket_target=target),
             window=self.window,
-            buried=self.buried,
+            letters_written=self.letters_written,
             parking=self.chores.moves.parking,
             board_bytes=self.board_bytes,
+            control=self.control,
             retired=self.chores.pages.off,
         )
         if seen is not None:
@@ -298,7 +302,38 @@ class Lead:
         )
         for key, fault in seen.missed:
             troubles.met(key, fault or StoreError("get", key), now)
+        yield from self._read_control(seen, now)
         return seen
+
+    def _read_control(self, seen: Survey, now: float) -> Step[None]:
+        """What operators have set. One that cannot be read, or is not there though a board names it, or is older than that,
+        counts as unread: the one that was read last holds.
+
+        Asks: one Get, where its version changed.
+        """
+        key, troubles = self.layout.control, self.chores.troubles
+        if seen.control is None:
+            if self.control is None and self.board.control == 0:
+                self.control = NO_CONTROL
+            return
+        if seen.control == self._control_version or not troubles.allow(key, now):
+            return
+        (found,) = yield from get_within([key], self.settings.leader_lease * _PATIENCE)
+        try:
+            match found:
+                case Missed(fault):
+                    raise fault or StoreError("get", key)
+                case Found():
+                    control = decode(Control, key, found.body)
+                    if control.turn < self.board.control:
+                        raise CorruptRecord(key, f"turn {control.turn}; there was turn {self.board.control} before")
+                    self.control, self._control_version = control, found.version
+        except CorruptRecord as corrupt:
+            seen.corrupt.append(corrupt)
+        except Exception as fault:  # noqa: BLE001 - this object's; it is tried again alone
+            troubles.met(key, fault, now)
+        else:
+            troubles.over(key)
 
     def _look_ahead(self, seen: Survey, planned: Planned) -> None:
         """Choose how far the next survey looks: twice what this cycle started, and at once as far as hosts have room."""

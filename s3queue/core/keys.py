@@ -4,6 +4,7 @@
 
     {root}/meta/{queue}
     {root}/{part}/board
+    {root}/{part}/control
     {root}/{part}/hosts/{session}
     {root}/{part}/in/{folder}/{priority}/{order}-{batch}-{count}[-{group}]
     {root}/{part}/later/{due_ms}-{folder}/{priority}/{order}-{batch}-{count}[.{attempt}[a]][-{group}]
@@ -11,7 +12,8 @@
     {root}/dead/{queue}/{message}
     {root}/lost/{part}/{session}
 
-``board`` < ``hosts/`` < ``in/`` < ``later/`` in byte order, so one listing of ``{root}/{part}/`` is a survey. ``order``
+``board`` < ``control`` < ``hosts/`` < ``in/`` < ``later/`` in byte order, so one listing of ``{root}/{part}/`` is a survey.
+``order``
 is 13-digit milliseconds, or its complement where the newest goes first, so a listing is in dispatch order. ``count``
 and ``group`` are in the key, so that dispatch never reads a payload. So are, of messages that were moved off the board
 while they waited, the attempt that comes next, and whether each of them runs alone (``a``).
@@ -231,6 +233,7 @@ class Layout:
     part: str = "p00"
     home: str = field(init=False)
     board: str = field(init=False)
+    control: str = field(init=False)
     hosts: str = field(init=False)
     inbox: str = field(init=False)
     later: str = field(init=False)
@@ -238,7 +241,13 @@ class Layout:
 
     def __post_init__(self) -> None:
         home = f"{self.root}/{self.part}/"
-        places = {"home": home, "board": f"{home}board", "hosts": f"{home}hosts/", "inbox": f"{home}in/"}
+        places = {
+            "home": home,
+            "board": f"{home}board",
+            "control": f"{home}control",
+            "hosts": f"{home}hosts/",
+            "inbox": f"{home}in/",
+        }
         places |= {"later": f"{home}later/", "retired": f"{self.root}/retired/{self.part}/"}
         for name, place in places.items():
             object.__setattr__(self, name, place)

@@ -28,24 +28,14 @@ from s3queue.core.elect import View
 from s3queue.core.keys import Layout, parse_source
 from s3queue.core.ops import Overtaken, Step, Unknown, carries, contradiction, get, put, write
 from s3queue.core.ranges import EMPTY, Ranges
-from s3queue.core.records import (
-    Board,
-    Failed,
-    Ledger,
-    Offer,
-    Place,
-    Report,
-    Ticket,
-    Usage,
-    bounded_delay,
-    decode,
-    encode,
-    encode_over,
-)
+from s3queue.core.records import Board, Failed, Ledger, Offer, Place, Report, Ticket, Usage, decode, encode, encode_over
 from s3queue.core.settle import is_suspect
 from s3queue.errors import CorruptRecord
 from s3queue.store import Found, Missing, Stored, Unchanged
 
+#: The longest time that a message may be told to wait, in seconds: ten years. Tasks may ask for more, or for infinity,
+#: which JSON cannot say.
+_MAX_DELAY_S = 10 * 365 * 86_400.0
 #: Characters of failures that wait in a ledger for the board to have room, and of each that comes on top: every write of
 #: the ledger carries them all.
 _TEXTS, _ON_TOP = 500_000, 100
@@ -257,7 +247,7 @@ class Host:
 
     def fail(self, name: str, offset: int, outcome: Failed) -> None:
         """This message ran and did not end with ok, or can never run."""
-        delay_s = bounded_delay(outcome.delay_s)
+        delay_s = min(max(0.0, outcome.delay_s), _MAX_DELAY_S)  # NaN: 0.0
         held = self.tickets.get(name)
         if self.texts > _TEXTS and outcome.failure is not None:
             outcome = replace(outcome, failure=replace(outcome.failure, text=outcome.failure.text[-_ON_TOP:]))
@@ -397,7 +387,7 @@ def _is_of_a_twin(key: str, found: Found | Missing) -> bool:
 # ---- the end of a session -----------------------------------------------------------------------------------------
 
 
-def bequeath(
+def end_session(
     view: View, layout: Layout, session: str, outcomes: Mapping[str, Report], nonces: Iterable[str]
 ) -> Step[bool]:
     """End a session of this host whose agent died, with what the journals of its workers say.
@@ -426,6 +416,8 @@ def bequeath(
             return True  # the coordinator fences it when it has been silent for long enough
         if ledger.over:
             return True
+        if ledger.claims and view.board is None:
+            return False  # the board was deleted: until it is put back, nobody can tell what these claims are
         will = _last_will(ledger, view.board, outcomes, nonce)
         outcome = yield from write(key, encode_over(will, ledger, found.body), nonce=nonce, if_version=found.version)
         if isinstance(outcome, Stored) or (isinstance(outcome, Overtaken) and isinstance(outcome.now, Missing)):

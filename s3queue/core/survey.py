@@ -59,6 +59,7 @@ class Survey:
         corrupt: key and reason of everything that could not be decoded.
         empty: batches without a body: puts that were cut short. Nobody runs them; those that are in the window are late.
         missed: keys of ledgers that could not be read in time, and why.
+        control: version of the control; None where there is none.
     """
 
     sources: list[Source] = field(default_factory=list)
@@ -69,6 +70,7 @@ class Survey:
     corrupt: list[CorruptRecord] = field(default_factory=list)
     empty: list[Source] = field(default_factory=list)
     missed: list[tuple[str, Exception | None]] = field(default_factory=list)
+    control: str | None = None
 
     def shows_gone(self, key: str, path: str) -> bool:
         """Whether this survey proves that the object did not exist when it was taken."""
@@ -243,7 +245,7 @@ class _Listing:
         """Enter the keys up to ``last``. Returns the batch that is named by the last of them, if one is, and how many are
         not on the board."""
         layout, seen, known, crowds = self._layout, self.seen, self._known, self._crowds
-        hosts_prefix, hosts_size = layout.hosts, len(layout.hosts)
+        hosts_prefix, hosts_size, control = layout.hosts, len(layout.hosts), layout.control
         source: Source | None = None
         new = len(page)
         for item in page:
@@ -251,6 +253,9 @@ class _Listing:
                 break
             if item.key.startswith(hosts_prefix):
                 self.hosts[item.key[hosts_size:]] = item.version
+                continue
+            if item.key == control:
+                seen.control = item.version
                 continue
             source = _read_key(seen, layout, item)
             if source is None:
@@ -335,7 +340,7 @@ def _read_key(seen: Survey, layout: Layout, item: Listed) -> Source | None:
         return None
     seen.listed.add(path)
     if item.size == 0:  # admitted, its messages would be dead letters without a payload
-        seen.corrupt.append(CorruptRecord(item.key, "empty: a put that was cut short, which its producer repeats"))
+        seen.corrupt.append(CorruptRecord(item.key, "an empty object: a put was cut short; its producer repeats it"))
         seen.empty.append(source)
         return None
     return source

@@ -243,7 +243,7 @@ def test_two_boards_of_one_turn_are_proof_that_the_store_let_two_writers_win() -
     hand = Hand(look(view, LAYOUT, 1.0))
     twin = board(turn=7)
     assert twin.nonce == view.board.nonce if view.board else False
-    with pytest.raises(StoreUnsupported, match="lets two writers replace one version"):
+    with pytest.raises(StoreUnsupported, match="lets two writers replace the same version"):
         hand.tell(Found(encode(replace(twin, nonce="another")), "v8"))
 
 

@@ -101,7 +101,7 @@ class TestWrite:
     ) -> None:
         hand = begin()
         hand.tell(answer)
-        with pytest.raises(StoreUnsupported, match=f"{len(body)} bytes of a put of {len(OURS)}"):
+        with pytest.raises(StoreUnsupported, match=f"{len(body)} of {len(OURS)}"):
             hand.tell(Found(body, "v9"))
 
     @pytest.mark.parametrize("body", [b"[]", b"\xff", b'{"nonce":"\xff"}', b'{"nonce":1}', b"[" * 100_000])

@@ -14,6 +14,7 @@ from s3queue.core.keys import source_path
 from s3queue.core.records import (
     Batch,
     Board,
+    Control,
     DeadLetter,
     Failed,
     Failure,
@@ -97,9 +98,11 @@ RECORDS: dict[str, st.SearchStrategy[Struct]] = {
         _few(_name, st.builds(Totals, _big, _big, _big)),
         leader_lease=_patience,
         window_s=_patience,
+        control=_big,
         moves=_few(_paths, st.lists(st.tuples(_paths, _count), max_size=3).map(tuple)),
         full=st.lists(_name, max_size=2).map(tuple),
     ),
+    "control": st.builds(Control, _text, _big, _few(_name, _big)),
     "ledger": st.builds(
         Ledger,
         _text,
@@ -136,6 +139,7 @@ RECORDS: dict[str, st.SearchStrategy[Struct]] = {
 }
 KINDS: dict[str, type[Struct]] = {
     "board": Board,
+    "control": Control,
     "ledger": Ledger,
     "retired": RetiredPage,
     "dead": DeadLetter,

@@ -85,7 +85,7 @@ def test_task_that_exits_dies_alone_and_the_seven_beside_it_end_as_done(store: O
     assert not [it for it in told if it["kind"] == "died"]
     of = [it for it in told if it["kind"] == "worker_died"]
     assert Counter(it["attempt"] for it in of) == {1: SLOTS, 2: 1, 3: 1}
-    guilty = [(it["attempt"], it["of"], it["next"]) for it in of if it["message"] == letter.message]
+    guilty = [(it["attempt"], it["of"], it["next"]) for it in of if it["message"] == letter.id]
     assert guilty == [
         (1, 2, "it was interrupted, which is not counted, and runs again alone"),
         (2, 3, "it runs again, alone"),

@@ -69,5 +69,5 @@ def test_what_waited_off_the_board_comes_back_as_itself(store: ObjectStore, tmp_
     assert all(starts[f"{attempt} {message}"] == 1 for message in ids for attempt in (1, 2))
     assert sum(starts.values()) == 2 * 220 + 1
     (letter,) = Queue(QUEUE, store).dead_letters()
-    assert letter.message == ids[27]
+    assert letter.id == ids[27]
     assert [one.attempt for one in letter.failures] == [1, 2, 3]

@@ -101,12 +101,6 @@ def fails(how: str) -> None:
             raise Reject(KeyError("never"))
         case "retry_odd":
             raise Retry(after=timedelta(seconds=7))  # type: ignore[arg-type]
-        case "retry_ages":
-            raise Retry("not yet", after=1e300)
-        case "snooze_ages":
-            raise Snooze(1e18)
-        case "snooze_for_ever":
-            raise ForEver
         case "half_made":
             raise HalfMade
 
@@ -114,11 +108,6 @@ def fails(how: str) -> None:
 @task(queue=QUEUE, name="exit_async")
 async def exit_async() -> None:
     raise SystemExit(3)
-
-
-class ForEver(Snooze):
-    def __init__(self) -> None:
-        self.after = float("inf")
 
 
 class HalfMade(Snooze):

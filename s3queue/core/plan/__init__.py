@@ -21,9 +21,12 @@ from s3queue.core.plan.planned import Planned, Settled, is_finished
 from s3queue.core.plan.planning import Planning
 from s3queue.core.plan.settings import Settings
 from s3queue.core.plan.share import share_out
-from s3queue.core.records import Board, Ledger, encode
+from s3queue.core.records import Board, Control, Ledger, encode
 
-__all__ = ["Parking", "Planned", "Settings", "Settled", "capacity", "is_finished", "plan", "share_out"]
+__all__ = ["NO_CONTROL", "Parking", "Planned", "Settings", "Settled", "capacity", "is_finished", "plan", "share_out"]
+
+#: Where no operator has ever changed anything.
+NO_CONTROL = Control("")
 
 
 def plan(
@@ -35,10 +38,11 @@ def plan(
     heard_ms: int | None = None,
     settings: Settings,
     window: Collection[str] = (),
-    buried: Collection[tuple[str, int]] = (),
+    letters_written: Collection[tuple[str, int]] = (),
     retired: Collection[str] = (),
     parking: Parking | None = None,
     board_bytes: int | None = None,
+    control: Control | None = NO_CONTROL,
 ) -> Planned:
     """Decide one cycle.
 
@@ -48,20 +52,22 @@ def plan(
         now_ms: wall clock before the survey; decides when, never who.
         heard_ms: the same after the ledgers were read: the delays of retries count from there. None: as ``now_ms``.
         window: ids of finished sources that are still refused.
-        buried: (path, index) of messages whose dead letters are stored.
+        letters_written: (path, index) of messages whose dead letters are stored.
         retired: paths of sources that are gone and whose ids are on a stored page.
         parking: what came of the moves on the board.
+        control: what operators have set. None: nobody could read it yet, so nothing is assigned.
         board_bytes: size of the board as it is stored; None where nobody has counted it yet.
     """
     parking = parking or Parking()
     size = len(encode(board)) if board_bytes is None else board_bytes
-    planning = Planning(board, ledgers, now_ms, settings, heard_ms, size)
+    planning = Planning(board, ledgers, now_ms, settings, heard_ms, size, control)
     take_over.tickets(planning)
-    planning.bury(buried)
+    planning.settle_dead(letters_written)
     planning.retire(retired)
     park.settle(planning, parking)
     planning.wake()
     planning.expire()
     park.choose(planning, parking)
-    assign.tickets(planning, sources, window)
+    if control is not None:
+        assign.tickets(planning, sources, window)
     return planning.result()

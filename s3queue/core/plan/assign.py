@@ -44,7 +44,10 @@ def tickets(planning: Planning, sources: Iterable[Source], window: Collection[st
     serving: dict[str, list[Pool]] = {}
     for pool in pools:
         for queue in pool.queues:
-            serving.setdefault(queue, []).append(pool)
+            if not planning.is_held(queue):
+                serving.setdefault(queue, []).append(pool)
+    if planning.control is not None:
+        planning.comes(until_ms for until_ms in planning.control.paused.values() if until_ms > planning.now_ms)
     stand = _stand(planning, serving)
     _admit(planning, sources, window, stand, serving)
     lines = stand.lines
@@ -65,7 +68,8 @@ def tickets(planning: Planning, sources: Iterable[Source], window: Collection[st
     for pool in pools:
         if pool.has_room:
             for queue in pool.queues:
-                planning.planned.room[queue] += pool.room(queue)
+                if queue in planning.planned.room:
+                    planning.planned.room[queue] += pool.room(queue)
 
 
 def _pools(planning: Planning) -> list[Pool]:

@@ -32,7 +32,7 @@ class Planned:
         assigned: how many messages were put into tickets.
         room: by queue, how many more messages the hosts could have been given, one by one.
         unfit: messages that wait for a host that they fit: queue, token (see `Unfit`), how many.
-        next_due_ms: when the next waiting message is due; None where none waits.
+        next_due_ms: when the next waiting message is due, or the next pause ends; None where none does.
     """
 
     board: Board

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import cached_property
 
 from msgspec.structs import replace
@@ -11,7 +11,7 @@ from s3queue.core.keys import parse_source, ticket_id
 from s3queue.core.plan.planned import Planned, Settled
 from s3queue.core.plan.room import Room
 from s3queue.core.plan.settings import Settings
-from s3queue.core.records import Board, Failed, Failure, Ledger, Part, SourceState, Ticket, Totals
+from s3queue.core.records import Board, Control, Failed, Failure, Ledger, Part, SourceState, Ticket, Totals
 from s3queue.core.settle import Draft
 
 #: What a source takes on the board besides its path, in bytes.
@@ -29,9 +29,11 @@ class Planning:
         settings: Settings,
         heard_ms: int | None,
         board_bytes: int,
+        control: Control | None,
     ) -> None:
         self.board, self.ledgers, self.now_ms, self.settings = board, ledgers, now_ms, settings
         self.heard_ms = now_ms if heard_ms is None else heard_ms
+        self.control = control
         self.tickets = dict(board.tickets)
         self.sources = dict(board.sources)
         self.totals = dict(board.totals)
@@ -63,11 +65,10 @@ class Planning:
         if draft is None:
             state, source = self.sources.get(path), parse_source(path)
             if state is None:
-                draft = Draft.admitted(source.count, source.attempt)
+                draft = Draft.admitted(source.count, source.attempt, alone=source.alone)
                 self.bytes += _SOURCE_BYTES + len(path)
             else:
-                draft = Draft(state)
-            draft.alone = source.alone
+                draft = Draft(state, alone=source.alone)
             self.drafts[path] = draft
             self.planned.changed = True
         return draft
@@ -83,7 +84,8 @@ class Planning:
 
     def result(self) -> Planned:
         full = tuple(sorted(self.full))
-        self.planned.changed = self.planned.changed or full != self.board.full
+        turn = self.board.control if self.control is None else self.control.turn
+        self.planned.changed = self.planned.changed or full != self.board.full or turn != self.board.control
         for path, draft in self.drafts.items():
             draft.trim()
             self.sources[path] = draft.freeze()
@@ -96,6 +98,7 @@ class Planning:
                 totals=self.totals,
                 moves=self.moves,
                 full=full,
+                control=turn,
             )
         return self.planned
 
@@ -142,7 +145,7 @@ class Planning:
             state = self.sources[path]
             if path not in self.drafts and all(one.since_ms > before_ms for one in state.unfit):
                 continue
-            draft = self.drafts.get(path) or Draft(state)
+            draft = self.drafts.get(path) or Draft(state, alone=parse_source(path).alone)
             gone = draft.expire(before_ms)
             if gone:
                 self.drafts[path], self.planned.changed = draft, True
@@ -154,13 +157,13 @@ class Planning:
 
     # ---- what stands in no ledger --------------------------------------------------------------------------
 
-    def bury(self, buried: Collection[tuple[str, int]]) -> None:
-        graves: dict[str, set[int]] = {}
-        for path, index in buried:
+    def settle_dead(self, letters_written: Collection[tuple[str, int]]) -> None:
+        by_path: dict[str, set[int]] = {}
+        for path, index in letters_written:
             if path in self.sources and index in self.board.sources[path].dying:
-                graves.setdefault(path, set()).add(index)
-        for path, indexes in graves.items():
-            self.draft(path).buried(indexes)
+                by_path.setdefault(path, set()).add(index)
+        for path, indexes in by_path.items():
+            self.draft(path).letters_written(indexes)
 
     def retire(self, retired: Collection[str]) -> None:
         for path in retired:
@@ -177,9 +180,17 @@ class Planning:
                 waiting = draft.waiting
             if waiting:
                 self.waiting[path] = len(waiting)
-            due = min((one.due_ms for one in waiting), default=None)
-            if due is not None and (self.planned.next_due_ms is None or due < self.planned.next_due_ms):
-                self.planned.next_due_ms = due
+            self.comes(one.due_ms for one in waiting)
+
+    def comes(self, due_ms: Iterable[int]) -> None:
+        """Something is to be decided at these times."""
+        due = min(due_ms, default=None)
+        if due is not None and (self.planned.next_due_ms is None or due < self.planned.next_due_ms):
+            self.planned.next_due_ms = due
+
+    def is_held(self, queue: str) -> bool:
+        """Whether nothing of this queue is assigned now."""
+        return self.control is None or self.control.holds(queue, self.now_ms)
 
 
 def _unfit_failure(draft: Draft, index: int, attempt: int, token: str, now_ms: int) -> Failure:

@@ -1,7 +1,7 @@
 """What the objects hold. Every record is frozen and says which format it is in.
 
 Batches are MessagePack, with each payload untouched between producer and task. What a person may want to read in a
-bucket browser (board, ledgers, dead letters, retired pages, settings) is JSON.
+bucket browser (board, control, ledgers, dead letters, retired pages, settings) is JSON.
 
 How a format may change, since records outlive every release:
 
@@ -36,7 +36,8 @@ from s3queue.core.records.codec import (
     encode_batch,
     encode_message,
 )
-from s3queue.core.records.failures import FATAL_CAUSES, Failed, Failure, bounded_delay
+from s3queue.core.records.control import Control
+from s3queue.core.records.failures import FATAL_CAUSES, Failed, Failure
 from s3queue.core.records.format import FORMAT
 from s3queue.core.records.ledger import Ledger, Offer, Report, Usage
 from s3queue.core.records.letters import DeadLetter
@@ -50,6 +51,7 @@ __all__ = [
     "FORMAT",
     "Batch",
     "Board",
+    "Control",
     "DeadLetter",
     "Failed",
     "Failure",
@@ -72,7 +74,6 @@ __all__ = [
     "Unfit",
     "Usage",
     "Waiting",
-    "bounded_delay",
     "check_board",
     "decode",
     "decode_batch",

@@ -169,6 +169,7 @@ class Board(Struct, frozen=True, omit_defaults=True):
         leader_lease: how long its writer may be silent before it is replaced, in seconds. Who has another setting waits for
             the longer of both. 0: not said.
         window_s: for how long its writer keeps the ids of finished sources.
+        control: turn of the `Control` that it was planned with.
     """
 
     nonce: str
@@ -185,6 +186,7 @@ class Board(Struct, frozen=True, omit_defaults=True):
     window_s: Patience = 0.0
     moves: dict[str, tuple[tuple[str, Index], ...]] = {}
     full: tuple[str, ...] = ()
+    control: Count = 0
 
     @property
     def is_busy(self) -> bool:

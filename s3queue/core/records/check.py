@@ -17,7 +17,7 @@ def check_board(key: str, board: Board) -> None:
             there are.
     """
     for why in _faults(board):
-        raise CorruptRecord(key, f"not a board that can be true: {why}")
+        raise CorruptRecord(key, f"the board contradicts itself: {why}")
 
 
 def _faults(board: Board) -> Iterator[str]:
@@ -27,10 +27,10 @@ def _faults(board: Board) -> Iterator[str]:
             yield f"ticket {name} is empty"
         for part in ticket.parts:
             if not part.start < part.stop <= _count(part.source):
-                yield f"ticket {name} holds {part}"
+                yield f"ticket {name} holds an impossible range, {part}"
         for part in ticket.spans(ticket.left_ranges):
             if part.source not in board.sources:
-                yield f"ticket {name} names {part.source}, which is not there"
+                yield f"ticket {name} names a source that is not listed, {part.source}"
             out[part.source] = out.get(part.source, 0) + part.stop - part.start
     for target, members in board.moves.items():
         if len(members) != _count(target) or len(set(members)) < len(members) or target in board.sources:

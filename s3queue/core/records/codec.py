@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Raw, Struct
 
 from s3queue.core.records.board import Board
+from s3queue.core.records.control import Control
 from s3queue.core.records.format import FORMAT
 from s3queue.core.records.ledger import Ledger
 from s3queue.core.records.letters import DeadLetter
@@ -27,14 +28,14 @@ _to_json = msgspec.json.Encoder().encode
 _to_msgpack = msgspec.msgpack.Encoder().encode
 _json_head = msgspec.json.Decoder(_Head).decode
 _json: dict[type[Struct], Any] = {
-    kind: msgspec.json.Decoder(kind).decode for kind in (Board, Ledger, RetiredPage, DeadLetter, QueueMeta)
+    kind: msgspec.json.Decoder(kind).decode for kind in (Board, Control, Ledger, RetiredPage, DeadLetter, QueueMeta)
 }
 _batch = msgspec.msgpack.Decoder(Batch).decode
 _batch_head = msgspec.msgpack.Decoder(_Head).decode
 _message = msgspec.msgpack.Decoder(Message).decode
 _moved = msgspec.msgpack.Decoder(Moved).decode
 #: What decoders raise; UnicodeDecodeError, for a string that is not UTF-8, is no DecodeError.
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def encode(record: Struct) -> bytes:
@@ -47,10 +48,10 @@ def decode(kind: type[R], key: str, body: bytes) -> R:
     try:
         version = _json_head(body).format
         if version != FORMAT:
-            raise CorruptRecord(key, f"format {version}; this release knows {FORMAT}")
+            raise CorruptRecord(key, f"format {version}, and this release reads format {FORMAT}: upgrade s3queue here")
         record: R = _json[kind](body)
-    except _UNREADABLE as wrong:
-        raise CorruptRecord(key, f"not a {kind.__name__}: {wrong}") from wrong
+    except UNREADABLE as wrong:
+        raise CorruptRecord(key, f"cannot be decoded as {kind.__name__}: {wrong}") from wrong
     return record
 
 
@@ -67,17 +68,17 @@ def decode_batch(key: str, body: bytes) -> Batch:
     try:
         version = _batch_head(body).format
         if version != FORMAT:
-            raise CorruptRecord(key, f"format {version}; this release knows {FORMAT}")
+            raise CorruptRecord(key, f"format {version}, and this release reads format {FORMAT}: upgrade s3queue here")
         return _batch(body)
-    except _UNREADABLE as wrong:
-        raise CorruptRecord(key, f"not a batch: {wrong}") from wrong
+    except UNREADABLE as wrong:
+        raise CorruptRecord(key, f"cannot be decoded as a batch: {wrong}") from wrong
 
 
 def decode_message(key: str, raw: Raw) -> Message:
     """Raises `CorruptRecord`."""
     try:
         return _message(raw)
-    except _UNREADABLE as wrong:
+    except UNREADABLE as wrong:
         raise CorruptRecord(key, f"not a message: {wrong}") from wrong
 
 
@@ -85,5 +86,5 @@ def decode_moved(key: str, raw: Raw) -> Moved:
     """A message with its origin, which is None where it was not moved off the board. Raises `CorruptRecord`."""
     try:
         return _moved(raw)
-    except _UNREADABLE as wrong:
+    except UNREADABLE as wrong:
         raise CorruptRecord(key, f"not a message: {wrong}") from wrong

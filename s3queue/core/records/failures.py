@@ -6,9 +6,6 @@ from msgspec import Struct
 
 from s3queue.core.records.format import Count, Delay
 
-#: The longest time that a message may be told to wait, in seconds: ten years.
-MAX_DELAY_S = 10 * 365 * 86_400.0
-
 
 class Failure(Struct, frozen=True, gc=False, array_like=True):
     """Why one attempt of a message did not end well.
@@ -49,8 +46,3 @@ class Failed(Struct, frozen=True, gc=False, array_like=True):
     delay_s: Delay = 0.0
     failure: Failure | None = None
     token: str = ""
-
-
-def bounded_delay(seconds: float) -> float:
-    """What is stored of the delay that a task asks for: tasks may ask for infinity, which no record can say."""
-    return min(max(0.0, seconds), MAX_DELAY_S)  # NaN: 0.0

@@ -60,7 +60,7 @@ class Suspect(NamedTuple):
     reading: str = ""
 
 
-class Casualty(NamedTuple):
+class Affected(NamedTuple):
     """What a death did to one message, for people.
 
     Attributes:
@@ -88,14 +88,14 @@ def judge(suspects: Collection[Suspect], death: Death) -> dict[Suspect, Failed]:
     many = len(running) + can_be_read * len({one.reading for one in suspects if one.reading})
     if many == 1:
         return {one: _outcome("retry", one, death.cause, death.text, death) for one in accused}
-    text = f"{death.text} while it was at {many} messages; each of them runs alone next, and this costs it no attempt"
+    text = f"{death.text} while it ran {many} messages; each of them runs alone next, and no attempt is counted"
     return {one: _outcome("interrupted", one, death.cause, text, death) for one in accused}
 
 
 def _over_time(one: Suspect, death: Death) -> Failed:
     if (one.row, one.at) in death.overran:
         return _outcome("retry", one, death.cause, death.text, death)
-    text = f"{death.text}: another one than this, which lost no attempt"
+    text = f"{death.text}; the task of another message, so no attempt is counted for this one"
     return _outcome("interrupted", one, "interrupted", text, death)
 
 
@@ -113,10 +113,10 @@ def last_word(state: int, attempt: int, now_ms: int) -> Failed | None:
     if state == UNFIT:
         return None
     kind, cause, what = ("dead", "rejected", "was rejected") if state == REJECTED else ("retry", "error", "failed")
-    return Failed(kind, 0.0, Failure(attempt, cause, f"it {what}; what it said was lost with its process", now_ms))
+    return Failed(kind, 0.0, Failure(attempt, cause, f"it {what}; the reason was lost when its process died", now_ms))
 
 
-def testament(journals: Iterable[WorkerJournal], now_ms: int) -> dict[str, Report]:
+def journaled_outcomes(journals: Iterable[WorkerJournal], now_ms: int) -> dict[str, Report]:
     """What the journals of a dead agent's workers say, by ticket: the outcomes that its ledger may lack.
 
     The supervisor has ended the workers, since their agent died. What was being read goes to another host at no cost.
@@ -135,7 +135,7 @@ def testament(journals: Iterable[WorkerJournal], now_ms: int) -> dict[str, Repor
                 running[Suspect(place, index, 0)] = row.ticket, row.base + index
             elif state in ENDED and (outcome := last_word(state, 0, now_ms)) is not None:
                 failed.setdefault(row.ticket, {})[row.base + index] = outcome
-    death = Death("killed", "its worker was ended, since the agent of this host died", now_ms)
+    death = Death("killed", "its worker was killed because the agent of this host died", now_ms)
     for one, outcome in judge(running, death).items():
         ticket, offset = running[one]
         failed.setdefault(ticket, {})[offset] = outcome

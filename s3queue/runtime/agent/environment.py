@@ -104,7 +104,9 @@ class Surroundings:
 
     def fault(self, what: str, fault: Exception) -> None:
         told = "".join(traceback.format_exception(fault))
-        self.events.warn(f"fault {what}", f"a {what} failed in our own code, and is tried again:\n{told}")
+        self.events.warn(
+            f"fault {what}", f"unexpected error in a {what}, which is tried again; please report it:\n{told}"
+        )
 
     def mark(self, what: str) -> None:
         """For the simulator."""

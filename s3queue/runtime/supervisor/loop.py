@@ -12,7 +12,7 @@ from typing import Any
 import multiprocess
 from multiprocess import connection, resource_tracker
 
-from s3queue.errors import ConfigError, QueueError, StoreDenied, StoreUnavailable
+from s3queue.errors import ConfigError, QueueError, StoreDenied, StoreUnavailable, StoreUnsupported
 from s3queue.observe.events import Events
 from s3queue.runtime.local.child import FENCED, ORPHANED, UNGUARDED, child_name, heard, libraries_first, signals_held
 from s3queue.runtime.local.clock import clock
@@ -50,7 +50,7 @@ class Host:
         except OSError as fault:
             self._life.close(remove=True)
             raise ConfigError(
-                f"no memory can be shared between processes: {fault.strerror or fault}",
+                f"cannot share memory between processes: {fault.strerror or fault}",
                 "make room in /dev/shm, or set TMPDIR to a directory that you may write",
             ) from fault
         self._journal = Journal(self._buffer, what.workers, what.concurrency)
@@ -185,7 +185,7 @@ class Host:
         try:
             return Child(self._context, role, name, fields, self._life, ours)
         except (OSError, EOFError, MemoryError) as fault:
-            self._events.warn("start", f"cannot start {name}, trying again: {fault}")
+            self._events.warn("start", f"cannot start {name}, retrying: {fault}")
             if clock() - self._peopled > ROOM_S:
                 raise QueueError(f"giving up: no process can be started: {fault}") from fault
             return None
@@ -316,12 +316,13 @@ class Host:
 
     def _cannot_start(self, child: Child, note: CannotStart) -> None:
         """One that says so is believed, unless others of its kind could: then something has changed, and may change
-        back. What the store refuses (credentials that have run out) may last for long."""
+        back. What the store refuses (credentials that have run out) may last for long. A store that was seen to break a
+        promise is given up at once."""
         fault = heard(note)
-        if not child.up and child.role not in self._ever_up:
+        if isinstance(fault, StoreUnsupported) or (not child.up and child.role not in self._ever_up):
             raise fault
         child.waiting = isinstance(fault, StoreDenied)
-        self._events.warn(f"cannot start {child.role}", f"{child.name}: {fault}")
+        self._events.warn(f"cannot start {child.role}", f"{child.name} cannot start, retrying with back-off: {fault}")
 
     def _lose_patience(self, child: Child, text: str) -> None:
         """Give up where nothing can start: no agent, or none of the workers."""
@@ -390,7 +391,7 @@ class Host:
         if child.status == UNGUARDED:
             end_unguarded()
         if not gone:
-            self._events.warn("leftovers", f"what {child.name} (process {child.pid}) had started cannot be killed")
+            self._events.warn("leftovers", f"cannot kill the processes that {child.name} ({child.pid}) has started")
 
     def _end_everything(self) -> None:
         self._end(self._children(), "the host ends")

@@ -1,8 +1,8 @@
-"""Who is killed, and why: a task over its time limit, a process that shows no life.
+"""Children that must be killed: a task exceeded its time limit, or the process is silent.
 
-While a worker runs something, nothing but a time limit ends it: one call into C may hold the interpreter's lock for hours,
-and no thread of that process can show life then. Silence counts only while it runs nothing, or while the system has
-stopped it.
+Only a time limit ends a worker that runs a task. One call into C may hold the interpreter's lock for hours, and no
+thread of that process can write a heartbeat meanwhile. Silence counts only while the worker runs nothing, or is stopped
+by a signal.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import NamedTuple
 from s3queue.runtime.local.journal import Journal
 from s3queue.runtime.supervisor.leftovers import look_up
 
-#: How often children are looked at when nothing happens, in seconds.
+#: Seconds between checks of the children when nothing happens.
 TICK_S = 1.0
 #: Seconds that a task gets beyond its time limit before its process is killed.
 OVERRUN_GRACE_S = 0.5
@@ -30,13 +30,13 @@ class Watch:
     """Over the children of one supervisor.
 
     Args:
-        silence_s: how long a child may show no life.
+        silence_s: seconds without a heartbeat after which a child is killed.
     """
 
     def __init__(self, journal: Journal, silence_s: float, now: float) -> None:
         self._journal = journal
         self._silence_s = silence_s
-        #: Nobody is blamed for silence before this: we have not run, or the whole machine has not.
+        #: Silence is counted from here: before it, this process or the whole machine was suspended.
         self._awake_since = self._last_tick = now
         #: When each worker was last seen at work.
         self._busy_at = [now] * journal.workers
@@ -56,18 +56,18 @@ class Watch:
         late = [it for it in running if 0.0 < it.deadline < now - OVERRUN_GRACE_S]
         if late:
             overran = tuple((it.row, it.message) for it in late)
-            return Verdict("time_limit", "a task was over its time limit", overran)
+            return Verdict("time_limit", "a task exceeded its time limit", overran)
         if running and not _is_stopped(pid):
             self._busy_at[number] = now
         return self._silent(journal.last_beat, now, self._busy_at[number])
 
     def _silent(self, beat: float, now: float, busy_at: float = 0.0) -> Verdict | None:
         if beat > 0.0 and now - max(beat, busy_at, self._awake_since) > self._silence_s:
-            return Verdict("killed", f"no sign of life for {self._silence_s:g} s")
+            return Verdict("killed", f"no heartbeat for {self._silence_s:g} s")
         return None
 
 
 def _is_stopped(pid: int) -> bool:
-    """Whether a signal has stopped it, and nobody has told it to go on."""
+    """Whether a signal has stopped it and none has continued it."""
     process = look_up(pid)
     return process is not None and process.state == "T"

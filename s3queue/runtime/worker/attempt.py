@@ -205,7 +205,7 @@ class Attempts:
         """Given back for a host that knows the task, or knows it otherwise. Costs no attempt; told once."""
         if token not in self._unfit:
             self._unfit.add(token)
-            self._events.warn(f"unfit {token}", f"{text}; such messages wait for a host that knows it")
+            self._events.warn(f"unfit {token}", f"{text}; such messages wait for a host whose release fits them")
         return Failed("unfit", 0.0, outcomes.failure(attempt, cause, text), token)
 
     # ---- telling -------------------------------------------------------------------------------------------

@@ -215,7 +215,7 @@ class Worker:
 
     def _look_at_memory(self) -> None:
         if self._limit_bytes is not None and (rss := rss_bytes()) > self._limit_bytes:
-            self._leave(f"holds {rss} bytes of memory")
+            self._leave(f"uses {rss} bytes of memory")
 
     def _leave(self, why: str) -> None:
         if not self._leaving:

@@ -230,7 +230,9 @@ class Sources:
         except RuntimeError as full:  # "can't start new thread"; those that are there do it
             if not self._threads:
                 raise
-            self._events.warn("reader", f"reading with {len(self._threads)} threads: {full}")
+            self._events.warn(
+                "reader", f"cannot start another reader thread, reading with {len(self._threads)}: {full}"
+            )
             return
         self._threads.append(thread)
 
@@ -368,7 +370,7 @@ class Sources:
         source, now = wanted.source, clock()
         since = wanted.failing_since = wanted.failing_since or now
         why = f"{type(fault).__name__}: {fault}"[:WHY_CHARS]
-        parked = self._troubles.failed(source, fault, now - since)
+        parked = self._troubles.failed(source, fault, now - since, now)
         if parked is None:
             self._explain(source, why, fault)
             heapq.heappush(self._paused, (now + wanted.pause_s, next(self._tie), wanted))
@@ -381,4 +383,4 @@ class Sources:
 
     def _explain(self, source: str, why: str, fault: Exception) -> None:
         text = why if isinstance(fault, StoreError) else "".join(traceback.format_exception(fault))
-        self._events.warn("read", f"cannot read {source}, trying again: {text}")
+        self._events.warn("read", f"cannot read {source}, retrying: {text}")

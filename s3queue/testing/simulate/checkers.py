@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
-from s3queue.testing.simulate import invariants, promises
+from s3queue.testing.simulate import invariants, promises, steering
 from s3queue.testing.simulate.history import Deleted
 from s3queue.testing.simulate.story import Story
 from s3queue.testing.simulate.verdicts import Verdict
@@ -29,6 +29,7 @@ CHECKERS: dict[str, Callable[[Story], Verdict]] = {
     "P4": promises.p4_a_dead_worker_costs_no_finished_work,
     "P5": promises.p5_a_dead_host_costs_at_most_what_it_had_not_flushed,
     "P6": promises.p6_nothing_is_enqueued_twice,
+    "I19": steering.i19_a_paused_queue_gets_no_ticket,
     "alone": promises.suspects_run_alone,
     "innocent": promises.innocents_pay_nothing,
     "fits": promises.what_is_unfit_goes_where_it_fits,
@@ -81,6 +82,7 @@ SOMETIMES = (
     "a late request of a producer was refused",
     "a producer gave up",
     "a retired page left the window",
+    "an operator saw that a change holds",
 )
 
 

@@ -52,6 +52,14 @@ class GaveUp(NamedTuple):
     path: str
 
 
+class Steered(NamedTuple):
+    """An operator was told that every ticket from now on is assigned under a control of at least this turn."""
+
+    at: float
+    who: str
+    turn: int
+
+
 class Started(NamedTuple):
     """User code began to run on a message. ``host`` is the supervisor, ``who`` the slot."""
 
@@ -160,6 +168,7 @@ Event: TypeAlias = (
     | Surveyed
     | Accepted
     | GaveUp
+    | Steered
     | Started
     | Ended
     | Overran

@@ -27,6 +27,7 @@ KINDS = (
     "meddle",
     "refuse",
     "outage",
+    "kill operator",
 )
 
 
@@ -100,6 +101,7 @@ class Scene:
             hosts only host, and ``candidates`` are hosts without workers that coordinate.
         billed: requests cost money, so that polls and writes are paced.
         shapes: what kinds of batches producers send; see `s3queue.testing.simulate.producers`.
+        operators: those who pause and resume queues meanwhile.
         crowd: batches of one group that each producer sends before all others.
         patience: time-outs and leases of every other host are so many times as long.
         page: the longest page of a survey; small ones make it skip and come back.
@@ -119,6 +121,7 @@ class Scene:
     batches: int = 3
     most: int = 3
     crowd: int = 0
+    operators: int = 0
     patience: float = 1.0
     shapes: tuple[str, ...] = ("plain",)
     page: int = 1000
@@ -178,6 +181,7 @@ def draw(choices: Choices) -> Scene:
         most=choices.choose((3, 5)),
         page=choices.choose((1000, 1000, 2)),
         storm_s=choices.choose((4.0, 7.0, 10.0)),
-        outlast=choices.choose((False, True), calm=0.9),
     )
+    outlast, operators = choices.choose(((False, 0), (True, 0), (False, 1), (False, 2), (False, 3)), calm=0.7)
+    scene = replace(scene, outlast=outlast, operators=operators)
     return scene if scene.shared else replace(scene, candidates=2)

@@ -18,6 +18,7 @@ from s3queue.errors import CorruptRecord
 from s3queue.testing.simulate.choices import Choices
 from s3queue.testing.simulate.history import Drained, Event, Meddled, Raised, Refused
 from s3queue.testing.simulate.hosts import Supervisor
+from s3queue.testing.simulate.operators import Operator, Resumer
 from s3queue.testing.simulate.producers import QUEUES, Producer, Scribbler
 from s3queue.testing.simulate.scenes import Scene
 from s3queue.testing.simulate.story import SHORT_SURVEYS, Story
@@ -54,6 +55,7 @@ class Simulation:
             Producer(world, f"p{number}", self._machine(number))
         if "corrupt" in scene.shapes:
             Scribbler(world, "scribbler", self._machine(0))
+        self.operators = [Operator(world, f"o{number}", self._machine(number)) for number in range(scene.operators)]
         for number in range(scene.hosts):
             self._new_host(QUEUES[: 1 + (number != 1)])
         for _ in range(scene.candidates):
@@ -70,7 +72,7 @@ class Simulation:
     def _new_host(self, queues: tuple[str, ...]) -> None:
         name, machine = f"h{self._births}", self._machine(self._births)
         self._births += 1
-        self.hosts.append(Supervisor(self.world, name, machine, queues, lambda: self._gone(machine), self._bury))
+        self.hosts.append(Supervisor(self.world, name, machine, queues, lambda: self._gone(machine), self._host_ended))
 
     def _new_candidate(self) -> None:
         """A host without workers: all that it does is to coordinate."""
@@ -85,7 +87,7 @@ class Simulation:
         self._dead[candidate.machine.name].extend(candidate.sessions)
         self.world.later(self._pause(), self._new_candidate)
 
-    def _bury(self, host: Supervisor) -> None:
+    def _host_ended(self, host: Supervisor) -> None:
         """Have somebody come in place of a host that has ended."""
         self.hosts.remove(host)
         if host.ended == "killed":
@@ -142,6 +144,10 @@ class Simulation:
     def _give_back(self, host: Supervisor) -> None:
         if host.agent is not None and host.agent.alive:
             host.agent.give_back()
+
+    def _kill_operator(self, host: Supervisor) -> None:
+        if self.operators:
+            self.world.choices.choose(self.operators).kill()
 
     def _outage(self, host: Supervisor) -> None:
         """The store is there for nobody."""
@@ -218,6 +224,10 @@ class Simulation:
         while world.now < self.scene.storm_s and world.actors:
             world.step()
         world.calm()
+        for operator in self.operators:
+            operator.kill()
+        if self.operators:
+            Resumer(world, self._machine(0))
         bombs = self.scene.producers * self.scene.batches if "bomb" in self.scene.shapes else 0
         ends_at, moves, why = world.now + _DRAIN_S + bombs * _DRAIN_BOMB_S, 0, "not begun"
         while why and world.now < ends_at and moves < _MOVES:
@@ -232,7 +242,7 @@ class Simulation:
     def _unfinished(self) -> str:
         """Why the world is not at rest; empty if it is."""
         world, layout = self.world, self.world.layout
-        if world.under_way or any(isinstance(actor.process, Producer) for actor in world.actors):
+        if world.under_way or any(isinstance(actor.process, (Producer, Resumer)) for actor in world.actors):
             return "somebody is still sending"
         body = world.store.body(layout.board)
         if body is None:
@@ -251,7 +261,7 @@ class Simulation:
                         return f"the ledger of a session that is over: {key}"
                 except CorruptRecord:
                     return f"a ledger that nobody can read: {key}"
-            elif key == layout.board or key.endswith("readme.txt") or not world.store.body(key):
+            elif key in (layout.board, layout.control) or key.endswith("readme.txt") or not world.store.body(key):
                 continue
             elif layout.path(key) not in stuck:
                 return f"a source: {key}"

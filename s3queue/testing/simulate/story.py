@@ -15,7 +15,7 @@ from typing import NamedTuple, TypeAlias
 from s3queue.core import ranges
 from s3queue.core.keys import Layout, parse_message_id, parse_source
 from s3queue.core.plan import Settings
-from s3queue.core.records import Board, DeadLetter, Failed, Ledger, RetiredPage, SourceState, Ticket, decode
+from s3queue.core.records import Board, Control, DeadLetter, Failed, Ledger, RetiredPage, SourceState, Ticket, decode
 from s3queue.errors import CorruptRecord
 from s3queue.testing.simulate import history
 from s3queue.testing.simulate.history import Drained, Ended, Event, Started
@@ -106,6 +106,7 @@ class Story:
         maimed: batches that were accepted and stood there otherwise than they were sent.
         letters: keys of dead letters, when each was stored first, and whether it is about all that comes after its message.
         pages: by key, when a retired page was stored, and what is on it.
+        controls: what operators have set, and when. steered: when one was told that a turn holds.
         doubled: messages that a board has in two places.
         surveys: when each process listed the partition.
         dead: sessions whose processes all ended, and when; ``reaped``: where only the agent did.
@@ -119,6 +120,8 @@ class Story:
     settings: Settings
     layout: Layout = field(default_factory=Layout)
     boards: list[BoardAt] = field(default_factory=list)
+    controls: list[tuple[int, Control]] = field(default_factory=list)
+    steered: list[tuple[int, int]] = field(default_factory=list)
     ledgers: dict[str, list[LedgerAt]] = field(default_factory=dict)
     sources: dict[str, list[tuple[int, str, bool]]] = field(default_factory=dict)
     bodies: dict[str, bytes] = field(default_factory=dict)
@@ -162,6 +165,8 @@ class Story:
                     self.accepted[path] = n
                     if self.bodies.get(path) != body:
                         self.maimed.append(f"event {n}: {path} was accepted, and not stored as it was sent")
+                case history.Steered(_, _, turn):
+                    self.steered.append((n, turn))
                 case history.Joined(_, host, session):
                     self.hosts[session] = host
                 case history.Gone(_, _, sessions, whole):
@@ -191,6 +196,8 @@ class Story:
         elif key.startswith(layout.hosts):
             ledger = decode(Ledger, key, event.body)
             self.ledgers.setdefault(layout.session(key), []).append(LedgerAt(n, event.at, event.who, ledger))
+        elif key == layout.control:
+            self.controls.append((n, decode(Control, key, event.body)))
         elif key.startswith(layout.home):
             if not event.body:
                 return  # cut short: no batch yet

@@ -22,8 +22,10 @@ from s3queue.testing.simulate.store import SimStore
 #: How much later than the first one may be that moves instead of it, in seconds.
 _SLACK_S = 0.35
 #: Wall clock where the simulation begins, in milliseconds.
-_EPOCH_MS = 1_700_000_000_000
+EPOCH_MS = 1_700_000_000_000
 FOREVER = 1e9
+#: The most that any wall clock is ahead of that, in milliseconds.
+SKEW_MS = 2100
 
 _FOR_READS = ("served", "refused", "slow", "outage")
 _FOR_DELETES = ("served", "unanswered", "late", "dropped", "slow", "outage")
@@ -60,7 +62,7 @@ class Process:
         return self.world.now + self.machine.steady_offset
 
     def wall_ms(self) -> int:
-        return _EPOCH_MS + int((self.world.now + self.machine.wall_skew) * 1000)
+        return EPOCH_MS + int((self.world.now + self.machine.wall_skew) * 1000)
 
     def spawn(self, name: str, program: Program, after: float = 0.0) -> Actor:
         actor = Actor(f"{self.name}/{name}", self, program, self.world.now + after)
@@ -356,7 +358,7 @@ class World:
 
     def _is_batch(self, key: str) -> bool:
         layout = self.layout
-        return key.startswith(layout.home) and key != layout.board and not key.startswith(layout.hosts)
+        return key.startswith((layout.inbox, layout.later))
 
     def _may_fail(self, actor: Actor) -> bool:
         weather = self.scene.weather

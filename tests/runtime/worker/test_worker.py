@@ -14,7 +14,6 @@ from msgspec import Raw
 from s3queue_backends.sqlite import SqliteStore
 
 from s3queue.core.records import Failed, Part, encode_batch
-from s3queue.core.records.failures import MAX_DELAY_S
 from s3queue.runtime.local.child import ORPHANED
 from s3queue.runtime.local.journal import OK, READY, REJECTED, RUNNING, state_of
 from s3queue.runtime.local.wire import CannotStart, FailedNote, Finished, Leaving, Returned, unpack
@@ -190,14 +189,6 @@ def test_snooze_costs_no_attempt_and_leaves_no_failure(store: ObjectStore) -> No
     with desk(store) as it:
         it.deal_new(0, it.message("fails", "snooze"), attempt=3)
         assert outcome(it) == Failed("snooze", 11.0, None)
-
-
-@pytest.mark.parametrize("how", ["retry_ages", "snooze_ages", "snooze_for_ever"])
-def test_delay_beyond_what_a_record_can_say_is_the_longest_that_it_can(store: ObjectStore, how: str) -> None:
-    with desk(store) as it:
-        it.deal_new(0, it.message("fails", how))
-        assert outcome(it).delay_s == MAX_DELAY_S
-        assert it.stop() == 0
 
 
 def test_text_of_a_failure_is_bounded_and_keeps_its_end(store: ObjectStore) -> None:

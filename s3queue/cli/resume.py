@@ -1,0 +1,38 @@
+"""``s3queue resume``."""
+
+from __future__ import annotations
+
+import click
+
+from s3queue.cli.common import store_options, use
+
+
+@click.command("resume")
+@click.argument("queue")
+@click.option("--no-wait", is_flag=True, help="Do not wait for the coordinator.")
+@click.option("--timeout", type=float, default=60.0, show_default=True, metavar="SECONDS", help="For how long to wait.")
+@store_options
+def command(
+    queue: str,
+    no_wait: bool,
+    timeout: float,
+    store_url: str | None,
+    namespace: str | None,
+    config_file: str | None,
+) -> int:
+    """Go on with a queue that is paused.
+
+    Exit status 1: it is resumed, but the coordinator did not say so within the time-out.
+    """
+    from s3queue.queue import Queue
+
+    store, config = use(store_url, config_file, namespace=namespace)
+    try:
+        Queue(queue, store, config=config).resume(wait=not no_wait, timeout=timeout)
+    except TimeoutError as late:
+        click.echo(f"s3queue: {queue}: {late}", err=True)
+        return 1
+    finally:
+        store.close()
+    click.echo(f"{queue} goes on")
+    return 0

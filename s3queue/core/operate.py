@@ -1,0 +1,90 @@
+"""The operator's side: change what the coordinator plans with.
+
+An operator changes the one `Control` of a namespace by compare-and-swap. A board names the turn of the control that it was
+planned with, and no later board a lower one. So an operator waits for a board that names at least his turn: exactly his
+may never be named, where another operator was quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from msgspec.structs import replace
+
+from s3queue.core.keys import Layout
+from s3queue.core.ops import Step, Unknown, get, write
+from s3queue.core.records import Board, Control, decode, encode_over
+from s3queue.store import Found, Stored
+
+#: From the control that stands to the one that is to.
+Edit: TypeAlias = Callable[[Control], Control]
+
+
+def pause(queue: str, until_ms: int = 0) -> Edit:
+    """Assign nothing of this queue until then (wall clock in milliseconds); 0: until it is resumed."""
+    return lambda control: replace(control, paused={**control.paused, queue: until_ms})
+
+
+def resume(*queues: str) -> Edit:
+    return lambda control: replace(
+        control, paused={queue: until for queue, until in control.paused.items() if queue not in queues}
+    )
+
+
+def change(layout: Layout, edit: Edit, nonce: str) -> Step[Control | Unknown]:
+    """Make this change stand, whatever others change meanwhile.
+
+    A control that is gone is replaced by one that says nothing but this, and is newer than any that a board has named.
+
+    Args:
+        nonce: fresh.
+
+    Returns:
+        Control: it stands, or stood already. Wait for a board of which `has_planned` is true.
+        Unknown: no answer. It may yet take effect, unless somebody else's change comes first; ask for it again.
+
+    Raises:
+        CorruptRecord: what stands there is damaged, or a newer release's.
+
+    Asks: one Get and one Put, and again for each change of others in between; one Get more where there was none before.
+    """
+    tries = 0
+    while True:
+        found = yield from get(layout.control)
+        version: str | None = None
+        if isinstance(found, Found):
+            before, body, version = decode(Control, layout.control, found.body), found.body, found.version
+        else:
+            before, body = Control("", (yield from _named(layout))), b""
+        after = edit(before)
+        if after == before and (version is not None or not before.turn):
+            return before
+        after = replace(after, nonce=f"{nonce}.{tries}", turn=before.turn + 1)
+        outcome = yield from write(
+            layout.control,
+            encode_over(after, before, body),
+            nonce=after.nonce,
+            if_version=version,
+        )
+        if isinstance(outcome, Stored):
+            return after
+        if isinstance(outcome, Unknown):
+            return outcome
+        tries += 1
+
+
+def _named(layout: Layout) -> Step[int]:
+    found = yield from get(layout.board)
+    return decode(Board, layout.board, found.body).control if isinstance(found, Found) else 0
+
+
+def has_planned(board: Board | None, turn: int) -> bool:
+    """Whether every ticket from now on is assigned under a control of at least this turn. Where nobody leads, whoever is
+    elected reads the control before anything is assigned."""
+    return board is None or board.leader is None or board.control >= turn
+
+
+def is_idle(board: Board | None, queue: str) -> bool:
+    """Whether no host holds a message of this queue."""
+    return board is None or all(ticket.queue != queue for ticket in board.tickets.values())

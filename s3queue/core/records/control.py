@@ -1,0 +1,26 @@
+"""What operators may change while everything runs."""
+
+from __future__ import annotations
+
+from msgspec import Struct, field
+
+from s3queue.core.records.format import FORMAT, Count
+
+
+class Control(Struct, frozen=True, omit_defaults=True):
+    """Replaced by operators, by compare-and-swap; read by the coordinator. Never deleted: its turn never goes back.
+
+    Attributes:
+        turn: rises by one with every change. A board names the turn of the control that it was planned with.
+        paused: queues of which nothing is assigned, and until when (wall clock in milliseconds); 0: until it is resumed.
+    """
+
+    nonce: str
+    turn: Count = 0
+    paused: dict[str, Count] = {}
+    format: int = field(default_factory=lambda: FORMAT)
+
+    def holds(self, queue: str, now_ms: int) -> bool:
+        """Whether nothing of this queue may be assigned now."""
+        until_ms = self.paused.get(queue)
+        return until_ms is not None and (until_ms == 0 or now_ms < until_ms)

@@ -1,0 +1,252 @@
+"""Dead letters, for people: one after the other, in groups, or one with all that is known of it.
+
+Letters are listed as their messages were sent. Only some of them are in memory at a time, so a queue with a million
+letters shows its first one at once.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from s3queue.core.keys import Layout, parse_message_id, parse_source
+from s3queue.core.ops import get, get_all, list_page
+from s3queue.core.records import DeadLetter as Record
+from s3queue.core.records import decode
+from s3queue.errors import ConfigError, CorruptRecord
+from s3queue.runtime.drive import Driver
+from s3queue.store import Found, Listed
+from s3queue.views import FailedAttempt, decode_payload, history, last_line, time_of, with_payload
+
+__all__ = ["DeadGroup", "DeadLetter"]
+
+#: Letters that are read at once: first so many, so that the first one comes soon, later up to eight times as many.
+_FIRST, _MOST = 8, 64
+#: Bytes of letters that are read at once. One letter always fits.
+_MOST_BYTES = 16_000_000
+#: Groups that are told apart. What dies with ever new texts must not fill the memory of whoever looks.
+_MOST_GROUPS = 1000
+_WORD = re.compile(r"\w+")
+_PAGE = 1000
+
+
+class DeadLetter(Struct, frozen=True, kw_only=True):
+    """A message that is out of attempts, was rejected, or cannot be read.
+
+    Attributes:
+        id: the message's, as `Queue.enqueue` returned it.
+        task: empty for a queue without tasks, and where the message cannot be read.
+        attempt: how many there were.
+        cause: of the last one, see `FailedAttempt`.
+        failures: how its last attempts ended, oldest first; five at most.
+        preview: the payload as JSON, up to 10,000 characters; empty where it has no such form.
+        raw: it could not be decoded.
+        body: the payload, encoded (MessagePack); of what is ``raw``, the message or the whole batch as it is stored.
+        sent_at: None where that cannot be read.
+    """
+
+    id: str
+    queue: str
+    task: str
+    attempt: int
+    cause: str
+    failures: tuple[FailedAttempt, ...]
+    preview: str
+    raw: bool
+    headers: dict[str, str]
+    body: bytes
+    sent_at: datetime | None
+    died_at: datetime
+
+    @property
+    def payload(self) -> Any:
+        """The payload in builtins, decoded now; of what is ``raw``, its bytes. Of a task: its arguments by name.
+
+        Raises:
+            CorruptRecord: it cannot be decoded.
+        """
+        return self.body if self.raw else decode_payload(self.id, self.body)
+
+    @property
+    def error(self) -> str:
+        """The last line of what the last attempt left: of a traceback, the exception."""
+        return last_line(self.failures[-1].text) if self.failures else ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything, in what JSON can carry. ``payload`` where it has such a form, otherwise ``payload_base64``."""
+        return {**with_payload(msgspec.to_builtins(self), raw=self.raw), "error": self.error}
+
+
+class DeadGroup(Struct):
+    """Letters of one task that died of one cause with one error, the last line of its text. Words with digits in it may
+    differ.
+
+    Attributes:
+        error: of the letter that died last.
+        example: its id.
+    """
+
+    task: str
+    cause: str
+    error: str
+    count: int
+    first_died_at: datetime
+    last_died_at: datetime
+    example: str
+
+
+class Wanted(Struct, frozen=True):
+    """Which letters are wanted. None: all."""
+
+    task: str | None = None
+    cause: str | None = None
+    since: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if self.since is not None and (not isinstance(self.since, datetime) or self.since.tzinfo is None):
+            raise ConfigError(f"since is {self.since!r}", "a datetime with a time zone, for example datetime.now(UTC)")
+
+    @property
+    def is_all(self) -> bool:
+        return self.task is None and self.cause is None and self.since is None
+
+    def takes(self, letter: DeadLetter) -> bool:
+        return (
+            (self.task is None or letter.task == self.task)
+            and (self.cause is None or letter.cause == self.cause)
+            and (self.since is None or letter.died_at >= self.since)
+        )
+
+
+def _kind(error: str) -> str:
+    """The error without what errors of one kind differ in: numbers, ids, addresses."""
+    return _WORD.sub(lambda word: "#" if any(map(str.isdigit, word[0])) else word[0], error)
+
+
+def queue_of(message: str) -> str:
+    """The queue of a message. Raises `ConfigError` where that is no id."""
+    try:
+        return parse_source(parse_message_id(message).path).queue
+    except CorruptRecord as wrong:
+        raise ConfigError(f"not the id of a message: {message!r}", "ids are what enqueue returns") from wrong
+
+
+def read_one(driver: Driver, layout: Layout, message: str) -> DeadLetter | None:
+    """The letter of one message; None where there is none, or it is decided. One GET.
+
+    Raises:
+        ConfigError: that is no id. CorruptRecord: the letter cannot be decoded.
+    """
+    key = layout.dead(queue_of(message), message)
+    found = driver.run(get(key))
+    if not isinstance(found, Found):
+        return None
+    record = decode(Record, key, found.body)
+    return None if record.tombstone else _view(record)
+
+
+def read_all(
+    driver: Driver,
+    layout: Layout,
+    queue: str,
+    wanted: Wanted,
+    *,
+    after: str | None = None,
+    limit: int | None = None,
+    unreadable: Callable[[CorruptRecord], None],
+) -> Iterator[DeadLetter]:
+    """The letters of a queue as their messages were sent, without decided ones.
+
+    Args:
+        after: id of a message: only those behind it.
+        unreadable: told of each letter that cannot be decoded.
+
+    Asks: one List per 1,000 letters, one Get for each; behind the last one wanted, for a few more.
+    """
+    at_once, given = _FIRST, 0
+    for page in _pages(driver, layout.dead(queue), layout.dead(queue, after) if after else ""):
+        rest = page
+        while rest:
+            most = at_once if limit is None or not wanted.is_all else min(at_once, max(_FIRST, limit - given))
+            now, rest = _portion(rest, most)
+            for letter in _read(driver, [item.key for item in now], unreadable):
+                if not wanted.takes(letter):
+                    continue
+                yield letter
+                given += 1
+                if given == limit:
+                    return
+            at_once = min(2 * at_once, _MOST)
+
+
+def group(letters: Iterable[DeadLetter]) -> list[DeadGroup]:
+    """The largest group first. Errors beyond the first 1,000 that differ are one group of their task and cause."""
+    groups: dict[tuple[str, str, str], DeadGroup] = {}
+    for letter in letters:
+        error, died_at = letter.error, letter.died_at
+        name = letter.task, letter.cause, _kind(error)
+        if name not in groups and len(groups) >= _MOST_GROUPS:
+            name, error = (letter.task, letter.cause, ""), "(other errors)"
+        known = groups.get(name)
+        if known is None:
+            groups[name] = DeadGroup(letter.task, letter.cause, error, 1, died_at, died_at, letter.id)
+            continue
+        known.count += 1
+        known.first_died_at = min(known.first_died_at, died_at)
+        if died_at >= known.last_died_at:
+            known.error, known.last_died_at, known.example = error, died_at, letter.id
+    return sorted(groups.values(), key=lambda one: (-one.count, one.task, one.cause, one.error))
+
+
+def _pages(driver: Driver, prefix: str, after: str) -> Iterator[Sequence[Listed]]:
+    while True:
+        page = driver.run(list_page(prefix, after))
+        yield page
+        if len(page) < _PAGE:
+            return
+        after = page[-1].key
+
+
+def _portion(page: Sequence[Listed], most: int) -> tuple[Sequence[Listed], Sequence[Listed]]:
+    """What to read at once, and the rest."""
+    size = 0
+    for number, item in enumerate(page[:most]):
+        size += item.size
+        if number and size > _MOST_BYTES:
+            return page[:number], page[number:]
+    return page[:most], page[most:]
+
+
+def _read(driver: Driver, keys: list[str], unreadable: Callable[[CorruptRecord], None]) -> Iterator[DeadLetter]:
+    for key, found in zip(keys, driver.run(get_all(keys)), strict=True):
+        if not isinstance(found, Found):
+            continue
+        try:
+            record = decode(Record, key, found.body)
+        except CorruptRecord as corrupt:
+            unreadable(corrupt)
+            continue
+        if not record.tombstone:
+            yield _view(record)
+
+
+def _view(record: Record) -> DeadLetter:
+    return DeadLetter(
+        id=record.message,
+        queue=record.queue,
+        task=record.task,
+        attempt=record.attempt,
+        cause=record.failures[-1].cause if record.failures else "",
+        failures=history(record.failures),
+        preview=record.preview,
+        raw=record.raw,
+        headers=record.headers,
+        body=record.payload,
+        sent_at=time_of(record.sent_ms) if record.sent_ms else None,
+        died_at=time_of(record.died_ms),
+    )

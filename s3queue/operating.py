@@ -1,0 +1,72 @@
+"""Operators: change something that the coordinator plans with, wake it, and wait until that holds."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from s3queue.core import operate
+from s3queue.core.keys import Layout
+from s3queue.core.operate import Edit
+from s3queue.core.ops import Unknown, get
+from s3queue.core.records import Board, decode
+from s3queue.errors import StoreUnavailable
+from s3queue.runtime.drive import Driver
+from s3queue.runtime.local.wakeups import wake
+from s3queue.store import Found, Missing, ObjectStore
+
+__all__ = ["Operation"]
+
+#: Seconds between two looks at the board: at first, and at most.
+_LOOK_S, _LAST_LOOK_S = 0.05, 1.0
+
+
+class Operation:
+    """One thing that an operator does."""
+
+    def __init__(self, store: ObjectStore, layout: Layout, driver: Driver) -> None:
+        self._store, self._layout, self._driver = store, layout, driver
+        self._board: Board | None = None
+        self._version: str | None = None
+
+    def change(self, edit: Edit, queue: str, wait: bool | Literal["idle"], timeout: float) -> None:
+        """Change the control, and wait until that holds for a queue. See `s3queue.Queue.pause`."""
+        outcome = self._driver.run(operate.change(self._layout, edit, secrets.token_hex(8)))
+        if isinstance(outcome, Unknown):
+            raise StoreUnavailable("put", self._layout.control, "no answer; the change may or may not take effect")
+        self.wake()
+        turn = outcome.turn
+        if wait:
+            self.until(lambda board: operate.has_planned(board, turn), timeout, "the coordinator has not taken it over")
+        if wait == "idle":
+            self.until(lambda board: operate.is_idle(board, queue), timeout, "hosts still hold some of its messages")
+
+    def wake(self) -> None:
+        """Have the coordinator look, if it runs on this machine. Elsewhere it sees it with its next poll."""
+        with contextlib.suppress(OSError):
+            wake(self._store.url, self._layout.root)
+
+    def until(self, holds: Callable[[Board | None], bool], timeout: float, why: str) -> None:
+        """Wait until the board says so.
+
+        Raises:
+            TimeoutError: it did not.
+        """
+        began, pause = time.monotonic(), _LOOK_S
+        while not holds(self.look()):
+            if time.monotonic() + pause - began > timeout:
+                raise TimeoutError(f"done, but within {timeout:g} s {why}")
+            time.sleep(pause)
+            pause = min(2 * pause, _LAST_LOOK_S)
+
+    def look(self) -> Board | None:
+        """The board as it is now."""
+        found = self._driver.run(get(self._layout.board, self._version))
+        if isinstance(found, Found):
+            self._board, self._version = decode(Board, self._layout.board, found.body), found.version
+        elif isinstance(found, Missing):
+            self._board = self._version = None
+        return self._board

@@ -1,0 +1,36 @@
+"""A queue is paused and resumed while a host serves it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from s3queue.queue import Queue
+from s3queue.store import ObjectStore
+from tests.processes.host import IMPATIENT, Line, host
+from tests.processes.jobs import hold
+
+Fifo = Callable[[str], Line]
+
+
+def test_paused_queue_starts_nothing_until_it_is_resumed(store: ObjectStore, fifo: Fifo) -> None:
+    started, release = fifo("started"), fifo("release")
+    queue = Queue(hold.queue, store)
+    hold.enqueue(started.path, release.path)
+    with host(store, until_empty=True, workers=1, concurrency=1, **IMPATIENT) as it:
+        started.word()
+        queue.pause()
+        hold.enqueue(started.path, release.path)
+        with pytest.raises(TimeoutError, match="hosts still hold"):
+            queue.pause(wait="idle", timeout=0.5)
+        assert queue.stats().paused
+        release.release()
+        queue.pause(wait="idle")
+        seen = queue.stats()
+        assert (seen.ready, seen.running, seen.done) == (1, 0, 1)
+        queue.resume()
+        started.word()
+        assert not queue.stats().paused
+        release.release()
+        assert it.summary().messages == 2

@@ -1,0 +1,35 @@
+"""What operating costs, counted by the driver that sends the requests, while the production steps run."""
+
+from __future__ import annotations
+
+from s3queue.core import operate
+from s3queue.core.records import Control
+from s3queue.store import ObjectStore
+from tests.regressions.town import QUEUE, led
+
+
+def test_a_pause_holds_after_one_cycle_and_costs_at_most_three_writes_and_four_reads(store: ObjectStore) -> None:
+    town, leader = led(store)
+    leader.cycles(2)
+    town.enqueue()
+    before = town.meter.as_dict()
+    changed = town.driver.run(operate.change(town.layout, operate.pause(QUEUE), "n"))
+    assert isinstance(changed, Control)
+    assert not operate.has_planned(town.board(), changed.turn)
+    leader.cycle()
+    assert operate.has_planned(town.board(), changed.turn)
+    spent = {kind: count - before[kind] for kind, count in town.meter.as_dict().items()}
+    assert town.board().tickets == {}
+    assert (spent["put"], spent["get"], spent["list"]) == (2, 3, 1), (
+        "the board's included, and without the operator's looks"
+    )
+
+
+def test_a_namespace_in_which_something_is_paused_costs_no_more_while_it_is_idle(store: ObjectStore) -> None:
+    town, leader = led(store)
+    town.driver.run(operate.change(town.layout, operate.pause(QUEUE), "n"))
+    leader.cycles(1)
+    before = town.meter.as_dict()
+    leader.cycles(60)
+    spent = {kind: count - before[kind] for kind, count in town.meter.as_dict().items()}
+    assert (spent["list"], spent["get"]) == (60, 0)
