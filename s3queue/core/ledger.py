@@ -387,7 +387,7 @@ def _is_of_a_twin(key: str, found: Found | Missing) -> bool:
 # ---- the end of a session -----------------------------------------------------------------------------------------
 
 
-def bequeath(
+def end_session(
     view: View, layout: Layout, session: str, outcomes: Mapping[str, Report], nonces: Iterable[str]
 ) -> Step[bool]:
     """End a session of this host whose agent died, with what the journals of its workers say.
@@ -416,6 +416,8 @@ def bequeath(
             return True  # the coordinator fences it when it has been silent for long enough
         if ledger.over:
             return True
+        if ledger.claims and view.board is None:
+            return False  # the board was deleted: until it is put back, nobody can tell what these claims are
         will = _last_will(ledger, view.board, outcomes, nonce)
         outcome = yield from write(key, encode_over(will, ledger, found.body), nonce=nonce, if_version=found.version)
         if isinstance(outcome, Stored) or (isinstance(outcome, Overtaken) and isinstance(outcome.now, Missing)):

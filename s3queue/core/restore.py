@@ -12,16 +12,16 @@ session is ended first, and the new board's numbers begin above all that ledgers
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from s3queue.core.keys import Layout
 from s3queue.core.ops import Step, Unknown, delete, get_all, get_within, list_all, list_page, put, write
-from s3queue.core.records import Board, Ledger, decode, encode
+from s3queue.core.records import Board, Ledger, RetiredPage, decode, encode
 from s3queue.errors import CorruptRecord
-from s3queue.store import Conflict, Found, Stored
+from s3queue.store import Conflict, Found, Listed, Stored
 
 #: Terms left free above the newest that anything tells of, for those that nothing does.
 _EPOCHS_SPARE = 1000
@@ -123,7 +123,7 @@ def found_anew(layout: Layout, nonce: str) -> Step[Restored | Stands]:
     Every session is ended first, so that nothing that runs now can count beside what is assigned next. Messages that ended
     and whose batch is still there run again.
 
-    Asks: one List per 1,000 ledgers and per 1,000 retired pages; one Get and one Put for each ledger; one Put.
+    Asks: one List per 1,000 ledgers and per 1,000 retired pages; one Get and one Put for each ledger; one Get and one Put.
     """
     listed = yield from list_all(layout.hosts)
     found = yield from get_all([item.key for item in listed])
@@ -148,8 +148,20 @@ def found_anew(layout: Layout, nonce: str) -> Step[Restored | Stands]:
         fenced.append(session)
     pages = yield from list_all(layout.retired)
     epochs += [int(item.key.removeprefix(layout.retired).partition("-")[0]) for item in pages]
-    board = Board(nonce, epoch=max(epochs) + _EPOCHS_SPARE, turn=1)
+    uptime_ms = yield from _newest_uptime(pages[-1:])
+    board = Board(nonce, epoch=max(epochs) + _EPOCHS_SPARE, turn=1, uptime_ms=uptime_ms)
     return (yield from _create(layout, board, tuple(fenced)))
+
+
+def _newest_uptime(pages: Sequence[Listed]) -> Step[int]:
+    """The clock of the board that was deleted, by the newest page: on one that began at 0, pages would be kept for as long
+    as that board had been led."""
+    found = yield from get_all([item.key for item in pages])
+    for item, outcome in zip(pages, found, strict=True):
+        if isinstance(outcome, Found):
+            with contextlib.suppress(CorruptRecord):
+                return decode(RetiredPage, item.key, outcome.body).uptime_ms
+    return 0
 
 
 def _epochs(ledger: Ledger) -> Iterator[int]:

@@ -81,22 +81,22 @@ class Draft:
 
     __slots__ = ("alone", "dying", "failures", "ready", "settled", "spared", "unfit", "waiting")
 
-    def __init__(self, state: SourceState) -> None:
+    def __init__(self, state: SourceState, *, alone: bool = False) -> None:
         self.settled = state.settled
         self.ready = list(state.ready)
         self.waiting = list(state.waiting)
         self.dying = list(state.dying)
         self.failures = dict(state.failures)
         self.spared = dict(state.spared)
-        self.alone = False
+        self.alone = alone
         #: By index: task, the digests that its hosts know, and since when.
         self.unfit = {at: (one.token, one.since_ms) for one in state.unfit for at in range(one.start, one.stop)}
         if self.unfit:
             self.ready = [Ready(at, at + 1, one.attempt) for one in self.ready for at in range(one.start, one.stop)]
 
     @classmethod
-    def admitted(cls, count: int, attempt: int = 1) -> Draft:
-        return cls(SourceState(ready=(Ready(0, count, attempt),)))
+    def admitted(cls, count: int, attempt: int = 1, *, alone: bool = False) -> Draft:
+        return cls(SourceState(ready=(Ready(0, count, attempt),)), alone=alone)
 
     def freeze(self) -> SourceState:
         return SourceState(
@@ -224,7 +224,7 @@ class Draft:
             self.ready.extend(Ready(one.index, one.index + 1, one.attempt) for one in due)
         return bool(due)
 
-    def buried(self, indexes: set[int]) -> None:
+    def letters_written(self, indexes: set[int]) -> None:
         """Their dead letters are stored."""
         self.settled += len(indexes)
         self.dying = [index for index in self.dying if index not in indexes]

@@ -15,6 +15,8 @@ from s3queue.policies import Policy
 
 #: A failure's text, at most, in characters: it is kept on the board until the message is settled.
 TEXT_CHARS = 2000
+#: The longest wait that records can tell of, in seconds; some thirty years. Who asks for more gets this.
+LONGEST_S = 1e9
 #: How long a message waits that could not be tried for a fault of ours, such as a lack of memory, in seconds.
 FAULT_DELAY_S = 5.0
 
@@ -63,7 +65,7 @@ def _steering(raised: BaseException) -> BaseException | None:
 def _outcome_of(terms: Terms, attempt: int, spared: int, raised: BaseException) -> Failed:
     match raised:
         case Snooze():
-            return Failed("snooze", max(0.0, raised.after))
+            return Failed("snooze", _bounded(raised.after))
         case Reject():
             return dead(attempt, "rejected", raised.why)
         case Retry():
@@ -77,9 +79,12 @@ def _outcome_of(terms: Terms, attempt: int, spared: int, raised: BaseException) 
     if attempt - spared >= terms.max_attempts:
         return dead(attempt, cause, text)
     after = raised.after if isinstance(raised, Retry) else None
-    if after is None:
-        return retry(terms.policy.delay_s(attempt - spared, raised, random.random()), attempt, cause, text)
-    return retry(max(0.0, after), attempt, cause, text)
+    delay_s = terms.policy.delay_s(attempt - spared, raised, random.random()) if after is None else after
+    return retry(_bounded(delay_s), attempt, cause, text)
+
+
+def _bounded(delay_s: float) -> float:
+    return min(max(0.0, delay_s), LONGEST_S)
 
 
 def dead(attempt: int, cause: str, text: str) -> Failed:
