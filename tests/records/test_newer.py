@@ -53,6 +53,15 @@ def replaced(body: bytes, **fields: object) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.parametrize("damage", [b'"zz\xff":1', b'"zz":"\xff\xfe"', b'"zz":1e999'])
+def test_damage_that_no_reader_looks_at_stops_nobody_from_replacing_a_record(damage: bytes) -> None:
+    for kind, sample in ((Board, BOARD), (Ledger, LEDGER)):
+        body = sample.rstrip().removesuffix(b"}") + b"," + damage + b"}"
+        record = decode(kind, "k", body)
+        assert newer(record, body) == {}
+        assert decode(kind, "k", encode_over(record, record, body)) == record
+
+
 class TestBoard:
     def test_fields_of_the_board_its_tickets_and_sources_survive(self) -> None:
         after, before = replaced(BOARD, turn=43), plain(BOARD)
