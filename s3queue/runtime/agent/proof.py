@@ -1,4 +1,4 @@
-"""Asks the store, before anything of ours is in it, for what the queue relies on. An outage is waited for."""
+"""Checks the store before the queue stores anything in it. Waits while the store is away."""
 
 from __future__ import annotations
 
