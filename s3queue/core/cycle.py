@@ -123,7 +123,7 @@ class Lead:
         return self.chores.pages.pages
 
     @property
-    def buried(self) -> set[tuple[str, int]]:
+    def letters_written(self) -> set[tuple[str, int]]:
         """Messages whose dead letter is stored, and which the board does not yet count as settled."""
         return self.chores.letters.written
 
@@ -261,7 +261,7 @@ class Lead:
             heard_ms=self.clock_ms(clock() if clock is not None else now) + 1,  # rounded up
             settings=self.settings._replace(ticket_target=target),
             window=self.window,
-            buried=self.buried,
+            letters_written=self.letters_written,
             parking=self.chores.moves.parking,
             board_bytes=self.board_bytes,
             control=self.control,

@@ -387,7 +387,7 @@ def _is_of_a_twin(key: str, found: Found | Missing) -> bool:
 # ---- the end of a session -----------------------------------------------------------------------------------------
 
 
-def bequeath(
+def end_session(
     view: View, layout: Layout, session: str, outcomes: Mapping[str, Report], nonces: Iterable[str]
 ) -> Step[bool]:
     """End a session of this host whose agent died, with what the journals of its workers say.

@@ -224,7 +224,7 @@ class Draft:
             self.ready.extend(Ready(one.index, one.index + 1, one.attempt) for one in due)
         return bool(due)
 
-    def buried(self, indexes: set[int]) -> None:
+    def letters_written(self, indexes: set[int]) -> None:
         """Their dead letters are stored."""
         self.settled += len(indexes)
         self.dying = [index for index in self.dying if index not in indexes]

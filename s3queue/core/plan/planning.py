@@ -157,13 +157,13 @@ class Planning:
 
     # ---- what stands in no ledger --------------------------------------------------------------------------
 
-    def bury(self, buried: Collection[tuple[str, int]]) -> None:
-        graves: dict[str, set[int]] = {}
-        for path, index in buried:
+    def settle_dead(self, letters_written: Collection[tuple[str, int]]) -> None:
+        by_path: dict[str, set[int]] = {}
+        for path, index in letters_written:
             if path in self.sources and index in self.board.sources[path].dying:
-                graves.setdefault(path, set()).add(index)
-        for path, indexes in graves.items():
-            self.draft(path).buried(indexes)
+                by_path.setdefault(path, set()).add(index)
+        for path, indexes in by_path.items():
+            self.draft(path).letters_written(indexes)
 
     def retire(self, retired: Collection[str]) -> None:
         for path in retired:

@@ -124,8 +124,8 @@ class TestInTheEnd:
         assert (last.attempt, last.cause, last.text) == (2, cause, text)
         assert after.board.totals == {"q": Totals(dead=1)}
         assert after.settled == [Settled("", source, 0, 1, 2, "dead")]
-        buried = decide(after.board, buried={(source, 0)})
-        assert state_of(buried, source) == SourceState(settled=1)
+        settled = decide(after.board, letters_written={(source, 0)})
+        assert state_of(settled, source) == SourceState(settled=1)
 
     def test_suspects_beside_one_that_is_dead_still_run_alone(self) -> None:
         source = moved_path(parse_source(path(1)), due_ms=1, batch="a1", count=3, attempt=2, alone=True)
