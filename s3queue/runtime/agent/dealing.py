@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from s3queue.core import ranges
-from s3queue.core.ledger import Held, Host
+from s3queue.core.held import Held
+from s3queue.core.ledger import Host
 from s3queue.core.ranges import Ranges
 from s3queue.core.records import FATAL_CAUSES, Failed, Part
 from s3queue.runtime.agent.deaths import AT_WORK, ENDED, Affected, Death, Suspect, judge, last_word

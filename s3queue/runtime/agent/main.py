@@ -72,6 +72,10 @@ PATIENCE_S = 2.0
 _WAITING_S = 1.0
 
 
+#: Whose driver performs a program.
+_HOST, _COORDINATOR, _CHORES = range(3)
+
+
 def main(spec: AgentSpec) -> None:
     """Serve until drained, fenced, or the supervisor is gone."""
     sys.exit(asyncio.run(Agent(spec).serve()))
@@ -114,9 +118,11 @@ class Agent:
             core.Terms(until_empty=spec.until_empty),
         )
         readers = READERS if store.capabilities.requests_cost else LOCAL_READERS
+        meters = Meter(self._journal.host_usage), Meter(self._journal.coordinator_usage)
+        #: Of the host, the coordinator, and its chores: what those read and hangs holds up no cycle.
         self._drivers = [
-            Driver(store, Meter(usage), readers=readers, patience_s=PATIENCE_S, on_retry=self._unavailable)
-            for usage in (self._journal.host_usage, self._journal.coordinator_usage)
+            Driver(store, meter, readers=readers, patience_s=PATIENCE_S, on_retry=self._unavailable)
+            for meter in (*meters, meters[1])
         ]
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3queue-store")
         self._seats = Seats(
@@ -133,7 +139,7 @@ class Agent:
         """Returns the exit status."""
         beating = asyncio.create_task(self._beat())
         if not self._spec.proven:
-            await prove(self._drivers[0], self._spec.config.namespace, self._no_answer)
+            await prove(self._drivers[_HOST], self._spec.config.namespace, self._no_answer)
         if not await self._join():
             return FENCED
         loop = asyncio.get_running_loop()
@@ -143,8 +149,8 @@ class Agent:
         loop.add_reader(self._spec.conn.fileno(), self._told)
         self._tell(Started())
         agent = self._agent
-        beside = [self._start(agent.coordinate(), as_host=False)]
-        beside += [self._start(agent.do_chores(number), as_host=False) for number in range(CHORES_AT_ONCE)]
+        beside = [self._start(agent.coordinate(), _COORDINATOR)]
+        beside += [self._start(agent.do_chores(number), _CHORES) for number in range(CHORES_AT_ONCE)]
         try:
             if await self._until(self._start(agent.serve()), beating, *beside) is core.Ending.FENCED:
                 # At once, even with requests under way: other hosts may run the claimed messages by now.
@@ -165,8 +171,8 @@ class Agent:
                 driver.close()
             self._env.events.close()
 
-    def _start(self, program: Program[T], *, as_host: bool = True) -> asyncio.Task[T]:
-        return asyncio.create_task(run(program, self._drivers[0 if as_host else 1], self._threads))
+    def _start(self, program: Program[T], role: int = _HOST) -> asyncio.Task[T]:
+        return asyncio.create_task(run(program, self._drivers[role], self._threads))
 
     @staticmethod
     async def _until(first: asyncio.Task[T], *others: asyncio.Task[None]) -> T:
@@ -283,7 +289,7 @@ class Agent:
         for task in beside:
             task.cancel()
         await asyncio.wait(beside)
-        await self._start(self._agent.hand_over(), as_host=False)
+        await self._start(self._agent.hand_over(), _COORDINATOR)
         self._tell(Left(self._agent.host.tally()))
 
 
