@@ -18,7 +18,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from s3queue.core.keys import Layout
-from s3queue.core.ops import Step, Unknown, delete, get_all, get_within, list_all, list_page, put, write
+from s3queue.core.ops import Step, Unknown, delete, get, get_all, get_within, list_all, list_page, put, write
 from s3queue.core.records import Board, Ledger, RetiredPage, decode, encode
 from s3queue.errors import CorruptRecord
 from s3queue.store import Conflict, Found, Listed, Stored
@@ -75,12 +75,36 @@ def was_led(layout: Layout, me: str) -> Step[bool]:
     return False
 
 
-def keep_copy(layout: Layout, session: str, board: Board) -> Step[None]:
-    """Keep what this session knew of a board that was deleted. Once is enough.
+def keep_copy(layout: Layout, session: str, board: Board) -> Step[bool]:
+    """Keep what this session knew of a board that was deleted. Returns whether it is kept: once is enough for each time
+    that a board is deleted.
 
-    Asks: one Put.
+    Asks: one Put; where a copy was left from an earlier time, one Get and one Put more.
     """
-    yield from put(layout.lost(session), encode(board), None)
+    key, body = layout.lost(session), encode(board)
+    outcome = yield from put(key, body, None)
+    if isinstance(outcome, Conflict):
+        left = yield from get(key)
+        if not isinstance(left, Found):
+            return False
+        if left.body == body:
+            return True
+        outcome = yield from put(key, body, left.version)
+    return isinstance(outcome, Stored)
+
+
+def unreadable(layout: Layout) -> Step[str]:
+    """Why the board that stands there cannot be read; empty where it can be, or there is none.
+
+    Asks: one Get.
+    """
+    found = yield from get(layout.board)
+    if isinstance(found, Found):
+        try:
+            decode(Board, layout.board, found.body)
+        except CorruptRecord as fault:
+            return str(fault)
+    return ""
 
 
 def copies(layout: Layout) -> Step[list[Copy]]:

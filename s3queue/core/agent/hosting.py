@@ -177,9 +177,10 @@ class Hosting:
         view.answered(now)
         if view.is_gone:
             if not self._kept_copy and view.board is not None:
-                yield from keep_copy(self._post.layout, self._post.me.session, view.board)
-                self._kept_copy = True
+                self._kept_copy = yield from keep_copy(self._post.layout, self._post.me.session, view.board)
             env.warn(self._post.layout.board, NO_BOARD)
+        else:
+            self._kept_copy = False
         # A board without work, or without news, is a heartbeat: the next one need not be read soon.
         busy = bool(self._host.tickets) or (changed and view.board is not None and view.board.is_busy)
         self._next_look = now + pace.poll_s(busy=busy, changed=changed, now=now)

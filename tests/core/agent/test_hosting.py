@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from s3queue.core import restore
 from s3queue.core.agent.hosting import tells_more
 from s3queue.core.records import (
     Board,
@@ -20,6 +21,7 @@ from s3queue.core.records import (
 )
 from s3queue.store import Found
 from tests.core.agent.desk import Desk
+from tests.core.hands import run
 from tests.core.world import LAYOUT, claimed
 
 _PATH = "in/q/5/1700000000000-0010000000000000-2"
@@ -82,6 +84,29 @@ def test_agent_that_starts_while_the_board_is_deleted_keeps_what_the_one_before_
     over = stored_ledger(desk, "old")
     assert over.fenced
     assert over.reports["1-0"] == Report(ok=(0, 2))
+
+
+def test_board_that_is_deleted_again_is_kept_again_as_it_was_then() -> None:
+    """The second time there was no copy, or, if the first one had been left behind, an old one that passed for exact."""
+    desk = Desk()
+    desk.start(desk.agent.join())
+    assert desk.go(1010.0) == [True]
+    desk.start(desk.agent.serve(), desk.agent.coordinate())
+    desk.go(1060.0)
+    for leave_copy in (False, True, False):
+        found = desk.store.get(LAYOUT.board)
+        assert isinstance(found, Found)
+        board = decode(Board, LAYOUT.board, found.body)
+        desk.store.delete([LAYOUT.board])
+        desk.go(desk.time + 60.0)
+        (copy,) = run(restore.copies(LAYOUT), desk.store)
+        assert (copy.board, copy.is_exact) == (board, True)
+        left = desk.store.get(LAYOUT.lost("h1"))
+        assert isinstance(left, Found)
+        assert isinstance(run(restore.put_back(LAYOUT, copy, f"by hand {board.turn}"), desk.store), restore.Restored)
+        if leave_copy:
+            desk.store.put(LAYOUT.lost("h1"), left.body, if_version=None)
+        desk.go(desk.time + 60.0)
 
 
 def stored_ledger(desk: Desk, session: str) -> Ledger:
