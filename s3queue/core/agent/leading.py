@@ -183,6 +183,8 @@ class Leading:
                 return True
             try:
                 outcome = yield from lead.beat(now=env.now(), nonce=env.nonce())
+            except StoreUnsupported:
+                raise
             except StoreError:
                 env.mark("a heartbeat was not answered")
                 return False  # the cycle says so, if the store does not answer that either

@@ -1,4 +1,4 @@
-"""What becomes of a message whose attempt did not end well: from what was raised to the outcome that is reported."""
+"""Turns the exception that ended an attempt into the outcome that is reported."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from s3queue.errors import Reject, Retry, Snooze
 if TYPE_CHECKING:
     from s3queue.tasks import Task
 
-#: A failure's text, at most, in characters: it is kept on the board until the message is settled.
+#: Characters of a failure's text at most: it is on the board until the message is settled.
 TEXT_CHARS = 2000
-#: The longest wait that records can tell of, in seconds; some thirty years. Who asks for more gets this.
+#: Seconds of the longest wait that records can hold, about thirty years. Longer waits are cut to it.
 LONGEST_S = 1e9
-#: How long a message waits that could not be tried for a fault of ours, such as a lack of memory, in seconds.
+#: Seconds of wait for a message that could not run for a fault of ours, such as a lack of memory.
 FAULT_DELAY_S = 5.0
 
 

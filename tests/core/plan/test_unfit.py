@@ -121,8 +121,8 @@ class TestInTheEnd:
     @pytest.mark.parametrize(
         ("outcome", "cause", "text"),
         [
-            (NO_TASK, "unknown_task", "no host came that knows the task 'send'"),
-            (NO_FIT, "signature", "no host came whose task 'send' takes these arguments: send() takes no 'cc'"),
+            (NO_TASK, "unknown_task", "no host knew the task 'send'"),
+            (NO_FIT, "signature", "no host had a task 'send' that takes these arguments: send() takes no 'cc'"),
         ],
     )
     def test_after_a_day_it_is_dead_and_says_why(self, outcome: Failed, cause: str, text: str) -> None:

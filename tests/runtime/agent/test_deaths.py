@@ -1,4 +1,4 @@
-"""Who pays for a death, and what a journal tells when nobody is left to ask."""
+"""Which message pays for a death, and the outcomes that only a journal holds."""
 
 from __future__ import annotations
 
