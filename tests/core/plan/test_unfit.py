@@ -112,7 +112,9 @@ class TestOthers:
         tickets = before.tickets | {"1-1": Ticket("shut out", (Part(found, 0, 3, 1),))}
         before = replace(before, tickets=tickets, sources=before.sources | {found: state})
         planned = decide(
-            before, [claimed(report=Report(failed={0: NO_TASK})), knowing("h2", send="aa")], settings=Settings(max_parked=3)
+            before,
+            [claimed(report=Report(failed={0: NO_TASK})), knowing("h2", send="aa")],
+            settings=Settings(max_parked=3),
         )
         assert parts(planned)["h2"] == [(Part(other, 0, 1, 1),)]
 
