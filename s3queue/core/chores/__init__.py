@@ -9,7 +9,7 @@ A coordinator that was replaced may still finish what it began, for the same rea
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from s3queue.core.chores.fences import Fences
@@ -17,11 +17,12 @@ from s3queue.core.chores.garbage import Garbage
 from s3queue.core.chores.letters import Letters
 from s3queue.core.chores.moves import Moves
 from s3queue.core.chores.pages import Pages
+from s3queue.core.chores.summaries import Summaries
 from s3queue.core.chores.troubles import Troubles
 from s3queue.core.keys import Layout
 from s3queue.core.ops import Step
-from s3queue.core.plan import is_finished
-from s3queue.core.records import Board
+from s3queue.core.plan import Settings, Settled, is_finished
+from s3queue.core.records import Board, Control
 from s3queue.core.survey import Heard, Survey
 
 __all__ = ["CHORES_AT_ONCE", "Chores", "Facts"]
@@ -40,6 +41,10 @@ class Facts(NamedTuple):
         refused: paths of listed batches that were finished before.
         ended: sessions that were over before ``board`` was sent, and that nobody gives tickets to any more.
         uptime_ms: of the board's clock, now.
+        now_ms: wall clock.
+        settled: what that board has settled; nothing where it was committed before.
+        control: what operators have set; None where that is not known.
+        board_bytes: size of the board.
     """
 
     board: Board
@@ -48,6 +53,10 @@ class Facts(NamedTuple):
     refused: Collection[str]
     ended: Collection[str]
     uptime_ms: int
+    now_ms: int = 0
+    settled: Sequence[Settled] = ()
+    control: Control | None = None
+    board_bytes: int = 0
 
 
 class Chores:
@@ -57,7 +66,9 @@ class Chores:
         troubles: objects that could not be read or written, and when each is tried again.
     """
 
-    def __init__(self, layout: Layout, epoch: int, heard: dict[str, Heard], now: float) -> None:
+    def __init__(
+        self, layout: Layout, epoch: int, heard: dict[str, Heard], now: float, settings: Settings | None = None
+    ) -> None:
         self._layout = layout
         self.troubles = Troubles()
         self.fences = Fences(layout, heard, self.troubles)
@@ -65,12 +76,14 @@ class Chores:
         self.moves = Moves(layout, self.troubles)
         self.pages = Pages(layout, epoch, now, self.troubles)
         self.garbage = Garbage(self.troubles)
+        self.summaries = Summaries(layout, epoch, heard, settings or Settings(), self.troubles)
 
     def follow(self, facts: Facts, heard: Mapping[str, Heard], window_s: float) -> None:
         """Find what there is to do, now that this board is the committed one."""
         board, layout, pages = facts.board, self._layout, self.pages
         self.letters.follow(board)
         self.moves.follow(board)
+        self.summaries.follow(facts)
         if (seen := facts.seen) is None:
             return
         pages.follow(board, seen, facts.uptime_ms)
@@ -95,14 +108,14 @@ class Chores:
             now: steady time. now_ms: wall clock. nonce: fresh; every write of the chore derives its own from it.
         """
         step = self.fences.take(now, nonce) or self.letters.take(now, now_ms, nonce) or self.moves.take(now)
-        step = step or self.pages.take(now)
+        step = step or self.pages.take(now) or self.summaries.take(now, now_ms, nonce)
         if step is not None:
             return step
         return self.garbage.take(now, self._deleted)
 
     def next_at(self, now: float) -> float:
         """Steady time at which `take` may have something, if nothing else happens; infinity where that is not known."""
-        return min(self.troubles.next_at(now), self.pages.next_at())
+        return min(self.troubles.next_at(now), self.pages.next_at(), self.summaries.next_at())
 
     def _deleted(self, keys: Collection[str]) -> None:
         self.pages.deleted(keys)
