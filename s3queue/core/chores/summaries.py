@@ -117,7 +117,7 @@ class Summaries:
         assert board is not None
         queues, unreadable = count_board(board, layout)
         if seen is not None:
-            unreadable += [corrupt.key for corrupt in seen.corrupt]
+            unreadable += [_key(layout, corrupt.key) for corrupt in seen.corrupt]
             self._count_listed(queues, board, seen, now_ms, set(unreadable))
         unreadable += [
             layout.host(session) for session, heard in self._heard.items() if heard.ledger is None and heard.is_read
@@ -255,6 +255,11 @@ class Summaries:
             died = self._died.setdefault(queue, {})
             for cause, many in tally.died.items():
                 died[cause] = died.get(cause, 0) + many
+
+
+def _key(layout: Layout, key: str) -> str:
+    """Of what is no batch the survey knows the path."""
+    return key if key.startswith(layout.root + "/") else layout.source(key)
 
 
 def _there(tally: Tally) -> int:
