@@ -27,11 +27,11 @@ from s3queue.core.pacing import Pace
 from s3queue.core.records import Leader
 from s3queue.errors import StoreUnavailable
 from s3queue.runtime.agent.dealing import Dealer
-from s3queue.runtime.agent.deaths import testament
+from s3queue.runtime.agent.deaths import journaled_outcomes
 from s3queue.runtime.agent.environment import Surroundings, plan_settings
 from s3queue.runtime.agent.programs import run
 from s3queue.runtime.agent.proof import prove
-from s3queue.runtime.agent.seats import Obituary, Seats
+from s3queue.runtime.agent.seats import Seats, WorkerDeath
 from s3queue.runtime.drive import Driver
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.journal import Journal
@@ -71,6 +71,10 @@ READERS, LOCAL_READERS = 64, 8
 PATIENCE_S = 2.0
 #: Seconds after which an agent that has not joined yet tells the supervisor that it waits for the store.
 _WAITING_S = 1.0
+
+
+#: Whose driver performs a program.
+_HOST, _COORDINATOR, _CHORES = range(3)
 
 
 def main(spec: AgentSpec) -> None:
@@ -115,16 +119,18 @@ class Agent:
             core.Terms(until_empty=spec.until_empty),
         )
         readers = READERS if store.capabilities.requests_cost else LOCAL_READERS
+        meters = Meter(self._journal.host_usage), Meter(self._journal.coordinator_usage)
+        #: Of the host, the coordinator, and its chores: what those read and hangs holds up no cycle.
         self._drivers = [
-            Driver(store, Meter(usage), readers=readers, patience_s=PATIENCE_S, on_retry=self._unavailable)
-            for usage in (self._journal.host_usage, self._journal.coordinator_usage)
+            Driver(store, meter, readers=readers, patience_s=PATIENCE_S, on_retry=self._unavailable)
+            for meter in (*meters, meters[1])
         ]
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3queue-store")
         self._seats = Seats(
             self._dealer,
             later=lambda seconds, call: asyncio.get_running_loop().call_later(seconds, call),
             now_ms=self._env.now_ms,
-            buried=self._buried,
+            freed=self._seat_freed,
             leaving=lambda worker, why: self._env.events.emit("leaving", worker=worker, why=why),
             warn=self._env.warn,
         )
@@ -134,7 +140,7 @@ class Agent:
         """Returns the exit status."""
         beating = asyncio.create_task(self._beat())
         if not self._spec.proven:
-            await prove(self._drivers[0], self._spec.config.namespace, self._no_answer)
+            await prove(self._drivers[_HOST], self._spec.config.namespace, self._no_answer)
         if not await self._join():
             return FENCED
         loop = asyncio.get_running_loop()
@@ -144,8 +150,8 @@ class Agent:
         loop.add_reader(self._spec.conn.fileno(), self._told)
         self._tell(Started())
         agent = self._agent
-        beside = [self._start(agent.coordinate(), as_host=False)]
-        beside += [self._start(agent.do_chores(number), as_host=False) for number in range(CHORES_AT_ONCE)]
+        beside = [self._start(agent.coordinate(), _COORDINATOR)]
+        beside += [self._start(agent.do_chores(number), _CHORES) for number in range(CHORES_AT_ONCE)]
         try:
             if await self._until(self._start(agent.serve()), beating, *beside) is core.Ending.FENCED:
                 # At once, whatever requests are under way: somebody else may run what this host claimed.
@@ -166,8 +172,8 @@ class Agent:
                 driver.close()
             self._env.events.close()
 
-    def _start(self, program: Program[T], *, as_host: bool = True) -> asyncio.Task[T]:
-        return asyncio.create_task(run(program, self._drivers[0 if as_host else 1], self._threads))
+    def _start(self, program: Program[T], role: int = _HOST) -> asyncio.Task[T]:
+        return asyncio.create_task(run(program, self._drivers[role], self._threads))
 
     @staticmethod
     async def _until(first: asyncio.Task[T], *others: asyncio.Task[None]) -> T:
@@ -209,7 +215,7 @@ class Agent:
         """End the sessions of the agents that died before this one, with what the journals say; then clear those, and
         begin our own."""
         journals = [self._journal.worker(number) for number in range(self._spec.workers)]
-        joining = self._start(self._agent.join(self._spec.orphaned, testament(journals, self._env.now_ms())))
+        joining = self._start(self._agent.join(self._spec.orphaned, journaled_outcomes(journals, self._env.now_ms())))
         while not (await asyncio.wait({joining}, timeout=_WAITING_S))[0]:
             self._tell(Waiting())  # all that takes so long is the store
         joined = await joining
@@ -241,21 +247,21 @@ class Agent:
                 self._agent.drain()
             case _:
                 self._env.warn("note", f"ignored an unexpected note from the supervisor: {note}")
-        self._agent.ring()
+        self._agent.heard()
 
-    def _buried(self, it: Obituary) -> None:
+    def _seat_freed(self, it: WorkerDeath) -> None:
         """A worker is dead, and its journal was read: it may be replaced."""
         if not (it.expected or self._agent.host.over):  # else it was told to stop
             death = {"worker": it.worker, "cause": it.cause, "text": it.text}
-            for one in it.casualties:
+            for one in it.affected:
                 ended = {"message": one.message, "attempt": one.attempt, "of": one.most}
                 self._env.events.emit("worker_died", **death, **ended, next=one.following)
-            if not it.casualties:
+            if not it.affected:
                 self._env.events.emit("died", **death)
         with contextlib.suppress(OSError):  # then its successor waits in vain, and the next one is let in
             self._listen()
         self._tell(Read(it.worker))
-        self._agent.ring()
+        self._agent.heard()
 
     def _tell(self, note: Note) -> None:
         with contextlib.suppress(OSError):
@@ -266,11 +272,11 @@ class Agent:
         self._seats.heard(link, note)
         if isinstance(note, Hello | Finished):
             self._dealer.deal(clock())
-        self._agent.ring()
+        self._agent.heard()
 
     def hung_up(self, link: _Link) -> None:
         self._seats.hung_up(link)
-        self._agent.ring()
+        self._agent.heard()
 
     # ---- the end -------------------------------------------------------------------------------------------
 
@@ -284,7 +290,7 @@ class Agent:
         for task in beside:
             task.cancel()
         await asyncio.wait(beside)
-        await self._start(self._agent.hand_over(), as_host=False)
+        await self._start(self._agent.hand_over(), _COORDINATOR)
         self._tell(Left(self._agent.host.tally()))
 
 

@@ -140,6 +140,14 @@ def test_store_that_is_seen_to_break_a_promise_ends_the_loop() -> None:
         desk.go(1040.0)
 
 
+def test_store_that_is_seen_to_break_a_promise_by_a_heartbeat_ends_the_loop() -> None:
+    desk = led()
+    proofs = [StoreUnsupported("atomic replace")]
+    desk.refuse = lambda op: proofs.pop() if proofs and isinstance(op, Put) and op.key == LAYOUT.board else None
+    with pytest.raises(StoreUnsupported):
+        desk.go(1040.0)
+
+
 def test_outage_is_waited_for_and_leads_to_no_fence() -> None:
     desk = led()
     desk.store.put(LAYOUT.host("far"), encode(ledger("far")), if_version=None)

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from msgspec import Raw
+
 from s3queue.core.cycle import take_office
-from s3queue.core.elect import View
-from s3queue.core.ops import Get, Put
+from s3queue.core.elect import View, stand
+from s3queue.core.keys import moved_path, parse_source
+from s3queue.core.ops import Get, Put, Step
 from s3queue.core.records import (
     DeadLetter,
     Failure,
+    Leader,
+    Moved,
+    Origin,
     SourceState,
     decode,
+    encode_batch,
+    encode_message,
 )
-from tests.core.hands import run
+from tests.core.hands import Hand, run
 from tests.core.office import BOARD, Office, land
 from tests.core.world import (
     LAYOUT,
@@ -49,7 +57,7 @@ class TestBury:
         assert office.has(self.LETTER)
         hand.finish()
         assert office.stored_board().sources[path(1, 3)] == SourceState(settled=3)
-        assert office.lead.buried == set()
+        assert office.lead.letters_written == set()
         (letter,) = self.letters(office)
         assert (letter.payload, letter.failures, letter.attempt) == (b"\x01", self.HISTORY, 3)
 
@@ -73,6 +81,14 @@ class TestBury:
         assert office.body(self.LETTER) == b"tombstone"
         assert office.stored_board().sources[path(1, 3)].settled == 3
 
+    def test_an_empty_object_in_its_place_is_replaced(self) -> None:
+        office = self.office()
+        office.write(self.LETTER, b"")
+        office.cycle()
+        (letter,) = self.letters(office)
+        assert letter.payload == b"\x01"
+        assert office.stored_board().sources[path(1, 3)].settled == 3
+
     def test_unanswered_the_message_stays_until_it_is_sure(self) -> None:
         office = self.office()
         hand = office.begin()
@@ -80,7 +96,7 @@ class TestBury:
         land(hand)
         put = hand.until(Put)
         assert put.key == self.LETTER
-        assert office.lead.buried == set()
+        assert office.lead.letters_written == set()
         hand.finish()
         assert office.stored_board().sources[path(1, 3)].settled == 3
         assert len(self.letters(office)) == 1
@@ -90,9 +106,9 @@ class TestBury:
         hand = office.begin()
         hand.until(Put, LAYOUT.dead("q", LAYOUT.message_id(path(1, 3), 1)))
         hand.give_up()
-        assert office.lead.buried == set()  # told together, so that one board is written for them
+        assert office.lead.letters_written == set()  # told together, so that one board is written for them
         hand.until(Put, BOARD)
-        assert office.lead.buried == {(path(1, 3), 0), (path(1, 3), 2)}
+        assert office.lead.letters_written == {(path(1, 3), 0), (path(1, 3), 2)}
         hand.finish()
         assert office.stored_board().sources[path(1, 3)] == SourceState(
             settled=2, dying=(1,), failures={1: self.HISTORY}
@@ -118,6 +134,41 @@ class TestBury:
         office.cycle()
         assert office.stored_board().sources[path(1, 3)].settled == 3
         assert len(self.letters(office)) == 1
+
+    def test_a_leader_that_was_replaced_writes_no_letter_of_a_batch_that_is_settled_and_gone(self) -> None:
+        first = path(1)
+        source = moved_path(parse_source(first), due_ms=1, batch="a1", count=1, attempt=3, alone=False)
+        message = Moved("", Raw(b"\x01"), origin=Origin(LAYOUT.message_id(first, 0), 5))
+        before = board(states={source: SourceState(dying=(0,))})
+        old = Office(before)
+        old.write(LAYOUT.source(source), encode_batch([encode_message(message)], 5))
+        began, chore = old.now, Hand(self.chore(old), old.store)
+        new = View(before, old.view.version, looked=True)
+        run(stand(new, LAYOUT, Leader("h2"), "theirs"), old.store)
+        old.lead, replaced = run(take_office(new, LAYOUT, SETTINGS, old.now, NOW_MS), old.store), old.lead
+        old.cycle()
+        old.cycle()
+        assert not old.has(LAYOUT.source(source))
+        assert [letter.message for letter in self.letters(old)] == [LAYOUT.message_id(first, 0)]
+        chore.finish()
+        assert len(self.letters(old)) == 1
+        assert replaced.chores.letters.written == set()
+        assert replaced.chores.letters.take(began, NOW_MS, "n") is None, "not again and again"
+
+    def test_a_batch_that_was_removed_by_hand_leaves_a_letter_without_a_payload(self) -> None:
+        office = self.office()
+        office.store.delete([LAYOUT.source(path(1, 3))])
+        office.cycle()
+        (letter,) = self.letters(office)
+        assert (letter.payload, letter.failures) == (b"", self.HISTORY)
+        assert office.stored_board().sources[path(1, 3)].settled == 3
+
+    def chore(self, office: Office) -> Step[bool]:
+        """The next one of its leader."""
+        office.lead.chores.letters.follow(office.lead.board)
+        step = office.lead.chores.take(office.now, NOW_MS, "n")
+        assert step is not None
+        return step
 
     def test_a_source_that_cannot_be_decoded_is_one_raw_letter(self) -> None:
         office = self.office(dying=(0, 1, 2), content=b"junk")

@@ -35,7 +35,7 @@ def test_signal_wakes_a_program_that_waits_for_ever() -> None:
 
     def rings() -> Generator[Any, Any, None]:
         yield Get("k")
-        signal.ring()
+        signal.set()
 
     assert go(waits(), rings()) == [True, None]
     assert signal.notify is None
@@ -43,7 +43,7 @@ def test_signal_wakes_a_program_that_waits_for_ever() -> None:
 
 def test_what_was_rung_before_is_not_lost_and_is_taken_once() -> None:
     signal = Signal()
-    signal.ring()
+    signal.set()
 
     def waits() -> Generator[Any, Any, list[bool]]:
         return [(yield Wait(math.inf, signal)), (yield Wait(clock(), signal))]
