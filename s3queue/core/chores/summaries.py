@@ -92,7 +92,8 @@ class Summaries:
         if self._is_over or math.isinf(self._every_s):
             return math.inf
         page_at = self.census.next_at()
-        mine = self._at if self._is_news and not self._is_under_way else math.inf
+        is_waiting = self._is_news and not self._is_under_way and not self._troubles.has(self._key)
+        mine = self._at if is_waiting else math.inf
         return mine if page_at is None else min(mine, page_at)
 
     @property
