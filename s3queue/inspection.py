@@ -80,7 +80,7 @@ class HostStats(Struct):
 
     Attributes:
         assigned: messages that run there or are next.
-        usage: what it has asked of the store since its supervisor started, by role (``coordinator``, ``host``, ``worker``):
+        usage: store requests since its supervisor started, by role (``coordinator``, ``host``, ``worker``):
             requests by kind, bytes of objects sent and received, retries, conflicts, puts without an answer; as of its
             last write.
         busy: slots that a message is assigned to.
@@ -103,15 +103,15 @@ class Stats(Struct):
         coordinator: session that leads; None between two.
         full: bounds of the board that hold back work: ``board`` (its size), ``failures`` (histories on it), ``dead
             letters`` (that are not written yet).
-        unreadable: keys of objects that could not be decoded, of batches that workers could not read when they last tried,
-            and of those that are larger than ``max_message_bytes`` allows, which nobody reads. A hundred at most, unless
-            it was counted exactly.
+        unreadable: keys of objects that could not be decoded, of batches that workers could not read when they last
+            tried, and of those that are larger than ``max_message_bytes`` allows, which are never read. A hundred at most,
+            unless it was counted exactly.
         requests: what looking cost, by kind.
-        as_of: when the coordinator has said so. It says so again while anything changes but the time: every 2 s, 10 s where
-            requests cost money. None: counted exactly, now.
-        census_at: when that was counted which is ``at_least``; None where nothing is, or only the heads of queues are
-            known.
-        board_bytes: size of the board; 0 where that is not known.
+        as_of: when the coordinator wrote this summary. It writes one every 2 s, 10 s on billed stores, while anything
+            changes. None: counted just now.
+        census_at: when the census began that ``at_least`` counts come from; None before the first one, or if all counts
+            are exact.
+        board_bytes: size of the board; 0 if unknown.
     """
 
     store: str
