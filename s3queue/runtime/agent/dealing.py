@@ -143,7 +143,7 @@ class Dealer:
                 self._turn += 1
                 self._turns[queue] = self._turn
             elif able:
-                # A queue of short tasks fills workers up before they have a free slot. One is left to a queue that needs it.
+                # A queue of short tasks fills workers up before they have a free slot. One is left to this queue.
                 kept.append(min(able, key=lambda load: load.is_stuck(now)))
 
     def _bear_absence(self, now: float) -> None:
