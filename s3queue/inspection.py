@@ -59,7 +59,7 @@ class HostStats(Struct):
     """One session: a supervisor with its workers.
 
     Attributes:
-        usage: what it has asked of the store since its supervisor started, by role (``coordinator``, ``host``, ``worker``):
+        usage: store requests since its supervisor started, by role (``coordinator``, ``host``, ``worker``):
             requests by kind, bytes of objects sent and received, retries, conflicts, puts without an answer; as of its
             last write.
     """
@@ -80,8 +80,8 @@ class Stats(Struct):
         coordinator: session that leads; None between two.
         full: bounds of the board that hold back work: ``board`` (its size), ``failures`` (histories on it), ``dead
             letters`` (that are not written yet).
-        unreadable: keys of objects that could not be decoded, of batches that workers could not read when they last tried,
-            and of those that are larger than ``max_message_bytes`` allows, which nobody reads.
+        unreadable: keys of objects that could not be decoded, of batches that workers could not read when they last
+            tried, and of those that are larger than ``max_message_bytes`` allows, which are never read.
         requests: what looking cost, by kind.
     """
 

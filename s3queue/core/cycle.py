@@ -80,17 +80,17 @@ class Lead:
         epoch: the term.
         heard: by session, see `Heard`. A process that leads and is a host enters its own ledger as it stores it.
         chores: what follows from committed boards.
-        ended: sessions that were over before the committed board was sent. Nobody gives them a ticket any more, and those
-            that it still lists are the last ones they have.
-        pending: a board that was sent and not answered, and the version that it replaces. It is sent again, against that
-            version, before anything else is decided.
+        ended: sessions that were over before the committed board was sent. They get no more tickets; those still on the
+            board are their last.
+        pending: an unanswered board, and the version that it replaces. It is sent again, against that version, before
+            anything else.
         wanted: by queue, how many new batches the next survey looks for.
         deep: queues of which the last one saw only the head.
-        sweep: how far it looks through what is due.
-        rounds: how long hosts live on what they hold.
+        sweep: how far due batches were listed.
+        rounds: how much work hosts need to stay busy.
         written_at: steady time before the last board was sent.
         board_bytes: size of the board that was committed last; None where another leader wrote it.
-        control: what operators have set, as it was read last; None: it was not read yet, so nothing is assigned.
+        control: the operators' settings, as read last; None: not read yet, so nothing is assigned.
     """
 
     def __init__(self, layout: Layout, view: View, settings: Settings, now: float, now_ms: int) -> None:

@@ -27,7 +27,7 @@ from s3queue.core.survey import Heard, Survey
 
 __all__ = ["CHORES_AT_ONCE", "Chores", "Facts"]
 
-#: Seconds for which a kind of chore waits that failed as nobody expects, the first time and at most.
+#: Seconds of the first and the longest pause of a kind of chore after an unexpected error.
 _FIRST_S, _LONGEST_S = 1.0, 60.0
 #: Chores that run concurrently.
 CHORES_AT_ONCE = 4
@@ -111,7 +111,7 @@ class Chores:
         return None
 
     def _guarded(self, kind: str, step: Step[bool], now: float) -> Step[bool]:
-        """What fails as nobody expects waits with all of its kind, or it would be taken before all others for ever."""
+        """After an unexpected error all chores of this kind pause; otherwise it would be taken first for ever."""
         try:
             news = yield from step
         except Exception:
