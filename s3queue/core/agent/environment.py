@@ -56,6 +56,9 @@ class Environment(Protocol):
     def queues_are_empty(self) -> None:
         """The served queues hold no message. Told once, and only where it was asked for."""
 
+    def wants(self, kind: str) -> bool:
+        """Whether anybody listens to events of this kind: asked where there is one for each message."""
+
     def emit(self, kind: str, **fields: object) -> None:
         """Something happened."""
 
