@@ -26,9 +26,11 @@ from s3queue.tasks import Task, handler, task
 
 if TYPE_CHECKING:
     from s3queue.inspection import Stats, stats
-    from s3queue.letters import DeadGroup, DeadLetter, FailedAttempt
+    from s3queue.letters import DeadGroup, DeadLetter
+    from s3queue.looking import QueuedMessage
     from s3queue.queue import Queue
     from s3queue.supervisor import Summary, Supervisor
+    from s3queue.views import FailedAttempt
 
 __version__ = "0.1.0"
 
@@ -47,6 +49,7 @@ __all__ = [
     "OutcomeUnknown",
     "Queue",
     "QueueError",
+    "QueuedMessage",
     "Reject",
     "Retry",
     "Snooze",
@@ -70,8 +73,9 @@ __all__ = [
 _LATER = {
     "DeadGroup": "s3queue.letters",
     "DeadLetter": "s3queue.letters",
-    "FailedAttempt": "s3queue.letters",
+    "FailedAttempt": "s3queue.views",
     "Queue": "s3queue.queue",
+    "QueuedMessage": "s3queue.looking",
     "Stats": "s3queue.inspection",
     "stats": "s3queue.inspection",
     "Summary": "s3queue.supervisor",

@@ -39,6 +39,7 @@ COMMANDS = {
     "pause": "Start nothing more of a queue.",
     "resume": "Go on with a queue that is paused.",
     "stats": "Show what is in the queues, and who works on them.",
+    "ls": "List the messages of a queue.",
     "dead": "Show what died of what, and each dead letter.",
     "config": "Show the effective settings and where each came from.",
     "board": "Put back a board that was deleted while hosts ran.",

@@ -360,7 +360,7 @@ def a_row_is_closed_early(stored: Any, dealer: deal.Dealer) -> None:
 def a_dead_process_is_seated(hello: Any, them: seats.Seats, link: Any, note: Any) -> None:
     """A process that was reaped before it was heard of is never seated."""
     for seat in them.seats:
-        seat.ghosts.clear()
+        seat.dead_pids.clear()
     hello(them, link, note)
 
 

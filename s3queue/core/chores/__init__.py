@@ -1,15 +1,15 @@
-"""Chores: what follows from a committed board, done beside the cycles.
+"""Chores: the work that follows from a committed board, done beside the cycles.
 
-A cycle decides; a chore does. Fences, dead letters, moves of what waits, retired pages and deletions rest on facts that
-stay true, so they may take as long as they like, several at once, and what one of them finds out goes into the next plan.
-An object that cannot be read or written is backed off alone: the others go on, and no chore can stop a cycle.
+A cycle decides, a chore acts. Fences, dead letters, moves of waiting messages, retired pages and deletions rest on facts
+that stay true. So they may take any time and run concurrently, and their results go into the next plan. An object that
+cannot be read or written has a back-off of its own: it delays no other object, and no chore can stop a cycle.
 
-A coordinator that was replaced may still finish what it began, for the same reason.
+For the same reason a coordinator that was replaced may finish its chores.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from s3queue.core.chores.fences import Fences
@@ -20,25 +20,28 @@ from s3queue.core.chores.pages import Pages
 from s3queue.core.chores.troubles import Troubles
 from s3queue.core.keys import Layout
 from s3queue.core.ops import Step
+from s3queue.core.pacing import Backoffs
 from s3queue.core.plan import is_finished
 from s3queue.core.records import Board
 from s3queue.core.survey import Heard, Survey
 
 __all__ = ["CHORES_AT_ONCE", "Chores", "Facts"]
 
-#: Chores under way at a time.
+#: Seconds for which a kind of chore waits that failed as nobody expects, the first time and at most.
+_FIRST_S, _LONGEST_S = 1.0, 60.0
+#: Chores that run concurrently.
 CHORES_AT_ONCE = 4
 
 
 class Facts(NamedTuple):
-    """What chores may rest on, after one cycle.
+    """The facts for chores, after one cycle.
 
     Attributes:
         board: the last one that this coordinator committed.
         seen: the survey of the cycle; None where it made none.
         now: steady time, before the cycle.
         refused: paths of listed batches that were finished before.
-        ended: sessions that were over before ``board`` was sent, and that nobody gives tickets to any more.
+        ended: sessions that were over before ``board`` was sent, and that get no more tickets.
         uptime_ms: of the board's clock, now.
     """
 
@@ -51,7 +54,7 @@ class Facts(NamedTuple):
 
 
 class Chores:
-    """The owner of all that is to be done beside the cycles of one epoch.
+    """Owns all work beside the cycles of one epoch.
 
     Attributes:
         troubles: objects that could not be read or written, and when each is tried again.
@@ -65,9 +68,10 @@ class Chores:
         self.moves = Moves(layout, self.troubles)
         self.pages = Pages(layout, epoch, now, self.troubles)
         self.garbage = Garbage(self.troubles)
+        self._faulty = Backoffs(_FIRST_S, _LONGEST_S)
 
     def follow(self, facts: Facts, heard: Mapping[str, Heard], window_s: float) -> None:
-        """Find what there is to do, now that this board is the committed one."""
+        """Find the chores of a newly committed board."""
         board, layout, pages = facts.board, self._layout, self.pages
         self.letters.follow(board)
         self.moves.follow(board)
@@ -88,21 +92,37 @@ class Chores:
         self.troubles.keep_for(facts.now)
 
     def take(self, now: float, now_ms: int, nonce: str) -> Step[bool] | None:
-        """The next chore that may be done now: a step that returns whether it has found anything for the next plan. It is
-        under way from now on, and ends in its own time. None: there is none.
+        """Start the next chore that is due: a step that returns whether its result matters to the next plan. None: no
+        chore is due.
 
         Args:
             now: steady time. now_ms: wall clock. nonce: fresh; every write of the chore derives its own from it.
         """
-        step = self.fences.take(now, nonce) or self.letters.take(now, now_ms, nonce) or self.moves.take(now)
-        step = step or self.pages.take(now)
-        if step is not None:
-            return step
-        return self.garbage.take(now, self._deleted)
+        kinds: dict[str, Callable[[], Step[bool] | None]] = {
+            "fences": lambda: self.fences.take(now, nonce),
+            "letters": lambda: self.letters.take(now, now_ms, nonce),
+            "moves": lambda: self.moves.take(now),
+            "pages": lambda: self.pages.take(now),
+            "garbage": lambda: self.garbage.take(now, self._deleted),
+        }
+        for kind, take in kinds.items():
+            if self._faulty.is_due(kind, now) and (step := take()) is not None:
+                return self._guarded(kind, step, now)
+        return None
+
+    def _guarded(self, kind: str, step: Step[bool], now: float) -> Step[bool]:
+        """What fails as nobody expects waits with all of its kind, or it would be taken before all others for ever."""
+        try:
+            news = yield from step
+        except Exception:
+            self._faulty.failed(kind, now)
+            raise
+        self._faulty.worked(kind)
+        return news
 
     def next_at(self, now: float) -> float:
-        """Steady time at which `take` may have something, if nothing else happens; infinity where that is not known."""
-        return min(self.troubles.next_at(now), self.pages.next_at())
+        """Steady time at which `take` may have a chore, if nothing else happens; infinity if unknown."""
+        return min(self.troubles.next_at(now), self._faulty.next_at(now), self.pages.next_at())
 
     def _deleted(self, keys: Collection[str]) -> None:
         self.pages.deleted(keys)

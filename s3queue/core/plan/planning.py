@@ -14,12 +14,12 @@ from s3queue.core.plan.settings import Settings
 from s3queue.core.records import Board, Control, Failed, Failure, Ledger, Part, SourceState, Ticket, Totals
 from s3queue.core.settle import Draft
 
-#: What a source takes on the board besides its path, in bytes.
+#: Bytes of a source on the board besides its path.
 _SOURCE_BYTES = 40
 
 
 class Planning:
-    """The board that is to be committed, as far as it is decided. Each source that changes is a `Draft` until the end."""
+    """The next board, as far as it is decided. Each source that changes is a `Draft` until the end."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class Planning:
 
     @cached_property
     def room(self) -> Room:
-        """What is left for failures."""
+        """The room for failures."""
         return Room(self.board, self.settings, self.full)
 
     def draft(self, path: str) -> Draft:
@@ -65,11 +65,10 @@ class Planning:
         if draft is None:
             state, source = self.sources.get(path), parse_source(path)
             if state is None:
-                draft = Draft.admitted(source.count, source.attempt)
+                draft = Draft.admitted(source.count, source.attempt, alone=source.alone)
                 self.bytes += _SOURCE_BYTES + len(path)
             else:
-                draft = Draft(state)
-            draft.alone = source.alone
+                draft = Draft(state, alone=source.alone)
             self.drafts[path] = draft
             self.planned.changed = True
         return draft
@@ -125,9 +124,9 @@ class Planning:
     # ---- what fits no host ---------------------------------------------------------------------------------
 
     def gave_back(self, part: Part, outcome: Failed) -> None:
-        """A host does not know the task of this message, or not one that takes its arguments. It waits for another one.
+        """A host does not know the task of this message, or not with its arguments. The message waits for another host.
 
-        So many wait on the board; the others are tried again after a while.
+        Up to ``max_parked`` wait on the board; others are snoozed.
         """
         queue = parse_source(part.source).queue
         draft = self.draft(part.source)
@@ -140,7 +139,7 @@ class Planning:
         draft.gave_back(part.start, part.attempt, outcome, self.now_ms)
 
     def expire(self) -> None:
-        """What has waited for too long for a host that it fits is dead."""
+        """Make dead the messages that have waited too long for a host that fits."""
         before_ms = self.now_ms - int(self.settings.unfit_timeout * 1000)
         if not self.unfit:
             return
@@ -148,7 +147,7 @@ class Planning:
             state = self.sources[path]
             if path not in self.drafts and all(one.since_ms > before_ms for one in state.unfit):
                 continue
-            draft = self.drafts.get(path) or Draft(state)
+            draft = self.drafts.get(path) or Draft(state, alone=parse_source(path).alone)
             gone = draft.expire(before_ms)
             if gone:
                 self.drafts[path], self.planned.changed = draft, True
@@ -160,13 +159,13 @@ class Planning:
 
     # ---- what stands in no ledger --------------------------------------------------------------------------
 
-    def bury(self, buried: Collection[tuple[str, int]]) -> None:
-        graves: dict[str, set[int]] = {}
-        for path, index in buried:
+    def settle_dead(self, letters_written: Collection[tuple[str, int]]) -> None:
+        by_path: dict[str, set[int]] = {}
+        for path, index in letters_written:
             if path in self.sources and index in self.board.sources[path].dying:
-                graves.setdefault(path, set()).add(index)
-        for path, indexes in graves.items():
-            self.draft(path).buried(indexes)
+                by_path.setdefault(path, set()).add(index)
+        for path, indexes in by_path.items():
+            self.draft(path).letters_written(indexes)
 
     def retire(self, retired: Collection[str]) -> None:
         for path in retired:
@@ -199,7 +198,7 @@ class Planning:
 def _unfit_failure(draft: Draft, index: int, attempt: int, token: str, now_ms: int) -> Failure:
     task, _, digests = token.rpartition("@")
     if not any(digests.split(",")):
-        return Failure(attempt, "unknown_task", f"no host came that knows the task {task!r}", now_ms)
+        return Failure(attempt, "unknown_task", f"no host knew the task {task!r}", now_ms)
     why = next((one.text for one in reversed(draft.failures.get(index, ())) if one.cause == "signature"), "")
-    text = f"no host came whose task {task!r} takes these arguments"
+    text = f"no host had a task {task!r} that takes these arguments"
     return Failure(attempt, "signature", f"{text}: {why}" if why else text, now_ms)

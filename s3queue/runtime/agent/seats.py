@@ -1,12 +1,11 @@
-"""The seats of a host: one for each worker process that may be there, and what may happen to it.
+"""The seats of a host, one for each worker process, as a transition table.
 
 A worker connects and says `Hello`; it serves; it leaves or dies; the supervisor reaps it, and the journal is read before
-another process takes its seat. These are told by different channels, so they come in any order: a death may be heard
-before the `Hello` of the process that died, or long before the end of its connection. `NEXT` has every order that is
-lawful. What is not lawful comes from a process that is out of order: it is logged, and its connection is ended; the
-supervisor then sees that process end, and starts another one.
+another process takes its seat. These events arrive on different channels, so in any order: a death may arrive before the
+`Hello` of the dead process, or long before the end of its connection. `NEXT` has every valid transition. Any other event
+comes from a faulty process: it is logged and the connection is closed, on which the process ends and is replaced.
 
-Knows no socket, no clock and no loop: `Seats` is told what happened, and acts through what it was given.
+No sockets, clocks or event loops here: `Seats` receives events and acts through callbacks.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
 from s3queue.runtime.agent.dealing import Dealer
-from s3queue.runtime.agent.deaths import Casualty, Death
+from s3queue.runtime.agent.deaths import Affected, Death
 from s3queue.runtime.local.wire import (
     Died,
     FailedNote,
@@ -33,9 +32,9 @@ from s3queue.runtime.local.wire import (
 
 
 class State(Enum):
-    """EMPTY: no process is known here. SERVING: it takes messages. LEAVING: it takes no more, and ends what it has.
-    STOPPING: it was told to end. LOST: its connection has ended, and it was not reaped yet. REAPED: it is dead, and what it
-    said last may still be on its way."""
+    """EMPTY: no process. SERVING: takes messages. LEAVING: takes no more, and finishes its messages. STOPPING: was told
+    to end. LOST: the connection has ended, but the process was not reaped yet. REAPED: dead; its last notes may still be
+    on their way."""
 
     EMPTY = auto()
     SERVING = auto()
@@ -46,8 +45,9 @@ class State(Enum):
 
 
 class Event(Enum):
-    """HELLO: a process says who it is. LEAVE: it wants to be recycled. STOP: we tell it to end. HANGUP: its connection has
-    ended. DIED: the supervisor has reaped it. SILENCE: nothing more can be on its way from a process that was reaped."""
+    """HELLO: a process connects. LEAVE: it wants to be recycled. STOP: it is told to end. HANGUP: its connection has
+    ended.
+    DIED: the supervisor has reaped it. SILENCE: no more notes can arrive from a reaped process."""
 
     HELLO = auto()
     LEAVE = auto()
@@ -57,7 +57,7 @@ class Event(Enum):
     SILENCE = auto()
 
 
-#: The state after each lawful event.
+#: The state after each valid event.
 NEXT: dict[State, dict[Event, State]] = {
     State.EMPTY: {
         Event.HELLO: State.SERVING,
@@ -88,12 +88,11 @@ NEXT: dict[State, dict[Event, State]] = {
     },
 }
 
-#: How long the end of a dead worker's connection is waited for, in seconds. A process that a task has left behind may hold
-#: it open, so not for ever; the journal knows nearly as much.
+#: Seconds to wait for the end of a dead worker's connection. A process left behind by a task may hold it open; the
+#: journal holds nearly the same.
 LAST_WORDS_S = 1.0
-#: How many pids of processes that died unseen are kept for each seat. The `Hello` of one may come late, but not behind that
-#: of many others.
-_GHOSTS = 8
+#: Pids kept for each seat of processes that were reaped before their `Hello`, which may still arrive.
+_DEAD_PIDS = 8
 
 
 class Link(Protocol):
@@ -104,12 +103,12 @@ class Link(Protocol):
     def close(self) -> None: ...
 
 
-class Obituary(NamedTuple):
-    """A worker process is dead, and its journal was read.
+class WorkerDeath(NamedTuple):
+    """A worker process has died, and its journal was read.
 
     Attributes:
-        expected: it ended because it was told to.
-        casualties: what it was running, and what becomes of that.
+        expected: it was told to end.
+        affected: the messages that it was running, with their outcomes.
     """
 
     worker: int
@@ -117,17 +116,17 @@ class Obituary(NamedTuple):
     cause: str
     text: str
     expected: bool
-    casualties: list[Casualty]
+    affected: list[Affected]
 
 
 @dataclass(eq=False)
 class Seat:
     """
     Attributes:
-        pid, link: of the process that sits here; 0 and None while there is none, or its connection has ended.
+        pid, link: of the process; 0 and None while there is none, or after its connection has ended.
         stopped: it was told to end.
-        death: how it died, from when that is known until its journal is read.
-        ghosts: pids that were reaped before they had said `Hello`. They are never seated.
+        death: how it died, until its journal is read.
+        dead_pids: pids that were reaped before they had said `Hello`. They are never seated.
     """
 
     number: int
@@ -136,21 +135,21 @@ class Seat:
     link: Link | None = None
     stopped: bool = False
     death: Died | None = None
-    ghosts: deque[int] = field(default_factory=lambda: deque(maxlen=_GHOSTS))
+    dead_pids: deque[int] = field(default_factory=lambda: deque(maxlen=_DEAD_PIDS))
 
     def allows(self, event: Event) -> bool:
         return event in NEXT[self.state]
 
 
 class Seats:
-    """All seats of a host. The one that changes them.
+    """Owns all seats of a host.
 
     Args:
-        later: call this in so many seconds.
+        later: schedules a call after some seconds.
         now_ms: wall clock.
-        buried: called after each death, when the journal was read and the seat is free again: once for each `Died`.
-        leaving: a worker wants to be recycled, and why.
-        warn: say this to people; the first is what it is about.
+        freed: called once for each `Died`, when the journal was read and the seat is free again.
+        leaving: called when a worker wants to be recycled, with the reason.
+        warn: logs a warning; the first argument is its subject.
     """
 
     def __init__(
@@ -159,17 +158,17 @@ class Seats:
         *,
         later: Callable[[float, Callable[[], None]], object],
         now_ms: Callable[[], int],
-        buried: Callable[[Obituary], None],
+        freed: Callable[[WorkerDeath], None],
         leaving: Callable[[int, str], None],
         warn: Callable[[str, str], None],
     ) -> None:
         self._dealer = dealer
         self._later, self._now_ms = later, now_ms
-        self._buried, self._leaving, self._warn = buried, leaving, warn
+        self._freed, self._leaving, self._warn = freed, leaving, warn
         self.seats = [Seat(number) for number in range(len(dealer.loads))]
         self._seat_of: dict[Link, Seat] = {}
 
-    # ---- what happens --------------------------------------------------------------------------------------
+    # ---- events --------------------------------------------------------------------------------------------
 
     def heard(self, link: Link, note: Note) -> None:
         """A note came through this connection."""
@@ -196,29 +195,29 @@ class Seats:
             return
         seat = self.seats[note.worker]
         if seat.state is State.EMPTY:
-            seat.ghosts.append(note.pid)
+            seat.dead_pids.append(note.pid)
         elif note.pid != seat.pid or not seat.allows(Event.DIED):
-            # Its seat is another's, or it died twice. The supervisor waits for an answer all the same.
+            # Its seat is taken by another, or it died twice. The supervisor needs an answer all the same.
             self._warn("seat", f"ignored {note}: worker {note.worker} is process {seat.pid}, {seat.state.name}")
-            self._buried(Obituary(note.worker, note.pid, note.cause, note.text, False, []))
+            self._freed(WorkerDeath(note.worker, note.pid, note.cause, note.text, False, []))
             return
         seat.death = note
         self._move(seat, Event.DIED)
 
     def stop(self) -> None:
-        """Tell all to end. Nothing is running."""
+        """Tell all workers to end. No task is running."""
         for seat in self.seats:
             if seat.allows(Event.STOP):
                 self._move(seat, Event.STOP)
 
-    # ---- what follows --------------------------------------------------------------------------------------
+    # ---- transitions ---------------------------------------------------------------------------------------
 
     def _hello(self, link: Link, note: Hello) -> None:
         seat = self.seats[note.worker] if 0 <= note.worker < len(self.seats) else None
         if seat is None:
             self._refuse(link, f"no such worker: {note}")
-        elif note.pid in seat.ghosts:
-            seat.ghosts.remove(note.pid)
+        elif note.pid in seat.dead_pids:
+            seat.dead_pids.remove(note.pid)
             self._refuse(link, f"{note} from a process that is dead")
         elif not seat.allows(Event.HELLO):
             self._refuse(link, f"{note}, but that seat is taken by process {seat.pid}, {seat.state.name}")
@@ -228,7 +227,7 @@ class Seats:
             self._move(seat, Event.HELLO)
 
     def _note(self, seat: Seat, note: Note) -> bool:
-        """Returns whether a worker may say this now."""
+        """Returns whether this note is valid now."""
         worker = seat.number
         match note:
             case Finished(row, busy_s, run_s):
@@ -254,7 +253,7 @@ class Seats:
                 return False
 
     def _move(self, seat: Seat, event: Event) -> None:
-        """To the next state, with what that entails."""
+        """Enter the next state, and act on it."""
         seat.state = NEXT[seat.state][event]
         dealer, worker = self._dealer, seat.number
         match seat.state:
@@ -275,13 +274,13 @@ class Seats:
                 pid = seat.pid
                 self._later(LAST_WORDS_S, lambda: self._silence(seat, pid))
             case State.EMPTY:
-                self._bury(seat)
+                self._free(seat)
 
     def _silence(self, seat: Seat, pid: int) -> None:
         if seat.state is State.REAPED and seat.pid == pid:
             self._move(seat, Event.SILENCE)
 
-    def _bury(self, seat: Seat) -> None:
+    def _free(self, seat: Seat) -> None:
         """Read the journal of a process that was reaped. The seat is free for the next one."""
         died = seat.death
         assert died is not None
@@ -291,8 +290,8 @@ class Seats:
         expected = seat.stopped
         seat.pid, seat.link, seat.stopped, seat.death = 0, None, False, None
         death = Death(died.cause, died.text, self._now_ms(), died.overran)
-        casualties = self._dealer.died(seat.number, death)
-        self._buried(Obituary(seat.number, died.pid, died.cause, died.text, expected, casualties))
+        affected = self._dealer.died(seat.number, death)
+        self._freed(WorkerDeath(seat.number, died.pid, died.cause, died.text, expected, affected))
 
     def _stop_those_that_leave(self) -> None:
         for seat in self.seats:
@@ -300,7 +299,7 @@ class Seats:
                 self._move(seat, Event.STOP)
 
     def _refuse(self, link: Link, why: str) -> None:
-        """End a connection. What was said on it before stays said; the process ends when it notices."""
+        """Close a connection. Its earlier notes stay valid; the process ends when it notices."""
         self._warn("seat", f"closed the connection of a worker, which ends and is replaced: {why}")
         link.close()
         self.hung_up(link)

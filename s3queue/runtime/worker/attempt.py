@@ -1,6 +1,7 @@
-"""Runs one message: finds its task, decodes its arguments, calls it, and says what came of it.
+"""Runs one message: finds its task, decodes its arguments, calls it, and reports the outcome.
 
-The path of a message that ends well is the hot path of the whole queue: `Attempts.run` does what it needs and nothing else.
+The path of a message that ends well is the hot path of the whole queue: `Attempts.run` does what it needs and nothing
+else.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ from s3queue.runtime.worker.loop import TaskLoop
 if TYPE_CHECKING:
     from s3queue.tasks import Task
 
-#: What an async task gets beyond its time limit to be cancelled in, in seconds, before its process is killed: it may
-#: hang in code that does not await.
+#: Seconds beyond its time limit for an async task to be cancelled before its process is killed: it may hang in code that
+#: does not await.
 CANCEL_GRACE_S = 2.0
 
 
@@ -82,8 +83,8 @@ class Attempts:
         self._unfit: set[str] = set()
 
     def cancel(self) -> None:
-        """The session is over, and every `Dealt` of it says so by now. Tasks that are async are cancelled; one that
-        is not, and does not look at its context, runs on, and nobody listens to it."""
+        """The session is over, and each `Dealt` of it is marked so. Async tasks are cancelled. A sync task that ignores
+        its context runs on, and its outcome is dropped."""
         with self._lock:
             awaited = list(self._awaited)
         for future in awaited:

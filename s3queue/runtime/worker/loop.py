@@ -1,7 +1,7 @@
 """The event loop of a worker, for all of its tasks that are ``async def``.
 
-It runs for as long as the process. A task that stops it, or breaks it, would leave every other one waiting for ever: then
-the process ends, and what it was running is charged as a death.
+It runs as long as the process. If a task stops or breaks it, all other tasks would hang: so the process ends, and its
+running messages are treated as after any death.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ class TaskLoop:
 
 
 def _stop_at_the_next_step(loop: asyncio.AbstractEventLoop) -> None:
-    """In a process that a task has forked: the step of the loop that forked is the last. Other tasks of the loop, which go
-    on in the worker, must not go on here, too."""
+    """In a process that a task has forked: the step of the loop that forked is the last. Other tasks of the loop, which
+    go on in the worker, must not go on here, too."""
     handles: Any = asyncio.Handle
     run = handles._run
 

@@ -1,4 +1,4 @@
-"""What becomes of a message whose attempt did not end well: from what was raised to the outcome that is reported."""
+"""Turns the exception that ended an attempt into the outcome that is reported."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from s3queue.errors import Reject, Retry, Snooze
 if TYPE_CHECKING:
     from s3queue.tasks import Task
 
-#: A failure's text, at most, in characters: it is kept on the board until the message is settled.
+#: Characters of a failure's text at most: it is on the board until the message is settled.
 TEXT_CHARS = 2000
-#: How long a message waits that could not be tried for a fault of ours, such as a lack of memory, in seconds.
+#: Seconds of the longest wait that records can hold, about thirty years. Longer waits are cut to it.
+LONGEST_S = 1e9
+#: Seconds of wait for a message that could not run for a fault of ours, such as a lack of memory.
 FAULT_DELAY_S = 5.0
 
 
@@ -43,7 +45,7 @@ def _steering(raised: BaseException) -> BaseException | None:
 def _outcome_of(task: Task[..., Any], attempt: int, spared: int, raised: BaseException) -> Failed:
     match raised:
         case Snooze():
-            return Failed("snooze", max(0.0, raised.after))
+            return Failed("snooze", _bounded(raised.after))
         case Reject():
             return dead(attempt, "rejected", raised.why)
         case Retry():
@@ -55,8 +57,12 @@ def _outcome_of(task: Task[..., Any], attempt: int, spared: int, raised: BaseExc
     if attempt - spared >= task.max_attempts:
         return dead(attempt, cause, text)
     after = raised.after if isinstance(raised, Retry) else None
-    delay_s = task.backoff.delay(attempt - spared, random.random()) if after is None else max(0.0, after)
-    return retry(delay_s, attempt, cause, text)
+    delay_s = task.backoff.delay(attempt - spared, random.random()) if after is None else after
+    return retry(_bounded(delay_s), attempt, cause, text)
+
+
+def _bounded(delay_s: float) -> float:
+    return min(max(0.0, delay_s), LONGEST_S)
 
 
 def dead(attempt: int, cause: str, text: str) -> Failed:

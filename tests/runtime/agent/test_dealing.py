@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from s3queue.core.held import Held
 from s3queue.core.keys import Layout, source_path
-from s3queue.core.ledger import Held, Host
+from s3queue.core.ledger import Host
 from s3queue.core.records import Failed, Failure, Offer, Part, Ticket
 from s3queue.runtime.agent.dealing import ABSENT_S, Dealer
 from s3queue.runtime.agent.deaths import Death
@@ -138,7 +139,7 @@ def test_of_several_that_a_worker_was_running_none_pays_for_its_death() -> None:
     journal.mark(0, 0, OK)
     journal.mark(0, 1, RUNNING)
     journal.mark(0, 2, RUNNING)
-    casualties = dealing.died(0, KILLED)
+    affected = dealing.died(0, KILLED)
     held = host.tickets["1-0"]
     assert held.ok == (0, 1)
     assert {at: (one.kind, one.failure and one.failure.cause) for at, one in held.failed.items()} == {
@@ -146,7 +147,7 @@ def test_of_several_that_a_worker_was_running_none_pays_for_its_death() -> None:
         2: ("interrupted", "killed"),
     }
     assert (dealing.pooled, dealing.unfinished) == (3, 0)
-    assert [one.message.rpartition("~")[2] for one in casualties] == ["1", "2"]
+    assert [one.message.rpartition("~")[2] for one in affected] == ["1", "2"]
 
 
 def test_only_one_that_a_worker_was_running_pays_for_its_death() -> None:
