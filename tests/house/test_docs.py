@@ -24,12 +24,11 @@ def test_the_module_map_names_modules_that_exist() -> None:
     text = text[text.index("## Where it is in the code") :]
     missing = []
     for line in text.splitlines():
-        folder = Path()
+        folders = {Path()}  # a name without a folder is beside one that stands before it in its line
         for name in re.findall(r"`([a-z0-9_/]+(?:\.py|/))`", line):
-            folder = Path(name) if name.endswith("/") else Path(name).parent if "/" in name else folder
-            path = Path(name) if "/" in name else folder / name
-            if not any((root / option).exists() for root in ROOTS for option in (path, Path(name))):
+            if not any((root / folder / name).exists() for root in ROOTS for folder in folders):
                 missing.append(name)
+            folders.add(Path(name) if name.endswith("/") else Path(name).parent)
     assert missing == []
 
 

@@ -51,7 +51,8 @@ class Planning:
         for path, state in board.sources.items():
             if state.unfit:
                 queue = parse_source(path).queue
-                self.unfit[queue] = self.unfit.get(queue, 0) + sum(one.stop - one.start for one in state.unfit)
+                waiting = sum(Draft(state).marked().values())  # those in tickets have found a host
+                self.unfit[queue] = self.unfit.get(queue, 0) + waiting
         ended = frozenset(session for session, ledger in ledgers.items() if ledger.over)
         self.planned = Planned(board, ended=ended)
 
@@ -134,8 +135,7 @@ class Planning:
             later = Failed("snooze", self.settings.unfit_pause)
             draft.failed(part.start, part.attempt, later, max_attempts=part.attempt + 1, now_ms=self.now_ms)
             return
-        if part.start not in draft.unfit:
-            self.unfit[queue] = self.unfit.get(queue, 0) + 1
+        self.unfit[queue] = self.unfit.get(queue, 0) + 1
         draft.gave_back(part.start, part.attempt, outcome, self.now_ms)
 
     def expire(self) -> None:

@@ -16,6 +16,7 @@ from concurrent.futures import Future
 from contextvars import Context
 from typing import Any
 
+from s3queue.errors import SoftTimeLimit
 from s3queue.runtime.worker.forks import adopt, part
 from s3queue.runtime.worker.outcomes import Overran
 
@@ -76,6 +77,21 @@ class TaskLoop:
                 part(None)
             print(f"s3queue: {why} of this worker; its process ends, and is replaced", file=sys.stderr, flush=True)
             os._exit(1)
+
+
+def within(soft_s: float, call: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """The call, cancelled after so many seconds. It has failed with `SoftTimeLimit` unless it ends well all the same."""
+
+    async def ended(coroutine: Coroutine[Any, Any, Any]) -> Any:
+        try:
+            async with asyncio.timeout(soft_s) as timeout:
+                return await coroutine
+        except TimeoutError as raised:
+            if timeout.expired() and isinstance(raised.__cause__, asyncio.CancelledError):
+                raise SoftTimeLimit(f"the task was cancelled at its soft time limit of {soft_s:g} s") from raised
+            raise
+
+    return lambda *given: ended(call(*given))
 
 
 def _stop_at_the_next_step(loop: asyncio.AbstractEventLoop) -> None:
