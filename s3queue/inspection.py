@@ -101,7 +101,7 @@ class Stats(Struct):
 
 
 def stats(store: ObjectStore | None = None, namespace: str | None = None, *, meter: Meter | None = None) -> Stats:
-    """Count what is in a namespace.
+    """Count the messages and hosts of a namespace.
 
     One GET for the board, one for each host, and one where an operator has set anything; one LIST per 1,000 objects, and
     one per queue for its dead letters.
