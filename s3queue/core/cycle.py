@@ -103,6 +103,7 @@ class Lead:
         self.chores = Chores(layout, self.epoch, self.heard, now)
         self.ended: frozenset[str] = frozenset()
         self.pending: tuple[Planned, str] | None = None
+        self._pending_at = now
         self.wanted: dict[str, int] = {}
         self.deep: Collection[str] = ()
         self.sweep = Sweep()
@@ -245,7 +246,7 @@ class Lead:
         look: bool,
     ) -> Step[Cycled | Deposed | Doubt]:
         if self.pending is not None:
-            return (yield from self._commit(*self.pending, now, None))
+            return (yield from self._commit(*self.pending, self._pending_at, None))
         seen = (yield from self._survey(now, now_ms)) if look else None
         if self.is_replaced:
             return Deposed()  # our window does not hold what the other leader retired
@@ -380,7 +381,8 @@ class Lead:
     def _commit(
         self, planned: Planned, replaces: str, now: float, seen: Survey | None
     ) -> Step[Cycled | Deposed | Doubt]:
-        self.pending = planned, replaces
+        # A board that is sent again may have landed when it was sent first.
+        self.pending, self._pending_at = (planned, replaces), now
         board = planned.board
         body = self.view.encoded(board)
         outcome = yield from write(self.layout.board, body, nonce=board.nonce, if_version=replaces)

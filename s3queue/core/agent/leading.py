@@ -312,6 +312,8 @@ class Leading:
         env, lead = self._post.env, self.lead
         try:
             news = yield from step
+        except StoreUnsupported:
+            raise
         except Exception as fault:  # noqa: BLE001 - one chore's; it is found again by a later cycle
             env.fault("chore", fault)
             yield from wait(env.now() + 1.0, self._never)
