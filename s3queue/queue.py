@@ -262,9 +262,9 @@ class Queue:
 
     # ---- look --------------------------------------------------------------------------------------------------
 
-    def stats(self) -> QueueStats:
-        """Counts of this queue; see `s3queue.stats`."""
-        return stats(self.store, self.namespace, meter=self.meter).queues.get(self.name, QueueStats())
+    def stats(self, *, exact: bool = False) -> QueueStats:
+        """How much is in this queue; see `s3queue.stats`."""
+        return stats(self.store, self.namespace, exact=exact, meter=self.meter).queues.get(self.name, QueueStats())
 
     def messages(
         self,

@@ -100,7 +100,7 @@ class Lead:
         self.since, self.since_ms, self.uptime_base_ms = now, now_ms, view.board.uptime_ms
         self._inherited_s = view.board.window_s
         self.heard: dict[str, Heard] = {}
-        self.chores = Chores(layout, self.epoch, self.heard, now)
+        self.chores = Chores(layout, self.epoch, self.heard, now, settings)
         self.ended: frozenset[str] = frozenset()
         self.pending: tuple[Planned, str] | None = None
         self._pending_at = now
@@ -278,7 +278,18 @@ class Lead:
         return self._cycled(False, planned, now, seen)
 
     def _cycled(self, committed: bool, planned: Planned, now: float, seen: Survey | None) -> Cycled:
-        facts = Facts(self.board, seen, now, planned.refused, self.ended, self.uptime_ms(now))
+        facts = Facts(
+            self.board,
+            seen,
+            now,
+            planned.refused,
+            self.ended,
+            self.uptime_ms(now),
+            self.clock_ms(now),
+            planned.settled if committed else (),
+            self.control,
+            self.board_bytes or 0,
+        )
         self.chores.follow(facts, self.heard, self.window_s(now))
         due = [at for at in (planned.next_due_ms, seen.next_due_ms if seen is not None else None) if at is not None]
         return Cycled(committed, planned, min(due, default=None), tuple(seen.corrupt) if seen is not None else ())

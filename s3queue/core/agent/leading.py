@@ -332,6 +332,7 @@ class Leading:
         try:
             if lead is not None:
                 yield from self.cycle()
+                lead.chores.summaries.hurry()
             while self.lead is not None and (step := self._take_chore()) is not None:
                 yield from self._do(step)
             if self.lead is not None and self.lead.pending is None:
