@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Raw
@@ -22,7 +22,7 @@ from s3queue.runtime.drive import Driver, pauses
 if TYPE_CHECKING:
     from s3queue.queue import Queue
 
-__all__ = ["Load", "Sending"]
+__all__ = ["Load", "Progress", "Sending", "stream"]
 
 #: Pauses between two sends of an unanswered put, in seconds.
 _FIRST_PAUSE_S, _LAST_PAUSE_S = 0.1, 5.0
@@ -248,6 +248,57 @@ class Sending:
                 f"first sent {age_s:.0f} s ago, a message cannot be sent again safely after {most_s:.0f} s",
                 "if it was stored it may have run; enqueue it anew only where a duplicate is better than a loss",
             )
+
+
+class Progress(NamedTuple):
+    """How far a stream of messages is.
+
+    Attributes:
+        stored: so many of the first messages are stored.
+        ids: of those that the last PUT stored, in order.
+    """
+
+    stored: int
+    ids: list[str]
+
+
+def stream(
+    send: Callable[[list[Raw]], Sending],
+    payloads: Iterable[Raw],
+    batch: int,
+    progress: Callable[[Progress], object] | None,
+) -> int:
+    """Send payloads as they come, and return how many there were. Holds one batch of them at a time.
+
+    Raises:
+        ConfigError: a batch of no such size. What a send, the payloads and ``progress`` raise, with a note.
+    """
+    if type(batch) is not int or not 1 <= batch <= MAX_BATCH:
+        raise ConfigError(f"batch is {batch!r}", f"from 1 to {MAX_BATCH:,}")
+    stored = size = 0
+    held: list[Raw] = []
+
+    def store() -> None:
+        nonlocal stored, size
+        ids = send(held.copy()).run()
+        stored += len(ids)
+        held.clear()
+        size = 0
+        if progress is not None:
+            progress(Progress(stored, ids))
+
+    try:
+        for payload in payloads:
+            held.append(payload)
+            size += len(payload)
+            if len(held) == batch or size >= produce.BATCH_BYTES:
+                store()
+        if held:
+            store()
+    except BaseException as fault:
+        fault.add_note(f"the first {stored} messages of this stream are stored")
+        raise
+    return stored
 
 
 def _portions(messages: list[bytes]) -> list[list[Raw]]:
