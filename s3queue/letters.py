@@ -29,7 +29,7 @@ __all__ = ["DeadGroup", "DeadLetter"]
 _FIRST, _MOST = 8, 64
 #: Bytes of letters that are read at once. One letter always fits.
 _MOST_BYTES = 16_000_000
-#: Groups that are told apart. What dies with ever new texts must not fill the memory of whoever looks.
+#: Groups at most, so that errors with ever new texts do not fill the memory of the reader.
 _MOST_GROUPS = 1000
 _WORD = re.compile(r"\w+")
 _PAGE = 1000

@@ -71,7 +71,7 @@ class Effort(NamedTuple):
     whole: bool = True
 
 
-#: At each start of a supervisor; what a person asks for; and for a store that nobody has used yet.
+#: Effort at each start of a supervisor, of ``doctor``, and of ``doctor --thorough``.
 SHORT, USUAL, THOROUGH = Effort(32, 1.5, whole=False), Effort(128, 15.0), Effort(4000, 120.0)
 
 
@@ -80,7 +80,8 @@ class SignsPuts(Protocol):
     """A store behind HTTP that can say how a put looks."""
 
     def sign_put(self, key: str, body: bytes) -> tuple[str, Mapping[str, str]] | None:
-        """A URL that this body may be put to, and the headers that describe it. No request. None: not with this service."""
+        """A URL that this body may be put to, and the headers that describe it. No request. None: not with this
+        service."""
         ...
 
 
@@ -180,7 +181,7 @@ def require_safe(driver: Driver, prefix: str) -> None:
 
 
 class _Unclear(Exception):
-    """A put of this check was not answered: nobody can say what its keys hold, or will."""
+    """A put of this check was not answered: the state of its keys is unknown."""
 
 
 class _Probe:
@@ -500,7 +501,7 @@ class _Probe:
             self._pause()
         outcome = self._put(key, body, version)
         if isinstance(outcome, Conflict):
-            # Somebody else writes here, or the store refuses what it should take.
+            # Another program writes here, or the store refuses a valid put.
             raise StoreUnsupported("conditional put", f"a put whose condition held was refused: {key}")
         return outcome.version
 

@@ -47,7 +47,7 @@ class Queue:
         name: letters, digits, ``_ . -``.
         store: a store or its URL; by default that of `configure`, ``S3QUEUE_STORE_URL`` or ``s3queue.toml``.
         namespace: by default the setting of that name.
-        order: ``fifo`` or ``lifo`` for a queue that is new; fixed for its life by whoever uses it first. None: as it is,
+        order: ``fifo`` or ``lifo`` for a queue that is new; fixed by its first use. None: as it is,
             ``fifo`` where it is new.
         config: by default the settings of this process.
 
@@ -262,9 +262,9 @@ class Queue:
 
     # ---- look --------------------------------------------------------------------------------------------------
 
-    def stats(self) -> QueueStats:
-        """Counts of this queue; see `s3queue.stats`."""
-        return stats(self.store, self.namespace, meter=self.meter).queues.get(self.name, QueueStats())
+    def stats(self, *, exact: bool = False) -> QueueStats:
+        """How much is in this queue; see `s3queue.stats`."""
+        return stats(self.store, self.namespace, exact=exact, meter=self.meter).queues.get(self.name, QueueStats())
 
     def messages(
         self,
@@ -278,8 +278,8 @@ class Queue:
         order in which they were to start, then by due time.
 
         One GET for the board, one for each batch that is looked into, and one for each host that runs what is shown. One
-        LIST per 1,000 batches of this queue that are not scheduled, and one per 1,000 scheduled batches of all queues; none
-        for what is running.
+        LIST per 1,000 batches of this queue that are not scheduled, and one per 1,000 scheduled batches of all queues;
+        none for what is running.
 
         Args:
             state: only those that are ``ready``, ``scheduled``, ``running`` or ``waiting``.
@@ -312,10 +312,11 @@ class Queue:
         after: str | None = None,
         limit: int | None = None,
     ) -> Iterator[DeadLetter]:
-        """The messages that are out of attempts, were rejected or cannot be read, as they were sent; without decided ones.
+        """The messages that are out of attempts, were rejected or cannot be read, as they were sent; without decided
+        ones.
 
-        They are read as the iterator goes on, a few at a time. Letters that cannot be decoded are left where they are, and
-        logged. One LIST per 1,000 letters, and one GET for each, whatever is wanted of them: only the body of a
+        They are read as the iterator goes on, a few at a time. Letters that cannot be decoded are left where they are,
+        and logged. One LIST per 1,000 letters, and one GET for each, whatever is wanted of them: only the body of a
         letter tells of what and when its message died.
 
         Args:

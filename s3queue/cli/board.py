@@ -26,9 +26,9 @@ def command() -> None:
 def restore(
     store_url: str | None, namespace: str | None, config_file: str | None, older: bool, anew: bool, as_json: bool
 ) -> int:
-    """Put back the board that hosts knew last, when somebody has deleted it.
+    """Restore a deleted board from the copies of running hosts.
 
-    Hosts that run keep a copy within half a minute of noticing. The copy of the one that led is exact: with it nothing runs
+    Running hosts store a copy within half a minute of noticing. The copy of the leader is exact: with it nothing runs
     twice. Exit status 1: nothing was done.
     """
     from s3queue.core import restore as core
@@ -40,8 +40,9 @@ def restore(
     wrong = driver.run(core.stands(layout))
     if wrong is not None:
         store.close()
-        what = f"if nobody can repair it, delete the object {layout.board}, wait half a minute, and run this again"
-        click.echo(f"nothing done: there is a board{f', and it cannot be read: {wrong}; {what}' * bool(wrong)}", err=True)
+        what = f"repair it, or delete the object {layout.board}, wait half a minute, and run this again"
+        why = f"the board exists but cannot be read: {wrong}; {what}" if wrong else "the board exists"
+        click.echo(f"nothing done: {why}", err=True)
         return 1
     copies = driver.run(core.copies(layout))
     best = copies[0] if copies else None
@@ -56,7 +57,7 @@ def restore(
         return 1
     store.close()
     if isinstance(outcome, core.Stands):
-        click.echo("nothing done: there is a board", err=True)
+        click.echo("nothing done: the board exists", err=True)
         return 1
     board = outcome.board
     if as_json:

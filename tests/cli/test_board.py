@@ -17,7 +17,7 @@ def test_board_that_cannot_be_read_is_not_taken_for_one_that_is_missing(
     store.put(Layout().board, b'{"nonce":"cut sh', if_version=None)
     assert s3queue("board", "restore", "--store", url) == 1
     told = capsys.readouterr().err
-    assert "there is a board, and it cannot be read" in told
+    assert "the board exists but cannot be read" in told
     assert f"delete the object {Layout().board}" in told
     store.delete([Layout().board])
     assert s3queue("board", "restore", "--store", url) == 1
@@ -32,5 +32,5 @@ def test_board_that_stands_is_said_to_be_there(
     store = open_store(url)
     store.put(Layout().board, encode(Board("n", 1)), if_version=None)
     assert s3queue("board", "restore", option, "--store", url) == 1
-    assert capsys.readouterr().err == "nothing done: there is a board\n"
+    assert capsys.readouterr().err == "nothing done: the board exists\n"
     store.close()

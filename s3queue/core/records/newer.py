@@ -1,7 +1,7 @@
-"""What a newer release has written into a record, and this one does not know.
+"""Fields of a newer release in a record, which this release does not know.
 
-A leader of an older release may replace the board of a newer one, and fence its ledgers. What it does not know it carries
-along: in the record itself, in each ticket and source that is still there, and in whatever lies in those unchanged.
+A leader of an older release may replace the board of a newer one, and fence its ledgers. It keeps unknown fields: of the
+record itself, of each ticket and source that is still there, and of unchanged parts of those.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _REST = "\x00rest"
 
 
 def newer(record: Struct, body: bytes) -> Newer:
-    """What of the body the record does not say. Costs an encoding; more only where there is something.
+    """The unknown fields of a body. Costs one encoding; more only if there are any.
 
-    What nobody can decode, such as a damaged name, is not carried along: decoders pass over it unread.
+    Damaged parts, such as an invalid name, are not kept: decoders skip them.
 
     Args:
         record: decoded from the body.

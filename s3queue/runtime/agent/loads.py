@@ -82,6 +82,11 @@ class Load:
         return self.send is not None and not self.leaving and (self._max_messages is None or self.quota != 0)
 
     @property
+    def takes(self) -> bool:
+        """Whether it may be given messages that are no suspects now."""
+        return self.is_able and not (self.recalled or self.suspect or self.clearing)
+
+    @property
     def quota(self) -> int | None:
         """Messages that its process may yet be given; None: any number."""
         return None if self._max_messages is None else max(0, self._max_messages - self._given)

@@ -20,7 +20,7 @@ __all__ = ["end_if_imported", "process_class"]
 
 
 class _Noticed:
-    """A `Popen` whose end is known, whoever has waited for it."""
+    """A `Popen` that notices its end even if another part of the program has reaped it."""
 
     pid: int
     returncode: int | None
