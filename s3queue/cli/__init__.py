@@ -39,6 +39,7 @@ COMMANDS = {
     "pause": "Stop starting messages of a queue.",
     "resume": "Resume a paused queue.",
     "stats": "Show the queues, and the hosts that serve them.",
+    "top": "Watch queues, hosts and their store requests.",
     "ls": "List the messages of a queue.",
     "dead": "Show dead letters, and their causes in groups.",
     "config": "Show the effective settings and where each came from.",

@@ -9,6 +9,7 @@
     {root}/{part}/in/{folder}/{priority}/{order}-{batch}-{count}[-{group}]
     {root}/{part}/later/{due_ms}-{folder}/{priority}/{order}-{batch}-{count}[.{attempt}[a]][-{group}]
     {root}/retired/{part}/{epoch}-{page}
+    {root}/summary/{part}
     {root}/dead/{queue}/{message}
     {root}/lost/{part}/{session}
 
@@ -116,7 +117,7 @@ def _shorten(name: str, most: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What the key of a batch says about it.
+    """A batch, as its key describes it.
 
     Attributes:
         group: equal for the batches of one group. For people, and of a long one only the beginning and a hash.
@@ -238,6 +239,7 @@ class Layout:
     inbox: str = field(init=False)
     later: str = field(init=False)
     retired: str = field(init=False)
+    summary: str = field(init=False)
 
     def __post_init__(self) -> None:
         home = f"{self.root}/{self.part}/"
@@ -249,6 +251,7 @@ class Layout:
             "inbox": f"{home}in/",
         }
         places |= {"later": f"{home}later/", "retired": f"{self.root}/retired/{self.part}/"}
+        places |= {"summary": f"{self.root}/summary/{self.part}"}
         for name, place in places.items():
             object.__setattr__(self, name, place)
 
@@ -272,7 +275,7 @@ class Layout:
         return f"{self.retired}{epoch:010}-{number:010}"
 
     def lost(self, session: str) -> str:
-        """What a session kept of a board that was deleted."""
+        """A session's copy of a deleted board."""
         return f"{self.root}/lost/{self.part}/{session}"
 
     def meta(self, queue: str) -> str:

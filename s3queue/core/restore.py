@@ -17,10 +17,11 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from s3queue.core.keys import Layout
+from s3queue.core import ranges
+from s3queue.core.keys import Layout, parse_source
 from s3queue.core.ops import Step, Unknown, delete, get, get_all, get_within, list_all, list_page, put, write
 from s3queue.core.records import Board, Ledger, RetiredPage, decode, encode
-from s3queue.errors import CorruptRecord
+from s3queue.errors import ConfigError, CorruptRecord
 from s3queue.store import Conflict, Found, Listed, Stored
 
 #: Epochs left free above the newest known one, for unknown ones.
@@ -93,17 +94,18 @@ def keep_copy(layout: Layout, session: str, board: Board) -> Step[bool]:
     return isinstance(outcome, Stored)
 
 
-def unreadable(layout: Layout) -> Step[str]:
-    """Why the board that stands there cannot be read; empty where it can be, or there is none.
+def stands(layout: Layout) -> Step[str | None]:
+    """Why the board that is there cannot be read; empty where it can be. None: there is no board.
 
     Asks: one Get.
     """
     found = yield from get(layout.board)
-    if isinstance(found, Found):
-        try:
-            decode(Board, layout.board, found.body)
-        except CorruptRecord as fault:
-            return str(fault)
+    if not isinstance(found, Found):
+        return None
+    try:
+        decode(Board, layout.board, found.body)
+    except CorruptRecord as fault:
+        return str(fault)
     return ""
 
 
@@ -134,11 +136,49 @@ def copies(layout: Layout) -> Step[list[Copy]]:
 def put_back(layout: Layout, copy: Copy, nonce: str) -> Step[Restored | Stands]:
     """Put this copy back, one term later and without a leader, and remove all copies.
 
-    Asks: one Put, one List, one Delete.
+    Of a copy that is not exact, sources that were finished since are left out: a retired page names them.
+
+    Raises:
+        ConfigError: the copy is not exact and names messages on their way off the board. Whether they arrived, nobody
+            knows: begin anew.
+
+    Asks: one Put, one List, one Delete; where the copy is not exact, one List and one Get for each retired page.
     """
     old = copy.board
+    if not copy.is_exact:
+        if old.moves:
+            raise ConfigError("this copy names messages that were being moved", "begin anew: --anew")
+        old = _without(old, (yield from _retired(layout)))
     board = replace(old, nonce=nonce, epoch=old.epoch + 1, turn=old.turn + 1, leader=None, sequence=0)
     return (yield from _create(layout, board, ()))
+
+
+def _retired(layout: Layout) -> Step[set[str]]:
+    pages = yield from list_all(layout.retired)
+    found = yield from get_all([item.key for item in pages])
+    ids: set[str] = set()
+    for item, outcome in zip(pages, found, strict=True):
+        if isinstance(outcome, Found):
+            ids.update(decode(RetiredPage, item.key, outcome.body).sources)
+    return ids
+
+
+def _without(board: Board, finished: set[str]) -> Board:
+    """The board without these sources: their messages count as taken over from the tickets that hold them."""
+    sources = {path: state for path, state in board.sources.items() if parse_source(path).id not in finished}
+    tickets = {}
+    for name, ticket in board.tickets.items():
+        gone: list[tuple[int, int]] = []
+        base = 0
+        for part in ticket.parts:
+            size = part.stop - part.start
+            if part.source not in sources:
+                gone.append((base, base + size))
+            base += size
+        kept = replace(ticket, taken=ranges.union(ranges.pairs(ticket.taken), gone)) if gone else ticket
+        if kept.left:
+            tickets[name] = kept
+    return replace(board, sources=sources, tickets=tickets)
 
 
 def found_anew(layout: Layout, nonce: str) -> Step[Restored | Stands]:

@@ -403,7 +403,7 @@ def _miss(heard: dict[str, Heard], session: str, version: str) -> None:
 
 
 def heard_of(key: str, found: Found, corrupt: list[CorruptRecord]) -> Heard:
-    """What was found there. One that cannot be decoded is added to ``corrupt``."""
+    """The state of a session by its ledger, which is added to ``corrupt`` if it cannot be decoded."""
     try:
         return Heard(found.version, decode(Ledger, key, found.body), body=found.body)
     except CorruptRecord as fault:

@@ -18,6 +18,7 @@ from s3queue.core.records import (
     DeadLetter,
     Failed,
     Failure,
+    HostTally,
     Leader,
     Ledger,
     Message,
@@ -29,6 +30,8 @@ from s3queue.core.records import (
     Report,
     RetiredPage,
     SourceState,
+    Summary,
+    Tally,
     Ticket,
     Totals,
     Unfit,
@@ -136,6 +139,18 @@ RECORDS: dict[str, st.SearchStrategy[Struct]] = {
         st.booleans(),
     ),
     "meta": st.builds(QueueMeta, _text, st.sampled_from(["fifo", "lifo"]), _count),
+    "summary": st.builds(
+        Summary,
+        _text,
+        _count,
+        _big,
+        queues=_few(
+            _name,
+            st.builds(Tally, _big, _big, at_least=st.booleans(), in_per_s=st.none() | _seconds, died=_few(_text, _big)),
+        ),
+        hosts=st.lists(st.builds(HostTally, _text, _text, _count, _count), max_size=2).map(tuple),
+        unreadable=st.lists(_text, max_size=2).map(tuple),
+    ),
 }
 KINDS: dict[str, type[Struct]] = {
     "board": Board,
@@ -144,6 +159,7 @@ KINDS: dict[str, type[Struct]] = {
     "retired": RetiredPage,
     "dead": DeadLetter,
     "meta": QueueMeta,
+    "summary": Summary,
 }
 #: MessagePack of anything that has a JSON-like form.
 PAYLOADS = st.recursive(

@@ -16,9 +16,11 @@ from s3queue.core.keys import parse_source
 from s3queue.core.records import (
     FORMAT,
     Board,
+    Control,
     DeadLetter,
     Failed,
     Failure,
+    HostTally,
     Leader,
     Ledger,
     Offer,
@@ -30,6 +32,8 @@ from s3queue.core.records import (
     Report,
     RetiredPage,
     SourceState,
+    Summary,
+    Tally,
     Ticket,
     Totals,
     Unfit,
@@ -145,6 +149,37 @@ EXPECTED = {
         False,
     ),
     "format-1/meta.json": QueueMeta("12", "lifo", 1),
+    "format-1/control.json": Control("c1", 4, {"mail": 0, "slow": 1_700_000_900_000}),
+    "format-1/summary.json": Summary(
+        "9a.s",
+        7,
+        1_700_000_100_000,
+        "h1",
+        1_700_000_050_000,
+        2048,
+        {
+            "mail": Tally(
+                ready=5000,
+                running=2,
+                waiting=1,
+                at_least=True,
+                dead=3,
+                done=9,
+                failed=4,
+                oldest_ms=1_700_000_000_000,
+                out_per_s=1.5,
+                mean_s=0.25,
+                died={"error": 2, "oom": 1},
+                unfit={"send@": 1},
+                hosts=1,
+                paused=True,
+            )
+        },
+        (HostTally("h1", "web-1:77", 4, 2, ("mail",), usage={"worker": Usage(1, 2, 3)}),),
+        ("board",),
+        ("s3queue/p00/in/junk",),
+        1,
+    ),
 }
 
 

@@ -9,7 +9,7 @@ For the same reason a coordinator that was replaced may finish its chores.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from s3queue.core.chores.fences import Fences
@@ -17,12 +17,13 @@ from s3queue.core.chores.garbage import Garbage
 from s3queue.core.chores.letters import Letters
 from s3queue.core.chores.moves import Moves
 from s3queue.core.chores.pages import Pages
+from s3queue.core.chores.summaries import Summaries
 from s3queue.core.chores.troubles import Troubles
 from s3queue.core.keys import Layout
 from s3queue.core.ops import Step
 from s3queue.core.pacing import Backoffs
-from s3queue.core.plan import is_finished
-from s3queue.core.records import Board
+from s3queue.core.plan import Settings, Settled, is_finished
+from s3queue.core.records import Board, Control
 from s3queue.core.survey import Heard, Survey
 
 __all__ = ["CHORES_AT_ONCE", "Chores", "Facts"]
@@ -43,6 +44,10 @@ class Facts(NamedTuple):
         refused: paths of listed batches that were finished before.
         ended: sessions that were over before ``board`` was sent, and that get no more tickets.
         uptime_ms: of the board's clock, now.
+        now_ms: wall clock.
+        settled: what that board has settled; nothing where it was committed before.
+        control: what operators have set; None where that is not known.
+        board_bytes: size of the board.
     """
 
     board: Board
@@ -51,6 +56,10 @@ class Facts(NamedTuple):
     refused: Collection[str]
     ended: Collection[str]
     uptime_ms: int
+    now_ms: int = 0
+    settled: Sequence[Settled] = ()
+    control: Control | None = None
+    board_bytes: int = 0
 
 
 class Chores:
@@ -60,7 +69,9 @@ class Chores:
         troubles: objects that could not be read or written, and when each is tried again.
     """
 
-    def __init__(self, layout: Layout, epoch: int, heard: dict[str, Heard], now: float) -> None:
+    def __init__(
+        self, layout: Layout, epoch: int, heard: dict[str, Heard], now: float, settings: Settings | None = None
+    ) -> None:
         self._layout = layout
         self.troubles = Troubles()
         self.fences = Fences(layout, heard, self.troubles)
@@ -68,6 +79,7 @@ class Chores:
         self.moves = Moves(layout, self.troubles)
         self.pages = Pages(layout, epoch, now, self.troubles)
         self.garbage = Garbage(self.troubles)
+        self.summaries = Summaries(layout, epoch, heard, settings or Settings(), self.troubles)
         self._faulty = Backoffs(_FIRST_S, _LONGEST_S)
 
     def follow(self, facts: Facts, heard: Mapping[str, Heard], window_s: float) -> None:
@@ -75,6 +87,7 @@ class Chores:
         board, layout, pages = facts.board, self._layout, self.pages
         self.letters.follow(board)
         self.moves.follow(board)
+        self.summaries.follow(facts)
         if (seen := facts.seen) is None:
             return
         pages.follow(board, seen, facts.uptime_ms)
@@ -103,6 +116,7 @@ class Chores:
             "letters": lambda: self.letters.take(now, now_ms, nonce),
             "moves": lambda: self.moves.take(now),
             "pages": lambda: self.pages.take(now),
+            "summaries": lambda: self.summaries.take(now, now_ms, nonce),
             "garbage": lambda: self.garbage.take(now, self._deleted),
         }
         for kind, take in kinds.items():
@@ -122,7 +136,8 @@ class Chores:
 
     def next_at(self, now: float) -> float:
         """Steady time at which `take` may have a chore, if nothing else happens; infinity if unknown."""
-        return min(self.troubles.next_at(now), self._faulty.next_at(now), self.pages.next_at())
+        known = self.pages.next_at(), self.summaries.next_at()
+        return min(self.troubles.next_at(now), self._faulty.next_at(now), *known)
 
     def _deleted(self, keys: Collection[str]) -> None:
         self.pages.deleted(keys)

@@ -45,6 +45,7 @@ from s3queue.core.records.messages import Batch, Message, Moved, Origin
 from s3queue.core.records.newer import Newer, encode_over, encode_with, newer
 from s3queue.core.records.pages import RetiredPage
 from s3queue.core.records.queues import QueueMeta
+from s3queue.core.records.summary import HostTally, Summary, Tally
 
 __all__ = [
     "FATAL_CAUSES",
@@ -55,6 +56,7 @@ __all__ = [
     "DeadLetter",
     "Failed",
     "Failure",
+    "HostTally",
     "Leader",
     "Ledger",
     "Message",
@@ -69,6 +71,8 @@ __all__ = [
     "Report",
     "RetiredPage",
     "SourceState",
+    "Summary",
+    "Tally",
     "Ticket",
     "Totals",
     "Unfit",
