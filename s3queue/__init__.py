@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from s3queue.inspection import Stats, stats
     from s3queue.letters import DeadGroup, DeadLetter
     from s3queue.looking import QueuedMessage
+    from s3queue.producer import Producer
     from s3queue.queue import Queue
     from s3queue.supervisor import Summary, Supervisor
     from s3queue.views import FailedAttempt
@@ -48,6 +49,7 @@ __all__ = [
     "Fenced",
     "ObjectStore",
     "OutcomeUnknown",
+    "Producer",
     "Queue",
     "QueueError",
     "QueuedMessage",
@@ -76,6 +78,7 @@ _LATER = {
     "DeadGroup": "s3queue.letters",
     "DeadLetter": "s3queue.letters",
     "FailedAttempt": "s3queue.views",
+    "Producer": "s3queue.producer",
     "Queue": "s3queue.queue",
     "QueuedMessage": "s3queue.looking",
     "Stats": "s3queue.inspection",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import concurrent.futures.thread  # noqa: F401 - SDKs need it, and a thread that outlives the main one cannot import it
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Literal
 
@@ -32,7 +32,7 @@ from s3queue.policies import RESERVED
 from s3queue.runtime.drive import Driver, pauses
 from s3queue.runtime.local.wakeups import wake
 from s3queue.runtime.meter import Meter
-from s3queue.sending import Load, Sending
+from s3queue.sending import Load, Progress, Sending, stream
 from s3queue.store import ObjectStore, as_store
 
 __all__ = ["Queue"]
@@ -127,13 +127,29 @@ class Queue:
     ) -> list[str]:
         """Store many messages, and return their ids in the same order. One PUT per 1,000 messages or 4 MB.
 
-        All payloads are encoded before anything is sent; for an endless stream call this in portions.
+        All payloads are encoded before anything is sent; `enqueue_stream` is for endless ones.
 
         Raises: as `enqueue`. Batches before the one that failed are stored; a note on the exception says how many.
         """
         what = f"message for {self.name!r}"
         encoded = [encode_value(payload, what) for payload in payloads]
         return self.send("", encoded, delay=delay, at=at, priority=priority, group=group, headers=headers)
+
+    def enqueue_stream(
+        self,
+        payloads: Iterable[Any],
+        *,
+        batch: int = 1000,
+        progress: Callable[[Progress], object] | None = None,
+        **options: Any,
+    ) -> int:
+        """Store messages as they come, in constant memory, and return how many there were. ``payloads`` may be endless.
+
+        Args, raises, asks: as `s3queue.tasks.Sender.enqueue_stream`; options as `enqueue`.
+        """
+        what = f"message for {self.name!r}"
+        encoded = (encode_value(payload, what) for payload in payloads)
+        return stream(lambda held: Sending(lambda: self.load("", held, **options)), encoded, batch, progress)
 
     def send(self, task: str, payloads: list[Raw], **options: Any) -> list[str]:
         """As `enqueue_many`, for payloads that are encoded, of the task with this name (empty: the handler)."""
