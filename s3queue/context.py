@@ -1,4 +1,4 @@
-"""What a running task is told, and how long a failed one waits."""
+"""The context of a running task, and the back-off of a failed one."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class QueueError(Exception):
 
 
 class StoreError(QueueError):
-    """The store did not do what was asked.
+    """A request to the store failed.
 
     Attributes:
         operation: ``get``, ``put``, ``delete``, ``list`` or ``open``.

@@ -87,7 +87,7 @@ class SignsPuts(Protocol):
 
 @runtime_checkable
 class KeepsVersions(Protocol):
-    """A store whose bucket may keep what is replaced."""
+    """A store whose bucket may keep replaced objects."""
 
     def keeps_versions(self, key: str) -> bool:
         """Whether it did so with this object. One request."""
@@ -104,7 +104,7 @@ class HasClock(Protocol):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """What one check found.
+    """The result of one check.
 
     Attributes:
         check: the property, as `StoreUnsupported.capability` names it.
@@ -139,7 +139,7 @@ class Report(msgspec.Struct, frozen=True):
 
 
 def probe(driver: Driver, prefix: str, *, short: bool = False, effort: Effort | None = None) -> Report:
-    """Check a store below a prefix of its own, and remove what was written there.
+    """Check a store below a prefix of its own, and remove the objects written there.
 
     What the network does to single requests is no verdict on the store: what was not applied is sent again, and a check
     of which a put went unanswered is begun again under other keys, where that put cannot come late.

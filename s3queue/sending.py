@@ -61,7 +61,7 @@ os.register_at_fork(after_in_child=_ids.reset_lock)
 
 
 class Load(NamedTuple):
-    """What is to be sent, checked and encoded, and where to."""
+    """Checked and encoded messages, and their destination."""
 
     queue: Queue
     messages: list[bytes]
@@ -84,7 +84,7 @@ class Sending:
     def __init__(self, prepare: Callable[[], Load]) -> None:
         self._prepare = prepare
         self._load: Load | None = None
-        #: What is still to be sent, the last batch first.
+        #: Batches still to be sent, the last one first.
         self._left: list[list[Raw]] = []
         self._stored: list[str] = []
         self._outgoing: produce.Outgoing | None = None
@@ -99,7 +99,7 @@ class Sending:
     # ---- the call ------------------------------------------------------------------------------------------------
 
     def run(self, again: bool = False) -> list[str]:
-        """Send what is not known to be stored, and return the ids of all messages in the order of the call.
+        """Send the messages not known to be stored, and return the ids of all messages in the order of the call.
 
         Args:
             again: whether an earlier run ended otherwise. What may be stored is sent as it was, so that it is stored once.
@@ -154,7 +154,7 @@ class Sending:
             raise
 
     def uncertain(self) -> EnqueueUncertain:
-        """What to tell the caller now."""
+        """The exception for the caller now."""
         return EnqueueUncertain((self._under_way or self._stored)[0], tuple(self._stored), tuple(self._under_way), self)
 
     # ---- batch by batch --------------------------------------------------------------------------------------------
@@ -214,7 +214,7 @@ class Sending:
             except (StoreUnavailable, StoreDenied):
                 self._sent = earlier
                 raise
-            except CorruptRecord:  # something else stands there: no try of ours can ever take effect
+            except CorruptRecord:  # another object has this key: no try of ours can ever take effect
                 self._sent = None
                 raise
             if isinstance(outcome, produce.Accepted):

@@ -41,7 +41,7 @@ def command(
     config_file: str | None,
     as_json: bool,
 ) -> None:
-    """Show what is in the queues of a namespace, and who works on them.
+    """Show the queues of a namespace, and the hosts that serve them.
 
     Ready could run now, scheduled has not reached its time, running is assigned to a host, retrying waits for its next
     attempt, dead is out of attempts; done and failures (attempts that failed) count since the namespace began. It is what

@@ -138,8 +138,8 @@ class Lead:
         return self.uptime_base_ms + int((now - self.since) * 1000)
 
     def window_s(self, now: float) -> float:
-        """For how long to keep the ids of finished sources, in seconds: as long as anybody says who is known. What the
-        leaders before us said holds for as long as that."""
+        """Seconds for which to keep the ids of finished sources: the longest that any known ledger states. The value of
+        earlier leaders holds for that time."""
         ledgers = (heard.ledger for heard in self.heard.values() if heard.ledger is not None and not heard.ledger.over)
         inherited_s = self._inherited_s if now - self.since < self._inherited_s else 0.0
         return max(self.settings.window_s, inherited_s, max((ledger.window_s for ledger in ledgers), default=0.0))

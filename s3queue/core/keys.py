@@ -117,7 +117,7 @@ def _shorten(name: str, most: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What the key of a batch says about it.
+    """A batch, as its key describes it.
 
     Attributes:
         group: equal for the batches of one group. For people, and of a long one only the beginning and a hash.
@@ -275,7 +275,7 @@ class Layout:
         return f"{self.retired}{epoch:010}-{number:010}"
 
     def lost(self, session: str) -> str:
-        """What a session kept of a board that was deleted."""
+        """A session's copy of a deleted board."""
         return f"{self.root}/lost/{self.part}/{session}"
 
     def meta(self, queue: str) -> str:

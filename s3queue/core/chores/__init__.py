@@ -90,13 +90,13 @@ class Chores:
         self.summaries.follow(facts)
         if (seen := facts.seen) is None:
             return
-        pages.follow(board, seen, facts.uptime_ms)
+        finished = [path for path, state in board.sources.items() if is_finished(path, state)]
+        pages.follow(board, finished, seen, facts.uptime_ms)
         keys = [layout.source(path) for path in facts.refused]
-        for path, state in board.sources.items():
-            if is_finished(path, state):
-                key = layout.source(path)
-                if path in seen.listed or (path not in pages.swept and not seen.covers(key)):
-                    keys.append(key)
+        for path in finished:
+            key = layout.source(path)
+            if path in seen.listed or (path not in pages.swept and not seen.covers(key)):
+                keys.append(key)
         busy = {ticket.session for ticket in board.tickets.values()}
         # Not one that was fenced since: if we were replaced, a later board may have given it tickets before.
         keys += [layout.host(session) for session in heard if session in facts.ended and session not in busy]

@@ -13,7 +13,6 @@ from typing import NamedTuple
 from s3queue.core.chores.troubles import Troubles
 from s3queue.core.keys import Layout, parse_source
 from s3queue.core.ops import Missed, Step, get_within, put
-from s3queue.core.plan import is_finished
 from s3queue.core.records import Board, RetiredPage, decode, encode
 from s3queue.core.survey import Survey
 from s3queue.errors import CorruptRecord, StoreError
@@ -91,20 +90,20 @@ class Pages:
 
     # ---- new pages -----------------------------------------------------------------------------------------
 
-    def follow(self, board: Board, seen: Survey, uptime_ms: int) -> None:
+    def follow(self, board: Board, finished: Collection[str], seen: Survey, uptime_ms: int) -> None:
         """Find the finished sources that are gone, as proven by a listing; behind the head of a queue, where no survey
         lists, as proven by a read."""
         self._gone, self._hidden, self._uptime_ms = [], [], uptime_ms
         self._has_work = bool(board.tickets)
         self.off &= board.sources.keys()
         self.swept &= board.sources.keys()
-        for path, state in board.sources.items():
-            if path not in self.off and is_finished(path, state):
-                key = self._layout.source(path)
-                if seen.shows_gone(key, path):
-                    self._gone.append(path)
-                elif path in self.swept and not seen.covers(key):
-                    self._hidden.append(path)
+        for path in finished:
+            if path in self.off or path in seen.listed:
+                continue
+            if seen.covers(self._layout.source(path)):
+                self._gone.append(path)
+            elif path in self.swept:
+                self._hidden.append(path)
         del self._hidden[_HIDDEN_AT_ONCE:]
 
     def take(self, now: float) -> Step[bool] | None:

@@ -41,7 +41,7 @@ class Planning:
         self.sequence = board.sequence
         #: By path, how many messages wait.
         self.waiting: dict[str, int] = {}
-        #: How many bytes the board will have, without what is taken over.
+        #: Bytes that the board will have, before failures are taken over.
         self.bytes = board_bytes
         #: Bounds that were reached.
         self.full: set[str] = set()
@@ -141,6 +141,8 @@ class Planning:
     def expire(self) -> None:
         """Make dead the messages that have waited too long for a host that fits."""
         before_ms = self.now_ms - int(self.settings.unfit_timeout * 1000)
+        if not self.unfit:
+            return
         for path in [path for path in self.sources if self.state(path).unfit]:
             state = self.sources[path]
             if path not in self.drafts and all(one.since_ms > before_ms for one in state.unfit):
@@ -172,7 +174,7 @@ class Planning:
                 self.planned.changed = True
 
     def wake(self) -> None:
-        for path in [path for path, state in self.sources.items() if state.waiting or path in self.drafts]:
+        for path in [path for path, state in self.states() if state.waiting]:
             waiting = self.drafts[path].waiting if path in self.drafts else self.sources[path].waiting
             if any(one.due_ms <= self.now_ms for one in waiting):
                 draft = self.draft(path)

@@ -15,7 +15,7 @@ SHORTEST_S = 1e-9
 
 
 class Offer(Struct, frozen=True, omit_defaults=True):
-    """What a host says of one queue that it serves.
+    """A host's statement about one queue that it serves.
 
     Attributes:
         max_attempts: the most that any task of the queue allows.
@@ -33,7 +33,7 @@ class Offer(Struct, frozen=True, omit_defaults=True):
 
 
 class Report(Struct, frozen=True, gc=False, omit_defaults=True):
-    """What came of the messages of one ticket, by offset. An outcome never changes once it is stored."""
+    """Outcomes of the messages of one ticket, by offset. A stored outcome never changes."""
 
     ok: Ranges = EMPTY
     released: Ranges = EMPTY

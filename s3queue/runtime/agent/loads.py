@@ -98,7 +98,7 @@ class Load:
         return len(running) >= most and all(now - one.started > STUCK_S for one in running)
 
     def recall(self) -> None:
-        """Ask it to give back what it has not started, if it has anything."""
+        """Ask the worker to give back messages not started, if it has any."""
         if self.send is not None and not self.recalled and self.unfinished > len(self.journal.running()):
             self.recalled = True
             self.send(Recall())
@@ -120,7 +120,7 @@ class Load:
         return number
 
     def look(self) -> None:
-        """Enter what has ended with ok since the last look."""
+        """Enter messages that have ended with ok since the last call."""
         for number, row in self.rows.items():
             if row.ended_at is None:
                 self.look_at(number, row)

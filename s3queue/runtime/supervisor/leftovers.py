@@ -69,7 +69,7 @@ def table() -> Iterator[Process]:
 
 
 class Leftovers:
-    """What one worker has started. See the module.
+    """The programs that one worker has started. See the module.
 
     Args:
         worker: its process.

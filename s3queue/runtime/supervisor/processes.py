@@ -66,7 +66,7 @@ def _pipe(undo: contextlib.ExitStack) -> tuple[int, int]:
 
 
 class _Spawned(_Noticed, popen_spawn_posix.Popen):  # type: ignore[misc]
-    """As above; a failed spawn closes what it opened."""
+    """As above; a failed spawn closes its descriptors."""
 
 
 class _ForkProcess(context.ForkProcess):  # type: ignore[misc]
