@@ -79,13 +79,14 @@ class Draft:
         alone: each of its messages is a suspect, by what is told in its key.
     """
 
-    __slots__ = ("alone", "dying", "failures", "ready", "settled", "spared", "unfit", "waiting")
+    __slots__ = ("alone", "cancelled", "dying", "failures", "ready", "settled", "spared", "unfit", "waiting")
 
     def __init__(self, state: SourceState) -> None:
         self.settled = state.settled
         self.ready = list(state.ready)
         self.waiting = list(state.waiting)
         self.dying = list(state.dying)
+        self.cancelled = list(state.cancelled)
         self.failures = dict(state.failures)
         self.spared = dict(state.spared)
         self.alone = False
@@ -107,6 +108,7 @@ class Draft:
             self.failures,
             self.spared,
             tuple(self._unfit_ranges()),
+            tuple(self.cancelled),
         )
 
     def _unfit_ranges(self) -> Iterator[Unfit]:
@@ -228,6 +230,7 @@ class Draft:
         """Their dead letters are stored."""
         self.settled += len(indexes)
         self.dying = [index for index in self.dying if index not in indexes]
+        self.cancelled = [index for index in self.cancelled if index not in indexes]
         for index in indexes:
             self._forget(index)
 
@@ -265,6 +268,35 @@ class Draft:
     def stays(self, index: int, attempt: int, due_ms: int) -> None:
         """Nothing came of its move."""
         self.waiting.append(Waiting(index, attempt, due_ms))
+
+    # ---- by an operator ------------------------------------------------------------------------------------
+
+    def withdraw(self, index: int) -> tuple[int, bool] | None:
+        """Take it out of what is ready or waits. Returns its attempt, and whether it has begun before. None: it is in
+        neither."""
+        for one in self.ready:
+            if one.start <= index < one.stop:
+                self.ready = [rest for other in self.ready for rest in _without(other, index)]
+                return one.attempt, one.attempt > 1 or index in self.failures or index in self.spared
+        for waits in self.waiting:
+            if waits.index == index:
+                self.waiting = [other for other in self.waiting if other.index != index]
+                return waits.attempt, True
+        return None
+
+    def hasten(self, index: int) -> None:
+        """It waits, and waits no more."""
+        found = self.withdraw(index)
+        if found is not None:
+            self.ready.append(Ready(index, index + 1, found[0]))
+
+    def cancel(self, index: int, *, began: bool) -> None:
+        """It is in no list any more, and does not run again. One that has begun leaves a letter."""
+        if began:
+            self.dying.append(index)
+            self.cancelled.append(index)
+        else:
+            self.done(index, index + 1)
 
     # ---- into a ticket -------------------------------------------------------------------------------------
 

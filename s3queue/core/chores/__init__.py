@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
+from s3queue.core.chores.answers import Answers
 from s3queue.core.chores.fences import Fences
 from s3queue.core.chores.garbage import Garbage
 from s3queue.core.chores.letters import Letters
@@ -37,7 +38,7 @@ class Facts(NamedTuple):
         board: the last one that this coordinator committed.
         seen: the survey of the cycle; None where it made none.
         now: steady time, before the cycle.
-        refused: paths of listed batches that were finished before.
+        refused: paths of listed batches and requests that were finished before.
         ended: sessions that were over before ``board`` was sent, and that nobody gives tickets to any more.
         uptime_ms: of the board's clock, now.
     """
@@ -64,6 +65,7 @@ class Chores:
         self.letters = Letters(layout, self.troubles)
         self.moves = Moves(layout, self.troubles)
         self.pages = Pages(layout, epoch, now, self.troubles)
+        self.answers = Answers(layout, now, self.troubles)
         self.garbage = Garbage(self.troubles)
 
     def follow(self, facts: Facts, heard: Mapping[str, Heard], window_s: float) -> None:
@@ -71,15 +73,17 @@ class Chores:
         board, layout, pages = facts.board, self._layout, self.pages
         self.letters.follow(board)
         self.moves.follow(board)
+        self.answers.follow(board)
         if (seen := facts.seen) is None:
             return
-        pages.follow(board, seen, facts.uptime_ms)
+        over = [path for path, state in board.sources.items() if is_finished(path, state)]
+        over += [path for path in board.answers if path in self.answers.stored]
+        pages.follow(board, seen, facts.uptime_ms, over)
         keys = [layout.source(path) for path in facts.refused]
-        for path, state in board.sources.items():
-            if is_finished(path, state):
-                key = layout.source(path)
-                if path in seen.listed or (path not in pages.swept and not seen.covers(key)):
-                    keys.append(key)
+        for path in over:
+            key = layout.source(path)
+            if path in seen.listed or (path not in pages.swept and not seen.covers(key)):
+                keys.append(key)
         busy = {ticket.session for ticket in board.tickets.values()}
         # Not one that was fenced since: if we were replaced, a later board may have given it tickets before.
         keys += [layout.host(session) for session in heard if session in facts.ended and session not in busy]
@@ -95,7 +99,7 @@ class Chores:
             now: steady time. now_ms: wall clock. nonce: fresh; every write of the chore derives its own from it.
         """
         step = self.fences.take(now, nonce) or self.letters.take(now, now_ms, nonce) or self.moves.take(now)
-        step = step or self.pages.take(now)
+        step = step or self.answers.take(now) or self.pages.take(now)
         if step is not None:
             return step
         return self.garbage.take(now, self._deleted)

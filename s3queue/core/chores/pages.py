@@ -11,9 +11,8 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from s3queue.core.chores.troubles import Troubles
-from s3queue.core.keys import Layout, parse_source
+from s3queue.core.keys import Layout, retired_id
 from s3queue.core.ops import Missed, Step, get_within, put
-from s3queue.core.plan import is_finished
 from s3queue.core.records import Board, RetiredPage, decode, encode
 from s3queue.core.survey import Survey
 from s3queue.errors import CorruptRecord, StoreError
@@ -91,15 +90,16 @@ class Pages:
 
     # ---- what is finished now ------------------------------------------------------------------------------
 
-    def follow(self, board: Board, seen: Survey, uptime_ms: int) -> None:
-        """Find the finished sources that a listing shows gone. One that lies behind the head of its queue, where no
+    def follow(self, board: Board, seen: Survey, uptime_ms: int, over: Collection[str]) -> None:
+        """Find the finished sources, and answered requests, that a listing shows gone. One that lies where no
         survey looks, a read has to show gone."""
         self._gone, self._hidden, self._uptime_ms = [], [], uptime_ms
         self._has_work = bool(board.tickets)
-        self.off &= board.sources.keys()
-        self.swept &= board.sources.keys()
-        for path, state in board.sources.items():
-            if path not in self.off and is_finished(path, state):
+        named = board.sources.keys() | board.answers.keys() if board.answers else board.sources.keys()
+        self.off &= named
+        self.swept &= named
+        for path in over:
+            if path not in self.off:
                 key = self._layout.source(path)
                 if seen.shows_gone(key, path):
                     self._gone.append(path)
@@ -136,7 +136,7 @@ class Pages:
                     self.swept.discard(path)  # a late request of its producer: delete it again
             if not gone:
                 return False
-            ids = tuple(parse_source(path).id for path in gone)
+            ids = tuple(retired_id(path) for path in gone)
             key = layout.page(self._epoch, self._next)
             self._next += 1
             try:

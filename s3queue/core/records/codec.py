@@ -15,6 +15,7 @@ from s3queue.core.records.letters import DeadLetter
 from s3queue.core.records.messages import Batch, Message, Moved
 from s3queue.core.records.pages import RetiredPage
 from s3queue.core.records.queues import QueueMeta
+from s3queue.core.records.requests import Answer, Request
 from s3queue.errors import CorruptRecord
 
 R = TypeVar("R", bound=Struct)
@@ -28,7 +29,8 @@ _to_json = msgspec.json.Encoder().encode
 _to_msgpack = msgspec.msgpack.Encoder().encode
 _json_head = msgspec.json.Decoder(_Head).decode
 _json: dict[type[Struct], Any] = {
-    kind: msgspec.json.Decoder(kind).decode for kind in (Board, Control, Ledger, RetiredPage, DeadLetter, QueueMeta)
+    kind: msgspec.json.Decoder(kind).decode
+    for kind in (Board, Control, Ledger, RetiredPage, DeadLetter, QueueMeta, Request, Answer)
 }
 _batch = msgspec.msgpack.Decoder(Batch).decode
 _batch_head = msgspec.msgpack.Decoder(_Head).decode
