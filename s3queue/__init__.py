@@ -26,9 +26,12 @@ from s3queue.tasks import Task, handler, task
 
 if TYPE_CHECKING:
     from s3queue.inspection import Stats, stats
-    from s3queue.letters import DeadGroup, DeadLetter, FailedAttempt
+    from s3queue.letters import DeadGroup, DeadLetter
+    from s3queue.looking import QueuedMessage
+    from s3queue.messages import MessageHandle, message
     from s3queue.queue import Queue
     from s3queue.supervisor import Summary, Supervisor
+    from s3queue.views import FailedAttempt
 
 __version__ = "0.1.0"
 
@@ -43,10 +46,12 @@ __all__ = [
     "EnqueueUncertain",
     "FailedAttempt",
     "Fenced",
+    "MessageHandle",
     "ObjectStore",
     "OutcomeUnknown",
     "Queue",
     "QueueError",
+    "QueuedMessage",
     "Reject",
     "Retry",
     "Snooze",
@@ -60,6 +65,7 @@ __all__ = [
     "Task",
     "configure",
     "handler",
+    "message",
     "open_store",
     "stats",
     "task",
@@ -70,9 +76,12 @@ __all__ = [
 _LATER = {
     "DeadGroup": "s3queue.letters",
     "DeadLetter": "s3queue.letters",
-    "FailedAttempt": "s3queue.letters",
+    "FailedAttempt": "s3queue.views",
+    "MessageHandle": "s3queue.messages",
     "Queue": "s3queue.queue",
+    "QueuedMessage": "s3queue.looking",
     "Stats": "s3queue.inspection",
+    "message": "s3queue.messages",
     "stats": "s3queue.inspection",
     "Summary": "s3queue.supervisor",
     "Supervisor": "s3queue.supervisor",

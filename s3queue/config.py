@@ -61,7 +61,7 @@ class Config(Struct, frozen=True, kw_only=True):
     #: Prefix of every key. Namespaces in one bucket do not see each other.
     namespace: str = "s3queue"
     #: Seconds of silence after which a host is fenced and its messages run elsewhere. Half of it bounds how long a
-    #: paused host may still start a task; a child process without a sign of life for this long is killed. At least 2 s:
+    #: paused host may still start a task; a child process without a heartbeat for this long is killed. At least 2 s:
     #: with less, processes that merely start or wait for a processor are killed.
     visibility_timeout: Annotated[float, Meta(ge=2, le=30 * 86_400)] = 30.0
     #: Seconds without a new board after which another agent stands for election. The leader writes every third of it.
@@ -91,8 +91,8 @@ class Config(Struct, frozen=True, kw_only=True):
     #: Seconds of work to put before a slot, by measured task time. The coordinator puts more there where it measures that
     #: the way from an outcome to what replaces it takes longer.
     ticket_target: Seconds = 1.0
-    #: How eagerly to look for work where requests cost money: ``latency``, ``balanced`` or ``frugal``; where there is none,
-    #: every 1, 13 or 15 seconds, unless something on this machine wakes it.
+    #: How eagerly to look for work where requests cost money: ``latency``, ``balanced`` or ``frugal``; where there is
+    #: none, every 1, 13 or 15 seconds, unless something on this machine wakes it.
     pacing: Literal["latency", "balanced", "frugal"] = "balanced"
     #: The most write requests per message that the coordinator adds under load.
     overhead: Seconds = 0.5

@@ -178,7 +178,10 @@ class ConfigError(QueueError, ValueError):
 
 
 def _seconds(after: float) -> float:
-    seconds = float(after)
+    try:
+        seconds = float(after)
+    except OverflowError:
+        seconds = math.inf
     if not math.isfinite(seconds):
         raise ValueError(f"after is {after!r}, not a number of seconds")
     return max(0.0, seconds)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -21,8 +21,9 @@ from s3queue.core.records import decode
 from s3queue.errors import ConfigError, CorruptRecord
 from s3queue.runtime.drive import Driver
 from s3queue.store import Found, Listed
+from s3queue.views import FailedAttempt, decode_payload, history, last_line, time_of, with_payload
 
-__all__ = ["DeadGroup", "DeadLetter", "FailedAttempt"]
+__all__ = ["DeadGroup", "DeadLetter"]
 
 #: Letters that are read at once: first so many, so that the first one comes soon, later up to eight times as many.
 _FIRST, _MOST = 8, 64
@@ -32,24 +33,6 @@ _MOST_BYTES = 16_000_000
 _MOST_GROUPS = 1000
 _WORD = re.compile(r"\w+")
 _PAGE = 1000
-#: The last millisecond that a datetime can tell.
-_LAST_MS = 253_402_300_799_000
-
-
-class FailedAttempt(Struct, frozen=True):
-    """How one attempt of a message ended.
-
-    Attributes:
-        attempt: counted from 1.
-        cause: ``error`` (the task raised), ``rejected``, ``killed``, ``exited``, ``oom``, ``time_limit``, ``lost`` (its
-            host fell silent), ``interrupted``, ``shutdown``, ``corrupt``, ``unreadable``, ``unknown_task``, ``signature``.
-        text: a traceback, or what was noticed. Of the last attempt up to 4,000 characters, of those before 120: the end.
-    """
-
-    attempt: int
-    cause: str
-    text: str
-    at: datetime
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True):
@@ -87,12 +70,7 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
         Raises:
             CorruptRecord: it cannot be decoded.
         """
-        if self.raw:
-            return self.body
-        try:
-            return msgspec.msgpack.decode(self.body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError) as wrong:
-            raise CorruptRecord(self.id, f"its payload cannot be decoded: {wrong}") from wrong
+        return self.body if self.raw else decode_payload(self.id, self.body)
 
     @property
     def error(self) -> str:
@@ -101,18 +79,7 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, in what JSON can carry. ``payload`` where it has such a form, otherwise ``payload_base64``."""
-        told: dict[str, Any] = msgspec.to_builtins(self)
-        body = told.pop("body")
-        told["error"] = self.error
-        try:
-            told["payload"] = msgspec.json.decode(msgspec.json.encode(msgspec.msgpack.decode(self.body)))
-        except (msgspec.MsgspecError, TypeError, ValueError, RecursionError):
-            told["payload_base64"] = body
-            return told
-        if self.raw:
-            del told["payload"]
-            told["payload_base64"] = body
-        return told
+        return {**with_payload(msgspec.to_builtins(self), raw=self.raw), "error": self.error}
 
 
 class DeadGroup(Struct):
@@ -154,10 +121,6 @@ class Wanted(Struct, frozen=True):
             and (self.cause is None or letter.cause == self.cause)
             and (self.since is None or letter.died_at >= self.since)
         )
-
-
-def last_line(text: str) -> str:
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 
 def _kind(error: str) -> str:
@@ -279,15 +242,11 @@ def _view(record: Record) -> DeadLetter:
         task=record.task,
         attempt=record.attempt,
         cause=record.failures[-1].cause if record.failures else "",
-        failures=tuple(FailedAttempt(one.attempt, one.cause, one.text, _time(one.at_ms)) for one in record.failures),
+        failures=history(record.failures),
         preview=record.preview,
         raw=record.raw,
         headers=record.headers,
         body=record.payload,
-        sent_at=_time(record.sent_ms) if record.sent_ms else None,
-        died_at=_time(record.died_ms),
+        sent_at=time_of(record.sent_ms) if record.sent_ms else None,
+        died_at=time_of(record.died_ms),
     )
-
-
-def _time(at_ms: int) -> datetime:
-    return datetime.fromtimestamp(min(at_ms, _LAST_MS) / 1000, UTC)

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Raw
 
-from s3queue import letters
+from s3queue import letters, looking
 from s3queue.config import Config, current_config, current_store
 from s3queue.core import operate, produce
 from s3queue.core.keys import PRIORITIES, Layout, check_group, check_name
@@ -24,6 +24,7 @@ from s3queue.core.records import Message, QueueMeta, encode_message
 from s3queue.errors import ConfigError, StoreUnavailable
 from s3queue.inspection import QueueStats, stats
 from s3queue.letters import DeadGroup, DeadLetter
+from s3queue.looking import QueuedMessage, State
 from s3queue.observe.events import Events
 from s3queue.operating import Operation
 from s3queue.payloads import encode_value
@@ -256,6 +257,43 @@ class Queue:
     def stats(self) -> QueueStats:
         """Counts of this queue; see `s3queue.stats`."""
         return stats(self.store, self.namespace, meter=self.meter).queues.get(self.name, QueueStats())
+
+    def messages(
+        self,
+        *,
+        state: State | None = None,
+        task: str | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> Iterator[QueuedMessage]:
+        """The messages that are neither done nor dead, as far as the iterator goes: those that are not scheduled in the
+        order in which they were to start, then by due time.
+
+        One GET for the board, one for each batch that is looked into, and one for each host that runs what is shown. One
+        LIST per 1,000 batches of this queue that are not scheduled, and one per 1,000 scheduled batches of all queues; none
+        for what is running.
+
+        Args:
+            state: only those that are ``ready``, ``scheduled``, ``running`` or ``waiting``.
+            task: only of this task. Saves no request: only the batch tells of what task a message is.
+            limit: so many at most.
+            after: `QueuedMessage.place` of a message: only those behind it.
+
+        Raises:
+            ConfigError: no such state, or no such place.
+            CorruptRecord: the board cannot be decoded.
+        """
+        return looking.read_queue(
+            self._reader(),
+            self.layout,
+            self.name,
+            state=state,
+            task=task,
+            limit=limit,
+            after=after,
+            now_ms=int(time.time() * 1000),
+            largest=produce.largest_source(self.config.max_message_bytes),
+        )
 
     def dead_letters(
         self,

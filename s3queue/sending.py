@@ -136,9 +136,15 @@ class Sending:
         """As `run`, in a thread. Cancelled, it sends nothing more than what is under way; if anything is or may be stored,
         the CancelledError has an `EnqueueUncertain` as its cause."""
         import asyncio
+        from contextvars import copy_context
 
         try:
-            return await asyncio.to_thread(self.run, again)
+            try:
+                sending = asyncio.get_running_loop().run_in_executor(None, copy_context().run, self.run, again)
+            except RuntimeError:
+                # The main thread has ended, and executors start nothing any more.
+                return self.run(again)
+            return await sending
         except asyncio.CancelledError as cancelled:
             with self._gate:
                 self._stop = True

@@ -37,8 +37,12 @@ COMMANDS = {
     "run": "Serve queues: start workers and keep them running.",
     "enqueue": "Put messages into a queue.",
     "pause": "Start nothing more of a queue.",
+    "cancel": "See to it that messages do not start any more.",
+    "run-now": "Start a message that is scheduled or waits.",
+    "message": "Show where a message is.",
     "resume": "Go on with a queue that is paused.",
     "stats": "Show what is in the queues, and who works on them.",
+    "ls": "List the messages of a queue.",
     "dead": "Show what died of what, and each dead letter.",
     "config": "Show the effective settings and where each came from.",
     "board": "Put back a board that was deleted while hosts ran.",
@@ -69,7 +73,7 @@ class _Commands(click.Group):
             near = difflib.get_close_matches(cmd_name, COMMANDS, n=1)
             hint = f"did you mean {near[0]}?" if near else "known: " + ", ".join(COMMANDS)
             raise ConfigError(f"no command {cmd_name!r}", hint)
-        command: click.Command = importlib.import_module(f"s3queue.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"s3queue.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

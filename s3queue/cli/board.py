@@ -37,6 +37,11 @@ def restore(
 
     store, config = use(store_url, config_file, namespace=namespace)
     driver, layout, nonce = Driver(store), Layout(config.namespace), secrets.token_hex(8)
+    if why := driver.run(core.unreadable(layout)):
+        store.close()
+        what = f"if nobody can repair it, delete the object {layout.board}, wait half a minute, and run this again"
+        click.echo(f"nothing done: the board is there, and cannot be read: {why}; {what}", err=True)
+        return 1
     copies = driver.run(core.copies(layout))
     best = copies[0] if copies else None
     if anew:

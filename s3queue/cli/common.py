@@ -8,7 +8,6 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -207,30 +206,6 @@ def _look_here(name: str) -> None:
     found = PathFinder.find_spec(name)
     if found is not None and found.origin != spec.origin:
         sys.path.insert(0, here)
-
-
-#: Seconds of each unit.
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-
-
-def parse_since(text: str) -> datetime:
-    """A time in the past: so long ago (``90s``, ``30m``, ``2h``, ``1d``), or as ISO 8601; of this machine's time zone if it
-    says none.
-
-    Raises:
-        ConfigError: it is neither.
-    """
-    try:
-        if text[-1:] in _UNITS and text[:-1].isdecimal():
-            return datetime.now(UTC) - timedelta(seconds=int(text[:-1]) * _UNITS[text[-1]])
-        return datetime.fromisoformat(text).astimezone()
-    except (ValueError, OverflowError):
-        raise ConfigError(f"not a time: {text!r}", "for example 30m, 2h, 1d, or 2030-01-31T08:00") from None
-
-
-def plain(text: str) -> str:
-    """Text of somebody else, for a terminal: what would control that is shown as an escape."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def show_json(value: Any) -> None:

@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from s3queue.cli.common import json_lines_option, json_option, parse_since, plain, show_json, store_options, use
+from s3queue.cli.common import json_lines_option, json_option, show_json, store_options
+from s3queue.cli.reading import cut, local_time, none_of, parse_since, plain, queue_named
 
 if TYPE_CHECKING:
     from s3queue.letters import DeadLetter
-    from s3queue.queue import Queue
 
 #: Letters that are shown to people unless they say how many.
 _SHOWN = 20
-#: Characters of an error, or a preview, in a list.
-_LINE = 200
 
 
 def _filters(function: Any) -> Any:
@@ -62,7 +60,7 @@ def list_letters(
 
     Reads each letter: one request for each, and one per 1,000.
     """
-    of = _queue(queue, store_url, namespace, config_file)
+    of = queue_named(queue, store_url, namespace, config_file)
     limit = limit or (None if as_json else _SHOWN)
     last = None
     try:
@@ -80,7 +78,7 @@ def list_letters(
             else:
                 _show_line(letter)
         if last is None and not as_json:
-            click.echo(_none(of, is_filtered=bool(task or cause or since or after)), err=True)
+            click.echo(none_of(of, "dead letters", is_filtered=bool(task or cause or since or after)), err=True)
     finally:
         of.store.close()
 
@@ -104,17 +102,19 @@ def groups(
 
     Reads each letter: one request for each, and one per 1,000.
     """
-    of = _queue(queue, store_url, namespace, config_file)
+    of = queue_named(queue, store_url, namespace, config_file)
     try:
         found = of.dead_groups(task=task, cause=cause, since=_since(since))
         if as_json:
             show_json(found)
             return
         if not found:
-            click.echo(_none(of, is_filtered=bool(task or cause or since)), err=True)
+            click.echo(none_of(of, "dead letters", is_filtered=bool(task or cause or since)), err=True)
         for one in found:
-            click.echo(f"{one.count:>9,}  {plain(one.task) or '(no task)'}  {one.cause}: {_cut(one.error)}")
-            click.echo(f"           {_time(one.first_died_at)} to {_time(one.last_died_at)}, last {one.example}")
+            click.echo(f"{one.count:>9,}  {plain(one.task) or '(no task)'}  {one.cause}: {cut(one.error)}")
+            click.echo(
+                f"           {local_time(one.first_died_at)} to {local_time(one.last_died_at)}, last {one.example}"
+            )
     finally:
         of.store.close()
 
@@ -130,7 +130,7 @@ def show(message: str, store_url: str | None, namespace: str | None, config_file
     """
     from s3queue.letters import queue_of
 
-    of = _queue(queue_of(message), store_url, namespace, config_file)
+    of = queue_named(queue_of(message), store_url, namespace, config_file)
     try:
         letter = of.dead_letter(message)
     finally:
@@ -146,46 +146,29 @@ def show(message: str, store_url: str | None, namespace: str | None, config_file
     return 0
 
 
-def _queue(name: str, store_url: str | None, namespace: str | None, config_file: str | None) -> Queue:
-    from s3queue.queue import Queue
-
-    store, config = use(store_url, config_file, namespace=namespace)
-    return Queue(name, store, config=config)
-
-
 def _since(text: str | None) -> datetime | None:
     return None if text is None else parse_since(text)
-
-
-def _none(of: Queue, *, is_filtered: bool) -> str:
-    from s3queue.core.ops import get
-    from s3queue.runtime.drive import Driver
-    from s3queue.store import Found
-
-    if not isinstance(Driver(of.store).run(get(of.layout.meta(of.name))), Found):
-        return f"nothing was ever sent to a queue {of.name!r} in namespace {of.namespace}"
-    return f"no dead letters in {of.name}" + (" of which that is true" if is_filtered else "")
 
 
 def _show_line(letter: DeadLetter) -> None:
     click.echo(letter.id)
     what = "cannot be read" if letter.raw else plain(letter.task) or "(no task)"
-    click.echo(f"    {what}, attempt {letter.attempt}, {_time(letter.died_at)}")
-    click.echo(f"    {letter.cause}: {_cut(letter.error)}")
+    click.echo(f"    {what}, attempt {letter.attempt}, {local_time(letter.died_at)}")
+    click.echo(f"    {letter.cause}: {cut(letter.error)}")
     if letter.preview:
-        click.echo(f"    {_cut(letter.preview)}")
+        click.echo(f"    {cut(letter.preview)}")
 
 
 def _show_whole(letter: DeadLetter, told: dict[str, Any]) -> None:
     click.echo(f"message  {letter.id}")
     click.echo(f"queue    {letter.queue}")
     click.echo(f"task     {plain(letter.task) or '-'}")
-    click.echo(f"sent     {_time(letter.sent_at) if letter.sent_at else 'unknown'}")
-    click.echo(f"died     {_time(letter.died_at)}, at attempt {letter.attempt}")
+    click.echo(f"sent     {local_time(letter.sent_at) if letter.sent_at else 'unknown'}")
+    click.echo(f"died     {local_time(letter.died_at)}, at attempt {letter.attempt}")
     for name, value in letter.headers.items():
         click.echo(f"header   {plain(name)}: {plain(value)}")
     for one in letter.failures:
-        click.echo(f"\nattempt {one.attempt}, {_time(one.at)}: {one.cause}")
+        click.echo(f"\nattempt {one.attempt}, {local_time(one.at)}: {one.cause}")
         for line in one.text.splitlines():
             click.echo(f"    {plain(line)}")
     if letter.raw:
@@ -197,12 +180,3 @@ def _show_whole(letter: DeadLetter, told: dict[str, Any]) -> None:
     else:
         click.echo("\npayload, which JSON cannot carry, as base64 of MessagePack")
         click.echo(told["payload_base64"])
-
-
-def _cut(text: str) -> str:
-    line = plain(" ".join(text.split()))
-    return line if len(line) <= _LINE else line[: _LINE - 1] + "…"
-
-
-def _time(at: datetime) -> str:
-    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")

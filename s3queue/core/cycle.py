@@ -1,8 +1,8 @@
 """The coordinator's cycle: survey, plan, commit.
 
-A cycle looks, decides, and writes one board. Whatever is decided becomes true with that one compare-and-swap, and nothing
-else can stop a cycle: what follows from a committed board are chores, done beside the cycles (`s3queue.core.chores`), and a
-ledger that cannot be read is passed over.
+A cycle surveys, plans, and writes one board. All decisions take effect with that one compare-and-swap, and only that
+write can stop a cycle. The work that follows from a committed board is done beside the cycles, as chores
+(`s3queue.core.chores`). A ledger that cannot be read is skipped.
 
 Windows are measured in `Board.uptime_ms`, which a leader advances by its own steady clock: it never runs ahead of real
 time and survives a change of leader, so no wall clock decides how long a finished source is remembered.
@@ -31,9 +31,10 @@ from s3queue.core.sweeps import Sweep
 from s3queue.errors import CorruptRecord, StoreError
 from s3queue.store import Found, Stored
 
-#: New batches of one queue that a survey looks for at most. A thousand hosts of four slots start so many in five seconds.
+#: New batches of one queue that a survey looks for at most. A thousand hosts of four slots start that many in five
+#: seconds.
 _MOST_WANTED = 20_000
-#: Share of the lease for which a survey waits for a ledger that does not come.
+#: Share of the lease: time-out of a survey's reads of ledgers.
 _PATIENCE = 1 / 6
 
 
@@ -58,15 +59,15 @@ class Cycled(NamedTuple):
 
 
 class Deposed(NamedTuple):
-    """Somebody else leads. Become a candidate."""
+    """Another session leads. Become a candidate."""
 
 
 class Doubt(NamedTuple):
-    """The commit was not answered, and has left no trace yet. The next cycle begins by sending it again."""
+    """The commit was not answered and has left no trace yet. The next cycle sends it again first."""
 
 
 class Lead:
-    """What the coordinator of one epoch knows, and does.
+    """The state and the cycle of the coordinator of one epoch.
 
     Args:
         view: holds the board that `s3queue.core.elect.stand` stored. Shared with the host's side of the same process,
@@ -124,7 +125,7 @@ class Lead:
         return self.chores.pages.pages
 
     @property
-    def buried(self) -> set[tuple[str, int]]:
+    def letters_written(self) -> set[tuple[str, int]]:
         """Messages whose dead letter is stored, and which the board does not yet count as settled."""
         return self.chores.letters.written
 
@@ -148,8 +149,9 @@ class Lead:
         return self.since_ms + int((now - self.since) * 1000)
 
     def enter(self, ledger: Ledger, version: str) -> bool:
-        """The ledger of this process' own host was stored. Returns whether that gives the coordinator something to decide:
-        something to take over, or a host that came, ended, or takes more or less than before. Not that it still has nothing
+        """The ledger of this process' own host was stored. Returns whether that gives the coordinator something to
+        decide: something to take over, or a host that came, ended, or takes more or less than before. Not that it still
+        has nothing
         to do, and not that it has forgotten what a board has taken over: that board was ours."""
         before = self.heard.get(ledger.session)
         self.heard[ledger.session] = Heard(version, ledger)
@@ -210,9 +212,8 @@ class Lead:
         assert self.pending is None, "the same board is sent again, and before anything else: by a cycle"
         if self.is_replaced:
             return Deposed()
-        # As good as a plan: once it is stored, nobody has led since we heard of them who could have given them a ticket.
-        # If only plans counted, and nothing but heartbeats were written, what they left would lie there until there is
-        # work.
+        # Once this heartbeat is stored, no other coordinator can have given these sessions a ticket since we read their
+        # ledgers. If only plans counted, their ledgers would stay in an idle namespace until there is work.
         ended = frozenset(
             session for session, heard in self.heard.items() if heard.ledger is not None and heard.ledger.over
         )
@@ -230,8 +231,8 @@ class Lead:
         )
 
     def _count_silence_anew(self) -> None:
-        """Who did not reach the store itself cannot tell who is silent from who did not reach it either. After an outage
-        that was longer than the visibility timeout, all hosts would be fenced by whoever is back first."""
+        """Restart the measurement of every host's silence, after the coordinator itself did not reach the store. Otherwise,
+        after an outage longer than the visibility timeout, the first coordinator to return would fence all hosts."""
         for heard in self.heard.values():
             heard.since = None
 
@@ -265,7 +266,7 @@ class Lead:
             heard_ms=self.clock_ms(clock() if clock is not None else now) + 1,  # rounded up
             settings=self.settings._replace(ticket_target=target),
             window=self.window,
-            buried=self.buried,
+            letters_written=self.letters_written,
             parking=self.chores.moves.parking,
             board_bytes=self.board_bytes,
             control=self.control,
@@ -389,16 +390,16 @@ class Lead:
         }
 
     def _silent(self, now: float, gone: Collection[str]) -> dict[str, Silent]:
-        """Sessions to end, as `Fences.follow` takes them: those that fell silent, those whose processes are gone, and those
-        that the board names and that left no ledger."""
+        """Sessions to end, as `Fences.follow` takes them: those that fell silent, those whose processes are gone, and
+        those that the board names and that left no ledger."""
         tickets: dict[str, list[str]] = {}
         for name, ticket in self.board.tickets.items():
             tickets.setdefault(ticket.session, []).append(name)
         silent: dict[str, Silent] = {}
         for session in sorted(self.heard.keys() | tickets.keys()):
             heard = self.heard.get(session)
-            # Without a readable ledger nobody knows what was claimed: all of it counts as claimed, so that no attempt can
-            # run twice. That goes for tickets, too, that a later coordinator has given it, if we were replaced.
+            # Without a readable ledger it is unknown what was claimed: everything counts as claimed, so that no attempt
+            # can run twice. This includes tickets from a later coordinator, if we were replaced.
             ledger = Ledger("", session, fenced=True, claims=tuple(tickets.get(session, ())), unread=True)
             if heard is not None:
                 patience_s = patience(heard.ledger, self.settings.visibility_timeout)
@@ -439,8 +440,8 @@ class Lead:
 
 
 def patience(ledger: Ledger | None, own_s: float) -> float:
-    """How long a host may be silent before it is fenced, in seconds: its visibility timeout or ours, whichever is longer.
-    One whose timeout is longer than ours writes less often than we would."""
+    """Seconds of silence before a host is fenced: its visibility timeout or ours, whichever is longer. A host with a
+    longer timeout writes less often."""
     return own_s if ledger is None else max(own_s, ledger.visibility_timeout)
 
 

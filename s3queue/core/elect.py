@@ -1,8 +1,8 @@
-"""Who leads. The board is the lease.
+"""The election of the coordinator. The board is the lease.
 
-A candidate watches the board. One that has seen the same version for ``leader_lease`` on its own steady clock replaces it
-by compare-and-swap with the next epoch; that write is the election, and there is nothing else to it. Clocks decide only
-when somebody tries: of two that try at once, one gets a Conflict.
+A candidate that has seen the same version of the board for ``leader_lease`` on its own steady clock replaces it by
+compare-and-swap, with the next epoch. That write is the whole election. Clocks only decide when a candidate tries: of two
+that try at once, one gets a Conflict.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from s3queue.store import Found, Missing, Stored, Unchanged
 
 @dataclass
 class View:
-    """What one process knows of the board. Never goes back.
+    """The board as one process knows it. Never goes back to an older one.
 
     Attributes:
-        board: None before the first look, and where there is none.
+        board: None before the first read, and where there is none.
         version: of ``board``; "" where there is none.
-        since: steady time from which on the board is known to have stood unchanged; None until that can be said. Not the
-            time at which the first look was asked, since it may have been answered long after that.
-        looked: whether anything was read yet.
-        is_gone: a board was known, and the last look found none, or one of an earlier term: somebody meddled with it.
+        since: steady time from which the board is known to be unchanged; None until it is known. Not the time at which the
+            first read was sent: its answer may have come long after that.
+        looked: whether the board was read yet.
+        is_gone: a board was known, but the last read found none, or one of an earlier epoch: it was deleted or overwritten.
     """
 
     board: Board | None = None
@@ -40,20 +40,20 @@ class View:
     newer: Newer | None = None
 
     def encoded(self, board: Board) -> bytes:
-        """What follows the board that was read, with all that this release does not know of it."""
+        """Encode a new board with the fields of the read one that this release does not know."""
         if self.newer is None:
             self.newer = newer(self.board, self.body) if self.board is not None else {}
             self.body = b""
         return encode_with(board, self.newer)
 
     def learn(self, board: Board, version: str, body: bytes = b"") -> bool:
-        """Take what was read or written elsewhere in this process, unless it is older. Returns whether it was new.
+        """Take a board that this process read or wrote, unless it is older. Returns whether it was new.
 
         Args:
-            body: what was read. Without it the board was written here, and says what this release does not know as before.
+            body: as it was read. Empty: the board was written here, and its unknown fields are unchanged.
 
         Raises:
-            StoreUnsupported: there are two boards of one turn: the store let two writers replace the one before.
+            StoreUnsupported: there are two boards of one turn: the store let two writers replace the same version.
         """
         if self.board is not None and (board.epoch, board.turn) == (self.board.epoch, self.board.turn):
             if board.nonce != self.board.nonce:
@@ -68,36 +68,36 @@ class View:
         return True
 
     def answered(self, now: float) -> None:
-        """The look that brought this version has been answered before ``now``. A driver that has a clock says so after
-        each look; without it the wait for a silent leader begins with the second look."""
+        """The read of this version was answered before ``now``. Called after each read by drivers with a clock; otherwise
+        the wait for a silent leader begins with the second read."""
         if self.board is not None and self.since is None:
             self.since = now
 
     def silent_at(self, lease_s: float) -> float:
-        """When the leader will have been silent for a lease, if the board stands until then. Infinity: nobody knows yet."""
+        """Steady time at which the leader will have been silent for a lease. Infinity: not known yet."""
         return math.inf if self.since is None else self.since + patience(self.board, lease_s)
 
 
 def look(view: View, layout: Layout, now: float) -> Step[bool]:
-    """Bring the view up to date. Returns whether the board was replaced since the last look.
+    """Read the board. Returns whether it was replaced since the last read.
 
     Args:
         now: steady time, taken before this step was started.
 
     Raises:
-        CorruptRecord: what stands there is no board that this release can read. Do not lead, do not claim.
+        CorruptRecord: this release cannot read the board. Do not lead, do not claim.
 
     Asks: one Get, without a body where nothing changed.
     """
     known = view.version
     outcome = yield from get(layout.board, known or None)
-    # What this process has stored itself since the look began is younger than what the look found.
+    # A board that this process has stored since the read began is newer than the one that was read.
     is_late = view.version != known
     match outcome:
         case Found(body, version):
             board = decode(Board, layout.board, body)
             if view.board is not None and board.epoch < view.board.epoch and not is_late:
-                view.is_gone = True  # somebody put an old one, or began anew beside hosts that run
+                view.is_gone = True  # an old board was put back, or a new one founded while hosts run
                 return False
             return view.learn(board, version, body)
         case Unchanged():
@@ -110,8 +110,8 @@ def look(view: View, layout: Layout, now: float) -> Step[bool]:
 
 
 def patience(board: Board | None, lease_s: float) -> float:
-    """How long to wait for a silent leader, in seconds: a lease, ours or the leader's, whichever is longer. A leader whose
-    lease is longer than ours writes less often than we would."""
+    """Seconds to wait for a silent leader: our lease or the leader's, whichever is longer. A leader with a longer lease
+    writes less often."""
     return lease_s if board is None else max(lease_s, board.leader_lease)
 
 
@@ -121,7 +121,7 @@ def may_stand(view: View, now: float, lease_s: float, *, me: str, leader_gone: b
     Args:
         now: steady time, taken before the last look.
         me: our session. A board that names it while we do not lead is an election of ours that was never answered.
-        leader_gone: the leader ran on this machine, and its processes are known to be gone.
+        leader_gone: the leader ran on this machine, and its processes are known to have ended.
     """
     if view.board is None:
         return view.looked
@@ -137,15 +137,15 @@ def stand(
     """Try to become the leader of the next epoch, once.
 
     Args:
-        lease_s: how long this leader may be silent before it is replaced; 0: not said.
+        lease_s: seconds of silence after which this leader may be replaced; 0: not stated.
 
     Raises:
-        CorruptRecord: the board cannot be true. Do not lead with it.
+        CorruptRecord: the board contradicts itself. Do not lead with it.
 
     Returns:
         Stored: elected. ``view`` holds the board to lead with; load the retired pages before assigning anything.
-        Overtaken: somebody else was faster. Look again.
-        Unknown: no trace yet. Look again; the board may turn out to name us.
+        Overtaken: another candidate was faster. Read the board again.
+        Unknown: no trace yet. Read the board again; it may turn out to name us.
 
     Asks: one Put; where that is refused or not answered, one Get.
     """
@@ -169,7 +169,7 @@ def stand(
 
 
 def resign(view: View, layout: Layout, nonce: str) -> Step[None]:
-    """Let somebody else lead at once. Best effort: unanswered, the lease just runs out.
+    """Allow another candidate to lead at once. Best effort: without an answer the lease runs out.
 
     Asks: one Put; where that is refused or not answered, one Get.
     """

@@ -1,8 +1,8 @@
-"""When a host writes its ledger: what that does not say yet, since when, and who waits for it.
+"""When a host writes its ledger: the unstored changes, how old they are, and whether something waits for them.
 
-At once, as far as the store takes it: a claim that a slot could run, a failure, what is given back, a message of a group,
-what runs once more, a drain, a write that was not answered. Everything else, where a write has a price, waits for company,
-at most `s3queue.core.pacing.ack_s`: the coordinator puts so much more before a host that its slots do not notice.
+These are written at once, as fast as the store allows: a claim that a slot could run, a failure, messages given back, a
+message of a group, a message with an earlier attempt, a drain, an unanswered write. On billed stores all other changes are
+batched for at most `s3queue.core.pacing.ack_s`. Slots stay busy meanwhile: the coordinator assigns that much more work.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Flushes:
         self.left = 0
 
     def next_at(self, left: int, now: float) -> float:
-        """When to write next.
+        """Steady time of the next write.
 
         Args:
             left: messages that the ledger claims and that have not ended.
@@ -54,16 +54,15 @@ class Flushes:
             or host.draining
             or host.pending is not None
             or host.awaited > self._awaited
-            or any(ticket.parts[0].attempt > 1 for ticket in unclaimed),  # it runs before all that waits here
+            or any(ticket.parts[0].attempt > 1 for ticket in unclaimed),  # runs before all others that wait here
         )
 
     def begins(self, left: int, now: float) -> None:
-        """The ledger is about to be written. One that was sent and not answered is sent again as it was: what has come
-        about since is not in it."""
+        """The ledger is about to be written. An unanswered ledger is sent again unchanged, without later changes."""
         self._pace.flushed(now)
         if self._host.pending is None:
             self._since, self.left, self._awaited = None, left, self._host.awaited
 
     def stored(self, claimed: Iterable[str]) -> None:
-        """It was, and claims these tickets now."""
+        """The write is done, and newly claims these tickets."""
         self.left += sum(self._host.tickets[name].ticket.left for name in claimed)

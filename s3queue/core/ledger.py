@@ -1,17 +1,17 @@
 """The host's side: claim, run, report, leave.
 
-A host owns one object, its ledger. Every write of it does all that is due at once: it claims the tickets that the board
-assigns, reports what came of the messages of earlier ones, and is the sign of life. It replaces exactly the version that
-this session stored last, so a session that was fenced meanwhile cannot change anything any more, and learns of it.
+A host owns one object, its ledger. Each write of the ledger does everything that is due: it claims the tickets that the
+board assigns, reports the outcomes of earlier messages, and is the heartbeat. It replaces exactly the version that this
+session stored last. So a session that was fenced cannot change anything, and learns of the fence.
 
-Rules, and where they live:
+Rules, and where they are enforced:
 
-- Only what a stored ledger claims may run: `Flushed.claimed` is the only source of work.
-- While a write is unanswered nothing is built on it, and nothing else is sent: `Host.pending` is sent again as it was.
+- Only messages that a stored ledger claims may run: `Flushed.claimed` is the only source of work.
+- An unanswered write is sent again unchanged, before any other: `Host.pending`.
 - The first write is sent once and never again: `Host._join`.
 - A task starts only within half the visibility timeout of the last stored write: `Host.trusted_until`.
 - An outcome stays in the ledger until a board no longer lists its message in the ticket: `Host.see` and `Held.report`.
-- An outcome never changes: `Held` takes the first word on a message.
+- An outcome never changes: `Held` keeps the first outcome of a message.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ from s3queue.core.settle import is_suspect
 from s3queue.errors import CorruptRecord
 from s3queue.store import Found, Missing, Stored, Unchanged
 
-#: The longest time that a message may be told to wait, in seconds: ten years. Tasks may ask for more, or for infinity,
-#: which JSON cannot say.
+#: Seconds that a message may be told to wait at most: ten years. Tasks may ask for more, or for infinity, which JSON
+#: lacks.
 _MAX_DELAY_S = 10 * 365 * 86_400.0
-#: Characters of failures that wait in a ledger for the board to have room, and of each that comes on top: every write of
+#: Characters of failure texts in a ledger while the board has no room for them, and of each further text: every write of
 #: the ledger carries them all.
 _TEXTS, _ON_TOP = 500_000, 100
 
 
 @dataclass
 class Held:
-    """A ticket of this session and what came of its messages so far, by offset.
+    """A ticket of this session with the outcomes of its messages so far, by offset.
 
     Attributes:
-        left: how many of its messages have no outcome.
-        spared: how many attempts of its only message do not count; 0 where it has several.
-        suspect: its only message is to run in a process with nothing else.
+        left: number of its messages without an outcome.
+        spared: attempts of its only message that do not count; 0 if it has several messages.
+        suspect: its only message must run in a process of its own.
     """
 
     ticket: Ticket
@@ -109,7 +109,7 @@ class Held:
         return bool(new)
 
     def fail(self, offset: int, outcome: Failed) -> bool:
-        """Returns whether it had no outcome yet. Takes the same time however many others failed."""
+        """Returns whether it had no outcome yet. Constant time, however many others failed."""
         if self.has_decided(offset):
             return False
         self.failed[offset] = outcome
@@ -128,7 +128,7 @@ class Held:
         return new
 
     def report(self) -> Report:
-        """What the board has not taken over yet."""
+        """Outcomes that the board has not taken over yet."""
         taken = self.ticket.taken
         return Report(
             ranges.minus(self.ok, taken),
@@ -141,8 +141,8 @@ class Flushed(NamedTuple):
     """The ledger is stored.
 
     Attributes:
-        ledger: what stands there now.
-        claimed: tickets whose messages may run from now on, and which could not before.
+        ledger: the stored ledger.
+        claimed: newly claimed tickets; their messages may run from now on.
     """
 
     ledger: Ledger
@@ -167,14 +167,14 @@ class Host:
         pending: a ledger that was sent and not answered, and when it was first sent.
         trusted_from: steady time at which the last stored write was first sent; None before the first.
         tickets: those that the newest board assigns to this session.
-        draining: take nothing more; what is newly assigned is given back unseen.
+        draining: claim nothing more; newly assigned messages are given back unseen.
         leaving: the next write is the last.
         over: fenced, or left. This session ended.
-        awaited: outcomes, ever, that something waits for: a failure to be planned again, a message of a group before its
-            next, what is given back before another host may have it.
-        settled: how many messages were done and died, by queue, in tickets that the board has taken over.
-        visibility_timeout, window_s: what the coordinator has to keep to, see `Ledger`.
-        usage: what this host has asked of the store, by role; goes along with the next write, and is no reason for one.
+        awaited: count of outcomes that something waits for: failures to be planned again, messages of a group before its
+            next, messages given back for another host.
+        settled: messages done and dead, by queue, in tickets that the board has taken over.
+        visibility_timeout, window_s: bounds for the coordinator, see `Ledger`.
+        usage: store requests of this host, by role; stored with the next write, and causes none by itself.
         texts: characters of failures that the board has not taken over yet.
     """
 
@@ -214,10 +214,10 @@ class Host:
         fence before it starts anything."""
         return 0.0 if self.trusted_from is None or self.over else self.trusted_from + visibility_timeout / 2
 
-    # ---- what is seen and what came of it ------------------------------------------------------------------
+    # ---- tickets and outcomes ------------------------------------------------------------------------------
 
     def see(self, board: Board) -> None:
-        """Enter what a newer board says of this session: tickets assigned, messages taken over."""
+        """Enter a newer board: tickets assigned to this session, outcomes taken over."""
         mine = {name: ticket for name, ticket in board.tickets.items() if ticket.session == self.session}
         before = self.changes
         for name in self.tickets.keys() - mine.keys():
@@ -264,13 +264,13 @@ class Host:
             self.awaited += 1
 
     def resize(self, slots: int) -> None:
-        """So many messages can run at once from now on."""
+        """Set how many messages can run at once from now on."""
         if slots != self.slots:
             self.slots = slots
             self.changes += 1
 
     def drain(self) -> None:
-        """Take nothing more."""
+        """Claim nothing more."""
         self.draining = True
         self.changes += 1
 
@@ -280,7 +280,7 @@ class Host:
         self.changes += 1
 
     def tally(self) -> dict[str, tuple[int, int]]:
-        """How many messages were done and died so far, by queue; for people."""
+        """Messages done and dead so far, by queue; for people."""
         counts = dict(self.settled)
         for held in self.tickets.values():
             counts[held.ticket.queue] = self._tally(held, counts)
@@ -328,8 +328,8 @@ class Host:
             case Overtaken(now_there):
                 if self.version and _is_of_a_twin(self.key, now_there):
                     raise contradiction(self.key)
-                # Only one body of ours is ever on its way, so this is no earlier write of ours: fenced, or deleted after
-                # it, or a join that left no trace.
+                # Only one body of ours is ever on its way, so this is not an earlier write of ours: the session was
+                # fenced, or fenced and its ledger deleted, or its join left no trace.
                 self.over, self.pending = True, None
                 return Refused.FENCED
             case Stored(version):
@@ -340,11 +340,11 @@ class Host:
                 return Flushed(ledger, tuple(claimed))
 
     def _join(self, ledger: Ledger, sent_at: float, changes: int) -> Step[Stored | Overtaken]:
-        """Create the ledger with one Put, whatever becomes of it.
+        """Create the ledger with exactly one Put, even if it is not answered.
 
-        Nothing would stop a second one: a ledger that was fenced while the answer was outstanding, and deleted, would
-        come back as if it had never been fenced, and this session could claim and run a ticket that was given to somebody
-        else since. So a session whose first write leaves no trace is given up, and the next one has another id.
+        A second Put could undo a fence. If the ledger was fenced and deleted while the answer was outstanding, the second
+        Put would create it again, unfenced, and this session could run a ticket that another host has by now. So a
+        session whose first write leaves no trace is given up, and the next one has another id.
 
         Asks: one Put; after an unanswered Put or a Conflict, one Get.
         """
@@ -377,7 +377,7 @@ class Host:
 
 
 def _is_of_a_twin(key: str, found: Found | Missing) -> bool:
-    """Whether a ledger stands here that is not over, and that we did not write: only we write those."""
+    """Whether another writer stored a ledger here that is not over: only this session may."""
     try:
         return isinstance(found, Found) and not decode(Ledger, key, found.body).over
     except CorruptRecord:
@@ -387,13 +387,13 @@ def _is_of_a_twin(key: str, found: Found | Missing) -> bool:
 # ---- the end of a session -----------------------------------------------------------------------------------------
 
 
-def bequeath(
+def end_session(
     view: View, layout: Layout, session: str, outcomes: Mapping[str, Report], nonces: Iterable[str]
 ) -> Step[bool]:
-    """End a session of this host whose agent died, with what the journals of its workers say.
+    """End a session of this host whose agent died, with the outcomes in the journals of its workers.
 
-    What it claimed and no journal mentions was never dealt to a worker: it is released. This holds because a journal row
-    is closed only after its outcomes are in the stored ledger.
+    Claimed messages that no journal mentions were never dealt to a worker, and are released. This is safe because a
+    journal row is closed only after its outcomes are in the stored ledger.
 
     Args:
         view: of the board, looked at just before.
@@ -413,9 +413,11 @@ def bequeath(
         try:
             ledger = decode(Ledger, key, found.body)
         except CorruptRecord:
-            return True  # the coordinator fences it when it has been silent for long enough
+            return True  # the coordinator fences it after the visibility timeout
         if ledger.over:
             return True
+        if ledger.claims and view.board is None:
+            return False  # the board was deleted: until it is put back, nobody can tell what these claims are
         will = _last_will(ledger, view.board, outcomes, nonce)
         outcome = yield from write(key, encode_over(will, ledger, found.body), nonce=nonce, if_version=found.version)
         if isinstance(outcome, Stored) or (isinstance(outcome, Overtaken) and isinstance(outcome.now, Missing)):

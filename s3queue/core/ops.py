@@ -1,12 +1,12 @@
-"""The vocabulary of a step: what it may ask of a store, and what it may be told.
+"""The operations that a step may yield, and their outcomes.
 
-A step is a generator that yields operations and is sent their outcomes; it returns what became true. The same
-generators run in production (`s3queue.runtime.drive`), in the simulator and in tests that drive them by hand. This is
-the only module of the core that yields: everything else says ``yield from`` to a function below.
+A step is a generator that yields operations and receives their outcomes; it returns its result. The same generators run in
+production (`s3queue.runtime.drive`), in the simulator and in tests that drive them by hand. Only this module of the core
+yields operations: all others use ``yield from`` with a function below.
 
-What a driver owes a step: an outcome for every operation, in the types of the functions below. It repeats what was
-certainly not applied. If it gives up it throws `StoreUnavailable` into the step, which ends the step; a step therefore
-changes the state that it was given only after the outcome that justifies the change.
+A driver gives a step an outcome for every operation, in the types of the functions below. It retries operations that were
+certainly not applied. When it gives up, it throws `StoreUnavailable` into the step, which ends the step. So a step changes
+the state that it was given only after the outcome that justifies the change.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class Gather(NamedTuple):
     """Reads that do not wait for each other. Their outcomes come in the same order.
 
     Attributes:
-        within_s: seconds that the slowest of them is waited for; a read that fails, or is not answered by then, has the
-            outcome `Missed`. None: all are waited for, and a fault of one is the fault of all.
+        within_s: time-out in seconds; a read that fails or times out has the outcome `Missed`. None: no time-out, and a
+            fault of one read is raised for all.
     """
 
     reads: tuple[Get | List, ...]
@@ -56,17 +56,17 @@ class Gather(NamedTuple):
 
 
 class Missed(NamedTuple):
-    """A read that failed, or was not answered in time.
+    """A read that failed or timed out.
 
     Attributes:
-        fault: None where there was no answer in time.
+        fault: None where it timed out.
     """
 
     fault: Exception | None = None
 
 
 class Signal:
-    """Rung by whoever has news; one program waits for it. What is rung while nobody waits is not lost.
+    """Set to wake the one program that waits for it. A signal set while no program waits is kept.
 
     Attributes:
         notify: set by the driver while the program waits.
@@ -78,20 +78,19 @@ class Signal:
         self.is_set = False
         self.notify: Callable[[], None] | None = None
 
-    def ring(self) -> None:
+    def set(self) -> None:
         self.is_set = True
         if self.notify is not None:
             self.notify()
 
     def take(self) -> bool:
-        """Whether it was rung since this was last asked."""
-        rang, self.is_set = self.is_set, False
-        return rang
+        """Whether it was set since the last call."""
+        woken, self.is_set = self.is_set, False
+        return woken
 
 
 class Wait(NamedTuple):
-    """Nothing to ask of the store until a time, or until a signal is rung, whichever comes first. The outcome is
-    `Signal.take`.
+    """Wait for a time or a signal, whichever comes first. The outcome is `Signal.take`.
 
     Attributes:
         until: steady time; infinity waits for the signal alone.
@@ -112,7 +111,7 @@ class Unknown(NamedTuple):
 
 
 class Overtaken(NamedTuple):
-    """Somebody else's write is there now; ours did not take effect, or no longer matters."""
+    """Another write is there now; ours did not take effect, or no longer matters."""
 
     now: Found | Missing
 
@@ -139,9 +138,9 @@ def get_within(keys: Sequence[str], within_s: float) -> Step[Sequence[Found | Mi
 
 
 def wait(until: float, wake_on: Signal) -> Program[bool]:
-    """Wait until a steady time, or for the signal. Returns whether that was rung."""
-    rang: bool = yield Wait(until, wake_on)
-    return rang
+    """Wait until a steady time, or for the signal. Returns whether the signal was set."""
+    woken: bool = yield Wait(until, wake_on)
+    return woken
 
 
 def put(key: str, body: bytes, if_version: str | None) -> Step[Stored | Conflict | Unknown]:
@@ -208,20 +207,19 @@ def write(
 ) -> Step[Stored | Overtaken | Unknown]:
     """Replace one version of a register (or create it, ``if_version=None``), and know whether it worked.
 
-    After no answer a second look can prove that the write landed, never that it will not. So: look for our nonce; if it
-    is not there, send the *same* body again. A Conflict means look once more, since it may be our own earlier try (ours,
-    or an SDK's) that stands there.
+    Without an answer, a read can prove that the write took effect, never that it will not. So: look for our nonce; if it
+    is not there, send the *same* body again. After a Conflict read too: an earlier try (ours, or an SDK's) may be there.
 
     Args:
         body: JSON with the top-level field ``nonce``, fresh for this write.
 
     Returns:
         Stored: it took effect, now or earlier, and stands.
-        Overtaken: somebody else's write stands there.
-        Unknown: still no trace. It may yet land: send exactly the same again, and build on nothing else before.
+        Overtaken: another write is there.
+        Unknown: still no trace. It may yet take effect: send exactly the same again before anything else.
 
     Raises:
-        StoreUnsupported: a put was kept without the end of its body. What stood there is lost.
+        StoreUnsupported: the store kept a truncated put. The previous object is lost.
 
     Asks: one Put; after an unanswered Put or a Conflict, one Get; at most ``tries`` of both.
     """
@@ -233,7 +231,7 @@ def write(
         if isinstance(found, Found) and carries(found, nonce):
             return Stored(found.version)
         if isinstance(found, Found) and len(found.body) < len(body) and body.startswith(found.body):
-            # Not mended: others may have seen it too, and an empty object has the same version each time.
+            # Not repaired: others may have seen it, and an empty object has the same version each time.
             raise StoreUnsupported(
                 "whole puts",
                 f"{key!r} holds {len(found.body)} of {len(body)} bytes: this store keeps puts that were cut short",

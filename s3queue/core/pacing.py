@@ -1,9 +1,9 @@
-"""How soon the agent looks again: dense while there is work, seldom while there is none, and not more often than pays.
+"""When the agent polls, runs cycles and writes its ledger: often while there is work, rarely while idle.
 
-A cycle of the coordinator costs about three write-class requests; at ``rate`` messages per second that is
-``3 / (rate * interval)`` of them per message. Keeping it below ``overhead`` gives the interval under load. A few cycles may
-be closer together than that, so that a message that comes to an idle queue waits for nothing but the store.
-Stores whose requests cost nothing are not paced; they are only kept from being asked by two agents in turn without pause.
+A cycle of the coordinator costs about three write-class requests. At ``rate`` messages per second that is
+``3 / (rate * interval)`` per message; keeping this below ``overhead`` gives the interval under load. A burst of a few
+cycles may be closer together, so that a message to an idle queue waits only for the store. Stores that are not billed are
+not paced. They only have a minimum pause, or two agents would poll them in turn without end.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from s3queue.store import Capabilities
 
 
 class PaceSettings(Protocol):
-    """The settings that decide it, as `s3queue.config.Config` has them."""
+    """The settings that pacing depends on, as in `s3queue.config.Config`."""
 
     @property
     def pacing(self) -> str: ...
@@ -31,13 +31,13 @@ class PaceSettings(Protocol):
 
 
 class Preset(NamedTuple):
-    """Seconds.
+    """Intervals in seconds.
 
     Attributes:
-        floor_s: between two cycles, or two flushes, at any rate of work.
-        busy_s: between two looks while tickets are out.
-        idle_s: between two looks when nothing has happened for long.
-        ack_s: that an outcome waits for others to be stored with, unless ``ack_interval`` says otherwise.
+        floor_s: minimum between two cycles, or two flushes.
+        busy_s: between two polls while there are tickets.
+        idle_s: between two polls after a long time without changes.
+        ack_s: for which outcomes are batched, unless ``ack_interval`` is set.
     """
 
     floor_s: float
@@ -46,32 +46,32 @@ class Preset(NamedTuple):
     ack_s: float
 
 
-#: ``balanced`` idles as seldom as ten hosts at $0.60 a day on S3 allow, of which their signs of life take $0.52.
+#: Intervals by preset. ``balanced`` keeps ten idle hosts at $0.60 a day on S3, of which heartbeats are $0.52.
 PRESETS = {
     "latency": Preset(0.02, 0.1, 1.0, 0.2),
     "balanced": Preset(0.04, 0.5, 13.0, 2.0),
     "frugal": Preset(0.2, 2.0, 15.0, 5.0),
 }
-#: For stores without a price.
+#: Intervals for stores that are not billed.
 _FREE = Preset(0.002, 0.05, 0.5, 0.2)
-#: A store that takes one write of a key in so many seconds counts from when it took the one before, not from when that was
-#: sent: a little more than that, or every other write is refused and sent twice.
+#: Factor on the store's ``min_rewrite_s``. The store counts from the arrival of the previous write; without this margin
+#: every other write would be refused and sent twice.
 _REWRITE = 1.1
-#: Half-life of the measured rate, in seconds.
+#: Seconds: half-life of the measured rate.
 _HALF_LIFE_S = 2.0
-#: Where a write has a price, the least time between two urgent ones of a ledger in the long run, in seconds.
+#: Seconds between two urgent writes of a ledger on a billed store, on average.
 _URGENT_S = 0.2
-#: Urgent ledger writes in a row that are not paced, and cycles.
+#: Urgent ledger writes in a row, and cycles in a row, that are not paced.
 _BURST = 5.0
-#: Write-class requests of a cycle under load: one listing up to where a queue's backlog is cut off and one beyond it, and
-#: the board. A page of retired ids in some of them comes on top.
+#: Write-class requests of a cycle under load: two listings (before and behind the backlog of a queue) and the board. Some
+#: cycles also write a page of retired ids.
 _CYCLE_WRITES = 3.0
-#: Messages among which a write of the ledger is shared out to nothing: each is in two, its claim and its report, and pays
-#: 0.4 % of a write.
+#: Messages in one write of the ledger that make its cost negligible: each message is in two writes (claim and report) and
+#: causes 0.4 % of a write.
 _MANY = 500
-#: Share of the time since the last change that may pass until the next poll while there is work.
+#: Share of the time since the last change: the longest pause until the next poll while there is work.
 _QUIET_SHARE = 0.1
-#: `Pace.worked` hears of each message twice: when it is assigned, and when it is settled.
+#: Calls of `Pace.worked` per message: when it is assigned, and when it is settled.
 _PASSES = 2.0
 
 
@@ -80,10 +80,10 @@ def _preset(config: PaceSettings, capabilities: Capabilities) -> Preset:
 
 
 def ack_s(config: PaceSettings, capabilities: Capabilities) -> float:
-    """How long an outcome may wait before it is stored, in seconds."""
+    """Seconds for which outcomes are batched before they are stored."""
     wanted = config.ack_interval
     if wanted is None:
-        # What a host holds back must not make it look dead, however short that time is.
+        # Batching must not make a host look dead, however short its visibility timeout.
         wanted = min(_preset(config, capabilities).ack_s, config.visibility_timeout / 4)
     return max(wanted, _floor_s(config, capabilities))
 
@@ -93,14 +93,14 @@ def _floor_s(config: PaceSettings, capabilities: Capabilities) -> float:
 
 
 class Unstored(NamedTuple):
-    """What a host's ledger does not say yet.
+    """Changes of a host that its stored ledger lacks.
 
     Attributes:
-        claims: messages of tickets that it does not claim.
-        done: messages that ended since it was written.
-        left: messages that it claims and that have not ended.
+        claims: messages of tickets that are not claimed yet.
+        done: messages that ended since the last write.
+        left: claimed messages that have not ended.
         slots: of the host.
-        awaited: whether something waits for an outcome in it, or for the host to leave.
+        awaited: something waits for one of the outcomes, or for the host to leave.
     """
 
     claims: int = 0
@@ -110,10 +110,10 @@ class Unstored(NamedTuple):
     awaited: bool = False
 
     def needs(self, *, paced: bool) -> float | None:
-        """Whether it is worth a write at once: the credit that has to be there for that. None: it waits for company.
+        """The credit that a write at once needs. None: no such write; the changes are batched.
 
-        Where a write has a price, a claim need not be stored before there is a slot that could run it soon: the coordinator
-        puts more before a host than it needs until the next write. Of what is saved, some is kept for claims.
+        On billed stores a claim is stored at once only if a slot could run it soon: the coordinator assigns a host more
+        than it needs until the next write. Part of the credit is kept for claims.
         """
         soon = self.awaited or self.claims or self.left == 0 or self.done >= max(self.slots, self.left // 3)
         if not soon:
@@ -127,14 +127,14 @@ class Unstored(NamedTuple):
 
 
 class Pace:
-    """Decides when to do the next cycle, flush and look.
+    """Decides when to run the next cycle, flush and poll.
 
     All times are seconds of one steady clock.
     """
 
     def __init__(self, config: PaceSettings, capabilities: Capabilities) -> None:
         preset = _preset(config, capabilities)
-        # One look in each lease, or a silent leader is not noticed. GCS and R2 take one write a second of one key.
+        # At least one poll in each lease, or a silent leader goes unnoticed. GCS and R2 take one write per second and key.
         self.idle_s = min(preset.idle_s, config.leader_lease)
         self.floor_s = _floor_s(config, capabilities)
         self.busy_s = max(preset.busy_s, self.floor_s)
@@ -154,32 +154,32 @@ class Pace:
     # ---- cycles --------------------------------------------------------------------------------------------
 
     def worked(self, messages: int, now: float) -> None:
-        """A cycle has ended, in which so many messages were assigned, and were settled."""
+        """A cycle has ended that assigned and settled this many messages."""
         self._passes = self._decayed(now) + messages * math.log(2) / _HALF_LIFE_S
         self._worked_at = now
 
     def rate(self, now: float) -> float:
-        """Messages per second, lately."""
+        """Messages per second, averaged over the last seconds."""
         return self._decayed(now) / _PASSES
 
     def asked(self, now: float) -> None:
-        """A cycle begins that somebody asked for. Only those use up what was saved: if looks that nobody asks for did,
-        too, nothing would ever be saved between two messages that come a second apart, and each would wait."""
+        """A requested cycle begins. Only requested cycles use up the burst. If regular polls did too, there would be no
+        burst left between two messages that come a second apart, and each message would wait."""
         self._cycles, self._asked_at = self._saved(now, self._paced_gap_s(now)) - 1.0, now
 
     def gap_s(self, now: float) -> float:
-        """The least time from one cycle to the next that somebody asks for."""
+        """Minimum seconds from one cycle to the next requested one."""
         if not self._paced:
             return self.floor_s
         gap = self._paced_gap_s(now)
         return self.floor_s if self._saved(now, gap) >= 1.0 else gap
 
     def _saved(self, now: float, gap: float) -> float:
-        """Cycles that may be closer together than ``gap``."""
+        """Cycles left in the burst: they may be closer together than ``gap``."""
         return min(_BURST, self._cycles + (now - self._asked_at) / gap)
 
     def _paced_gap_s(self, now: float) -> float:
-        """The time between two cycles that keeps their requests below ``overhead`` for each message."""
+        """Seconds between two cycles that keep their requests below ``overhead`` per message."""
         rate = self.rate(now)
         return min(self.busy_s, max(self.floor_s, _CYCLE_WRITES / (self._overhead * rate))) if rate > 0 else self.busy_s
 
@@ -189,11 +189,10 @@ class Pace:
     # ---- polls ---------------------------------------------------------------------------------------------
 
     def poll_s(self, *, busy: bool, changed: bool = True, now: float = 0.0) -> float:
-        """Seconds to the next poll that nobody asks for.
+        """Seconds to the next regular poll; at most ``idle_s``.
 
-        While there is work: ``busy_s``, and once nothing has changed for long, a tenth of the time since it did, so that a
-        task of an hour is not polled for at full rate. While there is none: it doubles from poll to poll. Never more than
-        ``idle_s``.
+        While there is work: ``busy_s``, or a tenth of the time since the last change if that is longer, so that an
+        hour-long task is not polled for at full rate. While idle: doubles from poll to poll.
 
         Args:
             busy: there are tickets, or sources that are not finished.
@@ -213,20 +212,20 @@ class Pace:
     # ---- flushes -------------------------------------------------------------------------------------------
 
     def not_before(self, at: float) -> float:
-        """That time, or when the ledger may be written again at the earliest."""
+        """That time, or the earliest time at which the ledger may be written again."""
         return max(at, self._flushed_at + self.floor_s)
 
     def flushed(self, now: float) -> None:
         """A ledger is being written."""
         saved = min(_BURST, self._credit + max(0.0, now - self._flushed_at) / self._urgent_s)
-        self._credit = max(0.0, saved - 1.0)  # those that carried many messages were not to be paid from it
+        self._credit = max(0.0, saved - 1.0)  # writes with many messages need no credit
         self._flushed_at = now
 
     def flush_at(self, unstored: Unstored, since: float | None = None) -> float:
         """When the ledger may be written next.
 
         Args:
-            since: when the first of it came about. On a store with a price that waits for company.
+            since: time of the first unstored change. On billed stores the batch is counted from there.
         """
         later = self._flushed_at if since is None or not self._paced else max(self._flushed_at, since)
         later += self._ack_s
@@ -258,7 +257,7 @@ class Backoff:
 
 
 class Backoffs:
-    """One `Backoff` for each object that cannot be read or written now: the others go on without it.
+    """One `Backoff` for each object that cannot be read or written now; the others are not delayed.
 
     Args:
         first_s, longest_s: as in `Backoff`.

@@ -1,7 +1,6 @@
-"""The producer's side: one create-only put makes a batch of messages exist.
+"""The producer's side: one create-only put stores a batch of messages.
 
-A message exists from the moment its source object does. Nothing else is written, so there is no state in between that a
-crash could leave behind.
+A message exists as soon as its source object does. Nothing else is written, so a crash cannot leave a partial state.
 """
 
 from __future__ import annotations
@@ -17,20 +16,20 @@ from s3queue.core.records import QueueMeta, decode, encode, encode_batch
 from s3queue.errors import CorruptRecord, StoreDenied, StoreUnavailable
 from s3queue.store import Conflict, Found, Stored
 
-#: Bytes of messages in one object: many small messages share one put, and a worker that needs one of them does not read
-#: for long. A message that is larger goes alone.
+#: Bytes of messages in one object: small messages share one put, and a worker that needs one of them reads it quickly. A
+#: larger message goes alone.
 BATCH_BYTES = 4_000_000
-#: What a batch adds to one message that it holds, in bytes, at most.
+#: Bytes that a batch adds to one message at most.
 ENVELOPE_BYTES = 1000
 
 
-#: What a message's history adds to it at most when it is moved off the board while it waits, in bytes.
+#: Bytes that its history adds to a message at most when the message is moved off the board.
 HISTORY_BYTES = 16_000
 
 
 def largest_source(max_message_bytes: int) -> int:
-    """Bytes of the largest object that a producer with this setting may have stored, or a coordinator for it; a larger one
-    need not be read."""
+    """Bytes of the largest source that a producer with this setting, or a coordinator, may have stored. Larger objects are
+    not read."""
     return max(max_message_bytes, BATCH_BYTES) + ENVELOPE_BYTES + HISTORY_BYTES
 
 
@@ -75,7 +74,7 @@ def new_batch(
 
 
 class Accepted(NamedTuple):
-    """The batch is stored; it will not be lost, and will not be there twice."""
+    """The batch is stored, once. It will not be lost."""
 
 
 class Unanswered(NamedTuple):
@@ -85,9 +84,9 @@ class Unanswered(NamedTuple):
 def enqueue(layout: Layout, outgoing: Outgoing) -> Step[Accepted | Unanswered]:
     """Try once to make the batch exist.
 
-    Repeating it is safe for as long as ``dedup_window``: the same source is admitted once. Nobody else creates this key,
-    so a Conflict means that an earlier try of ours did, and that is looked at: a server may have kept a put whose
-    connection broke, without the end of its body. That is put right here. Nothing there any more: it was settled.
+    Repeating it is safe for as long as ``dedup_window``: the same source is admitted once. No other process creates this
+    key, so a Conflict comes from an earlier try of ours. That object is read: if a server kept a truncated put, the whole
+    body is put in its place. A missing object means that the batch was settled.
 
     Raises:
         CorruptRecord: another object has this key. The batch is not stored.
@@ -99,7 +98,7 @@ def enqueue(layout: Layout, outgoing: Outgoing) -> Step[Accepted | Unanswered]:
     if isinstance(outcome, Conflict):
         try:
             found = yield from get(key)
-        except (StoreUnavailable, StoreDenied):  # which would say that nothing is stored
+        except (StoreUnavailable, StoreDenied):  # raised, they would mean that nothing is stored
             return Unanswered()
         if not isinstance(found, Found) or found.body == outgoing.body:
             return Accepted()
@@ -113,7 +112,7 @@ def enqueue(layout: Layout, outgoing: Outgoing) -> Step[Accepted | Unanswered]:
 
 
 def ensure_meta(layout: Layout, queue: str, wanted: QueueMeta) -> Step[QueueMeta | Unanswered]:
-    """The settings that hold for this queue: the stored ones, or ours if there were none.
+    """The settings of this queue: the stored ones, or ours if there were none.
 
     Returns:
         QueueMeta: stored, so every other producer finds the same.

@@ -12,16 +12,16 @@ session is ended first, and the new board's numbers begin above all that ledgers
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from s3queue.core.keys import Layout
-from s3queue.core.ops import Step, Unknown, delete, get_all, get_within, list_all, list_page, put, write
-from s3queue.core.records import Board, Ledger, decode, encode
+from s3queue.core.ops import Step, Unknown, delete, get, get_all, get_within, list_all, list_page, put, write
+from s3queue.core.records import Board, Ledger, RetiredPage, decode, encode
 from s3queue.errors import CorruptRecord
-from s3queue.store import Conflict, Found, Stored
+from s3queue.store import Conflict, Found, Listed, Stored
 
 #: Terms left free above the newest that anything tells of, for those that nothing does.
 _EPOCHS_SPARE = 1000
@@ -75,12 +75,36 @@ def was_led(layout: Layout, me: str) -> Step[bool]:
     return False
 
 
-def keep_copy(layout: Layout, session: str, board: Board) -> Step[None]:
-    """Keep what this session knew of a board that was deleted. Once is enough.
+def keep_copy(layout: Layout, session: str, board: Board) -> Step[bool]:
+    """Keep what this session knew of a board that was deleted. Returns whether it is kept: once is enough for each time
+    that a board is deleted.
 
-    Asks: one Put.
+    Asks: one Put; where a copy was left from an earlier time, one Get and one Put more.
     """
-    yield from put(layout.lost(session), encode(board), None)
+    key, body = layout.lost(session), encode(board)
+    outcome = yield from put(key, body, None)
+    if isinstance(outcome, Conflict):
+        left = yield from get(key)
+        if not isinstance(left, Found):
+            return False
+        if left.body == body:
+            return True
+        outcome = yield from put(key, body, left.version)
+    return isinstance(outcome, Stored)
+
+
+def unreadable(layout: Layout) -> Step[str]:
+    """Why the board that stands there cannot be read; empty where it can be, or there is none.
+
+    Asks: one Get.
+    """
+    found = yield from get(layout.board)
+    if isinstance(found, Found):
+        try:
+            decode(Board, layout.board, found.body)
+        except CorruptRecord as fault:
+            return str(fault)
+    return ""
 
 
 def copies(layout: Layout) -> Step[list[Copy]]:
@@ -123,7 +147,7 @@ def found_anew(layout: Layout, nonce: str) -> Step[Restored | Stands]:
     Every session is ended first, so that nothing that runs now can count beside what is assigned next. Messages that ended
     and whose batch is still there run again.
 
-    Asks: one List per 1,000 ledgers and per 1,000 retired pages; one Get and one Put for each ledger; one Put.
+    Asks: one List per 1,000 ledgers and per 1,000 retired pages; one Get and one Put for each ledger; one Get and one Put.
     """
     listed = yield from list_all(layout.hosts)
     found = yield from get_all([item.key for item in listed])
@@ -148,8 +172,20 @@ def found_anew(layout: Layout, nonce: str) -> Step[Restored | Stands]:
         fenced.append(session)
     pages = yield from list_all(layout.retired)
     epochs += [int(item.key.removeprefix(layout.retired).partition("-")[0]) for item in pages]
-    board = Board(nonce, epoch=max(epochs) + _EPOCHS_SPARE, turn=1)
+    uptime_ms = yield from _newest_uptime(pages[-1:])
+    board = Board(nonce, epoch=max(epochs) + _EPOCHS_SPARE, turn=1, uptime_ms=uptime_ms)
     return (yield from _create(layout, board, tuple(fenced)))
+
+
+def _newest_uptime(pages: Sequence[Listed]) -> Step[int]:
+    """The clock of the board that was deleted, by the newest page: on one that began at 0, pages would be kept for as long
+    as that board had been led."""
+    found = yield from get_all([item.key for item in pages])
+    for item, outcome in zip(pages, found, strict=True):
+        if isinstance(outcome, Found):
+            with contextlib.suppress(CorruptRecord):
+                return decode(RetiredPage, item.key, outcome.body).uptime_ms
+    return 0
 
 
 def _epochs(ledger: Ledger) -> Iterator[int]:

@@ -1,9 +1,9 @@
-"""How long a host lives on what it holds, measured by the coordinator on its own cycles.
+"""How much work a host must hold to stay busy, measured by the coordinator on its own cycles.
 
-A message that ends makes room in its host. Until another one can run there, its outcome is stored, a cycle sees that, a
-board with a new ticket is committed, and the host sees the board and stores its claim. That is the **round**. A host that
-holds less work than for one round stands idle at the end of each, so tickets are at least that large, whatever
-``ticket_target`` says: on a store that takes one write per second of one key, or where a thousand ledgers have to be read.
+A message that ends frees a slot. Before another message runs in it, the outcome is stored, a cycle reads it, a board with a
+new ticket is committed, and the host reads the board and stores its claim. This is the **round**. A host that holds less
+work than one round idles at its end, so tickets hold at least that much, even above ``ticket_target``. Rounds are long on
+stores that take one write per second and key, and where a thousand ledgers are read.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ from s3queue.core.records import Board, Ledger
 
 #: Weight of the newest measurement.
 _NEWEST = 0.3
-#: What is put in front of a host for each second of the round: rounds differ, and requests that take three times as long as
-#: most are one in a hundred.
+#: Seconds of work assigned per second of the round. Above 1: rounds vary, and one request in a hundred takes three times as
+#: long as most.
 _SPARE = 1.25
-#: A round is taken to be no longer than this, in seconds: what a host holds is what the others cannot have, and what has to
-#: be done again if it dies.
+#: Seconds: upper bound of a round. Work that a host holds is not available to others, and runs again if the host dies.
 LONGEST_S = 10.0
 
 
@@ -62,8 +61,8 @@ class Rounds:
                 self._assigned.setdefault(ticket.session, {})[name] = now
 
     def work_s(self, ack_s: float) -> float:
-        """How many seconds of work a host should hold. The lag holds half a period already: a claim that is stored waits
-        for the next cycle."""
+        """Seconds of work that a host should hold. The lag includes half a period: a stored claim waits for the next
+        cycle."""
         if not self.lag_s:
             return 0.0
         return _SPARE * min(LONGEST_S, ack_s + self.period_s / 2 + self.lag_s)

@@ -1,7 +1,7 @@
-"""How messages move on the board: the states of one source while a plan is being made.
+"""How messages move on the board: the states of one source while a plan is made.
 
-A message is in exactly one of: a ticket, ready, waiting, dying, a move, settled. Each function below moves messages from
-one of them to another; none can lose one or have it twice.
+A message is in exactly one of: a ticket, ready, waiting, dying, a move, settled. Each method moves messages from one of
+these to another; none can lose or duplicate a message.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ from msgspec.structs import replace
 
 from s3queue.core.records import FATAL_CAUSES, Failed, Failure, Ready, SourceState, Unfit, Waiting
 
-#: What the board keeps of a message's history: so many failures, the newest with so much text, older ones with so much.
-#: A thousand parked messages then stay well under a megabyte. It is the end of the text that is kept: the last line of a
-#: traceback says what went wrong.
+#: Failures in a message's history on the board, and characters of text in the newest and in older ones: a thousand
+#: waiting messages stay well below a megabyte. The end of the text is kept: the last line of a traceback names the error.
 KEPT_FAILURES = 5
 NEWEST_TEXT = 400
 _OLDER_TEXT = 120
-#: The last failure goes to the dead letter with all of its text.
+#: Characters of the last failure, which goes to the dead letter.
 LAST_TEXT = 4000
-#: A message may be interrupted so often without paying for it with an attempt. Neighbours interrupt it twice at most, since
-#: then it runs alone; only ends of its agent and of its host remain, and a message that brings those about must end.
+#: Interruptions of a message that cost no attempt. Neighbours interrupt it at most twice, since it then runs alone.
+#: Further interruptions come from the end of its agent or host, and a message that causes those must become a dead
+#: letter.
 MAX_SPARED = 10
 
 
@@ -35,21 +35,21 @@ def weigh(failures: tuple[Failure, ...]) -> int:
 
 
 def shortened(failures: tuple[Failure, ...]) -> tuple[Failure, ...]:
-    """The newest of a history, and of those before the last one little more than what they were."""
+    """The newest failures of a history; all but the last with a short text."""
     older = failures[-KEPT_FAILURES:-1]
     return (*(replace(one, text=one.text[-_OLDER_TEXT:]) for one in older), *failures[-1:])
 
 
 def is_last(outcome: Failed, attempt: int, spared: int, max_attempts: int) -> bool:
-    """Whether a message with this outcome is dead. Attempts of which it was spared do not count."""
+    """Whether a message with this outcome is dead. Spared attempts do not count."""
     if outcome.kind == "interrupted" and spared < MAX_SPARED:
         return False
     return outcome.kind == "dead" or (outcome.kind != "snooze" and attempt - spared >= max_attempts)
 
 
 def is_suspect(failures: Mapping[int, tuple[Failure, ...]], spared: Mapping[int, int], index: int) -> bool:
-    """Whether a message runs in a process with nothing else: an earlier attempt ended with its process or its host, or it
-    was interrupted twice."""
+    """Whether a message must run in a process of its own: an earlier attempt ended with its process or host, or it was
+    interrupted twice."""
     return spared.get(index, 0) > 1 or any(failure.cause in FATAL_CAUSES for failure in failures.get(index, ()))
 
 
@@ -73,15 +73,15 @@ def _without(one: Ready, index: int) -> Iterator[Ready]:
 
 
 class Draft:
-    """One source, being changed.
+    """One source while it is changed.
 
     Attributes:
-        alone: each of its messages is a suspect, by what is told in its key.
+        alone: its key says that each of its messages is a suspect.
     """
 
     __slots__ = ("alone", "cancelled", "dying", "failures", "ready", "settled", "spared", "unfit", "waiting")
 
-    def __init__(self, state: SourceState) -> None:
+    def __init__(self, state: SourceState, *, alone: bool = False) -> None:
         self.settled = state.settled
         self.ready = list(state.ready)
         self.waiting = list(state.waiting)
@@ -89,15 +89,15 @@ class Draft:
         self.cancelled = list(state.cancelled)
         self.failures = dict(state.failures)
         self.spared = dict(state.spared)
-        self.alone = False
+        self.alone = alone
         #: By index: task, the digests that its hosts know, and since when.
         self.unfit = {at: (one.token, one.since_ms) for one in state.unfit for at in range(one.start, one.stop)}
         if self.unfit:
             self.ready = [Ready(at, at + 1, one.attempt) for one in self.ready for at in range(one.start, one.stop)]
 
     @classmethod
-    def admitted(cls, count: int, attempt: int = 1) -> Draft:
-        return cls(SourceState(ready=(Ready(0, count, attempt),)))
+    def admitted(cls, count: int, attempt: int = 1, *, alone: bool = False) -> Draft:
+        return cls(SourceState(ready=(Ready(0, count, attempt),)), alone=alone)
 
     def freeze(self) -> SourceState:
         return SourceState(
@@ -127,7 +127,7 @@ class Draft:
         return self.unfit[index][0] if index in self.unfit else ""
 
     def _merged(self) -> Iterator[Ready]:
-        """In order, and without any seam that nobody needs."""
+        """In order, with adjacent ranges merged where possible."""
         last: Ready | None = None
         for ready in sorted(self.ready, key=lambda ready: ready.start):
             if (
@@ -157,10 +157,10 @@ class Draft:
         self.ready.append(Ready(start, stop, attempt))
 
     def failed(self, index: int, attempt: int, outcome: Failed, *, max_attempts: int, now_ms: int) -> bool:
-        """It ran and did not end well. Returns whether that was its last attempt.
+        """It ran and failed. Returns whether that was its last attempt.
 
         Args:
-            max_attempts: that count. Those of which it was spared come on top.
+            max_attempts: attempts that count; spared attempts come on top.
         """
         if outcome.failure is not None:
             self.remember(index, outcome.failure)
@@ -178,7 +178,7 @@ class Draft:
         return False
 
     def gave_back(self, index: int, attempt: int, outcome: Failed, now_ms: int) -> None:
-        """Its host does not know the task, or not one that takes these arguments. Costs no attempt."""
+        """Its host does not know the task, or not with these arguments. Costs no attempt."""
         known, since_ms = self.unfit.get(index, ("", now_ms))
         self.unfit[index] = joined(known, outcome.token), since_ms
         why = outcome.failure
@@ -198,7 +198,8 @@ class Draft:
         return found
 
     def expire(self, before_ms: int) -> list[tuple[int, int, str]]:
-        """What has waited since then for a host that it fits is dying. Returns index, attempt and token of each."""
+        """Make dying the messages that have waited since then for a host that fits. Returns index, attempt and token of
+        each."""
         late = {index: token for index, (token, since_ms) in self.unfit.items() if since_ms <= before_ms}
         gone = [(at, one.attempt, late[at]) for one in self.ready for at in range(one.start, one.stop) if at in late]
         for index, _, _ in gone:
@@ -212,21 +213,21 @@ class Draft:
         self.spared.pop(index, None)
 
     def remember(self, index: int, failure: Failure) -> None:
-        """Why an attempt did not end well."""
+        """Enter why an attempt failed."""
         newest = replace(failure, text=failure.text[-LAST_TEXT:])
         self.failures[index] = shortened((*self.failures.get(index, ()), newest))
 
     # ---- between the lists ---------------------------------------------------------------------------------
 
     def wake(self, now_ms: int) -> bool:
-        """Those that waited long enough become ready. Returns whether there were any."""
+        """Make due messages ready. Returns whether there were any."""
         due = [one for one in self.waiting if one.due_ms <= now_ms]
         if due:
             self.waiting = [one for one in self.waiting if one.due_ms > now_ms]
             self.ready.extend(Ready(one.index, one.index + 1, one.attempt) for one in due)
         return bool(due)
 
-    def buried(self, indexes: set[int]) -> None:
+    def letters_written(self, indexes: set[int]) -> None:
         """Their dead letters are stored."""
         self.settled += len(indexes)
         self.dying = [index for index in self.dying if index not in indexes]
@@ -235,14 +236,14 @@ class Draft:
             self._forget(index)
 
     def trim(self) -> None:
-        """Cut what the history of messages that go on may keep on the board."""
+        """Shorten the histories of messages that will run again."""
         for index, failures in self.failures.items():
             if index not in self.dying and len(failures[-1].text) > NEWEST_TEXT:
                 self.failures[index] = (*failures[:-1], replace(failures[-1], text=failures[-1].text[-NEWEST_TEXT:]))
 
     def squeeze(self, index: int, most: int) -> None:
-        """Cut the history of a message down to so many bytes: to its newest failure, and, without text, to the last one
-        that makes it a suspect."""
+        """Shorten the history of a message to ``most`` bytes: its newest failure, and, without text, the last one that
+        makes it a suspect."""
         *older, newest = self.failures[index]
         fatal = [replace(one, text="") for one in older if one.cause in FATAL_CAUSES][-1:]
         bare = tuple(fatal) if newest.cause not in FATAL_CAUSES else ()
@@ -252,7 +253,7 @@ class Draft:
     # ---- off the board -------------------------------------------------------------------------------------
 
     def moving(self, index: int) -> None:
-        """It waits, or is ready, and goes into a move."""
+        """Take a waiting or ready message into a move."""
         self.waiting = [one for one in self.waiting if one.index != index]
         for at, one in enumerate(self.ready):
             if one.start <= index < one.stop:
@@ -261,12 +262,12 @@ class Draft:
                 break
 
     def moved(self, index: int) -> None:
-        """It is in another source now, which is stored."""
+        """The message is in another, stored source now."""
         self.settled += 1
         self._forget(index)
 
     def stays(self, index: int, attempt: int, due_ms: int) -> None:
-        """Nothing came of its move."""
+        """The move failed; the message waits as before."""
         self.waiting.append(Waiting(index, attempt, due_ms))
 
     # ---- by an operator ------------------------------------------------------------------------------------
@@ -305,10 +306,10 @@ class Draft:
         return self.alone or index in self.spared or is_suspect(self.failures, self.spared, index)
 
     def take(self, most: int, token: str = "") -> tuple[Ready, bool] | None:
-        """The next at most ``most`` messages, lowest first, and whether they must be alone. None where nothing is ready.
+        """At most ``most`` ready messages, lowest first, and whether they must run alone. None: no message is ready.
 
         Args:
-            token: only those that are marked with it; "": only those that are not marked.
+            token: only messages marked with it; "": only unmarked ones.
         """
         if not self.ready or most < 1:
             return None

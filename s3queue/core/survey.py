@@ -1,7 +1,7 @@
-"""What the coordinator sees in one cycle: who is alive, what waits at the head of each queue.
+"""The coordinator's view in one cycle: living sessions, and the batches at the head of each queue.
 
-One listing of the partition is the whole survey of a small system. Of a queue with a long backlog only the head is
-looked at; the rest is skipped over, so that a cycle's cost does not grow with the backlog.
+In a small system one listing of the partition is the whole survey. Of a queue with a long backlog only the head is
+listed, so that the cost of a cycle does not grow with the backlog.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from s3queue.store import Found, Listed, Missing
 _MAX_PAGES = 8
 #: Requests that one survey looks at before it passes over the others.
 MOST_REQUESTS = 100
-#: Length of every page but the first of a queue: who has to look further looks as far as one request can.
+#: Keys in every page but the first of a queue: further listings are as long as one request allows.
 _FULL_PAGE = 1000
 
 
 @dataclass
 class Heard:
-    """What was last seen of one session.
+    """The last known state of one session.
 
     Attributes:
         version: of its ledger, as it was last listed.
         ledger: None where it could not be decoded, or was never read.
-        since: steady time from which on the ledger is known to have stood unchanged; starts with the cycle after the one
-            that saw it first, because a listing may be answered long after its cycle began.
-        is_read: whether ``ledger`` is what stands there. Where it could not be read it is what stood there before, which
+        since: steady time from which the ledger is known to be unchanged; starts with the cycle after the one that saw it
+            first, because a listing may be answered long after its cycle began.
+        is_read: whether ``ledger`` has this version. If the new version could not be read, it is the previous one, which
             stays true: an outcome never changes.
-        body: of the ledger, where it was read: it may hold what this release does not know.
+        body: of the ledger, if it was read: it may hold fields that this release does not know.
     """
 
     version: str
@@ -102,7 +102,7 @@ def survey(
 ) -> Step[Survey]:
     """List the partition, and read the ledgers whose version changed.
 
-    Where one request does not bring everything, several go out at once: the keys that are known say where to divide.
+    If one request is not enough, several are sent at once: known keys say where to divide.
 
     Args:
         heard: by session; brought up to date.
@@ -112,12 +112,14 @@ def survey(
         limit: length of the first page of anything.
         sweep: brought up to date.
         deep: queues of which the last survey saw only the head.
-        within_s: seconds that a ledger is waited for. One that fails or takes longer is missed, and holds up nothing else.
-        may_read: whether the ledger under a key is to be tried; others that changed are missed, too.
-        largest: bytes of the largest batch that may run. A larger one would end whoever reads it: it is left and reported.
+        within_s: time-out in seconds for reads of ledgers. A ledger that fails or times out is missed, and delays no
+            other.
+        may_read: whether to read the ledger under a key; other changed ledgers are missed.
+        largest: bytes of the largest batch that may run. A larger one could kill its reader: it is left in place,
+            reported.
 
-    Asks: one List; one more for each further page of hosts and of known batches, for each queue whose head does not fit its
-        page, and for each further page of what is due, up to a bound. One Get for each ledger that changed.
+    Asks: one List; one more for each further page of hosts and of known batches, for each queue whose head does not fit
+        its page, and for each further page of what is due, up to a bound. One Get for each ledger that changed.
     """
     sweep = sweep or Sweep()
     at_start = {session: state.version for session, state in heard.items()}
@@ -158,29 +160,29 @@ def _divide(
     scans: Mapping[str, Scan],
     limit: int,
 ) -> list[_Lane]:
-    """Intervals of which each is expected to fit one page, as far as one can know.
+    """Intervals of keys, each expected to fit one page.
 
-    What is due lies in the last one, since it is looked through in order.
+    ``later/`` is in the last one, since it is listed in order.
     """
     ends = [layout.queue(queue) + END for queue in {*deep, *scans}]
     ends += [layout.source(scan.after) for scan in scans.values() if scan.after]
     if len(heard) + len(known) > _FULL_PAGE:
         expected = [layout.host(session) for session in sorted(heard)]
         expected += sorted(key for key in map(layout.source, known) if key < layout.later)
-        stride = max(1, _FULL_PAGE * 9 // 10)  # the rest is for keys that nobody knows of yet
+        stride = max(1, _FULL_PAGE * 9 // 10)  # the rest is for keys not known yet
         ends += expected[stride - 1 :: stride]
     cuts = [layout.board, *sorted(set(ends)), layout.home + END]
     return [_Lane(number, after, upto, limit) for number, (after, upto) in enumerate(pairwise(cuts))]
 
 
 class _Listing:
-    """What the pages of one survey say, in whatever order they come.
+    """Collects the pages of one survey, in any order.
 
     Attributes:
         hosts: versions of the ledgers, by session.
-        scans: how far the queues were looked through behind crowds.
-        swept: where the look through what is due was broken off; "" where it was not.
-        due_crowds: groups that have a batch that is due.
+        scans: how far the queues were listed behind crowds.
+        swept: last key of ``later/`` where its listing was cut off; "" if it was complete.
+        due_crowds: groups with a due batch.
     """
 
     def __init__(
@@ -210,7 +212,7 @@ class _Listing:
         self._crowded: set[str] = set()
 
     def enter(self, lane: _Lane, page: Sequence[Listed]) -> None:
-        """Take in what a page brought, and move the lane on to where its next one begins."""
+        """Enter a page, and move the lane to the start of its next one."""
         last = page[-1].key if len(page) == lane.size and page[-1].key < lane.upto else lane.upto
         began = lane.after
         self.seen.covered.append((began, last))
@@ -233,7 +235,7 @@ class _Listing:
         scan = self._sweep.scans.get(queue)
         active = scan is not None and scan.after != ""
         behind = active and scan is not None and began >= self._layout.source(scan.after)
-        # A page of what is on the board already is none of those that look for more.
+        # A page of batches that are on the board already does not count: it found nothing new.
         pages = self._turned((queue, behind), lane, new / len(page))
         enough = _upto(lane, self._fresh.get(queue, {})) >= self._wanted.get(queue, 0)
         if enough or pages >= (_MAX_PAGES if not active else max(1, _MAX_PAGES - 1) if behind else 1):
@@ -307,7 +309,7 @@ class _Listing:
         return True
 
     def result(self) -> Survey:
-        """What was seen, in order. Of a queue that was not looked through, nothing behind a gap may run before its turn."""
+        """The survey, in order. In a queue with a gap, no batch behind the gap may run before its turn."""
         seen, layout = self.seen, self._layout
         seen.covered = _joined(seen.covered)
         seen.sources.sort(key=attrgetter("path"))
@@ -334,8 +336,8 @@ class _Listing:
 
 
 def _upto(lane: _Lane, counts: Mapping[int, float]) -> float:
-    """The sum of this lane and those before it. What lies behind the first place at which a queue was left is not offered,
-    so what later lanes found is no reason to leave it."""
+    """The sum of this lane and those before it. Finds of later lanes do not count: batches behind the first place at
+    which a queue was left are not offered."""
     return sum(count for number, count in counts.items() if number <= lane.number)
 
 

@@ -1,14 +1,15 @@
-"""How surveys get behind crowds: batches in front of others that nobody can take now.
+"""How surveys get past crowds: many batches that cannot be assigned now, in front of others that can.
 
-A survey lists a bounded number of keys, so it cannot skip what it has to list. Each survey goes on where the last one
-stopped, besides looking at the head again, and so gets behind any crowd. Two kinds:
+A survey lists a bounded number of keys. Each survey lists the head again and also goes on where the last one stopped, so
+it gets past any crowd. There are two kinds:
 
-- What is due lies in the order of its due times, whatever its queue: a crowd is a queue that no host serves.
-- In a queue, a crowd is a group with thousands of batches. A group takes one message at a time.
+- Due batches in ``later/`` are in the order of their due times, whatever their queue: a crowd is a queue that no host
+  serves.
+- In a queue, a crowd is a group with thousands of batches: a group runs one message at a time.
 
-Order within a group holds although nobody has seen everything at one time. A batch behind a gap may run only if the scan
-found none of its group before it, and only at its second sight, in a scan that began after the first one. Every earlier
-batch of its group that was stored before it was then stored before the scan passed its place.
+Order within a group holds although no survey sees everything. A batch behind a gap may run only if the scan found no
+earlier batch of its group, and only when it is seen for the second time, in a scan that began after the first sight.
+Every earlier batch of its group that was stored before it was then stored before the scan passed its place.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from dataclasses import dataclass, field
 
 from s3queue.core.keys import Source, parse_source
 
-#: Batches of a queue that are remembered from one scan to the next.
+#: Batches of a queue remembered from one scan to the next.
 _MOST_SIGHTED = 20_000
-#: A scan that has something to offer begins anew after so many times the surveys that it took to get there: what waits for
-#: its second sight is not to wait for a whole backlog.
+#: Factor on the surveys that a scan took to find something; after that many the scan begins anew. A batch that waits for
+#: its second sight then need not wait for the whole backlog.
 _ANEW = 8
 #: Surveys without a crowd after which a scan is forgotten.
 _FORGOTTEN_AFTER = 100
@@ -32,9 +33,9 @@ class Sweep:
     """What one coordinator remembers of its surveys.
 
     Attributes:
-        after: the last key of ``later/`` that was looked at; "" at the beginning.
-        crowds: groups that have a batch that is due before it. Their later ones have to wait for the next sweep.
-        scans: by queue, for those with a crowd.
+        after: the last listed key of ``later/``; "" at the beginning.
+        crowds: groups with a due batch before it. Their later batches wait for the next sweep.
+        scans: by queue, for queues with a crowd.
     """
 
     after: str = ""
@@ -44,14 +45,14 @@ class Sweep:
 
 @dataclass
 class Scan:
-    """How far the surveys have looked behind the head of one queue.
+    """How far the surveys have listed behind the head of one queue.
 
     Attributes:
         after: path after which the next survey goes on; "" where it begins with the head.
         first: by group, the path of the earliest batch that was found since the scan began.
-        seen: batches that an earlier scan found to be the first of their group; ``sighted``: that this one found.
-        surveys: since it began. ``found``: how many it took until there was something to offer; 0: there is nothing yet.
-        idle: surveys in which there was no crowd.
+        seen: first batches of their groups, as an earlier scan found them; ``sighted``: as this one did.
+        surveys: since it began. ``found``: surveys until there was something to offer; 0: nothing yet.
+        idle: surveys without a crowd.
     """
 
     after: str = ""
@@ -82,14 +83,14 @@ class Scan:
 
 @dataclass
 class Seen:
-    """What one survey saw of a queue of which it did not see all.
+    """The part of a queue that one survey saw.
 
     Attributes:
         queue: its name.
         inbox: its batches in ``in/``, in order; ``due``: those in ``later/``.
-        head: path of the last one up to which everything was seen; None: of all.
-        end: path at which the look behind the head ended; None: at the end of the queue.
-        crowded: the head was left without finding what was looked for.
+        head: everything up to this path was seen; None: the whole queue.
+        end: path at which listing behind the head ended; None: at the end of the queue.
+        crowded: the head did not hold as many batches as wanted.
     """
 
     queue: str
@@ -101,12 +102,12 @@ class Seen:
 
 
 def place_of(source: Source) -> str:
-    """Where the batch stands in its queue. One that was scheduled stands where it would if it had not been."""
+    """The place of a batch in its queue; for a scheduled one the place that it would have if unscheduled."""
     return source.path if source.due_ms is None else "in/" + source.path.partition("-")[2]
 
 
 def look_behind(scan: Scan | None, seen: Seen, known: Collection[str]) -> tuple[list[Source], Scan | None]:
-    """What of a queue may be offered, and the scan to go on with.
+    """The batches of a queue that may be offered, and the scan to go on with.
 
     Args:
         scan: as the last survey left it.

@@ -1,6 +1,6 @@
-"""Runs steps against a store: repeats what was not applied, turns no answer into a value, counts every request.
+"""Runs steps against a store: retries requests that were not applied, makes lost answers a value, counts every request.
 
-The only place where operations of a step meet a store. It sleeps and retries; steps do not.
+Only this module performs operations of steps on a store. It sleeps and retries; steps do not.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: First pause after `StoreUnavailable`, in seconds; doubles up to `_LAST_PAUSE_S`, with full jitter
+#: Seconds of the first pause after `StoreUnavailable`; doubles up to `_LAST_PAUSE_S`, with full jitter
 #: (https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/).
 _FIRST_PAUSE_S = 0.05
 _LAST_PAUSE_S = 2.0
 
 
 def pauses(first_s: float = _FIRST_PAUSE_S, last_s: float = _LAST_PAUSE_S) -> Iterator[float]:
-    """Seconds to wait before one try after the other: exponential back-off with full jitter."""
+    """Seconds to wait before each further try: exponential back-off with full jitter."""
     bound = first_s
     while True:
         yield random.uniform(0, bound)
@@ -41,10 +41,9 @@ class Driver:
     Args:
         store: opened lazily, in this process.
         meter: where requests are counted.
-        readers: reads of one `Gather` under way at a time. Threads, made as they are needed.
-        patience_s: for how long to repeat an operation that the store did not apply, before `StoreUnavailable` goes on to
-            the caller.
-        on_retry: told of each `StoreUnavailable` that is going to be tried again.
+        readers: concurrent reads of one `Gather`; threads, started on demand.
+        patience_s: seconds for which to retry an operation that was not applied before `StoreUnavailable` is raised.
+        on_retry: called with each `StoreUnavailable` that is retried.
     """
 
     def __init__(
@@ -121,7 +120,7 @@ class Driver:
 
     def _gather(self, op: Gather) -> list[Any]:
         is_bounded = op.within_s is not None and self.store.capabilities.requests_cost
-        if len(op.reads) == 1 and not is_bounded:  # a store on this machine does not hang for long
+        if len(op.reads) == 1 and not is_bounded:  # a local store does not hang for long
             return [self._try(op.reads[0]) if op.within_s is not None else self.perform(op.reads[0])]
         from concurrent.futures import ThreadPoolExecutor, wait  # what only enqueues needs no threads
 
@@ -132,13 +131,13 @@ class Driver:
         asked = [self._pool.submit(self._try, read) for read in op.reads]
         wait(asked, None if math.isinf(op.within_s) else op.within_s)
         for one in asked:
-            one.cancel()  # those that have not begun; what hangs ends in its own time
+            one.cancel()  # those that have not begun; a read that hangs ends in its own time
         return [one.result() if one.done() and not one.cancelled() else Missed() for one in asked]
 
     def _try(self, op: Op) -> Any:
         try:
             return self.perform(op)
-        except Exception as fault:  # noqa: BLE001 - whatever it is, it is this object's
+        except Exception as fault:  # noqa: BLE001 - any fault is that of this object alone
             return Missed(fault)
 
     # ---- whole steps ---------------------------------------------------------------------------------------
@@ -154,7 +153,7 @@ class Driver:
             while True:
                 try:
                     outcome = perform(op)
-                except Exception as fault:  # noqa: BLE001 - whatever it is, it is the step's
+                except Exception as fault:  # noqa: BLE001 - the step handles it
                     op = step.throw(fault)
                 else:
                     op = step.send(outcome)

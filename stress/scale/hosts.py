@@ -15,7 +15,7 @@ from s3queue.core.ops import Program
 from s3queue.core.pacing import Pace
 from s3queue.core.records import Leader, Offer, Place, Report, Usage
 from s3queue.runtime.agent.dealing import Dealer
-from s3queue.runtime.agent.deaths import testament
+from s3queue.runtime.agent.deaths import journaled_outcomes
 from s3queue.runtime.local.journal import Journal
 from s3queue.runtime.local.wire import Finished, Note, Returned
 from stress.scale.sharing import SharingHost
@@ -85,7 +85,7 @@ class SimHost:
     def _live(self) -> Program[None]:
         before, agent = self._before, self.agent
         orphaned = () if before is None else (before.session,)
-        outcomes = {} if before is None else before.testament()
+        outcomes = {} if before is None else before.journaled_outcomes()
         if (yield from agent.join(orphaned, outcomes)):
             for number, worker in enumerate(self._workers):
                 self.crew.comes(number, worker.send)
@@ -107,9 +107,9 @@ class SimHost:
 
         leading.cycle = timed  # type: ignore[method-assign]
 
-    def testament(self) -> dict[str, Report]:
+    def journaled_outcomes(self) -> dict[str, Report]:
         """What the journals say after a death."""
-        return testament(map(self.journal.worker, range(len(self._workers))), self.now_ms())
+        return journaled_outcomes(map(self.journal.worker, range(len(self._workers))), self.now_ms())
 
     def kill(self) -> None:
         """The machine is gone."""
@@ -130,7 +130,7 @@ class SimHost:
                 self.crew.returned(worker, messages)
             case _:
                 raise AssertionError(note)
-        self.agent.ring()
+        self.agent.heard()
 
     # ---- what surrounds the agent --------------------------------------------------------------------------
 

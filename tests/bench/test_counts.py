@@ -42,7 +42,7 @@ def test_coordinator_stays_below_its_share(one_host: dict[str, Any]) -> None:
 
 
 def test_board_is_small(twenty_hosts: dict[str, Any]) -> None:
-    # At most two messages for each slot, those whose outcomes wait for company (2 s), and those that are finished and not
+    # At most two messages for each slot, those whose outcomes are batched (2 s), and those that are finished and not
     # retired yet: each some hundred bytes.
     out = 2 * 20 * 4 + (2 + 2) * twenty_hosts["done_per_s"]
     assert twenty_hosts["board_bytes"]["max"] <= 180 * out

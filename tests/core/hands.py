@@ -11,8 +11,8 @@ from typing import Any, Generic, TypeVar
 import pytest
 from s3queue_backends.memory import MemoryStore
 
-from s3queue.core.ops import Delete, Gather, Get, List, Op, Put, Step
-from s3queue.errors import StoreDenied, StoreUnavailable
+from s3queue.core.ops import Delete, Gather, Get, List, Missed, Op, Put, Step
+from s3queue.errors import StoreDenied, StoreError, StoreUnavailable
 from s3queue.store import ObjectStore
 
 T = TypeVar("T")
@@ -28,8 +28,17 @@ def perform(store: ObjectStore, op: Op) -> Any:
             return store.delete(keys)
         case List(prefix, after, limit):
             return store.list(prefix, after=after, limit=limit)
-        case Gather(reads):
+        case Gather(reads, None):
             return [perform(store, read) for read in reads]
+        case Gather(reads, _):
+            return [_try(store, read) for read in reads]
+
+
+def _try(store: ObjectStore, read: Op) -> Any:
+    try:
+        return perform(store, read)
+    except StoreError as fault:
+        return Missed(fault)
 
 
 class Hand(Generic[T]):

@@ -241,7 +241,7 @@ class World:
     ledgers: dict[str, Ledger]
     listed: list[str]
     window: set[str]
-    buried: set[tuple[str, int]]
+    letters_written: set[tuple[str, int]]
     retired: list[str]
     parking: Parking = field(default_factory=Parking)
 
@@ -253,7 +253,7 @@ class World:
             now_ms=NOW_MS,
             settings=SETTINGS,
             window=self.window,
-            buried=self.buried,
+            letters_written=self.letters_written,
             retired=self.retired,
             parking=self.parking,
         )
@@ -304,7 +304,7 @@ def check_what_was_settled(world: World, planned: Planned, before: Places, after
     assert world.board.sources.keys() - planned.board.sources.keys() == set(world.retired)
     kept = {message for message in before.settled_ones() if message[0] not in world.retired}
     assert kept <= after.settled_ones(), "what was settled runs again"
-    assert before.dying - world.buried <= after.dying, "what is dead runs again"
+    assert before.dying - world.letters_written <= after.dying, "what is dead runs again"
 
     # Each newly settled message is one that the plan says is done, or one whose letter is stored; and each is told once.
     done = Counter(
@@ -314,7 +314,7 @@ def check_what_was_settled(world: World, planned: Planned, before: Places, after
     assert all(times == 1 for times in (done + dead).values())
     moved = {message for target in world.parking.stored for message in world.board.moves[target]}
     given_up = {(target, at) for target in world.parking.refused for at in range(parse_source(target).count)}
-    assert after.settled_ones() - kept == done.keys() | (world.buried & before.dying) | moved | given_up
+    assert after.settled_ones() - kept == done.keys() | (world.letters_written & before.dying) | moved | given_up
     assert after.dying - before.dying == set(dead)
     assert done.keys() | dead.keys() <= before.out.keys(), "an outcome of what was in no ticket"
 
@@ -381,7 +381,7 @@ def test_a_plan_depends_on_nothing_else_and_touches_nothing(world: World) -> Non
         world,
         ledgers=dict(reversed(world.ledgers.items())),
         listed=world.listed[::-1],
-        buried=set(world.buried),
+        letters_written=set(world.letters_written),
     ).plan()
     assert other.board == one.board
     assert sorted(other.refused) == sorted(one.refused)
@@ -403,11 +403,13 @@ def test_with_hosts_that_work_everything_is_settled_in_the_end(of: Board, fresh:
     now_ms, hosts = NOW_MS, by_session(*(Ledger("n", one, slots=slots, offers=offers, fenced=True) for one in SESSIONS))
     for _ in range(4 * MAX_ATTEMPTS * (total + 1)):
         now_ms += 10_000
-        buried = {(one, index) for one, state in of.sources.items() for index in state.dying}
+        letters_written = {(one, index) for one, state in of.sources.items() for index in state.dying}
         listed += of.moves
         due = [one for one in sources(*listed) if one.due_ms is None or one.due_ms <= now_ms]
         parking = Parking(stored=set(of.moves))
-        planned = plan(of, hosts, due, now_ms=now_ms, settings=SETTINGS, buried=buried, parking=parking)
+        planned = plan(
+            of, hosts, due, now_ms=now_ms, settings=SETTINGS, letters_written=letters_written, parking=parking
+        )
         of = planned.board
         places = locate(of)
         if not places.open and not places.dying and set(listed) <= of.sources.keys():
@@ -438,7 +440,7 @@ offers = {f"queue{n}": Offer(mean_s=0.2) for n in range(9)}
 states = {path(n, 3, queue=f"queue{n}"): SourceState(dying=(0,), ready=ready((1, 3, 1))) for n in range(9)}
 hosts = [ledger(f"host{n}", 3, offers=offers) for n in range(4)]
 listed = [path(n, 9, queue=f"queue{n % 9}", group=f"g{n % 4}" if n % 2 else None) for n in range(20, 60)]
-planned = decide(board(states=states), hosts, listed, buried={(one, 0) for one in states})
+planned = decide(board(states=states), hosts, listed, letters_written={(one, 0) for one in states})
 print(sha256(encode(planned.board)).hexdigest())
 """
 

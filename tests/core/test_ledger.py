@@ -1,15 +1,16 @@
-"""The host's side: join, claim, report, drain, leave, bequeath."""
+"""The host's side: join, claim, report, drain, leave, end the session of another agent."""
 
 from __future__ import annotations
 
 import math
 
 import pytest
+from msgspec.structs import replace
 
 from s3queue.core import ranges
 from s3queue.core.elect import View
 from s3queue.core.keys import moved_path, parse_source
-from s3queue.core.ledger import Flushed, Host, Refused, bequeath
+from s3queue.core.ledger import Flushed, Host, Refused, end_session
 from s3queue.core.ops import Get, Put, Unknown
 from s3queue.core.records import (
     Board,
@@ -452,7 +453,7 @@ class TestBequeath:
 
     def begin(self, outcomes: dict[str, Report] | None = None, of: Board | None = None, tries: int = 3) -> Hand[bool]:
         view = View(of or with_tickets("1-0"), "b", looked=True)
-        hand = Hand(bequeath(view, LAYOUT, "h1", outcomes or {}, [f"n{number}" for number in range(tries)]))
+        hand = Hand(end_session(view, LAYOUT, "h1", outcomes or {}, [f"n{number}" for number in range(tries)]))
         assert hand.op == Get(KEY)
         return hand
 
@@ -498,6 +499,17 @@ class TestBequeath:
 
     def test_claims_that_no_board_lists_need_no_word(self) -> None:
         assert self.will(of=with_tickets()).reports == {}
+
+    def test_outcomes_of_an_agent_that_died_while_the_board_was_deleted_are_kept(self) -> None:
+        hand = Hand(end_session(View(looked=True), LAYOUT, "h1", {"1-0": Report(ok=(3, 5))}, ["n0"]))
+        hand.tell(Found(encode(self.LEFT), "v1"))
+        assert hand.result is False, "the next try, with the board put back, can tell what the journals mean"
+        assert hand.count(Put) == 0
+
+    def test_session_without_claims_is_ended_before_there_is_a_board(self) -> None:
+        hand = Hand(end_session(View(looked=True), LAYOUT, "h1", {}, ["n0"]))
+        hand.tell(Found(encode(replace(self.LEFT, claims=(), reports={})), "v1"))
+        assert sent(hand).fenced
 
     @pytest.mark.parametrize(
         "there",

@@ -85,6 +85,21 @@ def test_founded_anew_it_begins_above_every_number_and_every_session_is_ended() 
     assert b'"fenced":true' in found.body
 
 
+def test_founded_anew_its_clock_goes_on_so_that_old_pages_leave_the_window() -> None:
+    store = MemoryStore()
+    for number, uptime_ms in enumerate((5_000, 9_000)):
+        store.put(LAYOUT.page(9, number), encode(RetiredPage(("id",), uptime_ms)), if_version=None)
+    run(restore.found_anew(LAYOUT, "n"), store)
+    assert stored_board(store).uptime_ms == 9_000
+
+
+def test_unreadable_page_does_not_keep_a_board_from_being_founded() -> None:
+    store = MemoryStore()
+    store.put(LAYOUT.page(9, 0), b"no page", if_version=None)
+    run(restore.found_anew(LAYOUT, "n"), store)
+    assert stored_board(store).uptime_ms == 0
+
+
 def test_namespace_that_was_led_is_told_from_a_new_one() -> None:
     store = MemoryStore()
     assert not run(restore.was_led(LAYOUT, "me"), store)

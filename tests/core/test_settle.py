@@ -46,7 +46,7 @@ def test_wake_moves_exactly_what_is_due() -> None:
 def test_buried_settles_exactly_those_whose_letters_are_stored() -> None:
     history = {index: (Failure(3, "error"),) for index in (0, 1)}
     draft = Draft(SourceState(dying=(0, 1), failures=history))
-    draft.buried({1})
+    draft.letters_written({1})
     assert draft.freeze() == SourceState(settled=1, dying=(0,), failures={0: history[0]})
 
 
@@ -130,5 +130,5 @@ def test_an_interrupted_message_is_ticketed_alone_and_a_suspect_after_a_death_or
 def test_what_a_message_was_spared_is_forgotten_when_it_is_settled() -> None:
     draft = Draft(SourceState(spared={0: 1, 1: 2, 2: 1}, dying=(1,)))
     draft.done(0, 1)
-    draft.buried({1})
+    draft.letters_written({1})
     assert draft.freeze() == SourceState(settled=2, spared={2: 1})

@@ -1,33 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
 import pytest
-from s3queue_backends.sqlite import SqliteStore
 
-from s3queue.config import configure
 from s3queue.store import ObjectStore
-from tests.processes.host import Line
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[ObjectStore]:
-    it = SqliteStore(str(tmp_path / "store.db"))
-    configure(store=it)
-    yield it
-    configure()
-    it.close()
-
-
-@pytest.fixture
-def fifo(tmp_path: Path) -> Iterator[Callable[[str], Line]]:
-    fifos: list[Line] = []
-
-    def make(name: str) -> Line:
-        fifos.append(Line(tmp_path / name))
-        return fifos[-1]
-
-    yield make
-    for it in fifos:
-        it.close()
+def store(disk: ObjectStore) -> ObjectStore:
+    return disk

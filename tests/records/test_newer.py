@@ -17,7 +17,7 @@ from s3queue_backends.memory import MemoryStore
 
 from s3queue.core.cycle import take_office
 from s3queue.core.elect import View, look, resign, stand
-from s3queue.core.ledger import bequeath
+from s3queue.core.ledger import end_session
 from s3queue.core.records import (
     Board,
     Leader,
@@ -51,6 +51,15 @@ def replaced(body: bytes, **fields: object) -> dict[str, Any]:
     found = plain(encode_over(replace(board, **fields), board, body))
     assert isinstance(found, dict)
     return found
+
+
+@pytest.mark.parametrize("damage", [b'"zz\xff":1', b'"zz":"\xff\xfe"', b'"zz":1e999'])
+def test_damage_that_no_reader_looks_at_stops_nobody_from_replacing_a_record(damage: bytes) -> None:
+    for kind, sample in ((Board, BOARD), (Ledger, LEDGER)):
+        body = sample.rstrip().removesuffix(b"}") + b"," + damage + b"}"
+        record = decode(kind, "k", body)
+        assert newer(record, body) == {}
+        assert decode(kind, "k", encode_over(record, record, body)) == record
 
 
 class TestBoard:
@@ -124,7 +133,7 @@ class TestLedger:
         store.put(LAYOUT.host("h1"), LEDGER, if_version=None)
         board = Board("b", 7, 1, tickets={"7-2": Ticket("h1", decode(Board, "k", BOARD).tickets["7-2"].parts)})
         view = View(board, "v")
-        assert run(bequeath(view, LAYOUT, "h1", {"7-2": Report(ok=(1, 2))}, ["n1"]), store)
+        assert run(end_session(view, LAYOUT, "h1", {"7-2": Report(ok=(1, 2))}, ["n1"]), store)
         after = self.check(store)
         assert after["reports"]["7-2"]["ok"] == [0, 2]
         assert after["reports"]["7-2"]["why"] == "so"

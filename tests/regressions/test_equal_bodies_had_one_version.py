@@ -51,7 +51,7 @@ def test_nothing_that_is_written_twice_is_written_with_equal_bodies(store: Objec
     for _ in range(5):
         first.flush()
         versions.add(first.host.version)
-        first.cycles(6)  # a sign of life each third of the lease
+        first.cycles(6)  # a heartbeat each third of the lease
     assert len(versions) == 5
     boards = [town.board().nonce]
     first.cycles(6)

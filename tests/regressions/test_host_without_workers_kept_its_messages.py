@@ -5,13 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-from s3queue_backends.sqlite import SqliteStore
-
-from s3queue import configure
 from s3queue.core.records import Message
 from s3queue.store import ObjectStore
 from tests.processes.host import Line, host, send
@@ -19,25 +14,16 @@ from tests.processes.jobs import hold_first, nap
 from tests.runtime.desk import DEADLINE_S
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[ObjectStore]:
-    it = SqliteStore(str(tmp_path / "store.db"))
-    configure(store=it)
-    yield it
-    configure()
-    it.close()
-
-
-def test_host_without_a_worker_gives_back_what_it_holds(store: ObjectStore, tmp_path: Path) -> None:
+def test_host_without_a_worker_gives_back_what_it_holds(disk: ObjectStore, tmp_path: Path) -> None:
     runs, started, never = tmp_path / "runs", Line(tmp_path / "started"), Line(tmp_path / "never")
     # Some first: a host that knows how long they take claims many, and deals one at a time.
     nap.enqueue_many([(str(runs), number) for number in range(5)])
     messages = [Message("hold_first", hold_first.encode((started.path, never.path), {}))]
     messages += [Message("nap", nap.encode((str(runs), number), {})) for number in range(5, 15)]
-    send(store, messages)
-    with host(store, workers=1, visibility_timeout=60.0) as one:
+    send(disk, messages)
+    with host(disk, workers=1, visibility_timeout=60.0) as one:
         _, pid, _ = started.word()
-        with host(store, workers=1, visibility_timeout=60.0):
+        with host(disk, workers=1, visibility_timeout=60.0):
             os.kill(one.pid, signal.SIGSTOP)  # nobody replaces its worker
             os.kill(int(pid), signal.SIGKILL)
             deadline = time.monotonic() + DEADLINE_S

@@ -5,13 +5,9 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-from s3queue_backends.sqlite import SqliteStore
-
-from s3queue import Context, Queue, configure, stats, task
+from s3queue import Context, Queue, stats, task
 from s3queue.context import Backoff
 from s3queue.store import ObjectStore
 from tests.processes.host import drain
@@ -50,24 +46,15 @@ def overruns(ctx: Context, started: str, never: str) -> None:
     wait_for(never, 1)
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[ObjectStore]:
-    it = SqliteStore(str(tmp_path / "store.db"))
-    configure(store=it)
-    yield it
-    configure()
-    it.close()
-
-
-def test_task_that_exits_dies_alone_and_the_seven_beside_it_end_as_done(store: ObjectStore, tmp_path: Path) -> None:
+def test_task_that_exits_dies_alone_and_the_seven_beside_it_end_as_done(disk: ObjectStore, tmp_path: Path) -> None:
     started, never = str(tmp_path / "started"), str(tmp_path / "never")
     for _ in range(SLOTS - 1):
         innocent.enqueue(started, never)
     exits.enqueue(started)
-    summary = drain(store, queues=[QUEUE], workers=1, concurrency=SLOTS, history=str(tmp_path / "history"))
-    counts = stats(store).queues[QUEUE]
+    summary = drain(disk, queues=[QUEUE], workers=1, concurrency=SLOTS, history=str(tmp_path / "history"))
+    counts = stats(disk).queues[QUEUE]
     assert (counts.done, counts.dead) == (SLOTS - 1, 1)
-    (letter,) = Queue(QUEUE, store).dead_letters()
+    (letter,) = Queue(QUEUE, disk).dead_letters()
     assert letter.task == "exits"
     assert [one.cause for one in letter.failures] == ["exited"] * 3
     assert "each of them runs alone next" in letter.failures[0].text
@@ -93,15 +80,15 @@ def test_task_that_exits_dies_alone_and_the_seven_beside_it_end_as_done(store: O
     ]
 
 
-def test_task_over_its_time_limit_costs_those_beside_it_nothing(store: ObjectStore, tmp_path: Path) -> None:
+def test_task_over_its_time_limit_costs_those_beside_it_nothing(disk: ObjectStore, tmp_path: Path) -> None:
     started, never = str(tmp_path / "started"), str(tmp_path / "never")
     for _ in range(3):
         innocent.enqueue(started, never)
     overruns.enqueue(started, never)
-    summary = drain(store, queues=[QUEUE], workers=1, concurrency=4)
-    counts = stats(store).queues[QUEUE]
+    summary = drain(disk, queues=[QUEUE], workers=1, concurrency=4)
+    counts = stats(disk).queues[QUEUE]
     assert (counts.done, counts.dead) == (3, 1)
-    (letter,) = Queue(QUEUE, store).dead_letters()
+    (letter,) = Queue(QUEUE, disk).dead_letters()
     assert letter.task == "overruns"
     assert [(one.attempt, one.cause) for one in letter.failures] == [(1, "time_limit"), (2, "time_limit")]
     assert Counter(Path(started).read_text().splitlines()) == {

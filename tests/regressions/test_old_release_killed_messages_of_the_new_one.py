@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
 from msgspec import Raw
-from s3queue_backends.sqlite import SqliteStore
 
-from s3queue import Queue, configure, stats
+from s3queue import Queue, stats
 from s3queue.core.records import Message
 from s3queue.store import ObjectStore
 from tests.processes.host import Line, host, send
@@ -44,43 +43,21 @@ if __name__ == "__main__":
 """
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[ObjectStore]:
-    it = SqliteStore(str(tmp_path / "store.db"))
-    configure(store=it)
-    yield it
-    configure()
-    it.close()
-
-
-@pytest.fixture
-def fifo(tmp_path: Path) -> Iterator[Callable[[str], Line]]:
-    fifos: list[Line] = []
-
-    def make(name: str) -> Line:
-        fifos.append(Line(tmp_path / name))
-        return fifos[-1]
-
-    yield make
-    for it in fifos:
-        it.close()
-
-
 def payload(**arguments: object) -> Raw:
     return Raw(msgspec.msgpack.encode(arguments))
 
 
 @pytest.mark.parametrize("what", ["task", "signature"])
 def test_message_that_only_the_new_release_can_run_waits_for_it_and_costs_no_attempt(
-    store: ObjectStore, tmp_path: Path, fifo: Callable[[str], Line], what: str
+    disk: ObjectStore, tmp_path: Path, fifo: Callable[[str], Line], what: str
 ) -> None:
     runs, told = fifo("runs"), fifo("told")
     newer = {
         "task": Message("newer", payload(started=told.path), {}),
         "signature": Message("quick", payload(runs=told.path, number=1, colour="newer"), {}),
     }[what]
-    with host(store, workers=1, max_attempts=1) as old:
-        send(store, [newer])
+    with host(disk, workers=1, max_attempts=1) as old:
+        send(disk, [newer])
         # The old one goes on with what it knows, while the other message waits.
         for number in range(3):
             quick.enqueue(runs.path, number)
@@ -88,7 +65,7 @@ def test_message_that_only_the_new_release_can_run_waits_for_it_and_costs_no_att
         program = tmp_path / "new.py"
         program.write_text(NEW)
         path = os.pathsep.join([str(ROOT), str(ROOT / "backends"), os.environ.get("PYTHONPATH", "")])
-        new = subprocess.Popen([sys.executable, str(program), store.url], env=os.environ | {"PYTHONPATH": path})
+        new = subprocess.Popen([sys.executable, str(program), disk.url], env=os.environ | {"PYTHONPATH": path})
         try:
             assert told.word() == ["newer", "1"]
             assert new.wait(DEADLINE_S) == 0
@@ -96,5 +73,5 @@ def test_message_that_only_the_new_release_can_run_waits_for_it_and_costs_no_att
             new.kill()
             new.wait()
         old.interrupt()
-    assert list(Queue(QUEUE, store).dead_letters()) == []
-    assert stats(store).queues[QUEUE].done == 4
+    assert list(Queue(QUEUE, disk).dead_letters()) == []
+    assert stats(disk).queues[QUEUE].done == 4

@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-from s3queue_backends.sqlite import SqliteStore
-
-from s3queue import Queue, configure, stats
+from s3queue import Queue, stats
 from s3queue.store import ObjectStore
 from tests.processes.host import drain
 from tests.processes.jobs import QUEUE, meet, stop_loop
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[ObjectStore]:
-    it = SqliteStore(str(tmp_path / "store.db"))
-    configure(store=it)
-    yield it
-    configure()
-    it.close()
-
-
 def test_worker_whose_loop_was_stopped_is_replaced_and_the_message_that_did_it_pays(
-    store: ObjectStore, tmp_path: Path
+    disk: ObjectStore, tmp_path: Path
 ) -> None:
     runs = tmp_path / "runs"
     stop_loop.enqueue(str(runs))
     for number in range(5):
         meet.enqueue(str(tmp_path / f"met-{number}"), 1)
-    summary = drain(store, queues=[QUEUE], workers=1)
+    summary = drain(disk, queues=[QUEUE], workers=1)
     assert summary.deaths == 2
     assert runs.read_text().splitlines() == ["stops it"] * 2
-    (letter,) = Queue(QUEUE, store).dead_letters()
+    (letter,) = Queue(QUEUE, disk).dead_letters()
     assert (letter.task, [failure.cause for failure in letter.failures]) == ("stop_loop", ["exited", "exited"])
-    assert stats(store).queues[QUEUE].done == 5
+    assert stats(disk).queues[QUEUE].done == 5

@@ -12,7 +12,7 @@ from s3queue.core.keys import Layout
 from s3queue.core.ledger import Held, Host
 from s3queue.core.records import Offer, Part, Ticket
 from s3queue.runtime.agent.dealing import Dealer
-from s3queue.runtime.agent.seats import Obituary, Seats
+from s3queue.runtime.agent.seats import Seats, WorkerDeath
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.wire import Deframer, Died, Finished, Note, frame
 from tests.runtime import jobs
@@ -47,12 +47,12 @@ def test_worker_killed_before_its_hello_is_read_frees_its_seat(tmp_path: Path) -
     try:
         host = Host(Layout(), "session-1", 1, {jobs.QUEUE: Offer()})
         dealer = Dealer(host, [desk.journal], 1)
-        buried: list[Obituary] = []
+        freed: list[WorkerDeath] = []
         seats = Seats(
             dealer,
             later=lambda seconds, call: None,
             now_ms=lambda: 1,
-            buried=buried.append,
+            freed=freed.append,
             leaving=lambda worker, why: None,
             warn=lambda key, text: None,
         )
@@ -66,7 +66,7 @@ def test_worker_killed_before_its_hello_is_read_frees_its_seat(tmp_path: Path) -
         desk.process.kill()
         desk.process.join()
         seats.died(Died(0, pid, "killed", "killed by SIGKILL"))
-        assert [one.pid for one in buried] == [pid], "it may be replaced"
+        assert [one.pid for one in freed] == [pid], "it may be replaced"
         ghost = Link(unheard)
         for note in ghost.notes():
             seats.heard(ghost, note)

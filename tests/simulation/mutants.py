@@ -111,6 +111,7 @@ _SLOW_READS = Weather(
     fault=0.25, fates=("served", "slow", "late", "dropped"), chaos=0.05, kinds=("kill worker", "kill agent")
 )
 _DEATHS = Weather(fault=0.0, chaos=0.06, kinds=("kill worker", "kill agent"))
+_WORKERS_DIE = Weather(fault=0.0, chaos=0.2, kinds=("kill worker",))
 _LEADERS = Weather(fault=0.25, fates=("served", "late", "unanswered", "slow"), chaos=0.05, kinds=("kill candidate",))
 _ENDS = Weather(fault=0.0, chaos=0.0, ends=0.6)
 _DOUBT = Weather(fault=0.6, fates=("served", "dropped", "late"), whose=("main", "lead"), chaos=0.0, ends=0.0)
@@ -355,11 +356,11 @@ def a_row_is_closed_early(stored: Any, dealer: deal.Dealer) -> None:
     dealer.host.stored_changes = kept
 
 
-@mutant(seats.Seats, "_hello", "I8", within=300, weather=_DEATHS, hosts=1, batches=5, storm_s=14.0)
+@mutant(seats.Seats, "_hello", "I8", weather=_WORKERS_DIE, hosts=1, batches=5, storm_s=14.0)
 def a_dead_process_is_seated(hello: Any, them: seats.Seats, link: Any, note: Any) -> None:
     """A process that was reaped before it was heard of is never seated."""
     for seat in them.seats:
-        seat.ghosts.clear()
+        seat.dead_pids.clear()
     hello(them, link, note)
 
 

@@ -293,7 +293,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 
 @contextmanager
 def breaking(certificates: Certificates) -> Iterator[str]:
-    """Speaks TLS up to the request, and then sends what is no TLS: the put may have been applied."""
+    """Speaks TLS up to the request, and then sends garbage: the put may have been applied."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificates.server, certificates.key)
     listener = socket.create_server(("127.0.0.1", 0))

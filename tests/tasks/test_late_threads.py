@@ -26,7 +26,15 @@ threading.Thread(target=late).start()
 """
 
 
-@pytest.mark.parametrize("enqueue", ["it.enqueue(1)", "it.enqueue_many([(1,)])", "s3queue.Queue('q').enqueue(1)"])
+@pytest.mark.parametrize(
+    "enqueue",
+    [
+        "it.enqueue(1)",
+        "it.enqueue_many([(1,)])",
+        "s3queue.Queue('q').enqueue(1)",
+        "import asyncio; asyncio.run(it.aenqueue(1))",
+    ],
+)
 def test_first_enqueue_after_the_main_thread_has_ended(enqueue: str, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/jobs.db"
     program = PROGRAM.format(url=url, enqueue=enqueue)

@@ -10,7 +10,7 @@ import pytest
 from s3queue import Retry, Snooze
 
 
-@pytest.mark.parametrize("after", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("after", [math.nan, math.inf, -math.inf, pytest.param(10**400, id="beyond floats")])
 @pytest.mark.parametrize("make", [Snooze, lambda after: Retry("why", after=after)])
 def test_what_is_no_number_of_seconds_is_refused(make: Any, after: float) -> None:
     with pytest.raises(ValueError, match="number of seconds"):

@@ -1,14 +1,14 @@
 """The agent's loops: host and coordinator of one session, as programs.
 
-These are the loops that run in production, in the simulator and in the scale model. A program yields operations on the
-store and waits; everything else that it needs of the world is an `Environment`, and the workers of its host are a `Crew`.
-`s3queue.runtime.agent` runs the programs with an event loop, threads and sockets.
+The same loops run in production, in the simulator and in the scale model. A program yields store operations and waits. An
+`Environment` gives it all else; the workers of its host are a `Crew`. `s3queue.runtime.agent` runs the programs with an
+event loop, threads and sockets.
 
-One agent runs these programs at the same time, over one view of the board:
+One agent runs these programs concurrently, over one view of the board:
 
-- `Agent.join`, then `Agent.serve`: reads the board, keeps the ledger, deals what it claims.
-- `Agent.coordinate`: stands when nobody leads, and runs one cycle after the other when elected.
-- `Agent.do_chores`, `CHORES_AT_ONCE` times: what follows from committed boards.
+- `Agent.join`, then `Agent.serve`: reads the board, writes the ledger, deals claimed messages.
+- `Agent.coordinate`: stands for election when there is no leader; when elected, runs the cycles.
+- `Agent.do_chores`, `CHORES_AT_ONCE` times: the work that follows from committed boards.
 - `Agent.hand_over`, at the end of a session that left.
 """
 
@@ -58,32 +58,32 @@ class Agent:
 
     @property
     def view(self) -> View:
-        """What this process knows of the board."""
+        """The board as this process knows it."""
         return self._post.view
 
     @property
     def lead(self) -> Lead | None:
-        """What the coordinator knows; None while somebody else leads."""
+        """The coordinator's state; None while another session leads."""
         return self._leading.lead
 
     # ---- what reaches it -----------------------------------------------------------------------------------
 
-    def ring(self) -> None:
-        """A note came from a worker, or from the supervisor."""
-        self._hosting.ring()
+    def heard(self) -> None:
+        """A note came from a worker or the supervisor."""
+        self._hosting.wake()
 
     def wake(self) -> None:
-        """Somebody on this machine has enqueued, committed or reported something."""
+        """A process of this machine has enqueued, committed or reported something."""
         if self._leading.lead is not None:
-            self._leading.ring()
+            self._leading.wake()
         elif self._post.is_led_here:
             self._hosting.look_soon()
 
     def drain(self) -> None:
-        """Take nothing more, finish or give back what is held, and leave."""
+        """Claim nothing more, finish or give back the claimed messages, and leave."""
         if not self.host.draining:
             self.host.drain()
-        self._hosting.ring()
+        self._hosting.wake()
 
     # ---- its programs --------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What surrounds an agent, and what its host and its coordinator share."""
+"""The surroundings of an agent, and the state shared by its host and coordinator."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from s3queue.core.pacing import Pace
 from s3queue.core.plan import Settings
 from s3queue.core.records import Leader, Place, Usage
 
-#: Seconds between two looks at what the workers do, while they do something.
+#: Seconds between polls of the workers while any of them is busy.
 TICK_S = 0.1
-#: Share of the lease, or of the visibility timeout, that a pause after an error takes at most.
+#: Share of the lease, or of the visibility timeout: the longest pause after an error.
 LONGEST_PAUSE = 1 / 6
 
 
 class Ending(Enum):
-    """FENCED: the session is over, and somebody else may run what it claimed: exit at once. LEFT: drained, and gone."""
+    """FENCED: the session is over, and other hosts may run its messages: exit at once. LEFT: drained."""
 
     FENCED = "fenced"
     LEFT = "left"
 
 
 class Environment(Protocol):
-    """What surrounds an agent: its clocks, its randomness, its machine, and whoever wants to know."""
+    """The surroundings of an agent: clocks, randomness, machine, workers and log."""
 
     def now(self) -> float:
         """Steady time in seconds, on a clock that counts suspension."""
@@ -45,32 +45,32 @@ class Environment(Protocol):
         """Whether that is this machine, where wake-ups are heard."""
 
     def wake_machine(self) -> None:
-        """Wake the other agents of this machine: there is something new."""
+        """Wake the other agents of this machine: the board or a ledger has news."""
 
     def trust(self, until: float) -> None:
-        """Tasks may be started until then."""
+        """Allow tasks to start until this steady time."""
 
     def usage(self) -> dict[str, Usage]:
-        """What this host has asked of the store, by role."""
+        """Store requests of this host, by role."""
 
     def queues_are_empty(self) -> None:
-        """The served queues hold no message. Told once, and only where it was asked for."""
+        """The served queues hold no message. Called once, and only with `Terms.until_empty`."""
 
     def emit(self, kind: str, **fields: object) -> None:
-        """Something happened."""
+        """Record an event."""
 
     def warn(self, key: str, text: str) -> None:
-        """Something is wrong with this object, or with the store."""
+        """Warn of a fault of this object, or of the store."""
 
     def fault(self, what: str, fault: Exception) -> None:
-        """Something failed that should not, in our own code: tell it with its traceback."""
+        """Log an unexpected error of our own code with its traceback."""
 
     def mark(self, what: str) -> None:
-        """Something happened that does not happen in every run."""
+        """Record a rare event, so that the simulator can tell whether it was ever reached."""
 
 
 class Crew(Protocol):
-    """The workers of this host: what is dealt to them, and what they made of it."""
+    """The workers of this host: messages dealt to them, and outcomes from them."""
 
     @property
     def pooled(self) -> int:
@@ -91,11 +91,11 @@ class Crew(Protocol):
 
 @dataclass
 class Post:
-    """What host and coordinator of one session share.
+    """The state shared by host and coordinator of one session.
 
     Attributes:
-        me: who leads if this session is elected.
-        view: of the board; what this process commits as coordinator, its host sees without a request.
+        me: the leader that a board names if this session is elected.
+        view: of the board; the host sees the boards of its own coordinator without a request.
     """
 
     layout: Layout
@@ -113,10 +113,10 @@ class Post:
 
 
 class Terms(NamedTuple):
-    """What an agent lives by besides the plan's settings.
+    """Settings of an agent besides those of the plan.
 
     Attributes:
-        until_empty: say so once the served queues hold no message.
+        until_empty: report once that the served queues hold no message.
         stands: whether it stands for election.
     """
 

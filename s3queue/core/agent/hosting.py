@@ -1,4 +1,4 @@
-"""The host's loop: reads the board, keeps the ledger, deals what it claims."""
+"""The host's loop: reads the board, writes the ledger, deals claimed messages."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from s3queue.core.records import Board, Report
 from s3queue.core.restore import keep_copy
 from s3queue.errors import CorruptRecord, StoreDenied, StoreError, StoreUnsupported
 
-#: Seconds after the end of a lease at which its board is read: clocks are not that exact.
+#: Seconds from the end of a lease until the board is read: clocks are not that exact.
 SOON_S = 0.01
-#: Seconds after which messages are given back that lie in the pool while no slot can take them.
+#: Seconds that messages may stay in the pool while all slots are stuck, before they are given back.
 RELEASE_S = 5.0
-#: Seconds of the first and of the longest pause between two looks whether the queues are empty.
+#: Seconds between checks for empty queues: the first pause and the longest.
 _EMPTY_S, _EMPTY_MAX_S = 0.1, 2.0
-#: Tries to end the session of an agent that died, before the board is read again.
+#: Attempts to end the session of a dead agent before the board is read again.
 _TRIES = 5
 
 
 class Hosting:
     def __init__(self, post: Post, host: Host, crew: Crew, terms: Terms) -> None:
         self._post, self._host, self._crew, self._stands = post, host, crew, terms.stands
-        self._leading = Leading(post, self.look_soon, self.ring)
-        self._bell, self._never = Signal(), Signal()
+        self._leading = Leading(post, self.look_soon, self.wake)
+        self._signal, self._never = Signal(), Signal()
         self._flushes = Flushes(host, post.pace, post.settings.visibility_timeout)
         self._backoff = Backoff(TICK_S, post.settings.visibility_timeout * LONGEST_PAUSE)
         self._next_look, self._seen = 0.0, ""
@@ -47,24 +47,24 @@ class Hosting:
     def leading(self) -> Leading:
         return self._leading
 
-    def ring(self) -> None:
-        """Something changed: a note from a worker, a new board."""
-        self._bell.ring()
+    def wake(self) -> None:
+        """Start a turn now: a note from a worker, a new board."""
+        self._signal.set()
 
     def look_soon(self) -> None:
-        """The board may have been replaced."""
+        """Read the board now: it may have been replaced."""
         self._next_look = 0.0
-        self._bell.ring()
+        self._signal.set()
 
     def join(self, orphaned: Sequence[str] = (), outcomes: Mapping[str, Report] | None = None) -> Program[bool]:
         """End the sessions of the agents that died before this one, and store the first ledger. Waits for the store.
 
         Args:
-            orphaned: their sessions. outcomes: what the journals of their workers say, by ticket.
+            orphaned: their sessions. outcomes: from the journals of their workers, by ticket.
 
         Returns:
-            Whether the session has begun. False: nobody knows whether its ledger is there, and a session that is in doubt
-            is not used: exit, and start another one.
+            Whether the session has begun. False: it is unknown whether its ledger is stored, and such a session is not
+            used: exit, and start another one.
         """
         waiting = list(orphaned)
         while waiting or not self._host.version:
@@ -72,9 +72,13 @@ class Hosting:
                 if waiting:
                     yield from elect.look(self._post.view, self._post.layout, self._post.env.now())
                     nonces = [self._post.env.nonce() for _ in range(_TRIES)]
-                    step = ledger.bequeath(self._post.view, self._post.layout, waiting[0], outcomes or {}, nonces)
-                    if (yield from step):
-                        del waiting[0]
+                    step = ledger.end_session(self._post.view, self._post.layout, waiting[0], outcomes or {}, nonces)
+                    if not (yield from step):
+                        if self._post.view.board is None:
+                            self._post.env.warn(self._post.layout.board, NO_BOARD)
+                        yield from wait(self._post.env.now() + self._backoff.failed(), self._never)
+                        continue
+                    del waiting[0]
                 elif (yield from self._host.flush(self._post.env.now(), self._post.env.nonce())) is Refused.FENCED:
                     return False
                 self._backoff.worked()
@@ -92,10 +96,10 @@ class Hosting:
         return True
 
     def serve(self) -> Program[Ending]:
-        """Until the session is over."""
+        """Run until the session is over."""
         env, until = self._post.env, 0.0
         while True:
-            yield from wait(until, self._bell)
+            yield from wait(until, self._signal)
             try:
                 if (yield from self._turn()):
                     return Ending.FENCED
@@ -103,9 +107,8 @@ class Hosting:
                     return Ending.LEFT
                 self._backoff.worked()
                 until = self._wait_until(env.now())
-            except StoreUnsupported as fault:  # proof that this store breaks promises: nothing of this session counts
-                env.fault("session", fault)
-                return Ending.FENCED
+            except StoreUnsupported:  # proof that the store breaks a promise: end loudly
+                raise
             except (StoreError, CorruptRecord) as fault:
                 if self._host.pending is not None:
                     env.mark("a flush was not answered")
@@ -118,21 +121,21 @@ class Hosting:
                 env.warn(
                     fault.key or "store", f"this host cannot read the board or write its ledger, retrying: {fault}"
                 )
-                # The next turn writes the ledger, if that is due, whatever became of the board.
+                # The next turn writes the ledger if that is due, even if the board cannot be read.
                 self._next_look = until = env.now() + self._backoff.failed()
                 yield from self._mind_until(until)
                 until = 0.0
 
     def _is_shut_out(self, fault: Exception) -> bool:
-        """Whether the store refuses this session's ledger for so long that others have taken it for dead. What runs is
-        theirs by now; another session has another ledger."""
+        """Whether the store has refused this session's ledger for longer than the visibility timeout. Other hosts may run
+        its messages by now; a new session has a new ledger."""
         host = self._host
         if not (isinstance(fault, StoreDenied) and fault.key == host.key and host.trusted_from is not None):
             return False
         return self._post.env.now() - host.trusted_from > self._post.settings.visibility_timeout
 
     def _mind_until(self, until: float) -> Program[None]:
-        """Nothing is asked of the store for a while. The workers go on."""
+        """Serve the workers without store requests until then."""
         while (now := self._post.env.now()) < until:
             yield from wait(min(until, now + TICK_S), self._never)
             self._mind_the_workers()
@@ -166,7 +169,7 @@ class Hosting:
         return min(until)
 
     def _look(self) -> Program[None]:
-        """Read the board, and stand if nobody leads."""
+        """Read the board, and stand for election if there is no leader."""
         env, view, pace = self._post.env, self._post.view, self._post.pace
         began, before = env.now(), view.board
         changed = (yield from elect.look(view, self._post.layout, began)) and tells_more(before, view.board)
@@ -174,10 +177,11 @@ class Hosting:
         view.answered(now)
         if view.is_gone:
             if not self._kept_copy and view.board is not None:
-                yield from keep_copy(self._post.layout, self._post.me.session, view.board)
-                self._kept_copy = True
+                self._kept_copy = yield from keep_copy(self._post.layout, self._post.me.session, view.board)
             env.warn(self._post.layout.board, NO_BOARD)
-        # A board without work, or without news of it, is a leader's heartbeat: the next one need not be read soon.
+        else:
+            self._kept_copy = False
+        # A board without work, or without news, is a heartbeat: the next one need not be read soon.
         busy = bool(self._host.tickets) or (changed and view.board is not None and view.board.is_busy)
         self._next_look = now + pace.poll_s(busy=busy, changed=changed, now=now)
         if (silent_at := view.silent_at(self._post.settings.leader_lease) + SOON_S) > now:
@@ -253,8 +257,8 @@ class Hosting:
     # ---- whether anything is left --------------------------------------------------------------------------
 
     def _look_for_the_end(self) -> Program[None]:
-        """Whether the served queues hold nothing. A source is deleted only when every message in it is settled, so
-        empty listings are proof."""
+        """Check whether the served queues are empty. A source is deleted only when all its messages are settled, so empty
+        listings are proof."""
         board, queues = self._post.view.board, set(self._host.offers)
         unsettled = board is not None and any(
             parse_source(path).queue in queues and not is_finished(path, state) for path, state in board.sources.items()
@@ -270,9 +274,8 @@ class Hosting:
 
 
 def tells_more(before: Board | None, board: Board | None) -> bool:
-    """Whether a board tells of something that one before it did not, or that may change soon: a message waits for its
-    time, or for a host. Where all of them are in tickets, a heartbeat tells nothing: every ticket takes a number of the
-    sequence, and every outcome counts."""
+    """Whether a board has news, or will have some soon because a message waits for its time or for a host. If all messages
+    are in tickets, a heartbeat is no news: each ticket takes a number of the sequence, and each outcome is counted."""
     if before is None or board is None or _pulse(before) != _pulse(board):
         return before is not board
     return any(state.ready or state.waiting or state.dying for state in board.sources.values())
@@ -283,7 +286,7 @@ def _pulse(board: Board) -> tuple[object, ...]:
 
 
 def holds_nothing(layout: Layout, queues: set[str], largest: float = math.inf) -> Step[bool]:
-    """Whether no source of these queues exists that could run; one of more bytes than ``largest`` never does.
+    """Whether these queues have no source that could run; one of more than ``largest`` bytes never runs.
 
     Asks: one List per queue, and one per 1,000 scheduled sources.
     """

@@ -1,4 +1,4 @@
-"""The coordinator's loop: stand when nobody leads, then one cycle after the other; and its chores."""
+"""The coordinator's loop: stands for election when there is no leader, then runs cycles and their chores."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ NO_BOARD = (
     "the board of this namespace was deleted, and no message is assigned until it is restored; "
     "find out which program deletes objects in this bucket, then run: s3queue board restore"
 )
-#: What a person has to know and do where nobody knows which queues are paused.
+#: Warning where it cannot be read which queues are paused.
 NO_CONTROL = (
-    "what operators have set cannot be read, so nothing is assigned; if the object is damaged, delete it; where it is "
-    "gone, any change makes a new one: s3queue resume QUEUE"
+    "the object with the operators' settings cannot be read, and no message is assigned until it can; "
+    "if it is damaged, delete it; if it is missing, any change creates it: s3queue resume QUEUE"
 )
-#: Seconds until the next cycle where a finished source stays on the board: a retired page may be written soon.
+#: Seconds until the next cycle while a finished source is on the board: its retired page may be due.
 _RETIRE_S = 1.0
 
 
@@ -39,51 +39,51 @@ def skipped(corrupt: CorruptRecord) -> str:
 class Leading:
     """
     Args:
-        look: has the host look at the board at once.
+        look: makes the host read the board at once.
         committed: tells the host that there is a new board.
 
     Attributes:
-        lead: what the coordinator knows; None while somebody else leads.
+        lead: the coordinator's state; None while another session leads.
     """
 
     def __init__(self, post: Post, look: Callable[[], None], committed: Callable[[], None]) -> None:
         self._post, self._look, self._tell_host = post, look, committed
-        self._bell, self._never = Signal(), Signal()
-        self._chore_bells = [Signal() for _ in range(CHORES_AT_ONCE)]
+        self._signal, self._never = Signal(), Signal()
+        self._chore_signals = [Signal() for _ in range(CHORES_AT_ONCE)]
         self._backoff = Backoff(TICK_S, post.settings.leader_lease * LONGEST_PAUSE)
         self._looked_at: float | None = None
         self._wants_survey = False
         self.lead: Lead | None = None
 
-    def ring(self, *, survey: bool = True) -> None:
-        """There may be something to decide.
+    def wake(self, *, survey: bool = True) -> None:
+        """Start a cycle soon.
 
         Args:
-            survey: it takes a survey to see it.
+            survey: the cycle has to survey.
         """
         self._wants_survey = self._wants_survey or survey
-        self._bell.ring()
+        self._signal.set()
 
     def looked(self, looked_at: float) -> None:
-        """The host has looked at the board. Stand, if that allows it.
+        """The host has read the board. Stand for election if the board allows it.
 
         Args:
-            looked_at: when that look began.
+            looked_at: steady time before that read.
         """
         if self.may_stand(looked_at):
             self._looked_at = looked_at
-            self._bell.ring()
+            self._signal.set()
 
     def stored(self, ledger: Ledger, version: str) -> None:
         """The ledger of our own host was stored."""
         if self.lead is not None and self.lead.enter(ledger, version):
-            self.ring()
+            self.wake()
 
     def coordinate(self) -> Program[None]:
-        """Stand when a look allows it, and cycle for as long as this session leads."""
+        """Stand for election when the board allows it, and run cycles while this session leads."""
         env, until, last, ended = self._post.env, math.inf, -math.inf, -math.inf
         while True:
-            rang = yield from self._rest(until)
+            woken = yield from self._rest(until)
             try:
                 if self.lead is None:
                     until = math.inf
@@ -91,18 +91,20 @@ class Leading:
                         self._looked_at = None
                         until = yield from self._stand(looked_at)
                     continue
-                if rang and (at := self._next_at(last, ended)) > env.now():
+                if woken and (at := self._next_at(last, ended)) > env.now():
                     yield from wait(at, self._never)
                 last = env.now()
-                if rang:
+                if woken:
                     self._post.pace.asked(last)
-                survey, self._wants_survey = self._wants_survey or not rang, False
+                survey, self._wants_survey = self._wants_survey or not woken, False
                 wait_s = yield from self.cycle(survey=survey)
                 ended = env.now()
                 until = ended + wait_s
                 self._backoff.worked()
+            except StoreUnsupported:  # proof that this store breaks promises: end loudly, before more is lost
+                raise
             except Exception as fault:  # noqa: BLE001 - one cycle's; the next one is another
-                if isinstance(fault, StoreError) and not isinstance(fault, StoreUnsupported):
+                if isinstance(fault, StoreError):
                     env.warn("store", f"the coordinator assigns nothing until its requests succeed; retrying: {fault}")
                 elif isinstance(fault, CorruptRecord):
                     env.warn(fault.key, skipped(fault))
@@ -113,11 +115,11 @@ class Leading:
                 until = 0.0
 
     def _next_at(self, last: float, ended: float) -> float:
-        """When the next cycle that somebody asks for may begin. One that makes no survey writes at once, where others look
-        first: the store counts from one write to the next.
+        """When the next requested cycle may begin. A cycle without a survey writes at once, so it also keeps the store's
+        pause between two writes of one key.
 
         Args:
-            last, ended: when the last one began, and ended.
+            last, ended: start and end of the last cycle.
         """
         pace = self._post.pace
         at = last + pace.gap_s(self._post.env.now())
@@ -171,16 +173,18 @@ class Leading:
         self._look()
 
     def _rest(self, until: float) -> Program[bool]:
-        """Wait, and write heartbeats meanwhile. Returns whether somebody rang."""
+        """Wait, and write heartbeats meanwhile. Returns whether `wake` ended the wait."""
         env = self._post.env
         while (lead := self.lead) is not None and lead.pending is None:
             beat_at = lead.written_at + self._post.settings.leader_lease / 3
             if beat_at >= until:
                 break
-            if (yield from wait(beat_at, self._bell)):
+            if (yield from wait(beat_at, self._signal)):
                 return True
             try:
                 outcome = yield from lead.beat(now=env.now(), nonce=env.nonce())
+            except StoreUnsupported:
+                raise
             except StoreError:
                 env.mark("a heartbeat was not answered")
                 return False  # the cycle says so, if the store does not answer that either
@@ -195,10 +199,10 @@ class Leading:
                 case Doubt():
                     env.mark("a heartbeat was not answered")
                     return False  # the same board again, before the lease runs out
-        return (yield from wait(until, self._bell))
+        return (yield from wait(until, self._signal))
 
     def cycle(self, *, survey: bool = True) -> Program[float]:
-        """One cycle. Returns the seconds to the next one, unless somebody rings."""
+        """One cycle. Returns the seconds to the next one, unless `wake` is called."""
         env, lead = self._post.env, self.lead
         assert lead is not None
         if lead.pending is not None:
@@ -222,7 +226,7 @@ class Leading:
                 self._tell(lead, outcome)
                 if outcome.committed:
                     self._committed()
-                self._chore_bells[0].ring()
+                self._chore_signals[0].set()
                 return self._cycle_wait_s(lead, outcome)
 
     def _committed(self) -> None:
@@ -287,17 +291,17 @@ class Leading:
         """One chore after the other.
 
         Args:
-            number: of this program, from 0. Each wakes the next when it has something to do.
+            number: of this program, from 0. Each one that has work wakes the next.
         """
-        env, bell = self._post.env, self._chore_bells[number]
+        env, signal = self._post.env, self._chore_signals[number]
         while True:
             step = self._take_chore()
             if step is None:
                 until = math.inf if self.lead is None or number else self.lead.chores.next_at(env.now())
-                yield from wait(max(until, env.now() + TICK_S), bell)
+                yield from wait(max(until, env.now() + TICK_S), signal)
                 continue
             if number + 1 < CHORES_AT_ONCE:
-                self._chore_bells[number + 1].ring()
+                self._chore_signals[number + 1].set()
             yield from self._do(step)
 
     def _take_chore(self) -> Step[bool] | None:
@@ -315,13 +319,13 @@ class Leading:
         if lead is not None and self.lead is lead:
             self._tell_chores(lead)
             if news:
-                self.ring(survey=False)
+                self.wake(survey=False)
 
     # ---- the end -------------------------------------------------------------------------------------------
 
     def hand_over(self) -> Program[None]:
-        """The ledger says that we left, and the other programs have ended. Settle what can be settled for others, and make
-        room for the next leader."""
+        """Run a last cycle and its chores, then resign. The ledger says that this session left; the other programs have
+        ended."""
         lead = self.lead
         try:
             if lead is not None:

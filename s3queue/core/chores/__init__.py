@@ -9,7 +9,7 @@ A coordinator that was replaced may still finish what it began, for the same rea
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from s3queue.core.chores.answers import Answers
@@ -21,12 +21,15 @@ from s3queue.core.chores.pages import Pages
 from s3queue.core.chores.troubles import Troubles
 from s3queue.core.keys import Layout
 from s3queue.core.ops import Step
+from s3queue.core.pacing import Backoffs
 from s3queue.core.plan import is_finished
 from s3queue.core.records import Board
 from s3queue.core.survey import Heard, Survey
 
 __all__ = ["CHORES_AT_ONCE", "Chores", "Facts"]
 
+#: Seconds for which a kind of chore waits that failed as nobody expects, the first time and at most.
+_FIRST_S, _LONGEST_S = 1.0, 60.0
 #: Chores under way at a time.
 CHORES_AT_ONCE = 4
 
@@ -67,6 +70,7 @@ class Chores:
         self.pages = Pages(layout, epoch, now, self.troubles)
         self.answers = Answers(layout, now, self.troubles)
         self.garbage = Garbage(self.troubles)
+        self._faulty = Backoffs(_FIRST_S, _LONGEST_S)
 
     def follow(self, facts: Facts, heard: Mapping[str, Heard], window_s: float) -> None:
         """Find what there is to do, now that this board is the committed one."""
@@ -98,15 +102,32 @@ class Chores:
         Args:
             now: steady time. now_ms: wall clock. nonce: fresh; every write of the chore derives its own from it.
         """
-        step = self.fences.take(now, nonce) or self.letters.take(now, now_ms, nonce) or self.moves.take(now)
-        step = step or self.answers.take(now) or self.pages.take(now)
-        if step is not None:
-            return step
-        return self.garbage.take(now, self._deleted)
+        kinds: dict[str, Callable[[], Step[bool] | None]] = {
+            "fences": lambda: self.fences.take(now, nonce),
+            "letters": lambda: self.letters.take(now, now_ms, nonce),
+            "moves": lambda: self.moves.take(now),
+            "answers": lambda: self.answers.take(now),
+            "pages": lambda: self.pages.take(now),
+            "garbage": lambda: self.garbage.take(now, self._deleted),
+        }
+        for kind, take in kinds.items():
+            if self._faulty.is_due(kind, now) and (step := take()) is not None:
+                return self._guarded(kind, step, now)
+        return None
+
+    def _guarded(self, kind: str, step: Step[bool], now: float) -> Step[bool]:
+        """What fails as nobody expects waits with all of its kind, or it would be taken before all others for ever."""
+        try:
+            news = yield from step
+        except Exception:
+            self._faulty.failed(kind, now)
+            raise
+        self._faulty.worked(kind)
+        return news
 
     def next_at(self, now: float) -> float:
         """Steady time at which `take` may have something, if nothing else happens; infinity where that is not known."""
-        return min(self.troubles.next_at(now), self.pages.next_at())
+        return min(self.troubles.next_at(now), self._faulty.next_at(now), self.pages.next_at())
 
     def _deleted(self, keys: Collection[str]) -> None:
         self.pages.deleted(keys)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from itertools import islice
 
 from s3queue.core.chores.letter import dead_letter
 from s3queue.core.chores.troubles import Troubles
 from s3queue.core.keys import Layout, parse_message_id
-from s3queue.core.ops import Step, get, put
-from s3queue.core.records import Board, SourceState, encode
-from s3queue.errors import StoreError
-from s3queue.store import Conflict, Found, Stored, Unchanged
+from s3queue.core.ops import Step, Unknown, get, put
+from s3queue.core.records import Board, SourceState, decode, encode
+from s3queue.errors import CorruptRecord, StoreError
+from s3queue.store import Conflict, Found, Missing, Stored, Unchanged
 
 #: Letters of one source that one chore writes: it reads the source once for all of them.
 _LETTERS_AT_ONCE = 100
@@ -57,7 +58,8 @@ class Letters:
     def _write(
         self, path: str, state: SourceState, indexes: list[int], now: float, now_ms: int, nonce: str
     ) -> Step[bool]:
-        """Asks: one Get, and one Put for each letter."""
+        """Asks: one Get, and one Put for each letter; what `_put` asks for those that are there already; one Get more where
+        the source is gone."""
         source, held = self._layout.source(path), 0
         # Entered when the chore ends, all at once: the board is written for them together.
         done: set[tuple[str, int]] = set()
@@ -67,8 +69,12 @@ class Letters:
             except StoreError as fault:
                 self._troubles.met(source, fault, now)
                 return False
-            self._troubles.over(source)
             assert not isinstance(body, Unchanged)
+            if isinstance(body, Missing) and not (yield from self._is_dying(path)):
+                # We were replaced: its letters are written, perhaps under ids that only the batch tells.
+                self._troubles.met(source, StoreError("get", source), now)
+                return False
+            self._troubles.over(source)
             held = len(body.body) if isinstance(body, Found) else 0
             self._held_bytes += held
             for number, index in enumerate(indexes):
@@ -80,7 +86,7 @@ class Letters:
                 letter = dead_letter(self._layout, path, index, body, failures, own, now_ms, cancelled=cancelled)
                 key = self._layout.dead(letter.queue, letter.message)
                 try:
-                    outcome = yield from put(key, encode(letter), None)
+                    outcome = yield from self._put(key, encode(letter))
                 except StoreError as fault:
                     self._troubles.met(f"{path}#{index}", fault, now)
                     continue
@@ -98,3 +104,30 @@ class Letters:
             self.written |= done
             self._under_way.difference_update((path, index) for index in indexes)
         return bool(done)
+
+    def _is_dying(self, path: str) -> Step[bool]:
+        """Whether a source that was found gone had been removed by somebody else than a coordinator: those delete what is
+        settled on the board.
+
+        Asks: one Get.
+        """
+        with contextlib.suppress(StoreError, CorruptRecord):
+            found = yield from get(self._layout.board)
+            if isinstance(found, Found):
+                board = decode(Board, self._layout.board, found.body)
+                return path in board.sources and bool(board.sources[path].dying)
+        return False
+
+    @staticmethod
+    def _put(key: str, body: bytes) -> Step[Stored | Conflict | Unknown]:
+        """A letter that was written before stays as it is: somebody may have redriven it. An empty object is none: some
+        servers keep one of a put whose connection broke.
+
+        Asks: one Put; after a Conflict, one Get; where an empty object is there, one Put more.
+        """
+        outcome = yield from put(key, body, None)
+        if isinstance(outcome, Conflict):
+            there = yield from get(key)
+            if isinstance(there, Found) and not there.body:
+                outcome = yield from put(key, body, there.version)
+        return outcome

@@ -38,7 +38,7 @@ def plan(
     heard_ms: int | None = None,
     settings: Settings,
     window: Collection[str] = (),
-    buried: Collection[tuple[str, int]] = (),
+    letters_written: Collection[tuple[str, int]] = (),
     retired: Collection[str] = (),
     parking: Parking | None = None,
     board_bytes: int | None = None,
@@ -54,7 +54,7 @@ def plan(
         now_ms: wall clock before the survey; decides when, never who.
         heard_ms: the same after the ledgers were read: the delays of retries count from there. None: as ``now_ms``.
         window: ids of finished sources that are still refused.
-        buried: (path, index) of messages whose dead letters are stored.
+        letters_written: (path, index) of messages whose dead letters are stored.
         retired: paths of sources that are gone and whose ids are on a stored page.
         parking: what came of the moves on the board.
         control: what operators have set. None: nobody could read it yet, so nothing is assigned.
@@ -65,7 +65,7 @@ def plan(
     size = len(encode(board)) if board_bytes is None else board_bytes
     planning = Planning(board, ledgers, now_ms, settings, heard_ms, size, control)
     take_over.tickets(planning)
-    planning.bury(buried)
+    planning.settle_dead(letters_written)
     planning.retire(retired)
     park.settle(planning, parking)
     planning.wake()

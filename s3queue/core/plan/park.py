@@ -1,10 +1,10 @@
 """Move waiting messages off the board, so that no number of them stops their queue.
 
-A move makes one new source of messages that wait for the same attempt at about the same time. The board names it, and
-where each message comes from; a chore (`s3queue.core.chores.park`) copies them to ``later/``; and once that object is known
-to be stored, they are settled where they were and the board forgets the move. Nobody admits the new source before. It has
-an id that no other source ever has, so that whatever a coordinator which was replaced still sends is recognised: as the
-same object while it is there, and by the deduplication window when it is over.
+A move makes one new source of messages that wait for the same attempt at about the same time. The board names it, and where
+each message comes from; a chore (`s3queue.core.chores.moves`) copies them to ``later/``; and once that object is known to
+be stored, they are settled where they were and the board forgets the move. Nobody admits the new source before. It has an
+id that no other source ever has, so that whatever a coordinator which was replaced still sends is recognised: as the same
+object while it is there, and by the deduplication window when it is over.
 
 A message that has to wait keeps its group waiting, so it stays.
 """

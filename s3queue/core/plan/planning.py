@@ -67,11 +67,10 @@ class Planning:
         if draft is None:
             state, source = self.sources.get(path), parse_source(path)
             if state is None:
-                draft = Draft.admitted(source.count, source.attempt)
+                draft = Draft.admitted(source.count, source.attempt, alone=source.alone)
                 self.bytes += _SOURCE_BYTES + len(path)
             else:
-                draft = Draft(state)
-            draft.alone = source.alone
+                draft = Draft(state, alone=source.alone)
             self.drafts[path] = draft
             self.planned.changed = True
             if state is None and path in self.marks:
@@ -159,7 +158,7 @@ class Planning:
             state = self.sources[path]
             if path not in self.drafts and all(one.since_ms > before_ms for one in state.unfit):
                 continue
-            draft = self.drafts.get(path) or Draft(state)
+            draft = self.drafts.get(path) or Draft(state, alone=parse_source(path).alone)
             gone = draft.expire(before_ms)
             if gone:
                 self.drafts[path], self.planned.changed = draft, True
@@ -201,13 +200,13 @@ class Planning:
 
     # ---- what stands in no ledger --------------------------------------------------------------------------
 
-    def bury(self, buried: Collection[tuple[str, int]]) -> None:
-        graves: dict[str, set[int]] = {}
-        for path, index in buried:
+    def settle_dead(self, letters_written: Collection[tuple[str, int]]) -> None:
+        by_path: dict[str, set[int]] = {}
+        for path, index in letters_written:
             if path in self.sources and index in self.board.sources[path].dying:
-                graves.setdefault(path, set()).add(index)
-        for path, indexes in graves.items():
-            self.draft(path).buried(indexes)
+                by_path.setdefault(path, set()).add(index)
+        for path, indexes in by_path.items():
+            self.draft(path).letters_written(indexes)
 
     def retire(self, retired: Collection[str]) -> None:
         for path in retired:

@@ -183,6 +183,7 @@ class _One:
         if source.group is not None:
             return "grouped"
         draft = planning.draft(source.path)
+        planning.sources[source.path] = SourceState()  # its draft says what is in it
         for other in range(source.count):
             if other != self._index and (found := draft.withdraw(other)) is not None:
                 draft.waiting.append(Waiting(other, found[0], source.due_ms))

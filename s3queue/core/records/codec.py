@@ -37,7 +37,7 @@ _batch_head = msgspec.msgpack.Decoder(_Head).decode
 _message = msgspec.msgpack.Decoder(Message).decode
 _moved = msgspec.msgpack.Decoder(Moved).decode
 #: What decoders raise; UnicodeDecodeError, for a string that is not UTF-8, is no DecodeError.
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def encode(record: Struct) -> bytes:
@@ -52,7 +52,7 @@ def decode(kind: type[R], key: str, body: bytes) -> R:
         if version != FORMAT:
             raise CorruptRecord(key, f"format {version}, and this release reads format {FORMAT}: upgrade s3queue here")
         record: R = _json[kind](body)
-    except _UNREADABLE as wrong:
+    except UNREADABLE as wrong:
         raise CorruptRecord(key, f"cannot be decoded as {kind.__name__}: {wrong}") from wrong
     return record
 
@@ -72,7 +72,7 @@ def decode_batch(key: str, body: bytes) -> Batch:
         if version != FORMAT:
             raise CorruptRecord(key, f"format {version}, and this release reads format {FORMAT}: upgrade s3queue here")
         return _batch(body)
-    except _UNREADABLE as wrong:
+    except UNREADABLE as wrong:
         raise CorruptRecord(key, f"cannot be decoded as a batch: {wrong}") from wrong
 
 
@@ -80,7 +80,7 @@ def decode_message(key: str, raw: Raw) -> Message:
     """Raises `CorruptRecord`."""
     try:
         return _message(raw)
-    except _UNREADABLE as wrong:
+    except UNREADABLE as wrong:
         raise CorruptRecord(key, f"not a message: {wrong}") from wrong
 
 
@@ -88,5 +88,5 @@ def decode_moved(key: str, raw: Raw) -> Moved:
     """A message with its origin, which is None where it was not moved off the board. Raises `CorruptRecord`."""
     try:
         return _moved(raw)
-    except _UNREADABLE as wrong:
+    except UNREADABLE as wrong:
         raise CorruptRecord(key, f"not a message: {wrong}") from wrong

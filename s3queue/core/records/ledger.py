@@ -1,4 +1,4 @@
-"""A host's one object: its claims, what came of them, and its sign of life."""
+"""A host's one object: its claims, their outcomes, and its heartbeat."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Usage(Struct, frozen=True, array_like=True):
 
 
 class Ledger(Struct, frozen=True, omit_defaults=True):
-    """A host's one object: what it may run, what came of it, and its sign of life.
+    """A host's one object: its claims, their outcomes, and its heartbeat.
 
     Attributes:
         fenced: this session is over; nothing changes this object any more.
@@ -84,7 +84,8 @@ class Ledger(Struct, frozen=True, omit_defaults=True):
             session counts as claimed, whatever ``claims`` says.
         visibility_timeout: seconds of silence after which this session may be fenced; it relies on as much. Whoever has
             another setting waits for the longer of both. 0: not said.
-        window_s: seconds for which ids of finished sources have to be kept, for all that this host knows of its producers.
+        window_s: seconds for which ids of finished sources have to be kept, for all that this host knows of its
+            producers.
         claims: the tickets that this session may run.
         reports: outcomes that the board has not taken over yet.
         usage: by role, for people; some requests behind.

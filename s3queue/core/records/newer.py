@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
 import msgspec
 from msgspec import Struct
 
-from s3queue.core.records.codec import encode
+from s3queue.core.records.codec import UNREADABLE, encode
 
 #: What is unknown at one place. Of a record: fields by name, or those behind its last one. Of a collection: by key, or by
 #: what is known of a member. Empty: nothing.
@@ -23,12 +23,18 @@ _REST = "\x00rest"
 def newer(record: Struct, body: bytes) -> Newer:
     """What of the body the record does not say. Costs an encoding; more only where there is something.
 
+    What nobody can decode, such as a damaged name, is not carried along: decoders pass over it unread.
+
     Args:
         record: decoded from the body.
     """
     if not body or encode(record) == body:
         return {}
-    return _of_struct(type(record), msgspec.json.decode(body))
+    try:
+        everything = msgspec.json.decode(body)
+    except UNREADABLE:
+        return {}
+    return _of_struct(type(record), everything)
 
 
 def encode_with(record: Struct, more: Newer) -> bytes:

@@ -19,7 +19,7 @@ from s3queue.core import ranges
 from s3queue.core.ledger import Held, Host
 from s3queue.core.ranges import Ranges
 from s3queue.core.records import FATAL_CAUSES, Failed, Part
-from s3queue.runtime.agent.deaths import AT_WORK, ENDED, Casualty, Death, Suspect, judge, last_word
+from s3queue.runtime.agent.deaths import AT_WORK, ENDED, Affected, Death, Suspect, judge, last_word
 from s3queue.runtime.agent.loads import Load, Row
 from s3queue.runtime.agent.pool import Piece, Pool
 from s3queue.runtime.local.journal import MOVED, READING, READY, ROW_STATES, WorkerJournal
@@ -283,7 +283,7 @@ class Dealer:
 
     # ---- deaths --------------------------------------------------------------------------------------------
 
-    def died(self, worker: int, death: Death) -> list[Casualty]:
+    def died(self, worker: int, death: Death) -> list[Affected]:
         """The process of this worker was reaped. What it finished counts; what it was at is judged; the rest goes to
         somebody else. Returns what it was at."""
         load = self.loads[worker]
@@ -302,7 +302,7 @@ class Dealer:
             states = bytes(load.journal.states(number))
             left = ranges.of(at for at, state in enumerate(states) if state in _NOT_BEGUN and at not in row.told)
             self._move(load, number, row, left)
-        return [self._casualty(load.rows[one.row], one, outcome) for one, outcome in judged.items()]
+        return [self._affected(load.rows[one.row], one, outcome) for one, outcome in judged.items()]
 
     def _suspects(self, load: Load, number: int, row: Row, at_ms: int) -> list[Suspect]:
         """What it was at. Enters what ended and was not heard of, too."""
@@ -334,10 +334,10 @@ class Dealer:
             for index in range(part.start, part.stop)
         ]
 
-    def _casualty(self, row: Row, one: Suspect, outcome: Failed) -> Casualty:
+    def _affected(self, row: Row, one: Suspect, outcome: Failed) -> Affected:
         held = self.host.tickets.get(row.ticket)
         if held is None:
-            return Casualty(f"message {one.at} of ticket {row.ticket}", one.attempt, 0, "it is another host's now")
+            return Affected(f"message {one.at} of ticket {row.ticket}", one.attempt, 0, "it is another host's now")
         part = next(held.ticket.spans((row.base + one.at, row.base + one.at + 1)))
         offer = self.host.offers.get(row.queue)
         most = held.spared + (offer.max_attempts if offer is not None else 0)
@@ -346,7 +346,7 @@ class Dealer:
             following = f"it was interrupted, which is not counted, and runs again {alone}"
         else:
             following = "it runs again, alone" if part.attempt < most else "it is dead"
-        return Casualty(self.host.layout.message_id(part.source, part.start), part.attempt, most, following)
+        return Affected(self.host.layout.message_id(part.source, part.start), part.attempt, most, following)
 
     def stored(self) -> None:
         """The ledger was stored: close the rows whose outcomes are all in it."""

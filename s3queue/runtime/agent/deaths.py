@@ -60,7 +60,7 @@ class Suspect(NamedTuple):
     reading: str = ""
 
 
-class Casualty(NamedTuple):
+class Affected(NamedTuple):
     """What a death did to one message, for people.
 
     Attributes:
@@ -116,7 +116,7 @@ def last_word(state: int, attempt: int, now_ms: int) -> Failed | None:
     return Failed(kind, 0.0, Failure(attempt, cause, f"it {what}; the reason was lost when its process died", now_ms))
 
 
-def testament(journals: Iterable[WorkerJournal], now_ms: int) -> dict[str, Report]:
+def journaled_outcomes(journals: Iterable[WorkerJournal], now_ms: int) -> dict[str, Report]:
     """What the journals of a dead agent's workers say, by ticket: the outcomes that its ledger may lack.
 
     The supervisor has ended the workers, since their agent died. What was being read goes to another host at no cost.

@@ -27,11 +27,11 @@ from s3queue.core.pacing import Pace
 from s3queue.core.records import Leader
 from s3queue.errors import StoreUnavailable
 from s3queue.runtime.agent.dealing import Dealer
-from s3queue.runtime.agent.deaths import testament
+from s3queue.runtime.agent.deaths import journaled_outcomes
 from s3queue.runtime.agent.environment import Surroundings, plan_settings
 from s3queue.runtime.agent.programs import run
 from s3queue.runtime.agent.proof import prove
-from s3queue.runtime.agent.seats import Obituary, Seats
+from s3queue.runtime.agent.seats import Seats, WorkerDeath
 from s3queue.runtime.drive import Driver
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.journal import Journal
@@ -124,7 +124,7 @@ class Agent:
             self._dealer,
             later=lambda seconds, call: asyncio.get_running_loop().call_later(seconds, call),
             now_ms=self._env.now_ms,
-            buried=self._buried,
+            freed=self._seat_freed,
             leaving=lambda worker, why: self._env.events.emit("leaving", worker=worker, why=why),
             warn=self._env.warn,
         )
@@ -209,7 +209,7 @@ class Agent:
         """End the sessions of the agents that died before this one, with what the journals say; then clear those, and
         begin our own."""
         journals = [self._journal.worker(number) for number in range(self._spec.workers)]
-        joining = self._start(self._agent.join(self._spec.orphaned, testament(journals, self._env.now_ms())))
+        joining = self._start(self._agent.join(self._spec.orphaned, journaled_outcomes(journals, self._env.now_ms())))
         while not (await asyncio.wait({joining}, timeout=_WAITING_S))[0]:
             self._tell(Waiting())  # all that takes so long is the store
         joined = await joining
@@ -241,21 +241,21 @@ class Agent:
                 self._agent.drain()
             case _:
                 self._env.warn("note", f"ignored an unexpected note from the supervisor: {note}")
-        self._agent.ring()
+        self._agent.heard()
 
-    def _buried(self, it: Obituary) -> None:
+    def _seat_freed(self, it: WorkerDeath) -> None:
         """A worker is dead, and its journal was read: it may be replaced."""
         if not (it.expected or self._agent.host.over):  # else it was told to stop
             death = {"worker": it.worker, "cause": it.cause, "text": it.text}
-            for one in it.casualties:
+            for one in it.affected:
                 ended = {"message": one.message, "attempt": one.attempt, "of": one.most}
                 self._env.events.emit("worker_died", **death, **ended, next=one.following)
-            if not it.casualties:
+            if not it.affected:
                 self._env.events.emit("died", **death)
         with contextlib.suppress(OSError):  # then its successor waits in vain, and the next one is let in
             self._listen()
         self._tell(Read(it.worker))
-        self._agent.ring()
+        self._agent.heard()
 
     def _tell(self, note: Note) -> None:
         with contextlib.suppress(OSError):
@@ -266,11 +266,11 @@ class Agent:
         self._seats.heard(link, note)
         if isinstance(note, Hello | Finished):
             self._dealer.deal(clock())
-        self._agent.ring()
+        self._agent.heard()
 
     def hung_up(self, link: _Link) -> None:
         self._seats.hung_up(link)
-        self._agent.ring()
+        self._agent.heard()
 
     # ---- the end -------------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
 from s3queue.runtime.agent.dealing import Dealer
-from s3queue.runtime.agent.deaths import Casualty, Death
+from s3queue.runtime.agent.deaths import Affected, Death
 from s3queue.runtime.local.wire import (
     Died,
     FailedNote,
@@ -93,7 +93,7 @@ NEXT: dict[State, dict[Event, State]] = {
 LAST_WORDS_S = 1.0
 #: How many pids of processes that died unseen are kept for each seat. The `Hello` of one may come late, but not behind that
 #: of many others.
-_GHOSTS = 8
+_DEAD_PIDS = 8
 
 
 class Link(Protocol):
@@ -104,12 +104,12 @@ class Link(Protocol):
     def close(self) -> None: ...
 
 
-class Obituary(NamedTuple):
+class WorkerDeath(NamedTuple):
     """A worker process is dead, and its journal was read.
 
     Attributes:
         expected: it ended because it was told to.
-        casualties: what it was running, and what becomes of that.
+        affected: what it was running, and what becomes of that.
     """
 
     worker: int
@@ -117,7 +117,7 @@ class Obituary(NamedTuple):
     cause: str
     text: str
     expected: bool
-    casualties: list[Casualty]
+    affected: list[Affected]
 
 
 @dataclass(eq=False)
@@ -127,7 +127,7 @@ class Seat:
         pid, link: of the process that sits here; 0 and None while there is none, or its connection has ended.
         stopped: it was told to end.
         death: how it died, from when that is known until its journal is read.
-        ghosts: pids that were reaped before they had said `Hello`. They are never seated.
+        dead_pids: pids that were reaped before they had said `Hello`. They are never seated.
     """
 
     number: int
@@ -136,7 +136,7 @@ class Seat:
     link: Link | None = None
     stopped: bool = False
     death: Died | None = None
-    ghosts: deque[int] = field(default_factory=lambda: deque(maxlen=_GHOSTS))
+    dead_pids: deque[int] = field(default_factory=lambda: deque(maxlen=_DEAD_PIDS))
 
     def allows(self, event: Event) -> bool:
         return event in NEXT[self.state]
@@ -148,7 +148,7 @@ class Seats:
     Args:
         later: call this in so many seconds.
         now_ms: wall clock.
-        buried: called after each death, when the journal was read and the seat is free again: once for each `Died`.
+        freed: called after each death, when the journal was read and the seat is free again: once for each `Died`.
         leaving: a worker wants to be recycled, and why.
         warn: say this to people; the first is what it is about.
     """
@@ -159,13 +159,13 @@ class Seats:
         *,
         later: Callable[[float, Callable[[], None]], object],
         now_ms: Callable[[], int],
-        buried: Callable[[Obituary], None],
+        freed: Callable[[WorkerDeath], None],
         leaving: Callable[[int, str], None],
         warn: Callable[[str, str], None],
     ) -> None:
         self._dealer = dealer
         self._later, self._now_ms = later, now_ms
-        self._buried, self._leaving, self._warn = buried, leaving, warn
+        self._freed, self._leaving, self._warn = freed, leaving, warn
         self.seats = [Seat(number) for number in range(len(dealer.loads))]
         self._seat_of: dict[Link, Seat] = {}
 
@@ -196,11 +196,11 @@ class Seats:
             return
         seat = self.seats[note.worker]
         if seat.state is State.EMPTY:
-            seat.ghosts.append(note.pid)
+            seat.dead_pids.append(note.pid)
         elif note.pid != seat.pid or not seat.allows(Event.DIED):
             # Its seat is another's, or it died twice. The supervisor waits for an answer all the same.
             self._warn("seat", f"ignored {note}: worker {note.worker} is process {seat.pid}, {seat.state.name}")
-            self._buried(Obituary(note.worker, note.pid, note.cause, note.text, False, []))
+            self._freed(WorkerDeath(note.worker, note.pid, note.cause, note.text, False, []))
             return
         seat.death = note
         self._move(seat, Event.DIED)
@@ -217,8 +217,8 @@ class Seats:
         seat = self.seats[note.worker] if 0 <= note.worker < len(self.seats) else None
         if seat is None:
             self._refuse(link, f"no such worker: {note}")
-        elif note.pid in seat.ghosts:
-            seat.ghosts.remove(note.pid)
+        elif note.pid in seat.dead_pids:
+            seat.dead_pids.remove(note.pid)
             self._refuse(link, f"{note} from a process that is dead")
         elif not seat.allows(Event.HELLO):
             self._refuse(link, f"{note}, but that seat is taken by process {seat.pid}, {seat.state.name}")
@@ -275,13 +275,13 @@ class Seats:
                 pid = seat.pid
                 self._later(LAST_WORDS_S, lambda: self._silence(seat, pid))
             case State.EMPTY:
-                self._bury(seat)
+                self._free(seat)
 
     def _silence(self, seat: Seat, pid: int) -> None:
         if seat.state is State.REAPED and seat.pid == pid:
             self._move(seat, Event.SILENCE)
 
-    def _bury(self, seat: Seat) -> None:
+    def _free(self, seat: Seat) -> None:
         """Read the journal of a process that was reaped. The seat is free for the next one."""
         died = seat.death
         assert died is not None
@@ -291,8 +291,8 @@ class Seats:
         expected = seat.stopped
         seat.pid, seat.link, seat.stopped, seat.death = 0, None, False, None
         death = Death(died.cause, died.text, self._now_ms(), died.overran)
-        casualties = self._dealer.died(seat.number, death)
-        self._buried(Obituary(seat.number, died.pid, died.cause, died.text, expected, casualties))
+        affected = self._dealer.died(seat.number, death)
+        self._freed(WorkerDeath(seat.number, died.pid, died.cause, died.text, expected, affected))
 
     def _stop_those_that_leave(self) -> None:
         for seat in self.seats:

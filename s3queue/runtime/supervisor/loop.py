@@ -12,7 +12,7 @@ from typing import Any
 import multiprocess
 from multiprocess import connection, resource_tracker
 
-from s3queue.errors import ConfigError, QueueError, StoreDenied, StoreUnavailable
+from s3queue.errors import ConfigError, QueueError, StoreDenied, StoreUnavailable, StoreUnsupported
 from s3queue.observe.events import Events
 from s3queue.runtime.local.child import FENCED, ORPHANED, UNGUARDED, child_name, heard, libraries_first, signals_held
 from s3queue.runtime.local.clock import clock
@@ -316,9 +316,10 @@ class Host:
 
     def _cannot_start(self, child: Child, note: CannotStart) -> None:
         """One that says so is believed, unless others of its kind could: then something has changed, and may change
-        back. What the store refuses (credentials that have run out) may last for long."""
+        back. What the store refuses (credentials that have run out) may last for long. A store that was seen to break a
+        promise is given up at once."""
         fault = heard(note)
-        if not child.up and child.role not in self._ever_up:
+        if isinstance(fault, StoreUnsupported) or (not child.up and child.role not in self._ever_up):
             raise fault
         child.waiting = isinstance(fault, StoreDenied)
         self._events.warn(f"cannot start {child.role}", f"{child.name} cannot start, retrying with back-off: {fault}")

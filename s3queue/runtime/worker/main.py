@@ -55,7 +55,7 @@ from s3queue.runtime.worker.attempt import Attempts
 from s3queue.runtime.worker.dealt import Dealt, Item
 from s3queue.runtime.worker.slots import Slots
 from s3queue.runtime.worker.sources import Sources
-from s3queue.runtime.worker.stdio import survive_broken_pipes
+from s3queue.runtime.worker.stdio import survive_broken_output
 
 #: How often a worker shows life and looks at its memory, in seconds.
 TICK_S = 0.9
@@ -114,7 +114,7 @@ class Worker:
             os._exit(1)
 
     def _serve(self) -> None:
-        survive_broken_pipes()
+        survive_broken_output()
         self._journal.pid = os.getpid()
         self._journal.beat()
         self._socket = self._connect()

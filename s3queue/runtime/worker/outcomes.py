@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: A failure's text, at most, in characters: it is kept on the board until the message is settled.
 TEXT_CHARS = 2000
+#: The longest wait that records can tell of, in seconds; some thirty years. Who asks for more gets this.
+LONGEST_S = 1e9
 #: How long a message waits that could not be tried for a fault of ours, such as a lack of memory, in seconds.
 FAULT_DELAY_S = 5.0
 
@@ -43,7 +45,7 @@ def _steering(raised: BaseException) -> BaseException | None:
 def _outcome_of(task: Task[..., Any], attempt: int, spared: int, raised: BaseException) -> Failed:
     match raised:
         case Snooze():
-            return Failed("snooze", max(0.0, raised.after))
+            return Failed("snooze", _bounded(raised.after))
         case Reject():
             return dead(attempt, "rejected", raised.why)
         case Retry():
@@ -55,8 +57,12 @@ def _outcome_of(task: Task[..., Any], attempt: int, spared: int, raised: BaseExc
     if attempt - spared >= task.max_attempts:
         return dead(attempt, cause, text)
     after = raised.after if isinstance(raised, Retry) else None
-    delay_s = task.backoff.delay(attempt - spared, random.random()) if after is None else max(0.0, after)
-    return retry(delay_s, attempt, cause, text)
+    delay_s = task.backoff.delay(attempt - spared, random.random()) if after is None else after
+    return retry(_bounded(delay_s), attempt, cause, text)
+
+
+def _bounded(delay_s: float) -> float:
+    return min(max(0.0, delay_s), LONGEST_S)
 
 
 def dead(attempt: int, cause: str, text: str) -> Failed:

@@ -370,7 +370,7 @@ class Sources:
         source, now = wanted.source, clock()
         since = wanted.failing_since = wanted.failing_since or now
         why = f"{type(fault).__name__}: {fault}"[:WHY_CHARS]
-        parked = self._troubles.failed(source, fault, now - since)
+        parked = self._troubles.failed(source, fault, now - since, now)
         if parked is None:
             self._explain(source, why, fault)
             heapq.heappush(self._paused, (now + wanted.pause_s, next(self._tie), wanted))

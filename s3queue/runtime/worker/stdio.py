@@ -1,38 +1,42 @@
-"""Output of tasks that nobody reads any more: ``s3queue run jobs | head -1``."""
+"""Output of tasks that goes nowhere: ``s3queue run jobs | head -1``, a terminal that was closed, a log on a full disk."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
-import stat
 import sys
 from typing import Any
 
+#: Nothing was written, and a later write may succeed: the disk or the quota is full, or the file is as long as it may be.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 class _Tap(io.FileIO):
-    """A descriptor that goes on as /dev/null when its reader is gone."""
+    """A descriptor that goes on as /dev/null when its reader is gone, and loses what a full disk has no room for."""
 
     def write(self, data: Any, /) -> int:
         try:
             return super().write(data)
-        except BrokenPipeError:
-            # For whatever writes there after this, programs that tasks start included.
-            null = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(null, self.fileno())
-            os.close(null)
+        except OSError as fault:
+            if fault.errno not in _FULL:
+                # For whatever writes there after this, programs that tasks start included.
+                null = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(null, self.fileno())
+                os.close(null)
             return memoryview(data).nbytes
 
 
-def survive_broken_pipes() -> None:
-    """From here on a print to a pipe that is broken raises nothing. Streams that are no pipe stay as they are."""
+def survive_broken_output() -> None:
+    """From here on a print raises nothing, whatever has become of the pipe, terminal or file that it goes to."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         with contextlib.suppress(OSError, ValueError, AttributeError):
-            mode = os.fstat(stream.fileno()).st_mode
-            if type(stream) is not io.TextIOWrapper or not (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)):
+            if type(stream) is not io.TextIOWrapper:
                 continue
-            stream.flush()
+            with contextlib.suppress(OSError):
+                stream.flush()
             tap = _Tap(stream.fileno(), "w", closefd=False)
             again = io.TextIOWrapper(
                 io.BufferedWriter(tap),

@@ -30,8 +30,8 @@ class Troubles:
     def __init__(self) -> None:
         #: Sources that could not be read since one was.
         self._failing: set[str] = set()
-        #: By source: how often it was parked in a row.
-        self._parked: OrderedDict[str, int] = OrderedDict()
+        #: By source: how often it was parked in a row, and until when.
+        self._parked: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def worked(self, source: str) -> None:
         """It was read."""
@@ -40,15 +40,23 @@ class Troubles:
         if self._parked:
             self._parked.pop(source, None)
 
-    def failed(self, source: str, fault: Exception, since_s: float) -> Parked | None:
-        """It could not be read, for so many seconds now. None: it is to be tried again soon."""
+    def failed(self, source: str, fault: Exception, since_s: float, now: float) -> Parked | None:
+        """It could not be read, for so many seconds now. None: it is to be tried again soon.
+
+        Others of its messages, in tickets of their own, wait for no longer than those that were parked before them: a
+        moment is one try, however many messages it meets.
+        """
         self._failing.add(source)
         hold_s = HOLD_S if isinstance(fault, StoreUnavailable) else REFUSED_S
         if len(self._failing) >= AWAY_SOURCES:
             hold_s = AWAY_S
         if since_s < hold_s and source not in self._parked:
             return None
-        tries = self._parked[source] = self._parked.pop(source, 0) + 1
-        while len(self._parked) > _REMEMBERED:
-            self._parked.popitem(last=False)
-        return Parked(tries, min(LAST_PARK_S, FIRST_PARK_S * 2.0 ** min(tries - 1, 20)))
+        tries, until = self._parked.get(source, (0, now))
+        if until <= now:
+            tries, until = tries + 1, now + min(LAST_PARK_S, FIRST_PARK_S * 2.0 ** min(tries, 20))
+            self._parked[source] = tries, until
+            self._parked.move_to_end(source)
+            while len(self._parked) > _REMEMBERED:
+                self._parked.popitem(last=False)
+        return Parked(tries, until - now)

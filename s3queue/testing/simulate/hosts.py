@@ -16,8 +16,8 @@ from s3queue.core.ledger import Host
 from s3queue.core.pacing import Pace, ack_s
 from s3queue.core.records import Leader, Offer, Place, Usage
 from s3queue.runtime.agent.dealing import Dealer
-from s3queue.runtime.agent.deaths import testament
-from s3queue.runtime.agent.seats import Obituary, Seats
+from s3queue.runtime.agent.deaths import journaled_outcomes
+from s3queue.runtime.agent.seats import Seats, WorkerDeath
 from s3queue.runtime.local.journal import Journal
 from s3queue.runtime.local.wire import Cancel, Deal, Died, Hello, Note, Trust
 from s3queue.store import Capabilities
@@ -79,7 +79,7 @@ class Supervisor:
 
     Args:
         gone: sessions of this machine whose processes have ended.
-        bury: called when it has ended.
+        on_end: called when it has ended.
         workers: how many; None: as many as the scene says.
 
     Attributes:
@@ -93,11 +93,11 @@ class Supervisor:
         machine: Machine,
         queues: tuple[str, ...],
         gone: Callable[[], list[str]],
-        bury: Callable[[Supervisor], None],
+        on_end: Callable[[Supervisor], None],
         workers: int | None = None,
     ) -> None:
         self.world, self.name, self.machine, self.queues = world, name, machine, queues
-        self.gone, self._bury = gone, bury
+        self.gone, self._on_end = gone, on_end
         scene = world.scene
         many = scene.workers if workers is None else workers
         self.coordinates = scene.shared or many == 0
@@ -194,7 +194,7 @@ class Supervisor:
         if self.agent is not None:
             self.agent.kill()
         self.world.record(Gone(self.world.now, self.name, self.sessions, whole=True))
-        self._bury(self)
+        self._on_end(self)
 
     @property
     def sessions(self) -> tuple[str, ...]:
@@ -240,7 +240,7 @@ class Agent(Process):
             self.crew,
             later=lambda seconds, call: world.later(seconds, lambda: call() if self.alive else None),
             now_ms=self.wall_ms,
-            buried=self._buried,
+            freed=self._seat_freed,
             leaving=lambda worker, why: None,
             warn=lambda key, text: None,
         )
@@ -312,7 +312,7 @@ class Agent(Process):
 
     def _live(self) -> Program:
         world, supervisor = self.world, self._supervisor
-        outcomes = testament(self._journals, self.wall_ms())
+        outcomes = journaled_outcomes(self._journals, self.wall_ms())
         if not (yield from self.core.join(self._orphaned, outcomes)):
             self._fenced()
             return
@@ -370,8 +370,8 @@ class Agent(Process):
                 else:
                     self.seats.heard(link, note)
             self._inbox.clear()
-            self.core.ring()
+            self.core.heard()
 
-    def _buried(self, it: Obituary) -> None:
+    def _seat_freed(self, it: WorkerDeath) -> None:
         if self._supervisor.workers[it.worker] is None:
             self._supervisor.start_worker(it.worker)

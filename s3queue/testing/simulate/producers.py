@@ -81,7 +81,7 @@ class Producer(Process):
 
 
 class Scribbler(Process):
-    """Puts an object where it does not belong. Nobody is to touch it, or to stumble over it."""
+    """Puts an object where it does not belong. No process may touch it, or fail because of it."""
 
     def __init__(self, world: World, name: str, machine: Machine) -> None:
         super().__init__(world, name, machine)

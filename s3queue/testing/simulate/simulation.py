@@ -72,7 +72,7 @@ class Simulation:
     def _new_host(self, queues: tuple[str, ...]) -> None:
         name, machine = f"h{self._births}", self._machine(self._births)
         self._births += 1
-        self.hosts.append(Supervisor(self.world, name, machine, queues, lambda: self._gone(machine), self._bury))
+        self.hosts.append(Supervisor(self.world, name, machine, queues, lambda: self._gone(machine), self._host_ended))
 
     def _new_candidate(self) -> None:
         """A host without workers: all that it does is to coordinate."""
@@ -87,7 +87,7 @@ class Simulation:
         self._dead[candidate.machine.name].extend(candidate.sessions)
         self.world.later(self._pause(), self._new_candidate)
 
-    def _bury(self, host: Supervisor) -> None:
+    def _host_ended(self, host: Supervisor) -> None:
         """Have somebody come in place of a host that has ended."""
         self.hosts.remove(host)
         if host.ended == "killed":

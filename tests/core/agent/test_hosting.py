@@ -1,11 +1,28 @@
-"""The host's loop: what it takes for news."""
+"""The host's loop: how it joins, and what it takes for news."""
 
 from __future__ import annotations
 
 from msgspec.structs import replace
 
+from s3queue.core import restore
 from s3queue.core.agent.hosting import tells_more
-from s3queue.core.records import Board, Part, Ready, SourceState, Ticket, Totals, Waiting
+from s3queue.core.records import (
+    Board,
+    Ledger,
+    Part,
+    Ready,
+    Report,
+    SourceState,
+    Ticket,
+    Totals,
+    Waiting,
+    decode,
+    encode,
+)
+from s3queue.store import Found
+from tests.core.agent.desk import Desk
+from tests.core.hands import run
+from tests.core.world import LAYOUT, claimed
 
 _PATH = "in/q/5/1700000000000-0010000000000000-2"
 _RUNS = Board(
@@ -50,3 +67,49 @@ def test_what_waits_on_the_board_may_change_soon() -> None:
     ):
         board = replace(_RUNS, sources={_PATH: state})
         assert tells_more(board, _later(board))
+
+
+def test_agent_that_starts_while_the_board_is_deleted_keeps_what_the_one_before_it_knew() -> None:
+    desk = Desk(session="new")
+    before = replace(claimed("1-0", session="old"), reports={"1-0": Report(ok=(0, 1))})
+    desk.store.put(LAYOUT.host("old"), encode(before), if_version=None)
+    desk.start(desk.agent.join(["old"], {"1-0": Report(ok=(1, 2))}))
+    assert desk.go(1060.0) == []
+    assert stored_ledger(desk, "old") == before
+    assert 3 < len(desk.told) < 30, "it says so, after pauses that grow"
+    assert set(desk.told) == {("warn", LAYOUT.board)}
+    ticket = Ticket("old", (Part(_PATH, 0, 2, 1),))
+    desk.store.put(LAYOUT.board, encode(replace(_RUNS, tickets={"1-0": ticket})), if_version=None)
+    assert desk.go(1120.0) == [True]
+    over = stored_ledger(desk, "old")
+    assert over.fenced
+    assert over.reports["1-0"] == Report(ok=(0, 2))
+
+
+def test_board_that_is_deleted_again_is_kept_again_as_it_was_then() -> None:
+    """The second time there was no copy, or, if the first one had been left behind, an old one that passed for exact."""
+    desk = Desk()
+    desk.start(desk.agent.join())
+    assert desk.go(1010.0) == [True]
+    desk.start(desk.agent.serve(), desk.agent.coordinate())
+    desk.go(1060.0)
+    for leave_copy in (False, True, False):
+        found = desk.store.get(LAYOUT.board)
+        assert isinstance(found, Found)
+        board = decode(Board, LAYOUT.board, found.body)
+        desk.store.delete([LAYOUT.board])
+        desk.go(desk.time + 60.0)
+        (copy,) = run(restore.copies(LAYOUT), desk.store)
+        assert (copy.board, copy.is_exact) == (board, True)
+        left = desk.store.get(LAYOUT.lost("h1"))
+        assert isinstance(left, Found)
+        assert isinstance(run(restore.put_back(LAYOUT, copy, f"by hand {board.turn}"), desk.store), restore.Restored)
+        if leave_copy:
+            desk.store.put(LAYOUT.lost("h1"), left.body, if_version=None)
+        desk.go(desk.time + 60.0)
+
+
+def stored_ledger(desk: Desk, session: str) -> Ledger:
+    found = desk.store.get(LAYOUT.host(session))
+    assert isinstance(found, Found)
+    return decode(Ledger, LAYOUT.host(session), found.body)

@@ -56,12 +56,12 @@ class TestBuriedAndRetired:
     def test_a_message_whose_letter_is_stored_is_settled(self) -> None:
         source = path(1, 2)
         state = SourceState(settled=1, dying=(1,), failures={1: (error(),)})
-        planned = decide(board(states={source: state}), buried={(source, 1)})
+        planned = decide(board(states={source: state}), letters_written={(source, 1)})
         assert state_of(planned, source) == SourceState(settled=2)
 
     def test_a_letter_of_a_message_that_is_not_dying_here_means_nothing(self) -> None:
         before = board(states={path(1): SourceState(ready=ready((0, 1, 1)))})
-        assert not decide(before, buried={(path(1), 0), (path(2), 0)}).changed
+        assert not decide(before, letters_written={(path(1), 0), (path(2), 0)}).changed
 
     def test_a_retired_source_leaves_the_board_and_is_not_admitted_by_the_listing_it_is_still_in(self) -> None:
         before = board(states={path(1): SourceState(settled=1)})

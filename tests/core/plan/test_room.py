@@ -52,7 +52,13 @@ def cycles(of: Board, ledgers: dict[str, Ledger], *, letters: int, settings: Set
     while True:
         dying = [(source, index) for source, state in of.sources.items() for index in state.dying][:letters]
         planned = plan(
-            of, ledgers, (), now_ms=NOW_MS, settings=settings, buried=dying, parking=Parking(stored=set(of.moves))
+            of,
+            ledgers,
+            (),
+            now_ms=NOW_MS,
+            settings=settings,
+            letters_written=dying,
+            parking=Parking(stored=set(of.moves)),
         )
         yield planned
         if not planned.changed:
@@ -108,8 +114,8 @@ def test_a_fenced_ledger_keeps_its_ticket_until_all_of_it_is_taken_over() -> Non
     assert (state.settled, state.dying) == (10, tuple(range(10, 30)))
     assert state.ready == (Ready(60, 100, 2),)
     assert planned.board.tickets["1-0"].left_ranges == (30, 60)
-    buried = {(source, index) for index in state.dying}
-    after = decide(planned.board, [dead], settings=Settings(max_dying=100), buried=buried)
+    letters_written = {(source, index) for index in state.dying}
+    after = decide(planned.board, [dead], settings=Settings(max_dying=100), letters_written=letters_written)
     assert not after.board.tickets
 
 

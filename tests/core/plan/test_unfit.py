@@ -3,6 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
+from s3queue.core.keys import moved_path, parse_source
 from s3queue.core.plan import Planned, Settings, Settled
 from s3queue.core.records import Failed, Failure, Ledger, Offer, Part, Report, SourceState, Totals, Unfit
 from tests.core.world import NOW_MS, board, claimed, decide, ledger, one_ticket, parts, path, ready
@@ -123,8 +124,15 @@ class TestInTheEnd:
         assert (last.attempt, last.cause, last.text) == (2, cause, text)
         assert after.board.totals == {"q": Totals(dead=1)}
         assert after.settled == [Settled("", source, 0, 1, 2, "dead")]
-        buried = decide(after.board, buried={(source, 0)})
-        assert state_of(buried, source) == SourceState(settled=1)
+        settled = decide(after.board, letters_written={(source, 0)})
+        assert state_of(settled, source) == SourceState(settled=1)
+
+    def test_suspects_beside_one_that_is_dead_still_run_alone(self) -> None:
+        source = moved_path(parse_source(path(1)), due_ms=1, batch="a1", count=3, attempt=2, alone=True)
+        state = SourceState(ready=ready((0, 3, 2)), unfit=(Unfit(0, 1, "send@", 0),))
+        planned = decide(board(states={source: state}), [ledger(slots=9)])
+        assert state_of(planned, source).dying == (0,)
+        assert parts(planned) == {"h1": [(Part(source, 1, 2, 2),), (Part(source, 2, 3, 2),)]}
 
     def test_one_that_is_out_is_not_dead(self) -> None:
         before, source = one_ticket()

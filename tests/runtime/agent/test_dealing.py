@@ -138,7 +138,7 @@ def test_of_several_that_a_worker_was_running_none_pays_for_its_death() -> None:
     journal.mark(0, 0, OK)
     journal.mark(0, 1, RUNNING)
     journal.mark(0, 2, RUNNING)
-    casualties = dealing.died(0, KILLED)
+    affected = dealing.died(0, KILLED)
     held = host.tickets["1-0"]
     assert held.ok == (0, 1)
     assert {at: (one.kind, one.failure and one.failure.cause) for at, one in held.failed.items()} == {
@@ -146,7 +146,7 @@ def test_of_several_that_a_worker_was_running_none_pays_for_its_death() -> None:
         2: ("interrupted", "killed"),
     }
     assert (dealing.pooled, dealing.unfinished) == (3, 0)
-    assert [one.message.rpartition("~")[2] for one in casualties] == ["1", "2"]
+    assert [one.message.rpartition("~")[2] for one in affected] == ["1", "2"]
 
 
 def test_only_one_that_a_worker_was_running_pays_for_its_death() -> None:

@@ -1,4 +1,4 @@
-"""Who pays for a death, and what a journal tells when nobody is left to ask."""
+"""Which message pays for a death, and the outcomes that only a journal holds."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_one_source_is_one_suspect_and_several_are_several() -> None:
     assert kinds(reading(1) + reading(2, source="in/q/5/2-b-1"), "oom") == ["interrupted", "interrupted"]
 
 
-# ---- testament -------------------------------------------------------------------------------------------------------
+# ---- journaled outcomes ---------------------------------------------------------------------------------------------
 
 
 def journal(*states: int, ticket: str = "1-0") -> WorkerJournal:
@@ -88,7 +88,7 @@ def journal(*states: int, ticket: str = "1-0") -> WorkerJournal:
 
 def test_a_journal_tells_how_each_message_ended_that_no_agent_heard_of() -> None:
     states = [READY, OK, RUNNING, FAILED, REJECTED, SNOOZED, MOVED, READING, UNFIT]
-    report = deaths.testament([journal(*states)], now_ms=5)["1-0"]
+    report = deaths.journaled_outcomes([journal(*states)], now_ms=5)["1-0"]
     assert report.ok == (11, 12)
     assert {at: failed.kind for at, failed in report.failed.items()} == {
         12: "retry",
@@ -102,7 +102,7 @@ def test_a_journal_tells_how_each_message_ended_that_no_agent_heard_of() -> None
 
 
 def test_of_all_that_ran_on_a_host_whose_agent_died_none_is_charged() -> None:
-    left = deaths.testament([journal(RUNNING), journal(RUNNING, OK, ticket="1-1")], now_ms=5)
+    left = deaths.journaled_outcomes([journal(RUNNING), journal(RUNNING, OK, ticket="1-1")], now_ms=5)
     assert {name: report.failed[10].kind for name, report in left.items()} == {
         "1-0": "interrupted",
         "1-1": "interrupted",

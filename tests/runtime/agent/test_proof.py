@@ -40,7 +40,7 @@ def test_outage_is_waited_for_with_growing_pauses(monkeypatch: pytest.MonkeyPatc
         waited.append(seconds)
 
     monkeypatch.setattr(proof.asyncio, "sleep", sleep)
-    store, faults = Down(400), []
+    store, faults = Down(1000), []
     asyncio.run(prove(Driver(store, patience_s=0.0), "ours", faults.append))
     assert len(faults) == len(waited) > 4
     assert waited[:4] == [0.5, 1.0, 2.0, 4.0]

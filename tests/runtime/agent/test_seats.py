@@ -11,7 +11,7 @@ from s3queue.core.keys import Layout
 from s3queue.core.ledger import Host
 from s3queue.core.records import Failed, Offer
 from s3queue.runtime.agent.dealing import Dealer
-from s3queue.runtime.agent.seats import NEXT, Event, Obituary, Seats, State
+from s3queue.runtime.agent.seats import NEXT, Event, Seats, State, WorkerDeath
 from s3queue.runtime.local.journal import OK, RUNNING, Journal
 from s3queue.runtime.local.wire import (
     Deal,
@@ -50,7 +50,7 @@ class Room:
         journal = Journal(bytearray(Journal.size(workers, slots)), workers, slots)
         self.host = Host(Layout(), "session", slots * workers, {"q": Offer()})
         self.dealer = Dealer(self.host, [journal.worker(number) for number in range(workers)], slots)
-        self.buried: list[Obituary] = []
+        self.freed: list[WorkerDeath] = []
         self.left: list[str] = []
         self.warned: list[str] = []
         self.late: list[Callable[[], None]] = []
@@ -58,7 +58,7 @@ class Room:
             self.dealer,
             later=lambda seconds, call: self.late.append(call),
             now_ms=lambda: 7,
-            buried=self.buried.append,
+            freed=self.freed.append,
             leaving=lambda worker, why: self.left.append(why),
             warn=lambda key, text: self.warned.append(text),
         )
@@ -121,7 +121,7 @@ class TestLife:
         assert wire.sent[-1] == Stop()
         room.seats.hung_up(wire)
         room.seats.died(died(cause="exited"))
-        assert (room.state(), room.buried[0].expected) == (State.EMPTY, True)
+        assert (room.state(), room.freed[0].expected) == (State.EMPTY, True)
 
     def test_worker_that_leaves_with_nothing_to_do_is_stopped_at_once_and_only_once(self) -> None:
         room = Room()
@@ -136,9 +136,9 @@ class TestLife:
         room = Room()
         wire = room.seat(pid=100)
         room.seats.hung_up(wire)
-        assert room.buried == []
+        assert room.freed == []
         room.seats.died(died(pid=100))
-        assert [one.pid for one in room.buried] == [100]
+        assert [one.pid for one in room.freed] == [100]
         room.seat(pid=101)
         assert room.state() is State.SERVING
 
@@ -159,7 +159,7 @@ class TestDeath:
         for call in room.late:
             call()
         assert room.state() is State.EMPTY
-        assert len(room.buried) == 1
+        assert len(room.freed) == 1
         fresh = room.seat(pid=101)
         room.deal()
         assert any(isinstance(note, Deal) for note in fresh.sent)
@@ -167,7 +167,7 @@ class TestDeath:
     def test_worker_killed_before_its_hello_is_read_frees_its_seat(self) -> None:
         room = Room()
         room.seats.died(died(pid=100))
-        assert [one.pid for one in room.buried] == [100], "it may be replaced"
+        assert [one.pid for one in room.freed] == [100], "it may be replaced"
         ghost = room.seat(pid=100)
         assert ghost.closed
         assert room.state() is State.EMPTY
@@ -191,7 +191,7 @@ class TestDeath:
         room.seats.died(died(pid=100))
         assert room.seat(pid=100).closed
         room.seats.died(died(pid=100))  # it noticed, and ended
-        assert len(room.buried) == 2
+        assert len(room.freed) == 2
         room.seat(pid=102)
         assert room.state() is State.SERVING
 
@@ -201,11 +201,11 @@ class TestDeath:
         room.deal()
         room.dealer.loads[0].journal.mark(0, 0, RUNNING)
         room.seats.died(died())
-        assert (room.state(), room.buried) == (State.REAPED, [])
+        assert (room.state(), room.freed) == (State.REAPED, [])
         room.seats.heard(wire, FailedNote(0, 0, Failed("snooze", 5.0)))
         room.seats.hung_up(wire)
         assert room.host.tickets["1-0"].failed[0] == Failed("snooze", 5.0)
-        assert room.buried[0].casualties == []
+        assert room.freed[0].affected == []
 
     def test_last_words_are_not_waited_for_for_ever(self) -> None:
         room = Room()
@@ -213,7 +213,7 @@ class TestDeath:
         room.seats.died(died())
         (late,) = room.late
         late()
-        assert (room.state(), wire.closed, len(room.buried)) == (State.EMPTY, True, 1)
+        assert (room.state(), wire.closed, len(room.freed)) == (State.EMPTY, True, 1)
         room.seat(pid=101)
         late()
         assert room.state() is State.SERVING
@@ -286,7 +286,7 @@ class TestUnlawful:
         room.seats.died(died())
         room.seats.died(died())
         room.late[0]()
-        assert [one.pid for one in room.buried] == [100, 100]
+        assert [one.pid for one in room.freed] == [100, 100]
         assert room.state() is State.EMPTY
 
     def test_failure_of_a_message_that_was_given_back_or_ended_well_is_not_entered(self) -> None:

@@ -14,6 +14,7 @@ from s3queue_backends.memory import MemoryStore
 
 from s3queue import QueueError, task
 from s3queue.config import Config
+from s3queue.errors import StoreUnsupported
 from s3queue.registry import Registry, registry
 from s3queue.runtime.agent import main as agent_main
 from s3queue.runtime.local.child import FENCED
@@ -170,3 +171,13 @@ def test_agent_that_keeps_dying_ends_the_host_though_it_was_up_once(stage: Stage
         QueueError, match=r"giving up: agent .* exited with status 3, for the 5th time before it was up"
     ):
         stage.play(agent, works)
+
+
+def test_store_that_was_seen_to_break_a_promise_ends_the_host_although_agents_were_up(stage: Stage) -> None:
+    def agent(spec: Any, before: int) -> None:
+        say(spec, Started())
+        raise StoreUnsupported("atomic replace", "two writers won")
+
+    with pytest.raises(StoreUnsupported, match="two writers won"):
+        stage.play(agent, lambda spec, before: signal.pause())
+    assert stage.starts("agent") == 1

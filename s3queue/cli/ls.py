@@ -1,0 +1,84 @@
+"""``s3queue ls``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from s3queue.cli.common import json_lines_option, show_json, store_options
+from s3queue.cli.reading import cut, local_time, none_of, plain, queue_named
+from s3queue.views import last_line
+
+if TYPE_CHECKING:
+    from s3queue.looking import QueuedMessage, State
+
+#: Messages that are shown to people unless they say how many.
+_SHOWN = 20
+
+
+@click.command("ls")
+@click.argument("queue")
+@click.option(
+    "--state", type=click.Choice(["ready", "scheduled", "running", "waiting"]), help="Only those in this state."
+)
+@click.option("--task", metavar="NAME", help="Only of this task.")
+@click.option("--after", metavar="PLACE", help="Only those behind this message.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), metavar="N", help=f"So many at most.  [default: {_SHOWN}; with --json all]"
+)
+@store_options
+@json_lines_option
+def command(
+    queue: str,
+    state: State | None,
+    task: str | None,
+    after: str | None,
+    limit: int | None,
+    store_url: str | None,
+    namespace: str | None,
+    config_file: str | None,
+    as_json: bool,
+) -> None:
+    """List the messages of a queue that are neither done nor dead.
+
+    Scheduled has not reached its time, ready could run now, running is assigned to a host, waiting has failed or snoozed
+    and waits for its next attempt. In the order in which they were to start, then by due time.
+    """
+    of = queue_named(queue, store_url, namespace, config_file)
+    limit = limit or (None if as_json else _SHOWN)
+    last = None
+    try:
+        asked = None if limit is None else limit + 1  # one more tells whether there are more
+        for number, message in enumerate(of.messages(state=state, task=task, limit=asked, after=after)):
+            if number == limit:
+                if not as_json:
+                    click.echo(f"more: --after {last}", err=True)
+                break
+            last = message.place
+            if as_json:
+                show_json(message.as_dict())
+            else:
+                _show(message)
+        if last is None and not as_json:
+            click.echo(none_of(of, "messages", is_filtered=bool(state or task or after)), err=True)
+    finally:
+        of.store.close()
+
+
+def _show(message: QueuedMessage) -> None:
+    click.echo(message.id or message.place)
+    where: str = message.state
+    if message.host is not None:
+        where += f" on {plain(message.host)}"
+    elif message.due_at is not None:
+        where += f" until {local_time(message.due_at)}"
+    task = "cannot be read" if message.raw else plain(message.task) or "(no task)"
+    group = "" if message.group is None else f", group {plain(message.group)}"
+    click.echo(f"    {where}, {task}, attempt {message.attempt}, sent {local_time(message.sent_at)}{group}")
+    if message.unfit:
+        click.echo(f"    waits for a host that fits: others do not know {plain(message.unfit)}, or not so")
+    for one in message.failures:
+        click.echo(f"    attempt {one.attempt} {one.cause}: {cut(last_line(one.text))}")
+    if message.preview:
+        click.echo(f"    {cut(message.preview)}")

@@ -1,0 +1,65 @@
+"""What the commands share that list messages and dead letters."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from s3queue.cli.common import use
+from s3queue.errors import ConfigError
+
+if TYPE_CHECKING:
+    from s3queue.queue import Queue
+
+#: Characters of an error, or a preview, in a list.
+_LINE = 200
+#: Seconds of each unit.
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def parse_since(text: str) -> datetime:
+    """A time in the past: so long ago (``90s``, ``30m``, ``2h``, ``1d``), or as ISO 8601; of this machine's time zone if it
+    says none.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    try:
+        if text[-1:] in _UNITS and text[:-1].isdecimal():
+            return datetime.now(UTC) - timedelta(seconds=int(text[:-1]) * _UNITS[text[-1]])
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):
+        raise ConfigError(f"not a time: {text!r}", "for example 30m, 2h, 1d, or 2030-01-31T08:00") from None
+
+
+def plain(text: str) -> str:
+    """Text of somebody else, for a terminal: what would control that is shown as an escape."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def cut(text: str) -> str:
+    """On one line, and of bearable length."""
+    line = plain(" ".join(text.split()))
+    return line if len(line) <= _LINE else line[: _LINE - 1] + "…"
+
+
+def local_time(at: datetime) -> str:
+    return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def queue_named(name: str, store_url: str | None, namespace: str | None, config_file: str | None) -> Queue:
+    from s3queue.queue import Queue
+
+    store, config = use(store_url, config_file, namespace=namespace)
+    return Queue(name, store, config=config)
+
+
+def none_of(of: Queue, what: str, *, is_filtered: bool) -> str:
+    """Why nothing is listed. One GET: a name that was mistyped is not told from an empty queue otherwise."""
+    from s3queue.core.ops import get
+    from s3queue.runtime.drive import Driver
+    from s3queue.store import Found
+
+    if not isinstance(Driver(of.store).run(get(of.layout.meta(of.name))), Found):
+        return f"nothing was ever sent to a queue {of.name!r} in namespace {of.namespace}"
+    return f"no {what} in {of.name}" + (" of which that is true" if is_filtered else "")

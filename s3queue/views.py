@@ -1,0 +1,87 @@
+"""What messages and dead letters look like to people: their history, their payload, their times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from s3queue.core.records import Failure
+from s3queue.errors import CorruptRecord
+
+__all__ = ["FailedAttempt"]
+
+#: The last millisecond that a datetime can tell.
+_LAST_MS = 253_402_300_799_000
+#: What decoding and encoding raise. A number that is too large is a ValueError.
+_UNFIT = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError, ValueError)
+#: Characters of a preview.
+_PREVIEW = 10_000
+
+
+class FailedAttempt(Struct, frozen=True):
+    """How one attempt of a message ended.
+
+    Attributes:
+        attempt: counted from 1.
+        cause: ``error`` (the task raised), ``rejected``, ``killed``, ``exited``, ``oom``, ``time_limit``, ``lost`` (its
+            host fell silent), ``interrupted``, ``shutdown``, ``corrupt``, ``unreadable``, ``unknown_task``, ``signature``.
+        text: a traceback, or what was noticed. Of the last attempt up to 4,000 characters, of those before 120: the end.
+    """
+
+    attempt: int
+    cause: str
+    text: str
+    at: datetime
+
+
+def history(failures: Iterable[Failure]) -> tuple[FailedAttempt, ...]:
+    return tuple(FailedAttempt(one.attempt, one.cause, one.text, time_of(one.at_ms)) for one in failures)
+
+
+def time_of(at_ms: int) -> datetime:
+    return datetime.fromtimestamp(min(at_ms, _LAST_MS) / 1000, UTC)
+
+
+def last_line(text: str) -> str:
+    """Of a traceback: the exception."""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
+
+
+def decode_payload(message: str, body: bytes) -> Any:
+    """In builtins.
+
+    Raises:
+        CorruptRecord: it cannot be decoded.
+    """
+    try:
+        return msgspec.msgpack.decode(body)
+    except _UNFIT as wrong:
+        raise CorruptRecord(message, f"its payload cannot be decoded: {wrong}") from wrong
+
+
+def preview(body: bytes) -> str:
+    """As JSON, as far as a screen may show it; empty where it has no such form."""
+    try:
+        return msgspec.json.encode(msgspec.msgpack.decode(body)).decode()[:_PREVIEW]
+    except _UNFIT:
+        return ""
+
+
+def with_payload(told: dict[str, Any], *, raw: bool) -> dict[str, Any]:
+    """What JSON can carry, with ``payload`` for ``body`` (encoded, in base64), or ``payload_base64`` where it has no such
+    form."""
+    encoded = told.pop("body")
+    if not raw:
+        try:
+            body = msgspec.convert(encoded, bytes)
+            told["payload"] = msgspec.json.decode(msgspec.json.encode(msgspec.msgpack.decode(body)))
+        except _UNFIT:
+            pass
+        else:
+            return told
+    told["payload_base64"] = encoded
+    return told
