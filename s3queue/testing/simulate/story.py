@@ -487,7 +487,9 @@ class Story:
                 if path in self.targets and not self.is_called_off(move.message, move.n):
                     continue  # nothing came of that move
                 absent = (one for one, what in self.board_at(move.n).answers.items() if what == "absent")
-                is_absent = parse_source(path).count == 1 and any(self.asked[one][2] == move.message for one in absent)
+                is_absent = parse_source(path).count == 1 and any(
+                    self.asked[one][1:] == (CANCEL, move.message) for one in absent
+                )
                 how = "absent" if is_absent else "cancelled"
             else:
                 outcome = self.outcomes.get((move.old.ticket, move.old.offset))
