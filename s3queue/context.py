@@ -4,41 +4,51 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
 from s3queue.core.keys import ticket_id
-from s3queue.errors import ConfigError, Fenced
+from s3queue.errors import ConfigError, Fenced, SoftTimeLimit
 
 __all__ = ["Backoff", "Context"]
 
 
 class Backoff(Struct, frozen=True):
-    """Exponential backoff: attempt 1 waits up to ``base`` seconds, each later one up to twice as long, at most ``cap``.
+    """How long a failed message waits: attempt 1 up to ``base`` seconds, each later one longer, at most ``cap``.
 
     The wait is drawn from 0 to that bound ("full jitter"), so that messages that failed together do not return together
     (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
 
     Args:
         jitter: False to wait exactly the bound.
+        growth: ``exponential`` doubles the bound, ``linear`` adds ``base`` to it, ``fixed`` leaves it at ``base``.
 
     Raises:
-        ConfigError: a bound is negative, or cap is below base.
+        ConfigError: a bound is negative, cap is below base, or there is no such growth.
     """
 
     base: float = 1.0
     cap: float = 3600.0
     jitter: bool = True
+    growth: Literal["exponential", "linear", "fixed"] = "exponential"
 
     def __post_init__(self) -> None:
         if not 0 <= self.base <= self.cap < float("inf"):
             raise ConfigError(f"backoff from {self.base!r} to {self.cap!r} s", "0 <= base <= cap, both in seconds")
+        if self.growth not in ("exponential", "linear", "fixed"):
+            raise ConfigError(f"growth of a backoff is {self.growth!r}", "exponential, linear or fixed")
 
     def delay(self, attempt: int, random: float) -> float:
         """Seconds to wait after this attempt, counted from 1. ``random`` is drawn from [0, 1)."""
-        # 2**64 s is beyond every cap; a greater exponent would overflow a float.
-        bound = min(self.cap, self.base * 2.0 ** min(attempt - 1, 64))
+        match self.growth:
+            case "fixed":
+                grown = 1.0
+            case "linear":
+                grown = float(attempt)
+            case _:  # 2**64 s is beyond every cap; a greater exponent would overflow a float
+                grown = 2.0 ** min(attempt - 1, 64)
+        bound = min(self.cap, self.base * grown)
         return bound * random if self.jitter else bound
 
 
@@ -62,11 +72,13 @@ class Context:
             queue can stop a process that was paused for too long from waking up and writing.
         session: the host that runs this.
         deadline: ``time.monotonic()`` at which the time limit is reached; None without a limit.
+        soft_deadline: the same of the soft time limit.
         headers: as given when enqueued.
     """
 
     __slots__ = (
-        "_cancel", "attempt", "deadline", "fencing_token", "headers", "message_id", "queue", "session", "task"
+        "_cancel", "attempt", "deadline", "fencing_token", "headers", "message_id", "queue", "session",
+        "soft_deadline", "task",
     )  # fmt: skip
 
     def __init__(
@@ -80,6 +92,7 @@ class Context:
         deadline: float | None = None,
         headers: Mapping[str, str] | None = None,
         cancel: _Flag | None = None,
+        soft_deadline: float | None = None,
     ) -> None:
         self.message_id = message_id
         self.queue = queue
@@ -88,6 +101,7 @@ class Context:
         self.fencing_token = fencing_token
         self.session = session
         self.deadline = deadline
+        self.soft_deadline = soft_deadline
         self.headers = headers or {}
         self._cancel: _Flag = cancel or _Never()
 
@@ -103,9 +117,11 @@ class Context:
         return self._cancel.is_set()
 
     def check(self) -> None:
-        """Raise `Fenced` if `cancelled`. For long tasks to call between steps."""
+        """Raise `Fenced` if `cancelled`, `SoftTimeLimit` past the soft time limit. For long tasks to call between steps."""
         if self._cancel.is_set():
             raise Fenced(ticket_id(self.fencing_token >> 32, self.fencing_token & 0xFFFFFFFF))
+        if self.soft_deadline is not None and time.monotonic() >= self.soft_deadline:
+            raise SoftTimeLimit
 
     def remaining(self) -> float | None:
         """Seconds until the time limit, below 0 past it; None without a limit."""

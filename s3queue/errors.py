@@ -20,6 +20,7 @@ __all__ = [
     "Reject",
     "Retry",
     "Snooze",
+    "SoftTimeLimit",
     "StoreDenied",
     "StoreError",
     "StoreUnavailable",
@@ -216,6 +217,13 @@ class Snooze(Exception):
     def __init__(self, after: float) -> None:
         self.after = _seconds(after)
         super().__init__(f"snoozed for {self.after:g} s")
+
+
+class SoftTimeLimit(TimeoutError):
+    """A task reached its soft time limit. The attempt failed, unless the task ended well in spite of it."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or "the task reached its soft time limit")
 
 
 class Reject(Exception):

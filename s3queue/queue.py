@@ -28,6 +28,7 @@ from s3queue.looking import QueuedMessage, State
 from s3queue.observe.events import Events
 from s3queue.operating import Operation
 from s3queue.payloads import encode_value
+from s3queue.policies import RESERVED
 from s3queue.runtime.drive import Driver, pauses
 from s3queue.runtime.local.wakeups import wake
 from s3queue.runtime.meter import Meter
@@ -148,14 +149,21 @@ class Queue:
         priority: int = 5,
         group: str | None = None,
         headers: Mapping[str, str] | None = None,
+        limits: Mapping[str, str] | None = None,
     ) -> Load:
-        """What `send` sends, checked. Asks for nothing."""
+        """What `send` sends, checked. Asks for nothing.
+
+        Args:
+            limits: headers of our own, see `s3queue.policies.own_headers`.
+        """
         due_ms = _due_ms(delay, at)
         if type(priority) is not int or priority not in PRIORITIES:
             raise ConfigError(f"priority is {priority!r}", "0 goes first, 9 goes last")
         if group is not None:
             check_group(group)
         given = _headers(headers)
+        if limits:
+            given = {**given, **limits}
         messages = [bytes(encode_message(Message(task, payload, given))) for payload in payloads]
         return Load(self, self._sized(messages), priority, group, due_ms)
 
@@ -380,4 +388,6 @@ def _headers(headers: Mapping[str, str] | None) -> dict[str, str]:
         msgspec.msgpack.encode(given)  # a lone surrogate is a string that no record can hold
     except (msgspec.ValidationError, TypeError, ValueError) as wrong:
         raise ConfigError("headers are not a mapping of strings to strings") from wrong
+    if any(name.startswith(RESERVED) for name in given):
+        raise ConfigError(f"a header begins with {RESERVED!r}", "such names are kept for this library")
     return given

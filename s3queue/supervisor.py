@@ -81,7 +81,7 @@ class Supervisor:
         no message any more. Signals are handled only in the main thread.
 
         Raises:
-            StoreUnsupported: the store cannot keep the promises of the queue: the first agent asks it (about 60 requests)
+            StoreUnsupported: the store cannot keep the promises of the queue: the first agent asks it (about 430 requests)
                 before it writes anything else.
             ConfigError: a child says that it cannot start.
             QueueError: a child keeps dying before it is up.

@@ -32,6 +32,8 @@ from s3queue.core.keys import check_name
 from s3queue.errors import ConfigError
 from s3queue.lazy import refuse_lazy
 from s3queue.payloads import CONTEXT, CallCodec, Codec, ValueCodec
+from s3queue.policies import Delay, Policy, Which, own_headers
+from s3queue.policies import policy as policy_of
 from s3queue.registry import Execution, Registry, registry
 
 if TYPE_CHECKING:
@@ -121,10 +123,6 @@ def _is_in_class(function: Callable[..., Any]) -> bool:
     return not inspect.ismethod(function) and "." in function.__qualname__.rpartition("<locals>.")[2]
 
 
-def _is_limit(seconds: object) -> bool:
-    return isinstance(seconds, int | float) and not isinstance(seconds, bool) and 0 < seconds < float("inf")
-
-
 def _arguments(call: tuple[Any, ...] | Mapping[str, Any]) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
     if isinstance(call, tuple):
         return call, {}
@@ -146,6 +144,7 @@ class Task(Generic[P, R_co]):
         is_async: whether calls return an awaitable.
         wants_ctx: whether the function has a parameter ``ctx``.
         backoff: how long a failed message waits for its next attempt.
+        policy: what becomes of an attempt that fails.
     """
 
     def __init__(
@@ -154,12 +153,12 @@ class Task(Generic[P, R_co]):
         queue: str,
         name: str,
         *,
-        max_attempts: int | None,
-        backoff: Backoff,
-        time_limit: float | UnsetType | None,
+        policy: Policy,
         codec: Callable[[Callable[..., Any], str], Codec],
     ) -> None:
-        self.function, self.queue, self.name, self.backoff = function, check_name(queue), name, backoff
+        self.function, self.queue, self.name = function, check_name(queue), name
+        self.policy: Policy = policy
+        self.backoff: Any = policy.backoff
         self.execution = Execution()
         what = self.label
         _refuse_methods(function, what)
@@ -167,13 +166,7 @@ class Task(Generic[P, R_co]):
             raise ConfigError(f"{what} is not a function", "decorate a function or a coroutine function")
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise ConfigError(f"{what} is a generator, which a worker would never start", "return instead of yield")
-        if max_attempts is not None and (type(max_attempts) is not int or not 1 <= max_attempts <= 1000):
-            raise ConfigError(f"{what}: max_attempts is {max_attempts!r}", "from 1 to 1000, the first attempt included")
-        if not isinstance(time_limit, UnsetType | None) and not _is_limit(time_limit):
-            raise ConfigError(f"{what}: time_limit is {time_limit!r}", "seconds above 0, or None for no limit")
-        if not isinstance(backoff, Backoff):
-            raise ConfigError(f"{what}: backoff is {backoff!r}", "for example Backoff(base=1, cap=3600)")
-        self._max_attempts, self._time_limit = max_attempts, time_limit
+        policy.check(what)
         self.is_async = inspect.iscoroutinefunction(function)
         parameters = list(inspect.signature(function).parameters.values())
         if parameters and parameters[0].name in ("self", "cls") and _is_in_class(function):
@@ -208,13 +201,13 @@ class Task(Generic[P, R_co]):
     @property
     def max_attempts(self) -> int:
         """How often one message may start."""
-        own = self._max_attempts
+        own = self.policy.max_attempts
         return current_config().max_attempts if own is None else own
 
     @property
     def time_limit(self) -> float | None:
         """Seconds that one attempt may take; None: no limit."""
-        own = self._time_limit
+        own = self.policy.time_limit
         return current_config().time_limit if isinstance(own, UnsetType) else own
 
     @property
@@ -302,11 +295,24 @@ class Task(Generic[P, R_co]):
         priority: int = 5,
         group: str | None = None,
         headers: Mapping[str, str] | None = None,
+        max_attempts: int | None = None,
+        time_limit: float | None = None,
         store: ObjectStore | None = None,
     ) -> Sender[P]:
         """The same task with other options; see `s3queue.Queue.enqueue`. Given apart from the arguments, so that no
-        option can collide with a parameter of the task."""
-        return Sender(self, store, {"delay": delay, "at": at, "priority": priority, "group": group, "headers": headers})
+        option can collide with a parameter of the task.
+
+        Args:
+            max_attempts: after how many attempts this message is dead; at most as many as the task gives.
+            time_limit: seconds for each attempt of this message, instead of the task's.
+
+        Raises:
+            ConfigError: one of the last two is out of range.
+        """
+        options = {"delay": delay, "at": at, "priority": priority, "group": group, "headers": headers}
+        if max_attempts is not None or time_limit is not None:
+            options["limits"] = own_headers(self.label, self.max_attempts, max_attempts, time_limit)
+        return Sender(self, store, options)
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> str:
         """As `Sender.enqueue`, with default options."""
@@ -367,8 +373,11 @@ def task(
     name: str | None = None,
     *,
     max_attempts: int | None = None,
-    backoff: Backoff | None = None,
+    backoff: Backoff | Delay | None = None,
     time_limit: float | UnsetType | None = UNSET,
+    soft_time_limit: float | None = None,
+    retry_on: Which | None = None,
+    give_up_on: Which | None = None,
 ) -> _Decorator:
     """Declare a function as a task.
 
@@ -378,9 +387,16 @@ def task(
         queue: where its messages go. Letters, digits, ``_ . -``.
         name: by default the function's qualified name. Messages carry it: give one before you rename a function.
         max_attempts: by default the setting of that name.
-        backoff: by default 1, 2, 4, 8 … s, at most an hour, each drawn from 0 to that.
+        backoff: by default 1, 2, 4, 8 … s, at most an hour, each drawn from 0 to that. Or a function of the attempt,
+            counted from 1, and the exception, that returns seconds.
         time_limit: seconds for one attempt; by default the setting of that name. A sync task that overruns it is killed
             with its process, an async one is cancelled.
+        soft_time_limit: seconds after which the task is told: an async one is cancelled, and may still clean up or even
+            return; a sync one is told by ``ctx.check()``, where it calls that. Nothing can interrupt Python code in
+            a thread without breaking what it is in the middle of. The attempt fails with `SoftTimeLimit`.
+        retry_on: exception classes, or functions of an exception: what is none of these makes a dead letter at once.
+            Of what is not raised (a hard time limit, the death of a process) there is always another attempt.
+        give_up_on: what is one of these makes a dead letter at once. `Retry`, `Snooze`, `Reject` mean what they say.
 
     Raises:
         ConfigError: what is decorated is no function, an annotation cannot be carried, or the name is taken.
@@ -388,10 +404,11 @@ def task(
     _check_queue(queue, "task")
     if name is not None and not (isinstance(name, str) and name):
         raise ConfigError("a task needs a name", "leave name out, or use @s3queue.handler for raw messages")
+    policy = policy_of(max_attempts, backoff, time_limit, soft_time_limit, retry_on, give_up_on)
 
     def decorate(function: Callable[..., R]) -> Task[..., R]:
         own = name if name is not None else str(getattr(function, "__qualname__", repr(function)))
-        return _declare(function, queue, own, max_attempts, backoff, time_limit, CallCodec)
+        return _declare(function, queue, own, policy, CallCodec)
 
     return cast("_Decorator", decorate)
 
@@ -400,8 +417,11 @@ def handler(
     queue: str,
     *,
     max_attempts: int | None = None,
-    backoff: Backoff | None = None,
+    backoff: Backoff | Delay | None = None,
     time_limit: float | UnsetType | None = UNSET,
+    soft_time_limit: float | None = None,
+    retry_on: Which | None = None,
+    give_up_on: Which | None = None,
 ) -> _Decorator:
     """Declare a function as the handler of a queue's raw messages: those that `s3queue.Queue.enqueue` stores.
 
@@ -409,9 +429,10 @@ def handler(
     The rest is as for `task`.
     """
     _check_queue(queue, "handler")
+    policy = policy_of(max_attempts, backoff, time_limit, soft_time_limit, retry_on, give_up_on)
 
     def decorate(function: Callable[..., R]) -> Task[..., R]:
-        return _declare(function, queue, "", max_attempts, backoff, time_limit, ValueCodec)
+        return _declare(function, queue, "", policy, ValueCodec)
 
     return cast("_Decorator", decorate)
 
@@ -426,9 +447,7 @@ def _declare(
     function: Callable[..., R],
     queue: str,
     name: str,
-    max_attempts: int | None,
-    backoff: Backoff | None,
-    time_limit: float | UnsetType | None,
+    policy: Policy,
     codec: Callable[[Callable[..., Any], str], Codec],
 ) -> Task[..., R]:
     if "Sending" not in globals():
@@ -437,14 +456,6 @@ def _declare(
         function = function.function
     if isinstance(function, staticmethod):
         function = function.__func__
-    made: Task[..., R] = Task(
-        function,
-        queue,
-        name,
-        max_attempts=max_attempts,
-        backoff=backoff or Backoff(),
-        time_limit=time_limit,
-        codec=codec,
-    )
+    made: Task[..., R] = Task(function, queue, name, policy=policy, codec=codec)
     registry.add(made)
     return made

@@ -17,6 +17,16 @@ from s3queue.testing.servers import Server
 from tests.stores.mini_s3 import MiniS3, mini_s3
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where the tests run in several processes, one of them starts the servers that need a machine's only Docker or npm."""
+    for item in items:
+        wanted = set(getattr(item, "fixturenames", ())) & {"container_server", "azurite_server", "minio_server"}
+        names = wanted or {name for name in ("container", "azurite", "minio_server") if name in item.nodeid}
+        if names:
+            item.add_marker(pytest.mark.xdist_group("servers"))
+
+
 def _serve(
     start: Callable[[Path], AbstractContextManager[Server]],
     folders: pytest.TempPathFactory,

@@ -1,7 +1,7 @@
-"""What an answer of an S3-like service means for the queue, and what no answer means.
+"""The meaning of answers of S3-like services, and of a missing answer.
 
-A backend turns its SDK's exception into a `Reply` or a `Silence`, by a table of its own; the rest is here, once for
-all of them. Rows: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html (412, 409, 404 on conditional
+A backend turns the exceptions of its SDK into a `Reply` or a `Silence`, by a table of its own. The rest is here, once for
+all backends. Rows: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html (412, 409, 404 on conditional
 puts), https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html.
 """
 
@@ -15,8 +15,8 @@ from typing import NamedTuple, NoReturn
 from s3queue.errors import OutcomeUnknown, StoreDenied, StoreError, StoreUnavailable
 from s3queue.store import Conflict, Found, Missing, Stored, Unchanged
 
-#: How often a put is sent again after "try again" (409). It is answered so while a delete of the key is under way;
-#: the caller waits and goes on after that.
+#: Times a put is sent again after "try again" (409), the answer while a delete of the key is under way. After that the
+#: caller waits and retries.
 RESENDS = 4
 
 
@@ -27,7 +27,7 @@ class Verdict(Enum):
     MISSING = auto()
     UNCHANGED = auto()
     CONFLICT = auto()
-    #: Not applied, and the very same put may be sent at once.
+    #: Not applied; the same put may be sent again at once.
     AGAIN = auto()
     UNAVAILABLE = auto()
     UNKNOWN = auto()
@@ -74,7 +74,7 @@ class NoLogin(NamedTuple):
 
 
 class Untrusted(NamedTuple):
-    """The server's certificate is not one that we trust. Nothing was sent but the handshake."""
+    """The server's certificate is not trusted. Only the handshake was sent."""
 
     why: str
 
@@ -87,7 +87,7 @@ Failure = Reply | Silence | NoLogin | Untrusted
 _MISSING_BUCKET = frozenset({"NoSuchBucket", "ContainerNotFound", "ContainerBeingDeleted", "InvalidBucketName"})
 
 
-#: The body did not arrive whole, or the server thinks so: it verified a checksum or a length, and stored nothing.
+#: The server found a truncated body by checksum or length, and stored nothing.
 _CUT_SHORT = frozenset(
     {
         "BadDigest",
@@ -99,23 +99,23 @@ _CUT_SHORT = frozenset(
     }
 )
 
-#: What a person can do about a refusal, by its code.
+#: Advice for people about a refusal, by its code.
 _ADVICE = {
     **dict.fromkeys(_MISSING_BUCKET, "there is no such bucket: create it, or correct its name"),
-    "AccessDenied": "these credentials may not do this: look at their permissions on the bucket",
-    "InvalidAccessKeyId": "the store does not know these credentials",
-    "SignatureDoesNotMatch": "the secret key is wrong, or something on the way rewrites requests",
-    "RequestTimeTooSkewed": "the clock of this machine is wrong",
-    "ExpiredToken": "these credentials have expired",
-    "AuthorizationHeaderMalformed": "the region is wrong",
-    "PermanentRedirect": "the region or the endpoint is wrong",
+    "AccessDenied": "these credentials may not do this: check their permissions on the bucket",
+    "InvalidAccessKeyId": "the store does not know these credentials: check the access key and the endpoint",
+    "SignatureDoesNotMatch": "the secret key is wrong, or a proxy rewrites requests",
+    "RequestTimeTooSkewed": "the clock of this machine is wrong: set it",
+    "ExpiredToken": "these credentials have expired: renew them",
+    "AuthorizationHeaderMalformed": "the region is wrong: set the region of the bucket",
+    "PermanentRedirect": "the region or the endpoint is wrong: set those of the bucket",
 }
 
 OUT_OF_FILES = "this process has too many open files: raise its limit (ulimit -n, LimitNOFILE)"
 
 
 class Row(NamedTuple):
-    """One line of the table. The first that fits decides; None fits everything.
+    """One row of the table. The first that fits decides; None fits everything.
 
     Attributes:
         replaces: whether the put names a version.
@@ -164,13 +164,13 @@ TABLE: tuple[Row, ...] = (
     # A success whose body could not be read.
     Row(Verdict.UNKNOWN, 0, "put"),
     Row(Verdict.UNAVAILABLE, 0),
-    # 401, 403, wrong region, bad request: a person has to look.
+    # 401, 403, wrong region, bad request: someone must fix it.
     Row(Verdict.DENIED, range(1000)),
 )
 
 
 def judge(failure: Failure, operation: str, *, replaces: bool = False) -> Verdict:
-    """What a failed request means.
+    """The meaning of a failed request.
 
     Args:
         operation: ``get``, ``put``, ``delete`` or ``list``.
@@ -186,7 +186,7 @@ def judge(failure: Failure, operation: str, *, replaces: bool = False) -> Verdic
 
 
 def causes(failed: BaseException) -> Iterator[BaseException]:
-    """The exception and those that it wraps, in whatever way its library wraps them."""
+    """The exception and all that it wraps, however its library wraps them."""
     waiting, seen = [failed], set[int]()
     while waiting:
         one = waiting.pop()
@@ -201,12 +201,12 @@ def causes(failed: BaseException) -> Iterator[BaseException]:
 
 
 def silence(failed: BaseException, sent: bool) -> Silence | Untrusted:
-    """What an exception of the network says.
+    """The meaning of a network error.
 
     Args:
-        sent: whether anything may have been sent before one of its kind, if nothing that it wraps says otherwise.
+        sent: whether a request may have been sent before such an error, unless a wrapped error says otherwise.
     """
-    import ssl  # not for those that never come here
+    import ssl  # only where it is needed
 
     for one in causes(failed):
         if isinstance(one, ssl.SSLCertVerificationError):
@@ -235,7 +235,7 @@ def error(verdict: Verdict, failure: Failure, operation: str, key: str, place: s
 
 
 def refuse(failure: Failure, operation: str, key: str, place: str) -> NoReturn:
-    """Raise what a failed delete or list means.
+    """Raise the error of a failed delete or list.
 
     Without its cause: the texts of SDKs repeat requests, and with them signatures and key ids.
     """
@@ -249,7 +249,7 @@ def settle_get(
     key: str,
     place: str,
 ) -> Found | Unchanged | Missing:
-    """Read once, and say what came of it. Arguments as for `settle_put`. Asks: one GET."""
+    """Read once. Arguments as for `settle_put`. Asks: one GET."""
     try:
         return fetch()
     except failures as failed:

@@ -1,4 +1,4 @@
-"""What the backends whose SDK stands on urllib3 have in common."""
+"""Shared by the backends whose SDK uses urllib3."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 
 from s3queue_backends._s3 import IDLE_S
 
-#: After these nothing can have reached the server: there was no connection, to it or to a proxy. Any other may have come
-#: after sending: `SSLError` and `ProxyError` are raised for whatever goes wrong between the two ends.
+#: Errors after which nothing can have reached the server: there was no connection, to it or to a proxy. Any other may
+#: come after sending; `SSLError` and `ProxyError` are raised for faults at any time.
 NEVER_CONNECTED = (NewConnectionError, NameResolutionError, ConnectTimeoutError)
 
 
 def never_idle(classes: Mapping[str, type]) -> dict[str, type]:
-    """urllib3's connection pools, by scheme, such that they use no connection again after `IDLE_S`."""
+    """urllib3's connection pools, by scheme, that do not reuse connections after `IDLE_S`."""
     return {scheme: type(f"NeverIdle{kind.__name__}", (_NeverIdle, kind), {}) for scheme, kind in classes.items()}
 
 

@@ -1,4 +1,4 @@
-"""What the backends for S3 have in common."""
+"""Shared by the backends for S3."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ READ_TIMEOUT_S = 20.0
 #: Connections kept open: as many as the threads that one agent reads with.
 CONNECTIONS = 72
 
-#: A connection that was not used for so long is closed, not used again, in seconds. Proxies and address translation drop
-#: idle connections without a word, and the next request on one would wait for the whole read time-out. Servers close them
-#: too (after 5 s, many), and a request that crosses with that is one whose outcome nobody knows.
+#: Seconds after which an idle connection is closed instead of reused. Proxies and address translation drop idle
+#: connections silently, and the next request on one would wait for the whole read time-out. Many servers close them after
+#: 5 s, and a request that crosses with that has an unknown outcome.
 IDLE_S = 2.0
 
-#: Of every object. Without a type SeaweedFS stores an empty object where a put breaks off after its headers.
+#: Type of every object. Without one, SeaweedFS stores an empty object if a put breaks off after its headers.
 CONTENT_TYPE = "application/octet-stream"
 
-#: For how long a signed URL is good, in seconds.
+#: Seconds for which a signed URL is valid.
 SIGNED_FOR_S = 300
 
 #: Services that take one write per second for each key:
@@ -72,7 +72,7 @@ def version_of(etag: str | None, what: str, place: str) -> str:
 
 
 def content_md5(body: bytes) -> str:
-    """What the header ``Content-MD5`` says of a body: a server that got less of it stores nothing."""
+    """The value of the header ``Content-MD5``, by which a server refuses a truncated body."""
     return base64.b64encode(md5(body, usedforsecurity=False).digest()).decode()
 
 
@@ -89,7 +89,7 @@ def in_thousands(keys: Sequence[str]) -> list[Sequence[str]]:
 
 
 class PerProcess(Generic[T]):
-    """Something that must not be shared across a fork, made on first use in each process.
+    """A value that must not be shared across a fork, made on first use in each process.
 
     What a child inherits is left alone: its sockets are the parent's too.
     """
@@ -115,7 +115,7 @@ class PerProcess(Generic[T]):
         return made
 
     def drop(self) -> T | None:
-        """What this process made, if it did; the next `get` makes it anew."""
+        """Take the value of this process, if there is one; the next `get` makes a new one."""
         made = self._made if self._pid == os.getpid() else None
         self._forget()
         return made

@@ -1,4 +1,4 @@
-"""What an error of SQLite means for the queue."""
+"""The meaning of SQLite's errors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sqlite3
 from s3queue.errors import OutcomeUnknown, StoreDenied, StoreError, StoreUnavailable
 from s3queue_backends._errors import OUT_OF_FILES
 
-#: What each primary result code (https://www.sqlite.org/rescode.html) means. Any other is `StoreUnavailable`.
+#: Meaning of each primary result code (https://www.sqlite.org/rescode.html). Any other is `StoreUnavailable`.
 ERRORS: dict[int, type[StoreError]] = {
     sqlite3.SQLITE_BUSY: StoreUnavailable,
     sqlite3.SQLITE_LOCKED: StoreUnavailable,
@@ -72,9 +72,9 @@ def no_folder(path: str) -> str:
 
 
 def named(error: sqlite3.Error, path: str) -> StoreError | None:
-    """What "unable to open database file" stands for, where that can be found out."""
+    """The cause behind "unable to open database file", if it can be found."""
     if primary(error) == sqlite3.SQLITE_NOTADB:
-        return StoreDenied("open", path, "this is not a SQLite database")
+        return StoreDenied("open", path, "this is not a SQLite database: name another file")
     if primary(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
         return None
     folder = os.path.dirname(path)
@@ -88,5 +88,5 @@ def named(error: sqlite3.Error, path: str) -> StoreError | None:
     if os.path.isdir(path):
         return StoreDenied("open", path, "this is a folder, not a file")
     if not os.access(folder, os.W_OK | os.X_OK) or (os.path.exists(path) and not os.access(path, os.W_OK)):
-        return StoreDenied("open", path, "this user may not write there: look at the permissions of file and folder")
+        return StoreDenied("open", path, "this user may not write there: check the permissions of file and folder")
     return None

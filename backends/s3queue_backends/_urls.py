@@ -1,4 +1,4 @@
-"""Reads and writes store URLs, for every backend in the same way.
+"""Reads and writes store URLs, the same for every backend.
 
 A URL names a place and settings. It is printed, logged and compared, so a credential in one is refused, and no message
 raised here repeats a value that might be one.
@@ -17,7 +17,7 @@ _SECRET_WORDS = ("key", "secret", "token", "password", "passwd", "credential", "
 
 
 class Place(NamedTuple):
-    """What a URL says.
+    """The parts of a URL.
 
     Attributes:
         host: what stands between ``//`` and the next ``/``: a bucket, an address, or nothing.

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 
-#: Exceptions after which nothing can have reached the server; any other may have come after sending, `sdk.SSLError` and
-#: `sdk.ProxyConnectionError` among them, which the SDK raises for whatever goes wrong between the two ends.
+#: Errors after which nothing can have reached the server. Any other may come after sending, also `sdk.SSLError` and
+#: `sdk.ProxyConnectionError`, which the SDK raises for faults at any time.
 NEVER_SENT = (sdk.EndpointConnectionError, sdk.ConnectTimeoutError)
 SILENCES = (
     *NEVER_SENT,
@@ -49,7 +49,7 @@ _FAILURES = (sdk.ClientError, sdk.BotoCoreError, ResponseParserError)
 
 
 def read(failed: Exception) -> Failure:
-    """What an exception of the SDK says. Raises it again where it is none of the server's doing."""
+    """The meaning of an exception of the SDK. Raises it again if it does not come from server or network."""
     if isinstance(failed, sdk.ClientError):
         answer: Any = failed.response
         status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
@@ -274,14 +274,15 @@ class Boto3Store:
 
 
 def _do_not_wait(request: Any, **_: object) -> None:
-    """The SDK asks for leave to send each body (``Expect: 100-continue``), which takes a round trip. Bodies here are
-    small, and a refused one costs less than the question."""
+    """Turn off the SDK's ``Expect: 100-continue``, which costs a round trip per put. Bodies here are small, and a refused
+    one costs less."""
     if "Expect" in request.headers:
         del request.headers["Expect"]
 
 
 def _close_what_is_idle(client: Any) -> None:
-    """There is no setting for it, so this reaches into botocore; a test sees on the wire that it still works."""
+    """The SDK has no setting for it, so this uses internals of botocore; a test on the wire checks that it still
+    works."""
     http = client._endpoint.http_session
     http._pool_classes_by_scheme = _pools.never_idle(http._pool_classes_by_scheme)
     http._manager.pool_classes_by_scheme = http._pool_classes_by_scheme

@@ -1,7 +1,7 @@
 """The reference store: a dict behind a lock, as weak as the weakest real store and no weaker.
 
-A version is a hash of the body, like an S3 ETag: equal bodies have equal versions. Whatever the queue relies on beyond
-that would fail here, which is why the simulator runs on this store.
+A version is a hash of the body, like an S3 ETag: equal bodies have equal versions. A queue that relied on more than that
+would fail here.
 """
 
 from __future__ import annotations
@@ -199,7 +199,7 @@ _homes: WeakValueDictionary[str, _Home] = WeakValueDictionary()
 
 
 class MemoryStore:
-    """A store in this process's memory, gone with it. For tests, the simulator, and trying things out.
+    """A store in the memory of this process. For tests and experiments.
 
     Stores of one name share their contents, within this process. `share` moves the contents to a manager process, for
     children to use. Without it, pickling the store and using it after a fork are refused: either would quietly

@@ -54,7 +54,7 @@ _FAILURES = (MinioException, HTTPError, OSError, ParseError, ValueError)
 
 
 def read(failed: Exception) -> Failure:
-    """What an exception of the SDK says. Raises it again where it is none of the server's doing."""
+    """The meaning of an exception of the SDK. Raises it again if it does not come from server or network."""
     match failed:
         case S3Error():
             return Reply(failed.response.status, failed.code or "", failed.message or "")

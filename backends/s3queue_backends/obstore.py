@@ -34,7 +34,7 @@ _CONFLICT = Conflict()
 
 Service = Literal["s3", "gs", "az"]
 
-#: An upload must be answered whole within this; `read_timeout_s` bounds the wait between bytes. Seconds.
+#: Seconds for a whole upload and its answer; `read_timeout_s` bounds the wait between bytes.
 _TOTAL_TIMEOUT_S = 300.0
 #: Azure takes at most this many deletes in one batch, and S3 a thousand.
 _AZURE_BATCH = 256
@@ -53,7 +53,7 @@ _UNTRUSTED = re.compile(r"InvalidCertificate\(\s*(\w+)")
 _OUT_OF_FILES = re.compile(r"\bcode: (?:24|23),")
 _URL = re.compile(r"Error performing [A-Z]+ (\S+)")
 
-#: Parts of texts, in the order they are looked for, and whether anything was sent.
+#: Parts of error texts, in order of search, and whether the request may have been sent.
 SILENCES: tuple[tuple[str, bool, str], ...] = (
     ("kind: Connect,", False, "no connection"),
     ("kind: Timeout,", True, "no answer in time"),
@@ -71,7 +71,7 @@ LOGINS = ("Error getting credentials", "No credential", "169.254.169.254", "meta
 
 
 def read(failed: Exception) -> Failure:
-    """What an exception of the library says. Raises it again where it is none of the server's doing."""
+    """The meaning of an exception of the library. Raises it again if it does not come from server or network."""
     text, _, debug = str(failed).partition("Debug source:")
     asked = _URL.search(text)
     if any(word in (asked[1] if asked else text) for word in LOGINS):
@@ -100,7 +100,7 @@ def read(failed: Exception) -> Failure:
 
 # One per process --------------------------------------------------------------------------------------------------
 
-#: The process whose runtime is in the module that was imported; 0 while no store has connected.
+#: Pid of the process in which the imported module has its runtime; 0 before the first connection.
 _runtime_pid = 0
 _copies: dict[int, Any] = {}
 

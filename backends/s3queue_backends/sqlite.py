@@ -24,7 +24,7 @@ from s3queue_backends import _sqlite_errors, _urls
 MAX_BODY_BYTES = 999_000_000
 #: Versions that one connection hands out before it takes another block: they fit 63 bits for 2^31 blocks.
 _BLOCK = 1 << 32
-#: How often a connection that reads looks whether its file is still there, in seconds. Before it writes it always does.
+#: Seconds between a reading connection's checks that its file still exists. Before a write it always checks.
 _LOOK_S = 1.0
 
 _CAPABILITIES = Capabilities("sqlite", max_body_bytes=MAX_BODY_BYTES, requests_cost=False)
@@ -68,10 +68,11 @@ _held: list[Any] = []
 
 
 def _stand_still() -> None:
-    """Let no other thread be within a statement when this one forks.
+    """Wait until no other thread is within a statement, before a fork.
 
-    The child would inherit a half-done one: SQLite's own record of what this process has locked says so for ever, and
-    whoever opens the file there hears that it is locked.
+    The child would inherit the unfinished statement: SQLite's record of the locks of the process would name it for ever,
+        and
+    the file could not be opened in the child.
     """
     _opening.acquire()
     for connection in list(_connections):
@@ -86,7 +87,7 @@ def _go_on() -> None:
 
 
 def _abandon_inherited() -> None:
-    """Make the connections that a forked child inherits immortal.
+    """Never close the connections that a forked child inherits.
 
     Closing one in the child could checkpoint and remove the log that the parent still writes
     (https://www.sqlite.org/howtocorrupt.html, section 2.6).
@@ -232,7 +233,7 @@ class SqliteStore:
         self._open: WeakSet[_Connection] = WeakSet()
 
     def _reader(self) -> _Connection | None:
-        """A connection for what creates nothing; None where there is no file yet."""
+        """A connection for reads; None if there is no file yet."""
         if getattr(self._mine, "connection", None) is None and not os.path.exists(self.path):
             if not os.path.isdir(os.path.dirname(self.path)):
                 raise StoreDenied("open", self.path, _sqlite_errors.no_folder(self.path))

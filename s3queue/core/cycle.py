@@ -307,6 +307,7 @@ class Lead:
             within_s=self.settings.leader_lease * _PATIENCE,
             may_read=lambda key: troubles.allow(key, now),
             largest=self.settings.max_source_bytes,
+            moved_ms=self.clock_ms(now),
         )
         for key, fault in seen.missed:
             troubles.met(key, fault or StoreError("get", key), now)

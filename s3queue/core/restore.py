@@ -147,8 +147,10 @@ def found_anew(layout: Layout, nonce: str) -> Step[Restored | Stands]:
     Every session is ended first, so that nothing that runs now can count beside what is assigned next. Messages that ended
     and whose batch is still there run again.
 
-    Asks: one List per 1,000 ledgers and per 1,000 retired pages; one Get and one Put for each ledger; one Get and one Put.
+    Asks: one List per 1,000 ledgers and per 1,000 retired pages; one Get and one Put for each ledger; two Gets and one Put.
     """
+    if isinstance((yield from get(layout.board)), Found):
+        return Stands()  # looked at first: its sessions may be at work
     listed = yield from list_all(layout.hosts)
     found = yield from get_all([item.key for item in listed])
     epochs, fenced = [0], []
@@ -171,7 +173,8 @@ def found_anew(layout: Layout, nonce: str) -> Step[Restored | Stands]:
             return (yield from found_anew(layout, f"{nonce}+"))
         fenced.append(session)
     pages = yield from list_all(layout.retired)
-    epochs += [int(item.key.removeprefix(layout.retired).partition("-")[0]) for item in pages]
+    names = (item.key.removeprefix(layout.retired).partition("-")[0] for item in pages)
+    epochs += [int(name) for name in names if name.isascii() and name.isdigit()]
     uptime_ms = yield from _newest_uptime(pages[-1:])
     board = Board(nonce, epoch=max(epochs) + _EPOCHS_SPARE, turn=1, uptime_ms=uptime_ms)
     return (yield from _create(layout, board, tuple(fenced)))
@@ -191,7 +194,7 @@ def _newest_uptime(pages: Sequence[Listed]) -> Step[int]:
 def _epochs(ledger: Ledger) -> Iterator[int]:
     for ticket in ledger.claims:
         epoch = ticket.partition("-")[0]
-        if epoch.isdigit():
+        if epoch.isascii() and epoch.isdigit():
             yield int(epoch)
 
 

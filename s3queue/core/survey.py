@@ -99,6 +99,7 @@ def survey(
     within_s: float = math.inf,
     may_read: Callable[[str], bool] = lambda key: True,
     largest: float = math.inf,
+    moved_ms: float = math.inf,
 ) -> Step[Survey]:
     """List the partition, and read the ledgers whose version changed.
 
@@ -117,13 +118,15 @@ def survey(
         may_read: whether to read the ledger under a key; other changed ledgers are missed.
         largest: bytes of the largest batch that may run. A larger one could kill its reader: it is left in place,
             reported.
+        moved_ms: the time by which messages that were moved off the board are due, if it is before ``now_ms``: they are
+            retries, which a step of the wall clock does not start.
 
     Asks: one List; one more for each further page of hosts and of known batches, for each queue whose head does not fit
         its page, and for each further page of what is due, up to a bound. One Get for each ledger that changed.
     """
     sweep = sweep or Sweep()
     at_start = {session: state.version for session, state in heard.items()}
-    listing = _Listing(layout, now_ms, wanted, known, limit, sweep, largest)
+    listing = _Listing(layout, now_ms, wanted, known, limit, sweep, largest, moved_ms)
     lanes = _divide(layout, heard, known, deep, sweep.scans, limit)
     while lanes:
         pages = yield from list_pages([List(layout.home, lane.after, lane.size) for lane in lanes])
@@ -194,8 +197,9 @@ class _Listing:
         limit: int,
         sweep: Sweep,
         largest: float,
+        moved_ms: float,
     ) -> None:
-        self._largest = largest
+        self._largest, self._moved_ms = largest, moved_ms
         self._layout, self._now_ms, self._wanted, self._known = layout, now_ms, wanted, known
         self._limit, self._sweep = limit, sweep
         self.seen = Survey()
@@ -278,6 +282,8 @@ class _Listing:
             if source.due_ms is not None:
                 if source.due_ms > self._now_ms:
                     seen.next_due_ms = seen.next_due_ms or source.due_ms
+                    continue
+                if source.moved and source.due_ms > self._moved_ms:
                     continue
                 if crowd is not None:
                     self.due_crowds.add(crowd)

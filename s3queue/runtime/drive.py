@@ -60,7 +60,8 @@ class Driver:
         self.patience_s = patience_s
         self._readers = readers
         self._on_retry = on_retry
-        self._pool: ThreadPoolExecutor | None = None
+        #: By whether the reads in it are bounded in time. Those that hang hold up none that has to be waited for.
+        self._pools: dict[bool, ThreadPoolExecutor] = {}
 
     # ---- one operation -------------------------------------------------------------------------------------
 
@@ -124,11 +125,13 @@ class Driver:
             return [self._try(op.reads[0]) if op.within_s is not None else self.perform(op.reads[0])]
         from concurrent.futures import ThreadPoolExecutor, wait  # what only enqueues needs no threads
 
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._readers, thread_name_prefix="s3queue-read")
+        pool = self._pools.get(op.within_s is not None)
+        if pool is None:
+            pool = ThreadPoolExecutor(self._readers, thread_name_prefix="s3queue-read")
+            pool = self._pools.setdefault(op.within_s is not None, pool)
         if op.within_s is None:
-            return list(self._pool.map(self.perform, op.reads))
-        asked = [self._pool.submit(self._try, read) for read in op.reads]
+            return list(pool.map(self.perform, op.reads))
+        asked = [pool.submit(self._try, read) for read in op.reads]
         wait(asked, None if math.isinf(op.within_s) else op.within_s)
         for one in asked:
             one.cancel()  # those that have not begun; a read that hangs ends in its own time
@@ -162,7 +165,7 @@ class Driver:
             return result
 
     def close(self) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(wait=False)
-            self._pool = None
+        for pool in self._pools.values():
+            pool.shutdown(wait=False)
+        self._pools.clear()
         self.store.close()

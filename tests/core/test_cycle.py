@@ -9,6 +9,7 @@ from s3queue_backends.memory import MemoryStore
 
 from s3queue.core.cycle import Cycled, Deposed, Doubt, Lead, take_office
 from s3queue.core.elect import View
+from s3queue.core.keys import moved_path, parse_source
 from s3queue.core.ops import Gather, List, Put, Unknown
 from s3queue.core.records import (
     Offer,
@@ -20,7 +21,7 @@ from s3queue.core.records import (
 )
 from s3queue.core.survey import Heard
 from s3queue.store import Conflict, Missing
-from tests.core.hands import Hand
+from tests.core.hands import Hand, run
 from tests.core.office import BOARD, Office, land
 from tests.core.world import (
     LAYOUT,
@@ -32,6 +33,7 @@ from tests.core.world import (
     ledger,
     one_ticket,
     path,
+    whole_cycle,
 )
 
 
@@ -374,3 +376,17 @@ def test_a_ticket_goes_all_the_way() -> None:
     assert office.keys() == [BOARD, LAYOUT.host("h1")]
     after = office.stored_board()
     assert (after.sources, after.tickets, after.totals["q"].done) == ({}, {}, 4)
+
+
+def test_step_of_the_leaders_wall_clock_starts_what_is_scheduled_and_no_retry_that_was_moved_off_the_board() -> None:
+    office = Office()
+    moved = moved_path(parse_source(path(1)), due_ms=NOW_MS + 60_000, batch="a1", count=1, attempt=2, alone=False)
+    scheduled = path(2, due_ms=NOW_MS + 60_000)
+    office.source(moved, scheduled)
+    office.host(ledger())
+    office.now += 1.0
+    run(whole_cycle(office.lead, now=office.now, now_ms=NOW_MS + 86_400_000, nonce="c"), office.store)
+    assert set(office.stored_board().sources) == {scheduled}
+    office.now += 60.0
+    run(whole_cycle(office.lead, now=office.now, now_ms=NOW_MS + 86_400_000, nonce="d"), office.store)
+    assert set(office.stored_board().sources) == {scheduled, moved}

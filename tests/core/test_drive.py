@@ -272,6 +272,29 @@ class TestReadsThatDoNotWaitForEachOther:
         released.set()
         driver.close()
 
+    def test_reads_that_hang_hold_up_no_listing(self) -> None:
+        class Hangs(Scripted):
+            capabilities = Capabilities("far")
+
+            def get(self, key: str, *, unless: str | None = None) -> Any:
+                released.wait()
+                return super().get(key, unless=unless)
+
+        released, listed = threading.Event(), threading.Event()
+        driver = Driver(Hangs(), readers=2)
+        (missed,) = driver.run(ask(Gather((Get("a"), Get("b"), Get("c")), 0.01)))
+        assert missed == [Missed()] * 3
+
+        def survey() -> None:
+            assert driver.run(ask(Gather((List("a"), List("b"))))) == [[[], []]]
+            listed.set()
+
+        threading.Thread(target=survey, daemon=True).start()
+        done = listed.wait(10)
+        released.set()
+        driver.close()
+        assert done, "every thread was at a read that hangs"
+
 
 class TestClose:
     def test_it_closes_the_store_and_both_may_be_used_again(self) -> None:

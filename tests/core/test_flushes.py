@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from s3queue.config import Config
 from s3queue.core.flushes import Flushes
+from s3queue.core.held import Held
 from s3queue.core.keys import Layout, source_path
-from s3queue.core.ledger import Held, Host
+from s3queue.core.ledger import Host
 from s3queue.core.pacing import Pace
 from s3queue.core.records import Failed, Ledger, Offer, Part, Ticket
 from s3queue.store import Capabilities

@@ -85,6 +85,23 @@ def test_founded_anew_it_begins_above_every_number_and_every_session_is_ended() 
     assert b'"fenced":true' in found.body
 
 
+def test_beside_a_board_that_stands_nothing_is_founded_and_no_session_is_ended() -> None:
+    store = MemoryStore()
+    store.put(LAYOUT.host("h1"), encode(claimed("12-3")), if_version=None)
+    store.put(BOARD, encode(one_ticket()[0]), if_version=None)
+    before = {key: store.get(key) for key in (BOARD, LAYOUT.host("h1"))}
+    assert run(restore.found_anew(LAYOUT, "n"), store) == restore.Stands()
+    assert {key: store.get(key) for key in before} == before
+
+
+def test_objects_that_are_no_pages_do_not_keep_a_board_from_being_founded() -> None:
+    store = MemoryStore()
+    for name in ("x-y", "²-1", "0000000007-0000000001"):
+        store.put(LAYOUT.retired + name, b"junk", if_version=None)
+    assert isinstance(run(restore.found_anew(LAYOUT, "n"), store), restore.Restored)
+    assert stored_board(store).epoch > 7
+
+
 def test_founded_anew_its_clock_goes_on_so_that_old_pages_leave_the_window() -> None:
     store = MemoryStore()
     for number, uptime_ms in enumerate((5_000, 9_000)):

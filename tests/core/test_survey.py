@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from s3queue_backends.memory import MemoryStore
 
-from s3queue.core.keys import END
+from s3queue.core.keys import END, moved_path, parse_source
 from s3queue.core.ops import Gather, Get, List
 from s3queue.core.records import encode
 from s3queue.core.survey import Heard, Survey, survey
@@ -370,3 +370,15 @@ class TestWhatIsDue:
         hand = Hand(survey(LAYOUT, {}, now=1.0, now_ms=NOW_MS, wanted={}, known=(), limit=8), store)
         assert hand.finish().next_due_ms == NOW_MS + 5
         assert hand.count(List) == 1
+
+
+def test_step_of_the_wall_clock_starts_no_message_that_was_moved_off_the_board() -> None:
+    day_ms = 86_400_000
+    moved = moved_path(parse_source(path(1)), due_ms=NOW_MS + 9, batch="a1", count=1, attempt=2, alone=False)
+    scheduled = path(2, due_ms=NOW_MS + 9)
+    early = begin(now_ms=NOW_MS + day_ms, moved_ms=NOW_MS)
+    early.store = stored(moved, scheduled)
+    assert [source.path for source in early.finish().sources] == [scheduled]
+    due = begin(now_ms=NOW_MS + day_ms, moved_ms=NOW_MS + 9)
+    due.store = stored(moved, scheduled)
+    assert {source.path for source in due.finish().sources} == {moved, scheduled}

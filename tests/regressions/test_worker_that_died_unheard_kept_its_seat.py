@@ -8,8 +8,9 @@ from pathlib import Path
 
 from s3queue_backends.sqlite import SqliteStore
 
+from s3queue.core.held import Held
 from s3queue.core.keys import Layout
-from s3queue.core.ledger import Held, Host
+from s3queue.core.ledger import Host
 from s3queue.core.records import Offer, Part, Ticket
 from s3queue.runtime.agent.dealing import Dealer
 from s3queue.runtime.agent.seats import Seats, WorkerDeath

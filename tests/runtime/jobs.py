@@ -251,3 +251,56 @@ def hungry(what: Hungry) -> None: ...
 def logs_to(path: str) -> None:
     """From here on what this process logs is in the file."""
     logging.basicConfig(filename=path, level=logging.WARNING, format="%(levelname)s %(name)s %(message)s", force=True)
+
+
+def _is_fatal(raised: BaseException) -> bool:
+    if isinstance(raised, BlockingIOError):
+        raise RuntimeError("the predicate itself failed")
+    return getattr(raised, "fatal", False)
+
+
+class Fatal(OSError):
+    fatal = True
+
+
+KINDS = {"os": OSError, "value": ValueError, "fatal": Fatal, "key": KeyError, "broken": BlockingIOError}
+
+
+@task(
+    queue=QUEUE,
+    name="picky",
+    max_attempts=3,
+    backoff=lambda attempt, raised: float("nan") if isinstance(raised, ConnectionError) else attempt * 10,
+    retry_on=(OSError, KeyError),
+    give_up_on=_is_fatal,
+)
+def picky(*how: str) -> None:
+    raised: list[Exception] = [KINDS[each]("no") if each in KINDS else ConnectionError("no") for each in how]
+    if len(raised) > 1:
+        raise ExceptionGroup("several", raised)
+    raise raised[0]
+
+
+@task(queue=QUEUE, name="soft_async", max_attempts=3, soft_time_limit=0.01, time_limit=600)
+async def soft_async(how: str) -> None:
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        if how != "returns":
+            raise
+
+
+@task(queue=QUEUE, name="soft_sync", max_attempts=3, soft_time_limit=0.01)
+def soft_sync(ctx: Context) -> None:
+    while True:
+        ctx.check()
+
+
+@task(queue=QUEUE, name="endless", max_attempts=3, time_limit=600)
+async def endless() -> None:
+    await asyncio.Event().wait()
+
+
+@task(queue=QUEUE, name="shows_headers")
+def shows_headers(ctx: Context, path: str) -> None:
+    append.function(path, f"{ctx.headers} {round(ctx.remaining() or 0)}")

@@ -1,10 +1,10 @@
-"""Chores: what follows from a committed board, done beside the cycles.
+"""Chores: the work that follows from a committed board, done beside the cycles.
 
-A cycle decides; a chore does. Fences, dead letters, moves of what waits, retired pages and deletions rest on facts that
-stay true, so they may take as long as they like, several at once, and what one of them finds out goes into the next plan.
-An object that cannot be read or written is backed off alone: the others go on, and no chore can stop a cycle.
+A cycle decides, a chore acts. Fences, dead letters, moves of waiting messages, retired pages and deletions rest on facts
+that stay true. So they may take any time and run concurrently, and their results go into the next plan. An object that
+cannot be read or written has a back-off of its own: it delays no other object, and no chore can stop a cycle.
 
-A coordinator that was replaced may still finish what it began, for the same reason.
+For the same reason a coordinator that was replaced may finish its chores.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ __all__ = ["CHORES_AT_ONCE", "Chores", "Facts"]
 
 #: Seconds for which a kind of chore waits that failed as nobody expects, the first time and at most.
 _FIRST_S, _LONGEST_S = 1.0, 60.0
-#: Chores under way at a time.
+#: Chores that run concurrently.
 CHORES_AT_ONCE = 4
 
 
 class Facts(NamedTuple):
-    """What chores may rest on, after one cycle.
+    """The facts for chores, after one cycle.
 
     Attributes:
         board: the last one that this coordinator committed.
         seen: the survey of the cycle; None where it made none.
         now: steady time, before the cycle.
         refused: paths of listed batches and requests that were finished before.
-        ended: sessions that were over before ``board`` was sent, and that nobody gives tickets to any more.
+        ended: sessions that were over before ``board`` was sent, and that get no more tickets.
         uptime_ms: of the board's clock, now.
     """
 
@@ -55,7 +55,7 @@ class Facts(NamedTuple):
 
 
 class Chores:
-    """The owner of all that is to be done beside the cycles of one epoch.
+    """Owns all work beside the cycles of one epoch.
 
     Attributes:
         troubles: objects that could not be read or written, and when each is tried again.
@@ -73,7 +73,7 @@ class Chores:
         self._faulty = Backoffs(_FIRST_S, _LONGEST_S)
 
     def follow(self, facts: Facts, heard: Mapping[str, Heard], window_s: float) -> None:
-        """Find what there is to do, now that this board is the committed one."""
+        """Find the chores of a newly committed board."""
         board, layout, pages = facts.board, self._layout, self.pages
         self.letters.follow(board)
         self.moves.follow(board)
@@ -96,8 +96,8 @@ class Chores:
         self.troubles.keep_for(facts.now)
 
     def take(self, now: float, now_ms: int, nonce: str) -> Step[bool] | None:
-        """The next chore that may be done now: a step that returns whether it has found anything for the next plan. It is
-        under way from now on, and ends in its own time. None: there is none.
+        """Start the next chore that is due: a step that returns whether its result matters to the next plan. None: no
+        chore is due.
 
         Args:
             now: steady time. now_ms: wall clock. nonce: fresh; every write of the chore derives its own from it.
@@ -126,7 +126,7 @@ class Chores:
         return news
 
     def next_at(self, now: float) -> float:
-        """Steady time at which `take` may have something, if nothing else happens; infinity where that is not known."""
+        """Steady time at which `take` may have a chore, if nothing else happens; infinity if unknown."""
         return min(self.troubles.next_at(now), self._faulty.next_at(now), self.pages.next_at())
 
     def _deleted(self, keys: Collection[str]) -> None:

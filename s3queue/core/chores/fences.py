@@ -1,4 +1,4 @@
-"""The fence: end a session that fell silent, by compare-and-swap of its ledger, so that its tickets are free."""
+"""The fence: ends a silent session, by compare-and-swap of its ledger, so that its tickets are free."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class Silent(NamedTuple):
 
     Attributes:
         version: of the ledger to replace; None: there is none.
-        ledger: what to put there.
-        is_read: whether it is what stands there, fenced. Otherwise that is read first: it may be over already, and what it
-            reports counts.
+        ledger: the fenced ledger to put.
+        is_read: whether it is the stored ledger plus the fence. Otherwise the stored one is read first: it may be over
+            already, and its reports count.
     """
 
     version: str | None
@@ -33,11 +33,11 @@ class Silent(NamedTuple):
 class Fences:
     """
     Args:
-        heard: the coordinator's, brought up to date when a fence is known to stand.
+        heard: the coordinator's; updated when a fence is known to be stored.
 
     Attributes:
-        done: sessions that were ended, and that nobody was told of yet.
-        corrupt: ledgers that were found to be unreadable, and that nobody was told of yet.
+        done: sessions that were ended, not reported yet.
+        corrupt: ledgers that cannot be decoded, not reported yet.
     """
 
     def __init__(self, layout: Layout, heard: dict[str, Heard], troubles: Troubles) -> None:
@@ -48,7 +48,7 @@ class Fences:
         self.corrupt: list[CorruptRecord] = []
 
     def follow(self, wanted: dict[str, Silent]) -> None:
-        """These are to be ended, by session."""
+        """Set the sessions to end."""
         self._wanted = wanted
 
     def take(self, now: float, nonce: str) -> Step[bool] | None:
@@ -56,7 +56,7 @@ class Fences:
             if session not in self._under_way and self._troubles.allow(self._layout.host(session), now):
                 silent = self._wanted.pop(session)
                 self._under_way.add(session)
-                # The nonce of a fence has a dot, that of a bequest has none: audits tell them apart by it.
+                # The nonce of a fence has a dot, that of `end_session` has none: audits tell them apart by it.
                 return self._fence(session, silent, f"{nonce}.f", now)
         return None
 

@@ -1,4 +1,4 @@
-"""Deletions of what the committed board made garbage. Each of these facts stays true for ever."""
+"""Deletions of objects that the committed board made garbage. They stay garbage for ever."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from s3queue.core.chores.troubles import Troubles
 from s3queue.core.ops import Step, delete
 from s3queue.errors import StoreError
 
-#: Keys of one request.
+#: Keys in one request.
 _KEYS_AT_ONCE = 1000
 
 
@@ -21,16 +21,16 @@ class Garbage:
         self._looks = 0
 
     def looks(self) -> None:
-        """A survey begins. What is deleted from now on it may still see, and that is not to be deleted again."""
+        """A survey begins. It may still list keys that are deleted from now on; those are not deleted again."""
         self._looks += 1
 
     def follow(self, keys: Collection[str]) -> None:
-        """These are garbage, says the survey that began last."""
+        """Set the keys that are garbage by the latest survey."""
         self._deleted = {key: look for key, look in self._deleted.items() if look >= self._looks}
         self._wanted = dict.fromkeys(key for key in keys if key not in self._deleted)
 
     def take(self, now: float, deleted: Callable[[Collection[str]], None]) -> Step[bool] | None:
-        """What failed before is deleted alone: one key that is refused holds no other one back."""
+        """A key that failed before is deleted alone, so that one refused key delays no other."""
         keys: list[str] = []
         for key in self._wanted:
             if key in self._under_way:

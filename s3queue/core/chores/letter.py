@@ -1,4 +1,4 @@
-"""Dead letters: what is kept, for people, of a message that is out of attempts."""
+"""Dead letters: the record, for people, of a message that is out of attempts."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def dead_letter(
     *,
     cancelled: bool = False,
 ) -> DeadLetter:
-    """The letter of one message that died, with as much of it as can be read.
+    """The letter of one dead message, with as much of it as can be read.
 
-    A batch that cannot be decoded gets one letter for the whole of it, under its first message. What lacks in a batch
-    that holds fewer messages than its key says gets one, under the first that is missing. So every letter of a source
-    has an id that no other letter of it has. One that was moved off the board has its first id, and all of its history.
+    A batch that cannot be decoded gets one letter for all its messages, under the id of the first. A batch with fewer
+    messages than its key says gets one letter for the missing ones, under the id of the first of them. So each letter of
+    a source has its own id. A message that was moved off the board keeps its first id and its whole history.
     """
     letter = DeadLetter(
         nonce,

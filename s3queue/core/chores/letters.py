@@ -1,4 +1,4 @@
-"""Dead letters of the messages that the committed board says are dying."""
+"""Writes the dead letters of messages that are dying on the committed board."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from s3queue.core.records import Board, SourceState, decode, encode
 from s3queue.errors import CorruptRecord, StoreError
 from s3queue.store import Conflict, Found, Missing, Stored, Unchanged
 
-#: Letters of one source that one chore writes: it reads the source once for all of them.
+#: Letters written by one chore, all of one source, which is read once.
 _LETTERS_AT_ONCE = 100
-#: Bytes of sources that chores hold while they write letters. One source always fits.
+#: Bytes of sources in memory while letters are written. One source always fits.
 _BUDGET_BYTES = 64_000_000
 
 
@@ -58,8 +58,8 @@ class Letters:
     def _write(
         self, path: str, state: SourceState, indexes: list[int], now: float, now_ms: int, nonce: str
     ) -> Step[bool]:
-        """Asks: one Get, and one Put for each letter; what `_put` asks for those that are there already; one Get more where
-        the source is gone."""
+        """Asks: one Get, and one Put for each letter; what `_put` asks for those that are there already; one Get more
+        where the source is gone."""
         source, held = self._layout.source(path), 0
         # Entered when the chore ends, all at once: the board is written for them together.
         done: set[tuple[str, int]] = set()

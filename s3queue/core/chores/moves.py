@@ -1,6 +1,6 @@
-"""Store the sources that the moves on the committed board name: what waits, copied to ``later/`` with its history.
+"""Stores the sources that moves on the committed board name: waiting messages, copied to ``later/`` with their history.
 
-Two coordinators that do this for one board store the same bytes, so whoever comes first serves both.
+Two coordinators that do this for one board store the same bytes, so the first put serves both.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from s3queue.core.settle import shortened
 from s3queue.errors import CorruptRecord, StoreError
 from s3queue.store import Found, Missing, Stored
 
-#: Bytes that a source which is made of waiting messages has at most, unless it is a single one: as producers'.
+#: Bytes of a source of waiting messages at most, as for producers; a single message may be larger.
 _MOST_BYTES = BATCH_BYTES
-#: Sources read at once, at most: twice as many as before, as long as the largest so far leaves them below that size.
+#: Sources read concurrently at most; doubles from read to read while they fit that size.
 _AT_ONCE = 128
-#: Seconds that a read is waited for.
+#: Seconds: time-out of a read.
 _READ_S = 10.0
 
 
 class Moves:
     """
     Attributes:
-        parking: what came of the moves; what the next plan rests on.
-        done: those that were stored and that nobody has told of yet: the new source, and its messages' ids, which stay.
+        parking: results of the moves, for the next plan.
+        done: stored moves, not reported yet: the new source, and the unchanged ids of its messages.
     """
 
     def __init__(self, layout: Layout, troubles: Troubles) -> None:
@@ -62,7 +62,7 @@ class Moves:
         return None
 
     def _store(self, board: Board, target: str, now: float) -> Step[bool]:
-        """Make the source of one move exist.
+        """Store the source of one move.
 
         Asks: one Get for each source that its messages come from, one Put; after a Conflict, one Get.
         """
@@ -79,7 +79,7 @@ class Moves:
             if not isinstance(outcome, Stored):
                 there = yield from get(key)
                 if not isinstance(there, Found) or there.body != body:
-                    self.parking.refused.add(target)  # half of it: the next move has another name
+                    self.parking.refused.add(target)  # truncated: the next move has another name
                     return True
         except StoreError as fault:
             if len(board.moves[target]) == 1 and self._troubles.has(key):
@@ -95,7 +95,7 @@ class Moves:
         return True
 
     def _copy(self, board: Board, target: str, now: float) -> Step[tuple[bytes, list[str]] | None]:
-        """The body of the new source, and the ids in it; None where there is none, now or ever."""
+        """The body of the new source, and the ids in it; None if it cannot be made, now or ever."""
         members, parking = board.moves[target], self.parking
         messages: list[Raw] = []
         ids: list[str] = []
@@ -129,7 +129,7 @@ class Moves:
         return encode_batch(messages, sent_ms), ids
 
     def _missed(self, target: str, path: str, missed: Missed, now: float) -> None:
-        """A source that cannot be read again and again stays where it is, and holds up no others."""
+        """A source that repeatedly cannot be read is not moved, and delays no others."""
         key = self._layout.source(path)
         if self._troubles.has(key):
             self._refuse(target, path)
@@ -141,7 +141,7 @@ class Moves:
         self.parking.unmovable.add(path)
 
     def _moved(self, board: Board, path: str, index: int, body: Found | Missing) -> tuple[Raw, Origin] | None:
-        """The message with where it comes from. None where it cannot be read."""
+        """The message with its origin. None if it cannot be read."""
         if isinstance(body, Missing):
             return None
         try:

@@ -1,6 +1,6 @@
-"""Retired pages: the ids of finished sources whose objects are gone. They are the deduplication window.
+"""Retired pages: the ids of finished sources whose objects are deleted. They are the deduplication window.
 
-A source leaves the board only when its id is on a stored page, and its id leaves the window with the page.
+A source leaves the board only when its id is on a stored page. The id leaves the window with its page.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from s3queue.core.survey import Survey
 from s3queue.errors import CorruptRecord, StoreError
 from s3queue.store import Found, Missing, Stored
 
-#: Finished sources share a page: it is written when so many are waiting, or after so many seconds.
+#: Finished sources on a page, and seconds after which a smaller page is written.
 _PAGE_SIZE = 500
 _PAGE_AFTER_S = 1.0
-#: Finished sources that are read for one page to see that they are gone; few are ever out of every survey's sight.
+#: Finished sources read for one page to prove that they are gone. Few lie where no survey lists.
 _HIDDEN_AT_ONCE = 100
-#: Seconds that such a read is waited for.
+#: Seconds: time-out of such a read.
 _READ_S = 5.0
 
 
@@ -37,9 +37,9 @@ class Pages:
     """
     Attributes:
         pages: oldest first; ``window`` holds the ids on them.
-        off: paths of sources whose ids are on a stored page, and that may leave the board.
-        swept: finished sources that were deleted where no survey looks; a read has to show that they are gone.
-        corrupt: pages that could not be decoded. They are reported, and never deleted.
+        off: paths of sources whose ids are on a stored page; they may leave the board.
+        swept: finished sources that were deleted where no survey lists; a read must prove that they are gone.
+        corrupt: pages that cannot be decoded. They are reported, and never deleted.
     """
 
     def __init__(self, layout: Layout, epoch: int, now: float, troubles: Troubles) -> None:
@@ -56,10 +56,10 @@ class Pages:
         self.swept: set[str] = set()
         self.corrupt: list[CorruptRecord] = []
 
-    # ---- what was retired before us ------------------------------------------------------------------------
+    # ---- pages of earlier leaders --------------------------------------------------------------------------
 
     def load(self, keys: Collection[str], now: float) -> Step[None]:
-        """Read these pages. One that cannot be read now is tried again later.
+        """Read these pages. A page that cannot be read now is retried later.
 
         Asks: one Get for each.
         """
@@ -88,11 +88,11 @@ class Pages:
         self.pages.append(page)
         self.window.update(page.sources)
 
-    # ---- what is finished now ------------------------------------------------------------------------------
+    # ---- new pages -----------------------------------------------------------------------------------------
 
     def follow(self, board: Board, seen: Survey, uptime_ms: int, over: Collection[str]) -> None:
-        """Find the finished sources, and answered requests, that a listing shows gone. One that lies where no
-        survey looks, a read has to show gone."""
+        """Find finished sources and answered requests that are gone, as proven by a listing; behind the head of a queue,
+        where no survey lists, as proven by a read."""
         self._gone, self._hidden, self._uptime_ms = [], [], uptime_ms
         self._has_work = bool(board.tickets)
         named = board.sources.keys() | board.answers.keys() if board.answers else board.sources.keys()
@@ -121,7 +121,7 @@ class Pages:
         return self._write(gone, hidden, now)
 
     def next_at(self) -> float:
-        """Steady time at which the next page is due; infinity where nothing waits for one."""
+        """Steady time at which the next page is due; infinity if no source waits for one."""
         return self._paged_at + _PAGE_AFTER_S if (self._gone or self._hidden) and not self._is_busy else math.inf
 
     def _write(self, gone: list[str], hidden: list[str], now: float) -> Step[bool]:
@@ -146,8 +146,8 @@ class Pages:
                 return False
             self._troubles.over(layout.retired)
             if not isinstance(outcome, Stored):
-                # It may have landed, or may yet: it says only what is true. To be deleted in its time, whether it is
-                # there or not.
+                # It may have taken effect, or may yet; its content is true. Deleted in its time, whether it exists or
+                # not.
                 self.pages.append(Page(key, uptime_ms, ()))
                 return False
             self._remember(Page(key, uptime_ms, ids))
@@ -157,14 +157,14 @@ class Pages:
         finally:
             self._is_busy = False
 
-    # ---- what is over --------------------------------------------------------------------------------------
+    # ---- expired pages -------------------------------------------------------------------------------------
 
     def expired(self, uptime_ms: int, window_s: float) -> list[str]:
         """Keys of the pages that left the window."""
         return [page.key for page in self.pages if page.uptime_ms + window_s * 1000 <= uptime_ms]
 
     def deleted(self, keys: Collection[str]) -> None:
-        """These objects were deleted: pages that are over, and sources that no survey saw."""
+        """These objects were deleted: expired pages, and sources that no survey lists."""
         gone = set(keys)
         home = self._layout.home
         self.swept.update(self._layout.path(key) for key in gone if key.startswith(home))

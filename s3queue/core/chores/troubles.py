@@ -1,19 +1,19 @@
-"""Objects that cannot be read or written now: each is tried again alone, after pauses that grow."""
+"""Objects that cannot be read or written now: each is retried with a back-off of its own."""
 
 from __future__ import annotations
 
 from s3queue.core.pacing import Backoffs
 
-#: Seconds before an object that failed is tried again the first time, and at most.
+#: Seconds before the first retry of an object, and before later ones at most.
 _FIRST_S, _LONGEST_S = 1.0, 300.0
-#: Seconds for which a trouble is remembered that nobody has met again.
+#: Seconds for which a trouble is remembered without a further failure.
 _FORGET_S = 1000.0
 
 
 class Troubles:
     """
     Attributes:
-        new: key and fault of each failure that was not told yet.
+        new: key and fault of each failure not reported yet.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class Troubles:
         self.new: list[tuple[str, Exception]] = []
 
     def met(self, key: str, fault: Exception, now: float) -> None:
-        """This object could not be read or written."""
+        """Enter a failed read or write of this object."""
         self._backoffs.failed(key, now)
         self._met[key] = now
         self.new.append((key, fault))
@@ -36,24 +36,24 @@ class Troubles:
         return self._backoffs.is_due(key, now)
 
     def has(self, key: str) -> bool:
-        """Whether it failed the last time."""
+        """Whether its last read or write failed."""
         return key in self._backoffs
 
     @property
     def keys(self) -> list[str]:
-        """Objects that failed the last time."""
+        """Objects whose last read or write failed."""
         return list(self._met)
 
     def next_at(self, now: float) -> float:
         return self._backoffs.next_at(now)
 
     def keep_for(self, now: float) -> None:
-        """Forget what was last met long ago: the object is gone, or nobody wants it any more."""
+        """Forget objects without a recent failure: they are gone, or no longer needed."""
         old = [key for key, at in self._met.items() if now - at > _FORGET_S]
         for key in old:
             self.over(key)
 
     def take_new(self) -> list[tuple[str, Exception]]:
-        """What was not told yet; it is told now."""
+        """Take the failures that were not reported yet."""
         new, self.new = self.new, []
         return new

@@ -1,8 +1,8 @@
-"""Give what is ready, and batches not seen before, to hosts with room.
+"""Assigns ready messages and new batches to hosts with room.
 
-Every queue with a message that can be assigned is served: in turn, its first message comes to a host as soon as anything
-is free there, however small its share is. The turn begins with another queue at each write of the board, so with n queues
-each is the first within some 3 n writes.
+Every queue with an assignable message is served: in turn, its first message goes to a host as soon as anything is free
+there, however small the queue's share. The turn begins with another queue at each write of the board, so with n queues
+each is first within about 3 n writes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from s3queue.core.settle import Draft
 
 #: Fractional part of the golden ratio: its multiples spread evenly over [0, 1), and so do those of any multiple of it.
 _GOLDEN = 0.6180339887498949
-#: What a part of a ticket takes on the board besides its path, in bytes.
+#: Bytes of a part of a ticket on the board besides its path.
 _PART_BYTES = 20
 
 
@@ -59,7 +59,7 @@ def tickets(planning: Planning, sources: Iterable[Source], window: Collection[st
         turn = turn[first:] + turn[:first]
     _assign_unfit(planning, stand, serving)
     busy = stand.busy | stand.held
-    # An equal share of each host's room to every queue that has messages, then what is left of it to whoever wants it.
+    # First an equal share of each host's room to every queue with messages, then the rest to queues that want more.
     for place, queue in enumerate(turn):
         _assign_queue(planning, queue, lines[queue], serving[queue], busy, share=len(turn) - place)
     planning.planned.room = dict.fromkeys(serving, 0)
@@ -142,7 +142,7 @@ def _admit(
     for queue, listed in fresh.items():
         if not listed:
             continue
-        # Those behind what the hosts can take need not stand in line. Of a group nobody knows whether it is busy.
+        # Batches beyond the hosts' room need not stand in line. Whether a group is busy is not known yet.
         enough = 1 + 2 * sum(pool.room(queue) for pool in serving[queue])
         for source in sorted(listed, key=rank):
             if enough <= 0:
@@ -152,15 +152,15 @@ def _admit(
 
 
 def _is_new(planning: Planning, path: str) -> bool:
-    """Whether the messages of a listed source are nowhere else. Those of a move are still where they come from."""
+    """Whether the messages of a listed source are in no other place. Those of a move are still in their old source."""
     board = planning.board
     return path not in planning.sources and path not in board.sources and path not in board.moves
 
 
 def _has_space(planning: Planning, source: Source) -> bool:
-    """Whether a board that has half of its size may grow by a part of this source.
+    """Whether a board at more than half of its bound may grow by a part of this source.
 
-    What is new leaves the rest to what is there already, so that a board which is full empties.
+    The other half is for sources that are on the board already, so that a full board empties.
     """
     is_there = source.path in planning.sources or source.path in planning.drafts
     if is_there and (planning.bytes <= planning.settings.max_board_bytes * 3 // 4 or not planning.tickets):
@@ -195,10 +195,10 @@ def _fill(
     pool: Pool,
     token: str = "",
 ) -> int:
-    """Give a host so many messages of a queue, or as many as there are. They count as its load already.
+    """Give a host ``quota`` messages of a queue, or as many as there are. They count as its load already.
 
     Returns:
-        How many it was given.
+        The number given.
     """
     left = quota
     shared: list[Part] = []
@@ -223,7 +223,7 @@ def _fill(
 def _take_next(
     planning: Planning, line: Line, busy: set[tuple[str, str]], most: int, token: str = ""
 ) -> tuple[Part, bool] | None:
-    """The next messages in dispatch order. One of a group at a time, and none while an earlier one is out."""
+    """The next messages in dispatch order. A group has one message in tickets at a time."""
     while (source := line.first()) is not None:
         if source.group is not None:
             if (source.queue, source.group) in busy:
@@ -254,11 +254,11 @@ def _ticket(planning: Planning, host: Host, queue: str, parts: tuple[Part, ...],
     pool.load(host, queue, 0, len(parts))
 
 
-# ---- what does not fit every host ------------------------------------------------------------------------------------
+# ---- unfit messages --------------------------------------------------------------------------------------------------
 
 
 def _assign_unfit(planning: Planning, stand: _Stand, serving: dict[str, list[Pool]]) -> None:
-    """What hosts have given back goes to those that know the task otherwise, and waits where there are none."""
+    """Assign messages that hosts have given back to hosts that know the task otherwise; without one they wait."""
     for (queue, token), line in sorted(stand.unfit.items()):
         for pool in serving.get(queue, ()):
             for host in pool.hosts:
@@ -274,7 +274,7 @@ def _assign_unfit(planning: Planning, stand: _Stand, serving: dict[str, list[Poo
 
 
 def knows(host: Host, queue: str, token: str) -> bool:
-    """Whether a message may fit a host, though it does not fit those that have given it back."""
+    """Whether a message may fit this host although other hosts have given it back."""
     task, _, digests = token.rpartition("@")
     digest = host.offers[queue].tasks.get(task)
     return digest is not None and digest not in digests.split(",")

@@ -1,7 +1,7 @@
-"""The living hosts while tickets are given out: one by one, and in pools of those that serve the same queues.
+"""The living hosts while tickets are assigned: one by one, and in pools of hosts that serve the same queues.
 
-A plan looks at pools, and takes the hosts that have most room from the top of a heap. So it costs about as much as there
-are queues, hosts and messages, and not as much as queues times hosts.
+A plan works on pools, and takes the hosts with most room from a heap. So its cost grows with queues plus hosts plus
+messages, not with queues times hosts.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ from itertools import count
 from s3queue.core.plan.settings import Settings
 from s3queue.core.records import Ledger, Offer
 
-#: Below this, nothing of a host's time is free.
+#: Share of a host's time below which it counts as full.
 _NOTHING = 1e-9
-#: Hosts that are asked one after the other, the one with most room first, before there is taken to be none.
+#: Hosts tried in a row, those with most room first, before a pool counts as full.
 _TRIES = 8
-#: Hosts whose measurements tell how long a message of a queue takes.
+#: Hosts whose measurements give the mean time of a queue's messages.
 _ASKED = 8
 
 
 class Host:
-    """One living session: its slots, and how much of its time is spoken for.
+    """One living session: its slots, and how much of its time is taken.
 
     Attributes:
         ranges: in its tickets. held: by queue, messages in its tickets.
-        used: of its time, 1.0 where it holds as much as it may.
+        used: share of its time that is taken; 1.0: full.
     """
 
     __slots__ = ("_capacities", "_out", "_settings", "held", "offers", "ranges", "session", "slots", "used")
@@ -53,17 +53,17 @@ class Host:
 
     @property
     def idle(self) -> int:
-        """Slots that nothing is assigned to."""
+        """Slots without an assigned message."""
         return max(0, self.slots - self._out)
 
     @property
     def free(self) -> float:
-        """Slots' worth of its time that is not spoken for."""
+        """Free time, in slots."""
         return self.slots * max(0.0, 1.0 - self.used)
 
     def room(self, queue: str, share: int = 1, given: int = 0) -> int:
-        """How many more messages of the queue to give it, if ``share`` queues divide what was free before it was given so
-        many."""
+        """How many more messages of the queue to give it, if ``share`` queues divide the time that was free before it was
+        given ``given`` messages."""
         capacity = self.capacity(queue)
         return math.floor(capacity * max(0.0, 1.0 - self.used + given / capacity) / share + _NOTHING) - given
 

@@ -1,12 +1,12 @@
-"""Move waiting messages off the board, so that no number of them stops their queue.
+"""Moves waiting messages off the board, so that no number of them stops their queue.
 
-A move makes one new source of messages that wait for the same attempt at about the same time. The board names it, and where
-each message comes from; a chore (`s3queue.core.chores.moves`) copies them to ``later/``; and once that object is known to
-be stored, they are settled where they were and the board forgets the move. Nobody admits the new source before. It has an
-id that no other source ever has, so that whatever a coordinator which was replaced still sends is recognised: as the same
-object while it is there, and by the deduplication window when it is over.
+A move makes one new source of messages that wait for the same attempt at about the same time. The board names the source
+and the origin of each message. A chore (`s3queue.core.chores.moves`) copies the messages to ``later/``. Once that object
+is known to be stored, the messages are settled in their old source and the board drops the move. The new source is not
+admitted before. Its id is unique, so a late request of a replaced coordinator is recognised: as the same object while
+that exists, and by the deduplication window afterwards.
 
-A message that has to wait keeps its group waiting, so it stays.
+Messages of a group stay on the board, since their group waits for them.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from s3queue.core.plan.planning import Planning
 from s3queue.core.records import Board, SourceState
 from s3queue.core.settle import Draft, is_suspect
 
-#: Moves that are under way at most: what is read at once.
+#: Moves under way at most, since their sources are read into memory.
 _MOVES = 4
-#: A message may wait for longer than it was told, by this part of it and at least by so many milliseconds.
+#: Share of its wait, and at least milliseconds, by which a moved message may start late.
 _LATE, _LATE_MS = 0.05, 1000
 
 
 @dataclass
 class Parking:
-    """What came of the moves on the committed board.
+    """Results of the moves on the committed board.
 
     Attributes:
-        stored: their sources are stored. refused: they cannot be, as they are.
+        stored: their sources are stored. refused: their sources cannot be stored.
         unmovable: paths of which a message cannot be read.
         most: messages that fit one source, by what the last ones needed.
     """
@@ -61,7 +61,7 @@ class _Candidate(NamedTuple):
 
 
 def settle(planning: Planning, parking: Parking) -> None:
-    """Take the moves off the board of which it is known what came of them."""
+    """Take finished moves off the board."""
     for target in [path for path in planning.moves if path in parking.stored or path in parking.refused]:
         source = parse_source(target)
         for path, index in planning.moves.pop(target):
@@ -76,12 +76,12 @@ def settle(planning: Planning, parking: Parking) -> None:
 
 
 def choose(planning: Planning, parking: Parking) -> None:
-    """Begin moves for what waits beyond the bound, those first that wait for longest."""
+    """Begin moves of waiting messages beyond the bound, those with the longest wait first."""
     if len(planning.moves) >= _MOVES:
         return
     paths = list(planning.waiting)
     if "failures" in planning.full:
-        # There is no room for more histories: those that wait for a ticket go, too.
+        # No room for more histories: ready messages with a history move, too.
         paths = [path for path, state in planning.states() if state.waiting or (state.ready and state.failures)]
     elif not paths:
         return

@@ -1,4 +1,4 @@
-"""What a plan decides."""
+"""The result of a plan."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class Planned:
         ended: sessions whose ledgers said that they are over.
         refused: paths of listed batches and requests that were finished before: late puts. Delete them.
         assigned: how many messages were put into tickets.
-        room: by queue, how many more messages the hosts could have been given, one by one.
+        room: by queue, how many more messages the hosts could have taken, one by one.
         unfit: messages that wait for a host that they fit: queue, token (see `Unfit`), how many.
-        next_due_ms: when the next waiting message is due, or the next pause ends; None where none does.
+        next_due_ms: when the next waiting message is due, or the next pause ends; None if there is none.
     """
 
     board: Board

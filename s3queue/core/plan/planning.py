@@ -14,12 +14,12 @@ from s3queue.core.plan.settings import Settings
 from s3queue.core.records import Board, Control, Failed, Failure, Ledger, Part, SourceState, Ticket, Totals
 from s3queue.core.settle import Draft
 
-#: What a source takes on the board besides its path, in bytes.
+#: Bytes of a source on the board besides its path.
 _SOURCE_BYTES = 40
 
 
 class Planning:
-    """The board that is to be committed, as far as it is decided. Each source that changes is a `Draft` until the end."""
+    """The next board, as far as it is decided. Each source that changes is a `Draft` until the end."""
 
     def __init__(
         self,
@@ -53,13 +53,14 @@ class Planning:
         for path, state in board.sources.items():
             if state.unfit:
                 queue = parse_source(path).queue
-                self.unfit[queue] = self.unfit.get(queue, 0) + sum(one.stop - one.start for one in state.unfit)
+                waiting = sum(Draft(state).marked().values())  # those in tickets have found a host
+                self.unfit[queue] = self.unfit.get(queue, 0) + waiting
         ended = frozenset(session for session, ledger in ledgers.items() if ledger.over)
         self.planned = Planned(board, ended=ended)
 
     @cached_property
     def room(self) -> Room:
-        """What is left for failures."""
+        """The room for failures."""
         return Room(self.board, self.settings, self.full)
 
     def draft(self, path: str) -> Draft:
@@ -137,9 +138,9 @@ class Planning:
     # ---- what fits no host ---------------------------------------------------------------------------------
 
     def gave_back(self, part: Part, outcome: Failed) -> None:
-        """A host does not know the task of this message, or not one that takes its arguments. It waits for another one.
+        """A host does not know the task of this message, or not with its arguments. The message waits for another host.
 
-        So many wait on the board; the others are tried again after a while.
+        Up to ``max_parked`` wait on the board; others are snoozed.
         """
         queue = parse_source(part.source).queue
         draft = self.draft(part.source)
@@ -147,12 +148,11 @@ class Planning:
             later = Failed("snooze", self.settings.unfit_pause)
             draft.failed(part.start, part.attempt, later, max_attempts=part.attempt + 1, now_ms=self.now_ms)
             return
-        if part.start not in draft.unfit:
-            self.unfit[queue] = self.unfit.get(queue, 0) + 1
+        self.unfit[queue] = self.unfit.get(queue, 0) + 1
         draft.gave_back(part.start, part.attempt, outcome, self.now_ms)
 
     def expire(self) -> None:
-        """What has waited for too long for a host that it fits is dead."""
+        """Make dead the messages that have waited too long for a host that fits."""
         before_ms = self.now_ms - int(self.settings.unfit_timeout * 1000)
         for path in [path for path in self.sources if self.state(path).unfit]:
             state = self.sources[path]
@@ -241,7 +241,7 @@ class Planning:
 def _unfit_failure(draft: Draft, index: int, attempt: int, token: str, now_ms: int) -> Failure:
     task, _, digests = token.rpartition("@")
     if not any(digests.split(",")):
-        return Failure(attempt, "unknown_task", f"no host came that knows the task {task!r}", now_ms)
+        return Failure(attempt, "unknown_task", f"no host knew the task {task!r}", now_ms)
     why = next((one.text for one in reversed(draft.failures.get(index, ())) if one.cause == "signature"), "")
-    text = f"no host came whose task {task!r} takes these arguments"
+    text = f"no host had a task {task!r} that takes these arguments"
     return Failure(attempt, "signature", f"{text}: {why}" if why else text, now_ms)

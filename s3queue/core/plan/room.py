@@ -1,8 +1,8 @@
-"""What the board has left for failures: of how many messages, and with how much text.
+"""The room for failures on the board: number of messages, and bytes of text.
 
-Everything that failed at once, in however many hosts, must not make a board that nobody can write. What the board has no
-room for stays in the ledgers that report it: an outcome stays there until a board no longer lists its message in the
-ticket, so it is taken over by a later cycle, when letters are written and waiting messages moved off.
+Many failures at once, on any number of hosts, must not make the board too large to write. Failures without room stay in
+the ledgers that report them: an outcome stays there until a board no longer lists its message in the ticket. A later
+cycle takes them over, once letters are written and waiting messages are moved off.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from s3queue.core.plan.settings import Settings
 from s3queue.core.records import Board, SourceState
 from s3queue.core.settle import weigh
 
-#: Taken over in each cycle whatever the board holds, so that hosts which hold nothing but failures get on.
+#: Failures taken over in each cycle even without room, so that hosts that hold only failures make progress.
 _AT_LEAST = 16
 #: Bytes of a waiting message besides its history.
 _WAITING = 30
@@ -20,8 +20,8 @@ _WAITING = 30
 class Room:
     """
     Attributes:
-        bytes: left for failures and what waits; below 0 where there are too many already.
-        deaths: messages that may die before some of their letters are written.
+        bytes: left for failures and waiting messages; below 0 if there are too many already.
+        deaths: messages that may still die before some letters are written.
     """
 
     def __init__(self, board: Board, settings: Settings, full: set[str]) -> None:
@@ -37,7 +37,7 @@ class Room:
         return self.bytes < self._most // 2
 
     def takes(self, size: int, *, dies: bool) -> bool:
-        """Whether to take over a message that adds so many bytes. It is then charged."""
+        """Whether to take over a message that adds this many bytes. If so, it is charged."""
         if dies and self.deaths <= 0:
             self._full.add("dead letters")
             return False
@@ -58,5 +58,5 @@ def _weigh(state: SourceState) -> int:
 
 
 def added(text: str, most: int) -> int:
-    """Bytes that one more failure takes, about, with at most so much of its text."""
+    """Estimated bytes of one more failure with at most this much text."""
     return _WAITING + 50 + min(most, len(text)) * (1 if text.isascii() else 3)

@@ -1,4 +1,4 @@
-"""What a plan depends on besides what it sees."""
+"""The settings of a plan."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ from typing import NamedTuple
 
 
 class Settings(NamedTuple):
-    """What a plan depends on besides what it sees.
+    """The settings of a plan.
 
     Attributes:
         visibility_timeout: seconds of silence after which a session is fenced.
         leader_lease: seconds after which a silent leader may be replaced.
-        ticket_target: how many seconds of work to put before a slot.
-        ack_s: how long an outcome waits in its host at most, in seconds, before it is stored.
-        window_s: for how long the id of a finished source is kept. ``dedup_window`` counts from the producer's last try,
-            which it may make ``enqueue_deadline`` after the first, so this is the sum of both.
-        max_parked: with more messages of a queue waiting, those that wait for longest are moved off the board.
+        ticket_target: seconds of work to assign per slot.
+        ack_s: seconds for which outcomes are batched in their host at most.
+        window_s: seconds for which the id of a finished source is kept. ``dedup_window`` counts from the producer's last
+            try, which it may make ``enqueue_deadline`` after the first, so this is the sum of both.
+        max_parked: waiting messages of a queue on the board; beyond it those with the longest wait are moved off.
         unfit_timeout: seconds after which a message that fits no host is dead.
-        unfit_pause: seconds after which one is tried again that does not wait for such a host on the board, since too many
-            others do.
+        unfit_pause: seconds of wait for unfit messages beyond the ``max_parked`` that wait for a host on the board.
         max_source_bytes: larger batches are never read.
         max_attempts: for tickets of sessions that left no word about it.
         max_out: the most messages in the tickets of one host. max_ranges: the most message ranges in them: one for each

@@ -1,4 +1,4 @@
-"""Shares of what there is: by hosts, by slots."""
+"""Divides messages among hosts."""
 
 from __future__ import annotations
 

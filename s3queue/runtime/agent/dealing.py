@@ -7,8 +7,8 @@ long task while another is idle. What got stuck behind one nevertheless is recal
 A suspect, which may have killed its process, is dealt to a worker that has nothing else, and that is given nothing else
 until it has ended.
 
-Whatever happens to a message is entered in the `Host`; each message of the pool and of the open journal rows is in exactly
-one place. The dealer knows no store and no socket: notes go out through the function it is given.
+Whatever happens to a message is entered in the `Host`; each message of the pool and of the open journal rows is in
+exactly one place. The dealer knows no store and no socket: notes go out through the function it is given.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from s3queue.core import ranges
-from s3queue.core.ledger import Held, Host
+from s3queue.core.held import Held
+from s3queue.core.ledger import Host
 from s3queue.core.ranges import Ranges
 from s3queue.core.records import FATAL_CAUSES, Failed, Part
 from s3queue.runtime.agent.deaths import AT_WORK, ENDED, Affected, Death, Suspect, judge, last_word
@@ -28,10 +29,9 @@ from s3queue.runtime.local.wire import Deal, Note
 #: Seconds of work handed to a worker in one deal: long against a round trip between processes (0.2 ms), short against
 #: what a person notices.
 PORTION_S = 0.05
-#: How long a host may be without a worker before it gives back what it holds, in seconds: longer than one takes to be
-#: replaced, short against what others would wait.
+#: Seconds without a worker after which a host gives back its messages: longer than a worker takes to be replaced.
 ABSENT_S = 1.0
-#: States of messages that may go to another worker. Of one that is being read its process may have died.
+#: States of messages that may go to another worker. (A message being read may have killed its process.)
 _NOT_BEGUN = frozenset({READY, READING})
 #: Weight of the newest measurement in the mean time of a queue's messages.
 _NEWEST = 0.3
@@ -64,28 +64,29 @@ class Dealer:
     # ---- workers -------------------------------------------------------------------------------------------
 
     def comes(self, worker: int, send: Callable[[Note], None]) -> None:
-        """A worker process is there."""
+        """A worker process has connected."""
         self.loads[worker].begin(send)
 
     def leaves(self, worker: int) -> None:
-        """It takes no more, and gives back what it has not started."""
+        """The worker takes no more, and gives back messages not started."""
         self.loads[worker].leaving = True
         self.loads[worker].recall()
 
     def goes(self, worker: int) -> None:
-        """It cannot be told anything any more, or need not."""
+        """The worker gets no more notes."""
         self.loads[worker].send = None
 
     def tell(self, note: Note) -> None:
-        """Tell all workers that are there."""
+        """Send a note to all connected workers."""
         for load in self.loads:
             if load.send is not None:
                 load.send(note)
 
-    # ---- what there is to deal -----------------------------------------------------------------------------
+    # ---- claimed messages ----------------------------------------------------------------------------------
 
     def claimed(self, names: Iterable[str]) -> None:
-        """A stored ledger claims these tickets now. What was tried before goes first: it has waited longest."""
+        """A stored ledger claims these tickets now. Messages with an earlier attempt go first: they have waited
+        longest."""
         for name in names:
             held = self.host.tickets.get(name)
             if held is None:
@@ -114,14 +115,14 @@ class Dealer:
         return sum(load.unfinished for load in self.loads)
 
     def release_pool(self) -> None:
-        """Give back what no worker has."""
+        """Give back the messages that no worker has."""
         for piece in self._pool.drain():
             self.host.release(piece.ticket, (piece.start, piece.stop))
 
     # ---- dealing -------------------------------------------------------------------------------------------
 
     def deal(self, now: float) -> None:
-        """Hand out what can be started soon."""
+        """Deal the messages that can start soon."""
         if not any(load.send is not None for load in self.loads):
             self._bear_absence(now)
             return
@@ -139,7 +140,7 @@ class Dealer:
             self._deal_queue(queue, now)
 
     def _bear_absence(self, now: float) -> None:
-        """No worker is there. What is claimed is for other hosts, if that lasts."""
+        """There is no worker. If that lasts, give back the claimed messages."""
         if self._absent_since is None:
             self._absent_since = now
         elif self._pool.size and now - self._absent_since >= ABSENT_S:
@@ -147,7 +148,8 @@ class Dealer:
             self.host.resize(0)
 
     def _deal_suspects(self) -> None:
-        """Clear workers for them, and give one to each that is clear. Others that wait are left a worker, or their turn."""
+        """Clear workers for suspects, and deal one suspect to each clear worker. Other messages keep a worker, or a
+        turn."""
         able = [load for load in self.loads if load.is_able and load.has_room]
         most = len(able)
         if self._pool.queues():
@@ -177,14 +179,14 @@ class Dealer:
         for place, load in enumerate(able):
             most = self._wants(load, mean, now)
             if most > self.concurrency:
-                # Towards the end everybody gets a share of what is left.
+                # Towards the end each worker gets a share of the rest.
                 most = min(most, max(self.concurrency, -(-self._pool.left(queue) // (len(able) - place))))
             while most > 0 and load.has_room and (piece := self._pool.take(queue)) is not None:
                 most -= self._deal_piece(queue, piece, load, most)
 
     def _wants(self, load: Load, mean: float, now: float) -> int:
-        """How many messages to give this worker: one for each free slot; more where they are over in no time; never more
-        than its process may run."""
+        """Messages to deal to this worker: one for each free slot, more if they are short, never more than its process
+        may run."""
         free = self.concurrency - load.unfinished
         if mean <= 0.0 or mean >= PORTION_S:
             wants = max(0, free)
@@ -198,7 +200,7 @@ class Dealer:
         return wants if quota is None else min(wants, quota)
 
     def _deal_piece(self, queue: str, piece: Piece, load: Load, most: int) -> int:
-        """Deal some of it, and put back the rest. Returns how many."""
+        """Deal part of a piece, and put back the rest. Returns the number dealt."""
         held = self.host.tickets.get(piece.ticket)
         if held is None:  # taken from us; the next flush tells
             return 0
@@ -206,7 +208,7 @@ class Dealer:
         parts = tuple(held.ticket.spans((piece.start, cut)))
         tail = parts[-1].stop - parts[-1].start
         if len(parts) > 1 and 2 * tail <= cut - piece.start and len(tuple(held.ticket.spans((cut - 1, cut + 1)))) == 1:
-            # The cut goes through a batch, and it would not cost much to leave that whole to one worker.
+            # The cut goes through a batch, which is better left whole to one worker.
             cut, parts = cut - tail, parts[:-1]
         if cut < piece.stop:
             self._pool.put_back(queue, [Piece(piece.ticket, cut, piece.stop)])
@@ -219,15 +221,15 @@ class Dealer:
         load.had_suspect = load.suspect
         load.send(Deal(load.open(piece, queue), piece.ticket, queue, parts, held.spared))
 
-    # ---- what comes of it ----------------------------------------------------------------------------------
+    # ---- outcomes ------------------------------------------------------------------------------------------
 
     def look(self) -> None:
-        """Enter what the workers have finished since the last look."""
+        """Enter the messages that workers have finished since the last call."""
         for load in self.loads:
             load.look()
 
     def failed(self, worker: int, number: int, index: int, outcome: Failed) -> bool:
-        """A note came: this message did not end with ok. False: it cannot say that now."""
+        """A note: this message did not end with ok. False: the note is not valid now."""
         load = self.loads[worker]
         row = load.rows.get(number)
         if row is None or not 0 <= index < row.size or index in row.told or load.is_over(number, index):
@@ -236,7 +238,7 @@ class Dealer:
         return True
 
     def finished(self, worker: int, number: int, busy_s: float, run_s: float = 0.0) -> bool:
-        """A note came: all messages of the row have ended. False: it cannot say that now."""
+        """A note: all messages of the row have ended. False: the note is not valid now."""
         load = self.loads[worker]
         row = load.rows.get(number)
         if row is None or row.finished:
@@ -255,7 +257,7 @@ class Dealer:
         means[queue] = seconds if before is None else before + _NEWEST * (seconds - before)
 
     def returned(self, worker: int, messages: Iterable[tuple[int, int]]) -> bool:
-        """A note came: the worker has not started these, and will not. False: it cannot say that of them."""
+        """A note: the worker has not started these messages, and will not. False: the note is not valid."""
         load = self.loads[worker]
         load.recalled = False
         given: dict[int, list[int]] = {}
@@ -284,8 +286,8 @@ class Dealer:
     # ---- deaths --------------------------------------------------------------------------------------------
 
     def died(self, worker: int, death: Death) -> list[Affected]:
-        """The process of this worker was reaped. What it finished counts; what it was at is judged; the rest goes to
-        somebody else. Returns what it was at."""
+        """The process of this worker was reaped. Finished messages count, running ones are judged, the rest go to other
+        workers. Returns the running ones."""
         load = self.loads[worker]
         load.end()
         rows = [(number, row) for number, row in sorted(load.rows.items(), reverse=True) if row.ended_at is None]
@@ -305,7 +307,7 @@ class Dealer:
         return [self._affected(load.rows[one.row], one, outcome) for one, outcome in judged.items()]
 
     def _suspects(self, load: Load, number: int, row: Row, at_ms: int) -> list[Suspect]:
-        """What it was at. Enters what ended and was not heard of, too."""
+        """Messages that it was running or reading. Also enters ended messages whose note was lost."""
         suspects = []
         states = bytes(load.journal.states(number))
         if not (AT_WORK | ENDED) & set(states):
@@ -337,7 +339,7 @@ class Dealer:
     def _affected(self, row: Row, one: Suspect, outcome: Failed) -> Affected:
         held = self.host.tickets.get(row.ticket)
         if held is None:
-            return Affected(f"message {one.at} of ticket {row.ticket}", one.attempt, 0, "it is another host's now")
+            return Affected(f"message {one.at} of ticket {row.ticket}", one.attempt, 0, "another host has it now")
         part = next(held.ticket.spans((row.base + one.at, row.base + one.at + 1)))
         offer = self.host.offers.get(row.queue)
         most = held.spared + (offer.max_attempts if offer is not None else 0)
@@ -356,8 +358,8 @@ class Dealer:
     # ---- long tasks ----------------------------------------------------------------------------------------
 
     def recall(self, now: float, *, everything: bool = False) -> bool:
-        """Ask workers to give back what is stuck behind long tasks, or everything that they have not started. Returns
-        whether messages are stuck in the pool, too, since every slot of the host has been busy for a while."""
+        """Ask workers to give back messages that are stuck behind long tasks, or all that they have not started. Returns
+        whether messages are stuck in the pool, too, because every slot of the host has been busy for a while."""
         present = [load for load in self.loads if load.send is not None]
         stuck = [load for load in present if load.is_stuck(now)]
         for load in present if everything else stuck:

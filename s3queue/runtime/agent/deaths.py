@@ -1,9 +1,9 @@
-"""Who pays for the death of a process, and what is told of messages that nobody heard more of.
+"""Which message pays for the death of a process, and outcomes that only a journal holds.
 
-Of several messages that a process was at when it died one may have killed it, and the others are innocent. So an attempt
-is counted only where it is known whose fault it was: a message over its time limit, or the only one that there was. All
-others were **interrupted**: they go on as another attempt that does not count, and, where nobody knows who it was, each
-in a process with nothing else, where the next death tells.
+When a process with several messages dies, one of them may be at fault and the others are innocent. So an attempt is
+counted only for a message that is known to be at fault: one over its time limit, or the only one. All others were
+**interrupted**: they go on as another attempt that does not count. If the fault is unknown, each runs next in a process
+of its own, where a further death would prove it.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from s3queue.runtime.local.journal import (
     ok_ranges,
 )
 
-#: States of what has ended, and not with ok.
+#: States of messages that have ended and are not ok.
 ENDED = frozenset({FAILED, REJECTED, SNOOZED, UNFIT})
-#: States of what a process is at.
+#: States of messages that a process is running or reading.
 AT_WORK = frozenset({RUNNING, READING})
-#: How long a message waits that asked to be put off, and of which nobody heard until when, in seconds.
+#: Seconds of wait for a snoozed message whose own delay was lost.
 _SNOOZE_S = 1.0
 
 
@@ -47,7 +47,7 @@ class Death(NamedTuple):
 
 
 class Suspect(NamedTuple):
-    """A message that a process was at when it died.
+    """A message that a process was running or reading when it died.
 
     Attributes:
         row, at: where it is in the journal.
@@ -61,11 +61,11 @@ class Suspect(NamedTuple):
 
 
 class Affected(NamedTuple):
-    """What a death did to one message, for people.
+    """The effect of a death on one message, for people.
 
     Attributes:
-        attempt: the one that ended. most: after how many of them it is dead.
-        following: what becomes of it.
+        attempt: the one that ended. most: attempts before it is dead.
+        following: what happens to it next.
     """
 
     message: str
@@ -75,14 +75,14 @@ class Affected(NamedTuple):
 
 
 def judge(suspects: Collection[Suspect], death: Death) -> dict[Suspect, Failed]:
-    """The outcome of each message that may have been at fault. Those that are not in it had not begun, and cannot be:
-    reading a source may take memory, but ends no process otherwise."""
+    """The outcome of each message that may be at fault. The others had not started; a source being read can only have
+    killed the process by its size."""
     running = [one for one in suspects if not one.reading]
     if death.cause == "shutdown":
         return {one: _outcome("interrupted", one, "shutdown", death.text, death) for one in running}
     if death.overran:
         return {one: _over_time(one, death) for one in running}
-    # What was being read goes to another worker, and if it is to blame that shows when it is read while nothing runs.
+    # A source being read goes to another worker. If it is at fault, that shows when it is read while no task runs.
     accused = running or list(suspects)
     can_be_read = not running or death.cause != "exited"
     many = len(running) + can_be_read * len({one.reading for one in suspects if one.reading})
@@ -103,11 +103,11 @@ def _outcome(kind: str, one: Suspect, cause: str, text: str, death: Death) -> Fa
     return Failed(kind, 0.0, Failure(one.attempt, cause, text, death.at_ms))
 
 
-# ---- of whom nobody heard more ---------------------------------------------------------------------------------------
+# ---- outcomes known only from a journal ------------------------------------------------------------------------------
 
 
 def last_word(state: int, attempt: int, now_ms: int) -> Failed | None:
-    """The outcome of a message that ended, and of which nobody heard more than its state. None: it is given back."""
+    """The outcome of a message that ended, if only its state is known. None: it is given back."""
     if state == SNOOZED:
         return Failed("snooze", _SNOOZE_S)
     if state == UNFIT:
@@ -117,9 +117,10 @@ def last_word(state: int, attempt: int, now_ms: int) -> Failed | None:
 
 
 def journaled_outcomes(journals: Iterable[WorkerJournal], now_ms: int) -> dict[str, Report]:
-    """What the journals of a dead agent's workers say, by ticket: the outcomes that its ledger may lack.
+    """Outcomes from the journals of a dead agent's workers, by ticket: its ledger may lack them.
 
-    The supervisor has ended the workers, since their agent died. What was being read goes to another host at no cost.
+    The supervisor has killed the workers, since their agent died. Messages whose source was being read go to another host
+    at no cost.
     """
     ok: dict[str, list[tuple[int, int]]] = {}
     failed: dict[str, dict[int, Failed]] = {}

@@ -1,4 +1,4 @@
-"""What surrounds the agent of a real process: clocks, events, the machine, and the memory shared with its workers."""
+"""The surroundings of an agent process: clocks, events, the machine, and the memory shared with its workers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from s3queue.store import Capabilities
 
 
 def plan_settings(config: Config, capabilities: Capabilities) -> Settings:
-    """What the coordinator needs to know of both."""
+    """The coordinator's settings, from both."""
     return Settings(
         visibility_timeout=config.visibility_timeout,
         leader_lease=config.leader_lease,

@@ -1,4 +1,4 @@
-"""What one worker was dealt, and what has come of it: its open journal rows."""
+"""Messages dealt to one worker, and their outcomes: its open journal rows."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The agent process: one per supervisor. Owns the host's ledger, deals to the local workers, stands for election.
+"""The agent process, one per supervisor. Owns the host's ledger, deals to the local workers, stands for election.
 
-One event loop; requests to the store run in threads, everything else runs here, so nothing needs a lock. What it does is
-`s3queue.core.agent`; this module connects that to the processes around it.
+Store requests run in threads. Everything else runs in one event loop, so nothing needs a lock. The logic is in
+`s3queue.core.agent`; this module connects it to the processes around it.
 """
 
 from __future__ import annotations
@@ -59,18 +59,21 @@ from s3queue.runtime.meter import Meter
 
 T = TypeVar("T")
 
-#: Exit status of an agent whose session was fenced: the supervisor ends the workers, which may be running what is
-#: somebody else's now, and starts a new session.
+#: Exit status of an agent whose session was fenced. The supervisor kills the workers, since other hosts may run their
+#: messages by now, and starts a new session.
 FENCED = 75
-#: Requests that an agent has under way at a time: the ledger's, the coordinator's, and one for each chore.
+#: Concurrent requests of an agent: the ledger's, the coordinator's, and one for each chore.
 _THREADS = 3 + CHORES_AT_ONCE
-#: Reads under way at a time: a cycle reads the ledger of each host that has news, and a new coordinator all retired pages.
-#: Fewer where the store is on this machine.
+#: Concurrent reads, remote and local: a cycle reads the ledgers that changed, a new coordinator reads all retired pages.
 READERS, LOCAL_READERS = 64, 8
-#: Seconds for which a request that was not applied is repeated before the loops hear of it.
+#: Seconds for which a request that was not applied is retried before the loops get an error.
 PATIENCE_S = 2.0
 #: Seconds after which an agent that has not joined yet tells the supervisor that it waits for the store.
 _WAITING_S = 1.0
+
+
+#: Whose driver performs a program.
+_HOST, _COORDINATOR, _CHORES = range(3)
 
 
 def main(spec: AgentSpec) -> None:
@@ -79,7 +82,7 @@ def main(spec: AgentSpec) -> None:
 
 
 class Agent:
-    """The process around `s3queue.core.agent.Agent`: its event loop, its threads, and who talks to it."""
+    """The process around `s3queue.core.agent.Agent`: its event loop, threads, pipe and sockets."""
 
     def __init__(self, spec: AgentSpec) -> None:
         self._spec = spec
@@ -115,9 +118,11 @@ class Agent:
             core.Terms(until_empty=spec.until_empty),
         )
         readers = READERS if store.capabilities.requests_cost else LOCAL_READERS
+        meters = Meter(self._journal.host_usage), Meter(self._journal.coordinator_usage)
+        #: Of the host, the coordinator, and its chores: what those read and hangs holds up no cycle.
         self._drivers = [
-            Driver(store, Meter(usage), readers=readers, patience_s=PATIENCE_S, on_retry=self._unavailable)
-            for usage in (self._journal.host_usage, self._journal.coordinator_usage)
+            Driver(store, meter, readers=readers, patience_s=PATIENCE_S, on_retry=self._unavailable)
+            for meter in (*meters, meters[1])
         ]
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3queue-store")
         self._seats = Seats(
@@ -134,7 +139,7 @@ class Agent:
         """Returns the exit status."""
         beating = asyncio.create_task(self._beat())
         if not self._spec.proven:
-            await prove(self._drivers[0], self._spec.config.namespace, self._no_answer)
+            await prove(self._drivers[_HOST], self._spec.config.namespace, self._no_answer)
         if not await self._join():
             return FENCED
         loop = asyncio.get_running_loop()
@@ -144,11 +149,11 @@ class Agent:
         loop.add_reader(self._spec.conn.fileno(), self._told)
         self._tell(Started())
         agent = self._agent
-        beside = [self._start(agent.coordinate(), as_host=False)]
-        beside += [self._start(agent.do_chores(number), as_host=False) for number in range(CHORES_AT_ONCE)]
+        beside = [self._start(agent.coordinate(), _COORDINATOR)]
+        beside += [self._start(agent.do_chores(number), _CHORES) for number in range(CHORES_AT_ONCE)]
         try:
             if await self._until(self._start(agent.serve()), beating, *beside) is core.Ending.FENCED:
-                # At once, whatever requests are under way: somebody else may run what this host claimed.
+                # At once, even with requests under way: other hosts may run the claimed messages by now.
                 self._cancel()
                 os._exit(FENCED)
             await self._leave(beside)
@@ -166,12 +171,12 @@ class Agent:
                 driver.close()
             self._env.events.close()
 
-    def _start(self, program: Program[T], *, as_host: bool = True) -> asyncio.Task[T]:
-        return asyncio.create_task(run(program, self._drivers[0 if as_host else 1], self._threads))
+    def _start(self, program: Program[T], role: int = _HOST) -> asyncio.Task[T]:
+        return asyncio.create_task(run(program, self._drivers[role], self._threads))
 
     @staticmethod
     async def _until(first: asyncio.Task[T], *others: asyncio.Task[None]) -> T:
-        """The end of the first, unless one of the others fails before it: then that."""
+        """The result of the first task. Raises if one of the others fails before it ends."""
         done, _ = await asyncio.wait({first, *others}, return_when=asyncio.FIRST_COMPLETED)
         if first not in done:
             first.cancel()
@@ -180,16 +185,16 @@ class Agent:
         return await first
 
     async def _beat(self) -> None:
-        """The supervisor kills an agent whose event loop hangs: it is not to keep the ledger alive. One that waits for the
-        store lives."""
+        """Write heartbeats. The supervisor kills an agent whose event loop hangs, so that its ledger is taken over. An
+        agent that waits for the store goes on beating."""
         while True:
             self._journal.beat_agent()
             await asyncio.sleep(TICK_S * 5)
 
-    # ---- the beginning -------------------------------------------------------------------------------------
+    # ---- start ---------------------------------------------------------------------------------------------
 
     def _listen(self) -> None:
-        """Be there for workers that come. Also again: whoever cleans temporary files may have removed the socket."""
+        """Listen for workers. Called again later, since a cleaner of temporary files may have removed the socket."""
         path = Path(self._spec.rundir) / "agent.sock"
         if self._doors and path.exists():
             return
@@ -206,12 +211,12 @@ class Agent:
         self._tell(Waiting())
 
     async def _join(self) -> bool:
-        """End the sessions of the agents that died before this one, with what the journals say; then clear those, and
-        begin our own."""
+        """End the sessions of earlier agents with the outcomes in the journals, clear the journals, and begin a
+        session."""
         journals = [self._journal.worker(number) for number in range(self._spec.workers)]
         joining = self._start(self._agent.join(self._spec.orphaned, journaled_outcomes(journals, self._env.now_ms())))
         while not (await asyncio.wait({joining}, timeout=_WAITING_S))[0]:
-            self._tell(Waiting())  # all that takes so long is the store
+            self._tell(Waiting())  # only the store takes that long
         joined = await joining
         for journal in journals:
             for row in journal.rows():
@@ -219,10 +224,10 @@ class Agent:
         return joined
 
     def _unavailable(self, fault: StoreUnavailable) -> None:
-        """Say once, not a thousand times, that the store does not answer. What is claimed goes on meanwhile."""
+        """Warn that the store does not answer. Claimed messages go on meanwhile."""
         self._env.warn("store", f"the store does not answer; trying again: {fault}")
 
-    # ---- what reaches us -----------------------------------------------------------------------------------
+    # ---- notes ---------------------------------------------------------------------------------------------
 
     def _woken(self, wakes: WakeSocket) -> None:
         wakes.drain()
@@ -244,7 +249,7 @@ class Agent:
         self._agent.heard()
 
     def _seat_freed(self, it: WorkerDeath) -> None:
-        """A worker is dead, and its journal was read: it may be replaced."""
+        """A worker died and its journal was read: report it, and allow the supervisor to replace it."""
         if not (it.expected or self._agent.host.over):  # else it was told to stop
             death = {"worker": it.worker, "cause": it.cause, "text": it.text}
             for one in it.affected:
@@ -252,7 +257,7 @@ class Agent:
                 self._env.events.emit("worker_died", **death, **ended, next=one.following)
             if not it.affected:
                 self._env.events.emit("died", **death)
-        with contextlib.suppress(OSError):  # then its successor waits in vain, and the next one is let in
+        with contextlib.suppress(OSError):  # then its successor cannot connect, but a later one can
             self._listen()
         self._tell(Read(it.worker))
         self._agent.heard()
@@ -279,12 +284,12 @@ class Agent:
         self._dealer.tell(Cancel())
 
     async def _leave(self, beside: list[asyncio.Task[None]]) -> None:
-        """The ledger says that we left. Settle what we can for others, and make room for the next leader."""
+        """End after the ledger says that this session left: stop the workers, run a last cycle, resign."""
         self._seats.stop()
         for task in beside:
             task.cancel()
         await asyncio.wait(beside)
-        await self._start(self._agent.hand_over(), as_host=False)
+        await self._start(self._agent.hand_over(), _COORDINATOR)
         self._tell(Left(self._agent.host.tally()))
 
 
@@ -307,7 +312,7 @@ class _Link(asyncio.Protocol):
         try:
             notes = self._deframer.feed(data)
         except msgspec.DecodeError:
-            self.close()  # no worker of ours says that
+            self.close()  # not from a worker of ours
             return
         for note in notes:
             if self._transport is not None:

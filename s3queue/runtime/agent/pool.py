@@ -1,4 +1,4 @@
-"""The messages of a host that are claimed, and that no worker has."""
+"""The claimed messages of a host that no worker has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Asks the store, before anything of ours is in it, for what the queue relies on. An outage is waited for."""
+"""Checks the store before the queue stores anything in it. Waits while the store is away."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def prove(driver: Driver, namespace: str, unavailable: Callable[[StoreUnav
     Raises:
         StoreUnsupported, StoreDenied, ConfigError: the store, or its address, has answered that it is of no use.
 
-    Asks: about 60 requests, and one listing for what earlier probes have left.
+    Asks: about 430 requests, and one listing for what earlier probes have left.
     """
     loop = asyncio.get_running_loop()
     pause_s = FIRST_PAUSE_S

@@ -1,12 +1,11 @@
-"""The seats of a host: one for each worker process that may be there, and what may happen to it.
+"""The seats of a host, one for each worker process, as a transition table.
 
 A worker connects and says `Hello`; it serves; it leaves or dies; the supervisor reaps it, and the journal is read before
-another process takes its seat. These are told by different channels, so they come in any order: a death may be heard
-before the `Hello` of the process that died, or long before the end of its connection. `NEXT` has every order that is
-lawful. What is not lawful comes from a process that is out of order: it is logged, and its connection is ended; the
-supervisor then sees that process end, and starts another one.
+another process takes its seat. These events arrive on different channels, so in any order: a death may arrive before the
+`Hello` of the dead process, or long before the end of its connection. `NEXT` has every valid transition. Any other event
+comes from a faulty process: it is logged and the connection is closed, on which the process ends and is replaced.
 
-Knows no socket, no clock and no loop: `Seats` is told what happened, and acts through what it was given.
+No sockets, clocks or event loops here: `Seats` receives events and acts through callbacks.
 """
 
 from __future__ import annotations
@@ -33,9 +32,9 @@ from s3queue.runtime.local.wire import (
 
 
 class State(Enum):
-    """EMPTY: no process is known here. SERVING: it takes messages. LEAVING: it takes no more, and ends what it has.
-    STOPPING: it was told to end. LOST: its connection has ended, and it was not reaped yet. REAPED: it is dead, and what it
-    said last may still be on its way."""
+    """EMPTY: no process. SERVING: takes messages. LEAVING: takes no more, and finishes its messages. STOPPING: was told
+    to end. LOST: the connection has ended, but the process was not reaped yet. REAPED: dead; its last notes may still be
+    on their way."""
 
     EMPTY = auto()
     SERVING = auto()
@@ -46,8 +45,9 @@ class State(Enum):
 
 
 class Event(Enum):
-    """HELLO: a process says who it is. LEAVE: it wants to be recycled. STOP: we tell it to end. HANGUP: its connection has
-    ended. DIED: the supervisor has reaped it. SILENCE: nothing more can be on its way from a process that was reaped."""
+    """HELLO: a process connects. LEAVE: it wants to be recycled. STOP: it is told to end. HANGUP: its connection has
+    ended.
+    DIED: the supervisor has reaped it. SILENCE: no more notes can arrive from a reaped process."""
 
     HELLO = auto()
     LEAVE = auto()
@@ -57,7 +57,7 @@ class Event(Enum):
     SILENCE = auto()
 
 
-#: The state after each lawful event.
+#: The state after each valid event.
 NEXT: dict[State, dict[Event, State]] = {
     State.EMPTY: {
         Event.HELLO: State.SERVING,
@@ -88,11 +88,10 @@ NEXT: dict[State, dict[Event, State]] = {
     },
 }
 
-#: How long the end of a dead worker's connection is waited for, in seconds. A process that a task has left behind may hold
-#: it open, so not for ever; the journal knows nearly as much.
+#: Seconds to wait for the end of a dead worker's connection. A process left behind by a task may hold it open; the
+#: journal holds nearly the same.
 LAST_WORDS_S = 1.0
-#: How many pids of processes that died unseen are kept for each seat. The `Hello` of one may come late, but not behind that
-#: of many others.
+#: Pids kept for each seat of processes that were reaped before their `Hello`, which may still arrive.
 _DEAD_PIDS = 8
 
 
@@ -105,11 +104,11 @@ class Link(Protocol):
 
 
 class WorkerDeath(NamedTuple):
-    """A worker process is dead, and its journal was read.
+    """A worker process has died, and its journal was read.
 
     Attributes:
-        expected: it ended because it was told to.
-        affected: what it was running, and what becomes of that.
+        expected: it was told to end.
+        affected: the messages that it was running, with their outcomes.
     """
 
     worker: int
@@ -124,9 +123,9 @@ class WorkerDeath(NamedTuple):
 class Seat:
     """
     Attributes:
-        pid, link: of the process that sits here; 0 and None while there is none, or its connection has ended.
+        pid, link: of the process; 0 and None while there is none, or after its connection has ended.
         stopped: it was told to end.
-        death: how it died, from when that is known until its journal is read.
+        death: how it died, until its journal is read.
         dead_pids: pids that were reaped before they had said `Hello`. They are never seated.
     """
 
@@ -143,14 +142,14 @@ class Seat:
 
 
 class Seats:
-    """All seats of a host. The one that changes them.
+    """Owns all seats of a host.
 
     Args:
-        later: call this in so many seconds.
+        later: schedules a call after some seconds.
         now_ms: wall clock.
-        freed: called after each death, when the journal was read and the seat is free again: once for each `Died`.
-        leaving: a worker wants to be recycled, and why.
-        warn: say this to people; the first is what it is about.
+        freed: called once for each `Died`, when the journal was read and the seat is free again.
+        leaving: called when a worker wants to be recycled, with the reason.
+        warn: logs a warning; the first argument is its subject.
     """
 
     def __init__(
@@ -169,7 +168,7 @@ class Seats:
         self.seats = [Seat(number) for number in range(len(dealer.loads))]
         self._seat_of: dict[Link, Seat] = {}
 
-    # ---- what happens --------------------------------------------------------------------------------------
+    # ---- events --------------------------------------------------------------------------------------------
 
     def heard(self, link: Link, note: Note) -> None:
         """A note came through this connection."""
@@ -198,7 +197,7 @@ class Seats:
         if seat.state is State.EMPTY:
             seat.dead_pids.append(note.pid)
         elif note.pid != seat.pid or not seat.allows(Event.DIED):
-            # Its seat is another's, or it died twice. The supervisor waits for an answer all the same.
+            # Its seat is taken by another, or it died twice. The supervisor needs an answer all the same.
             self._warn("seat", f"ignored {note}: worker {note.worker} is process {seat.pid}, {seat.state.name}")
             self._freed(WorkerDeath(note.worker, note.pid, note.cause, note.text, False, []))
             return
@@ -206,12 +205,12 @@ class Seats:
         self._move(seat, Event.DIED)
 
     def stop(self) -> None:
-        """Tell all to end. Nothing is running."""
+        """Tell all workers to end. No task is running."""
         for seat in self.seats:
             if seat.allows(Event.STOP):
                 self._move(seat, Event.STOP)
 
-    # ---- what follows --------------------------------------------------------------------------------------
+    # ---- transitions ---------------------------------------------------------------------------------------
 
     def _hello(self, link: Link, note: Hello) -> None:
         seat = self.seats[note.worker] if 0 <= note.worker < len(self.seats) else None
@@ -228,7 +227,7 @@ class Seats:
             self._move(seat, Event.HELLO)
 
     def _note(self, seat: Seat, note: Note) -> bool:
-        """Returns whether a worker may say this now."""
+        """Returns whether this note is valid now."""
         worker = seat.number
         match note:
             case Finished(row, busy_s, run_s):
@@ -254,7 +253,7 @@ class Seats:
                 return False
 
     def _move(self, seat: Seat, event: Event) -> None:
-        """To the next state, with what that entails."""
+        """Enter the next state, and act on it."""
         seat.state = NEXT[seat.state][event]
         dealer, worker = self._dealer, seat.number
         match seat.state:
@@ -300,7 +299,7 @@ class Seats:
                 self._move(seat, Event.STOP)
 
     def _refuse(self, link: Link, why: str) -> None:
-        """End a connection. What was said on it before stays said; the process ends when it notices."""
+        """Close a connection. Its earlier notes stay valid; the process ends when it notices."""
         self._warn("seat", f"closed the connection of a worker, which ends and is replaced: {why}")
         link.close()
         self.hung_up(link)

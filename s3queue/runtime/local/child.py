@@ -1,4 +1,4 @@
-"""The first steps of every child process, and its last words if they are all it gets to say."""
+"""The start of every child process, and its report if it cannot start."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from s3queue.runtime.local.life import Life, die_with_parent
 from s3queue.runtime.local.spec import AgentSpec, WorkerSpec
 from s3queue.runtime.local.wire import CannotStart, pack
 
-#: What a terminal or a service manager sends to the whole process group. The supervisor decides what follows from it.
+#: Signals that a terminal or a service manager sends to the whole process group. Only the supervisor acts on them.
 GROUP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
-#: Exit status of an agent whose session was fenced: its workers may be running what is somebody else's now.
+#: Exit status of an agent whose session was fenced: other hosts may run its messages by now.
 FENCED = 75
 #: Exit status of a worker whose agent or supervisor is gone.
 ORPHANED = 76

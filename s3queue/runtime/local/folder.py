@@ -6,8 +6,8 @@
         wake-{hash of store and namespace}/      one datagram socket per agent
         run-{pid}-{random}/                      one per supervisor: the file `life`, the socket `agent.sock`
 
-Everything in it is a short cut: a wake-up that is lost costs the wait for the next poll, and a process that cannot be seen
-counts as alive until the timeouts of the protocol decide.
+Everything in it is a short cut: a wake-up that is lost costs the wait for the next poll, and a process that cannot be
+seen counts as alive until the timeouts of the protocol decide.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from s3queue.errors import ConfigError
 
 __all__ = ["base", "base_path", "is_ours", "machine", "temporary"]
 
-#: Path of a unix socket, in bytes: 104 on BSD and macOS, 108 on Linux. What we append takes up to 60.
+#: Bytes of the base path at most: the path of a unix socket has 104 on BSD and macOS, 108 on Linux, and ours adds up to
+#: 60.
 _MAX_BASE = 44
 
 
@@ -37,7 +38,7 @@ def base_path(parent: str, uid: int) -> Path:
 
 
 def is_ours(there: os.stat_result) -> bool:
-    """Whether nobody else can have put anything into the base directory."""
+    """Whether only this user can write to the base directory."""
     return stat.S_ISDIR(there.st_mode) and there.st_uid == os.getuid() and not there.st_mode & 0o077
 
 

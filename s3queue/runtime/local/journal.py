@@ -1,9 +1,8 @@
-"""What every worker of a host is doing and has done, in memory that outlives it.
+"""The journal: the work of each worker of a host, in shared memory that outlives the worker.
 
-The supervisor makes one shared buffer. Workers write in it as they go; agent and supervisor read it, above all when a
-worker has died: then nothing else is left of what it knew. There are no locks, since a process that dies holding one
-takes the others with it. Instead each word has one writer at a time, and words are written in an order in which a
-reader that comes between two writes is never misled.
+The supervisor makes one shared buffer. Workers write to it as they go; agent and supervisor read it, above all after the
+death of a worker. There are no locks, since a process that dies with a lock would block the others. Instead each word has
+one writer at a time, and words are written in an order that never misleads a reader between two writes.
 
 A **row** holds the states of the messages that one `Deal` handed to one worker. It belongs to the agent, which opens
 it before dealing and closes it only when every outcome in it is in the *stored* ledger. So at any moment journals and
@@ -107,8 +106,8 @@ class Running(NamedTuple):
 
 
 def state_of(outcome: Failed) -> int:
-    """The state of a message that did not end with ok. One that is dead since it failed too often is ``FAILED``: whoever
-    counts its attempts comes to the same end, and nobody takes it for rejected."""
+    """The state of a message that did not end with ok. A message that is out of attempts is ``FAILED``, not ``REJECTED``:
+    the count of its attempts shows that it is dead."""
     if outcome.kind == "dead" and (outcome.failure is None or outcome.failure.cause not in ("rejected", "corrupt")):
         return FAILED
     return STATES[outcome.kind]

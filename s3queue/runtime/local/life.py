@@ -1,4 +1,4 @@
-"""Who is still alive on this machine: a lock that is free only when a whole supervisor tree is dead."""
+"""Proof of life on this machine: a lock that is free only when all processes of a supervisor are dead."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from s3queue.runtime.local.folder import base_path, is_ours, machine
 
 __all__ = ["Life", "die_with_parent", "gone", "place"]
 
-#: Seconds for which the directory of a tree that died is kept: for longer than anybody waits to learn that it is dead.
+#: Seconds for which the directory of dead processes is kept: longer than any agent needs to learn of their death.
 _KEEP_S = 86_400.0
 #: Name of a run directory, and all that a record may say of it: a path in a forged record must not be opened.
 _NAME = re.compile(r"run-[0-9]{1,10}-[0-9a-f]{6}")
@@ -114,8 +114,8 @@ def place(rundir: Path | str) -> Place:
 
 
 def gone(where: Place) -> bool:
-    """Whether every process of that host is certainly dead. False wherever that cannot be known from here: another
-    machine, another temporary directory, a record that holds no name of ours. Never waits."""
+    """Whether every process of that host is certainly dead. False if that cannot be known from here: another machine,
+    another temporary directory, or no valid name in the record. Never waits."""
     if not where.machine or where.machine != machine() or not _NAME.fullmatch(where.life):
         return False
     try:
@@ -126,7 +126,7 @@ def gone(where: Place) -> bool:
 
 
 def _is_free(rundir: Path) -> bool:
-    """Whether nobody holds the lock in this run directory."""
+    """Whether no process holds the lock in this run directory."""
     try:
         fd = os.open(rundir / "life", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:

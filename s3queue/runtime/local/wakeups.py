@@ -27,8 +27,7 @@ def _wake_paths(url: str, namespace: str, parent: str, uid: int) -> tuple[str, s
 
 
 def wake(url: str, namespace: str, *, but: WakeSocket | None = None) -> None:
-    """Tell every agent on this machine that serves this namespace that there is something new. Never fails, never
-    waits.
+    """Wake every agent of this machine that serves this namespace. Never fails, never waits.
 
     Args:
         but: one that need not be told: the caller's own.
@@ -63,7 +62,7 @@ def wake(url: str, namespace: str, *, but: WakeSocket | None = None) -> None:
 
 
 class WakeSocket:
-    """Where one agent is woken. For use in an event loop: readable when somebody called `wake`."""
+    """The socket by which one agent is woken. For event loops: readable after a call of `wake`."""
 
     def __init__(self, url: str, namespace: str, session: str) -> None:
         directory = base_folder() / _wake_name(url, namespace)
@@ -82,7 +81,7 @@ class WakeSocket:
         return self._socket.fileno()
 
     def drain(self) -> bool:
-        """Forget the wake-ups so far; whether there were any. Look for work only after this, or one is missed."""
+        """Clear the wake-ups so far, and return whether there were any. Poll only after this, or a wake-up is missed."""
         woken = False
         with contextlib.suppress(BlockingIOError):
             while self._socket.recv(16):

@@ -1,4 +1,4 @@
-"""What agent, workers and supervisor tell each other: small tagged records, MessagePack, length-prefixed.
+"""Notes between agent, workers and supervisor: small tagged records, MessagePack, length-prefixed.
 
 Agent and worker talk over a stream socket that the worker opens (`RUNDIR/agent.sock`). Supervisor and children talk over
 a `multiprocess` pipe, one per child, with the same records.
@@ -50,8 +50,8 @@ class Stop(Struct, frozen=True, tag=True, array_like=True):
 
 
 class FailedNote(Struct, frozen=True, tag=True, array_like=True):
-    """Worker → agent: message ``index`` of row ``row`` did not end with ok. Sent before its state is written; a worker that
-    dies in between leaves it ``READY`` or ``RUNNING``, and the note counts."""
+    """Worker → agent: message ``index`` of row ``row`` did not end with ok. Sent before its state is written; a worker
+    that dies in between leaves it ``READY`` or ``RUNNING``, and the note counts."""
 
     row: int
     index: int
@@ -62,8 +62,8 @@ class Finished(Struct, frozen=True, tag=True, array_like=True):
     """Worker → agent: every message of the row has ended.
 
     Attributes:
-        busy_s: slot time that they took together, in seconds, with what slots waited for their sources: what a host can do
-            is measured by it.
+        busy_s: slot time that they took together, in seconds, with what slots waited for their sources: what a host can
+            do is measured by it.
         run_s: the part of it that was spent in tasks: what a worker is dealt at once is measured by it, since sources are
             read ahead.
     """
@@ -74,7 +74,8 @@ class Finished(Struct, frozen=True, tag=True, array_like=True):
 
 
 class Unreadable(Struct, frozen=True, tag=True, array_like=True):
-    """Worker → agent: this source could not be read ``tries`` times in a row; ``next_s`` is how long its messages wait now.
+    """Worker → agent: this source could not be read ``tries`` times in a row; ``next_s`` is how long its messages wait
+    now.
     For people: the messages themselves come as `FailedNote`, kind ``snooze``, cause ``unreadable``."""
 
     source: str

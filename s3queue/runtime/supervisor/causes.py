@@ -1,4 +1,4 @@
-"""What a child died of."""
+"""Causes of death of a child."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import Path
 from s3queue.runtime.local.cgroup import folders
 from s3queue.runtime.local.clock import clock
 
-#: Seconds for which a SIGKILL of unknown origin is laid to a kill for memory that was counted.
+#: Seconds after a counted out-of-memory kill within which a SIGKILL of unknown origin is attributed to it.
 BLAME_S = 3.0
-#: Exit status of a child that another part of the program has waited for: nobody can learn it any more.
+#: Exit status of a child that another part of the program has reaped: the real one is lost.
 UNKNOWN = 256
 
 
@@ -22,7 +22,7 @@ def death(who: str, status: int, *, out_of_memory: bool) -> tuple[str, str]:
     Args:
         who: name and process, for people.
         status: as `multiprocess` has it: negative for a signal; or `UNKNOWN`.
-        out_of_memory: whether the kernel has just killed for want of memory.
+        out_of_memory: whether the kernel has just killed a process for lack of memory.
     """
     if status == UNKNOWN:
         return "exited", f"{who} ended; its exit status was taken by another part of this program"
@@ -33,13 +33,13 @@ def death(who: str, status: int, *, out_of_memory: bool) -> tuple[str, str]:
     except ValueError:
         name = f"signal {-status}"
     if out_of_memory and name == "SIGKILL":
-        return "oom", f"{who} was killed by the kernel, which was out of memory"
+        return "oom", f"{who} was killed by the kernel: out of memory"
     return "killed", f"{who} was killed by {name}"
 
 
 class MemoryKills:
-    """Whether the kernel has just killed for want of memory, in our control group or, where that cannot be read, on this
-    machine. It counts its victims and does not name them, so a death is laid to it only if the count rose about then.
+    """Whether the kernel has just killed a process for lack of memory, in our control group or, if that cannot be read,
+    on this machine. The kernel counts kills without names, so a death is attributed to it if the count rose at that time.
 
     Args:
         file: with a line ``oom_kill {count}``; None where there is none.

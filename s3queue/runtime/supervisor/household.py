@@ -1,4 +1,4 @@
-"""What a supervisor is given to run, and what the run came to."""
+"""The arguments and the summary of a supervisor's run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from s3queue.store import ObjectStore
 
 
 class Summary(NamedTuple):
-    """What a run came to.
+    """The summary of a run.
 
     Attributes:
         deaths: children that died without being asked to.

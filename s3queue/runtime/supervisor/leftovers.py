@@ -1,16 +1,16 @@
-"""What a worker leaves behind: the programs that its tasks have started, and theirs.
+"""Kills the programs that a worker leaves behind: those that its tasks have started, and their children.
 
-They end with the worker, so that no two attempts of a message overlap, and nothing outlives the host. Three things tell
-what is a worker's own:
+They end with the worker, so that no two attempts of a message overlap and no program outlives the host. A worker's
+programs are found in these ways:
 
 - Every worker leads a session, and what it starts is in it. This holds however a worker ends.
-- What was started in a session of its own (``start_new_session=True``, ``setsid``) descends from the worker for as long as
-  its parents live, or has the worker's mark in its environment. This counts when a worker was killed or has crashed. After
-  a worker that ended in good order such a process goes on: whoever leaves the session means to.
+- What was started in a session of its own (``start_new_session=True``, ``setsid``) descends from the worker for as long
+  as its parents live, or has the worker's mark in its environment. This counts when a worker was killed or has crashed.
+  After a worker that ended normally such a process goes on: it left the session on purpose.
 
-Missed is what has both left the session and lost its parents before its worker died, and was not started by ``exec`` with
-the environment of the task; and everything when the supervisor itself is killed. A control group (a container, a service of
-systemd) catches that.
+Not found: a program that has left the session, has lost its parents before its worker died, and lacks the environment of
+the task; and all programs if the supervisor itself is killed. A control group (a container, a systemd service) ends
+those.
 
 All this needs Linux's ``/proc``; elsewhere the worker's process group is killed.
 """
@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 from s3queue.runtime.local.child import MARK
 
-#: Seconds in which a process that was sent SIGKILL is gone, unless it hangs in the kernel.
+#: Seconds until a process is gone after SIGKILL, unless it hangs in the kernel.
 GONE_S = 2.0
 
 _PROC = Path("/proc")
@@ -97,7 +97,8 @@ class Leftovers:
                     waiting.append(pid)
 
     def end(self, *, in_session_only: bool) -> bool:
-        """After the worker is dead: kill what it has left, until there is nothing. False: something hangs in the kernel."""
+        """After the worker is dead: kill what it has left, until there is nothing. False: something hangs in the
+        kernel."""
         deadline = time.monotonic() + GONE_S
         held, self._held = self._held, {}
         gone = self._kill(held, deadline)

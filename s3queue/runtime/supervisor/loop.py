@@ -1,6 +1,6 @@
-"""The processes of one host, from the first start to the last end.
+"""The supervisor's loop: starts, watches and ends the processes of one host.
 
-Everything happens in one loop, in one thread: look at what has ended and what was said, decide, wait.
+One loop in one thread: read notes and deaths, decide, wait.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Host:
         )
 
     def _prepare(self) -> None:
-        # What children would import first, once for all of them that are forked.
+        # Import once what every forked child would import first.
         from s3queue.runtime.agent import main as agent  # noqa: F401
         from s3queue.runtime.worker import main as worker  # noqa: F401
 
@@ -178,8 +178,8 @@ class Host:
         }
 
     def _start(self, role: Role, number: int, fields: dict[str, Any]) -> Child | None:
-        """None where the system has no room for a process just now. While others live that is for waiting, however
-        long."""
+        """None if the system has no memory or descriptors for a process now. While other children live, this is retried
+        without end."""
         name = child_name(role, number)
         ours = [*self._what.wishes.descriptors(), *(child.conn for child in self._children())]
         try:
@@ -193,7 +193,7 @@ class Host:
     def _children(self) -> Iterable[Child]:
         return (child for child in (self._agent, *self._workers) if child is not None)
 
-    # ---- what happens --------------------------------------------------------------------------------------
+    # ---- events --------------------------------------------------------------------------------------------
 
     def _watched(self) -> list[Any]:
         return [self._what.wishes.bell, *(it for child in self._children() for it in child.watched())]
@@ -252,8 +252,7 @@ class Host:
 
     def _agent_died(self, agent: Child) -> None:
         self._agent = None
-        # At once: after a fence they are running what is somebody else's. After a drain they are about to end by
-        # themselves.
+        # At once: after a fence other hosts run the same messages. After a drain the workers end by themselves.
         self._end(child for child in self._workers if child is not None and not (self._left and child.up))
         self._reap(agent)
         self._worker_due = [None] * len(self._workers)
@@ -293,10 +292,10 @@ class Host:
         journal = self._journal.worker(number)
         in_order = child.status == 0 or (child.status == UNKNOWN and child.verdict is None and not journal.running())
         if not in_order and cause != "shutdown" and child.status != ORPHANED:
-            # The agent tells it together with what the worker was at, as soon as it has read the journal.
+            # The agent reports it together with the affected messages, once it has read the journal.
             self._events.emit("died" if self._agent is None else "reaped", cause=cause, text=text)
             self._deaths += 1
-        # One that ends before it has run anything would do so for ever.
+        # A worker that ends before it has run anything would do so for ever.
         worked = journal.messages > self._counted[number]
         blameless = worked or cause == "time_limit"
         wait_s = self._worker_patience[number].died(up=child.up, age_s=child.age_s, blameless=blameless)
@@ -325,7 +324,7 @@ class Host:
         self._events.warn(f"cannot start {child.role}", f"{child.name} cannot start, retrying with back-off: {fault}")
 
     def _lose_patience(self, child: Child, text: str) -> None:
-        """Give up where nothing can start: no agent, or none of the workers."""
+        """Give up if the agent, or every worker, fails to start."""
         alone = [self._agent_patience] if child.role == "agent" else self._worker_patience
         others_live = child.role == "worker" and any(it is not None and it.up for it in self._workers)
         if not others_live and all(patience.is_over for patience in alone):

@@ -1,20 +1,20 @@
-"""When a child that died may be replaced: at once, unless it does not get up."""
+"""When a dead child may be replaced: at once, unless it keeps dying during its start."""
 
 from __future__ import annotations
 
-#: Seconds after which a child that dies did not die of starting.
+#: Seconds of age after which a death does not count as a failed start.
 GROWN_UP_S = 10.0
-#: Seconds before the replacement of a child that keeps dying young: none the first time, then from the one to the other.
+#: Seconds before the replacement of a child that keeps dying young: none the first time, then doubling between these two.
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 30.0
-#: Deaths in a row of one child before it was up, after which there is no point in going on with it alone.
+#: Failed starts of a child in a row after which the supervisor gives up on it.
 STILLBIRTHS = 5
 
 
 class Patience:
-    """With one child and those that replace it.
+    """Back-off of one child and its replacements.
 
     Attributes:
-        stillborn: deaths in a row before it was up. A child that waits for the store is not at fault.
+        stillborn: deaths in a row before `Started`. A child that waits for the store does not count.
     """
 
     def __init__(self) -> None:
@@ -29,11 +29,11 @@ class Patience:
         return self.stillborn >= STILLBIRTHS
 
     def died(self, *, up: bool, age_s: float, blameless: bool, waiting: bool = False) -> float:
-        """Seconds to wait with the next one.
+        """Seconds to wait before the next start.
 
         Args:
             up: it said `Started`.
-            blameless: it did work, or it ended because we or it wanted that.
+            blameless: it did work, or its end was requested.
             waiting: it was not up because the store did not answer.
         """
         if not up and not waiting:
@@ -44,7 +44,7 @@ class Patience:
         return self._next_wait()
 
     def refused(self) -> float:
-        """The same, where the system had no room for a process or its pipes."""
+        """The same, if the system had no memory or descriptors for a process."""
         return max(FIRST_WAIT_S, self._next_wait())
 
     def _next_wait(self) -> float:

@@ -1,4 +1,4 @@
-"""The process classes of `multiprocess`, less two faults that a supervisor cannot live with.
+"""The process classes of `multiprocess` without two of their faults.
 
 - A child that another part of the program has waited for (a SIGCHLD handler that reaps everything) never seems to end.
 - A fork that fails leaves four descriptors open.

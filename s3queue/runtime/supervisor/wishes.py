@@ -1,4 +1,4 @@
-"""How a supervisor is asked to end: by SIGTERM, SIGINT or `Supervisor.stop`. The first wish drains, a second one ends."""
+"""Requests to end a supervisor: SIGTERM, SIGINT or `Supervisor.stop`. The first one drains, a second one ends at once."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from collections.abc import Iterator
 
 from s3queue.runtime.local.child import GROUP_SIGNALS
 
-#: Seconds in which everything that asks us to end is one wish: a terminal, a wrapper that forwards its signals and a
-#: service manager ask one after the other, and mean the same.
+#: Seconds within which all requests count as one: a terminal, a wrapper that forwards signals and a service manager may
+#: each send one.
 ONE_WISH_S = 1.0
 #: What is read for each: the number of the signal, or 0 for `stop`.
 _ENDING = {0, *GROUP_SIGNALS}
 
 
 class Wishes:
-    """A socket in which signal handlers leave their numbers, and a count of what they mean."""
+    """A socket to which signal handlers write, and a count of the requests to end."""
 
     def __init__(self) -> None:
         self.bell, self._hammer = socket.socketpair()
@@ -27,18 +27,18 @@ class Wishes:
         self.begin()
 
     def begin(self) -> None:
-        """Nobody has asked for anything so far."""
+        """Reset: no request so far."""
         self._count = 0
         self._since = float("-inf")
         self.last = 0
 
     def stop(self) -> None:
-        """A wish of the program's own. For other threads and signal handlers."""
+        """Request the end from the program itself. For other threads and signal handlers."""
         with contextlib.suppress(BlockingIOError):
             self._hammer.send(b"\0")
 
     def count(self, now: float) -> int:
-        """How many wishes there were, up to now. Other signals that the program handles come by here, too."""
+        """Number of requests so far. Other signals that the program handles arrive here, too, and do not count."""
         with contextlib.suppress(BlockingIOError):
             while heard := self.bell.recv(64):
                 for number in heard:
@@ -54,7 +54,7 @@ class Wishes:
 
     @property
     def why(self) -> str:
-        """What was heard last, for people."""
+        """The last request, for people."""
         return signal.Signals(self.last).name if self.last else "stop()"
 
     def descriptors(self) -> list[socket.socket]:
@@ -63,13 +63,13 @@ class Wishes:
 
     @contextlib.contextmanager
     def of_signals(self) -> Iterator[None]:
-        """Take SIGTERM and SIGINT for wishes, and do nothing else about them. Only in the main thread."""
+        """Count SIGTERM and SIGINT as requests, and disable their default effect. Only in the main thread."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
         handlers = {number: signal.signal(number, _note_it) for number in GROUP_SIGNALS}
-        # Some programs give up what Python sets up: a pipe to a child that just died must not end us, and children that
-        # nobody needs to reap would tell nobody how they died.
+        # Some programs undo Python's own set-up: a pipe to a child that just died must not kill this process, and with
+        # SIGCHLD ignored the exit status of children would be lost.
         handlers[signal.SIGPIPE] = signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         if signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
             handlers[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)

@@ -1,6 +1,7 @@
-"""Runs one message: finds its task, decodes its arguments, calls it, and says what came of it.
+"""Runs one message: finds its task, decodes its arguments, calls it, and reports the outcome.
 
-The path of a message that ends well is the hot path of the whole queue: `Attempts.run` does what it needs and nothing else.
+The path of a message that ends well is the hot path of the whole queue: `Attempts.run` does what it needs and nothing
+else.
 """
 
 from __future__ import annotations
@@ -21,33 +22,46 @@ from s3queue.core.records import Failed, Message, decode_message, decode_moved
 from s3queue.errors import CorruptRecord, Fenced
 from s3queue.lazy import refuse_lazy
 from s3queue.observe.events import Events
+from s3queue.policies import own_limits
 from s3queue.runtime.local.journal import WorkerJournal
 from s3queue.runtime.worker import outcomes
 from s3queue.runtime.worker.dealt import Dealt, Piece
 from s3queue.runtime.worker.forks import adopt, part
-from s3queue.runtime.worker.loop import TaskLoop
+from s3queue.runtime.worker.loop import TaskLoop, within
 
 if TYPE_CHECKING:
     from s3queue.tasks import Task
 
-#: What an async task gets beyond its time limit to be cancelled in, in seconds, before its process is killed: it may
-#: hang in code that does not await.
+#: Seconds beyond its time limit for an async task to be cancelled before its process is killed: it may hang in code that
+#: does not await.
 CANCEL_GRACE_S = 2.0
 
 
 class _Plan:
     """What has to be known of a task for every message of it, looked up once."""
 
-    __slots__ = ("call", "decode", "is_async", "max_attempts", "task", "time_limit", "wants_ctx")
+    __slots__ = ("call", "decode", "is_async", "max_attempts", "soft_s", "task", "terms", "time_limit", "wants_ctx")
 
-    def __init__(self, task: Task[..., Any]) -> None:
-        self.task = task
+    def __init__(self, task: Task[..., Any], terms: outcomes.Terms) -> None:
+        self.task, self.terms = task, terms
+        self.max_attempts, self.time_limit = terms.max_attempts, terms.time_limit
+        self.soft_s = soft_s = task.policy.soft_time_limit
         self.decode = task.decode
-        self.call = task.call
+        self.call = task.call if soft_s is None or not task.is_async else within(soft_s, task.call)
         self.is_async = task.is_async
         self.wants_ctx = task.wants_ctx
-        self.max_attempts = task.max_attempts
-        self.time_limit = task.time_limit
+
+    def of(self, message: Message) -> tuple[_Plan, dict[str, str]]:
+        """For a message with headers: what holds for it, and the headers that its task is shown."""
+        own = own_limits(message.headers)
+        if own is None:
+            return self, message.headers
+        attempts, limit, headers = own
+        terms = self.terms._replace(
+            max_attempts=self.max_attempts if attempts is None else min(attempts, self.max_attempts),
+            time_limit=self.time_limit if limit is None else limit,
+        )
+        return _Plan(self.task, terms), headers
 
 
 class Attempts:
@@ -82,8 +96,8 @@ class Attempts:
         self._unfit: set[str] = set()
 
     def cancel(self) -> None:
-        """The session is over, and every `Dealt` of it says so by now. Tasks that are async are cancelled; one that
-        is not, and does not look at its context, runs on, and nobody listens to it."""
+        """The session is over, and each `Dealt` of it is marked so. Async tasks are cancelled. A sync task that ignores
+        its context runs on, and its outcome is dropped."""
         with self._lock:
             awaited = list(self._awaited)
         for future in awaited:
@@ -104,6 +118,9 @@ class Attempts:
         if plan is None:
             text = f"no task {message.task!r} for queue {dealt.queue!r} in this worker"
             return self._is_unfit(attempt, "unknown_task", text, f"{message.task}@")
+        headers = message.headers
+        if headers:
+            plan, headers = plan.of(message)
         if attempt - dealt.spared > plan.max_attempts:
             return Failed("dead")
         limit = plan.time_limit
@@ -117,21 +134,23 @@ class Attempts:
         except ValueError as wrong:
             return self._misfit(plan, piece, number, message, wrong)
         except Exception as raised:  # noqa: BLE001 - of types of the user's, or for want of memory
-            return self._told(plan, piece, number, outcomes.judge(plan.task, attempt, dealt.spared, raised))
-        ctx = self._context(plan, piece, number, message.headers) if plan.wants_ctx else None
+            return self._told(plan, piece, number, outcomes.judge(plan.terms, attempt, dealt.spared, raised))
+        ctx = self._context(plan, piece, number, headers) if plan.wants_ctx else None
         variables = self._vars.copy()
         try:
             result = variables.run(plan.call, args, kwargs, ctx)
             if plan.is_async:
                 ended_with = self._await(dealt, variables, result, limit)
                 if ended_with is not None:
-                    return self._told(plan, piece, number, outcomes.judge(plan.task, attempt, dealt.spared, ended_with))
+                    return self._told(
+                        plan, piece, number, outcomes.judge(plan.terms, attempt, dealt.spared, ended_with)
+                    )
             elif self._strange[0]:
                 part(None)
         except BaseException as raised:  # noqa: BLE001 - SystemExit in a task ends the attempt, not the worker
             if self._strange[0]:
                 part(raised)
-            return self._told(plan, piece, number, outcomes.judge(plan.task, attempt, dealt.spared, raised))
+            return self._told(plan, piece, number, outcomes.judge(plan.terms, attempt, dealt.spared, raised))
         return None
 
     def faulty(self, piece: Piece, number: int) -> Failed:
@@ -150,11 +169,12 @@ class Attempts:
         task = self._find(queue, name)
         if task is None:
             return None
-        plan = self._plans[queue, name] = _Plan(task)
+        terms = outcomes.Terms(task.max_attempts, task.time_limit, task.policy)
+        plan = self._plans[queue, name] = _Plan(task, terms)
         return plan
 
     def _context(self, plan: _Plan, piece: Piece, number: int, headers: dict[str, str]) -> Context:
-        dealt, limit = piece.dealt, plan.time_limit
+        dealt, limit, soft_s, now = piece.dealt, plan.time_limit, plan.soft_s, time.monotonic()
         return Context(
             self._message_id(piece, number),
             dealt.queue,
@@ -162,9 +182,10 @@ class Attempts:
             piece.part.attempt,
             dealt.token,
             self._session,
-            None if limit is None else time.monotonic() + limit,
+            None if limit is None else now + limit,
             headers,
             dealt.cancelled,
+            None if soft_s is None else now + soft_s,
         )
 
     def _message_id(self, piece: Piece, number: int) -> str:

@@ -1,4 +1,4 @@
-"""What a worker was dealt, on its way from a `Deal` to the slots: rows, their pieces, and the objects that hold them."""
+"""Dealt messages on their way from a `Deal` to the slots: rows, their pieces, and the objects that hold them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,12 @@ class Dealt:
         token: fencing token of the ticket.
         spared: as in `Deal`.
         came: when it came, by `s3queue.runtime.local.clock.clock`: a slot that is idle from then on waits for a source.
-        last: the end that is the last of the row; ``ended`` hands out the numbers, each once, to whichever thread ends one.
+        last: the end that is the last of the row; ``ended`` hands out the numbers, each once, to whichever thread ends
+            one.
         over: its session was fenced; nothing of it counts any more.
         cancelled: says the same to tasks that look at their context.
-        run_s, wait_s: slot time spent in tasks, and waiting for sources, by slot, so that no two threads add to one number.
+        run_s, wait_s: slot time spent in tasks, and waiting for sources, by slot, so that no two threads add to one
+            number.
     """
 
     __slots__ = (

@@ -1,4 +1,4 @@
-"""Processes that a task forks: where the task's code ends, they end. They are no workers."""
+"""Processes that a task forks: they end where the task's code ends, and never act as workers."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The event loop of a worker, for all of its tasks that are ``async def``.
 
-It runs for as long as the process. A task that stops it, or breaks it, would leave every other one waiting for ever: then
-the process ends, and what it was running is charged as a death.
+It runs as long as the process. If a task stops or breaks it, all other tasks would hang: so the process ends, and its
+running messages are treated as after any death.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from concurrent.futures import Future
 from contextvars import Context
 from typing import Any
 
+from s3queue.errors import SoftTimeLimit
 from s3queue.runtime.worker.forks import adopt, part
 from s3queue.runtime.worker.outcomes import Overran
 
@@ -78,9 +79,24 @@ class TaskLoop:
             os._exit(1)
 
 
+def within(soft_s: float, call: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """The call, cancelled after so many seconds. It has failed with `SoftTimeLimit` unless it ends well all the same."""
+
+    async def ended(coroutine: Coroutine[Any, Any, Any]) -> Any:
+        try:
+            async with asyncio.timeout(soft_s) as timeout:
+                return await coroutine
+        except TimeoutError as raised:
+            if timeout.expired() and isinstance(raised.__cause__, asyncio.CancelledError):
+                raise SoftTimeLimit(f"the task was cancelled at its soft time limit of {soft_s:g} s") from raised
+            raise
+
+    return lambda *given: ended(call(*given))
+
+
 def _stop_at_the_next_step(loop: asyncio.AbstractEventLoop) -> None:
-    """In a process that a task has forked: the step of the loop that forked is the last. Other tasks of the loop, which go
-    on in the worker, must not go on here, too."""
+    """In a process that a task has forked: the step of the loop that forked is the last. Other tasks of the loop, which
+    go on in the worker, must not go on here, too."""
     handles: Any = asyncio.Handle
     run = handles._run
 

@@ -1,6 +1,6 @@
 """A worker process: takes deals from the agent, reads their sources, runs their messages in its slots.
 
-What the agent can rely on, beyond what `s3queue.runtime.local.wire` says:
+Guarantees to the agent, beyond those in `s3queue.runtime.local.wire`:
 
 - For every `Deal` there is exactly one `Finished`, when each of its messages has ended or was returned, whatever came
   first; it is the last note about the row. Only `Cancel` ends a row without one.
@@ -8,13 +8,13 @@ What the agent can rely on, beyond what `s3queue.runtime.local.wire` says:
   never started; the others of the row are running or have ended. `Finished` of rows with nothing left follows it.
 - A message that is not ok has sent its `FailedNote` before its state says so. Messages may fail without ever having been
   ``RUNNING``: their source is gone, or cannot be read or decoded, their task is unknown, or they were out of attempts.
-- A source that goes on being unreadable costs its messages no attempt: they come back as ``snooze``, with one `Unreadable`.
+- A source that stays unreadable costs its messages no attempt: they come back as ``snooze``, with one `Unreadable`.
 - After `Cancel` nothing is sent about earlier rows, and no state of them is written, save by a message that was ending in
   the very moment. Slots may still be at work on them (`WorkerJournal.running` tells): new rows should have other numbers.
 - The end of the agent's socket or of the supervisor's pipe ends this process at once, whatever is running.
-- No thread ends silently: what one cannot handle ends the process with a traceback.
+- No thread ends silently: an unhandled error ends the process with a traceback.
 
-Threads: this one, which reads notes and shows life; one per slot; the readers; a loop for async tasks.
+Threads: this one, which reads notes and writes heartbeats; one per slot; the readers; a loop for async tasks.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ from s3queue.runtime.worker.slots import Slots
 from s3queue.runtime.worker.sources import Sources
 from s3queue.runtime.worker.stdio import survive_broken_output
 
-#: How often a worker shows life and looks at its memory, in seconds.
+#: Seconds between heartbeats of a worker, and between checks of its memory.
 TICK_S = 0.9
-#: How long a reader repeats one read of a source by itself, in seconds, before it turns to others and tries again later.
+#: Seconds for which a reader retries one read before it turns to other sources.
 PATIENCE_S = 0.5
 
 
@@ -145,7 +145,7 @@ class Worker:
         try:
             with self._sending:
                 self._socket.sendall(data)
-        except OSError:  # the agent is gone, and whatever this process does from now on is for nobody
+        except OSError:  # the agent is gone: nothing that this process does can count
             os._exit(ORPHANED)
 
     def _read(self) -> None:

@@ -1,25 +1,23 @@
-"""What becomes of a message whose attempt did not end well: from what was raised to the outcome that is reported."""
+"""Turns the exception that ended an attempt into the outcome that is reported."""
 
 from __future__ import annotations
 
 import random
 import time
 import traceback
-from typing import TYPE_CHECKING, Any
+from typing import NamedTuple
 
 import msgspec
 
 from s3queue.core.records import Failed, Failure
 from s3queue.errors import Reject, Retry, Snooze
+from s3queue.policies import Policy
 
-if TYPE_CHECKING:
-    from s3queue.tasks import Task
-
-#: A failure's text, at most, in characters: it is kept on the board until the message is settled.
+#: Characters of a failure's text at most: it is on the board until the message is settled.
 TEXT_CHARS = 2000
-#: The longest wait that records can tell of, in seconds; some thirty years. Who asks for more gets this.
+#: Seconds of the longest wait that records can hold, about thirty years. Longer waits are cut to it.
 LONGEST_S = 1e9
-#: How long a message waits that could not be tried for a fault of ours, such as a lack of memory, in seconds.
+#: Seconds of wait for a message that could not run for a fault of ours, such as a lack of memory.
 FAULT_DELAY_S = 5.0
 
 
@@ -27,12 +25,34 @@ class Overran(Exception):
     """An async task reached its time limit and was cancelled."""
 
 
-def judge(task: Task[..., Any], attempt: int, spared: int, raised: BaseException) -> Failed:
-    """The outcome of an attempt that ended with an exception. So many of the attempts before it do not count."""
+class Terms(NamedTuple):
+    """What holds for the attempts of one message: those of its task, or its own.
+
+    Attributes:
+        max_attempts: after how many it is dead.
+        time_limit: seconds of one attempt; None: no limit.
+    """
+
+    max_attempts: int
+    time_limit: float | None
+    policy: Policy
+
+
+def judge(terms: Terms, attempt: int, spared: int, raised: BaseException) -> Failed:
+    """The outcome of an attempt that ended with an exception. So many of the attempts before it do not count.
+
+    An exception for which a function of the user's (a predicate, a backoff) fails waits as by default, and is told with
+    what that function raised.
+    """
     try:
-        return _outcome_of(task, attempt, spared, _steering(raised) or raised)
-    except Exception as wrong:  # noqa: BLE001 - the task's own kind of Retry, Snooze or Reject, and half made
-        return _outcome_of(task, attempt, spared, wrong)
+        return _outcome_of(terms, attempt, spared, _steering(raised) or raised)
+    except Exception as wrong:  # noqa: BLE001 - the task's own Retry, Snooze or Reject, half made; a function of the user's
+        if wrong.__context__ is None and wrong is not raised:
+            wrong.__context__ = raised
+        return _outcome_of(terms._replace(policy=_DEFAULT), attempt, spared, wrong)
+
+
+_DEFAULT = Policy()
 
 
 def _steering(raised: BaseException) -> BaseException | None:
@@ -42,7 +62,7 @@ def _steering(raised: BaseException) -> BaseException | None:
     return raised if isinstance(raised, Retry | Snooze | Reject) else None
 
 
-def _outcome_of(task: Task[..., Any], attempt: int, spared: int, raised: BaseException) -> Failed:
+def _outcome_of(terms: Terms, attempt: int, spared: int, raised: BaseException) -> Failed:
     match raised:
         case Snooze():
             return Failed("snooze", _bounded(raised.after))
@@ -51,13 +71,15 @@ def _outcome_of(task: Task[..., Any], attempt: int, spared: int, raised: BaseExc
         case Retry():
             cause, text = "error", raised.why or str(raised)
         case Overran():
-            cause, text = "time_limit", f"cancelled at its time limit of {task.time_limit:g} s"
+            cause, text = "time_limit", f"cancelled at its time limit of {terms.time_limit:g} s"
         case _:
             cause, text = "error", describe(raised)
-    if attempt - spared >= task.max_attempts:
+            if terms.policy.gives_up(raised):
+                return dead(attempt, cause, text)
+    if attempt - spared >= terms.max_attempts:
         return dead(attempt, cause, text)
     after = raised.after if isinstance(raised, Retry) else None
-    delay_s = task.backoff.delay(attempt - spared, random.random()) if after is None else after
+    delay_s = terms.policy.delay_s(attempt - spared, raised, random.random()) if after is None else after
     return retry(_bounded(delay_s), attempt, cause, text)
 
 

@@ -6,8 +6,7 @@ from collections import OrderedDict, deque
 
 from s3queue.runtime.worker.dealt import Body
 
-#: Decoded sources kept for later slices: how many, since the other slices of one are dealt soon or to somebody else. Their
-#: bytes count into the budget, and are the first to go.
+#: Decoded sources kept for later slices. Their bytes count in the budget and are freed first.
 CACHE_SOURCES = 64
 
 
@@ -60,7 +59,7 @@ class Room:
         self.let_go(body)
 
     def let_go(self, body: Body) -> None:
-        """If nothing refers to it any more, its bytes are free."""
+        """Free its bytes if nothing refers to it any more."""
         if body.pieces == 0 and not body.kept:
             self._held -= body.size
 

@@ -14,9 +14,9 @@ from s3queue.runtime.local.wire import FailedNote, Finished, Note
 from s3queue.runtime.worker.attempt import Attempts
 from s3queue.runtime.worker.dealt import Dealt, Item, Piece
 
-#: How long a slot waits before it looks at the trust window again by itself, in seconds.
+#: Seconds between a waiting slot's checks of the trust window.
 _RECHECK_S = 0.25
-#: A slot that was idle for less between two messages, in seconds, did not wait for a source.
+#: Seconds of idle time between two messages below which a slot did not wait for a source.
 _WAITED_S = 0.0001
 
 
@@ -67,7 +67,7 @@ class Slots:
             self._gate.notify_all()
 
     def take_back(self) -> list[Item]:
-        """The messages that slots took but may not start before the trust window is extended; they will not start."""
+        """Take back messages that slots hold but may not start yet, since the trust window is over."""
         with self._gate:
             items = [item for item in self._held if item is not None]
             self._held = [None] * len(self._held)
@@ -86,7 +86,7 @@ class Slots:
     def _work(self, slot: int) -> None:
         try:
             self._serve(slot)
-        except BaseException:  # noqa: BLE001 - ours, not the task's. Half a worker is none: the journal tells the rest
+        except BaseException:  # noqa: BLE001 - a bug of ours: end the whole process; the journal has the rest
             traceback.print_exc()
             os._exit(1)
 
@@ -124,7 +124,7 @@ class Slots:
             self.end(piece)
 
     def end(self, piece: Piece) -> None:
-        """One message less. Whoever ends the last one of the row says so."""
+        """A message has ended. The thread that ends the last one of the row reports it."""
         self.over(piece)
         dealt = piece.dealt
         if next(dealt.ended) == dealt.last:
@@ -133,7 +133,7 @@ class Slots:
             self._send(Finished(dealt.row, run_s + sum(dealt.wait_s), run_s))
 
     def over(self, piece: Piece) -> None:
-        """Nobody needs one message of the piece any more."""
+        """One message of the piece is no longer needed."""
         if piece.last == 0 or next(piece.ended) == piece.last:
             self._release(piece)
 
@@ -147,7 +147,7 @@ class Slots:
                     self._held[slot] = None
                     return True
                 self._gate.wait(_RECHECK_S)
-            if self._held[slot] is item:  # the session is over, and nobody has taken it back
+            if self._held[slot] is item:  # the session is over, and it was not taken back
                 self._held[slot] = None
                 self.over(piece)
             return False

@@ -1,12 +1,11 @@
-"""Reads the sources of what a worker was dealt, several side by side, and feeds their messages to its slots.
+"""Reads the sources of dealt messages, several concurrently, and feeds the messages to the slots.
 
-A pipe that is bounded in bytes. Messages go to the slots as their sources arrive, in whatever order that is: a ticket holds
-either one message of a group or none, so no order is lost that anybody was promised. A source is read once, however many
-of its messages and deals ask for it; one that is dealt in slices is kept, as long as there is room, for the slices to come.
+A pipe bounded in bytes. Messages go to the slots in the order in which their sources arrive. This breaks no promised
+order: a ticket holds either one message of a group or none. A source is read once for all its messages and deals; one
+that is dealt in slices is kept for later slices as long as there is room.
 
-How far it reads ahead: what was read and is not over yet, and what is being read, fits ``prefetch_bytes``
-(`s3queue.runtime.worker.room`). So a worker holds at most the budget, and, where sizes jump, what its readers have under
-way beyond it.
+Sources that are being read, and messages that are read and not over, fit ``prefetch_bytes``
+(`s3queue.runtime.worker.room`). Only where sizes jump may reads under way exceed it.
 
 States of a source here::
 
@@ -16,8 +15,8 @@ States of a source here::
     fed       its messages are with the slots, or over
     parked    not readable: its messages go back with kind ``snooze``, at no cost, and wait longer each time
 
-A source that goes on failing is parked at once when it comes again. No reader ever waits for one. Where nothing can be read
-at all, it is the store that is away, and sources are held longer: see `s3queue.runtime.worker.troubles`.
+A source that failed before is parked at once when it fails again. Readers never wait for it. If no source can be read,
+the store is away, and sources are held longer: see `s3queue.runtime.worker.troubles`.
 
 Threads: the one that calls `add`, `tick` and `take_back`, the readers, and slots, which call `release`.
 """
@@ -47,16 +46,15 @@ from s3queue.runtime.worker.room import Room
 from s3queue.runtime.worker.troubles import Troubles
 from s3queue.store import Found
 
-#: Reads in flight at a store that is far away. One message per object needs several to keep a slot busy.
+#: Concurrent reads at a remote store. One message per object needs several to keep a slot busy.
 READERS = 8
-#: At a store on this machine one reader is enough, more would get into each other's way; and each time that it wakes a
-#: slot costs as much as a read, so it reads so many sources, if so many are asked for, before it does.
+#: Sources read before slots are woken, at a local store with its one reader: waking a slot costs as much as a read.
 LOCAL_BITE = 8
-#: Seconds between two tries of a source that is held: the first, doubling up to the last.
+#: Seconds between retries of a source that is held: the first, doubling up to the last.
 FIRST_PAUSE_S, LAST_PAUSE_S = 0.25, 5.0
-#: How long a message waits whose source is gone, in seconds: if it is a mistake, somebody may put it back.
+#: Seconds of wait for a message whose source is missing: if it was deleted by mistake, it may be put back.
 GONE_DELAY_S = 30.0
-#: What is told of a failed read, at most, in characters. Every message of its source carries it.
+#: Characters of the error of a failed read. Every message of its source carries them.
 WHY_CHARS = 200
 
 
@@ -149,7 +147,7 @@ class Sources:
             self._start_reader()
 
     def tick(self) -> float | None:
-        """Try again what is due. Returns after how many seconds to call this again; None: not before more is dealt."""
+        """Retry due sources. Returns seconds until the next call; None: not before more is dealt."""
         if not self._paused:
             return None
         now = clock()
@@ -162,7 +160,7 @@ class Sources:
         return FIRST_PAUSE_S
 
     def take_back(self) -> list[Item]:
-        """Everything that no slot has taken yet; it will not be fed any more."""
+        """Take all messages that no slot has taken yet; they will not be fed."""
         items: list[Item] = []
         with self._lock:
             while not self._ready.empty():
@@ -176,7 +174,7 @@ class Sources:
                 if wanted.is_read:
                     self._mark(wanted.pieces, READY)
                 items.extend((piece, number) for piece in wanted.pieces for number in range(piece.size))
-                wanted.pieces = []  # a reader that is at it finds that nobody waits for it any more
+                wanted.pieces = []  # its reader finds that the source is no longer needed
             self._wanted.clear()
             self._pending.clear()
             self._paused.clear()
@@ -239,7 +237,7 @@ class Sources:
     def _work(self) -> None:
         try:
             self._read()
-        except BaseException:  # noqa: BLE001 - not a failed read, which is an outcome. Half a worker is none
+        except BaseException:  # noqa: BLE001 - a bug, not a failed read: end the whole process
             traceback.print_exc()
             os._exit(1)
 
@@ -266,8 +264,8 @@ class Sources:
                 self._failed(wanted, failed)
 
     def _begins(self, wanted: Wanted, done: list[Wanted]) -> bool:
-        """From here on a death of this process may count as an attempt of these messages, and of those before no more.
-        False: nobody wants them now."""
+        """From here on a death of this process may count as an attempt of these messages, and no longer of earlier ones.
+        False: they are no longer needed."""
         with self._lock:
             if done and done[-1].is_read:
                 self._was_read(done[-1])
@@ -280,20 +278,19 @@ class Sources:
             return True
 
     def _ask(self, wanted: Wanted) -> Exception | None:
-        """Read it. Returns what the read failed with; else there is a result."""
+        """Read the source. Returns the error; None: there is a result."""
         key = self._home + wanted.source
         try:
             found = self._driver.perform(Get(key))
             if isinstance(found, Found):
                 wanted.result = Body(decode_batch(key, found.body).messages, len(found.body))
             else:
-                # Only settled sources are deleted. Either this host was fenced long ago, and then the ledger refuses
-                # what it reports; or somebody removed the object by hand, and then the message must neither vanish
-                # nor loop.
-                wanted.result = ("retry", GONE_DELAY_S, "corrupt", "its batch is gone from the store")
+                # Only settled sources are deleted. Either this host was fenced long ago, and its ledger cannot store the
+                # outcome; or the object was deleted by hand, and the message must neither vanish nor loop.
+                wanted.result = ("retry", GONE_DELAY_S, "corrupt", "its batch is missing from the store")
         except CorruptRecord as corrupt:
             wanted.result = ("dead", 0.0, "corrupt", str(corrupt))
-        except Exception as fault:  # noqa: BLE001 - whatever it is, the messages are not to blame, and the reader goes on
+        except Exception as fault:  # noqa: BLE001 - not the fault of the messages; the reader goes on
             return fault
         return None
 
@@ -351,22 +348,22 @@ class Sources:
             else:
                 states[at : at + piece.size] = bytes((state,)) * piece.size
 
-    # ---- what cannot be read -------------------------------------------------------------------------------
+    # ---- failed reads --------------------------------------------------------------------------------------
 
     def _failed(self, wanted: Wanted, fault: Exception) -> None:
         """A read failed: it is tried again later, or parked."""
         with self._lock:
             self._room.under_way -= 1
             self._was_read(wanted)
-            told = self._put_off(wanted, fault) if wanted.pieces else None
+            told = self._back_off(wanted, fault) if wanted.pieces else None
             self._pump()
         if told is not None:
             self._send(told)
             for piece in wanted.pieces:
                 self._feed(piece)
 
-    def _put_off(self, wanted: Wanted, fault: Exception) -> Unreadable | None:
-        """Returns what to tell of it."""
+    def _back_off(self, wanted: Wanted, fault: Exception) -> Unreadable | None:
+        """Returns the note to the agent if the source is parked now."""
         source, now = wanted.source, clock()
         since = wanted.failing_since = wanted.failing_since or now
         why = f"{type(fault).__name__}: {fault}"[:WHY_CHARS]

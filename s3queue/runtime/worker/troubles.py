@@ -1,4 +1,4 @@
-"""Sources that a worker could not read: which of them it tries again, and which it gives back for how long."""
+"""Sources that a worker could not read: whether to retry each here, or to give it back, and for how long."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import NamedTuple
 
 from s3queue.errors import StoreUnavailable
 
-#: Seconds for which a source that cannot be read is tried again before it is parked: where the store says that it is not
-#: available, and where it refuses, or its SDK cannot make anything of the answer.
+#: Seconds for which an unreadable source is retried before it is parked: if the store is unavailable, and for any other
+#: error.
 HOLD_S, REFUSED_S = 2.0, 0.2
-#: So many sources that cannot be read, and none read in between, and it is the store that is away: then they are held for
-#: so many seconds. An outage must not turn everything that a host holds into outcomes.
+#: Unreadable sources in a row after which the store counts as away, and seconds for which sources are then retried. An
+#: outage must not turn all messages of a host into outcomes.
 AWAY_SOURCES, AWAY_S = 16, 60.0
 #: Seconds that the messages of a parked source wait: the first time, doubling up to the last.
 FIRST_PARK_S, LAST_PARK_S = 2.0, 300.0
-#: Sources of which it is remembered how often they could not be read.
+#: Sources whose failed reads are counted.
 _REMEMBERED = 1000
 
 
@@ -28,7 +28,7 @@ class Parked(NamedTuple):
 
 class Troubles:
     def __init__(self) -> None:
-        #: Sources that could not be read since one was.
+        #: Sources that could not be read since the last successful read.
         self._failing: set[str] = set()
         #: By source: how often it was parked in a row, and until when.
         self._parked: OrderedDict[str, tuple[int, float]] = OrderedDict()
@@ -41,10 +41,10 @@ class Troubles:
             self._parked.pop(source, None)
 
     def failed(self, source: str, fault: Exception, since_s: float, now: float) -> Parked | None:
-        """It could not be read, for so many seconds now. None: it is to be tried again soon.
+        """A read failed, the first one ``since_s`` seconds ago. None: retry it soon.
 
-        Others of its messages, in tickets of their own, wait for no longer than those that were parked before them: a
-        moment is one try, however many messages it meets.
+        Its messages in other tickets wait no longer than those that were parked before: failures at the same time count
+        as one try.
         """
         self._failing.add(source)
         hold_s = HOLD_S if isinstance(fault, StoreUnavailable) else REFUSED_S

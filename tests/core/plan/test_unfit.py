@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from s3queue.core.keys import moved_path, parse_source
 from s3queue.core.plan import Planned, Settings, Settled
-from s3queue.core.records import Failed, Failure, Ledger, Offer, Part, Report, SourceState, Totals, Unfit
+from s3queue.core.records import Failed, Failure, Ledger, Offer, Part, Report, SourceState, Ticket, Totals, Unfit
 from tests.core.world import NOW_MS, board, claimed, decide, ledger, one_ticket, parts, path, ready
 
 NO_TASK = Failed("unfit", 0.0, Failure(1, "unknown_task", "no task 'send'", NOW_MS), "send@")
@@ -104,13 +104,27 @@ class TestOthers:
         (parked,) = state_of(planned, other).waiting
         assert (parked.attempt, parked.due_ms) == (1, NOW_MS + 300_000)
 
+    def test_those_in_tickets_keep_no_others_from_waiting_for_their_host(self) -> None:
+        """They went to the same wrong host again and again, for as long as a ticket with such messages did not end."""
+        before, other = one_ticket()
+        found = path(2, 3)
+        state = SourceState(unfit=(Unfit(0, 3, "send@", NOW_MS),))
+        tickets = before.tickets | {"1-1": Ticket("shut out", (Part(found, 0, 3, 1),))}
+        before = replace(before, tickets=tickets, sources=before.sources | {found: state})
+        planned = decide(
+            before,
+            [claimed(report=Report(failed={0: NO_TASK})), knowing("h2", send="aa")],
+            settings=Settings(max_parked=3),
+        )
+        assert parts(planned)["h2"] == [(Part(other, 0, 1, 1),)]
+
 
 class TestInTheEnd:
     @pytest.mark.parametrize(
         ("outcome", "cause", "text"),
         [
-            (NO_TASK, "unknown_task", "no host came that knows the task 'send'"),
-            (NO_FIT, "signature", "no host came whose task 'send' takes these arguments: send() takes no 'cc'"),
+            (NO_TASK, "unknown_task", "no host knew the task 'send'"),
+            (NO_FIT, "signature", "no host had a task 'send' that takes these arguments: send() takes no 'cc'"),
         ],
     )
     def test_after_a_day_it_is_dead_and_says_why(self, outcome: Failed, cause: str, text: str) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from s3queue.core.held import Held
 from s3queue.core.keys import Layout, source_path
-from s3queue.core.ledger import Held, Host
+from s3queue.core.ledger import Host
 from s3queue.core.records import Failed, Failure, Offer, Part, Ticket
 from s3queue.runtime.agent.dealing import ABSENT_S, Dealer
 from s3queue.runtime.agent.deaths import Death
