@@ -108,6 +108,8 @@ class Resumer(Process):
         self.spawn("main", self._main())
 
     def _main(self) -> Program:
+        while self.world.under_way:  # a pause of somebody who gave up may still land
+            yield Sleep(_LOOK_S)
         edit = operate.resume(*QUEUES)
         while isinstance((yield from operate.change(self.world.layout, edit, self.world.nonce())), Unknown):
             yield Sleep(_LOOK_S)

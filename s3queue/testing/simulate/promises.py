@@ -265,7 +265,7 @@ def nobody_is_hidden(story: Story) -> Verdict:
 
 
 def _idle_for(story: Story, state: BoardAt) -> set[str]:
-    """Queues of which a living host could have run one more message, for all that this board says."""
+    """Queues of which a living host could have run one more message, for all that this board says. Not of paused ones."""
     out: dict[str, int] = {}
     for ticket in state.board.tickets.values():
         out[ticket.session] = out.get(ticket.session, 0) + ticket.left
@@ -275,7 +275,8 @@ def _idle_for(story: Story, state: BoardAt) -> set[str]:
         alive = ledger is not None and ledger.ledger is not None and not ledger.ledger.over
         if alive and ledger is not None and ledger.ledger is not None and out.get(session, 0) < ledger.ledger.slots:
             queues.update(ledger.ledger.offers)
-    return queues
+    paused = (control.paused for _, control in story.controls if control.turn == state.board.control)
+    return queues.difference(*paused)
 
 
 def leaders_are_replaced_when_silent(story: Story) -> Verdict:
