@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from s3queue.letters import DeadGroup, DeadLetter
     from s3queue.looking import QueuedMessage
     from s3queue.messages import MessageHandle, message
+    from s3queue.producer import Producer
     from s3queue.queue import Queue
     from s3queue.supervisor import Summary, Supervisor
     from s3queue.views import FailedAttempt
@@ -50,6 +51,7 @@ __all__ = [
     "MessageHandle",
     "ObjectStore",
     "OutcomeUnknown",
+    "Producer",
     "Queue",
     "QueueError",
     "QueuedMessage",
@@ -80,6 +82,7 @@ _LATER = {
     "DeadLetter": "s3queue.letters",
     "FailedAttempt": "s3queue.views",
     "MessageHandle": "s3queue.messages",
+    "Producer": "s3queue.producer",
     "Queue": "s3queue.queue",
     "QueuedMessage": "s3queue.looking",
     "Stats": "s3queue.inspection",

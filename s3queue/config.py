@@ -33,7 +33,7 @@ from s3queue.store import ObjectStore, as_store, open_store
 __all__ = ["Config", "Loaded", "configure", "current_config", "current_store", "load", "redact_url"]
 
 Seconds = Annotated[float, Meta(gt=0, lt=1e10)]
-#: What others wait for, or remember: at most thirty days.
+#: Durations that other processes wait for, or remember: at most thirty days.
 Patience = Annotated[float, Meta(gt=0, le=30 * 86_400)]
 Count = Annotated[int, Meta(ge=1)]
 
@@ -50,9 +50,9 @@ _NOT_OURS = re.compile(r"S3QUEUE_(TEST|MINIO|AZURITE|(.*_)?(SERVICE_HOST|SERVICE
 class Config(Struct, frozen=True, kw_only=True):
     """Every setting, checked. Durations are seconds as ``float``, sizes are bytes.
 
-    Processes of one namespace should agree on the settings down to ``dedup_window``. Hosts tell each other
-    ``visibility_timeout``, ``leader_lease`` and how long they remember finished sources, and the longest of each is what
-    all keep to. Programs that only enqueue tell nobody: give them no longer ``enqueue_deadline`` than the hosts.
+    Processes of one namespace should agree on the settings down to ``dedup_window``. Hosts share
+    their ``visibility_timeout``, ``leader_lease`` and how long they remember finished sources, and all use the longest of
+    each. Programs that only enqueue share nothing: their ``enqueue_deadline`` must not be longer than that of the hosts.
 
     Raises:
         ConfigError: a value has the wrong type or is out of range, or two values contradict each other.
@@ -66,35 +66,35 @@ class Config(Struct, frozen=True, kw_only=True):
     visibility_timeout: Annotated[float, Meta(ge=2, le=30 * 86_400)] = 30.0
     #: Seconds without a new board after which another agent stands for election. The leader writes every third of it.
     leader_lease: Patience = 15.0
-    #: Seconds for which an outcome may wait before it is stored: what a host that dies can lose of finished work. None:
-    #: 0.2, and where requests cost money what ``pacing`` says: 0.2 (``latency``), 2 or 5.
+    #: Seconds for which outcomes are batched before they are stored: finished work that the death of a host can cost.
+    #: None: 0.2, on billed stores as ``pacing`` sets it: 0.2 (``latency``), 2 or 5.
     ack_interval: Seconds | None = None
-    #: Seconds that running tasks get to finish after SIGTERM; what then still runs is killed, costs no attempt, and runs
-    #: elsewhere. Fits the 10 s that ``docker stop`` waits. With more time (Kubernetes gives 30 s, systemd 90 s) set it to
-    #: that less 2 s: whatever kills the host itself costs an attempt.
+    #: Seconds that running tasks get to finish after SIGTERM. Tasks that still run then are killed, lose no attempt, and
+    #: run elsewhere. Fits the 10 s of ``docker stop``. With more time (Kubernetes 30 s, systemd 90 s) set it to that less
+    #: 2 s: if the host itself is killed, running tasks lose an attempt.
     drain_timeout: Annotated[float, Meta(ge=0, lt=1e10)] = 8.0
-    #: Seconds for which a producer repeats one unanswered enqueue before it raises `EnqueueUncertain`.
+    #: Seconds for which a producer retries one unanswered enqueue before it raises `EnqueueUncertain`.
     enqueue_deadline: Patience = 60.0
     #: Seconds for which finished sources are remembered. Above the age at which S3 refuses a signature (15 min) plus
     #: `enqueue_deadline`, so that a late request of a producer is recognised.
     dedup_window: Patience = 1200.0
-    #: Messages of a queue that wait for a retry or a snooze on the board. Beyond that those that wait for longest are
-    #: moved to objects of their own, and may run a twentieth of their wait later than they were told, or a second.
+    #: Messages of a queue that wait for a retry or a snooze on the board. Beyond that, those with the longest wait are
+    #: moved to objects of their own, and may run later than told by a twentieth of their wait, or one second.
     max_parked: Count = 1000
-    #: Bytes of the board: no new batches are assigned while it has half of that. Every host reads it.
+    #: Bytes of the board, which every host reads. At half of this no new batches are assigned.
     max_board_bytes: Annotated[int, Meta(ge=100_000)] = 32 * 2**20
-    #: Bytes of the largest message, encoded: a larger one is refused when it is enqueued, and is not read where it was
-    #: enqueued with another setting. Every worker has to hold one such message in memory, encoded and decoded. 256 MiB.
+    #: Bytes of the largest message, encoded. A larger one is refused when it is enqueued, and not read if it was enqueued
+    #: with another setting. Every worker must hold one such message in memory, encoded and decoded. 256 MiB.
     max_message_bytes: Annotated[int, Meta(ge=1000)] = 268_435_456
-    #: Bytes of messages that a worker process reads ahead of what it runs; one message always fits. 64 MiB.
+    #: Bytes of messages that a worker process reads ahead; one message always fits. 64 MiB.
     prefetch_bytes: Count = 67_108_864
-    #: Seconds of work to put before a slot, by measured task time. The coordinator puts more there where it measures that
-    #: the way from an outcome to what replaces it takes longer.
+    #: Seconds of work to assign per slot, by measured task time. The coordinator assigns more where it measures that a
+    #: slot would idle before its next message.
     ticket_target: Seconds = 1.0
-    #: How eagerly to look for work where requests cost money: ``latency``, ``balanced`` or ``frugal``; where there is
-    #: none, every 1, 13 or 15 seconds, unless something on this machine wakes it.
+    #: How often to poll on billed stores: ``latency``, ``balanced`` or ``frugal``. Idle agents poll every 1, 13 or 15
+    #: seconds, and at once when a process of their machine wakes them.
     pacing: Literal["latency", "balanced", "frugal"] = "balanced"
-    #: The most write requests per message that the coordinator adds under load.
+    #: Write requests per message that the coordinator adds under load, at most.
     overhead: Seconds = 0.5
     #: How children are made: ``fork`` (fast), ``spawn`` or ``forkserver`` (for programs that cannot fork safely).
     start_method: Literal["fork", "spawn", "forkserver"] = "fork"
@@ -102,9 +102,9 @@ class Config(Struct, frozen=True, kw_only=True):
     max_messages: Count | None = None
     #: Resident memory in bytes above which a worker process is replaced; None: never.
     max_rss_bytes: Count | None = None
-    #: How often a message may start before it is dead, unless its task says otherwise. First start included.
+    #: Attempts of a message before it is dead, the first included, unless its task sets another number.
     max_attempts: Annotated[int, Meta(ge=1, le=1000)] = 3
-    #: Seconds one attempt may take, unless its task says otherwise; None: no limit.
+    #: Seconds that one attempt may take, unless its task sets another limit; None: no limit.
     time_limit: Seconds | None = None
     #: Directory for the event history, one JSON line per event, which auditing commands read; None: no history.
     history: str | None = None
@@ -327,7 +327,7 @@ def current_store() -> ObjectStore:
     """The store of this process, opened once: `configure`, then ``S3QUEUE_STORE_URL``, then ``s3queue.toml``.
 
     Raises:
-        ConfigError: none of them names one. There is no default: a queue in a file that nobody else sees is no queue.
+        ConfigError: none of them names one. There is no default: a queue needs a store that its users share.
     """
     if _Defaults.used_store is None:
         if _Defaults.store is not None:

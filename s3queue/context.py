@@ -1,4 +1,4 @@
-"""What a running task is told, and how long a failed one waits."""
+"""The context of a running task, and the back-off of a failed one."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class _Never:
 
 
 class Context:
-    """What a task may know of the message it is running.
+    """The message that a task is running, as the task sees it.
 
     Attributes:
         message_id: the same for every attempt; what to key your own idempotency on.

@@ -37,7 +37,7 @@ class QueueError(Exception):
 
 
 class StoreError(QueueError):
-    """The store did not do what was asked.
+    """A request to the store failed.
 
     Attributes:
         operation: ``get``, ``put``, ``delete``, ``list`` or ``open``.
@@ -58,11 +58,11 @@ class StoreUnavailable(StoreError):
 
 
 class OutcomeUnknown(StoreError):
-    """The write was sent and not answered; look again. It was applied, or lost, or is still on its way."""
+    """The write was sent and not answered; read the key again. It was applied, or lost, or is still on its way."""
 
 
 class StoreDenied(StoreError):
-    """The store refuses these credentials or this bucket; a person has to look. Trying again does not help."""
+    """The store refuses these credentials or this bucket; someone must fix it. Retrying does not help."""
 
 
 class StoreUnsupported(StoreError):
@@ -81,7 +81,7 @@ class StoreUnsupported(StoreError):
 
 
 class CorruptRecord(QueueError):
-    """An object does not hold what its key promises. It is left alone and reported; the rest goes on."""
+    """An object does not hold what its key promises. It is left in place and reported; all else goes on."""
 
     def __init__(self, key: str, why: str) -> None:
         self.key, self.why = key, why
@@ -92,7 +92,7 @@ class CorruptRecord(QueueError):
 
 
 class Fenced(QueueError):
-    """Somebody else owns this now; stop. Raised inside a task whose host was fenced."""
+    """Another host owns this message now; stop. Raised inside a task whose host was fenced."""
 
     def __init__(self, ticket: str, why: str = "") -> None:
         self.ticket, self.why = ticket, why

@@ -1,12 +1,14 @@
-"""Counts of everything, read from the outside: one board, one listing, the ledgers of the hosts.
+"""How much is where: as the coordinator says it, in one object, or counted from the outside.
 
-The parts are read one after the other while the queue goes on, so the figures are those of slightly different moments.
-The board is read first: whatever finishes meanwhile is then counted where it was, and nothing is counted twice.
+Where it is counted, the parts are read one after the other while the queue goes on, so the figures are those of slightly
+different moments. The board is read first: whatever finishes meanwhile is then counted where it was, and nothing is counted
+twice.
 """
 
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -14,15 +16,16 @@ from msgspec import Struct, field
 
 from s3queue.config import current_config, current_store
 from s3queue.core import ranges
-from s3queue.core.keys import MAX_ORDER, Layout, parse_source
+from s3queue.core.keys import Layout, parse_source
 from s3queue.core.ops import get, get_all, list_all
 from s3queue.core.produce import largest_source
-from s3queue.core.records import Board, Control, Ledger, decode
-from s3queue.core.settle import Draft
+from s3queue.core.records import Board, Control, HostTally, Ledger, Summary, Tally, decode
+from s3queue.core.tally import count_batch, count_board
 from s3queue.errors import CorruptRecord
 from s3queue.runtime.drive import Driver
 from s3queue.runtime.meter import Meter
 from s3queue.store import Found, Listed, ObjectStore
+from s3queue.views import time_of
 
 __all__ = ["HostStats", "QueueStats", "Stats", "stats"]
 
@@ -35,12 +38,18 @@ class QueueStats(Struct):
         scheduled: have not reached their due time.
         running: assigned to a host: running, or next there.
         waiting: failed or snoozed, and wait for their next start; on the board or off it.
-        dead: dead letters in the bucket, decided ones included, and messages whose letter is being written.
+        dead: messages that died since the namespace began. Counted exactly: dead letters in the bucket, decided ones
+            included, and messages whose letter is being written.
         done, failed: committed since the namespace began: messages done; attempts that failed.
-        oldest_s: age in seconds of the oldest batch that no host has begun; None where there is none.
+        oldest_s: age in seconds of the oldest message that is ready; None where there is none.
         unfit: messages that wait for a host that knows their task, or takes their arguments, by ``task@digests``: the
             signatures that the hosts which gave them back know. They are none of those that are ready.
         paused: no message of it is assigned, since an operator has said so.
+        at_least: of those that are ready, scheduled or waiting there may be more: the coordinator has not looked at all.
+        hosts: living ones that serve it.
+        in_per_s, out_per_s: messages that came, and that were done or died, in the seconds before; None: not known.
+        mean_s: time of one message in a slot; None until known.
+        died: by cause, since a coordinator counted them first. Empty where it was counted exactly.
     """
 
     ready: int = 0
@@ -53,15 +62,28 @@ class QueueStats(Struct):
     oldest_s: float | None = None
     unfit: dict[str, int] = field(default_factory=dict)
     paused: bool = False
+    at_least: bool = False
+    hosts: int = 0
+    in_per_s: float | None = None
+    out_per_s: float | None = None
+    mean_s: float | None = None
+    died: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def is_unserved(self) -> bool:
+        """Whether something waits here that no living host serves."""
+        return not self.hosts and bool(self.ready or self.running or self.waiting or self.scheduled or self.unfit)
 
 
 class HostStats(Struct):
     """One session: a supervisor with its workers.
 
     Attributes:
-        usage: what it has asked of the store since its supervisor started, by role (``coordinator``, ``host``, ``worker``):
+        assigned: messages that run there or are next.
+        usage: store requests since its supervisor started, by role (``coordinator``, ``host``, ``worker``):
             requests by kind, bytes of objects sent and received, retries, conflicts, puts without an answer; as of its
             last write.
+        busy: slots that a message is assigned to.
     """
 
     session: str
@@ -71,6 +93,7 @@ class HostStats(Struct):
     assigned: int = 0
     over: bool = False
     usage: dict[str, dict[str, int]] = field(default_factory=dict)
+    busy: int = 0
 
 
 class Stats(Struct):
@@ -80,9 +103,15 @@ class Stats(Struct):
         coordinator: session that leads; None between two.
         full: bounds of the board that hold back work: ``board`` (its size), ``failures`` (histories on it), ``dead
             letters`` (that are not written yet).
-        unreadable: keys of objects that could not be decoded, of batches that workers could not read when they last tried,
-            and of those that are larger than ``max_message_bytes`` allows, which nobody reads.
+        unreadable: keys of objects that could not be decoded, of batches that workers could not read when they last
+            tried, and of those that are larger than ``max_message_bytes`` allows, which are never read. A hundred at most,
+            unless it was counted exactly.
         requests: what looking cost, by kind.
+        as_of: when the coordinator wrote this summary. It writes one every 2 s, 10 s on billed stores, while anything
+            changes. None: counted just now.
+        census_at: when the census began that ``at_least`` counts come from; None before the first one, or if all counts
+            are exact.
+        board_bytes: size of the board; 0 if unknown.
     """
 
     store: str
@@ -94,40 +123,120 @@ class Stats(Struct):
     unreadable: list[str] = field(default_factory=list)
     requests: dict[str, int] = field(default_factory=dict)
     full: list[str] = field(default_factory=list)
+    as_of: datetime | None = None
+    census_at: datetime | None = None
+    board_bytes: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         builtins: dict[str, Any] = msgspec.to_builtins(self)
         return builtins
 
 
-def stats(store: ObjectStore | None = None, namespace: str | None = None, *, meter: Meter | None = None) -> Stats:
-    """Count what is in a namespace.
+def stats(
+    store: ObjectStore | None = None,
+    namespace: str | None = None,
+    *,
+    exact: bool = False,
+    meter: Meter | None = None,
+) -> Stats:
+    """How much is in a namespace, as its coordinator said last: one GET, whatever the backlog.
 
-    One GET for the board, one for each host, and one where an operator has set anything; one LIST per 1,000 objects, and
-    one per queue for its dead letters.
+    Args:
+        exact: count it now. One GET for the board, one for each host, and one where an operator has set anything; one LIST
+            per 1,000 objects, and one per queue for its dead letters. It is also done where no coordinator has said
+            anything yet.
     """
     store = current_store() if store is None else store
     layout = Layout(namespace or current_config().namespace)
     driver = Driver(store, meter or Meter())
     before = driver.meter.as_dict()
     seen = Stats(store.url, layout.root)
+    if exact or not _read_summary(seen, layout, driver):
+        _count(seen, layout, driver)
+    seen.queues = dict(sorted(seen.queues.items()))
+    seen.requests = {kind: count - before[kind] for kind, count in driver.meter.as_dict().items()}
+    return seen
+
+
+# ---- as the coordinator says it --------------------------------------------------------------------------------------
+
+
+def _read_summary(seen: Stats, layout: Layout, driver: Driver) -> bool:
+    found = driver.run(get(layout.summary))
+    if not isinstance(found, Found):
+        return False
+    try:
+        summary = decode(Summary, layout.summary, found.body)
+    except CorruptRecord:
+        seen.unreadable.append(layout.summary)
+        return False
+    now_ms = time.time() * 1000
+    seen.coordinator, seen.epoch = summary.coordinator or None, summary.epoch
+    seen.queues = {queue: _queue_stats(tally, now_ms) for queue, tally in summary.queues.items()}
+    seen.hosts = [_host_stats(host) for host in summary.hosts]
+    seen.unreadable, seen.full = list(summary.unreadable), list(summary.full)
+    seen.as_of, seen.board_bytes = time_of(summary.written_ms), summary.board_bytes
+    seen.census_at = time_of(summary.census_ms) if summary.census_ms else None
+    return True
+
+
+def _queue_stats(tally: Tally, now_ms: float) -> QueueStats:
+    return QueueStats(
+        ready=tally.ready,
+        scheduled=tally.scheduled,
+        running=tally.running,
+        waiting=tally.waiting,
+        dead=tally.dead,
+        done=tally.done,
+        failed=tally.failed,
+        oldest_s=max(0.0, (now_ms - tally.oldest_ms) / 1000) if tally.oldest_ms else None,
+        unfit=tally.unfit,
+        paused=tally.paused,
+        at_least=tally.at_least,
+        hosts=tally.hosts,
+        in_per_s=tally.in_per_s,
+        out_per_s=tally.out_per_s,
+        mean_s=tally.mean_s or None,
+        died=tally.died,
+    )
+
+
+def _host_stats(host: HostTally) -> HostStats:
+    return HostStats(
+        host.session,
+        host.name,
+        host.slots,
+        list(host.queues),
+        host.assigned,
+        host.over,
+        {role: usage.as_dict() for role, usage in host.usage.items()},
+        min(host.slots, host.assigned),
+    )
+
+
+# ---- counted ---------------------------------------------------------------------------------------------------------
+
+
+def _count(seen: Stats, layout: Layout, driver: Driver) -> None:
     board = _read_board(seen, layout, driver)
     listing = driver.run(list_all(layout.home))
-    _count_board(seen, layout, board)
-    _count_sources(seen, layout, board, listing, time.time())
+    now_ms = time.time() * 1000
+    tallies: dict[str, Tally] = {}
+    if board is not None:
+        seen.epoch, seen.full = board.epoch, list(board.full)
+        seen.coordinator = board.leader.session if board.leader else None
+        tallies, unreadable = count_board(board, layout)
+        seen.unreadable += unreadable
+    _count_batches(seen, tallies, layout, board, listing, int(now_ms))
+    for queue, tally in tallies.items():
+        seen.queues[queue] = _queue_stats(tally, now_ms)
+        seen.queues[queue].out_per_s = None
     _read_hosts(seen, layout, board, listing, driver)
     _read_control(seen, layout, listing, driver)
     live, dying = _letters(layout, board)
     for queue, counts in seen.queues.items():
         letters = {item.key for item in driver.run(list_all(layout.dead(queue)))}
         counts.dead = len((letters | dying.get(queue, set())) - live)
-    seen.queues = dict(sorted(seen.queues.items()))
-    seen.requests = {kind: count - before[kind] for kind, count in driver.meter.as_dict().items()}
-    return seen
-
-
-def _queue(seen: Stats, name: str) -> QueueStats:
-    return seen.queues.setdefault(name, QueueStats())
 
 
 def _read_board(seen: Stats, layout: Layout, driver: Driver) -> Board | None:
@@ -135,10 +244,12 @@ def _read_board(seen: Stats, layout: Layout, driver: Driver) -> Board | None:
     if not isinstance(found, Found):
         return None
     try:
-        return decode(Board, layout.board, found.body)
+        board = decode(Board, layout.board, found.body)
     except CorruptRecord:
         seen.unreadable.append(layout.board)
         return None
+    seen.board_bytes = len(found.body)
+    return board
 
 
 def _letters(layout: Layout, board: Board | None) -> tuple[set[str], dict[str, set[str]]]:
@@ -165,31 +276,9 @@ def _letter(layout: Layout, path: str, index: int) -> str:
     return layout.dead(parse_source(path).queue, layout.message_id(path, index))
 
 
-def _count_board(seen: Stats, layout: Layout, board: Board | None) -> None:
-    if board is None:
-        return
-    seen.epoch = board.epoch
-    seen.coordinator = board.leader.session if board.leader else None
-    for name, totals in board.totals.items():
-        counts = _queue(seen, name)
-        counts.done, counts.failed = totals.done, totals.failed
-    for path, state in board.sources.items():
-        counts = _queue(seen, parse_source(path).queue)
-        marked = Draft(state).marked() if state.unfit else {}
-        counts.ready += sum(ready.stop - ready.start for ready in state.ready) - sum(marked.values())
-        for token, many in marked.items():
-            counts.unfit[token] = counts.unfit.get(token, 0) + many
-        counts.waiting += len(state.waiting)
-        if any(history and history[-1].cause == "unreadable" for history in state.failures.values()):
-            seen.unreadable.append(layout.source(path))
-    for target, members in board.moves.items():
-        _queue(seen, parse_source(target).queue).waiting += len(members)
-    seen.full = list(board.full)
-    for ticket in board.tickets.values():
-        _queue(seen, ticket.queue).running += ticket.size - ranges.size(ticket.taken)
-
-
-def _count_sources(seen: Stats, layout: Layout, board: Board | None, listing: list[Listed], now_s: float) -> None:
+def _count_batches(
+    seen: Stats, tallies: dict[str, Tally], layout: Layout, board: Board | None, listing: list[Listed], now_ms: int
+) -> None:
     """Batches that are not on the board yet."""
     known = {**board.sources, **board.moves} if board else {}
     largest = largest_source(current_config().max_message_bytes)
@@ -205,17 +294,7 @@ def _count_sources(seen: Stats, layout: Layout, board: Board | None, listing: li
         if item.size > largest:
             seen.unreadable.append(item.key)
             continue
-        counts = _queue(seen, source.queue)
-        if source.due_ms is not None and source.due_ms > now_s * 1000:
-            if source.moved:
-                counts.waiting += source.count
-            else:
-                counts.scheduled += source.count
-            continue
-        counts.ready += source.count
-        sent_ms = min(source.order, MAX_ORDER - source.order)  # one of them is the complement
-        age = max(0.0, now_s - sent_ms / 1000)
-        counts.oldest_s = age if counts.oldest_s is None else max(counts.oldest_s, age)
+        count_batch(tallies, source, now_ms)
 
 
 def _read_control(seen: Stats, layout: Layout, listing: list[Listed], driver: Driver) -> None:
@@ -231,7 +310,7 @@ def _read_control(seen: Stats, layout: Layout, listing: list[Listed], driver: Dr
         return
     for queue in control.paused:
         if control.holds(queue, int(time.time() * 1000)):
-            _queue(seen, queue).paused = True
+            seen.queues.setdefault(queue, QueueStats()).paused = True
 
 
 def _read_hosts(seen: Stats, layout: Layout, board: Board | None, listing: list[Listed], driver: Driver) -> None:
@@ -248,14 +327,15 @@ def _read_hosts(seen: Stats, layout: Layout, board: Board | None, listing: list[
         except CorruptRecord:
             seen.unreadable.append(key)
             continue
-        seen.hosts.append(
-            HostStats(
-                session,
-                ledger.place.name,
-                ledger.slots,
-                sorted(ledger.offers),
-                assigned.get(session, 0),
-                ledger.over,
-                {role: usage.as_dict() for role, usage in ledger.usage.items()},
-            )
+        host = HostTally(
+            session,
+            ledger.place.name,
+            ledger.slots,
+            assigned.get(session, 0),
+            tuple(sorted(ledger.offers)),
+            ledger.over,
+            ledger.usage,
         )
+        seen.hosts.append(_host_stats(host))
+        for queue in ledger.offers if not ledger.over else ():
+            seen.queues.setdefault(queue, QueueStats()).hosts += 1

@@ -1,4 +1,4 @@
-"""Results that are nothing yet: what a function returns instead of doing it."""
+"""Lazy results: a function returned them instead of doing its work."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 
 __all__ = ["refuse_lazy"]
 
-#: Results of which nothing, or nobody knows how much, has run when a function returns them.
+#: Types of results whose work has not run, or not completely, when a function returns them.
 _LAZY = (Generator, Coroutine, AsyncGenerator, Awaitable, map, filter, starmap)
 #: What functions mostly return.
 _PLAIN = frozenset({type(None), bool, int, float, str, bytes, list, dict, tuple, set})
 
 
 def refuse_lazy(result: Any, label: str = "the task") -> None:
-    """Raise `TypeError` for what counts as success although nothing was done: a coroutine that nobody awaits, a generator
-    or a `map` that nobody goes through, a future that nobody waits for."""
+    """Raise `TypeError` for a result that would count as success although its work has not run: a coroutine, a generator,
+    a `map` or a future."""
     if type(result) in _PLAIN:
         return
     from concurrent.futures import Future  # not with this module, which every program that declares a task imports

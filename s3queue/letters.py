@@ -29,7 +29,7 @@ __all__ = ["DeadGroup", "DeadLetter"]
 _FIRST, _MOST = 8, 64
 #: Bytes of letters that are read at once. One letter always fits.
 _MOST_BYTES = 16_000_000
-#: Groups that are told apart. What dies with ever new texts must not fill the memory of whoever looks.
+#: Groups at most, so that errors with ever new texts do not fill the memory of the reader.
 _MOST_GROUPS = 1000
 _WORD = re.compile(r"\w+")
 _PAGE = 1000
@@ -74,7 +74,7 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
 
     @property
     def error(self) -> str:
-        """The last line of what the last attempt left: of a traceback, the exception."""
+        """The last line of the last attempt's text: of a traceback, the exception."""
         return last_line(self.failures[-1].text) if self.failures else ""
 
     def as_dict(self) -> dict[str, Any]:
@@ -213,7 +213,7 @@ def _pages(driver: Driver, prefix: str, after: str) -> Iterator[Sequence[Listed]
 
 
 def _portion(page: Sequence[Listed], most: int) -> tuple[Sequence[Listed], Sequence[Listed]]:
-    """What to read at once, and the rest."""
+    """The letters to read at once, and the rest."""
     size = 0
     for number, item in enumerate(page[:most]):
         size += item.size

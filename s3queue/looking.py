@@ -1,7 +1,7 @@
-"""What is in a queue, message by message: read from the outside, and only as far as it is shown.
+"""Lists the messages of a queue, and reads only those that are shown.
 
-The board is read first, then listings, then batches, while the queue goes on. What has ended meanwhile is left out; what
-has begun meanwhile is shown as it was.
+The board is read first, then listings, then batches, while the queue goes on. Messages that end meanwhile are left out;
+messages that start meanwhile are shown as they were.
 """
 
 from __future__ import annotations
@@ -175,7 +175,7 @@ def _read(look: _Look, task: str | None, limit: int | None, after: tuple[str, in
 
 
 def _portion(entries: Iterator[_Entry], batches: int, messages: int | None) -> Iterator[_Entry]:
-    """What to read at once: not many batches, bytes, or more messages than are wanted."""
+    """The batches to read at once: few, of few bytes, and of no more messages than wanted."""
     size = many = 0
     for number, entry in enumerate(entries, 1):
         yield entry

@@ -1,4 +1,4 @@
-"""How a call becomes a payload, and a payload a call again.
+"""Encodes calls as payloads, and decodes payloads to calls.
 
 A task's payload is a MessagePack map from parameter names to values: readable in a dead letter, and open to new
 parameters that have a default. Extra positional arguments stand under ``*name``, extra keyword arguments under

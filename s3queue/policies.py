@@ -1,4 +1,4 @@
-"""What becomes of a failed attempt: which exceptions are tried again, how often, and after how long.
+"""Retry policies: which exceptions are retried, how often, and after how long.
 
 A policy belongs to a task. One message may ask for fewer attempts or another time limit: then it carries that in headers
 of its own, which a message without such options does not have.
@@ -104,7 +104,7 @@ def policy(
     retry_on: Which | None,
     give_up_on: Which | None,
 ) -> Policy:
-    """What a decorator was given. Not checked yet."""
+    """The arguments of a decorator, not checked yet."""
     return Policy(
         max_attempts=max_attempts,
         backoff=Backoff() if backoff is None else backoff,

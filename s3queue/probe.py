@@ -71,7 +71,7 @@ class Effort(NamedTuple):
     whole: bool = True
 
 
-#: At each start of a supervisor; what a person asks for; and for a store that nobody has used yet.
+#: Effort at each start of a supervisor, of ``doctor``, and of ``doctor --thorough``.
 SHORT, USUAL, THOROUGH = Effort(32, 1.5, whole=False), Effort(128, 15.0), Effort(4000, 120.0)
 
 
@@ -80,13 +80,14 @@ class SignsPuts(Protocol):
     """A store behind HTTP that can say how a put looks."""
 
     def sign_put(self, key: str, body: bytes) -> tuple[str, Mapping[str, str]] | None:
-        """A URL that this body may be put to, and the headers that describe it. No request. None: not with this service."""
+        """A URL that this body may be put to, and the headers that describe it. No request. None: not with this
+        service."""
         ...
 
 
 @runtime_checkable
 class KeepsVersions(Protocol):
-    """A store whose bucket may keep what is replaced."""
+    """A store whose bucket may keep replaced objects."""
 
     def keeps_versions(self, key: str) -> bool:
         """Whether it did so with this object. One request."""
@@ -103,7 +104,7 @@ class HasClock(Protocol):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """What one check found.
+    """The result of one check.
 
     Attributes:
         check: the property, as `StoreUnsupported.capability` names it.
@@ -138,7 +139,7 @@ class Report(msgspec.Struct, frozen=True):
 
 
 def probe(driver: Driver, prefix: str, *, short: bool = False, effort: Effort | None = None) -> Report:
-    """Check a store below a prefix of its own, and remove what was written there.
+    """Check a store below a prefix of its own, and remove the objects written there.
 
     What the network does to single requests is no verdict on the store: what was not applied is sent again, and a check
     of which a put went unanswered is begun again under other keys, where that put cannot come late.
@@ -180,7 +181,7 @@ def require_safe(driver: Driver, prefix: str) -> None:
 
 
 class _Unclear(Exception):
-    """A put of this check was not answered: nobody can say what its keys hold, or will."""
+    """A put of this check was not answered: the state of its keys is unknown."""
 
 
 class _Probe:
@@ -500,7 +501,7 @@ class _Probe:
             self._pause()
         outcome = self._put(key, body, version)
         if isinstance(outcome, Conflict):
-            # Somebody else writes here, or the store refuses what it should take.
+            # Another program writes here, or the store refuses a valid put.
             raise StoreUnsupported("conditional put", f"a put whose condition held was refused: {key}")
         return outcome.version
 

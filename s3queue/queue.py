@@ -9,7 +9,7 @@ from __future__ import annotations
 import concurrent.futures.thread  # noqa: F401 - SDKs need it, and a thread that outlives the main one cannot import it
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Literal
 
@@ -32,7 +32,7 @@ from s3queue.policies import RESERVED
 from s3queue.runtime.drive import Driver, pauses
 from s3queue.runtime.local.wakeups import wake
 from s3queue.runtime.meter import Meter
-from s3queue.sending import Load, Sending
+from s3queue.sending import Load, Progress, Sending, stream
 from s3queue.store import ObjectStore, as_store
 
 __all__ = ["Queue"]
@@ -47,7 +47,7 @@ class Queue:
         name: letters, digits, ``_ . -``.
         store: a store or its URL; by default that of `configure`, ``S3QUEUE_STORE_URL`` or ``s3queue.toml``.
         namespace: by default the setting of that name.
-        order: ``fifo`` or ``lifo`` for a queue that is new; fixed for its life by whoever uses it first. None: as it is,
+        order: ``fifo`` or ``lifo`` for a queue that is new; fixed by its first use. None: as it is,
             ``fifo`` where it is new.
         config: by default the settings of this process.
 
@@ -127,13 +127,29 @@ class Queue:
     ) -> list[str]:
         """Store many messages, and return their ids in the same order. One PUT per 1,000 messages or 4 MB.
 
-        All payloads are encoded before anything is sent; for an endless stream call this in portions.
+        All payloads are encoded before anything is sent; `enqueue_stream` is for endless ones.
 
         Raises: as `enqueue`. Batches before the one that failed are stored; a note on the exception says how many.
         """
         what = f"message for {self.name!r}"
         encoded = [encode_value(payload, what) for payload in payloads]
         return self.send("", encoded, delay=delay, at=at, priority=priority, group=group, headers=headers)
+
+    def enqueue_stream(
+        self,
+        payloads: Iterable[Any],
+        *,
+        batch: int = 1000,
+        progress: Callable[[Progress], object] | None = None,
+        **options: Any,
+    ) -> int:
+        """Store messages as they come, in constant memory, and return how many there were. ``payloads`` may be endless.
+
+        Args, raises, asks: as `s3queue.tasks.Sender.enqueue_stream`; options as `enqueue`.
+        """
+        what = f"message for {self.name!r}"
+        encoded = (encode_value(payload, what) for payload in payloads)
+        return stream(lambda held: Sending(lambda: self.load("", held, **options)), encoded, batch, progress)
 
     def send(self, task: str, payloads: list[Raw], **options: Any) -> list[str]:
         """As `enqueue_many`, for payloads that are encoded, of the task with this name (empty: the handler)."""
@@ -262,9 +278,9 @@ class Queue:
 
     # ---- look --------------------------------------------------------------------------------------------------
 
-    def stats(self) -> QueueStats:
-        """Counts of this queue; see `s3queue.stats`."""
-        return stats(self.store, self.namespace, meter=self.meter).queues.get(self.name, QueueStats())
+    def stats(self, *, exact: bool = False) -> QueueStats:
+        """How much is in this queue; see `s3queue.stats`."""
+        return stats(self.store, self.namespace, exact=exact, meter=self.meter).queues.get(self.name, QueueStats())
 
     def messages(
         self,
@@ -278,8 +294,8 @@ class Queue:
         order in which they were to start, then by due time.
 
         One GET for the board, one for each batch that is looked into, and one for each host that runs what is shown. One
-        LIST per 1,000 batches of this queue that are not scheduled, and one per 1,000 scheduled batches of all queues; none
-        for what is running.
+        LIST per 1,000 batches of this queue that are not scheduled, and one per 1,000 scheduled batches of all queues;
+        none for what is running.
 
         Args:
             state: only those that are ``ready``, ``scheduled``, ``running`` or ``waiting``.
@@ -312,10 +328,11 @@ class Queue:
         after: str | None = None,
         limit: int | None = None,
     ) -> Iterator[DeadLetter]:
-        """The messages that are out of attempts, were rejected or cannot be read, as they were sent; without decided ones.
+        """The messages that are out of attempts, were rejected or cannot be read, as they were sent; without decided
+        ones.
 
-        They are read as the iterator goes on, a few at a time. Letters that cannot be decoded are left where they are, and
-        logged. One LIST per 1,000 letters, and one GET for each, whatever is wanted of them: only the body of a
+        They are read as the iterator goes on, a few at a time. Letters that cannot be decoded are left where they are,
+        and logged. One LIST per 1,000 letters, and one GET for each, whatever is wanted of them: only the body of a
         letter tells of what and when its message died.
 
         Args:

@@ -48,7 +48,7 @@ class Registry:
         return tuple(sorted({queue for queue, _ in self._tasks}))
 
     def tasks(self, queue: str | None = None) -> tuple[Task[..., Any], ...]:
-        """The tasks of one queue, or all: what a child process needs, since each pickles as a reference."""
+        """The tasks of one queue, or all, for a child process; each pickles as a reference."""
         return tuple(task for (on, _), task in self._tasks.items() if queue in (None, on))
 
     def offer(self, queue: str) -> Offer:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Raw
@@ -22,7 +22,7 @@ from s3queue.runtime.drive import Driver, pauses
 if TYPE_CHECKING:
     from s3queue.queue import Queue
 
-__all__ = ["Load", "Sending"]
+__all__ = ["Load", "Progress", "Sending", "stream"]
 
 #: Pauses between two sends of an unanswered put, in seconds.
 _FIRST_PAUSE_S, _LAST_PAUSE_S = 0.1, 5.0
@@ -61,7 +61,7 @@ os.register_at_fork(after_in_child=_ids.reset_lock)
 
 
 class Load(NamedTuple):
-    """What is to be sent, checked and encoded, and where to."""
+    """Checked and encoded messages, and their destination."""
 
     queue: Queue
     messages: list[bytes]
@@ -84,7 +84,7 @@ class Sending:
     def __init__(self, prepare: Callable[[], Load]) -> None:
         self._prepare = prepare
         self._load: Load | None = None
-        #: What is still to be sent, the last batch first.
+        #: Batches still to be sent, the last one first.
         self._left: list[list[Raw]] = []
         self._stored: list[str] = []
         self._outgoing: produce.Outgoing | None = None
@@ -99,7 +99,7 @@ class Sending:
     # ---- the call ------------------------------------------------------------------------------------------------
 
     def run(self, again: bool = False) -> list[str]:
-        """Send what is not known to be stored, and return the ids of all messages in the order of the call.
+        """Send the messages not known to be stored, and return the ids of all messages in the order of the call.
 
         Args:
             again: whether an earlier run ended otherwise. What may be stored is sent as it was, so that it is stored once.
@@ -154,7 +154,7 @@ class Sending:
             raise
 
     def uncertain(self) -> EnqueueUncertain:
-        """What to tell the caller now."""
+        """The exception for the caller now."""
         return EnqueueUncertain((self._under_way or self._stored)[0], tuple(self._stored), tuple(self._under_way), self)
 
     # ---- batch by batch --------------------------------------------------------------------------------------------
@@ -214,7 +214,7 @@ class Sending:
             except (StoreUnavailable, StoreDenied):
                 self._sent = earlier
                 raise
-            except CorruptRecord:  # something else stands there: no try of ours can ever take effect
+            except CorruptRecord:  # another object has this key: no try of ours can ever take effect
                 self._sent = None
                 raise
             if isinstance(outcome, produce.Accepted):
@@ -248,6 +248,57 @@ class Sending:
                 f"first sent {age_s:.0f} s ago, a message cannot be sent again safely after {most_s:.0f} s",
                 "if it was stored it may have run; enqueue it anew only where a duplicate is better than a loss",
             )
+
+
+class Progress(NamedTuple):
+    """How far a stream of messages is.
+
+    Attributes:
+        stored: so many of the first messages are stored.
+        ids: of those that the last PUT stored, in order.
+    """
+
+    stored: int
+    ids: list[str]
+
+
+def stream(
+    send: Callable[[list[Raw]], Sending],
+    payloads: Iterable[Raw],
+    batch: int,
+    progress: Callable[[Progress], object] | None,
+) -> int:
+    """Send payloads as they come, and return how many there were. Holds one batch of them at a time.
+
+    Raises:
+        ConfigError: a batch of no such size. What a send, the payloads and ``progress`` raise, with a note.
+    """
+    if type(batch) is not int or not 1 <= batch <= MAX_BATCH:
+        raise ConfigError(f"batch is {batch!r}", f"from 1 to {MAX_BATCH:,}")
+    stored = size = 0
+    held: list[Raw] = []
+
+    def store() -> None:
+        nonlocal stored, size
+        ids = send(held.copy()).run()
+        stored += len(ids)
+        held.clear()
+        size = 0
+        if progress is not None:
+            progress(Progress(stored, ids))
+
+    try:
+        for payload in payloads:
+            held.append(payload)
+            size += len(payload)
+            if len(held) == batch or size >= produce.BATCH_BYTES:
+                store()
+        if held:
+            store()
+    except BaseException as fault:
+        fault.add_note(f"the first {stored} messages of this stream are stored")
+        raise
+    return stored
 
 
 def _portions(messages: list[bytes]) -> list[list[Raw]]:

@@ -1,12 +1,12 @@
-"""The four verbs that s3queue asks of a bucket, and what may come of them.
+"""The four operations that s3queue needs of a bucket, and their outcomes.
 
 Everything that s3queue knows about storage is in this file. A backend is any class with these methods: no base class,
 no registration beyond an entry point in the group ``s3queue.backends``. Check one with
 `s3queue.testing.conformance`.
 
-What a backend must promise: reads and listings see every write that was answered before they were sent; a conditional
-put is atomic, whoever else writes; a put takes effect, if ever, within minutes of being sent. Nothing else is
-required: no conditional delete, no server-side clock, no notifications.
+A backend must promise that reads and listings see every write that was answered before they were sent, that a
+conditional put is atomic among all writers, and that a put takes effect, if ever, within minutes of being sent. Nothing
+else is required: no conditional delete, no server-side clock, no notifications.
 
 A store object is a *description*: cheap to build, picklable, without a connection. It connects on first use, in the
 process (and where a client demands it, the thread) that uses it, so one that was built before a fork may be used after
@@ -36,16 +36,16 @@ __all__ = [
 
 
 class Capabilities(NamedTuple):
-    """What s3queue has to know about a store before it uses it.
+    """Properties of a store that s3queue needs before it uses the store.
 
     Attributes:
         name: short name for people and metrics, such as ``sqlite`` or ``minio``.
-        min_rewrite_s: how long to leave between two writes of one key, in seconds. GCS and R2: 1.0.
+        min_rewrite_s: seconds between two writes of one key. GCS and R2: 1.0.
         max_body_bytes: the largest body one put may carry.
         list_is_ordered: whether `ObjectStore.list` can page in byte order of the keys. Required to be True today;
             S3 Express directory buckets are refused for it.
-        requests_cost: whether each request costs money or time that others share. The coordinator paces itself where it
-            does, and runs as fast as it can where it does not (SQLite, memory).
+        requests_cost: whether the store is billed or shared with others. If so, the coordinator is paced; if not (SQLite,
+            memory), it runs as fast as it can.
     """
 
     name: str

@@ -38,7 +38,7 @@ from s3queue.registry import Execution, Registry, registry
 
 if TYPE_CHECKING:
     from s3queue.queue import Queue
-    from s3queue.sending import Load, Sending
+    from s3queue.sending import Load, Progress, Sending, stream
     from s3queue.store import ObjectStore
 
 __all__ = ["Registry", "Task", "handler", "registry", "task"]
@@ -52,9 +52,9 @@ def _import_producer() -> None:
     """Import what enqueuing needs. Not with this module, which programs import for less; not with the first message
     either: in a thread that outlives the main one, modules that make threads can no longer be imported."""
     from s3queue.queue import Queue
-    from s3queue.sending import Sending
+    from s3queue.sending import Sending, stream
 
-    globals().update(Queue=Queue, Sending=Sending)
+    globals().update(Queue=Queue, Sending=Sending, stream=stream)
 
 
 class Sender(Generic[P]):
@@ -99,8 +99,34 @@ class Sender(Generic[P]):
     def _many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> Sending:
         return Sending(lambda: self._load([self._task.encode(*_arguments(call)) for call in calls]))
 
-    def _load(self, payloads: list[Raw]) -> Load:
-        queue = self._task.queue_on(self._store or current_store())
+    def load_one(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], store: ObjectStore | None) -> Load:
+        """What `enqueue` would send, checked. ``store``: where no other was given. Asks for nothing."""
+        return self._load([self._task.encode(args, kwargs)], store)
+
+    def enqueue_stream(
+        self,
+        calls: Iterable[tuple[Any, ...] | Mapping[str, Any]],
+        *,
+        batch: int = 1000,
+        progress: Callable[[Progress], object] | None = None,
+    ) -> int:
+        """Store calls as they come, in constant memory, and return how many there were. ``calls`` may be endless.
+
+        Args:
+            calls: as of `enqueue_many`. Each is checked when it comes; those before it may be stored by then.
+            batch: so many calls share a PUT, 1 to 1,000; fewer where they are large. What has come waits for them.
+            progress: called after each PUT, in this thread. What it raises ends the call.
+
+        Raises: as `enqueue`, and whatever ``calls`` or ``progress`` raise. A note on the exception says how many of the
+            first calls are stored; what came after them is not, save what `EnqueueUncertain` names.
+
+        Asks: one PUT per ``batch`` calls.
+        """
+        encoded = (self._task.encode(*_arguments(call)) for call in calls)
+        return stream(lambda payloads: Sending(lambda: self._load(payloads)), encoded, batch, progress)
+
+    def _load(self, payloads: list[Raw], store: ObjectStore | None = None) -> Load:
+        queue = self._task.queue_on(self._store or store or current_store())
         return queue.load(self._task.name, payloads, **self._options)
 
 
@@ -321,6 +347,16 @@ class Task(Generic[P, R_co]):
     def enqueue_many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> list[str]:
         """As `Sender.enqueue_many`, with default options."""
         return Sender(self, None, {}).enqueue_many(calls)
+
+    def enqueue_stream(
+        self,
+        calls: Iterable[tuple[Any, ...] | Mapping[str, Any]],
+        *,
+        batch: int = 1000,
+        progress: Callable[[Progress], object] | None = None,
+    ) -> int:
+        """As `Sender.enqueue_stream`, with default options."""
+        return Sender(self, None, {}).enqueue_stream(calls, batch=batch, progress=progress)
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> str:
         return await Sender(self, None, {}).aenqueue(*args, **kwargs)

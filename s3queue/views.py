@@ -1,4 +1,4 @@
-"""What messages and dead letters look like to people: their history, their payload, their times."""
+"""Messages and dead letters for people: history, payload, times."""
 
 from __future__ import annotations
 

@@ -139,9 +139,9 @@ class Row(NamedTuple):
 TABLE: tuple[Row, ...] = (
     Row(Verdict.DENIED, range(300, 600), codes=_MISSING_BUCKET),
     Row(Verdict.UNCHANGED, 304, "get"),
-    # Somebody else was first.
+    # Another writer was first.
     Row(Verdict.CONFLICT, 412, "put"),
-    # AWS: If-Match met no object. It was there when it was read, so somebody removed it.
+    # AWS: If-Match met no object. It was there when it was read, so it was deleted.
     Row(Verdict.CONFLICT, 404, "put", replaces=True),
     Row(Verdict.MISSING, 404, "get"),
     # A create or a listing has nothing to miss but its bucket.

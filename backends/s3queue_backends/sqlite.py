@@ -166,7 +166,7 @@ class SqliteStore:
         connection = self._connection()
         self._check_file(connection)
         try:
-            # One writer of this process at a time: SQLite lets those who wait poll, and whoever polls may starve.
+            # One writer of this process at a time: SQLite's waiters poll, and a poller may starve.
             with self._writing, connection.turn:
                 version = connection.next_version
                 if version == connection.last_version:

@@ -1,7 +1,7 @@
 """The command line: ``s3queue COMMAND``. For people by default, for programs with ``--json``.
 
-A command is imported when it is called, so ``s3queue --help`` loads none of them. What stops a command is said in one line
-on stderr, with what to do about it; its exit status says which kind it was.
+A command is imported when it is called, so ``s3queue --help`` loads none of them. What stops a command is said in one
+line on stderr, with what to do about it; its exit status says which kind it was.
 """
 
 from __future__ import annotations
@@ -29,23 +29,24 @@ REFUSED = 3
 UNREACHABLE = 4
 #: Ended by a signal, before the work was done in good order.
 INTERRUPTED = 130
-#: Whoever read the output has gone.
+#: The reader of the output has closed the pipe.
 UNREAD = 141
 
 #: What each command does; its module defines `command`.
 COMMANDS = {
     "run": "Serve queues: start workers and keep them running.",
     "enqueue": "Put messages into a queue.",
-    "pause": "Start nothing more of a queue.",
-    "cancel": "See to it that messages do not start any more.",
-    "run-now": "Start a message that is scheduled or waits.",
+    "pause": "Stop starting messages of a queue.",
+    "resume": "Resume a paused queue.",
+    "stats": "Show the queues, and the hosts that serve them.",
+    "top": "Watch queues, hosts and their store requests.",
     "message": "Show where a message is.",
-    "resume": "Go on with a queue that is paused.",
-    "stats": "Show what is in the queues, and who works on them.",
+    "cancel": "Cancel messages.",
+    "run-now": "Start a message that is scheduled or waits.",
     "ls": "List the messages of a queue.",
-    "dead": "Show what died of what, and each dead letter.",
+    "dead": "Show dead letters, and their causes in groups.",
     "config": "Show the effective settings and where each came from.",
-    "board": "Put back a board that was deleted while hosts ran.",
+    "board": "Restore a board that was deleted while hosts ran.",
     "doctor": "Check that a store keeps the promises that a queue needs.",
     "completion": "Print a script that completes commands and options in a shell.",
     "demo": "Watch workers drain a queue while some are killed, and audit the result.",
@@ -53,7 +54,7 @@ COMMANDS = {
 
 
 class _Unread(Exception):
-    """Nobody reads the output any more."""
+    """The reader of the output has closed the pipe."""
 
 
 class _Commands(click.Group):
@@ -100,9 +101,9 @@ def _run(command: click.Command, args: Sequence[str] | None) -> int:
     try:
         status = _status(command, args)
         if sys.stdout is not None:
-            sys.stdout.flush()  # here, where it can still be told that nobody reads it
+            sys.stdout.flush()  # here, where a closed pipe can still be reported
     except (BrokenPipeError, _Unread):
-        # Whoever read our output has seen enough; nor may the flush at exit complain.
+        # The reader has seen enough. The flush at exit must not fail either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return UNREAD
     return status

@@ -1,4 +1,4 @@
-"""What came of every message, worked out from the outside.
+"""The outcome of every message, derived from the event history.
 
 Two witnesses that do not know of each other: the **runs**, which the task itself writes down when it starts and when it
 ends, and the **history**, in which the coordinator tells of each outcome after the board that records it was committed.

@@ -26,9 +26,9 @@ def command() -> None:
 def restore(
     store_url: str | None, namespace: str | None, config_file: str | None, older: bool, anew: bool, as_json: bool
 ) -> int:
-    """Put back the board that hosts knew last, when somebody has deleted it.
+    """Restore a deleted board from the copies of running hosts.
 
-    Hosts that run keep a copy within half a minute of noticing. The copy of the one that led is exact: with it nothing runs
+    Running hosts store a copy within half a minute of noticing. The copy of the leader is exact: with it nothing runs
     twice. Exit status 1: nothing was done.
     """
     from s3queue.core import restore as core
@@ -39,8 +39,8 @@ def restore(
     driver, layout, nonce = Driver(store), Layout(config.namespace), secrets.token_hex(8)
     if why := driver.run(core.unreadable(layout)):
         store.close()
-        what = f"if nobody can repair it, delete the object {layout.board}, wait half a minute, and run this again"
-        click.echo(f"nothing done: the board is there, and cannot be read: {why}; {what}", err=True)
+        what = f"repair it, or delete the object {layout.board}, wait half a minute, and run this again"
+        click.echo(f"nothing done: the board exists but cannot be read: {why}; {what}", err=True)
         return 1
     copies = driver.run(core.copies(layout))
     best = copies[0] if copies else None

@@ -1,4 +1,4 @@
-"""What the commands share: options, finding the store and the tasks, output."""
+"""Shared by the commands: options, finding the store and the tasks, output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""``s3queue demo``: real workers drain a real queue, some are killed in the middle of a message, and everything is counted.
+"""``s3queue demo``: real workers drain a real queue, some are killed in the middle of a message, and everything is
+counted.
 
 A message that was chosen for it holds the worker that runs it, once, until this program has killed that worker: so a kill
 always hits a message that is running, and no pause decides whether it does.
@@ -32,7 +33,7 @@ from s3queue.store import ObjectStore, Shareable, open_store
 from s3queue.tasks import task
 
 QUEUE = "demo"
-#: How long a held message waits for its end, in seconds; if nobody comes, it fails and is tried again.
+#: Seconds that a held message waits to be killed; after that it fails and is retried.
 _HELD_S = 120.0
 #: How often a terminal is redrawn, in seconds.
 _REDRAW_S = 0.1
@@ -239,7 +240,7 @@ class Demo:
         self.requests = work.queue_on(self.store).meter.as_dict()
 
     def _watch(self, bell: int, conn: Any, supervisor: Any) -> None:
-        """Kill whoever is held, until the supervisor says that the queue is empty."""
+        """Kill held workers until the supervisor reports that the queue is empty."""
         while True:
             heard, _, _ = select.select([bell, conn, supervisor.sentinel], [], [], _REDRAW_S)
             if bell in heard:

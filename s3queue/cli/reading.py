@@ -1,4 +1,4 @@
-"""What the commands share that list messages and dead letters."""
+"""Shared by the commands that list messages and dead letters."""
 
 from __future__ import annotations
 

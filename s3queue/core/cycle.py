@@ -81,17 +81,17 @@ class Lead:
         epoch: the term.
         heard: by session, see `Heard`. A process that leads and is a host enters its own ledger as it stores it.
         chores: what follows from committed boards.
-        ended: sessions that were over before the committed board was sent. Nobody gives them a ticket any more, and those
-            that it still lists are the last ones they have.
-        pending: a board that was sent and not answered, and the version that it replaces. It is sent again, against that
-            version, before anything else is decided.
+        ended: sessions that were over before the committed board was sent. They get no more tickets; those still on the
+            board are their last.
+        pending: an unanswered board, and the version that it replaces. It is sent again, against that version, before
+            anything else.
         wanted: by queue, how many new batches the next survey looks for.
         deep: queues of which the last one saw only the head.
-        sweep: how far it looks through what is due.
-        rounds: how long hosts live on what they hold.
+        sweep: how far due batches were listed.
+        rounds: how much work hosts need to stay busy.
         written_at: steady time before the last board was sent.
         board_bytes: size of the board that was committed last; None where another leader wrote it.
-        control: what operators have set, as it was read last; None: it was not read yet, so nothing is assigned.
+        control: the operators' settings, as read last; None: not read yet, so nothing is assigned.
     """
 
     def __init__(self, layout: Layout, view: View, settings: Settings, now: float, now_ms: int) -> None:
@@ -101,9 +101,10 @@ class Lead:
         self.since, self.since_ms, self.uptime_base_ms = now, now_ms, view.board.uptime_ms
         self._inherited_s = view.board.window_s
         self.heard: dict[str, Heard] = {}
-        self.chores = Chores(layout, self.epoch, self.heard, now)
+        self.chores = Chores(layout, self.epoch, self.heard, now, settings)
         self.ended: frozenset[str] = frozenset()
         self.pending: tuple[Planned, str] | None = None
+        self._pending_at = now
         self.wanted: dict[str, int] = {}
         self.deep: Collection[str] = ()
         self.sweep = Sweep()
@@ -138,8 +139,8 @@ class Lead:
         return self.uptime_base_ms + int((now - self.since) * 1000)
 
     def window_s(self, now: float) -> float:
-        """For how long to keep the ids of finished sources, in seconds: as long as anybody says who is known. What the
-        leaders before us said holds for as long as that."""
+        """Seconds for which to keep the ids of finished sources: the longest that any known ledger states. The value of
+        earlier leaders holds for that time."""
         ledgers = (heard.ledger for heard in self.heard.values() if heard.ledger is not None and not heard.ledger.over)
         inherited_s = self._inherited_s if now - self.since < self._inherited_s else 0.0
         return max(self.settings.window_s, inherited_s, max((ledger.window_s for ledger in ledgers), default=0.0))
@@ -246,7 +247,7 @@ class Lead:
         look: bool,
     ) -> Step[Cycled | Deposed | Doubt]:
         if self.pending is not None:
-            return (yield from self._commit(*self.pending, now, None))
+            return (yield from self._commit(*self.pending, self._pending_at, None))
         seen = (yield from self._survey(now, now_ms)) if look else None
         if self.is_replaced:
             return Deposed()  # our window does not hold what the other leader retired
@@ -284,7 +285,18 @@ class Lead:
         return self._cycled(False, planned, now, seen)
 
     def _cycled(self, committed: bool, planned: Planned, now: float, seen: Survey | None) -> Cycled:
-        facts = Facts(self.board, seen, now, planned.refused, self.ended, self.uptime_ms(now))
+        facts = Facts(
+            self.board,
+            seen,
+            now,
+            planned.refused,
+            self.ended,
+            self.uptime_ms(now),
+            self.clock_ms(now),
+            planned.settled if committed else (),
+            self.control,
+            self.board_bytes or 0,
+        )
         self.chores.follow(facts, self.heard, self.window_s(now))
         due = [at for at in (planned.next_due_ms, seen.next_due_ms if seen is not None else None) if at is not None]
         return Cycled(committed, planned, min(due, default=None), tuple(seen.corrupt) if seen is not None else ())
@@ -421,7 +433,8 @@ class Lead:
     def _commit(
         self, planned: Planned, replaces: str, now: float, seen: Survey | None
     ) -> Step[Cycled | Deposed | Doubt]:
-        self.pending = planned, replaces
+        # A board that is sent again may have landed when it was sent first.
+        self.pending, self._pending_at = (planned, replaces), now
         board = planned.board
         body = self.view.encoded(board)
         outcome = yield from write(self.layout.board, body, nonce=board.nonce, if_version=replaces)

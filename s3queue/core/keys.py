@@ -10,6 +10,7 @@
     {root}/{part}/in/{folder}/{priority}/{order}-{batch}-{count}[-{group}]
     {root}/{part}/later/{due_ms}-{folder}/{priority}/{order}-{batch}-{count}[.{attempt}[a]][-{group}]
     {root}/retired/{part}/{epoch}-{page}
+    {root}/summary/{part}
     {root}/dead/{queue}/{message}
     {root}/answers/{part}/{ms}-{random}
     {root}/lost/{part}/{session}
@@ -120,7 +121,7 @@ def _shorten(name: str, most: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What the key of a batch says about it.
+    """A batch, as its key describes it.
 
     Attributes:
         group: equal for the batches of one group. For people, and of a long one only the beginning and a hash.
@@ -254,6 +255,7 @@ class Layout:
     later: str = field(init=False)
     retired: str = field(init=False)
     answers: str = field(init=False)
+    summary: str = field(init=False)
 
     def __post_init__(self) -> None:
         home = f"{self.root}/{self.part}/"
@@ -266,6 +268,7 @@ class Layout:
         }
         places |= {"later": f"{home}later/", "retired": f"{self.root}/retired/{self.part}/"}
         places |= {"requests": f"{home}{REQUESTS}", "answers": f"{self.root}/answers/{self.part}/"}
+        places |= {"summary": f"{self.root}/summary/{self.part}"}
         for name, place in places.items():
             object.__setattr__(self, name, place)
 
@@ -293,7 +296,7 @@ class Layout:
         return self.answers + request.removeprefix(REQUESTS)
 
     def lost(self, session: str) -> str:
-        """What a session kept of a board that was deleted."""
+        """A session's copy of a deleted board."""
         return f"{self.root}/lost/{self.part}/{session}"
 
     def meta(self, queue: str) -> str:

@@ -1,8 +1,8 @@
 """The operator's side: change what the coordinator plans with.
 
-An operator changes the one `Control` of a namespace by compare-and-swap. A board names the turn of the control that it was
-planned with, and no later board a lower one. So an operator waits for a board that names at least his turn: exactly his
-may never be named, where another operator was quick.
+An operator changes the one `Control` of a namespace by compare-and-swap. A board names the turn of the control that it
+was planned with, and no later board a lower one. So an operator waits for a board that names at least his turn: exactly
+his may never be named, where another operator was quick.
 """
 
 from __future__ import annotations
@@ -42,11 +42,11 @@ def change(layout: Layout, edit: Edit, nonce: str) -> Step[Control | Unknown]:
         nonce: fresh.
 
     Returns:
-        Control: it stands, or stood already. Wait for a board of which `has_planned` is true.
-        Unknown: no answer. It may yet take effect, unless somebody else's change comes first; ask for it again.
+        Control: stored, now or before. Wait for a board of which `has_planned` is true.
+        Unknown: no answer. It may yet take effect, unless another change comes first; try it again.
 
     Raises:
-        CorruptRecord: what stands there is damaged, or a newer release's.
+        CorruptRecord: the stored control is damaged, or of a newer release.
 
     Asks: one Get and one Put, and again for each change of others in between; one Get more where there was none before.
     """
@@ -81,8 +81,8 @@ def _named(layout: Layout) -> Step[int]:
 
 
 def has_planned(board: Board | None, turn: int) -> bool:
-    """Whether every ticket from now on is assigned under a control of at least this turn. Where nobody leads, whoever is
-    elected reads the control before anything is assigned."""
+    """Whether every ticket from now on is assigned under a control of at least this turn. Without a leader this is true:
+    the next one reads the control before it assigns anything."""
     return board is None or board.leader is None or board.control >= turn
 
 

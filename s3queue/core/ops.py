@@ -184,7 +184,7 @@ _decode_nonce = msgspec.json.Decoder(_Nonce).decode
 
 
 def carries(found: Found | Missing | Unchanged, nonce: str) -> bool:
-    """Whether what was found is the very write that carried this nonce."""
+    """Whether the found object is the write with this nonce."""
     if not isinstance(found, Found):
         return False
     try:

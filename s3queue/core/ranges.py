@@ -50,7 +50,7 @@ def union(*many: Iterable[tuple[int, int]]) -> Ranges:
 
 
 def minus(ranges: Ranges, gone: Ranges) -> Ranges:
-    """What is in the first and not in the second. Linear in both."""
+    """The members of the first that are not in the second. Linear in both."""
     flat: list[int] = []
     cut, cuts = 0, len(gone)
     for start, stop in pairs(ranges):

@@ -1,12 +1,12 @@
-"""What is done when somebody deleted the board.
+"""Restoring a deleted board.
 
-Hosts that run notice it, assign and start nothing new, and keep a copy of the board that each of them knew last, under a
-key of its own. A person has the newest copy put back: tickets and their numbers are the same, so what hosts hold, and what
-their ledgers say of it, counts as before, and nothing runs twice.
+Running hosts notice the deletion and assign and start nothing new. Each stores a copy of the last board that it knew,
+under its own key. An operator restores the newest copy. Tickets keep their numbers, so claims and reports of the hosts
+stay valid, and nothing runs twice.
 
-The copy of the session that led is the board that was deleted. Where that host died, too, the newest copy of the others may
-be older: what was settled since runs again, so that takes a second word. Without any copy the board is founded anew: every
-session is ended first, and the new board's numbers begin above all that ledgers and retired pages tell of.
+The copy of the leading session is the deleted board. If that host died, too, the newest copy of the others may be older,
+and messages settled since then run again; this needs an explicit option. Without any copy a new board is founded: every
+session is ended first, and epochs begin above all that ledgers and retired pages name.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from s3queue.core.keys import Layout
+from s3queue.core import ranges
+from s3queue.core.keys import Layout, parse_source
 from s3queue.core.ops import Step, Unknown, delete, get, get_all, get_within, list_all, list_page, put, write
 from s3queue.core.records import Board, Ledger, RetiredPage, decode, encode
-from s3queue.errors import CorruptRecord
+from s3queue.errors import ConfigError, CorruptRecord
 from s3queue.store import Conflict, Found, Listed, Stored
 
-#: Terms left free above the newest that anything tells of, for those that nothing does.
+#: Epochs left free above the newest known one, for unknown ones.
 _EPOCHS_SPARE = 1000
-#: Ledgers that are read before a board is founded, and the seconds that they are waited for.
+#: Ledgers read at a time before a board is founded, and seconds of their time-out.
 _LEDGERS, _READ_S = 100, 5.0
 
 
@@ -42,7 +43,7 @@ class Copy(NamedTuple):
 
 
 class Restored(NamedTuple):
-    """There is a board again; whoever sees it first stands for election.
+    """There is a board again; the first agent to read it stands for election.
 
     Attributes:
         fenced: sessions that were ended for it.
@@ -134,18 +135,56 @@ def copies(layout: Layout) -> Step[list[Copy]]:
 def put_back(layout: Layout, copy: Copy, nonce: str) -> Step[Restored | Stands]:
     """Put this copy back, one term later and without a leader, and remove all copies.
 
-    Asks: one Put, one List, one Delete.
+    Of a copy that is not exact, sources that were finished since are left out: a retired page names them.
+
+    Raises:
+        ConfigError: the copy is not exact and names messages on their way off the board. Whether they arrived, nobody
+            knows: begin anew.
+
+    Asks: one Put, one List, one Delete; where the copy is not exact, one List and one Get for each retired page.
     """
     old = copy.board
+    if not copy.is_exact:
+        if old.moves:
+            raise ConfigError("this copy names messages that were being moved", "begin anew: --anew")
+        old = _without(old, (yield from _retired(layout)))
     board = replace(old, nonce=nonce, epoch=old.epoch + 1, turn=old.turn + 1, leader=None, sequence=0)
     return (yield from _create(layout, board, ()))
+
+
+def _retired(layout: Layout) -> Step[set[str]]:
+    pages = yield from list_all(layout.retired)
+    found = yield from get_all([item.key for item in pages])
+    ids: set[str] = set()
+    for item, outcome in zip(pages, found, strict=True):
+        if isinstance(outcome, Found):
+            ids.update(decode(RetiredPage, item.key, outcome.body).sources)
+    return ids
+
+
+def _without(board: Board, finished: set[str]) -> Board:
+    """The board without these sources: their messages count as taken over from the tickets that hold them."""
+    sources = {path: state for path, state in board.sources.items() if parse_source(path).id not in finished}
+    tickets = {}
+    for name, ticket in board.tickets.items():
+        gone: list[tuple[int, int]] = []
+        base = 0
+        for part in ticket.parts:
+            size = part.stop - part.start
+            if part.source not in sources:
+                gone.append((base, base + size))
+            base += size
+        kept = replace(ticket, taken=ranges.union(ranges.pairs(ticket.taken), gone)) if gone else ticket
+        if kept.left:
+            tickets[name] = kept
+    return replace(board, sources=sources, tickets=tickets)
 
 
 def found_anew(layout: Layout, nonce: str) -> Step[Restored | Stands]:
     """Begin without tickets and without knowing what is settled, above every number that ledgers and pages tell of.
 
-    Every session is ended first, so that nothing that runs now can count beside what is assigned next. Messages that ended
-    and whose batch is still there run again.
+    Every session is ended first, so that nothing that runs now can count beside what is assigned next. Messages that
+    ended and whose batch is still there run again.
 
     Asks: one List per 1,000 ledgers and per 1,000 retired pages; one Get and one Put for each ledger; two Gets and one Put.
     """
@@ -181,8 +220,8 @@ def found_anew(layout: Layout, nonce: str) -> Step[Restored | Stands]:
 
 
 def _newest_uptime(pages: Sequence[Listed]) -> Step[int]:
-    """The clock of the board that was deleted, by the newest page: on one that began at 0, pages would be kept for as long
-    as that board had been led."""
+    """The clock of the board that was deleted, by the newest page: on one that began at 0, pages would be kept for as
+    long as that board had been led."""
     found = yield from get_all([item.key for item in pages])
     for item, outcome in zip(pages, found, strict=True):
         if isinstance(outcome, Found):

@@ -53,13 +53,13 @@ class Survey:
     """One cycle's view.
 
     Attributes:
-        sources: listed batches that may run now: the heads of the queues, what was found behind crowds, and what is due.
-        listed: the paths of all batches that were seen, due or not.
-        covered: intervals of keys ``(after, last]`` in which everything was seen.
-        deep: queues of which only the head was seen, with the key after which nobody looked.
-        next_due_ms: when the next scheduled batch is due (wall clock); None where none was seen.
+        sources: listed batches that may run now: at the heads of the queues, behind crowds, and due ones.
+        listed: the paths of all listed batches, due or not.
+        covered: intervals of keys ``(after, last]`` that were listed completely.
+        deep: queues of which only the head was listed, with the last listed key.
+        next_due_ms: when the next scheduled batch is due (wall clock); None if none was listed.
         corrupt: key and reason of everything that could not be decoded.
-        empty: batches without a body: puts that were cut short. Nobody runs them; those that are in the window are late.
+        empty: batches without a body: truncated puts. They never run; those with an id in the window are late.
         missed: keys of ledgers that could not be read in time, and why.
         control: version of the control; None where there is none.
         requests: paths of requests, oldest first: as many as one cycle may look at.
@@ -422,7 +422,7 @@ def _miss(heard: dict[str, Heard], session: str, version: str) -> None:
 
 
 def heard_of(key: str, found: Found, corrupt: list[CorruptRecord]) -> Heard:
-    """What was found there. One that cannot be decoded is added to ``corrupt``."""
+    """The state of a session by its ledger, which is added to ``corrupt`` if it cannot be decoded."""
     try:
         return Heard(found.version, decode(Ledger, key, found.body), body=found.body)
     except CorruptRecord as fault:

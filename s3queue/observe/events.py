@@ -1,10 +1,10 @@
-"""What happened, told twice: to people through `logging`, and to auditing programs as lines of JSON.
+"""Events: for people through `logging`, for auditing programs as lines of JSON.
 
-Loggers are called ``s3queue.{role}``; nothing is configured here. With a history directory each process appends to a
-file of its own, one write per event, so that what was written before a SIGKILL is there.
+Loggers are called ``s3queue.{role}``; nothing is configured here. With a history directory each process appends to a file
+of its own, one write per event, so that events before a SIGKILL are kept.
 
-Telling never changes what is told: a full disk, a directory that cannot be written, a log handler that raises, or a value
-that cannot be printed costs the line and nothing else. The caller never sees an exception.
+A failure here never affects the caller: a full disk, a directory that cannot be written, a log handler that raises, or a
+value that cannot be printed loses that line only. No method raises.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import msgspec
 
 __all__ = ["LEVELS", "Events"]
 
-#: What a kind of event is worth to people; a kind that is not listed is INFO.
+#: Log level by kind of event; other kinds are INFO.
 LEVELS = {
     "enqueued": logging.DEBUG,
     "run": logging.DEBUG,
@@ -36,13 +36,13 @@ LEVELS = {
     "gave_up": logging.ERROR,
 }
 
-#: The same warning at most once in this time, in seconds: a store that is down must not fill a disk.
+#: Seconds between two equal warnings, so that a store that is down does not fill a disk.
 QUIET_S = 30.0
 
-#: Warnings that are remembered, before those that are no longer held back are forgotten.
+#: Warnings remembered before expired ones are forgotten.
 _MOST_SAID = 1000
 
-#: Fields that a log record carries as attributes of its own, and what they are called there: ``message`` is taken.
+#: Fields that are attributes of the log record, and their names there: ``message`` is taken.
 _ATTRIBUTES = {"task": "task", "message": "message_id", "attempt": "attempt", "queue": "queue"}
 
 _encode = msgspec.json.Encoder(enc_hook=str).encode
@@ -56,12 +56,12 @@ class Events:
         directory: where to keep a history; None for none. Made if it is missing.
 
     Kinds that auditing programs read: ``enqueued`` {ids}, ``run`` {message, attempt, ticket, pid}, ``settled`` {ticket,
-    source, start, stop, outcome}, ``moved`` {source, ids}: what waited is in another source now, and keeps its ids.
+    source, start, stop, outcome}, ``moved`` {source, ids}: waiting messages are in this source now, with unchanged ids.
 
-    Kinds for the end of an attempt that did not succeed, emitted once by whoever learns of it first: ``retrying`` {task,
+    Kinds for the end of a failed attempt, emitted once by the process that learns of it first: ``retrying`` {task,
     message, attempt, of, cause, next_s, text}, ``dead`` {task, message, attempt, of, cause, text}, ``snoozed`` {task,
     message, attempt, next_s}, and ``worker_died`` {worker, cause, text, message, attempt, of, next}, one for each message
-    that the worker was at. ``text`` and ``next`` are for people; ``text`` may be a traceback.
+    that the worker was running. ``text`` and ``next`` are for people; ``text`` may be a traceback.
     """
 
     def __init__(self, role: str, directory: str | None = None) -> None:
@@ -75,11 +75,11 @@ class Events:
         self._said: dict[str, tuple[float, int]] = {}
 
     def wants(self, kind: str) -> bool:
-        """Whether anybody would hear it. For those who would pay for the telling, once per message."""
+        """Whether this kind is logged or kept. For callers that would compute its fields once per message."""
         return self.directory is not None or self._logger.isEnabledFor(LEVELS.get(kind, logging.INFO))
 
     def emit(self, kind: str, **fields: Any) -> None:
-        """Tell of one event. Never raises.
+        """Record one event. Never raises.
 
         A record's attributes ``task``, ``message_id``, ``attempt`` and ``queue`` are the fields of those names, and its
         ``s3queue`` holds them all.
@@ -94,7 +94,7 @@ class Events:
             try:
                 line = _encode({"at": time.time(), "role": self.role, "pid": os.getpid(), "kind": kind, **fields})
                 self._append(self.directory, line + b"\n")
-            except Exception as fault:  # noqa: BLE001 - whatever it is, it is not the caller's
+            except Exception as fault:  # noqa: BLE001 - it must not affect the caller
                 self.warn("history", f"cannot write the history in {self.directory}: {fault}")
 
     def warn(self, key: str, text: str, *, level: int = logging.WARNING) -> None:

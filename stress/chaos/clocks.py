@@ -1,4 +1,4 @@
-"""A wall clock that somebody else sets, for a process and all that it forks."""
+"""A wall clock that another process sets, for a process and all that it forks."""
 
 from __future__ import annotations
 

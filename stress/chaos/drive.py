@@ -304,7 +304,7 @@ class Drive:
 
     def _look_after(self) -> None:
         """A host that ends by itself has given up, which it never may; save one that never came to a store that was out
-        of reach. Whoever keeps it running starts it again."""
+        of reach. A service manager would start it again."""
         for host in self._crew.hosts:
             process = host.process
             if process is not None and process.poll() is not None and not self._ending:

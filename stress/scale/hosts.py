@@ -1,7 +1,7 @@
 """A host in virtual time: the production agent, dealer and journal around workers that are modelled.
 
-The loops are those of `s3queue.core.agent`; this module is what surrounds them, as `s3queue.runtime.agent` is in a process.
-Hosts are on machines of their own, so nobody wakes anybody.
+The loops are those of `s3queue.core.agent`; this module is what surrounds them, as `s3queue.runtime.agent` is in a
+process. Each host is on its own machine, so there are no wake-ups.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class SimHost:
         self.dead = False
         self._before, self._nonces = before, 0
         workers = setting.slots // setting.concurrency
-        # Pages that nobody writes take no memory; most rows of a journal are never opened.
+        # Pages that are never written take no memory; most rows of a journal are never opened.
         size = Journal.size(workers, setting.concurrency)
         buffer = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self.journal = Journal(buffer, workers, setting.concurrency)

@@ -30,7 +30,7 @@ _LONGEST_S = 60.0
 
 @contextmanager
 def fixed(per_slot: int | None) -> Iterator[None]:
-    """Tickets as large as somebody has decided, whatever tasks take."""
+    """Tickets of a fixed size, whatever tasks take."""
     original: Any = hosts.capacity
     if per_slot is not None:
         hosts.capacity = lambda slots, mean_s, settings: slots * per_slot

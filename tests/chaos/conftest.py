@@ -1,5 +1,5 @@
 from __future__ import annotations
 
-from tests.processes.conftest import fifo, store
+from tests.processes.conftest import store
 
-__all__ = ["fifo", "store"]
+__all__ = ["store"]

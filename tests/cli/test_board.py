@@ -16,7 +16,7 @@ def test_board_that_cannot_be_read_is_not_taken_for_one_that_is_missing(
     store.put(Layout().board, b'{"nonce":"cut sh', if_version=None)
     assert s3queue("board", "restore", "--store", url) == 1
     told = capsys.readouterr().err
-    assert "the board is there, and cannot be read" in told
+    assert "the board exists but cannot be read" in told
     assert f"delete the object {Layout().board}" in told
     store.delete([Layout().board])
     assert s3queue("board", "restore", "--store", url) == 1

@@ -15,7 +15,7 @@ NOW = 1000.0
 
 
 def busy_host(group: str | None = None) -> tuple[Host, Flushes, Pace]:
-    """Twenty messages for four slots, claimed a moment ago, on a store with a price."""
+    """Twenty messages for four slots, claimed a moment ago, on a billed store."""
     host = Host(Layout(), "session", 4, {"q": Offer()})
     pace = Pace(Config(), Capabilities("priced"))
     flushes = Flushes(host, pace, 30.0)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import pytest
 from msgspec.structs import replace
 from s3queue_backends.memory import MemoryStore
 
 from s3queue.core import restore
 from s3queue.core.elect import View, look, may_stand
-from s3queue.core.records import Board, Leader, RetiredPage, decode, encode
+from s3queue.core.keys import parse_source
+from s3queue.core.records import Board, Leader, Part, RetiredPage, SourceState, Ticket, decode, encode
+from s3queue.errors import ConfigError
 from s3queue.store import Found, Stored
 from tests.core.hands import run
-from tests.core.world import LAYOUT, claimed, ledger, one_ticket
+from tests.core.world import LAYOUT, board, claimed, ledger, one_ticket, path
 
 BOARD = LAYOUT.board
 
@@ -125,3 +128,21 @@ def test_namespace_that_was_led_is_told_from_a_new_one() -> None:
     assert not run(restore.was_led(LAYOUT, "me"), store), "nobody has claimed anything"
     store.put(LAYOUT.host("third"), encode(claimed("1-0", session="third")), if_version=None)
     assert run(restore.was_led(LAYOUT, "me"), store)
+
+
+def test_copy_that_is_older_leaves_out_what_was_finished_since() -> None:
+    store = MemoryStore()
+    first, second = path(1, 2), path(2)
+    ticket = Ticket("h1", (Part(first, 0, 2, 1), Part(second, 0, 1, 1)))
+    copy = board({"1-0": ticket}, {first: SourceState(), second: SourceState()}, leader=Leader("gone"))
+    store.put(LAYOUT.page(1, 0), encode(RetiredPage((parse_source(first).id,), 0)), if_version=None)
+    assert isinstance(run(restore.put_back(LAYOUT, restore.Copy("h2", copy, False), "n"), store), restore.Restored)
+    back = stored_board(store)
+    assert back.sources == {second: SourceState()}
+    assert (back.tickets["1-0"].taken, back.tickets["1-0"].left) == ((0, 2), 1)
+
+
+def test_copy_that_is_older_and_names_moves_is_refused() -> None:
+    copy = board(moves={"later/x": ((path(1), 0),)})
+    with pytest.raises(ConfigError, match="moved"):
+        run(restore.put_back(LAYOUT, restore.Copy("h2", copy, False), "n"), MemoryStore())

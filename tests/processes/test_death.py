@@ -84,7 +84,7 @@ def test_message_that_kills_its_worker_dies_after_its_attempts_and_harms_nobody_
     said = {"kill": "SIGKILL", "exit": "status 3", "crash": "SIGSEGV"}[how]
     assert all(said in one.text for one in letter.failures)
     assert summary.deaths == 3
-    counts = stats(store).queues[QUEUE]
+    counts = stats(store, exact=True).queues[QUEUE]
     assert (counts.done, counts.dead) == (200, 1)
 
 
@@ -163,7 +163,7 @@ def test_agent_killed_before_it_has_ended_the_session_of_the_one_before_leaves_t
         assert other_session != session
         summary = it.summary()
     assert (summary.drained, summary.deaths) == (True, 2)
-    counts = stats(store).queues[QUEUE]
+    counts = stats(store, exact=True).queues[QUEUE]
     assert (counts.done, counts.dead) == (502, 0)
     # What had ended before its agent died did not run again: nobody would have released it.
 
@@ -184,7 +184,7 @@ def test_whole_tree_killed_and_another_supervisor_finishes_everything(
     attempt, _, other_session = started.word()
     assert attempt == "2"
     assert other_session != session
-    counts = stats(store).queues[QUEUE]
+    counts = stats(store, exact=True).queues[QUEUE]
     assert (counts.done, counts.dead, counts.ready, counts.running) == (401, 0, 0, 0)
     # What had finished since the last flush may have run again; nothing else, and nothing was left out.
     ran = Counter(numbers(runs))

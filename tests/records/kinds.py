@@ -19,6 +19,7 @@ from s3queue.core.records import (
     DeadLetter,
     Failed,
     Failure,
+    HostTally,
     Leader,
     Ledger,
     Mark,
@@ -32,6 +33,8 @@ from s3queue.core.records import (
     Request,
     RetiredPage,
     SourceState,
+    Summary,
+    Tally,
     Ticket,
     Totals,
     Unfit,
@@ -143,6 +146,18 @@ RECORDS: dict[str, st.SearchStrategy[Struct]] = {
         st.booleans(),
     ),
     "meta": st.builds(QueueMeta, _text, st.sampled_from(["fifo", "lifo"]), _count),
+    "summary": st.builds(
+        Summary,
+        _text,
+        _count,
+        _big,
+        queues=_few(
+            _name,
+            st.builds(Tally, _big, _big, at_least=st.booleans(), in_per_s=st.none() | _seconds, died=_few(_text, _big)),
+        ),
+        hosts=st.lists(st.builds(HostTally, _text, _text, _count, _count), max_size=2).map(tuple),
+        unreadable=st.lists(_text, max_size=2).map(tuple),
+    ),
 }
 KINDS: dict[str, type[Struct]] = {
     "board": Board,
@@ -153,6 +168,7 @@ KINDS: dict[str, type[Struct]] = {
     "retired": RetiredPage,
     "dead": DeadLetter,
     "meta": QueueMeta,
+    "summary": Summary,
 }
 #: MessagePack of anything that has a JSON-like form.
 PAYLOADS = st.recursive(

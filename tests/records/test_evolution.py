@@ -21,6 +21,7 @@ from s3queue.core.records import (
     DeadLetter,
     Failed,
     Failure,
+    HostTally,
     Leader,
     Ledger,
     Mark,
@@ -34,6 +35,8 @@ from s3queue.core.records import (
     Request,
     RetiredPage,
     SourceState,
+    Summary,
+    Tally,
     Ticket,
     Totals,
     Unfit,
@@ -53,7 +56,6 @@ _MOVED = "later/1700000050000-mail/5/1700000000000-00000000030000000007-2.2a"
 _GROUPED = "later/1700000100000-mail/1/1700000000001-0a2-1-customer=207"
 
 EXPECTED = {
-    "format-1/control.json": Control("4f20", 3, {"mail": 0, "sms": 1_700_000_050_000}),
     "format-1/request.json": Request(
         "4f21", "cancel", "p00~in~mail~5~1700000000000-0a1-3~1", f"p00~{_MOVED.replace('/', '~')}~0", "wrong list"
     ),
@@ -163,6 +165,37 @@ EXPECTED = {
         False,
     ),
     "format-1/meta.json": QueueMeta("12", "lifo", 1),
+    "format-1/control.json": Control("c1", 4, {"mail": 0, "slow": 1_700_000_900_000}),
+    "format-1/summary.json": Summary(
+        "9a.s",
+        7,
+        1_700_000_100_000,
+        "h1",
+        1_700_000_050_000,
+        2048,
+        {
+            "mail": Tally(
+                ready=5000,
+                running=2,
+                waiting=1,
+                at_least=True,
+                dead=3,
+                done=9,
+                failed=4,
+                oldest_ms=1_700_000_000_000,
+                out_per_s=1.5,
+                mean_s=0.25,
+                died={"error": 2, "oom": 1},
+                unfit={"send@": 1},
+                hosts=1,
+                paused=True,
+            )
+        },
+        (HostTally("h1", "web-1:77", 4, 2, ("mail",), usage={"worker": Usage(1, 2, 3)}),),
+        ("board",),
+        ("s3queue/p00/in/junk",),
+        1,
+    ),
 }
 
 

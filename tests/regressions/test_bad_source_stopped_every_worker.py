@@ -81,7 +81,7 @@ def test_source_that_kills_whoever_reads_it_is_dead_after_its_attempts_and_its_n
     assert summary.deaths >= 2
     (letter,) = Queue(QUEUE, store).dead_letters()
     assert [failure.cause for failure in letter.failures][-2:] == ["killed", "killed"]
-    assert stats(store).queues[QUEUE].done == HEALTHY
+    assert stats(store, exact=True).queues[QUEUE].done == HEALTHY
 
 
 @pytest.mark.parametrize("store", [True], indirect=True)
@@ -105,4 +105,4 @@ def test_source_above_the_largest_message_is_read_by_nobody_and_left_where_it_is
     assert sorted(store.ran()) == list(range(HEALTHY))
     assert [one.key for one in store.list(key)] == [key]
     configure(store=store, max_message_bytes=1000)
-    assert stats(store).unreadable == [key]
+    assert stats(store, exact=True).unreadable == [key]

@@ -14,7 +14,7 @@ from tests.regressions.town import Member, Town, drain, led
 
 
 def outlive(town: Town, first: Member) -> None:
-    """Time passes, beyond the visibility timeout; only ``first`` shows life, and it leads all the time."""
+    """Time passes, beyond the visibility timeout; only ``first`` writes heartbeats, and it leads all the time."""
     for _ in range(int(town.settings.visibility_timeout) + 3):
         first.flush()
         first.cycles(1)

@@ -45,7 +45,7 @@ def test_message_of_a_new_task_waits_for_a_host_that_knows_it(store: ObjectStore
     assert len(old.claimed) == 1, "it was given to the old host again and again"
     assert town.board().sources[message].ready[0].attempt == 1
     assert town.dead() == []
-    seen = stats(store, "town").queues[QUEUE]
+    seen = stats(store, "town", exact=True).queues[QUEUE]
     assert (seen.unfit, seen.ready) == ({"work@": 1}, 0)
     new = knowing(town, "new", send="1", work="2")
     for _ in range(5):

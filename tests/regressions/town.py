@@ -165,7 +165,7 @@ class Member:
         return outcome
 
     def cycles(self, seconds: float) -> None:
-        """Coordinate for so long, a cycle each second, and show life as a host."""
+        """Coordinate for so long, a cycle each second, and write heartbeats as a host."""
         town = self.town
         for _ in range(int(seconds)):
             town.now += 1.0

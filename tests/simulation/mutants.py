@@ -447,7 +447,7 @@ def what_ended_sessions_left_is_forgotten(beat: Any, lead: Lead, **more: Any) ->
 
 @mutant(Lead, "beat", "lease", outlast=True, weather=_CALM)
 def a_leader_at_rest_writes_no_heartbeat(_: Any, lead: Lead, *, now: float, nonce: str) -> Any:
-    """A leader writes at least every third of a lease, however seldom it looks."""
+    """A leader writes at least every third of a lease, however rarely it polls."""
     lead.written_at = now
     return Cycled(False, Planned(lead.board))
     yield

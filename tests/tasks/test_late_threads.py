@@ -41,5 +41,5 @@ def test_first_enqueue_after_the_main_thread_has_ended(enqueue: str, tmp_path: P
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
     assert done.stderr == ""
     queue = Queue("q", url)
-    assert queue.stats().ready == 1
+    assert queue.stats(exact=True).ready == 1
     queue.store.close()

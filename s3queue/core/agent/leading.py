@@ -312,6 +312,8 @@ class Leading:
         env, lead = self._post.env, self.lead
         try:
             news = yield from step
+        except StoreUnsupported:
+            raise
         except Exception as fault:  # noqa: BLE001 - one chore's; it is found again by a later cycle
             env.fault("chore", fault)
             yield from wait(env.now() + 1.0, self._never)
@@ -330,6 +332,7 @@ class Leading:
         try:
             if lead is not None:
                 yield from self.cycle()
+                lead.chores.summaries.hurry()
             while self.lead is not None and (step := self._take_chore()) is not None:
                 yield from self._do(step)
             if self.lead is not None and self.lead.pending is None:

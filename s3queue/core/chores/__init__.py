@@ -9,7 +9,7 @@ For the same reason a coordinator that was replaced may finish its chores.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from s3queue.core.chores.answers import Answers
@@ -18,17 +18,18 @@ from s3queue.core.chores.garbage import Garbage
 from s3queue.core.chores.letters import Letters
 from s3queue.core.chores.moves import Moves
 from s3queue.core.chores.pages import Pages
+from s3queue.core.chores.summaries import Summaries
 from s3queue.core.chores.troubles import Troubles
 from s3queue.core.keys import Layout
 from s3queue.core.ops import Step
 from s3queue.core.pacing import Backoffs
-from s3queue.core.plan import is_finished
-from s3queue.core.records import Board
+from s3queue.core.plan import Settings, Settled, is_finished
+from s3queue.core.records import Board, Control
 from s3queue.core.survey import Heard, Survey
 
 __all__ = ["CHORES_AT_ONCE", "Chores", "Facts"]
 
-#: Seconds for which a kind of chore waits that failed as nobody expects, the first time and at most.
+#: Seconds of the first and the longest pause of a kind of chore after an unexpected error.
 _FIRST_S, _LONGEST_S = 1.0, 60.0
 #: Chores that run concurrently.
 CHORES_AT_ONCE = 4
@@ -44,6 +45,10 @@ class Facts(NamedTuple):
         refused: paths of listed batches and requests that were finished before.
         ended: sessions that were over before ``board`` was sent, and that get no more tickets.
         uptime_ms: of the board's clock, now.
+        now_ms: wall clock.
+        settled: what that board has settled; nothing where it was committed before.
+        control: what operators have set; None where that is not known.
+        board_bytes: size of the board.
     """
 
     board: Board
@@ -52,6 +57,10 @@ class Facts(NamedTuple):
     refused: Collection[str]
     ended: Collection[str]
     uptime_ms: int
+    now_ms: int = 0
+    settled: Sequence[Settled] = ()
+    control: Control | None = None
+    board_bytes: int = 0
 
 
 class Chores:
@@ -61,7 +70,9 @@ class Chores:
         troubles: objects that could not be read or written, and when each is tried again.
     """
 
-    def __init__(self, layout: Layout, epoch: int, heard: dict[str, Heard], now: float) -> None:
+    def __init__(
+        self, layout: Layout, epoch: int, heard: dict[str, Heard], now: float, settings: Settings | None = None
+    ) -> None:
         self._layout = layout
         self.troubles = Troubles()
         self.fences = Fences(layout, heard, self.troubles)
@@ -70,6 +81,7 @@ class Chores:
         self.pages = Pages(layout, epoch, now, self.troubles)
         self.answers = Answers(layout, now, self.troubles)
         self.garbage = Garbage(self.troubles)
+        self.summaries = Summaries(layout, epoch, heard, settings or Settings(), self.troubles)
         self._faulty = Backoffs(_FIRST_S, _LONGEST_S)
 
     def follow(self, facts: Facts, heard: Mapping[str, Heard], window_s: float) -> None:
@@ -78,6 +90,7 @@ class Chores:
         self.letters.follow(board)
         self.moves.follow(board)
         self.answers.follow(board)
+        self.summaries.follow(facts)
         if (seen := facts.seen) is None:
             return
         over = [path for path, state in board.sources.items() if is_finished(path, state)]
@@ -108,6 +121,7 @@ class Chores:
             "moves": lambda: self.moves.take(now),
             "answers": lambda: self.answers.take(now),
             "pages": lambda: self.pages.take(now),
+            "summaries": lambda: self.summaries.take(now, now_ms, nonce),
             "garbage": lambda: self.garbage.take(now, self._deleted),
         }
         for kind, take in kinds.items():
@@ -116,7 +130,7 @@ class Chores:
         return None
 
     def _guarded(self, kind: str, step: Step[bool], now: float) -> Step[bool]:
-        """What fails as nobody expects waits with all of its kind, or it would be taken before all others for ever."""
+        """After an unexpected error all chores of this kind pause; otherwise it would be taken first for ever."""
         try:
             news = yield from step
         except Exception:
@@ -127,7 +141,8 @@ class Chores:
 
     def next_at(self, now: float) -> float:
         """Steady time at which `take` may have a chore, if nothing else happens; infinity if unknown."""
-        return min(self.troubles.next_at(now), self._faulty.next_at(now), self.pages.next_at())
+        known = self.pages.next_at(), self.summaries.next_at()
+        return min(self.troubles.next_at(now), self._faulty.next_at(now), *known)
 
     def _deleted(self, keys: Collection[str]) -> None:
         self.pages.deleted(keys)

@@ -11,7 +11,7 @@ from s3queue.core.keys import Layout
 from s3queue.core.ops import Overtaken, Step, Unknown, get, write
 from s3queue.core.records import Ledger, encode, encode_over
 from s3queue.core.survey import Heard, heard_of
-from s3queue.errors import CorruptRecord, StoreError
+from s3queue.errors import CorruptRecord, StoreError, StoreUnsupported
 from s3queue.store import Found, Missing, Stored
 
 
@@ -79,6 +79,8 @@ class Fences:
             if there_now is not None and there_now.ledger is not None and there_now.version == version:
                 body = encode_over(ledger, there_now.ledger, there_now.body)
             outcome = yield from write(key, body, nonce=nonce, if_version=version, tries=2)
+        except StoreUnsupported:  # proof that the store breaks promises: it ends the host
+            raise
         except StoreError as fault:
             self._troubles.met(key, fault, now)
             return False

@@ -106,8 +106,8 @@ class Letters:
         return bool(done)
 
     def _is_dying(self, path: str) -> Step[bool]:
-        """Whether a source that was found gone had been removed by somebody else than a coordinator: those delete what is
-        settled on the board.
+        """Whether a missing source was deleted by another program: coordinators delete only sources that are settled on
+        the board.
 
         Asks: one Get.
         """
@@ -120,8 +120,8 @@ class Letters:
 
     @staticmethod
     def _put(key: str, body: bytes) -> Step[Stored | Conflict | Unknown]:
-        """A letter that was written before stays as it is: somebody may have redriven it. An empty object is none: some
-        servers keep one of a put whose connection broke.
+        """Write a letter, unless it exists: it may have been redriven. An empty object is replaced: some servers store
+        one for a put whose connection broke.
 
         Asks: one Put; after a Conflict, one Get; where an empty object is there, one Put more.
         """

@@ -1,4 +1,4 @@
-"""What the coordinator decides: a pure function of board, survey, time and settings.
+"""The coordinator's decisions: a pure function of board, survey, time and settings.
 
 In this order: take over what hosts report, and the tickets of sessions that are over; drop sources whose retirement is on
 record; let waiting messages become ready, and move off the board what waits beyond a bound; assign what is ready, and
@@ -57,9 +57,9 @@ def plan(
         letters_written: (path, index) of messages whose dead letters are stored.
         retired: paths of sources that are gone and whose ids are on a stored page.
         parking: what came of the moves on the board.
-        control: what operators have set. None: nobody could read it yet, so nothing is assigned.
+        control: the operators' settings. None: not read yet, so nothing is assigned.
         asked: by path, requests that were read. there: paths of sources, of those that they are about, that exist.
-        board_bytes: size of the board as it is stored; None where nobody has counted it yet.
+        board_bytes: size of the stored board; None if it is not known.
     """
     parking = parking or Parking()
     size = len(encode(board)) if board_bytes is None else board_bytes

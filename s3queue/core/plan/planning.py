@@ -43,7 +43,7 @@ class Planning:
         self.sequence = board.sequence
         #: By path, how many messages wait.
         self.waiting: dict[str, int] = {}
-        #: How many bytes the board will have, without what is taken over.
+        #: Bytes that the board will have, before failures are taken over.
         self.bytes = board_bytes
         #: Bounds that were reached.
         self.full: set[str] = set()

@@ -20,6 +20,8 @@ class Settings(NamedTuple):
         unfit_timeout: seconds after which a message that fits no host is dead.
         unfit_pause: seconds of wait for unfit messages beyond the ``max_parked`` that wait for a host on the board.
         max_source_bytes: larger batches are never read.
+        summary_s: seconds between two summaries, at least; infinity: none are written.
+        census_s: seconds between two pages of the census, at least.
         max_attempts: for tickets of sessions that left no word about it.
         max_out: the most messages in the tickets of one host. max_ranges: the most message ranges in them: one for each
             one-message object, so this bounds the board, and that what a host that dies leaves behind.
@@ -45,3 +47,5 @@ class Settings(NamedTuple):
     unfit_timeout: float = 86_400.0
     unfit_pause: float = 300.0
     max_source_bytes: float = math.inf
+    summary_s: float = math.inf
+    census_s: float = 5.0

@@ -125,7 +125,7 @@ def _fail(planning: Planning, name: str, part: Part, outcome: Failed, offer: Off
 
 
 def _orphan(planning: Planning, name: str, part: Part, offer: Offer, claimed: bool) -> bool:
-    """The session ended and left no outcome. What it claimed may have been started; what it did not, was not."""
+    """The session ended without an outcome of this message. A claimed message may have started; others have not."""
     if not claimed:
         _release(planning, name, part)
         return True

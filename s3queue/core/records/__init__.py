@@ -1,4 +1,4 @@
-"""What the objects hold. Every record is frozen and says which format it is in.
+"""The records in the objects. Each is frozen and states its format.
 
 Batches are MessagePack, with each payload untouched between producer and task. What a person may want to read in a
 bucket browser (board, control, ledgers, dead letters, retired pages, settings) is JSON.
@@ -6,7 +6,7 @@ bucket browser (board, control, ledgers, dead letters, retired pages, settings) 
 How a format may change, since records outlive every release:
 
 1. A field may be added at the end, with a default that means what its absence meant. Readers skip fields they do not
-   know, and carry them along where they replace the record of somebody else (`encode_over`). ``format`` stays.
+   know, and keep them when they replace a record that another process wrote (`encode_over`). ``format`` stays.
 2. A field is never renamed, retyped or given another meaning, and in an array-like record never moved or removed.
 3. Anything else is a new ``format``. Readers support every format ever released; a writer uses the newest that all
    readers of the namespace know.
@@ -47,6 +47,7 @@ from s3queue.core.records.newer import Newer, encode_over, encode_with, newer
 from s3queue.core.records.pages import RetiredPage
 from s3queue.core.records.queues import QueueMeta
 from s3queue.core.records.requests import CANCEL, RUN_NOW, Answer, Request
+from s3queue.core.records.summary import HostTally, Summary, Tally
 
 __all__ = [
     "CANCEL",
@@ -60,6 +61,7 @@ __all__ = [
     "DeadLetter",
     "Failed",
     "Failure",
+    "HostTally",
     "Leader",
     "Ledger",
     "Mark",
@@ -76,6 +78,8 @@ __all__ = [
     "Request",
     "RetiredPage",
     "SourceState",
+    "Summary",
+    "Tally",
     "Ticket",
     "Totals",
     "Unfit",

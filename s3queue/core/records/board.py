@@ -152,7 +152,7 @@ class Place(Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         machine: names the running kernel and its process space; equal only where local checks make sense.
-        life: path of a file that some process of this supervisor keeps locked for as long as any of them lives.
+        life: name of the run directory whose lock is held while any process of this supervisor lives.
         name: for people: host name and process id.
     """
 
@@ -175,15 +175,14 @@ class Board(Struct, frozen=True, omit_defaults=True):
         turn: rises by one with every write: a reader never goes back.
         leader: who may write; None after a resignation.
         uptime_ms: how long this namespace has been led, by the leaders' own steady clocks: a lower bound of the time
-            that really passed, so that windows expire without trusting anybody's wall clock.
+            that really passed, so that windows expire without trusting a wall clock.
         sequence: next ticket number of this epoch; moves are numbered with them.
-        moves: messages on their way off the board: the path of the source that is made of them, and where each comes from
-            (path, index), in order. They settle where they come from once that source is known to be stored, and nobody
-            admits it before.
+        moves: messages on their way off the board: the path of their new source, and the origin of each (path, index), in
+            order. They are settled in their old source once the new one is known to be stored; it is not admitted before.
         full: bounds that hold back work; for people.
-        leader_lease: how long its writer may be silent before it is replaced, in seconds. Who has another setting waits for
-            the longer of both. 0: not said.
-        window_s: for how long its writer keeps the ids of finished sources.
+        leader_lease: seconds of silence after which its writer may be replaced. A candidate with another setting waits
+            for the longer of both. 0: not stated.
+        window_s: seconds for which its writer keeps the ids of finished sources.
         answers: by request, what came of it; until the request is known to be gone, and its id to be remembered.
         marks: messages that are to be cancelled, by source and index.
         control: turn of the `Control` that it was planned with.

@@ -1,4 +1,4 @@
-"""What operators may change while everything runs."""
+"""The settings that operators may change at run time."""
 
 from __future__ import annotations
 

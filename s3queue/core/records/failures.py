@@ -1,4 +1,4 @@
-"""Why an attempt of a message did not end well, and what is to follow from it."""
+"""Why an attempt of a message failed, and what follows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from s3queue.core.records.format import Count, Delay
 
 
 class Failure(Struct, frozen=True, gc=False, array_like=True):
-    """Why one attempt of a message did not end well.
+    """Why one attempt of a message failed.
 
     Attributes:
         attempt: the attempt that ended, counted from 1.
@@ -17,7 +17,7 @@ class Failure(Struct, frozen=True, gc=False, array_like=True):
             time limit), ``shutdown``, ``rejected``, ``corrupt``, ``unknown_task``, ``signature`` (its arguments do not
             fit the task that hosts know).
         text: for people; bounded.
-        at_ms: wall clock of whoever noticed.
+        at_ms: wall clock of the process that noticed.
     """
 
     attempt: Count
@@ -26,7 +26,7 @@ class Failure(Struct, frozen=True, gc=False, array_like=True):
     at_ms: Count = 0
 
 
-#: After one of these a message is ticketed alone: if it is poison, it takes no neighbour with it.
+#: Causes after which a message runs alone, so that a poison message harms no neighbour.
 FATAL_CAUSES = frozenset({"killed", "exited", "oom", "time_limit", "lost"})
 
 
@@ -34,12 +34,12 @@ class Failed(Struct, frozen=True, gc=False, array_like=True):
     """The outcome of one message that did not end with ``ok``.
 
     Attributes:
-        kind: ``retry`` (counts an attempt), ``snooze`` (costs none), ``dead``, ``interrupted`` (it had been started, so the
-            next start is another attempt; but it is not known to be at fault, so it may be tried once more than others),
-            ``unfit`` (costs none: this host does not know the task, or not one that takes these arguments).
+        kind: ``retry`` (counts an attempt), ``snooze`` (costs none), ``dead``, ``interrupted`` (it had been started, so
+            the next start is another attempt; but it is not known to be at fault, so it gets one more attempt), ``unfit``
+            (costs none: this host does not know the task, or not one that takes these arguments).
         delay_s: how long to wait before the next attempt.
-        token: of what is unfit: ``task@digest``, see `Offer.tasks`; nothing follows the ``@`` where the host does not know
-            the task.
+        token: of an unfit message: ``task@digest``, see `Offer.tasks`; without a digest if the host does not know the
+            task.
     """
 
     kind: str

@@ -1,6 +1,6 @@
 """The number of the format, and what numbers in a record may be.
 
-A number outside of its bounds is refused by the decoder: whoever reads a record may compute with what it says.
+The decoder refuses numbers outside their bounds, so that readers may compute with them.
 """
 
 from __future__ import annotations

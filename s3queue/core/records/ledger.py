@@ -15,7 +15,7 @@ SHORTEST_S = 1e-9
 
 
 class Offer(Struct, frozen=True, omit_defaults=True):
-    """What a host says of one queue that it serves.
+    """A host's statement about one queue that it serves.
 
     Attributes:
         max_attempts: the most that any task of the queue allows.
@@ -33,7 +33,7 @@ class Offer(Struct, frozen=True, omit_defaults=True):
 
 
 class Report(Struct, frozen=True, gc=False, omit_defaults=True):
-    """What came of the messages of one ticket, by offset. An outcome never changes once it is stored."""
+    """Outcomes of the messages of one ticket, by offset. A stored outcome never changes."""
 
     ok: Ranges = EMPTY
     released: Ranges = EMPTY
@@ -45,14 +45,14 @@ class Report(Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Usage(Struct, frozen=True, array_like=True):
-    """What one role of a host has asked of the store since its supervisor started.
+    """Store requests of one role of a host since its supervisor started.
 
     Attributes:
-        put, get, list, delete: requests, those that were sent again included.
+        put, get, list, delete: requests, retries included.
         sent, received: bytes of objects, without headers and listings.
         retries: of requests that the store did not apply.
         conflicts: puts whose condition did not hold.
-        unanswered: puts of which nobody knows at once whether they were applied.
+        unanswered: puts whose outcome was unknown at first.
     """
 
     put: Count = 0
@@ -80,12 +80,11 @@ class Ledger(Struct, frozen=True, omit_defaults=True):
         fenced: this session is over; nothing changes this object any more.
         left: the session ended by itself; nothing changes this object any more.
         slots: how many messages can run at once; 0 while draining.
-        unread: it was fenced by somebody who could not read it, and may not know all that it claimed: every ticket of the
-            session counts as claimed, whatever ``claims`` says.
-        visibility_timeout: seconds of silence after which this session may be fenced; it relies on as much. Whoever has
-            another setting waits for the longer of both. 0: not said.
-        window_s: seconds for which ids of finished sources have to be kept, for all that this host knows of its
-            producers.
+        unread: it was fenced without being read, so ``claims`` may be incomplete: every ticket of the session counts as
+            claimed.
+        visibility_timeout: seconds of silence after which this session may be fenced. A coordinator with another setting
+            waits for the longer of both. 0: not stated.
+        window_s: seconds for which ids of finished sources must be kept, by this host's settings.
         claims: the tickets that this session may run.
         reports: outcomes that the board has not taken over yet.
         usage: by role, for people; some requests behind.

@@ -1,4 +1,4 @@
-"""What is kept of a message that died, for people."""
+"""The record of a dead message, for people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What producers store: batches of messages."""
+"""Batches of messages, as producers store them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Moved(Message, frozen=True, array_like=True):
 
 
 class Batch(Struct, frozen=True):
-    """1 to 1,000 messages, stored in one object. Each stays encoded until somebody runs it."""
+    """1 to 1,000 messages, stored in one object. Each stays encoded until it runs."""
 
     messages: list[Raw]
     sent_ms: int

@@ -1,7 +1,7 @@
-"""What a newer release has written into a record, and this one does not know.
+"""Fields of a newer release in a record, which this release does not know.
 
-A leader of an older release may replace the board of a newer one, and fence its ledgers. What it does not know it carries
-along: in the record itself, in each ticket and source that is still there, and in whatever lies in those unchanged.
+A leader of an older release may replace the board of a newer one, and fence its ledgers. It keeps unknown fields: of the
+record itself, of each ticket and source that is still there, and of unchanged parts of those.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _REST = "\x00rest"
 
 
 def newer(record: Struct, body: bytes) -> Newer:
-    """What of the body the record does not say. Costs an encoding; more only where there is something.
+    """The unknown fields of a body. Costs one encoding; more only if there are any.
 
-    What nobody can decode, such as a damaged name, is not carried along: decoders pass over it unread.
+    Damaged parts, such as an invalid name, are not kept: decoders skip them.
 
     Args:
         record: decoded from the body.
@@ -38,14 +38,14 @@ def newer(record: Struct, body: bytes) -> Newer:
 
 
 def encode_with(record: Struct, more: Newer) -> bytes:
-    """As `encode`, with what belongs to what is still there."""
+    """As `encode`, with the unknown fields of parts that are still there."""
     if not more:
         return encode(record)
     return msgspec.json.encode(_into_struct(type(record), msgspec.to_builtins(record, str_keys=True), more))
 
 
 def encode_over(record: Struct, before: Struct, body: bytes) -> bytes:
-    """As `encode`, for what replaces a record that was read from this body, and keeps what it does not know of it."""
+    """As `encode`, for a record that replaces the one read from this body, with its unknown fields."""
     return encode_with(record, newer(before, body))
 
 
@@ -102,7 +102,7 @@ def _into_struct(kind: type[Struct], value: Any, more: Newer) -> Any:
 
 
 def _member(kind: Any) -> Any:
-    """The type of what a collection of records holds; None where it is something else."""
+    """The type of the records in a collection; None if it holds no records."""
     arguments = get_args(kind)
     if get_origin(kind) in (dict, tuple, list) and arguments:
         return arguments[-1] if arguments[-1] is not ... else arguments[0]
@@ -110,7 +110,7 @@ def _member(kind: Any) -> Any:
 
 
 def _name(member: Any, value: Any) -> str:
-    """What is known of a member of a list: where it changes, what is not known of it no longer applies."""
+    """The known fields of a member of a list: if they change, its unknown fields no longer apply."""
     if isinstance(member, type) and issubclass(member, Struct) and isinstance(value, (list, tuple)):
         value = value[: len(member.__struct_encode_fields__)]
     return msgspec.json.encode(value).decode()

@@ -1,4 +1,4 @@
-"""What is kept of sources that are gone: the deduplication window."""
+"""The record of deleted sources: the deduplication window."""
 
 from __future__ import annotations
 

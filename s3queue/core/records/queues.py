@@ -1,4 +1,4 @@
-"""What all clients of a queue must agree on."""
+"""The settings that all clients of a queue share."""
 
 from __future__ import annotations
 

@@ -57,6 +57,8 @@ class Dealer:
         #: By queue, seconds of a message in a slot with what it waited for its source, and without.
         self._means: dict[str, float] = {}
         self._runs: dict[str, float] = {}
+        #: By queue, when it was last dealt from, counted in deals.
+        self._turns: dict[str, int] = {}
         self._turn = 0
         self._is_clearing = False
         self._absent_since: float | None = None
@@ -134,10 +136,16 @@ class Dealer:
         queues = self._pool.queues()
         if not queues:
             return
-        self._turn += 1
-        first = self._turn % len(queues)
-        for queue in queues[first:] + queues[:first]:
-            self._deal_queue(queue, now)
+        kept: list[Load] = []
+        for queue in sorted(queues, key=lambda queue: self._turns.get(queue, 0)):
+            able = [load for load in self.loads if load.takes and load not in kept]
+            able.sort(key=lambda load: load.unfinished)
+            if self._deal_queue(queue, able, now):
+                self._turn += 1
+                self._turns[queue] = self._turn
+            elif able:
+                # A queue of short tasks fills workers up before they have a free slot. One is left to this queue.
+                kept.append(min(able, key=lambda load: load.is_stuck(now)))
 
     def _bear_absence(self, now: float) -> None:
         """There is no worker. If that lasts, give back the claimed messages."""
@@ -172,9 +180,9 @@ class Dealer:
                     self._send(load, queue, held, piece, tuple(held.ticket.spans((piece.start, piece.stop))))
         self._is_clearing = any(load.clearing for load in self.loads)
 
-    def _deal_queue(self, queue: str, now: float) -> None:
-        able = [load for load in self.loads if load.is_able and not (load.recalled or load.suspect or load.clearing)]
-        able.sort(key=lambda load: load.unfinished)
+    def _deal_queue(self, queue: str, able: list[Load], now: float) -> int:
+        """Deal to these workers, of which the first have the least to do. Returns how many messages."""
+        dealt = 0
         mean = self._runs.get(queue, 0.0)
         for place, load in enumerate(able):
             most = self._wants(load, mean, now)
@@ -182,7 +190,10 @@ class Dealer:
                 # Towards the end each worker gets a share of the rest.
                 most = min(most, max(self.concurrency, -(-self._pool.left(queue) // (len(able) - place))))
             while most > 0 and load.has_room and (piece := self._pool.take(queue)) is not None:
-                most -= self._deal_piece(queue, piece, load, most)
+                many = self._deal_piece(queue, piece, load, most)
+                most -= many
+                dealt += many
+        return dealt
 
     def _wants(self, load: Load, mean: float, now: float) -> int:
         """Messages to deal to this worker: one for each free slot, more if they are short, never more than its process

@@ -33,6 +33,8 @@ def plan_settings(config: Config, capabilities: Capabilities) -> Settings:
         max_board_bytes=min(config.max_board_bytes, capabilities.max_body_bytes),
         max_attempts=config.max_attempts,
         max_source_bytes=largest_source(config.max_message_bytes),
+        summary_s=max(10.0 if capabilities.requests_cost else 2.0, capabilities.min_rewrite_s),
+        census_s=5.0 if capabilities.requests_cost else 1.0,
     )
 
 

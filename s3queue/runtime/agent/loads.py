@@ -82,6 +82,11 @@ class Load:
         return self.send is not None and not self.leaving and (self._max_messages is None or self.quota != 0)
 
     @property
+    def takes(self) -> bool:
+        """Whether it may be given messages that are no suspects now."""
+        return self.is_able and not (self.recalled or self.suspect or self.clearing)
+
+    @property
     def quota(self) -> int | None:
         """Messages that its process may yet be given; None: any number."""
         return None if self._max_messages is None else max(0, self._max_messages - self._given)
@@ -93,7 +98,7 @@ class Load:
         return len(running) >= most and all(now - one.started > STUCK_S for one in running)
 
     def recall(self) -> None:
-        """Ask it to give back what it has not started, if it has anything."""
+        """Ask the worker to give back messages not started, if it has any."""
         if self.send is not None and not self.recalled and self.unfinished > len(self.journal.running()):
             self.recalled = True
             self.send(Recall())
@@ -115,7 +120,7 @@ class Load:
         return number
 
     def look(self) -> None:
-        """Enter what has ended with ok since the last look."""
+        """Enter messages that have ended with ok since the last call."""
         for number, row in self.rows.items():
             if row.ended_at is None:
                 self.look_at(number, row)

@@ -1,4 +1,4 @@
-"""What the kernel allows this process: its control groups, and the processors that they leave."""
+"""Limits of this process by the kernel: its control groups, and the processors that it may use."""
 
 from __future__ import annotations
 

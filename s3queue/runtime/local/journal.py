@@ -144,7 +144,7 @@ class Journal:
         #: One float: until when (by `clock`) messages may be started. Hot: workers read it before every message.
         self.trust = header[:8].cast("d")
         self._agent_beat = header[8:16].cast("d")
-        #: What the agents have asked of the store so far, by role, for `Meter`.
+        #: Store requests of the agents so far, by role, for `Meter`.
         self.coordinator_usage, self.host_usage = (_usage(header, at) for at in (_USAGE_AT, _USAGE_AT + _USAGE))
 
     @staticmethod
@@ -290,7 +290,7 @@ class WorkerJournal:
         return self._row_words[(row * _ROW + _TICKET) // 4 + 1]
 
     def row(self, row: int) -> Row | None:
-        """What an open row is about; None for a closed one."""
+        """An open row; None for a closed one."""
         count = self._count(row)
         if not count:
             return None

@@ -34,11 +34,11 @@ _NAME = re.compile(r"run-[0-9]{1,10}-[0-9a-f]{6}")
 
 
 class Life:
-    """A lock that is free only when a whole supervisor tree is dead.
+    """A lock that is free only when a supervisor and all its children are dead.
 
     The lock belongs to the open file, not to a process: the supervisor takes it, every child inherits the open file and
-    keeps it for its whole life. A process that a task forks and leaves behind keeps it, too; then nobody sees that
-    the tree is dead, and the timeouts decide.
+    keeps it for its whole life. A process that a task forks and leaves behind keeps it, too; then the death of the
+    tree is not seen here, and time-outs decide.
 
     Cleaners of temporary files are kept away: the base directory is locked, which systemd-tmpfiles respects, and `touch`
     makes everything look young to those that go by age.

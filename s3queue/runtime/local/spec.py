@@ -1,4 +1,4 @@
-"""What the supervisor hands to a child when it starts it.
+"""The arguments of a child process from its supervisor.
 
 A spec reaches a forked child as it is; for a spawned one it is pickled, while the process is being started, by
 `multiprocess`, which passes shared memory and descriptors along.

@@ -33,8 +33,8 @@ def wake(url: str, namespace: str, *, but: WakeSocket | None = None) -> None:
         but: one that need not be told: the caller's own.
 
     Costs some 20 µs, and 5 µs where there is no agent. The directory is read each time: its timestamp is too coarse to
-    cache by, and would hide an agent that came in the same tick. Whose the base is, is looked at each time, too: in one
-    of somebody else's we would remove what nobody listens at.
+    cache by, and would hide an agent that came in the same tick. The owner of the base directory is checked each time,
+    too, since sockets without a listener are removed there.
     """
     try:
         base, directory = _wake_paths(url, namespace, tempfile.gettempdir(), os.getuid())

@@ -77,8 +77,8 @@ class Child:
         self._left = Leftovers(self.pid, mark)
 
     def watched(self) -> list[Any]:
-        """What becomes readable when there is something to do about it. The end of the process itself, where the system
-        can tell: what a task has forked may hold the sentinel open."""
+        """Objects that become readable when the child sends a note or ends. Its pidfd where the system has one, since a
+        process that a task has forked may hold the sentinel open."""
         end = self.process.sentinel if self._pidfd < 0 else self._pidfd
         return [end, self.conn] if self._open else [end]
 
@@ -111,7 +111,7 @@ class Child:
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     def reap(self) -> bool:
-        """Wait for its end and end what it leaves behind; let go of it. False: a program of a task cannot be killed."""
+        """Reap the child and kill the programs that it leaves behind. False: one of them cannot be killed."""
         self.process.join()
         self.status = self.process.exitcode
         self.process.close()

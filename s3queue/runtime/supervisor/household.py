@@ -42,7 +42,7 @@ class Summary(NamedTuple):
 
 
 class Household(NamedTuple):
-    """What to run."""
+    """The arguments of a run."""
 
     store: ObjectStore
     config: Config

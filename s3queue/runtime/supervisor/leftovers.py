@@ -69,7 +69,7 @@ def table() -> Iterator[Process]:
 
 
 class Leftovers:
-    """What one worker has started. See the module.
+    """The programs that one worker has started. See the module.
 
     Args:
         worker: its process.
@@ -148,8 +148,8 @@ class Leftovers:
 
 
 def reap_orphans(ours: Collection[int]) -> None:
-    """As process 1 of a container: wait for the zombies that nobody else will. They come from sessions of workers; what
-    is in our own session belongs to the program around us."""
+    """As process 1 of a container: reap orphans of the workers' sessions. Processes of our own session belong to the
+    program around us."""
     if os.getpid() != 1:
         return
     session = os.getsid(0)

@@ -20,7 +20,7 @@ __all__ = ["end_if_imported", "process_class"]
 
 
 class _Noticed:
-    """A `Popen` whose end is known, whoever has waited for it."""
+    """A `Popen` that notices its end even if another part of the program has reaped it."""
 
     pid: int
     returncode: int | None
@@ -66,7 +66,7 @@ def _pipe(undo: contextlib.ExitStack) -> tuple[int, int]:
 
 
 class _Spawned(_Noticed, popen_spawn_posix.Popen):  # type: ignore[misc]
-    """As above; a failed spawn closes what it opened."""
+    """As above; a failed spawn closes its descriptors."""
 
 
 class _ForkProcess(context.ForkProcess):  # type: ignore[misc]

@@ -58,7 +58,7 @@ class Wishes:
         return signal.Signals(self.last).name if self.last else "stop()"
 
     def descriptors(self) -> list[socket.socket]:
-        """What a forked child must close."""
+        """Sockets that a forked child must close."""
         return [self.bell, self._hammer]
 
     @contextlib.contextmanager

@@ -38,7 +38,7 @@ CANCEL_GRACE_S = 2.0
 
 
 class _Plan:
-    """What has to be known of a task for every message of it, looked up once."""
+    """Properties of a task that every message needs, looked up once."""
 
     __slots__ = ("call", "decode", "is_async", "max_attempts", "soft_s", "task", "terms", "time_limit", "wants_ctx")
 
@@ -87,7 +87,7 @@ class Attempts:
         self._tell_runs = events.wants("run")
         self._strange = adopt()
         self._plans: dict[tuple[str, str], _Plan] = {}
-        #: What imports of the program have set; every message gets a copy of its own.
+        #: Context variables that imports have set; every message gets a copy of its own.
         self._vars = contextvars.copy_context()
         self._loop = TaskLoop(refuse_lazy)
         #: Guards the coroutines that are awaited.
@@ -200,7 +200,7 @@ class Attempts:
     def _await(
         self, dealt: Dealt, variables: contextvars.Context, coroutine: Any, limit: float | None
     ) -> BaseException | None:
-        """Have the loop run it to its end. What it raised, or None."""
+        """Run it to its end in the loop. Returns its exception, or None."""
         with self._lock:
             if dealt.over:  # cancelled before it began; `cancel` does not know of it
                 coroutine.close()

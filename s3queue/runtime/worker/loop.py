@@ -37,7 +37,7 @@ class TaskLoop:
     def run(
         self, context: Context, coroutine: Coroutine[Any, Any, Any], limit: float | None
     ) -> Future[BaseException | None]:
-        """Start it, in a copy of the context. What comes of it: what it raised, or None."""
+        """Start it, in a copy of the context. The result is its exception, or None."""
         with self._starting:
             loop = self._loop
             if loop is None:

@@ -149,7 +149,7 @@ class Worker:
             os._exit(ORPHANED)
 
     def _read(self) -> None:
-        """Do what the agent says, until it says `Stop`. Show life in between."""
+        """Handle notes of the agent until `Stop`, and write heartbeats in between."""
         agent, supervisor = self._socket.fileno(), self._spec.conn.fileno()
         poll = select.poll()
         poll.register(agent, select.POLLIN)

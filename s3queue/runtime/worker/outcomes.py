@@ -56,7 +56,7 @@ _DEFAULT = Policy()
 
 
 def _steering(raised: BaseException) -> BaseException | None:
-    """A Retry, Snooze or Reject that is all there is in a group: what an `asyncio.TaskGroup` makes of one."""
+    """A Retry, Snooze or Reject, also if it is alone in a group, as `asyncio.TaskGroup` raises it."""
     while isinstance(raised, BaseExceptionGroup) and len(raised.exceptions) == 1:
         raised = raised.exceptions[0]
     return raised if isinstance(raised, Retry | Snooze | Reject) else None

@@ -1,4 +1,4 @@
-"""How many bytes of objects a worker has in memory, and how many more it may read."""
+"""The byte budget of a worker: objects in memory, and objects that it may yet read."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Room:
         self.under_way = 0
 
     def left(self) -> int:
-        """How many more objects may be read. What is only kept for later slices makes room for one."""
+        """Number of objects that may be read now. Objects kept for later slices are dropped if none fits."""
         freed = self._freed
         while freed:
             self._held -= freed.popleft()

@@ -299,7 +299,7 @@ class Sources:
         self._mark(wanted.pieces, READY)
 
     def _publish(self, done: list[Wanted]) -> None:
-        """Hand the messages of what was read to the slots."""
+        """Hand the messages of read sources to the slots."""
         if not done:
             return
         with self._lock:

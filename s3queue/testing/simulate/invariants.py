@@ -175,7 +175,7 @@ def i8_everything_drains(story: Story) -> Verdict:
                 expired = page.uptime_ms + story.settings.window_s * 1000 + 5000 < uptime_ms
                 if expired and not story.is_unheard(key):
                     yield f"{key} has left the window, and is still there"
-            elif key in (layout.board, layout.control) or key.startswith(layout.hosts):
+            elif key in (layout.board, layout.control, layout.summary) or key.startswith(layout.hosts):
                 continue
             elif key.startswith(layout.home):
                 if layout.path(key) in story.landed and layout.path(key) not in drained.stuck:

@@ -39,6 +39,8 @@ _SETTINGS = Settings(
     max_parked=1,
     max_attempts=3,
     unfit_pause=2.0,
+    summary_s=1.0,
+    census_s=0.5,
 )
 
 

@@ -8,7 +8,7 @@ from s3queue.core.held import Held
 from s3queue.core.keys import Layout, source_path
 from s3queue.core.ledger import Host
 from s3queue.core.records import Failed, Failure, Offer, Part, Ticket
-from s3queue.runtime.agent.dealing import ABSENT_S, Dealer
+from s3queue.runtime.agent.dealing import ABSENT_S, PORTION_S, Dealer
 from s3queue.runtime.agent.deaths import Death
 from s3queue.runtime.local.journal import FAILED, OK, READING, REJECTED, RUNNING, Journal
 from s3queue.runtime.local.wire import Deal, Note, Recall
@@ -103,6 +103,104 @@ def test_what_a_worker_gives_back_is_not_counted_as_its_own() -> None:
     dealing.returned(0, [(0, 1)])
     dealing.deal(1.0)
     assert len([note for note in notes if isinstance(note, Deal)]) == 2
+
+
+# ---- several queues --------------------------------------------------------------------------------------------------
+
+
+class Backlogs:
+    """Workers that end one message after the other, and queues with a ticket each that has no end."""
+
+    def __init__(self, workers: int, **seconds: float) -> None:
+        journal = Journal(bytearray(Journal.size(workers, 1)), workers, 1)
+        self.seconds = seconds
+        self.host = Host(Layout(), "session", workers, {queue: Offer() for queue in seconds})
+        self.dealing = Dealer(self.host, [journal.worker(number) for number in range(workers)], 1)
+        self.order: list[str] = []
+        for number in range(workers):
+            self.dealing.comes(number, lambda _: None)
+
+    def claim(self, queue: str, count: int = 1000) -> None:
+        name = f"1-{len(self.host.tickets)}"
+        path = source_path(queue, sent_ms=1_700_000_000_000, batch=f"{len(self.host.tickets):016x}", count=count)
+        self.host.tickets[name] = Held(Ticket(self.host.session, (Part(path, 0, count, 1),)))
+        self.dealing.claimed([name])
+
+    def end_one(self, worker: int) -> None:
+        """The worker ends what it was given first, and starts the next."""
+        load = self.dealing.loads[worker]
+        number, row = next((number, row) for number, row in load.rows.items() if not row.finished)
+        load.journal.mark(number, row.ok, OK)
+        self.order.append(row.queue)
+        load.look()
+        if row.ok == row.size:
+            self.dealing.finished(worker, number, busy_s=row.size * self.seconds[row.queue])
+            self.host.stored_changes = self.host.changes
+            self.dealing.stored()
+
+
+@pytest.mark.parametrize(("long_s", "short_s"), [(1.0, 0.02), (1.0, 0.0001), (0.02, 0.0001)])
+def test_queue_of_longer_tasks_has_its_turn_beside_a_backlog_of_short_ones(long_s: float, short_s: float) -> None:
+    it = Backlogs(1, short=short_s, long=long_s)
+    for queue in ("long", "short"):
+        it.claim(queue, count=1)
+        it.dealing.deal(0.0)
+        it.end_one(0)
+    for _ in range(10):
+        it.claim("short")
+    it.dealing.deal(0.0)
+    it.claim("long", count=3)
+    it.order.clear()
+    while it.order.count("long") < 3:
+        it.dealing.deal(0.0)
+        it.end_one(0)
+    portions = 3 * 3 * max(1, int(PORTION_S / short_s))
+    assert it.order.count("short") <= portions
+
+
+def test_queue_of_unknown_tasks_has_its_turn_beside_a_backlog_of_short_ones() -> None:
+    it = Backlogs(2, short=0.02, new=1.0)
+    it.claim("short", count=1)
+    it.dealing.deal(0.0)
+    it.end_one(0)
+    it.claim("short")
+    it.dealing.deal(0.0)
+    it.claim("new", count=1)
+    for _ in range(10):
+        for worker in range(2):
+            it.end_one(worker)
+            it.dealing.deal(0.0)
+    assert "new" in it.order
+
+
+def test_backlog_of_short_tasks_goes_on_beside_one_of_long_tasks() -> None:
+    it = Backlogs(1, short=0.02, long=1.0)
+    it.claim("long")
+    it.claim("short")
+    for _ in range(20):
+        it.dealing.deal(0.0)
+        it.end_one(0)
+    assert it.order.count("long") >= 5
+    assert it.order.count("short") >= 5
+
+
+def test_worker_at_a_task_without_end_is_not_the_one_that_is_left_to_a_queue() -> None:
+    it = Backlogs(2, endless=9000.0, short=0.02, long=1.0)
+    it.claim("short", count=1)
+    it.dealing.deal(0.0)
+    it.end_one(0)
+    it.claim("endless", count=1)
+    it.dealing.deal(0.0)
+    busy = next(number for number in range(2) if it.dealing.loads[number].unfinished)
+    row = next(iter(it.dealing.loads[busy].rows))
+    it.dealing.loads[busy].journal.start(0, row, 0, 0.0)
+    it.claim("short")
+    it.dealing.deal(100.0)
+    it.claim("long", count=1)
+    for _ in range(10):
+        it.end_one(1 - busy)
+        it.dealing.deal(100.0)
+    assert "long" in it.order
 
 
 # ---- deaths ----------------------------------------------------------------------------------------------------------

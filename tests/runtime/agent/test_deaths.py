@@ -94,7 +94,7 @@ def test_a_journal_tells_how_each_message_ended_that_no_agent_heard_of() -> None
         12: "retry",
         13: "retry",
         14: "dead",  # a message that was rejected does not run again
-        15: "snooze",  # and one that was put off has not lost an attempt
+        15: "snooze",  # and a snoozed one has not lost an attempt
     }
     causes = {at: failed.failure.cause for at, failed in report.failed.items() if failed.failure is not None}
     assert causes == {12: "killed", 13: "error", 14: "rejected"}

@@ -1,0 +1,157 @@
+"""What `stats` and `top` show."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+
+from s3queue.inspection import QueueStats, Stats
+from s3queue.runtime.meter import ROLES
+
+#: What the columns are called, and what each counts.
+COLUMNS = {
+    "ready": "ready",
+    "scheduled": "scheduled",
+    "running": "running",
+    "retrying": "waiting",
+    "dead": "dead",
+    "done": "done",
+    "failures": "failed",
+}
+#: Of these there may be more than the coordinator knows.
+_AT_LEAST = ("ready", "scheduled", "waiting")
+#: Dollars for a million requests of S3 Standard in us-east-1 (https://aws.amazon.com/s3/pricing/).
+_PRICES = {"put": 5.0, "list": 5.0, "get": 0.4}
+_KINDS = ("put", "get", "list", "delete")
+#: Causes of death that are shown of a queue.
+_CAUSES = 5
+
+
+def queues_table(seen: Stats, *, rates: bool = False) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("queue")
+    for name in COLUMNS:
+        table.add_column(name, justify="right")
+    table.add_column("oldest", justify="right")
+    for name in ("in/s", "out/s", "mean") if rates else ():
+        table.add_column(name, justify="right")
+    for queue, counts in seen.queues.items():
+        cells = [_count(counts, name) for name in COLUMNS.values()] + [_seconds(counts.oldest_s)]
+        if rates:
+            cells += [_rate(counts.in_per_s), _rate(counts.out_per_s), _seconds(counts.mean_s)]
+        table.add_row(queue, *cells)
+    return table
+
+
+def marks(seen: Stats) -> Iterator[str]:
+    """What an operator should know, a line each, as markup."""
+    for queue, counts in seen.queues.items():
+        for token, many in counts.unfit.items():
+            task, _, digests = token.rpartition("@")
+            what = "whose arguments do not fit" if any(digests.split(",")) else "of a task that no host knows"
+            yield f"[yellow]unfit[/]: {many:,} messages of {queue} {what}: {escape(task)}"
+    for queue, counts in seen.queues.items():
+        if counts.is_unserved:
+            yield f"[yellow]not served[/]: no living host serves {queue}"
+    for queue, counts in seen.queues.items():
+        if counts.paused:
+            yield f"[yellow]paused[/]: {queue}; s3queue resume {queue}"
+    for queue, counts in seen.queues.items():
+        if counts.died:
+            causes = sorted(counts.died.items(), key=lambda one: -one[1])
+            told = ", ".join(f"{many:,} {escape(cause)}" for cause, many in causes[:_CAUSES])
+            yield f"died in {queue}: {told}; s3queue dead groups {queue}"
+    for bound in seen.full:
+        yield f"[yellow]full[/]: {bound}; work is held back until there is room"
+
+
+def unreadable(seen: Stats) -> Iterator[str]:
+    for key in seen.unreadable:
+        yield f"[red]unreadable[/]: {escape(key)}"
+
+
+def freshness(seen: Stats, now: datetime) -> str:
+    """As of when all that is."""
+    if seen.as_of is None:
+        return "counted just now"
+    told = f"as of {seen.as_of.astimezone():%Y-%m-%d %H:%M:%S}, {_seconds((now - seen.as_of).total_seconds())} ago"
+    if any(counts.at_least for counts in seen.queues.values()):
+        census = (
+            "only heads of queues are known"
+            if seen.census_at is None
+            else (f"counted from {seen.census_at.astimezone():%H:%M:%S} on")
+        )
+        told += f"; ≥: at least, {census}"
+    return told
+
+
+def screen(seen: Stats, now: datetime | None = None, *, costs: bool) -> RenderableType:
+    """All of it.
+
+    Args:
+        costs: requests have a price.
+    """
+    now = now or datetime.now(UTC)
+    slots = sum(host.slots for host in seen.hosts if not host.over)
+    busy = sum(host.busy for host in seen.hosts if not host.over)
+    leader = next((host.name for host in seen.hosts if host.session == seen.coordinator), seen.coordinator)
+    leads = f"coordinator {escape(leader)}, term {seen.epoch}" if leader else "no coordinator"
+    return Group(
+        f"[bold]{escape(seen.store)}[/], namespace {seen.namespace}: {busy:,} of {slots:,} slots busy; {leads}, board "
+        f"{seen.board_bytes / 1000:,.0f} kB",
+        freshness(seen, now),
+        "",
+        queues_table(seen, rates=True) if seen.queues else "no messages, now or before",
+        "",
+        _hosts_table(seen) if seen.hosts else "no hosts",
+        "",
+        _requests_table(seen, costs=costs),
+        *marks(seen),
+        *unreadable(seen),
+    )
+
+
+def _hosts_table(seen: Stats) -> Table:
+    table = Table(box=None, pad_edge=False)
+    table.add_column("host")
+    for name in ("slots", "busy", "messages"):
+        table.add_column(name, justify="right")
+    table.add_column("serves")
+    for host in seen.hosts:
+        serves = "left" if host.over else ", ".join(host.queues) or "nothing"
+        name = escape(host.name or host.session) + (" (leads)" if host.session == seen.coordinator else "")
+        table.add_row(name, f"{host.slots:,}", f"{host.busy:,}", f"{host.assigned:,}", serves)
+    return table
+
+
+def _requests_table(seen: Stats, *, costs: bool) -> Table:
+    """Since the supervisors of these hosts started."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("requests by")
+    for kind in _KINDS:
+        table.add_column(kind, justify="right")
+    if costs:
+        table.add_column("about", justify="right")
+    for role in ROLES:
+        asked = {kind: sum(host.usage.get(role, {}).get(kind, 0) for host in seen.hosts) for kind in _KINDS}
+        dollars = sum(asked[kind] * price / 1e6 for kind, price in _PRICES.items())
+        table.add_row(role, *(f"{many:,}" for many in asked.values()), *([f"${dollars:,.4f}"] if costs else []))
+    return table
+
+
+def _count(counts: QueueStats, name: str) -> str:
+    return ("≥" if counts.at_least and name in _AT_LEAST else "") + f"{getattr(counts, name):,}"
+
+
+def _rate(per_s: float | None) -> str:
+    return "-" if per_s is None else f"{per_s:,.1f}"
+
+
+def _seconds(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    return f"{seconds:,.0f} s" if seconds >= 10 else f"{max(0.0, seconds):.2g} s"

@@ -1,0 +1,45 @@
+"""``s3queue top``."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import click
+
+from s3queue.cli.common import console, store_options, use
+
+
+@click.command("top")
+@click.option(
+    "--interval",
+    type=click.FloatRange(min=0.1),
+    default=2.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Between two looks, each of one request.",
+)
+@store_options
+def command(interval: float, store_url: str | None, namespace: str | None, config_file: str | None) -> None:
+    """Watch queues, hosts, the coordinator and what they ask of the store, until Ctrl-C.
+
+    Where stdout is no terminal, it is shown once.
+    """
+    from s3queue.cli.screens import screen
+    from s3queue.inspection import stats
+
+    store, config = use(store_url, config_file, namespace=namespace)
+    costs = store.capabilities.requests_cost
+    out = console()
+    try:
+        if not sys.stdout.isatty():
+            out.print(screen(stats(store, config.namespace), costs=costs))
+            return
+        from rich.live import Live
+
+        with Live(console=out, screen=True, auto_refresh=False) as live:
+            while True:
+                live.update(screen(stats(store, config.namespace), costs=costs), refresh=True)
+                time.sleep(interval)
+    finally:
+        store.close()

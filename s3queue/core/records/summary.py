@@ -1,0 +1,76 @@
+"""What dashboards, metrics and autoscalers read: how much is where, as of a moment, in one object."""
+
+from __future__ import annotations
+
+from msgspec import Struct, field
+
+from s3queue.core.records.format import FORMAT, Count, Delay, Term
+from s3queue.core.records.ledger import Usage
+
+
+class Tally(Struct, omit_defaults=True):
+    """Messages of one queue.
+
+    Attributes:
+        ready, scheduled, running, waiting: as `s3queue.QueueStats` says.
+        at_least: of ready, scheduled and waiting there may be more: nobody has looked at all of it since.
+        dead, done, failed: committed since the namespace began.
+        oldest_ms: when the oldest ready message was enqueued; 0 where there is none.
+        in_per_s: messages that came; None where that is not known.
+        out_per_s: messages that were done or died.
+        mean_s: time of one message in a slot, as hosts measure it; 0 until known.
+        died: by cause, how many; since a coordinator first counted them.
+        hosts: living ones that serve it.
+    """
+
+    ready: Count = 0
+    scheduled: Count = 0
+    running: Count = 0
+    waiting: Count = 0
+    at_least: bool = False
+    dead: Count = 0
+    done: Count = 0
+    failed: Count = 0
+    oldest_ms: Count = 0
+    in_per_s: Delay | None = None
+    out_per_s: Delay = 0.0
+    mean_s: Delay = 0.0
+    died: dict[str, Count] = {}
+    unfit: dict[str, Count] = {}
+    hosts: Count = 0
+    paused: bool = False
+
+
+class HostTally(Struct, frozen=True, omit_defaults=True):
+    """One session, as its ledger said last."""
+
+    session: str
+    name: str = ""
+    slots: Count = 0
+    assigned: Count = 0
+    queues: tuple[str, ...] = ()
+    over: bool = False
+    usage: dict[str, Usage] = {}
+
+
+class Summary(Struct, frozen=True, omit_defaults=True):
+    """Written by the coordinator, while anything changes but the time.
+
+    Attributes:
+        written_ms: wall clock of the coordinator.
+        census_ms: when the census began that what is ``at_least`` rests on; 0 where there was none yet.
+        unreadable: some of the keys of what cannot be decoded or read; ``unreadable_many`` is how many there are.
+    """
+
+    nonce: str
+    epoch: Term
+    written_ms: Count
+    coordinator: str = ""
+    census_ms: Count = 0
+    board_bytes: Count = 0
+    queues: dict[str, Tally] = {}
+    hosts: tuple[HostTally, ...] = ()
+    full: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
+    unreadable_many: Count = 0
+    format: int = field(default_factory=lambda: FORMAT)

@@ -1,0 +1,267 @@
+"""Single enqueues of many threads or coroutines, stored together.
+
+Nothing runs in the background: the first caller of a batch waits for others, for `Producer.linger` at most, and stores the
+batch for all of them. So there is nothing to flush at exit, and nothing that a fork could lose.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+import threading
+import weakref
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+from s3queue.core.keys import MAX_BATCH
+from s3queue.core.produce import BATCH_BYTES
+from s3queue.errors import ConfigError, EnqueueUncertain
+from s3queue.payloads import encode_value
+from s3queue.policies import is_limit
+from s3queue.queue import Queue
+from s3queue.sending import Load, Sending
+from s3queue.store import ObjectStore, as_store
+from s3queue.tasks import Sender, Task
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+__all__ = ["Producer"]
+
+P = ParamSpec("P")
+
+
+@dataclass(slots=True)
+class _Batch:
+    """Messages that will share a put. ``full``: there is nobody to wait for."""
+
+    load: Load
+    messages: list[bytes] = field(default_factory=list)
+    entries: list[Future[str]] = field(default_factory=list)
+    size: int = 0
+    full: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(slots=True)
+class _Lane:
+    """What may share puts: one queue, priority, group and due time.
+
+    Attributes:
+        open: the batch that takes messages.
+        inside: calls that have not returned. peak: so many there were at once of late, and so many may come.
+    """
+
+    open: _Batch | None = None
+    inside: int = 0
+    peak: int = 0
+
+
+class Producer:
+    """Enqueues as `Task.enqueue` does, and shares puts between callers. Safe to use from many threads, and across a fork.
+
+    Each call returns when its message is stored. Messages of one thread are stored in the order of its calls. A caller
+    waits for ``linger`` at most before its batch is sent, and not at all where all who called of late have come.
+
+    Args:
+        store: a store or its URL, for tasks; by default that of the process.
+        linger: seconds.
+
+    Raises:
+        ConfigError: ``linger`` is no number of seconds, at most a minute.
+
+    Asks: one PUT for each batch, of up to 1,000 messages, with the same queue, priority, group and due time.
+    """
+
+    def __init__(self, store: ObjectStore | str | None = None, *, linger: float = 0.005) -> None:
+        if linger != 0 and (not is_limit(linger) or linger > 60):
+            raise ConfigError(f"linger is {linger!r}", "seconds, from 0 to 60; for example 0.005")
+        self.linger = linger
+        self._store = None if store is None else as_store(store)
+        self._lanes: dict[tuple[Any, ...], _Lane] = {}
+        self._closed = False
+        self._gate = threading.Condition()
+        _producers.add(self)
+
+    # ---- calls ---------------------------------------------------------------------------------------------------
+
+    def enqueue(self, task: Task[P, Any] | Sender[P], /, *args: P.args, **kwargs: P.kwargs) -> str:
+        """Store one call of the task, and return its message id.
+
+        Args:
+            task: a task, or what its ``options`` return.
+
+        Raises:
+            ConfigError: the arguments do not fit, or this producer is closed. Nothing was sent.
+            EnqueueUncertain, StoreUnavailable, StoreDenied: as `Sender.enqueue`, in each caller whose batch failed.
+        """
+        return self._enqueue(self._load(task, args, kwargs))
+
+    async def aenqueue(self, task: Task[P, Any] | Sender[P], /, *args: P.args, **kwargs: P.kwargs) -> str:
+        """As `enqueue`, for callers on an event loop. If it is cancelled before its batch is sent nothing is stored; later
+        the message may be."""
+        return await self._aenqueue(self._load(task, args, kwargs))
+
+    def send(self, queue: Queue, payload: Any, **options: Any) -> str:
+        """Store one message for the queue's handler; arguments and errors as `s3queue.Queue.enqueue`."""
+        return self._enqueue(queue.load("", [encode_value(payload, f"message for {queue.name!r}")], **options))
+
+    async def asend(self, queue: Queue, payload: Any, **options: Any) -> str:
+        """As `send`, and as `aenqueue`."""
+        return await self._aenqueue(queue.load("", [encode_value(payload, f"message for {queue.name!r}")], **options))
+
+    def close(self) -> None:
+        """Take no further call, and wait until those that were made have returned. It may be called again."""
+        with self._gate:
+            self._closed = True
+            for lane in self._lanes.values():
+                if lane.open is not None:
+                    lane.open.full.set()
+            self._gate.wait_for(lambda: not any(lane.inside for lane in self._lanes.values()))
+
+    def __enter__(self) -> Producer:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # ---- batches -------------------------------------------------------------------------------------------------
+
+    def _load(self, task: Task[P, Any] | Sender[P], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Load:
+        sender = task.options(store=self._store) if isinstance(task, Task) else task
+        return sender.load_one(args, kwargs, self._store)
+
+    def _enqueue(self, load: Load) -> str:
+        lane, batch, entry, leads = self._join(load)
+        try:
+            if leads:
+                self._lead(lane, batch)
+            return entry.result()
+        finally:
+            self._leave(load, lane)
+
+    async def _aenqueue(self, load: Load) -> str:
+        import asyncio
+
+        lane, batch, entry, leads = self._join(load)
+        try:
+            if leads:  # in a thread that goes on if this call is cancelled: others wait for it
+                asyncio.get_running_loop().run_in_executor(None, self._lead, lane, batch)
+            try:
+                return await asyncio.shield(asyncio.wrap_future(entry))
+            except asyncio.CancelledError:
+                with self._gate:
+                    if lane.open is batch:
+                        at = batch.entries.index(entry)
+                        del batch.entries[at], batch.messages[at]
+                raise
+        finally:
+            self._leave(load, lane)
+
+    def _join(self, load: Load) -> tuple[_Lane, _Batch, Future[str], bool]:
+        """Put the message into a batch. Whether the caller is its first one, who stores it."""
+        message, entry = load.messages[0], Future[str]()
+        with self._gate:
+            if self._closed:
+                raise ConfigError("this producer is closed", "make another one")
+            lane = self._lanes.setdefault(_key(load), _Lane())
+            lane.inside += 1
+            lane.peak = max(lane.peak, lane.inside)
+            batch = lane.open
+            if batch is not None and batch.size + len(message) > BATCH_BYTES:
+                batch.full.set()
+                batch = None
+            leads = batch is None
+            if batch is None:
+                batch = lane.open = _Batch(load)
+            batch.messages.append(message)
+            batch.entries.append(entry)
+            batch.size += len(message)
+            if len(batch.entries) >= min(lane.peak, MAX_BATCH):
+                batch.full.set()
+                lane.open = None
+        return lane, batch, entry, leads
+
+    def _leave(self, load: Load, lane: _Lane) -> None:
+        with self._gate:
+            lane.inside -= 1
+            if not lane.inside:
+                if load.group is not None or load.due_ms is not None:  # there may be any number of those
+                    self._lanes.pop(_key(load), None)
+                self._gate.notify_all()
+
+    def _lead(self, lane: _Lane, batch: _Batch) -> None:
+        """Wait for others, and store the batch for all of them."""
+        try:
+            batch.full.wait(self.linger)
+        finally:  # Ctrl-C, too: others wait for this batch
+            with self._gate:
+                if lane.open is batch:
+                    lane.open = None
+                # Callers that went away are waited for a few times more.
+                lane.peak = max(lane.inside, lane.peak - 1 - lane.peak // 8)
+            _store(batch)
+
+
+def _key(load: Load) -> tuple[Any, ...]:
+    queue = load.queue
+    return queue.name, queue.namespace, id(queue.store), load.priority, load.group, load.due_ms
+
+
+def _store(batch: _Batch) -> None:
+    """Send it, and tell each of its callers."""
+    if not batch.entries:
+        return
+    sending = Sending(lambda: batch.load._replace(messages=batch.messages))
+    try:
+        ids = sending.run()
+    except BaseException as fault:
+        for index, entry in enumerate(batch.entries):
+            entry.set_exception(_share_of(fault, sending, index))
+        if not isinstance(fault, Exception):
+            raise
+        return
+    for entry, message in zip(batch.entries, ids, strict=True):
+        entry.set_result(message)
+
+
+class _Share:
+    """One message of a call that was made for several callers."""
+
+    def __init__(self, sending: Sending, index: int) -> None:
+        self._sending, self._index = sending, index
+
+    def run(self, again: bool) -> list[str]:
+        return [self._sending.run(again)[self._index]]
+
+    async def arun(self, again: bool) -> list[str]:
+        return [(await self._sending.arun(again))[self._index]]
+
+
+def _share_of(fault: BaseException, sending: Sending, index: int) -> BaseException:
+    """The exception for one caller: an object of its own, since several threads raise it."""
+    own: BaseException
+    uncertain = EnqueueUncertain.behind(fault)
+    if uncertain is not None:
+        message = (uncertain.stored + uncertain.in_doubt)[index]
+        stored = (message,) if message in uncertain.stored else ()
+        own = EnqueueUncertain(message, stored, () if stored else (message,), _Share(sending, index))
+    else:
+        own = copy.copy(fault) if isinstance(fault, Exception) else RuntimeError("the call that stored it was ended")
+    own.__cause__ = fault
+    return own
+
+
+#: Those of this process. A child of a fork has none of the threads that were inside.
+_producers: weakref.WeakSet[Producer] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for producer in list(_producers):
+        producer._lanes = {}
+        producer._gate = threading.Condition()
+
+
+os.register_at_fork(after_in_child=_after_fork)

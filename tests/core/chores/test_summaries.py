@@ -1,0 +1,339 @@
+"""The summary and the census, written by production steps while messages come and go."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from s3queue_backends.memory import MemoryStore
+
+from s3queue.core import operate
+from s3queue.core.records import Board, Failed, Failure, Summary, decode
+from s3queue.errors import OutcomeUnknown, StoreDenied
+from s3queue.inspection import QueueStats, Stats, stats
+from s3queue.store import Conflict, Found, Stored
+from tests.regressions.town import QUEUE, SETTINGS, Member, Town, drain, led
+
+EVERY = SETTINGS._replace(summary_s=2.0, census_s=1.0)
+
+
+class Watched(MemoryStore):
+    """Notes what is asked of it.
+
+    Attributes:
+        lose: what becomes of a put of the summary, before it is done as usual.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: list[tuple[str, str]] = []
+        self.lose: Callable[[], None] | None = None
+
+    def get(self, key: str, *, unless: str | None = None) -> Any:
+        self.asked.append(("get", key))
+        return super().get(key, unless=unless)
+
+    def list(self, prefix: str, *, after: str = "", limit: int = 1000) -> Any:
+        self.asked.append(("list", prefix))
+        return super().list(prefix, after=after, limit=limit)
+
+    def put(self, key: str, body: bytes, *, if_version: str | None) -> Stored | Conflict:
+        self.asked.append(("put", key))
+        if "/summary/" in key and (lose := self.lose) is not None:
+            lose()
+        return super().put(key, body, if_version=if_version)
+
+    def take(self, *words: str) -> list[tuple[str, str]]:
+        """What was asked for since this was last asked, of keys with these words."""
+        asked, self.asked = self.asked, []
+        return [one for one in asked if all(word in one[1] for word in words)]
+
+
+@pytest.fixture
+def store() -> Watched:
+    return Watched()
+
+
+def summary(town: Town) -> Summary:
+    found = town.store.get(town.layout.summary)
+    assert isinstance(found, Found)
+    return decode(Summary, "summary", found.body)
+
+
+def told(town: Town, *, exact: bool = False) -> Stats:
+    return stats(town.store, "town", exact=exact)
+
+
+def of_queue(town: Town, *, exact: bool = False) -> QueueStats:
+    return told(town, exact=exact).queues[QUEUE]
+
+
+def fail_all(member: Member, *, kind: str = "retry", cause: str = "error", delay_s: float = 1e6) -> None:
+    for ticket in member.claim():
+        for offset, _ in enumerate(member.messages(ticket)):
+            member.fail(ticket, offset, Failed(kind, delay_s, Failure(1, cause, "no", 1)))
+    member.flush()
+
+
+class TestSummary:
+    def test_it_says_what_counting_says(self, store: Watched) -> None:
+        town, host = led(store, EVERY)
+        town.enqueue(3)
+        host.cycles(3)
+        fail_all(host)
+        host.cycles(1)
+        town.enqueue(5)
+        town.enqueue(2, due_ms=town.now_ms() + 10**9)
+        host.cycles(3)
+        seen, counted = told(town), told(town, exact=True)
+        for queue in (seen.queues[QUEUE], counted.queues[QUEUE]):
+            queue.oldest_s = queue.in_per_s = queue.out_per_s = queue.mean_s = None
+        assert seen.queues == counted.queues
+        assert seen.queues[QUEUE].waiting == 3
+        assert (seen.queues[QUEUE].scheduled, seen.queues[QUEUE].running + seen.queues[QUEUE].ready) == (2, 5)
+        assert not seen.queues[QUEUE].at_least
+        assert seen.hosts == counted.hosts
+        assert (seen.coordinator, seen.epoch, seen.full) == (counted.coordinator, counted.epoch, counted.full)
+        assert seen.as_of is not None
+        assert counted.as_of is None
+
+    def test_reading_it_is_one_get(self, store: Watched) -> None:
+        town, host = led(store, EVERY)
+        town.enqueue()
+        host.cycles(3)
+        assert told(town).requests == {"put": 0, "get": 1, "list": 0, "delete": 0}
+
+    def test_where_nobody_has_written_one_it_is_counted(self, store: Watched) -> None:
+        town = Town(store, EVERY)
+        town.enqueue(4)
+        assert of_queue(town).ready == 4
+        assert told(town).as_of is None
+
+    def test_one_that_cannot_be_read_is_named_and_it_is_counted(self, store: Watched) -> None:
+        town = Town(store, EVERY)
+        town.enqueue(4)
+        store.put(town.layout.summary, b"{", if_version=None)
+        seen = told(town)
+        assert (seen.queues[QUEUE].ready, seen.unreadable) == (4, [town.layout.summary])
+
+    def test_while_nothing_changes_but_the_time_nothing_is_written(self, store: Watched) -> None:
+        town, host = led(store, EVERY)
+        town.enqueue(2, due_ms=town.now_ms() + 10**9)
+        host.cycles(10)
+        store.take()
+        host.cycles(120)
+        assert store.take("/summary/") == []
+
+    def test_while_much_changes_it_is_written_as_often_as_it_may_be(self, store: Watched) -> None:
+        town, host = led(store, EVERY._replace(summary_s=10.0))
+        host.cycles(1)
+        store.take()
+        for _ in range(60):
+            town.enqueue()
+            host.cycles(1)
+            for ticket in host.claim():
+                host.succeed(ticket)
+            host.flush()
+        assert [kind for kind, _ in store.take("/summary/")] == ["put"] * 6
+
+    def test_without_it_nothing_is_asked(self, store: Watched) -> None:
+        town, host = led(store, SETTINGS)
+        town.enqueue()
+        host.cycles(20)
+        assert store.take("/summary/") == []
+
+    def test_deaths_are_told_by_cause_and_a_new_leader_goes_on_with_them(self, store: Watched) -> None:
+        town, host = led(store, EVERY)
+        for cause in ("rejected", "error", "error"):
+            town.enqueue()
+            host.cycles(1)
+            fail_all(host, kind="dead", cause=cause)
+            host.cycles(3)
+        assert of_queue(town).died == {"rejected": 1, "error": 2}
+        host.host.slots = 0
+        host.flush()
+        other = town.host("h2")
+        other.look()
+        town.now += 100.0
+        assert isinstance(other.stand(), Stored)
+        town.enqueue()
+        other.cycles(3)
+        fail_all(other, kind="dead", cause="error")
+        other.cycles(4)
+        seen = told(town)
+        assert seen.queues[QUEUE].died == {"rejected": 1, "error": 3}
+        assert (seen.coordinator, seen.queues[QUEUE].dead) == ("h2", 4)
+
+    def test_leader_that_was_replaced_leaves_what_its_successor_wrote(self, store: Watched) -> None:
+        town, host = led(store, EVERY)
+        town.enqueue()
+        host.cycles(4)
+        assert host.lead is not None
+        old = host.lead.chores.summaries
+        other = town.host("h2")
+        other.look()
+        town.now += 100.0
+        other.stand()
+        town.enqueue()
+        other.cycles(4)
+        theirs = summary(town)
+        old.hurry()
+        old._is_news, old._stored = True, None  # what it would write
+        step = old.take(town.now, town.now_ms(), "late")
+        assert step is not None
+        town.driver.run(step)
+        assert summary(town) == theirs
+        old._is_news = True
+        old.hurry()
+        assert old.take(town.now, town.now_ms(), "later") is None
+
+    @pytest.mark.parametrize("is_stored", [True, False])
+    def test_put_that_is_not_answered_is_found_out(self, store: Watched, is_stored: bool) -> None:
+        town, host = led(store, EVERY)
+        town.enqueue()
+
+        def lose() -> None:
+            store.lose = None
+            if not is_stored:
+                raise OutcomeUnknown("put", town.layout.summary)
+
+        store.lose = lose
+        host.cycles(6)
+        assert of_queue(town).running + of_queue(town).ready == 1
+
+    def test_refused_puts_stop_nothing(self, store: Watched) -> None:
+        town, host = led(store, EVERY)
+
+        def refuse() -> None:
+            raise StoreDenied("put", town.layout.summary, "403")
+
+        store.lose = refuse
+        town.enqueue(3)
+        drain(town, host)
+        assert store.get(town.layout.summary).__class__.__name__ == "Missing"
+        store.lose = None
+        host.cycles(120)
+        assert of_queue(town).done == 3
+
+    def test_rates_are_those_of_the_last_seconds_and_end_with_the_work(self, store: Watched) -> None:
+        town, host = led(store, EVERY)
+        host.cycles(2)
+        for _ in range(20):
+            town.enqueue(6)
+            host.cycles(1)
+            for ticket in host.claim():
+                host.succeed(ticket)
+            host.flush()
+        busy = of_queue(town)
+        assert busy.out_per_s == pytest.approx(4, abs=2)
+        assert busy.in_per_s == pytest.approx(6, abs=3)
+        drain(town, host, rounds=200)
+        host.cycles(10)
+        quiet = of_queue(town)
+        assert (quiet.in_per_s, quiet.out_per_s) == (0.0, 0.0)
+
+    def test_queue_that_nobody_serves_and_one_that_is_paused_are_marked(self, store: Watched) -> None:
+        town, host = led(store, EVERY)
+        town.enqueue()
+        host.cycles(3)
+        assert not of_queue(town).is_unserved
+        host.host.offers = {}
+        host.flush()
+        town.driver.run(operate.change(town.layout, operate.pause(QUEUE), "n"))
+        host.cycles(3)
+        seen = of_queue(town)
+        assert seen.is_unserved
+        assert seen.paused
+
+    def test_objects_that_cannot_be_read_are_named(self, store: Watched) -> None:
+        town, host = led(store, EVERY)
+        town.enqueue()
+        store.put(f"{town.layout.inbox}junk", b"?", if_version=None)
+        host.cycles(3)
+        assert told(town).unreadable == [f"{town.layout.inbox}junk"]
+
+    def test_the_board_is_read_by_nobody_for_it(self, store: Watched) -> None:
+        town, host = led(store, EVERY)
+        host.cycles(1)
+        store.take()
+        town.enqueue()
+        host.cycles(1)
+        assert all(kind != "get" for kind, _ in store.take("board"))
+        assert isinstance(town.board(), Board)
+
+
+class TestCensus:
+    MANY = 5000
+
+    @pytest.fixture
+    def long(self, store: Watched) -> tuple[Town, Member]:
+        town, host = led(store, EVERY)
+        for _ in range(self.MANY):
+            town.enqueue()
+        return town, host
+
+    def test_long_backlog_is_known_after_as_many_pages_as_it_has(
+        self, long: tuple[Town, Member], store: Watched
+    ) -> None:
+        town, host = long
+        host.cycles(2)
+        seen = of_queue(town)
+        assert seen.at_least
+        assert 0 < seen.ready + seen.running < self.MANY
+        assert told(town).census_at is None
+        host.cycles(8)
+        seen = of_queue(town)
+        assert seen.at_least
+        assert seen.ready + seen.running == self.MANY
+        assert told(town).census_at is not None
+        assert told(town).requests["get"] == 1
+        assert told(town).requests["list"] == 0
+
+    def test_it_never_tells_more_than_there_is(self, long: tuple[Town, Member]) -> None:
+        town, host = long
+        host.host.slots = 60
+        host.flush()
+        behind = False
+        for _ in range(70):
+            host.cycles(1)
+            for ticket in host.claim():
+                host.succeed(ticket)
+            host.flush()
+            least, exact = of_queue(town), of_queue(town, exact=True)
+            there = exact.ready + exact.running
+            # The summary is up to two seconds old: what was there then is there, or done.
+            assert least.ready + least.running + least.done <= there + exact.done
+            behind = behind or least.ready > 3000
+        assert behind
+
+    def test_what_waits_for_its_time_is_counted_by_minutes(self, store: Watched) -> None:
+        town, host = led(store, EVERY)
+        for number in range(1200):
+            town.enqueue(due_ms=town.now_ms() + 3_600_000 + number * 1000)
+        host.cycles(8)
+        assert of_queue(town).scheduled == 1200
+        store.take()
+        host.cycles(100)
+        assert [key for kind, key in store.take() if kind == "list"] == [town.layout.home] * 100, "only surveys"
+        town.now += 3_600_000 / 1000 + 600
+        host.flush()
+        host.cycles(3)
+        assert of_queue(town).scheduled <= 600
+
+    def test_page_that_is_refused_is_asked_for_again(self, long: tuple[Town, Member]) -> None:
+        town, host = long
+        assert host.lead is not None
+        host.cycles(1)
+        census = host.lead.chores.summaries.census
+        town.now += 5
+        step = census.take(town.now, town.now_ms())
+        assert step is not None
+        next(step)
+        with pytest.raises(StopIteration):
+            step.throw(StoreDenied("list", "in/", "403"))
+        assert census.take(town.now, town.now_ms()) is None
+        town.now += 5
+        host.flush()
+        host.cycles(12)
+        assert of_queue(town).ready + of_queue(town).running == self.MANY
