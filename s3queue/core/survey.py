@@ -74,11 +74,11 @@ class Survey:
     empty: list[Source] = field(default_factory=list)
     missed: list[tuple[str, Exception | None]] = field(default_factory=list)
     control: str | None = None
-    requests: list[str] = field(default_factory=list)
+    requests: dict[str, None] = field(default_factory=dict)
 
     def shows_gone(self, key: str, path: str) -> bool:
         """Whether this survey proves that the object did not exist when it was taken."""
-        return path not in self.listed and self.covers(key)
+        return path not in self.listed and path not in self.requests and self.covers(key)
 
     def covers(self, key: str) -> bool:
         """Whether this survey looked where the object would be."""
@@ -307,9 +307,7 @@ class _Listing:
         if item.key == layout.control:
             seen.control = item.version
         elif item.key.startswith(layout.requests):
-            path = layout.path(item.key)
-            seen.listed.add(path)
-            seen.requests.append(path)
+            seen.requests[layout.path(item.key)] = None
         else:
             return False
         return True

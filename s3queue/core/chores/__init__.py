@@ -99,7 +99,8 @@ class Chores:
         keys = [layout.source(path) for path in facts.refused]
         for path in over:
             key = layout.source(path)
-            if path in seen.listed or (path not in pages.swept and not seen.covers(key)):
+            is_seen = path in seen.listed or path in seen.requests
+            if is_seen or (path not in pages.swept and not seen.covers(key)):
                 keys.append(key)
         busy = {ticket.session for ticket in board.tickets.values()}
         # Not one that was fenced since: if we were replaced, a later board may have given it tickets before.
