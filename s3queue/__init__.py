@@ -22,8 +22,9 @@ from s3queue.errors import (
     StoreUnavailable,
     StoreUnsupported,
 )
+from s3queue.resources import given, resource
 from s3queue.store import ObjectStore, open_store
-from s3queue.tasks import Task, handler, task
+from s3queue.tasks import Task, handler, task, use
 
 if TYPE_CHECKING:
     from s3queue.inspection import Stats, stats
@@ -68,11 +69,14 @@ __all__ = [
     "Supervisor",
     "Task",
     "configure",
+    "given",
     "handler",
     "message",
     "open_store",
+    "resource",
     "stats",
     "task",
+    "use",
 ]
 
 #: Imported when they are first asked for: a module that only declares tasks need not load the event loop, thread pools

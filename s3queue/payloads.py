@@ -20,6 +20,7 @@ import msgspec
 from msgspec import Raw
 
 from s3queue.errors import ConfigError
+from s3queue.resources import Given
 
 #: The parameter that receives the `s3queue.Context`, wherever it stands.
 CONTEXT = "ctx"
@@ -72,7 +73,7 @@ class CallCodec:
     def __init__(self, function: Callable[..., Any], what: str) -> None:
         self._what = what
         signature = inspect.signature(function)
-        parameters = [p for p in signature.parameters.values() if p.name != CONTEXT]
+        parameters = [p for p in signature.parameters.values() if _travels(p)]
         self._signature = signature.replace(parameters=parameters)
         hints = _hints(function)
         self._keys: dict[str, str] = {}
@@ -164,7 +165,7 @@ class ValueCodec:
 
     def __init__(self, function: Callable[..., Any], what: str) -> None:
         self._what = what
-        parameters = [p for p in inspect.signature(function).parameters.values() if p.name != CONTEXT]
+        parameters = [p for p in inspect.signature(function).parameters.values() if _travels(p)]
         if len(parameters) != 1 or parameters[0].kind not in _POSITIONAL:
             raise ConfigError(f"{what}: a handler takes one payload and, if it likes, {CONTEXT}")
         kind = _hints(function).get(parameters[0].name, Any)
@@ -241,10 +242,16 @@ def _lower(wrong: Exception) -> str:
     return text[:1].lower() + text[1:]
 
 
+def _travels(parameter: inspect.Parameter) -> bool:
+    """Whether it is part of a message: not what the worker hands to the task."""
+    return parameter.name != CONTEXT and not isinstance(parameter.default, Given)
+
+
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
     """The annotations of the parameters that travel, resolved. Others need not resolve."""
     function = inspect.unwrap(function)
-    given = {n: a for n, a in getattr(function, "__annotations__", {}).items() if n not in (CONTEXT, "return")}
+    travel = {p.name for p in inspect.signature(function).parameters.values() if _travels(p)}
+    given = {n: a for n, a in getattr(function, "__annotations__", {}).items() if n in travel}
     holder: Any = SimpleNamespace(__annotations__=given)
     hints = get_type_hints(holder, globalns=getattr(function, "__globals__", None), include_extras=True)
     return {name: Any if kind is object else kind for name, kind in hints.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from inspect import CO_OPTIMIZED
 from types import FrameType
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from weakref import ref
 
 from s3queue.core.records import Offer
 from s3queue.errors import ConfigError
+from s3queue.middleware import check, check_fit
 
 if TYPE_CHECKING:
     from s3queue.tasks import Task
@@ -22,6 +24,8 @@ class Registry:
 
     def __init__(self) -> None:
         self._tasks: dict[tuple[str, str], Task[..., Any]] = {}
+        #: What workers do around every attempt, the outermost first.
+        self.middleware: tuple[object, ...] = ()
 
     def add(self, task: Task[..., Any]) -> None:
         """Make the task known; one whose module was executed again (imported under another name, reloaded) replaces
@@ -39,6 +43,12 @@ class Registry:
                 "give one of them a name=" if task.name else "a queue has one handler; use tasks, or another queue",
             )
         self._tasks[task.queue, task.name] = task
+
+    def within(self, middleware: Iterable[object]) -> Registry:
+        """The same tasks, with more middleware, inside of what there is."""
+        other = Registry()
+        other._tasks, other.middleware = self._tasks, self.middleware + check(middleware)
+        return other
 
     def find(self, queue: str, name: str) -> Task[..., Any] | None:
         return self._tasks.get((queue, name))
@@ -63,6 +73,7 @@ class Registry:
             raise ConfigError(f"no task serves the queue {queue!r}", f"queues with tasks: {known}")
         for task in tasks:
             task.check()
+            check_fit(self.middleware, task.is_async, task.label)
         digests = {task.name: task.digest for task in tasks}
         return Offer(max_attempts=max(task.max_attempts for task in tasks), tasks=digests)
 

@@ -44,6 +44,8 @@ class Supervisor:
         concurrency: messages that one worker runs at a time; by default the setting.
         config: settings; by default those of this process.
         tasks: instead of the registered ones.
+        middleware: what workers do around every attempt; see `s3queue.middleware`. By default what `s3queue.use` named;
+            this goes inside of that.
         settings: single settings, above those of ``config``.
 
     Raises:
@@ -59,6 +61,7 @@ class Supervisor:
         config: Config | None = None,
         *,
         tasks: Registry = registry,
+        middleware: Iterable[object] = (),
         **settings: Any,
     ) -> None:
         given = {"workers": workers, "concurrency": concurrency, **settings}
@@ -69,6 +72,8 @@ class Supervisor:
         self.queues = tuple(dict.fromkeys(tasks.queues() if queues is None else queues))
         self.workers = self.config.workers or cpus()
         self.concurrency = self.config.concurrency
+        if middleware:
+            tasks = tasks.within(middleware)
         self.tasks = tasks
         self._wishes = Wishes()
         if not self.queues:

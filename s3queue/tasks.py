@@ -31,17 +31,19 @@ from s3queue.context import Backoff, Context
 from s3queue.core.keys import check_name
 from s3queue.errors import ConfigError
 from s3queue.lazy import refuse_lazy
+from s3queue.middleware import check, check_fit
 from s3queue.payloads import CONTEXT, CallCodec, Codec, ValueCodec
 from s3queue.policies import Delay, Policy, Which, own_headers
 from s3queue.policies import policy as policy_of
 from s3queue.registry import Execution, Registry, registry
+from s3queue.resources import handed
 
 if TYPE_CHECKING:
     from s3queue.queue import Queue
     from s3queue.sending import Load, Progress, Sending, stream
     from s3queue.store import ObjectStore
 
-__all__ = ["Registry", "Task", "handler", "registry", "task"]
+__all__ = ["Registry", "Task", "handler", "registry", "task", "use"]
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
@@ -171,6 +173,8 @@ class Task(Generic[P, R_co]):
         wants_ctx: whether the function has a parameter ``ctx``.
         backoff: how long a failed message waits for its next attempt.
         policy: what becomes of an attempt that fails.
+        middleware: what is done around each attempt, inside of that of the supervisor.
+        resources: by parameter, what the worker hands to it.
     """
 
     def __init__(
@@ -181,6 +185,7 @@ class Task(Generic[P, R_co]):
         *,
         policy: Policy,
         codec: Callable[[Callable[..., Any], str], Codec],
+        middleware: Iterable[object] = (),
     ) -> None:
         self.function, self.queue, self.name = function, check_name(queue), name
         self.policy: Policy = policy
@@ -193,7 +198,10 @@ class Task(Generic[P, R_co]):
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise ConfigError(f"{what} is a generator, which a worker would never start", "return instead of yield")
         policy.check(what)
+        self.middleware = check(middleware)
         self.is_async = inspect.iscoroutinefunction(function)
+        check_fit(self.middleware, self.is_async, what)
+        self.resources = handed(function, what)
         parameters = list(inspect.signature(function).parameters.values())
         if parameters and parameters[0].name in ("self", "cls") and _is_in_class(function):
             raise ConfigError(f"{what} is a method, and a message carries no {parameters[0].name}", _NO_METHOD)
@@ -296,6 +304,12 @@ class Task(Generic[P, R_co]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Run the function here and now, as if there were no queue; with a local context where it wants one."""
+        if self.resources:
+            missing = {name: one.get() for name, one in self.resources.items() if name not in kwargs}
+            return functools.partial(self._run_here, **missing)(*args, **kwargs)
+        return self._run_here(*args, **kwargs)
+
+    def _run_here(self, *args: Any, **kwargs: Any) -> R_co:
         given = CONTEXT in kwargs or any(isinstance(value, Context) for value in args)
         if not self.wants_ctx or given:
             return self.function(*args, **kwargs)
@@ -414,6 +428,7 @@ def task(
     soft_time_limit: float | None = None,
     retry_on: Which | None = None,
     give_up_on: Which | None = None,
+    middleware: Iterable[object] = (),
 ) -> _Decorator:
     """Declare a function as a task.
 
@@ -433,6 +448,7 @@ def task(
         retry_on: exception classes, or functions of an exception: what is none of these makes a dead letter at once.
             Of what is not raised (a hard time limit, the death of a process) there is always another attempt.
         give_up_on: what is one of these makes a dead letter at once. `Retry`, `Snooze`, `Reject` mean what they say.
+        middleware: see `s3queue.middleware`; inside of what `s3queue.use` and the supervisor name.
 
     Raises:
         ConfigError: what is decorated is no function, an annotation cannot be carried, or the name is taken.
@@ -444,7 +460,7 @@ def task(
 
     def decorate(function: Callable[..., R]) -> Task[..., R]:
         own = name if name is not None else str(getattr(function, "__qualname__", repr(function)))
-        return _declare(function, queue, own, policy, CallCodec)
+        return _declare(function, queue, own, policy, CallCodec, middleware)
 
     return cast("_Decorator", decorate)
 
@@ -458,6 +474,7 @@ def handler(
     soft_time_limit: float | None = None,
     retry_on: Which | None = None,
     give_up_on: Which | None = None,
+    middleware: Iterable[object] = (),
 ) -> _Decorator:
     """Declare a function as the handler of a queue's raw messages: those that `s3queue.Queue.enqueue` stores.
 
@@ -468,9 +485,19 @@ def handler(
     policy = policy_of(max_attempts, backoff, time_limit, soft_time_limit, retry_on, give_up_on)
 
     def decorate(function: Callable[..., R]) -> Task[..., R]:
-        return _declare(function, queue, "", policy, ValueCodec)
+        return _declare(function, queue, "", policy, ValueCodec, middleware)
 
     return cast("_Decorator", decorate)
+
+
+def use(*middleware: object) -> None:
+    """Have the workers of this program do this around every attempt; see `s3queue.middleware`. For the module that
+    declares the tasks. Each call adds to those before it, on the inside.
+
+    Raises:
+        ConfigError: that is no middleware.
+    """
+    registry.middleware += check(middleware)
 
 
 def _check_queue(queue: object, decorator: str) -> None:
@@ -485,6 +512,7 @@ def _declare(
     name: str,
     policy: Policy,
     codec: Callable[[Callable[..., Any], str], Codec],
+    middleware: Iterable[object],
 ) -> Task[..., R]:
     if "Sending" not in globals():
         _import_producer()
@@ -492,6 +520,6 @@ def _declare(
         function = function.function
     if isinstance(function, staticmethod):
         function = function.__func__
-    made: Task[..., R] = Task(function, queue, name, policy=policy, codec=codec)
+    made: Task[..., R] = Task(function, queue, name, policy=policy, codec=codec, middleware=middleware)
     registry.add(made)
     return made

@@ -234,13 +234,15 @@ class SqliteStore:
 
     def _reader(self) -> _Connection | None:
         """A connection for reads; None if there is no file yet."""
-        if getattr(self._mine, "connection", None) is None and not os.path.exists(self.path):
+        connection: _Connection | None = getattr(self._mine, "connection", None)
+        if connection is None and not os.path.exists(self.path):
             if not os.path.isdir(os.path.dirname(self.path)):
                 raise StoreDenied("open", self.path, _sqlite_errors.no_folder(self.path))
             if self._pid == os.getpid() and self._open:
                 self._check_file(next(iter(self._open)))
             return None
-        connection = self._connection()
+        if connection is None or self._pid != os.getpid():
+            connection = self._connection()
         now = time.monotonic()
         if now - connection.seen_at > _LOOK_S:
             self._check_file(connection)

@@ -37,10 +37,12 @@ def restore(
 
     store, config = use(store_url, config_file, namespace=namespace)
     driver, layout, nonce = Driver(store), Layout(config.namespace), secrets.token_hex(8)
-    if why := driver.run(core.unreadable(layout)):
+    wrong = driver.run(core.stands(layout))
+    if wrong is not None:
         store.close()
         what = f"repair it, or delete the object {layout.board}, wait half a minute, and run this again"
-        click.echo(f"nothing done: the board exists but cannot be read: {why}; {what}", err=True)
+        why = f"the board exists but cannot be read: {wrong}; {what}" if wrong else "the board exists"
+        click.echo(f"nothing done: {why}", err=True)
         return 1
     copies = driver.run(core.copies(layout))
     best = copies[0] if copies else None
@@ -55,7 +57,7 @@ def restore(
         return 1
     store.close()
     if isinstance(outcome, core.Stands):
-        click.echo("nothing done: there is a board", err=True)
+        click.echo("nothing done: the board exists", err=True)
         return 1
     board = outcome.board
     if as_json:

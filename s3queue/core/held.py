@@ -52,6 +52,8 @@ class Held:
 
     def count_dead(self, max_attempts: int) -> int:
         """How many of its messages the coordinator will find dead."""
+        if not self.failed:
+            return 0
         count = first = 0
         for part in self.ticket.parts:
             last = first + part.stop - part.start

@@ -94,17 +94,18 @@ def keep_copy(layout: Layout, session: str, board: Board) -> Step[bool]:
     return isinstance(outcome, Stored)
 
 
-def unreadable(layout: Layout) -> Step[str]:
-    """Why the board that stands there cannot be read; empty where it can be, or there is none.
+def stands(layout: Layout) -> Step[str | None]:
+    """Why the board that is there cannot be read; empty where it can be. None: there is no board.
 
     Asks: one Get.
     """
     found = yield from get(layout.board)
-    if isinstance(found, Found):
-        try:
-            decode(Board, layout.board, found.body)
-        except CorruptRecord as fault:
-            return str(fault)
+    if not isinstance(found, Found):
+        return None
+    try:
+        decode(Board, layout.board, found.body)
+    except CorruptRecord as fault:
+        return str(fault)
     return ""
 
 

@@ -6,7 +6,8 @@ these to another; none can lose or duplicate a message.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 import msgspec
 from msgspec.structs import replace
@@ -72,44 +73,63 @@ def _without(one: Ready, index: int) -> Iterator[Ready]:
         yield Ready(index + 1, one.stop, one.attempt)
 
 
+@lru_cache(maxsize=64)
+def _admitted(count: int, attempt: int) -> SourceState:
+    return SourceState(ready=(Ready(0, count, attempt),))
+
+
+#: Never changed.
+_NOTHING: dict[int, tuple[str, int]] = {}
+
+
 class Draft:
     """One source while it is changed.
 
+    There is one for each message of a plan where they come one by one: what is empty in most of them is not made.
+
     Attributes:
         alone: its key says that each of its messages is a suspect.
+        ready, waiting, dying: those of the state until they differ, and never changed in place.
     """
 
-    __slots__ = ("alone", "cancelled", "dying", "failures", "ready", "settled", "spared", "unfit", "waiting")
+    __slots__ = ("_owns", "alone", "cancelled", "dying", "failures", "ready", "settled", "spared", "unfit", "waiting")
 
     def __init__(self, state: SourceState, *, alone: bool = False) -> None:
         self.settled = state.settled
-        self.ready = list(state.ready)
-        self.waiting = list(state.waiting)
-        self.dying = list(state.dying)
-        self.cancelled = list(state.cancelled)
-        self.failures = dict(state.failures)
-        self.spared = dict(state.spared)
+        self.ready: Sequence[Ready] = state.ready
+        self.waiting: Sequence[Waiting] = state.waiting
+        self.dying: Sequence[int] = state.dying
+        self.cancelled: Sequence[int] = state.cancelled
+        #: Of the state, until `_own`.
+        self.failures, self.spared = state.failures, state.spared
+        self._owns = False
         self.alone = alone
         #: By index: task, the digests that its hosts know, and since when.
-        self.unfit = {at: (one.token, one.since_ms) for one in state.unfit for at in range(one.start, one.stop)}
-        if self.unfit:
+        self.unfit: dict[int, tuple[str, int]] = _NOTHING
+        if state.unfit:
+            self.unfit = {at: (one.token, one.since_ms) for one in state.unfit for at in range(one.start, one.stop)}
             self.ready = [Ready(at, at + 1, one.attempt) for one in self.ready for at in range(one.start, one.stop)]
 
     @classmethod
     def admitted(cls, count: int, attempt: int = 1, *, alone: bool = False) -> Draft:
-        return cls(SourceState(ready=(Ready(0, count, attempt),)), alone=alone)
+        return cls(_admitted(count, attempt), alone=alone)
 
     def freeze(self) -> SourceState:
         return SourceState(
             self.settled,
-            tuple(self._merged()),
+            tuple(self._merged() if len(self.ready) > 1 else self.ready),
             tuple(self.waiting),
             tuple(self.dying),
             self.failures,
             self.spared,
-            tuple(self._unfit_ranges()),
+            tuple(self._unfit_ranges()) if self.unfit else (),
             tuple(self.cancelled),
         )
+
+    def _own(self) -> None:
+        """Before failures or spared attempts are changed."""
+        if not self._owns:
+            self.failures, self.spared, self._owns = dict(self.failures), dict(self.spared), True
 
     def _unfit_ranges(self) -> Iterator[Unfit]:
         last: Unfit | None = None
@@ -149,12 +169,16 @@ class Draft:
     def done(self, start: int, stop: int) -> None:
         self.settled += stop - start
         if self.failures or self.spared or self.unfit:
+            self._own()
             for index in range(start, stop):
                 self._forget(index)
 
     def released(self, start: int, stop: int, attempt: int) -> None:
         """Never started: the same attempt again."""
-        self.ready.append(Ready(start, stop, attempt))
+        self._add_ready(Ready(start, stop, attempt))
+
+    def _add_ready(self, *more: Ready) -> None:
+        self.ready = (*self.ready, *more)
 
     def failed(self, index: int, attempt: int, outcome: Failed, *, max_attempts: int, now_ms: int) -> bool:
         """It ran and failed. Returns whether that was its last attempt.
@@ -166,27 +190,30 @@ class Draft:
             self.remember(index, outcome.failure)
         spared = self.spared.get(index, 0)
         if is_last(outcome, attempt, spared, max_attempts):
-            self.dying.append(index)
+            self.dying = (*self.dying, index)
             return True
         if outcome.kind == "interrupted" and spared < MAX_SPARED:
+            self._own()
             self.spared[index] = spared + 1
         following = attempt if outcome.kind == "snooze" else attempt + 1
         if outcome.delay_s > 0:
-            self.waiting.append(Waiting(index, following, now_ms + int(outcome.delay_s * 1000)))
+            self.waiting = (*self.waiting, Waiting(index, following, now_ms + int(outcome.delay_s * 1000)))
         else:
-            self.ready.append(Ready(index, index + 1, following))
+            self._add_ready(Ready(index, index + 1, following))
         return False
 
     def gave_back(self, index: int, attempt: int, outcome: Failed, now_ms: int) -> None:
         """Its host does not know the task, or not with these arguments. Costs no attempt."""
         known, since_ms = self.unfit.get(index, ("", now_ms))
+        self.unfit = self.unfit or {}
         self.unfit[index] = joined(known, outcome.token), since_ms
         why = outcome.failure
         if why is not None and why.cause == "signature" and all(one != why for one in self.failures.get(index, ())):
             before = tuple(one for one in self.failures.get(index, ()) if one.cause != "signature")
-            self.failures = self.failures | {index: before}
+            self._own()
+            self.failures[index] = before
             self.remember(index, why)
-        self.ready.append(Ready(index, index + 1, attempt))
+        self._add_ready(Ready(index, index + 1, attempt))
 
     def marked(self) -> dict[str, int]:
         """By token, how many are ready and wait for a host that they fit."""
@@ -204,7 +231,7 @@ class Draft:
         gone = [(at, one.attempt, late[at]) for one in self.ready for at in range(one.start, one.stop) if at in late]
         for index, _, _ in gone:
             self.ready = [rest for one in self.ready for rest in _without(one, index)]
-            self.dying.append(index)
+            self.dying = (*self.dying, index)
         return gone
 
     def _forget(self, index: int) -> None:
@@ -215,6 +242,7 @@ class Draft:
     def remember(self, index: int, failure: Failure) -> None:
         """Enter why an attempt failed."""
         newest = replace(failure, text=failure.text[-LAST_TEXT:])
+        self._own()
         self.failures[index] = shortened((*self.failures.get(index, ()), newest))
 
     # ---- between the lists ---------------------------------------------------------------------------------
@@ -224,7 +252,7 @@ class Draft:
         due = [one for one in self.waiting if one.due_ms <= now_ms]
         if due:
             self.waiting = [one for one in self.waiting if one.due_ms > now_ms]
-            self.ready.extend(Ready(one.index, one.index + 1, one.attempt) for one in due)
+            self._add_ready(*(Ready(one.index, one.index + 1, one.attempt) for one in due))
         return bool(due)
 
     def letters_written(self, indexes: set[int]) -> None:
@@ -232,11 +260,15 @@ class Draft:
         self.settled += len(indexes)
         self.dying = [index for index in self.dying if index not in indexes]
         self.cancelled = [index for index in self.cancelled if index not in indexes]
+        self._own()
         for index in indexes:
             self._forget(index)
 
     def trim(self) -> None:
         """Shorten the histories of messages that will run again."""
+        if not self.failures:
+            return
+        self._own()
         for index, failures in self.failures.items():
             if index not in self.dying and len(failures[-1].text) > NEWEST_TEXT:
                 self.failures[index] = (*failures[:-1], replace(failures[-1], text=failures[-1].text[-NEWEST_TEXT:]))
@@ -248,6 +280,7 @@ class Draft:
         fatal = [replace(one, text="") for one in older if one.cause in FATAL_CAUSES][-1:]
         bare = tuple(fatal) if newest.cause not in FATAL_CAUSES else ()
         room = max(0, most - weigh((*bare, replace(newest, text="")))) // 2  # a line's end, and more, takes two bytes
+        self._own()
         self.failures[index] = (*bare, replace(newest, text=newest.text[-room:] if room else ""))
 
     # ---- off the board -------------------------------------------------------------------------------------
@@ -258,17 +291,19 @@ class Draft:
         for at, one in enumerate(self.ready):
             if one.start <= index < one.stop:
                 split = replace(one, stop=index), replace(one, start=index + 1)
-                self.ready[at : at + 1] = [part for part in split if part.start < part.stop]
+                rest = (part for part in split if part.start < part.stop)
+                self.ready = (*self.ready[:at], *rest, *self.ready[at + 1 :])
                 break
 
     def moved(self, index: int) -> None:
         """The message is in another, stored source now."""
         self.settled += 1
+        self._own()
         self._forget(index)
 
     def stays(self, index: int, attempt: int, due_ms: int) -> None:
         """The move failed; the message waits as before."""
-        self.waiting.append(Waiting(index, attempt, due_ms))
+        self.waiting = (*self.waiting, Waiting(index, attempt, due_ms))
 
     # ---- by an operator ------------------------------------------------------------------------------------
 
@@ -289,13 +324,13 @@ class Draft:
         """It waits, and waits no more."""
         found = self.withdraw(index)
         if found is not None:
-            self.ready.append(Ready(index, index + 1, found[0]))
+            self.ready = (*self.ready, Ready(index, index + 1, found[0]))
 
     def cancel(self, index: int, *, began: bool) -> None:
         """It is in no list any more, and does not run again. One that has begun leaves a letter."""
         if began:
-            self.dying.append(index)
-            self.cancelled.append(index)
+            self.dying = (*self.dying, index)
+            self.cancelled = (*self.cancelled, index)
         else:
             self.done(index, index + 1)
 
@@ -313,11 +348,12 @@ class Draft:
         """
         if not self.ready or most < 1:
             return None
-        self.ready = list(self._merged())
+        in_order = self.ready if len(self.ready) == 1 else list(self._merged())
         if self.unfit:
-            self.ready.sort(key=lambda one: (self._token(one.start) != token, one.start))
-        first = self.ready[0]
+            in_order = sorted(in_order, key=lambda one: (self._token(one.start) != token, one.start))
+        first, *others = in_order
         if self.unfit and self._token(first.start) != token:
+            self.ready = in_order
             return None
         stop = min(first.stop, first.start + most)
         alone = False
@@ -327,6 +363,8 @@ class Draft:
                 alone, stop = True, first.start + 1
             elif loners:
                 stop = loners[0]
-        rest = Ready(stop, first.stop, first.attempt)
-        self.ready[0:1] = [rest] if rest.start < rest.stop else []
+        if stop == first.stop:
+            self.ready = others
+            return first, alone
+        self.ready = [Ready(stop, first.stop, first.attempt), *others]
         return Ready(first.start, stop, first.attempt), alone

@@ -166,6 +166,9 @@ class SimHost:
     def queues_are_empty(self) -> None:
         pass
 
+    def wants(self, kind: str) -> bool:
+        return True
+
     def emit(self, kind: str, **fields: object) -> None:
         match kind, fields:
             case "settled", {"start": int(start), "stop": int(stop)}:

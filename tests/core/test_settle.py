@@ -1,4 +1,4 @@
-from s3queue.core.records import Failed, Failure, SourceState, Waiting
+from s3queue.core.records import Failed, Failure, Ready, SourceState, Waiting, encode
 from s3queue.core.settle import KEPT_FAILURES, MAX_SPARED, Draft, is_suspect
 from tests.core.world import NOW_MS, ready, retry
 
@@ -132,3 +132,28 @@ def test_what_a_message_was_spared_is_forgotten_when_it_is_settled() -> None:
     draft.done(0, 1)
     draft.letters_written({1})
     assert draft.freeze() == SourceState(settled=2, spared={2: 1})
+
+
+def test_a_draft_never_changes_the_state_that_it_was_made_of() -> None:
+    why = Failure(1, "error", "no")
+    state = SourceState(
+        ready=(Ready(0, 4, 1),), waiting=(Waiting(4, 2, 5),), dying=(5,), failures={4: (why,)}, spared={4: 1}
+    )
+    before = encode(state)
+    draft = Draft(state)
+    draft.take(1)
+    draft.failed(0, 1, Failed("retry", 1.0, why), max_attempts=3, now_ms=0)
+    draft.failed(0, 1, Failed("interrupted", 0.0, why), max_attempts=3, now_ms=0)
+    draft.wake(10)
+    draft.moving(4)
+    draft.moved(4)
+    draft.trim()
+    assert encode(state) == before
+    assert draft.freeze() != state
+
+
+def test_admitted_sources_share_nothing_that_changes() -> None:
+    first = Draft.admitted(1)
+    first.take(1)
+    first.failed(0, 1, Failed("retry", 1.0, Failure(1, "error", "no")), max_attempts=3, now_ms=0)
+    assert Draft.admitted(1).freeze() == SourceState(ready=(Ready(0, 1, 1),))

@@ -8,15 +8,16 @@ import logging
 import os
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any
 
 from msgspec import Struct
 
-from s3queue import Context, Reject, Retry, Snooze, task
+from s3queue import Context, Reject, Retry, Snooze, given, resource, task
 from s3queue.context import Backoff
+from s3queue.middleware import LogFields, Report
 
 QUEUE = "jobs"
 
@@ -304,3 +305,128 @@ async def endless() -> None:
 @task(queue=QUEUE, name="shows_headers")
 def shows_headers(ctx: Context, path: str) -> None:
     append.function(path, f"{ctx.headers} {round(ctx.remaining() or 0)}")
+
+
+#: What went on around an attempt of this process, until `tells_around` writes it down.
+AROUND: list[str] = []
+_seen: contextvars.ContextVar[str] = contextvars.ContextVar("seen", default="nothing")
+
+
+class Hooks:
+    def __init__(self, name: str, breaks: str = "") -> None:
+        self.name, self.breaks = name, breaks
+
+    def before(self, ctx: Context) -> None:
+        AROUND.append(f"{self.name}.before {ctx.task} {ctx.attempt}")
+        _seen.set(self.name)
+        self._break("before")
+
+    def after(self, ctx: Context, result: Any) -> None:
+        AROUND.append(f"{self.name}.after {result}")
+        self._break("after")
+
+    def failed(self, ctx: Context, raised: BaseException) -> None:
+        AROUND.append(f"{self.name}.failed {type(raised).__name__}")
+        self._break("failed")
+
+    def _break(self, hook: str) -> None:
+        if self.breaks == hook:
+            raise LookupError(f"broken {hook}")
+
+
+class AsyncHooks:
+    async def before(self, ctx: Context) -> None:
+        await asyncio.sleep(0)
+        AROUND.append("async.before")
+
+    async def after(self, ctx: Context, result: Any) -> None:
+        AROUND.append(f"async.after {result}")
+
+    async def failed(self, ctx: Context, raised: BaseException) -> None:
+        AROUND.append(f"async.failed {type(raised).__name__}")
+
+
+class Around:
+    def around(self, ctx: Context) -> Iterator[None]:
+        AROUND.append("around.in")
+        try:
+            yield
+        finally:
+            AROUND.append("around.out")
+
+
+def _maybe(how: str) -> str:
+    AROUND.append(f"task sees {_seen.get()}")
+    if how == "error":
+        raise ValueError("no such thing")
+    if how == "snooze":
+        raise Snooze(3)
+    return "result"
+
+
+@task(queue=QUEUE, name="hooked", middleware=[Hooks("outer"), Around(), Hooks("inner")])
+def hooked(how: str) -> str:
+    return _maybe(how)
+
+
+@task(queue=QUEUE, name="hooked_async", middleware=[AsyncHooks(), Around(), Hooks("inner")])
+async def hooked_async(how: str) -> str:
+    await asyncio.sleep(0)
+    return _maybe(how)
+
+
+@task(queue=QUEUE, name="breaks_before", max_attempts=3, middleware=[Hooks("outer"), Hooks("inner", "before")])
+def breaks_before(how: str) -> str:
+    return _maybe(how)
+
+
+@task(queue=QUEUE, name="breaks_after", max_attempts=3, middleware=[Hooks("inner", "after")])
+async def breaks_after(how: str) -> str:
+    return _maybe(how)
+
+
+@task(queue=QUEUE, name="tells_around")
+def tells_around(path: str) -> None:
+    append.function(path, "\n".join(AROUND))
+
+
+@task(queue=QUEUE, name="logs_inside", middleware=[LogFields()])
+def logs_inside(path: str) -> None:
+    logging.basicConfig(filename=path, format="%(task)s %(attempt)s %(message_id)s %(message)s", force=True)
+    logging.getLogger("mine").warning("hello")
+
+
+def _capture(raised: BaseException) -> None:
+    AROUND.append(f"captured {raised}")
+    raise RuntimeError("the reporter is down")
+
+
+@task(queue=QUEUE, name="reported", middleware=[Report(_capture)])
+def reported(how: str) -> str:
+    return _maybe(how)
+
+
+@resource
+def tool() -> Iterator[list[str]]:
+    made: list[str] = []
+    yield made
+    append.function(made[0], f"closed after {len(made)}")
+
+
+@task(queue=QUEUE, name="uses_tool")
+def uses_tool(path: str, *, it: list[str] = given(tool)) -> None:
+    it.append(path)
+
+
+@task(queue=QUEUE, name="uses_tool_async")
+async def uses_tool_async(path: str, *, it: list[str] = given(tool)) -> None:
+    it.append(path)
+
+
+@resource
+def broken_tool() -> int:
+    raise OSError("the other side is down")
+
+
+@task(queue=QUEUE, name="lacks_tool", max_attempts=3)
+def lacks_tool(*, it: int = given(broken_tool)) -> None: ...

@@ -56,6 +56,9 @@ class Environment(Protocol):
     def queues_are_empty(self) -> None:
         """The served queues hold no message. Called once, and only with `Terms.until_empty`."""
 
+    def wants(self, kind: str) -> bool:
+        """Whether anybody listens to events of this kind: asked where there is one for each message."""
+
     def emit(self, kind: str, **fields: object) -> None:
         """Record an event."""
 

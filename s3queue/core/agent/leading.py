@@ -255,8 +255,9 @@ class Leading:
                 f"full {bound}",
                 f"the board is full ({bound}): more work waits until there is room; see s3queue stats",
             )
-        for one in cycled.settled:
-            env.emit("settled", **one._asdict())
+        if env.wants("settled"):
+            for one in cycled.settled:
+                env.emit("settled", **one._asdict())
         self._tell_chores(lead)
 
     def _tell_chores(self, lead: Lead) -> None:

@@ -95,7 +95,7 @@ class Chores:
             return
         over = [path for path, state in board.sources.items() if is_finished(path, state)]
         over += [path for path in board.answers if path in self.answers.stored]
-        pages.follow(board, seen, facts.uptime_ms, over)
+        pages.follow(board, over, seen, facts.uptime_ms)
         keys = [layout.source(path) for path in facts.refused]
         for path in over:
             key = layout.source(path)

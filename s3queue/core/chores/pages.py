@@ -90,7 +90,7 @@ class Pages:
 
     # ---- new pages -----------------------------------------------------------------------------------------
 
-    def follow(self, board: Board, seen: Survey, uptime_ms: int, over: Collection[str]) -> None:
+    def follow(self, board: Board, over: Collection[str], seen: Survey, uptime_ms: int) -> None:
         """Find finished sources and answered requests that are gone, as proven by a listing; behind the head of a queue,
         where no survey lists, as proven by a read."""
         self._gone, self._hidden, self._uptime_ms = [], [], uptime_ms
@@ -99,12 +99,12 @@ class Pages:
         self.off &= named
         self.swept &= named
         for path in over:
-            if path not in self.off:
-                key = self._layout.source(path)
-                if seen.shows_gone(key, path):
-                    self._gone.append(path)
-                elif path in self.swept and not seen.covers(key):
-                    self._hidden.append(path)
+            if path in self.off or path in seen.listed or path in seen.requests:
+                continue
+            if seen.covers(self._layout.source(path)):
+                self._gone.append(path)
+            elif path in self.swept:
+                self._hidden.append(path)
         del self._hidden[_HIDDEN_AT_ONCE:]
 
     def take(self, now: float) -> Step[bool] | None:

@@ -220,6 +220,9 @@ class Summaries:
         try:
             if not self._is_read:
                 there = yield from get(self._key)
+                if isinstance(there, Found) and _epoch(self._key, there) > self._epoch:
+                    self._is_over = True  # another one leads
+                    return False
                 self._version = there.version if isinstance(there, Found) else None
                 self._is_read = True
                 if isinstance(there, Found) and not self._is_heir:

@@ -28,8 +28,9 @@ class Troubles:
         self.new.append((key, fault))
 
     def over(self, key: str) -> None:
-        self._backoffs.worked(key)
-        self._met.pop(key, None)
+        if key in self._met:  # of most that is written or deleted, nothing was ever wrong
+            self._backoffs.worked(key)
+            del self._met[key]
 
     def allow(self, key: str, now: float) -> bool:
         """Whether this object may be tried now."""
@@ -37,7 +38,7 @@ class Troubles:
 
     def has(self, key: str) -> bool:
         """Whether its last read or write failed."""
-        return key in self._backoffs
+        return key in self._met
 
     @property
     def keys(self) -> list[str]:

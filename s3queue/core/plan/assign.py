@@ -92,9 +92,10 @@ def _stand(planning: Planning, serving: Collection[str]) -> _Stand:
     unfit: dict[tuple[str, str], Line] = {}
     busy, held = _busy_groups(planning), set[tuple[str, str]]()
     waits: dict[tuple[str, str], int] = {}
-    for path in planning.sources:
+    for path, state in planning.states():
+        if not (state.ready or state.waiting):
+            continue
         source = parse_source(path)
-        state = planning.state(path)
         if state.waiting and source.group is not None:
             busy.add((source.queue, source.group))
         if not state.ready:

@@ -47,4 +47,4 @@ class Planned:
 
 
 def is_finished(path: str, state: SourceState) -> bool:
-    return state.settled == parse_source(path).count
+    return state.settled > 0 and state.settled == parse_source(path).count

@@ -154,6 +154,8 @@ class Planning:
     def expire(self) -> None:
         """Make dead the messages that have waited too long for a host that fits."""
         before_ms = self.now_ms - int(self.settings.unfit_timeout * 1000)
+        if not self.unfit:
+            return
         for path in [path for path in self.sources if self.state(path).unfit]:
             state = self.sources[path]
             if path not in self.drafts and all(one.since_ms > before_ms for one in state.unfit):
@@ -217,7 +219,7 @@ class Planning:
                 self.planned.changed = True
 
     def wake(self) -> None:
-        for path in [path for path, state in self.sources.items() if state.waiting or path in self.drafts]:
+        for path in [path for path, state in self.states() if state.waiting]:
             waiting = self.drafts[path].waiting if path in self.drafts else self.sources[path].waiting
             if any(one.due_ms <= self.now_ms for one in waiting):
                 draft = self.draft(path)

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator, Mapping
 from s3queue.core.keys import MessageRef, Source, parse_message_id, parse_source
 from s3queue.core.plan.planning import Planning
 from s3queue.core.plan.room import added
-from s3queue.core.records import CANCEL, RUN_NOW, Mark, Part, Request, SourceState, Waiting
+from s3queue.core.records import CANCEL, RUN_NOW, Mark, Part, Request, SourceState
 from s3queue.core.settle import LAST_TEXT
 from s3queue.errors import CorruptRecord
 
@@ -186,5 +186,5 @@ class _One:
         planning.sources[source.path] = SourceState()  # its draft says what is in it
         for other in range(source.count):
             if other != self._index and (found := draft.withdraw(other)) is not None:
-                draft.waiting.append(Waiting(other, found[0], source.due_ms))
+                draft.stays(other, found[0], source.due_ms)
         return "ready"

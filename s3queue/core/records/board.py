@@ -62,14 +62,22 @@ class Ticket(Struct, frozen=True, gc=False, array_like=True):
 
     def spans(self, offsets: Ranges) -> Iterator[Part]:
         """The messages at these offsets, as parts."""
-        base = 0
+        base, at, last = 0, 0, len(offsets)
         for part in self.parts:
-            size = part.stop - part.start
-            for start, stop in ranges.pairs(offsets):
-                lower, upper = max(start, base), min(stop, base + size)
-                if lower < upper:
-                    yield Part(part.source, part.start + lower - base, part.start + upper - base, part.attempt)
-            base += size
+            end = base + part.stop - part.start
+            while at < last and offsets[at] < end:
+                start, stop = offsets[at], offsets[at + 1]
+                if start <= base and stop >= end:
+                    yield part
+                elif stop > base:
+                    first = part.start - base
+                    yield Part(part.source, first + max(start, base), first + min(stop, end), part.attempt)
+                if stop > end:
+                    break  # it goes on in the next part
+                at += 2
+            if at >= last:
+                return
+            base = end
 
 
 class Ready(Struct, frozen=True, gc=False, array_like=True):

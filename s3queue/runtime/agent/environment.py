@@ -97,6 +97,9 @@ class Surroundings:
     def queues_are_empty(self) -> None:
         self._empty()
 
+    def wants(self, kind: str) -> bool:
+        return self.events.wants(kind)
+
     def emit(self, kind: str, **fields: object) -> None:
         if self.events.wants(kind):
             self.events.emit(kind, **fields)

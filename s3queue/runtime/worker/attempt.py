@@ -21,6 +21,7 @@ from s3queue.core.keys import Layout, parse_source
 from s3queue.core.records import Failed, Message, decode_message, decode_moved
 from s3queue.errors import CorruptRecord, Fenced
 from s3queue.lazy import refuse_lazy
+from s3queue.middleware import wrap
 from s3queue.observe.events import Events
 from s3queue.policies import own_limits
 from s3queue.runtime.local.journal import WorkerJournal
@@ -40,16 +41,35 @@ CANCEL_GRACE_S = 2.0
 class _Plan:
     """Properties of a task that every message needs, looked up once."""
 
-    __slots__ = ("call", "decode", "is_async", "max_attempts", "soft_s", "task", "terms", "time_limit", "wants_ctx")
+    __slots__ = (
+        "call",
+        "decode",
+        "is_async",
+        "max_attempts",
+        "middleware",
+        "soft_s",
+        "task",
+        "terms",
+        "time_limit",
+        "wants_ctx",
+    )
 
-    def __init__(self, task: Task[..., Any], terms: outcomes.Terms) -> None:
+    def __init__(self, task: Task[..., Any], terms: outcomes.Terms, middleware: tuple[object, ...]) -> None:
         self.task, self.terms = task, terms
         self.max_attempts, self.time_limit = terms.max_attempts, terms.time_limit
         self.soft_s = soft_s = task.policy.soft_time_limit
         self.decode = task.decode
-        self.call = task.call if soft_s is None or not task.is_async else within(soft_s, task.call)
+        self.call: Callable[..., Any] = task.call
         self.is_async = task.is_async
         self.wants_ctx = task.wants_ctx
+        # What a task does not use it does not pay for: the call is put together here, once.
+        if task.resources:
+            self.call = _handing(task)
+        if soft_s is not None and task.is_async:
+            self.call = within(soft_s, self.call)
+        self.middleware = middleware
+        if middleware := middleware + task.middleware:
+            self.call, self.wants_ctx = wrap(self.call, task.is_async, middleware), True
 
     def of(self, message: Message) -> tuple[_Plan, dict[str, str]]:
         """For a message with headers: what holds for it, and the headers that its task is shown."""
@@ -61,13 +81,23 @@ class _Plan:
             max_attempts=self.max_attempts if attempts is None else min(attempts, self.max_attempts),
             time_limit=self.time_limit if limit is None else limit,
         )
-        return _Plan(self.task, terms), headers
+        return _Plan(self.task, terms, self.middleware), headers
+
+
+def _handing(task: Task[..., Any]) -> Callable[..., Any]:
+    """The call of a task that is handed resources. One that cannot be made is a failure of the attempt."""
+
+    def call(args: tuple[Any, ...], kwargs: dict[str, Any], ctx: Context | None) -> Any:
+        return task.call(args, {**kwargs, **{name: one.get() for name, one in task.resources.items()}}, ctx)
+
+    return call
 
 
 class Attempts:
     """
     Args:
         find: the task of a queue and a name, or None.
+        middleware: around every attempt, the outermost first.
     """
 
     def __init__(
@@ -78,7 +108,9 @@ class Attempts:
         session: str,
         find: Callable[[str, str], Task[..., Any] | None],
         events: Events,
+        middleware: tuple[object, ...] = (),
     ) -> None:
+        self._middleware = middleware
         self._journal = journal
         self._layout = layout
         self._session = session
@@ -170,7 +202,7 @@ class Attempts:
         if task is None:
             return None
         terms = outcomes.Terms(task.max_attempts, task.time_limit, task.policy)
-        plan = self._plans[queue, name] = _Plan(task, terms)
+        plan = self._plans[queue, name] = _Plan(task, terms, self._middleware)
         return plan
 
     def _context(self, plan: _Plan, piece: Piece, number: int, headers: dict[str, str]) -> Context:

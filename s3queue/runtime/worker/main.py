@@ -31,6 +31,7 @@ from queue import SimpleQueue
 
 from s3queue.core.keys import Layout
 from s3queue.observe.events import Events
+from s3queue.resources import close_resources
 from s3queue.runtime.drive import Driver
 from s3queue.runtime.local.child import ORPHANED
 from s3queue.runtime.local.journal import Journal
@@ -90,7 +91,12 @@ class Worker:
             events=self._events,
         )
         self._attempts = Attempts(
-            self._journal, layout=layout, session=spec.session, find=spec.tasks.find, events=self._events
+            self._journal,
+            layout=layout,
+            session=spec.session,
+            find=spec.tasks.find,
+            events=self._events,
+            middleware=spec.tasks.middleware,
         )
         self._slots = Slots(
             ready,
@@ -123,6 +129,7 @@ class Worker:
         self._spec.conn.send_bytes(pack(Started()))
         self._read()
         self._slots.stop()
+        close_resources()
         self._sources.stop()
         self._driver.close()
         self._events.close()

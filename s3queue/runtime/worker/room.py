@@ -11,7 +11,7 @@ CACHE_SOURCES = 64
 
 
 class Room:
-    """Not for several threads at a time, save `free`.
+    """Not for several threads at a time, save ``freed``.
 
     How large an object is shows only when it has been read. So those under way count with the largest of the last ones;
     before the first is there, one is read alone. Whatever its size, one is always read when nothing else is in memory.
@@ -20,6 +20,7 @@ class Room:
         budget: bytes, as in the setting ``prefetch_bytes``.
 
     Attributes:
+        freed: sizes of objects whose only piece is over, to be taken off what is held. Any thread appends, without a lock.
         under_way: reads that were asked for and have not ended.
     """
 
@@ -27,14 +28,13 @@ class Room:
         self._budget = budget
         self._expected = budget
         self._held = 0
-        #: Sizes of objects that are over, to be taken off what is held.
-        self._freed: deque[int] = deque()
+        self.freed: deque[int] = deque()
         self._cache: OrderedDict[str, Body] = OrderedDict()
         self.under_way = 0
 
     def left(self) -> int:
         """Number of objects that may be read now. Objects kept for later slices are dropped if none fits."""
-        freed = self._freed
+        freed = self.freed
         while freed:
             self._held -= freed.popleft()
         while True:
@@ -46,12 +46,10 @@ class Room:
 
     def holds(self, body: Body) -> None:
         """It was read."""
-        self._expected = max(1, body.size, self._expected * 7 // 8 if self._expected < self._budget else 0)
-        self._held += body.size
-
-    def free(self, body: Body) -> None:
-        """Its only piece is over. From any thread, without a lock."""
-        self._freed.append(body.size)
+        size, expected = body.size, self._expected
+        expected = expected * 7 // 8 if expected < self._budget else 0
+        self._expected = (size if size > expected else expected) or 1
+        self._held += size
 
     def drop(self, body: Body) -> None:
         """One of its pieces is over."""

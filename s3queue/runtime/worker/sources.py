@@ -111,6 +111,7 @@ class Sources:
         self._paused: list[tuple[float, int, Wanted]] = []
         self._tie = count()
         self._room = Room(budget)
+        self._free = self._room.freed.append
         self._waits_for_room = False
         self._troubles = Troubles()
         self._requests: SimpleQueue[Wanted | None] = SimpleQueue()
@@ -190,14 +191,15 @@ class Sources:
 
     def release(self, piece: Piece) -> None:
         """The messages of the piece are over."""
-        body, piece.body = piece.body, None
+        body = piece.body
         if body is None:
             return
+        piece.body = None
         if body.shared:
             with self._lock:
                 self._room.drop(body)
         else:
-            self._room.free(body)
+            self._free(body.size)
         if self._waits_for_room:  # read after the append: `_pump` looks again after it said so
             with self._lock:
                 self._pump()
@@ -324,9 +326,10 @@ class Sources:
     def _keep(self, wanted: Wanted, body: Body) -> None:
         """Count the bytes of an object that was read, for as long as anything needs them."""
         self._room.holds(body)
-        for piece in wanted.pieces:
+        pieces = wanted.pieces
+        for piece in pieces:
             piece.fill(body)
-        if body.pieces == 1 and wanted.pieces[0].messages is body.messages:
+        if body.pieces == 1 and pieces[0].messages is body.messages:
             return
         body.shared = True
         if any(piece.size < len(body.messages) for piece in wanted.pieces):
@@ -336,6 +339,9 @@ class Sources:
 
     def _feed(self, piece: Piece) -> None:
         put = self._ready.put
+        if piece.last == 0:
+            put((piece, 0))
+            return
         for number in range(piece.size):
             put((piece, number))
 

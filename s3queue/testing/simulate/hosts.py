@@ -283,6 +283,9 @@ class Agent(Process):
     def queues_are_empty(self) -> None:
         pass
 
+    def wants(self, kind: str) -> bool:
+        return False
+
     def emit(self, kind: str, **fields: object) -> None:
         pass
 

@@ -165,7 +165,8 @@ class TestSummary:
         assert seen.queues[QUEUE].died == {"rejected": 1, "error": 3}
         assert (seen.coordinator, seen.queues[QUEUE].dead) == ("h2", 4)
 
-    def test_leader_that_was_replaced_leaves_what_its_successor_wrote(self, store: Watched) -> None:
+    @pytest.mark.parametrize("is_read", [True, False], ids=["", "after a put that was not answered"])
+    def test_leader_that_was_replaced_leaves_what_its_successor_wrote(self, store: Watched, is_read: bool) -> None:
         town, host = led(store, EVERY)
         town.enqueue()
         host.cycles(4)
@@ -179,7 +180,7 @@ class TestSummary:
         other.cycles(4)
         theirs = summary(town)
         old.hurry()
-        old._is_news, old._stored = True, None  # what it would write
+        old._is_news, old._stored, old._is_read = True, None, is_read
         step = old.take(town.now, town.now_ms(), "late")
         assert step is not None
         town.driver.run(step)

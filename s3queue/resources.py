@@ -1,0 +1,156 @@
+"""What is made once per process and handed to tasks: connections, clients, models.
+
+::
+
+    @s3queue.resource
+    def database() -> Iterator[Connection]:
+        with connect() as connection:
+            yield connection                    # what comes behind it closes
+
+    @s3queue.task(queue="mail")
+    def send(user: int, *, db: Connection = s3queue.given(database)) -> None: ...
+
+    send.enqueue(7)                             # the message does not hold it
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import inspect
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar, cast, overload
+
+from s3queue.errors import ConfigError
+
+__all__ = ["Given", "Resource", "close_resources", "given", "resource"]
+
+T = TypeVar("T")
+
+#: Those that this process has made, the last one last.
+_made: list[Resource[Any]] = []
+#: Of the process that forked this one. Kept: a generator that is collected would run its end, and close what is shared.
+_inherited: list[contextlib.ExitStack] = []
+#: Guards the making and the list; reentrant, since one resource may use another.
+_lock = threading.RLock()
+
+
+class Resource(Generic[T]):
+    """Made in each process when a task first needs it; all slots of the process share it. From `resource`."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        if not inspect.isroutine(make) or inspect.iscoroutinefunction(make) or inspect.isasyncgenfunction(make):
+            raise ConfigError(
+                f"{make!r} cannot make a resource", "decorate a function or a generator; not an async one"
+            )
+        self._make = make
+        self._value: Any = None
+        self._stack: contextlib.ExitStack | None = None
+
+    def get(self) -> T:
+        """What it makes; what making it raises. A later call then tries again."""
+        if self._stack is None:
+            with _lock:
+                if self._stack is None:
+                    stack = contextlib.ExitStack()
+                    if inspect.isgeneratorfunction(self._make):
+                        self._value = stack.enter_context(contextlib.contextmanager(self._make)())
+                    else:
+                        self._value = self._make()
+                    self._stack = stack
+                    _made.append(self)
+        return cast("T", self._value)
+
+    def close(self) -> None:
+        """Close it; the next `get` makes another one."""
+        with _lock:
+            stack, self._stack, self._value = self._stack, None, None
+            if stack is not None:
+                _made.remove(self)
+                stack.close()
+
+    def _forget(self) -> None:
+        """It is another process's."""
+        self._value = None
+        if self._stack is not None:
+            _inherited.append(self._stack)
+            self._stack = None
+
+    def __repr__(self) -> str:
+        return f"<resource {getattr(self._make, '__qualname__', self._make)}>"
+
+
+class Given:
+    """The default of a parameter that a resource is handed to."""
+
+    def __init__(self, resource: Resource[Any]) -> None:
+        self.resource = resource
+
+    def __repr__(self) -> str:
+        return f"given({self.resource!r})"
+
+
+@overload
+def resource(make: Callable[[], Iterator[T]], /) -> Resource[T]: ...
+@overload
+def resource(make: Callable[[], T], /) -> Resource[T]: ...
+def resource(make: Callable[[], Any], /) -> Resource[Any]:
+    """Declare what makes a resource: a function that returns it, or a generator that yields it once and then closes it.
+
+    It is closed when its worker has drained, not when that is killed. With ``concurrency`` above 1 several threads use it.
+
+    Raises:
+        ConfigError: what is decorated is no function, or async.
+    """
+    return Resource(make)
+
+
+def given(resource: Resource[T]) -> T:
+    """For the default of a keyword-only parameter of a task: the worker hands it the resource. So does a direct call.
+
+    Raises:
+        ConfigError: that is no resource.
+    """
+    if not isinstance(resource, Resource):
+        raise ConfigError(f"{resource!r} is no resource", "decorate what makes it with @s3queue.resource")
+    return cast("T", Given(resource))
+
+
+def handed(function: Callable[..., Any], what: str) -> dict[str, Resource[Any]]:
+    """By parameter: the resources that a task is handed.
+
+    Raises:
+        ConfigError: such a parameter may also be given by place.
+    """
+    found: dict[str, Resource[Any]] = {}
+    for name, parameter in inspect.signature(function).parameters.items():
+        if isinstance(parameter.default, Given):
+            if parameter.kind is not parameter.KEYWORD_ONLY:
+                raise ConfigError(f"{what}: {name!r} is handed a resource", "write it behind a *, as keyword-only")
+            found[name] = parameter.default.resource
+    return found
+
+
+def close_resources() -> None:
+    """Close what this process has made, the last one first. What that raises is logged."""
+    while _made:
+        one = _made[-1]
+        try:
+            one.close()
+        except Exception:
+            logging.getLogger("s3queue.worker").exception("cannot close %r", one)
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.RLock()
+    for one in _made:
+        one._forget()
+    _made.clear()
+
+
+os.register_at_fork(after_in_child=_after_fork)
+atexit.register(close_resources)
