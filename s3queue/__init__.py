@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from s3queue.inspection import Stats, stats
     from s3queue.letters import DeadGroup, DeadLetter
     from s3queue.looking import QueuedMessage
+    from s3queue.messages import MessageHandle, message
     from s3queue.producer import Producer
     from s3queue.queue import Queue
     from s3queue.supervisor import Summary, Supervisor
@@ -48,6 +49,7 @@ __all__ = [
     "EnqueueUncertain",
     "FailedAttempt",
     "Fenced",
+    "MessageHandle",
     "ObjectStore",
     "OutcomeUnknown",
     "Producer",
@@ -69,6 +71,7 @@ __all__ = [
     "configure",
     "given",
     "handler",
+    "message",
     "open_store",
     "resource",
     "stats",
@@ -82,10 +85,12 @@ _LATER = {
     "DeadGroup": "s3queue.letters",
     "DeadLetter": "s3queue.letters",
     "FailedAttempt": "s3queue.views",
+    "MessageHandle": "s3queue.messages",
     "Producer": "s3queue.producer",
     "Queue": "s3queue.queue",
     "QueuedMessage": "s3queue.looking",
     "Stats": "s3queue.inspection",
+    "message": "s3queue.messages",
     "stats": "s3queue.inspection",
     "Summary": "s3queue.supervisor",
     "Supervisor": "s3queue.supervisor",

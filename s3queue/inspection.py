@@ -174,6 +174,8 @@ def _read_summary(seen: Stats, layout: Layout, driver: Driver) -> bool:
     seen.coordinator, seen.epoch = summary.coordinator or None, summary.epoch
     seen.queues = {queue: _queue_stats(tally, now_ms) for queue, tally in summary.queues.items()}
     seen.hosts = [_host_stats(host) for host in summary.hosts]
+    if any(host.session == summary.coordinator and host.over for host in summary.hosts):
+        seen.coordinator = None  # it resigns as it leaves
     seen.unreadable, seen.full = list(summary.unreadable), list(summary.full)
     seen.as_of, seen.board_bytes = time_of(summary.written_ms), summary.board_bytes
     seen.census_at = time_of(summary.census_ms) if summary.census_ms else None

@@ -40,7 +40,11 @@ class Operation:
         self.wake()
         turn = outcome.turn
         if wait:
-            self.until(lambda board: operate.has_planned(board, turn), timeout, "the coordinator has not taken it over")
+            self.until(
+                lambda board: operate.has_planned(board, turn),
+                timeout,
+                "the change is stored, and no coordinator has taken it over",
+            )
         if wait == "idle":
             self.until(lambda board: operate.is_idle(board, queue), timeout, "hosts still hold some of its messages")
 
@@ -55,10 +59,15 @@ class Operation:
         Raises:
             TimeoutError: it did not.
         """
+        self.wait_for(lambda: holds(self.look()), timeout, why)
+
+    @staticmethod
+    def wait_for(holds: Callable[[], bool], timeout: float, why: str) -> None:
+        """Wait until that holds. Raises `TimeoutError`: it did not."""
         began, pause = time.monotonic(), _LOOK_S
-        while not holds(self.look()):
+        while not holds():
             if time.monotonic() + pause - began > timeout:
-                raise TimeoutError(f"done, but within {timeout:g} s {why}")
+                raise TimeoutError(f"after {timeout:g} s {why}")
             time.sleep(pause)
             pause = min(2 * pause, _LAST_LOOK_S)
 

@@ -40,6 +40,9 @@ COMMANDS = {
     "resume": "Resume a paused queue.",
     "stats": "Show the queues, and the hosts that serve them.",
     "top": "Watch queues, hosts and their store requests.",
+    "message": "Show where a message is.",
+    "cancel": "Cancel messages.",
+    "run-now": "Start a message that is scheduled or waits.",
     "ls": "List the messages of a queue.",
     "dead": "Show dead letters, and their causes in groups.",
     "config": "Show the effective settings and where each came from.",
@@ -71,7 +74,7 @@ class _Commands(click.Group):
             near = difflib.get_close_matches(cmd_name, COMMANDS, n=1)
             hint = f"did you mean {near[0]}?" if near else "known: " + ", ".join(COMMANDS)
             raise ConfigError(f"no command {cmd_name!r}", hint)
-        command: click.Command = importlib.import_module(f"s3queue.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"s3queue.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -32,15 +32,17 @@ _CAUSES = 5
 
 
 def queues_table(seen: Stats, *, rates: bool = False) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("queue")
-    for name in COLUMNS:
-        table.add_column(name, justify="right")
-    table.add_column("oldest", justify="right")
-    for name in ("in/s", "out/s", "mean") if rates else ():
-        table.add_column(name, justify="right")
+    """
+    Args:
+        rates: how fast messages come and go, instead of how many attempts failed: both do not fit a terminal.
+    """
+    columns = {title: name for title, name in COLUMNS.items() if not (rates and name == "failed")}
+    table = Table(box=None, pad_edge=False, collapse_padding=rates)
+    table.add_column("queue", overflow="fold")
+    for title in (*columns, "oldest", *(("in/s", "out/s", "mean") if rates else ())):
+        table.add_column(title, justify="right", no_wrap=True)
     for queue, counts in seen.queues.items():
-        cells = [_count(counts, name) for name in COLUMNS.values()] + [_seconds(counts.oldest_s)]
+        cells = [_count(counts, name) for name in columns.values()] + [_seconds(counts.oldest_s)]
         if rates:
             cells += [_rate(counts.in_per_s), _rate(counts.out_per_s), _seconds(counts.mean_s)]
         table.add_row(queue, *cells)
@@ -101,8 +103,8 @@ def screen(seen: Stats, now: datetime | None = None, *, costs: bool) -> Renderab
     leader = next((host.name for host in seen.hosts if host.session == seen.coordinator), seen.coordinator)
     leads = f"coordinator {escape(leader)}, term {seen.epoch}" if leader else "no coordinator"
     return Group(
-        f"[bold]{escape(seen.store)}[/], namespace {seen.namespace}: {busy:,} of {slots:,} slots busy; {leads}, board "
-        f"{seen.board_bytes / 1000:,.0f} kB",
+        f"[bold]{escape(seen.store)}[/], namespace {seen.namespace}",
+        f"{busy:,} of {slots:,} slots busy; {leads}, board {seen.board_bytes / 1000:,.0f} kB",
         freshness(seen, now),
         "",
         queues_table(seen, rates=True) if seen.queues else "no messages, now or before",
@@ -154,4 +156,6 @@ def _rate(per_s: float | None) -> str:
 def _seconds(seconds: float | None) -> str:
     if seconds is None:
         return "-"
-    return f"{seconds:,.0f} s" if seconds >= 10 else f"{max(0.0, seconds):.2g} s"
+    if seconds < 1:
+        return f"{max(0.0, seconds) * 1000:.2g} ms" if seconds < 0.01 else f"{seconds * 1000:.0f} ms"
+    return f"{seconds:,.0f} s" if seconds >= 10 else f"{seconds:.1f} s"

@@ -23,9 +23,10 @@ from s3queue.core.elect import View
 from s3queue.core.keys import Layout, parse_source
 from s3queue.core.ops import Missed, Overtaken, Step, Unknown, get_within, list_all, write
 from s3queue.core.plan import NO_CONTROL, Planned, Settings, Settled, plan
-from s3queue.core.records import Board, Control, Ledger, decode
+from s3queue.core.plan.requests import pending, refers
+from s3queue.core.records import Board, Control, Ledger, Request, decode
 from s3queue.core.rounds import Rounds
-from s3queue.core.survey import Heard, Survey, survey
+from s3queue.core.survey import MOST_REQUESTS, Heard, Survey, survey
 from s3queue.core.sweeps import Sweep
 from s3queue.errors import CorruptRecord, StoreError
 from s3queue.store import Found, Stored
@@ -252,6 +253,9 @@ class Lead:
             return Deposed()  # our window does not hold what the other leader retired
         if seen is not None:
             self.chores.fences.follow(self._silent(now, gone))
+        asked, there = (
+            (yield from self._read_requests(seen, now)) if seen is not None and seen.requests else ({}, set())
+        )
         ledgers = {session: heard.ledger for session, heard in self.heard.items() if heard.ledger is not None}
         self.rounds.see(ledgers, now)
         target = max(self.settings.ticket_target, self.rounds.work_s(self.settings.ack_s))
@@ -267,11 +271,14 @@ class Lead:
             parking=self.chores.moves.parking,
             board_bytes=self.board_bytes,
             control=self.control,
+            asked=asked,
+            there=there,
             retired=self.chores.pages.off,
         )
         if seen is not None:
             planned.refused += [source.path for source in seen.empty if source.id in self.window]
             self._look_ahead(seen, planned)
+            planned.refused += [request for request in seen.requests if request in self.window]
         if planned.changed or now - self.written_at >= self.settings.leader_lease / 3:
             planned.board = self._stamped(planned.board, now, nonce)
             return (yield from self._commit(planned, self.version, now, seen))
@@ -318,6 +325,40 @@ class Lead:
             troubles.met(key, fault or StoreError("get", key), now)
         yield from self._read_control(seen, now)
         return seen
+
+    def _read_requests(self, seen: Survey, now: float) -> Step[tuple[dict[str, Request], set[str]]]:
+        """What operators ask for and was not handled yet, and which of the sources that it is about are there.
+
+        Asks: one Get for each, and one for each source of them that neither the board names nor the survey shows.
+        """
+        layout, troubles, within_s = self.layout, self.chores.troubles, self.settings.leader_lease * _PATIENCE
+        handled = pending(self.board.answers, self.board.marks)
+        new = [one for one in seen.requests if one not in handled and one not in self.window]
+        new = [one for one in new if troubles.allow(layout.source(one), now)][:MOST_REQUESTS]
+        asked: dict[str, Request] = {}
+        for path, found in zip(new, (yield from get_within(list(map(layout.source, new)), within_s)), strict=True):
+            key = layout.source(path)
+            try:
+                if isinstance(found, Found):
+                    asked[path] = decode(Request, key, found.body)
+                    troubles.over(key)
+                elif isinstance(found, Missed):
+                    troubles.met(key, found.fault or StoreError("get", key), now)
+            except CorruptRecord as corrupt:  # one that was cut short is completed by whoever sent it
+                troubles.met(key, corrupt, now)
+        about = {ref.path for request in asked.values() if (ref := refers(request)) is not None}
+        there = about & (seen.listed - {source.path for source in seen.empty})
+        unseen = sorted(about - there - self.board.sources.keys())
+        looked = yield from get_within(list(map(layout.source, unseen)), within_s)
+        for path, one in zip(unseen, looked, strict=True):
+            if isinstance(one, Found) and one.body:
+                there.add(path)
+            elif isinstance(one, Missed):  # nobody knows: not now
+                gone = [at for at, request in asked.items() if (ref := refers(request)) and ref.path == path]
+                for at in gone:
+                    troubles.met(layout.source(at), one.fault or StoreError("get", path), now)
+                    del asked[at]
+        return asked, there
 
     def _read_control(self, seen: Survey, now: float) -> Step[None]:
         """What operators have set. One that cannot be read, or is not there though a board names it, or is older than that,

@@ -5,17 +5,19 @@
     {root}/meta/{queue}
     {root}/{part}/board
     {root}/{part}/control
+    {root}/{part}/do/{ms}-{random}
     {root}/{part}/hosts/{session}
     {root}/{part}/in/{folder}/{priority}/{order}-{batch}-{count}[-{group}]
     {root}/{part}/later/{due_ms}-{folder}/{priority}/{order}-{batch}-{count}[.{attempt}[a]][-{group}]
     {root}/retired/{part}/{epoch}-{page}
     {root}/summary/{part}
     {root}/dead/{queue}/{message}
+    {root}/answers/{part}/{ms}-{random}
     {root}/lost/{part}/{session}
 
-``board`` < ``control`` < ``hosts/`` < ``in/`` < ``later/`` in byte order, so one listing of ``{root}/{part}/`` is a survey.
-``order``
-is 13-digit milliseconds, or its complement where the newest goes first, so a listing is in dispatch order. ``count``
+``board`` < ``control`` < ``do/`` < ``hosts/`` < ``in/`` < ``later/`` in byte order, so one listing of ``{root}/{part}/``
+is a survey. ``order`` is 13-digit milliseconds, or its complement where the newest goes first, so a listing is in dispatch
+order. ``count``
 and ``group`` are in the key, so that dispatch never reads a payload. So are, of messages that were moved off the board
 while they waited, the attempt that comes next, and whether each of them runs alone (``a``).
 
@@ -44,6 +46,8 @@ from s3queue.errors import ConfigError, CorruptRecord
 MAX_ORDER = 9_999_999_999_999
 #: The most messages in one batch: a slice of it fits a journal row, and a batch stays quick to read.
 MAX_BATCH = 1000
+#: Requests lie there; such a path names one.
+REQUESTS = "do/"
 #: Greater than every key that continues the string before it: U+10FFFF is the last code point in byte order.
 END = "\U0010ffff"
 #: 0 goes first, 9 goes last.
@@ -200,6 +204,16 @@ def parse_source(path: str) -> Source:
     )
 
 
+def request_path(ms: int, random: str) -> str:
+    """The path of a new request: in the order of their senders' clocks, and never used twice."""
+    return f"{REQUESTS}{ms:013}-{random}"
+
+
+def retired_id(path: str) -> str:
+    """What the deduplication window holds of a source, or of a request."""
+    return path if path.startswith(REQUESTS) else parse_source(path).id
+
+
 def forget_parsed(named: int) -> None:
     """Forget what was parsed, once that is much more than the batches that a board names: a coordinator that passes a
     million batches on needs no more memory than one that passes on ten thousand."""
@@ -235,10 +249,12 @@ class Layout:
     home: str = field(init=False)
     board: str = field(init=False)
     control: str = field(init=False)
+    requests: str = field(init=False)
     hosts: str = field(init=False)
     inbox: str = field(init=False)
     later: str = field(init=False)
     retired: str = field(init=False)
+    answers: str = field(init=False)
     summary: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -251,6 +267,7 @@ class Layout:
             "inbox": f"{home}in/",
         }
         places |= {"later": f"{home}later/", "retired": f"{self.root}/retired/{self.part}/"}
+        places |= {"requests": f"{home}{REQUESTS}", "answers": f"{self.root}/answers/{self.part}/"}
         places |= {"summary": f"{self.root}/summary/{self.part}"}
         for name, place in places.items():
             object.__setattr__(self, name, place)
@@ -273,6 +290,10 @@ class Layout:
 
     def page(self, epoch: int, number: int) -> str:
         return f"{self.retired}{epoch:010}-{number:010}"
+
+    def answer(self, request: str) -> str:
+        """Where the answer to a request is, of which this is the path."""
+        return self.answers + request.removeprefix(REQUESTS)
 
     def lost(self, session: str) -> str:
         """A session's copy of a deleted board."""

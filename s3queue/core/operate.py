@@ -14,7 +14,8 @@ from msgspec.structs import replace
 
 from s3queue.core.keys import Layout
 from s3queue.core.ops import Step, Unknown, get, write
-from s3queue.core.records import Board, Control, decode, encode_over
+from s3queue.core.produce import Accepted, Outgoing, Unanswered, enqueue
+from s3queue.core.records import Answer, Board, Control, Request, decode, encode, encode_over
 from s3queue.store import Found, Stored
 
 #: From the control that stands to the one that is to.
@@ -88,3 +89,22 @@ def has_planned(board: Board | None, turn: int) -> bool:
 def is_idle(board: Board | None, queue: str) -> bool:
     """Whether no host holds a message of this queue."""
     return board is None or all(ticket.queue != queue for ticket in board.tickets.values())
+
+
+def ask(layout: Layout, path: str, request: Request) -> Step[Accepted | Unanswered]:
+    """Try once to make this request exist. Repeating it is safe for as long as ``dedup_window``, as with a batch: it is
+    handled once.
+
+    Args:
+        path: from `s3queue.core.keys.request_path`, never used before.
+
+    Asks: as `s3queue.core.produce.enqueue`.
+    """
+    return (yield from enqueue(layout, Outgoing(path, encode(request), 1)))
+
+
+def read_answer(layout: Layout, path: str) -> Step[str | None]:
+    """What came of a request; None: not yet. Asks: one Get."""
+    key = layout.answer(path)
+    found = yield from get(key)
+    return decode(Answer, key, found.body).answer if isinstance(found, Found) else None

@@ -92,13 +92,14 @@ class Draft:
         ready, waiting, dying: those of the state until they differ, and never changed in place.
     """
 
-    __slots__ = ("_owns", "alone", "dying", "failures", "ready", "settled", "spared", "unfit", "waiting")
+    __slots__ = ("_owns", "alone", "cancelled", "dying", "failures", "ready", "settled", "spared", "unfit", "waiting")
 
     def __init__(self, state: SourceState, *, alone: bool = False) -> None:
         self.settled = state.settled
         self.ready: Sequence[Ready] = state.ready
         self.waiting: Sequence[Waiting] = state.waiting
         self.dying: Sequence[int] = state.dying
+        self.cancelled: Sequence[int] = state.cancelled
         #: Of the state, until `_own`.
         self.failures, self.spared = state.failures, state.spared
         self._owns = False
@@ -122,6 +123,7 @@ class Draft:
             self.failures,
             self.spared,
             tuple(self._unfit_ranges()) if self.unfit else (),
+            tuple(self.cancelled),
         )
 
     def _own(self) -> None:
@@ -257,6 +259,7 @@ class Draft:
         """Their dead letters are stored."""
         self.settled += len(indexes)
         self.dying = [index for index in self.dying if index not in indexes]
+        self.cancelled = [index for index in self.cancelled if index not in indexes]
         self._own()
         for index in indexes:
             self._forget(index)
@@ -301,6 +304,35 @@ class Draft:
     def stays(self, index: int, attempt: int, due_ms: int) -> None:
         """The move failed; the message waits as before."""
         self.waiting = (*self.waiting, Waiting(index, attempt, due_ms))
+
+    # ---- by an operator ------------------------------------------------------------------------------------
+
+    def withdraw(self, index: int) -> tuple[int, bool] | None:
+        """Take it out of what is ready or waits. Returns its attempt, and whether it has begun before. None: it is in
+        neither."""
+        for one in self.ready:
+            if one.start <= index < one.stop:
+                self.ready = [rest for other in self.ready for rest in _without(other, index)]
+                return one.attempt, one.attempt > 1 or index in self.failures or index in self.spared
+        for waits in self.waiting:
+            if waits.index == index:
+                self.waiting = [other for other in self.waiting if other.index != index]
+                return waits.attempt, True
+        return None
+
+    def hasten(self, index: int) -> None:
+        """It waits, and waits no more."""
+        found = self.withdraw(index)
+        if found is not None:
+            self.ready = (*self.ready, Ready(index, index + 1, found[0]))
+
+    def cancel(self, index: int, *, began: bool) -> None:
+        """It is in no list any more, and does not run again. One that has begun leaves a letter."""
+        if began:
+            self.dying = (*self.dying, index)
+            self.cancelled = (*self.cancelled, index)
+        else:
+            self.done(index, index + 1)
 
     # ---- into a ticket -------------------------------------------------------------------------------------
 

@@ -21,6 +21,8 @@ from s3queue.store import Found, Listed, Missing
 
 #: Pages of one queue in one survey besides those of batches on the board, and pages of what is due in ``later/``.
 _MAX_PAGES = 8
+#: Requests that one survey looks at before it passes over the others.
+MOST_REQUESTS = 100
 #: Keys in every page but the first of a queue: further listings are as long as one request allows.
 _FULL_PAGE = 1000
 
@@ -60,6 +62,7 @@ class Survey:
         empty: batches without a body: truncated puts. They never run; those with an id in the window are late.
         missed: keys of ledgers that could not be read in time, and why.
         control: version of the control; None where there is none.
+        requests: paths of requests, oldest first: as many as one cycle may look at.
     """
 
     sources: list[Source] = field(default_factory=list)
@@ -71,10 +74,11 @@ class Survey:
     empty: list[Source] = field(default_factory=list)
     missed: list[tuple[str, Exception | None]] = field(default_factory=list)
     control: str | None = None
+    requests: dict[str, None] = field(default_factory=dict)
 
     def shows_gone(self, key: str, path: str) -> bool:
         """Whether this survey proves that the object did not exist when it was taken."""
-        return path not in self.listed and self.covers(key)
+        return path not in self.listed and path not in self.requests and self.covers(key)
 
     def covers(self, key: str) -> bool:
         """Whether this survey looked where the object would be."""
@@ -221,6 +225,9 @@ class _Listing:
         self.seen.covered.append((began, last))
         source, new = self._read(lane, page, last)
         lane.after, lane.size = last, _FULL_PAGE
+        if last.startswith(self._layout.requests) and len(self.seen.requests) >= MOST_REQUESTS and last < lane.upto:
+            lane.after = self._layout.requests + END  # the others have their turn when these are over
+            return
         if last == lane.upto or source is None:
             return
         if source.due_ms is not None:
@@ -254,7 +261,7 @@ class _Listing:
         """Enter the keys up to ``last``. Returns the batch that is named by the last of them, if one is, and how many are
         not on the board."""
         layout, seen, known, crowds = self._layout, self.seen, self._known, self._crowds
-        hosts_prefix, hosts_size, control = layout.hosts, len(layout.hosts), layout.control
+        hosts_prefix, hosts_size = layout.hosts, len(layout.hosts)
         source: Source | None = None
         new = len(page)
         for item in page:
@@ -263,8 +270,7 @@ class _Listing:
             if item.key.startswith(hosts_prefix):
                 self.hosts[item.key[hosts_size:]] = item.version
                 continue
-            if item.key == control:
-                seen.control = item.version
+            if item.key < hosts_prefix and self._enter(item):
                 continue
             source = _read_key(seen, layout, item)
             if source is None:
@@ -297,6 +303,17 @@ class _Listing:
                 fresh = self._fresh.setdefault(source.queue, {})
                 fresh[lane.number] = fresh.get(lane.number, 0) + 1
         return source, new
+
+    def _enter(self, item: Listed) -> bool:
+        """What operators have stored. Returns whether it is that."""
+        layout, seen = self._layout, self.seen
+        if item.key == layout.control:
+            seen.control = item.version
+        elif item.key.startswith(layout.requests):
+            seen.requests[layout.path(item.key)] = None
+        else:
+            return False
+        return True
 
     def result(self) -> Survey:
         """The survey, in order. In a queue with a gap, no batch behind the gap may run before its turn."""

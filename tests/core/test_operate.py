@@ -6,8 +6,20 @@ from s3queue_backends.memory import MemoryStore
 
 from s3queue.core import operate
 from s3queue.core.cycle import Cycled
+from s3queue.core.keys import request_path
 from s3queue.core.ops import Get, Put, Unknown
-from s3queue.core.records import Board, Control, Offer, SourceState, decode, encode
+from s3queue.core.records import (
+    Board,
+    Control,
+    DeadLetter,
+    Failure,
+    Offer,
+    Request,
+    SourceState,
+    Waiting,
+    decode,
+    encode,
+)
 from s3queue.store import Found
 from tests.core.hands import Hand, run
 from tests.core.test_cycle import Office
@@ -190,3 +202,89 @@ def test_deleted_control_does_not_make_a_new_leader_forget_it() -> None:
 
 def test_board_of_an_older_release_names_turn_zero() -> None:
     assert decode(Board, "b", b'{"nonce":"n","epoch":1,"format":1}').control == 0
+
+
+# ---- requests ---------------------------------------------------------------------------------------------------------
+
+SENT = request_path(NOW_MS, "00000000000000a1")
+
+
+def asked(office: Office, message: str, kind: str = "cancel") -> None:
+    office.write(LAYOUT.source(SENT), encode(Request("n", kind, message)))
+
+
+def answer_of(office: Office) -> str | None:
+    return run(operate.read_answer(LAYOUT, SENT), office.store)
+
+
+def test_request_is_answered_deleted_and_remembered() -> None:
+    office = Office()
+    office.source(path(1))
+    asked(office, LAYOUT.message_id(path(1), 0))
+    office.cycle()
+    assert answer_of(office) == "cancelled"
+    for _ in range(5):
+        office.cycle()
+    assert office.stored_board().answers == {}
+    assert not office.has(LAYOUT.source(SENT))
+    assert SENT in office.lead.window
+    asked(office, LAYOUT.message_id(path(2), 0))  # a late put of it
+    office.source(path(2))
+    office.cycle()
+    assert not office.has(LAYOUT.source(SENT))
+    assert path(2) not in office.stored_board().sources
+
+
+def test_new_leader_neither_handles_a_request_again_nor_forgets_to_answer_it() -> None:
+    before = board(states={path(1): SourceState(settled=1)}, answers={SENT: "cancelled"})
+    office = Office(before)
+    asked(office, LAYOUT.message_id(path(1), 0))
+    office.cycle()
+    assert answer_of(office) == "cancelled"
+
+
+def test_request_that_was_cut_short_holds_nothing_up_and_is_handled_when_it_is_whole() -> None:
+    office = Office()
+    office.host(ledger())
+    office.source(path(1), path(2, due_ms=NOW_MS + 10**9))
+    office.write(LAYOUT.source(SENT), b"{")
+    office.cycle()
+    assert len(office.stored_board().tickets) == 1
+    asked(office, LAYOUT.message_id(path(2, due_ms=NOW_MS + 10**9), 0))
+    office.cycle(after_s=20.0)
+    assert answer_of(office) == "cancelled"
+
+
+def test_crowd_of_requests_is_handled_a_hundred_at_a_time_and_hides_no_host() -> None:
+    office = Office()
+    office.host(ledger())
+    office.source(path(1))
+    for number in range(1500):
+        office.write(LAYOUT.source(request_path(NOW_MS, f"{number:016x}")), encode(Request("n", "cancel", "nothing")))
+    office.cycle()
+    assert len(office.stored_board().answers) == 100
+    assert len(office.stored_board().tickets) == 1
+
+
+def test_cancelled_message_that_had_begun_leaves_a_tombstone() -> None:
+    waits = SourceState(waiting=(Waiting(0, 2, NOW_MS + 10**9),), failures={0: (Failure(1, "error", "boom", 1),)})
+    office = Office(board(states={path(1): waits}))
+    office.source(path(1))
+    asked(office, LAYOUT.message_id(path(1), 0))
+    for _ in range(4):
+        office.cycle()
+    key = LAYOUT.dead("q", LAYOUT.message_id(path(1), 0))
+    letter = decode(DeadLetter, key, office.body(key))
+    assert (letter.tombstone, letter.ending, letter.attempt) == (True, "cancelled", 2)
+    assert office.stored_board().totals["q"].cancelled == 1
+    assert not office.has(LAYOUT.source(path(1)))
+
+
+def test_answers_are_swept_an_hour_later() -> None:
+    office = Office()
+    asked(office, "nothing")
+    office.cycle()
+    assert answer_of(office) == "unknown"
+    for _ in range(8):
+        office.cycle(after_s=700.0)
+    assert answer_of(office) is None

@@ -17,6 +17,7 @@ def test_last_word_of_a_host_that_leaves_is_what_counting_says(store: ObjectStor
     seen, counted = stats(store), stats(store, exact=True)
     assert seen.requests == {"put": 0, "get": 1, "list": 0, "delete": 0}
     assert seen.as_of is not None
+    assert seen.coordinator is None
     assert seen.queues[QUEUE].done == 50
     for name in ("ready", "scheduled", "running", "waiting", "dead", "done", "failed"):
         assert getattr(seen.queues[QUEUE], name) == getattr(counted.queues[QUEUE], name)

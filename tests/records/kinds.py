@@ -12,6 +12,7 @@ from msgspec import Raw, Struct
 from s3queue.core import ranges
 from s3queue.core.keys import source_path
 from s3queue.core.records import (
+    Answer,
     Batch,
     Board,
     Control,
@@ -21,6 +22,7 @@ from s3queue.core.records import (
     HostTally,
     Leader,
     Ledger,
+    Mark,
     Message,
     Offer,
     Part,
@@ -28,6 +30,7 @@ from s3queue.core.records import (
     QueueMeta,
     Ready,
     Report,
+    Request,
     RetiredPage,
     SourceState,
     Summary,
@@ -102,10 +105,14 @@ RECORDS: dict[str, st.SearchStrategy[Struct]] = {
         leader_lease=_patience,
         window_s=_patience,
         control=_big,
+        answers=_few(_text, _text),
+        marks=_few(_paths, _few(_count, st.builds(Mark, st.lists(_text, max_size=2).map(tuple), _text))),
         moves=_few(_paths, st.lists(st.tuples(_paths, _count), max_size=3).map(tuple)),
         full=st.lists(_name, max_size=2).map(tuple),
     ),
     "control": st.builds(Control, _text, _big, _few(_name, _big)),
+    "request": st.builds(Request, _text, _text, _text, _text, _text),
+    "answer": st.builds(Answer, _text, _text),
     "ledger": st.builds(
         Ledger,
         _text,
@@ -155,6 +162,8 @@ RECORDS: dict[str, st.SearchStrategy[Struct]] = {
 KINDS: dict[str, type[Struct]] = {
     "board": Board,
     "control": Control,
+    "request": Request,
+    "answer": Answer,
     "ledger": Ledger,
     "retired": RetiredPage,
     "dead": DeadLetter,

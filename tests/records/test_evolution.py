@@ -15,6 +15,7 @@ from msgspec import Raw
 from s3queue.core.keys import parse_source
 from s3queue.core.records import (
     FORMAT,
+    Answer,
     Board,
     Control,
     DeadLetter,
@@ -23,6 +24,7 @@ from s3queue.core.records import (
     HostTally,
     Leader,
     Ledger,
+    Mark,
     Offer,
     Origin,
     Part,
@@ -30,6 +32,7 @@ from s3queue.core.records import (
     QueueMeta,
     Ready,
     Report,
+    Request,
     RetiredPage,
     SourceState,
     Summary,
@@ -53,6 +56,19 @@ _MOVED = "later/1700000050000-mail/5/1700000000000-00000000030000000007-2.2a"
 _GROUPED = "later/1700000100000-mail/1/1700000000001-0a2-1-customer=207"
 
 EXPECTED = {
+    "format-1/request.json": Request(
+        "4f21", "cancel", "p00~in~mail~5~1700000000000-0a1-3~1", f"p00~{_MOVED.replace('/', '~')}~0", "wrong list"
+    ),
+    "format-1/answer.json": Answer("do/1700000000000-0123456789abcdef", "cancelled"),
+    "format-1/board-control.json": Board(
+        "4f22",
+        4,
+        sources={_PATH: SourceState(1, dying=(2,), cancelled=(2,))},
+        totals={"mail": Totals(1, cancelled=1)},
+        control=3,
+        answers={"do/1700000000000-0123456789abcdef": "cancelled"},
+        marks={_PATH: {1: Mark(("do/1700000000001-0123456789abcdef",), "wrong list")}},
+    ),
     "format-1/board.json": Board(
         "4f1c",
         7,

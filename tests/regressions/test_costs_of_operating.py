@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from s3queue.core import operate
-from s3queue.core.records import Control
+from s3queue.core.keys import request_path
+from s3queue.core.produce import Accepted
+from s3queue.core.records import Control, Request
 from s3queue.store import ObjectStore
 from tests.regressions.town import QUEUE, led
 
@@ -33,3 +35,22 @@ def test_a_namespace_in_which_something_is_paused_costs_no_more_while_it_is_idle
     leader.cycles(60)
     spent = {kind: count - before[kind] for kind, count in town.meter.as_dict().items()}
     assert (spent["list"], spent["get"]) == (60, 0)
+
+
+def test_a_cancel_holds_after_one_cycle_and_costs_at_most_three_writes_and_four_reads(store: ObjectStore) -> None:
+    town, leader = led(store)
+    leader.cycles(2)
+    source = town.enqueue(due_ms=town.now_ms() + 3_600_000)
+    before = town.meter.as_dict()
+    path = request_path(town.now_ms(), "1")
+    request = Request("n", "cancel", town.layout.message_id(source, 0))
+    assert town.driver.run(operate.ask(town.layout, path, request)) == Accepted()
+    leader.cycle()
+    assert town.driver.run(operate.read_answer(town.layout, path)) == "cancelled"
+    spent = {kind: count - before[kind] for kind, count in town.meter.as_dict().items()}
+    assert (spent["put"], spent["get"]) == (3, 2), "request, board, answer; request, answer"
+    leader.cycles(5)
+    assert (town.sources(), town.board().answers, town.board().sources) == ([], {}, {})
+    spent = {kind: count - before[kind] for kind, count in town.meter.as_dict().items()}
+    # What comes after the answer is shared by up to 500 requests: one retired page, and the boards that forget them.
+    assert spent["put"] <= 7

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from msgspec.structs import replace
 
 from s3queue.core import operate, plan
+from s3queue.core.chores import pages
+from s3queue.core.chores.answers import Answers
 from s3queue.core.cycle import Lead
+from s3queue.core.plan import requests, take_over
 from s3queue.core.plan.planning import Planning
-from s3queue.core.records import Board
-from s3queue.testing.simulate import Weather
+from s3queue.core.records import Board, Part
+from s3queue.core.settle import Draft
+from s3queue.testing.simulate import Times, Weather
 from tests.simulation.mutants import mutant
 
 #: Operators, and leaders that are replaced.
@@ -22,6 +27,8 @@ _STEERED: dict[str, Any] = {
     "batches": 5,
     "shapes": ("plain", "other"),
 }
+_LATE = Weather(fault=0.3, fates=("served", "late", "unanswered"), chaos=0.0)
+_GIVEN_BACK = Weather(fault=0.0, chaos=0.06, kinds=("drain host", "give back"), ends=0.0)
 
 
 @mutant(Planning, "is_held", "I19", **_STEERED)
@@ -50,3 +57,55 @@ def a_heartbeat_names_no_turn(stamped: Any, lead: Lead, board: Board, now: float
 def an_operator_waits_for_nothing(_: Any, board: Any, turn: int) -> bool:
     """A change holds when a board names its turn, or nobody leads."""
     return True
+
+
+# ---- requests --------------------------------------------------------------------------------------------------------
+
+
+@mutant(Planning, "answer", "I20", within=300, **_STEERED)
+def a_request_is_answered_without_a_commit(answer: Any, of: Planning, request: str, what: str) -> None:
+    """Effect and answer of a request are one commit."""
+    if of.board.turn % 2:
+        answer(of, request, what)
+
+
+@mutant(Answers, "_store", "I20", **_STEERED)
+def an_answer_says_what_the_coordinator_likes(store: Any, of: Answers, request: str, answer: str, now: float) -> Any:
+    """What is stored as an answer is what the board has committed."""
+    return (yield from store(of, request, "over" if answer == "cancelled" else answer, now))
+
+
+@mutant(
+    pages,
+    "retired_id",
+    "I20",
+    within=300,
+    **(_STEERED | {"weather": _LATE, "times": dataclasses.replace(Times(), late=(0.5, 3.0))}),
+)
+def the_window_forgets_requests(retired_id: Any, path: str) -> str:
+    """The id of a request that is over is refused, should it come late."""
+    return "" if path.startswith("do/") else str(retired_id(path))
+
+
+@mutant(take_over, "_release", "I13 I8 I20", within=300, **(_STEERED | {"weather": _GIVEN_BACK, "slots": 1, "most": 5}))
+def what_is_given_back_forgets_its_mark(_: Any, of: Planning, name: str, part: Part) -> None:
+    """A marked message that its host gives back is cancelled."""
+    of.draft(part.source).released(part.start, part.stop, part.attempt)
+
+
+@mutant(Planning, "_cancel_marked", "I13 I20", within=300, **(_STEERED | {"most": 5}))
+def a_batch_is_admitted_without_its_marks(_: Any, of: Planning, path: str, source: Any, draft: Any) -> None:
+    """What was cancelled before its batch was admitted is not in it."""
+    of.marks.pop(path)
+
+
+@mutant(Draft, "cancel", "P1", within=300, **(_STEERED | {"weather": Weather(fault=0.05, chaos=0.0, ends=0.6)}))
+def what_is_cancelled_leaves_no_tombstone(cancel: Any, draft: Draft, index: int, *, began: bool) -> None:
+    """A message that had begun goes through its letter when it is cancelled."""
+    cancel(draft, index, began=False)
+
+
+@mutant(requests, "_in_tickets", "I13 I2 I20 I3", **_STEERED)
+def what_a_host_has_is_taken_for_over(_: Any, of: Planning, paths: Any) -> set[Any]:
+    """Of what is in a ticket only its host can tell whether it runs."""
+    return set()

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
+from s3queue.core.chores.answers import Answers
 from s3queue.core.chores.fences import Fences
 from s3queue.core.chores.garbage import Garbage
 from s3queue.core.chores.letters import Letters
@@ -41,7 +42,7 @@ class Facts(NamedTuple):
         board: the last one that this coordinator committed.
         seen: the survey of the cycle; None where it made none.
         now: steady time, before the cycle.
-        refused: paths of listed batches that were finished before.
+        refused: paths of listed batches and requests that were finished before.
         ended: sessions that were over before ``board`` was sent, and that get no more tickets.
         uptime_ms: of the board's clock, now.
         now_ms: wall clock.
@@ -78,6 +79,7 @@ class Chores:
         self.letters = Letters(layout, self.troubles)
         self.moves = Moves(layout, self.troubles)
         self.pages = Pages(layout, epoch, now, self.troubles)
+        self.answers = Answers(layout, now, self.troubles)
         self.garbage = Garbage(self.troubles)
         self.summaries = Summaries(layout, epoch, heard, settings or Settings(), self.troubles)
         self._faulty = Backoffs(_FIRST_S, _LONGEST_S)
@@ -87,15 +89,18 @@ class Chores:
         board, layout, pages = facts.board, self._layout, self.pages
         self.letters.follow(board)
         self.moves.follow(board)
+        self.answers.follow(board)
         self.summaries.follow(facts)
         if (seen := facts.seen) is None:
             return
-        finished = [path for path, state in board.sources.items() if is_finished(path, state)]
-        pages.follow(board, finished, seen, facts.uptime_ms)
+        over = [path for path, state in board.sources.items() if is_finished(path, state)]
+        over += [path for path in board.answers if path in self.answers.stored]
+        pages.follow(board, over, seen, facts.uptime_ms)
         keys = [layout.source(path) for path in facts.refused]
-        for path in finished:
+        for path in over:
             key = layout.source(path)
-            if path in seen.listed or (path not in pages.swept and not seen.covers(key)):
+            is_seen = path in seen.listed or path in seen.requests
+            if is_seen or (path not in pages.swept and not seen.covers(key)):
                 keys.append(key)
         busy = {ticket.session for ticket in board.tickets.values()}
         # Not one that was fenced since: if we were replaced, a later board may have given it tickets before.
@@ -115,6 +120,7 @@ class Chores:
             "fences": lambda: self.fences.take(now, nonce),
             "letters": lambda: self.letters.take(now, now_ms, nonce),
             "moves": lambda: self.moves.take(now),
+            "answers": lambda: self.answers.take(now),
             "pages": lambda: self.pages.take(now),
             "summaries": lambda: self.summaries.take(now, now_ms, nonce),
             "garbage": lambda: self.garbage.take(now, self._deleted),

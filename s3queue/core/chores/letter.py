@@ -20,6 +20,8 @@ def dead_letter(
     failures: tuple[Failure, ...],
     nonce: str,
     now_ms: int,
+    *,
+    cancelled: bool = False,
 ) -> DeadLetter:
     """The letter of one dead message, with as much of it as can be read.
 
@@ -35,8 +37,9 @@ def dead_letter(
         failures=failures,
         died_ms=now_ms,
     )
+    ended = replace(letter, tombstone=cancelled, ending="cancelled" if cancelled else "")
     if isinstance(body, Missing):
-        return letter
+        return ended
     try:
         batch = decode_batch(path, body.body)
     except CorruptRecord:
@@ -51,7 +54,7 @@ def dead_letter(
     origin = message.origin or Origin(letter.message, batch.sent_ms)
     failures = shortened((*origin.failures, *failures))
     return replace(
-        letter,
+        ended,
         message=origin.message,
         attempt=failures[-1].attempt if failures else 0,
         failures=failures,

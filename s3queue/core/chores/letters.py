@@ -81,7 +81,9 @@ class Letters:
                 if (path, index) in done or (path, index) in self.written:
                     continue
                 failures = state.failures.get(index, ())
-                letter = dead_letter(self._layout, path, index, body, failures, f"{nonce}.d{number}", now_ms)
+                cancelled = index in state.cancelled
+                own = f"{nonce}.d{number}"
+                letter = dead_letter(self._layout, path, index, body, failures, own, now_ms, cancelled=cancelled)
                 key = self._layout.dead(letter.queue, letter.message)
                 try:
                     outcome = yield from self._put(key, encode(letter))

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from typing import NamedTuple
 
 from s3queue.core.chores.troubles import Troubles
-from s3queue.core.keys import Layout, parse_source
+from s3queue.core.keys import Layout, retired_id
 from s3queue.core.ops import Missed, Step, get_within, put
 from s3queue.core.records import Board, RetiredPage, decode, encode
 from s3queue.core.survey import Survey
@@ -90,15 +90,16 @@ class Pages:
 
     # ---- new pages -----------------------------------------------------------------------------------------
 
-    def follow(self, board: Board, finished: Collection[str], seen: Survey, uptime_ms: int) -> None:
-        """Find the finished sources that are gone, as proven by a listing; behind the head of a queue, where no survey
-        lists, as proven by a read."""
+    def follow(self, board: Board, over: Collection[str], seen: Survey, uptime_ms: int) -> None:
+        """Find finished sources and answered requests that are gone, as proven by a listing; behind the head of a queue,
+        where no survey lists, as proven by a read."""
         self._gone, self._hidden, self._uptime_ms = [], [], uptime_ms
         self._has_work = bool(board.tickets)
-        self.off &= board.sources.keys()
-        self.swept &= board.sources.keys()
-        for path in finished:
-            if path in self.off or path in seen.listed:
+        named = board.sources.keys() | board.answers.keys() if board.answers else board.sources.keys()
+        self.off &= named
+        self.swept &= named
+        for path in over:
+            if path in self.off or path in seen.listed or path in seen.requests:
                 continue
             if seen.covers(self._layout.source(path)):
                 self._gone.append(path)
@@ -135,7 +136,7 @@ class Pages:
                     self.swept.discard(path)  # a late request of its producer: delete it again
             if not gone:
                 return False
-            ids = tuple(parse_source(path).id for path in gone)
+            ids = tuple(retired_id(path) for path in gone)
             key = layout.page(self._epoch, self._next)
             self._next += 1
             try:

@@ -14,14 +14,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from s3queue.core.keys import Source
-from s3queue.core.plan import assign, park, take_over
+from s3queue.core.plan import assign, park, requests, take_over
 from s3queue.core.plan.hosts import capacity
 from s3queue.core.plan.park import Parking
 from s3queue.core.plan.planned import Planned, Settled, is_finished
 from s3queue.core.plan.planning import Planning
 from s3queue.core.plan.settings import Settings
 from s3queue.core.plan.share import share_out
-from s3queue.core.records import Board, Control, Ledger, encode
+from s3queue.core.records import Board, Control, Ledger, Request, encode
 
 __all__ = ["NO_CONTROL", "Parking", "Planned", "Settings", "Settled", "capacity", "is_finished", "plan", "share_out"]
 
@@ -43,6 +43,8 @@ def plan(
     parking: Parking | None = None,
     board_bytes: int | None = None,
     control: Control | None = NO_CONTROL,
+    asked: Mapping[str, Request] | None = None,
+    there: Collection[str] = (),
 ) -> Planned:
     """Decide one cycle.
 
@@ -56,6 +58,7 @@ def plan(
         retired: paths of sources that are gone and whose ids are on a stored page.
         parking: what came of the moves on the board.
         control: the operators' settings. None: not read yet, so nothing is assigned.
+        asked: by path, requests that were read. there: paths of sources, of those that they are about, that exist.
         board_bytes: size of the stored board; None if it is not known.
     """
     parking = parking or Parking()
@@ -67,6 +70,8 @@ def plan(
     park.settle(planning, parking)
     planning.wake()
     planning.expire()
+    if asked:
+        requests.handle(planning, asked, there, window)
     park.choose(planning, parking)
     if control is not None:
         assign.tickets(planning, sources, window)

@@ -10,7 +10,7 @@ from s3queue.core.records import Board, SourceState
 
 
 class Settled(NamedTuple):
-    """Messages whose outcome this plan decides: ``done`` or ``dead``."""
+    """Messages whose outcome this plan decides: ``done``, ``dead`` or ``cancelled``."""
 
     ticket: str
     source: str
@@ -28,7 +28,7 @@ class Planned:
         changed: whether the board differs from the one the plan was made from.
         settled: for the history.
         ended: sessions whose ledgers said that they are over.
-        refused: paths of listed batches that were finished before: late requests of producers. Delete them.
+        refused: paths of listed batches and requests that were finished before: late puts. Delete them.
         assigned: how many messages were put into tickets.
         room: by queue, how many more messages the hosts could have taken, one by one.
         unfit: messages that wait for a host that they fit: queue, token (see `Unfit`), how many.

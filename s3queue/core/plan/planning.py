@@ -7,7 +7,7 @@ from functools import cached_property
 
 from msgspec.structs import replace
 
-from s3queue.core.keys import parse_source, ticket_id
+from s3queue.core.keys import Source, parse_source, ticket_id
 from s3queue.core.plan.planned import Planned, Settled
 from s3queue.core.plan.room import Room
 from s3queue.core.plan.settings import Settings
@@ -38,6 +38,8 @@ class Planning:
         self.sources = dict(board.sources)
         self.totals = dict(board.totals)
         self.moves = dict(board.moves)
+        self.answers = dict(board.answers)
+        self.marks = {path: dict(marked) for path, marked in board.marks.items()}
         self.sequence = board.sequence
         #: By path, how many messages wait.
         self.waiting: dict[str, int] = {}
@@ -72,7 +74,16 @@ class Planning:
                 draft = Draft(state, alone=source.alone)
             self.drafts[path] = draft
             self.planned.changed = True
+            if state is None and path in self.marks:
+                self._cancel_marked(path, source, draft)
         return draft
+
+    def _cancel_marked(self, path: str, source: Source, draft: Draft) -> None:
+        """A batch is admitted of which some messages were cancelled before."""
+        for index, mark in self.marks.pop(path).items():
+            if draft.withdraw(index) is not None:
+                part = Part(path, index, index + 1, source.attempt)
+                self.cancel(part, began=source.moved, reason=mark.reason)
 
     def states(self) -> Iterator[tuple[str, Draft | SourceState]]:
         """Of all sources that were on the board."""
@@ -100,6 +111,8 @@ class Planning:
                 moves=self.moves,
                 full=full,
                 control=turn,
+                answers=self.answers,
+                marks={path: marked for path, marked in self.marks.items() if marked},
             )
         return self.planned
 
@@ -157,6 +170,36 @@ class Planning:
                 self.count(part, "dead", 1)
                 self.planned.settled.append(Settled("", path, index, index + 1, attempt, "dead"))
 
+    # ---- what operators ask for ----------------------------------------------------------------------------
+
+    def answer(self, request: str, answer: str) -> None:
+        self.answers[request] = answer
+        self.planned.changed = True
+
+    def is_marked(self, part: Part) -> bool:
+        """Whether this one message is to be cancelled."""
+        return part.start in self.marks.get(part.source, ())
+
+    def ends(self, part: Part, how: str) -> None:
+        """Marked messages of this part have ended. Whoever asked for it is told."""
+        marked = self.marks.get(part.source)
+        for index in [index for index in marked or () if part.start <= index < part.stop]:
+            assert marked is not None
+            for request in marked.pop(index).requests:
+                self.answer(request, how)
+
+    def cancel(self, part: Part, ticket: str = "", *, began: bool, reason: str = "") -> None:
+        """This one message, which is in no list any more, does not run again."""
+        draft = self.draft(part.source)
+        if began:
+            draft.remember(part.start, Failure(part.attempt, "cancelled", reason, self.now_ms))
+        draft.cancel(part.start, began=began)
+        self.cancelled(part, ticket)
+
+    def cancelled(self, part: Part, ticket: str = "") -> None:
+        self.count(part, "cancelled", 1)
+        self.planned.settled.append(Settled(ticket, part.source, part.start, part.stop, part.attempt, "cancelled"))
+
     # ---- what stands in no ledger --------------------------------------------------------------------------
 
     def settle_dead(self, letters_written: Collection[tuple[str, int]]) -> None:
@@ -171,6 +214,8 @@ class Planning:
         for path in retired:
             if path in self.sources:
                 del self.sources[path]
+                self.planned.changed = True
+            elif self.answers.pop(path, None) is not None:
                 self.planned.changed = True
 
     def wake(self) -> None:

@@ -42,8 +42,10 @@ def _take(planning: Planning, name: str, ticket: Ticket, report: Report, ledger:
         planning.draft(part.source).done(part.start, part.stop)
         planning.count(part, "done", part.stop - part.start)
         planning.planned.settled.append(Settled(name, part.source, part.start, part.stop, part.attempt, "done"))
+        if planning.marks:
+            planning.ends(part, "done")
     for part in ticket.spans(released):
-        planning.draft(part.source).released(part.start, part.stop, part.attempt)
+        _release(planning, name, part)
     done = [
         offset for offset, part in _singles(ticket, failed) if _fail(planning, name, part, report.failed[offset], offer)
     ]
@@ -61,6 +63,25 @@ def _take(planning: Planning, name: str, ticket: Ticket, report: Report, ledger:
         planning.tickets[name] = replace(ticket, taken=taken)
 
 
+def _release(planning: Planning, name: str, part: Part) -> None:
+    """These were not started. Marked ones never are."""
+    for index in sorted(planning.marks.get(part.source, ())):
+        if part.start <= index < part.stop:
+            if part.start < index:
+                planning.draft(part.source).released(part.start, index, part.attempt)
+            _cancel(planning, name, Part(part.source, index, index + 1, part.attempt), began=part.attempt > 1)
+            part = Part(part.source, index + 1, part.stop, part.attempt)
+    if part.start < part.stop:
+        planning.draft(part.source).released(part.start, part.stop, part.attempt)
+
+
+def _cancel(planning: Planning, name: str, part: Part, *, began: bool) -> None:
+    began = began or part.start in planning.state(part.source).failures
+    reason = planning.marks[part.source][part.start].reason
+    planning.cancel(part, name, began=began, reason=reason)
+    planning.ends(part, "cancelled")
+
+
 def _singles(ticket: Ticket, offsets: Ranges) -> Iterator[tuple[int, Part]]:
     """The messages at these offsets, one by one."""
     members = ranges.members(offsets)
@@ -71,6 +92,13 @@ def _singles(ticket: Ticket, offsets: Ranges) -> Iterator[tuple[int, Part]]:
 
 def _fail(planning: Planning, name: str, part: Part, outcome: Failed, offer: Offer) -> bool:
     """Take over one message that did not end well, if the board has room for it. Otherwise it stays in the ledger."""
+    if planning.is_marked(part):
+        if not planning.room.takes(added("", LAST_TEXT), dies=True):
+            return False
+        if outcome.failure is not None:
+            planning.draft(part.source).remember(part.start, outcome.failure)
+        _cancel(planning, name, part, began=True)
+        return True
     if outcome.kind == "unfit":
         planning.gave_back(part, outcome)
         return True
@@ -99,7 +127,7 @@ def _fail(planning: Planning, name: str, part: Part, outcome: Failed, offer: Off
 def _orphan(planning: Planning, name: str, part: Part, offer: Offer, claimed: bool) -> bool:
     """The session ended without an outcome of this message. A claimed message may have started; others have not."""
     if not claimed:
-        planning.draft(part.source).released(part.start, part.stop, part.attempt)
+        _release(planning, name, part)
         return True
     failure = Failure(part.attempt, "lost", "its host fell silent or died", planning.now_ms)
     return _fail(planning, name, part, Failed("retry", 0.0, failure), offer)

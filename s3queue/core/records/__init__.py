@@ -17,6 +17,7 @@ How a format may change, since records outlive every release:
 from s3queue.core.records.board import (
     Board,
     Leader,
+    Mark,
     Part,
     Place,
     Ready,
@@ -45,11 +46,15 @@ from s3queue.core.records.messages import Batch, Message, Moved, Origin
 from s3queue.core.records.newer import Newer, encode_over, encode_with, newer
 from s3queue.core.records.pages import RetiredPage
 from s3queue.core.records.queues import QueueMeta
+from s3queue.core.records.requests import CANCEL, RUN_NOW, Answer, Request
 from s3queue.core.records.summary import HostTally, Summary, Tally
 
 __all__ = [
+    "CANCEL",
     "FATAL_CAUSES",
     "FORMAT",
+    "RUN_NOW",
+    "Answer",
     "Batch",
     "Board",
     "Control",
@@ -59,6 +64,7 @@ __all__ = [
     "HostTally",
     "Leader",
     "Ledger",
+    "Mark",
     "Message",
     "Moved",
     "Newer",
@@ -69,6 +75,7 @@ __all__ = [
     "QueueMeta",
     "Ready",
     "Report",
+    "Request",
     "RetiredPage",
     "SourceState",
     "Summary",

@@ -121,6 +121,7 @@ class SourceState(Struct, frozen=True, gc=False, omit_defaults=True):
         failures: by index, for the messages that are not settled, newest last, bounded.
         unfit: messages that were given back, wherever they are; those that are ready wait for a host that they fit.
         spared: by index, how many of its attempts do not count, since it was only interrupted.
+        cancelled: those of ``dying`` that are not dead but cancelled: their letters are tombstones.
     """
 
     settled: Index = 0
@@ -130,6 +131,19 @@ class SourceState(Struct, frozen=True, gc=False, omit_defaults=True):
     failures: dict[Index, tuple[Failure, ...]] = {}
     spared: dict[Index, Count] = {}
     unfit: tuple[Unfit, ...] = ()
+    cancelled: tuple[Index, ...] = ()
+
+
+class Mark(Struct, frozen=True, gc=False, array_like=True):
+    """One message that is to be cancelled, and that only its host, or its batch, can tell of.
+
+    Attributes:
+        requests: those that are answered when it ends. None: they are answered; the mark goes when its batch is admitted.
+        reason: for people.
+    """
+
+    requests: tuple[str, ...] = ()
+    reason: str = ""
 
 
 class Totals(Struct, frozen=True, omit_defaults=True):
@@ -138,6 +152,7 @@ class Totals(Struct, frozen=True, omit_defaults=True):
     done: Count = 0
     dead: Count = 0
     failed: Count = 0
+    cancelled: Count = 0
 
 
 class Place(Struct, frozen=True, omit_defaults=True):
@@ -176,6 +191,8 @@ class Board(Struct, frozen=True, omit_defaults=True):
         leader_lease: seconds of silence after which its writer may be replaced. A candidate with another setting waits
             for the longer of both. 0: not stated.
         window_s: seconds for which its writer keeps the ids of finished sources.
+        answers: by request, what came of it; until the request is known to be gone, and its id to be remembered.
+        marks: messages that are to be cancelled, by source and index.
         control: turn of the `Control` that it was planned with.
     """
 
@@ -194,6 +211,8 @@ class Board(Struct, frozen=True, omit_defaults=True):
     moves: dict[str, tuple[tuple[str, Index], ...]] = {}
     full: tuple[str, ...] = ()
     control: Count = 0
+    answers: dict[str, str] = {}
+    marks: dict[str, dict[Index, Mark]] = {}
 
     @property
     def is_busy(self) -> bool:

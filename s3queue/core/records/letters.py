@@ -17,7 +17,8 @@ class DeadLetter(Struct, frozen=True, omit_defaults=True):
             whole object, or the one message.
         preview: the payload as JSON, for reading; empty where it has no such form.
         failures: how its last attempts ended, oldest first: five at most. ``attempt`` says how many there were.
-        tombstone: it was redriven or purged; the record stays so that the decision is remembered.
+        tombstone: it was redriven, purged or cancelled; the record stays so that the decision is remembered.
+        ending: how a tombstone's message ended: ``cancelled``.
     """
 
     nonce: str
@@ -34,3 +35,4 @@ class DeadLetter(Struct, frozen=True, omit_defaults=True):
     died_ms: Count = 0
     tombstone: bool = False
     format: int = field(default_factory=lambda: FORMAT)
+    ending: str = ""

@@ -29,6 +29,8 @@ CHECKERS: dict[str, Callable[[Story], Verdict]] = {
     "P4": promises.p4_a_dead_worker_costs_no_finished_work,
     "P5": promises.p5_a_dead_host_costs_at_most_what_it_had_not_flushed,
     "P6": promises.p6_nothing_is_enqueued_twice,
+    "I13": steering.i13_a_cancelled_message_does_not_start,
+    "I20": steering.i20_an_answer_stays_true,
     "I19": steering.i19_a_paused_queue_gets_no_ticket,
     "alone": promises.suspects_run_alone,
     "innocent": promises.innocents_pay_nothing,
@@ -83,6 +85,7 @@ SOMETIMES = (
     "a producer gave up",
     "a retired page left the window",
     "an operator saw that a change holds",
+    *(f"an operator was told: {answer}" for answer in ("cancelled", "ready", "running", "done", "over", "absent")),
 )
 
 

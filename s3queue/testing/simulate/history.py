@@ -60,6 +60,26 @@ class Steered(NamedTuple):
     turn: int
 
 
+class Asked(NamedTuple):
+    """An operator sends this request, about the message with this name now."""
+
+    at: float
+    who: str
+    request: str
+    kind: str
+    path: str
+    number: int
+
+
+class Answered(NamedTuple):
+    """An operator read the answer to a request."""
+
+    at: float
+    who: str
+    request: str
+    answer: str
+
+
 class Started(NamedTuple):
     """User code began to run on a message. ``host`` is the supervisor, ``who`` the slot."""
 
@@ -169,6 +189,8 @@ Event: TypeAlias = (
     | Accepted
     | GaveUp
     | Steered
+    | Asked
+    | Answered
     | Started
     | Ended
     | Overran

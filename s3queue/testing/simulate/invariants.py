@@ -180,7 +180,7 @@ def i8_everything_drains(story: Story) -> Verdict:
             elif key.startswith(layout.home):
                 if layout.path(key) in story.landed and layout.path(key) not in drained.stuck:
                     yield f"{key} is still there"
-            elif not key.startswith((layout.home, layout.root + "/dead/", layout.root + "/meta/")):
+            elif not key.startswith((layout.home, layout.answers, layout.root + "/dead/", layout.root + "/meta/")):
                 yield f"{key} is still there"
 
     return first(faults())
@@ -201,6 +201,8 @@ def i9_a_finished_source_never_runs_again(story: Story) -> Verdict:
         for state in story.boards:
             now = set(state.board.sources)
             for path in sorted(now & gone):
+                if is_finished(path, state.board.sources[path]):
+                    continue  # somebody asked to cancel what was forgotten
                 yield f"event {state.n}: {path} was finished, and is on the board again"
             gone |= before - now
             before = now

@@ -29,6 +29,8 @@ def _fault(story: Story, move: Move) -> tuple[str, str] | None:
     old, new = move.old, move.new
     if old is None:
         return _admitted(story, move)
+    if _is_cancelled(story, move):
+        return None
     if old == SETTLED:
         return None if new is None else ("I3", "it was settled")
     if new is None:
@@ -46,8 +48,37 @@ def _fault(story: Story, move: Move) -> tuple[str, str] | None:
     return _out_of_ticket(story, move, old, new)
 
 
+def _is_cancelled(story: Story, move: Move) -> bool:
+    """Whether it comes to its end because somebody has asked for that. Out of a ticket: not before its host has said what
+    became of it, or is over."""
+    path, index = move.message
+    old, new = move.old, move.new
+    if not story.is_called_off(move.message, move.n) or new not in (SETTLED, DYING) or old in (SETTLED, DYING):
+        return False
+    ran = any(run.n < move.n and run.outcome != "snooze" for run in story.by_message.get(story.first(move.message), ()))
+    if (
+        new == SETTLED
+        and ran
+        and not any(run.n < move.n and damaged(story, run.started.session, move.n) for run in story.runs)
+    ):
+        return False  # it had begun, so there is to be a letter
+    if new == DYING and index not in story.board_at(move.n).sources[path].cancelled:
+        return False
+    if old is None or old.kind in ("ready", "waiting"):
+        return True
+    if old.kind != "ticket":
+        return False
+    outcome = story.outcomes.get((old.ticket, old.offset))
+    over = story.ended.get(story.tickets[old.ticket][1].session)
+    if outcome is not None and outcome.n < move.n:
+        return outcome.kind != "ok"
+    return over is not None and over.n < move.n
+
+
 def _admitted(story: Story, move: Move) -> tuple[str, str] | None:
     path, index = move.message
+    if _is_cancelled(story, move):
+        return None
     if path in story.targets and move.new == SETTLED:
         return None  # nothing came of that move, and nothing will
     if not _is_live(move.new, parse_source(path).attempt):

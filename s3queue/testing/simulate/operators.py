@@ -1,14 +1,19 @@
-"""Those who steer: operators that pause and resume queues, with the production steps, and may end in the middle."""
+"""Those who steer: operators that pause and resume queues, cancel and hasten messages.
+
+They use the production steps, and may end in the middle.
+"""
 
 from __future__ import annotations
 
 from s3queue.core import operate
+from s3queue.core.keys import parse_source, request_path
 from s3queue.core.operate import Edit
 from s3queue.core.ops import Unknown, get
-from s3queue.core.records import Board, decode
+from s3queue.core.produce import Accepted
+from s3queue.core.records import CANCEL, RUN_NOW, Board, Request, decode
 from s3queue.errors import StoreError
 from s3queue.store import Found
-from s3queue.testing.simulate.history import Steered
+from s3queue.testing.simulate.history import Answered, Asked, Steered
 from s3queue.testing.simulate.producers import QUEUES
 from s3queue.testing.simulate.world import Doing, Machine, Process, Program, Sleep, World
 
@@ -34,11 +39,43 @@ class Operator(Process):
         for _ in range(_DOES):
             yield Sleep(choices.choose(self.world.scene.times.between))
             queue = choices.choose(QUEUES)
-            if choices.choose((True, False)):
-                seconds = choices.choose(_PAUSE_S)
-                yield from self._change(operate.pause(queue, self.wall_ms() + seconds * 1000 if seconds else 0))
-            else:
-                yield from self._change(operate.resume(queue))
+            match choices.choose(("cancel", "pause", "resume", "run now", "cancel")):
+                case "pause":
+                    seconds = choices.choose(_PAUSE_S)
+                    yield from self._change(operate.pause(queue, self.wall_ms() + seconds * 1000 if seconds else 0))
+                case "resume":
+                    yield from self._change(operate.resume(queue))
+                case "cancel":
+                    yield from self._ask(CANCEL)
+                case _:
+                    yield from self._ask(RUN_NOW)
+
+    def _ask(self, kind: str) -> Doing[None]:
+        """Ask for something of some message, which may be anywhere by now, and wait for the answer."""
+        world, choices = self.world, self.world.choices
+        layout = world.layout
+        moved = [path for path in map(layout.path, world.store.keys(layout.later)) if parse_source(path).moved]
+        paths = moved or world.offered[-4:]
+        if not paths:
+            return
+        path = choices.choose(paths)
+        number = choices.choose(range(parse_source(path).count))
+        message = layout.message_id(path, number)
+        name = request_path(self.wall_ms(), f"{world.number():016x}")
+        request = Request(world.nonce(), kind, message, message if path in moved else "", "the schedule says so")
+        world.record(Asked(world.now, self.name, name, kind, path, number))
+        until, is_sent = self.steady() + _PATIENCE_S, False
+        while self.steady() < until:
+            try:
+                is_sent = is_sent or isinstance((yield from operate.ask(layout, name, request)), Accepted)
+                answer = (yield from operate.read_answer(layout, name)) if is_sent else None
+            except StoreError:
+                answer = None
+            if answer is not None:
+                world.record(Answered(world.now, self.name, name, answer))
+                world.mark(f"an operator was told: {answer}")
+                return
+            yield Sleep(_LOOK_S)
 
     def _change(self, edit: Edit) -> Doing[None]:
         world = self.world
@@ -71,6 +108,8 @@ class Resumer(Process):
         self.spawn("main", self._main())
 
     def _main(self) -> Program:
+        while self.world.under_way:  # a pause of somebody who gave up may still land
+            yield Sleep(_LOOK_S)
         edit = operate.resume(*QUEUES)
         while isinstance((yield from operate.change(self.world.layout, edit, self.world.nonce())), Unknown):
             yield Sleep(_LOOK_S)

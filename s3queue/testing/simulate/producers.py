@@ -40,6 +40,7 @@ class Producer(Process):
         world, scene = self.world, self.world.scene
         for number in range(scene.crowd + scene.batches):
             outgoing = self._batch("crowd" if number < scene.crowd else world.choices.choose(scene.shapes))
+            world.offered.append(outgoing.path)
             began = self.steady()
             while True:
                 try:

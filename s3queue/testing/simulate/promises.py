@@ -8,7 +8,7 @@ from itertools import pairwise
 from s3queue.core.keys import parse_source
 from s3queue.core.records import FATAL_CAUSES
 from s3queue.testing.simulate.moves import illegal, unfounded
-from s3queue.testing.simulate.story import BoardAt, LedgerAt, Message, Move, Post, Run, Story, damaged, process
+from s3queue.testing.simulate.story import SETTLED, BoardAt, LedgerAt, Message, Move, Post, Run, Story, damaged, process
 from s3queue.testing.simulate.verdicts import OK, Verdict, first, unknown
 
 
@@ -49,10 +49,17 @@ def p2_committed_exactly_once(story: Story) -> Verdict:
         if _at_rest(story):
             done = sum(totals.done for totals in story.boards[-1].board.totals.values()) if story.boards else 0
             dead = sum(totals.dead for totals in story.boards[-1].board.totals.values()) if story.boards else 0
+            cancelled = (
+                sum(totals.cancelled for totals in story.boards[-1].board.totals.values()) if story.boards else 0
+            )
             stored = sum(parse_source(path).count for path in story.landed.keys() - story.targets.keys())
             stuck = len(_stuck(story) - story.committed.keys())
-            if done + dead + stuck != stored:
-                yield f"{stored} messages were stored; the board counts {done} done and {dead} dead"
+            absent = sum(
+                commits[0][1] == "absent" and one[0] in story.landed for one, commits in story.committed.items()
+            )
+            if done + dead + cancelled + absent + stuck != stored:
+                counts = f"{done} done, {dead} dead and {cancelled} cancelled"
+                yield f"{stored} messages were stored; the board counts {counts}"
 
     verdict = first(faults())
     return verdict if verdict != OK or _at_rest(story) else unknown("not drained")
@@ -136,7 +143,7 @@ def p6_nothing_is_enqueued_twice(story: Story) -> Verdict:
     def faults() -> Iterator[str]:
         admitted: set[tuple[str, int]] = set()
         for move in story.moves:
-            if move.old is None:
+            if move.old is None and move.new != SETTLED:
                 if move.message in admitted:
                     yield f"event {move.n}: {move.message} is admitted again"
                 admitted.add(move.message)
@@ -258,7 +265,7 @@ def nobody_is_hidden(story: Story) -> Verdict:
 
 
 def _idle_for(story: Story, state: BoardAt) -> set[str]:
-    """Queues of which a living host could have run one more message, for all that this board says."""
+    """Queues of which a living host could have run one more message, for all that this board says. Not of paused ones."""
     out: dict[str, int] = {}
     for ticket in state.board.tickets.values():
         out[ticket.session] = out.get(ticket.session, 0) + ticket.left
@@ -268,7 +275,8 @@ def _idle_for(story: Story, state: BoardAt) -> set[str]:
         alive = ledger is not None and ledger.ledger is not None and not ledger.ledger.over
         if alive and ledger is not None and ledger.ledger is not None and out.get(session, 0) < ledger.ledger.slots:
             queues.update(ledger.ledger.offers)
-    return queues
+    paused = (control.paused for _, control in story.controls if control.turn == state.board.control)
+    return queues.difference(*paused)
 
 
 def leaders_are_replaced_when_silent(story: Story) -> Verdict:

@@ -249,7 +249,10 @@ class Simulation:
             return "there is no board"
         board = decode(Board, layout.board, body)
         stuck = self._stuck(board)
+        waits = {one for path in stuck for mark in board.marks.get(path, {}).values() for one in mark.requests}
         tickets = [name for name, ticket in board.tickets.items() if ticket.parts[0].source not in stuck]
+        if board.answers:
+            return f"requests that are not forgotten: {sorted(board.answers)}"
         if tickets or board.sources.keys() - stuck:
             return f"the board holds {sorted(board.tickets)} {sorted(board.sources)}"
         for key in world.store.keys(layout.home):
@@ -263,7 +266,7 @@ class Simulation:
                     return f"a ledger that nobody can read: {key}"
             elif key in (layout.board, layout.control) or key.endswith("readme.txt") or not world.store.body(key):
                 continue
-            elif layout.path(key) not in stuck:
+            elif layout.path(key) not in stuck | waits:
                 return f"a source: {key}"
         if self.scene.outlast and (pages := world.store.keys(layout.retired)):
             story = Story(world.events, self.scene.times.settings)

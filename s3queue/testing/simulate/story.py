@@ -15,7 +15,19 @@ from typing import NamedTuple, TypeAlias
 from s3queue.core import ranges
 from s3queue.core.keys import Layout, parse_message_id, parse_source
 from s3queue.core.plan import Settings
-from s3queue.core.records import Board, Control, DeadLetter, Failed, Ledger, RetiredPage, SourceState, Ticket, decode
+from s3queue.core.records import (
+    CANCEL,
+    Answer,
+    Board,
+    Control,
+    DeadLetter,
+    Failed,
+    Ledger,
+    RetiredPage,
+    SourceState,
+    Ticket,
+    decode,
+)
 from s3queue.errors import CorruptRecord
 from s3queue.testing.simulate import history
 from s3queue.testing.simulate.history import Drained, Ended, Event, Started
@@ -107,6 +119,7 @@ class Story:
         letters: keys of dead letters, when each was stored first, and whether it is about all that comes after its message.
         pages: by key, when a retired page was stored, and what is on it.
         controls: what operators have set, and when. steered: when one was told that a turn holds.
+        asked: by request, when it was first sent, its kind and its message. answers: that were stored, or read.
         doubled: messages that a board has in two places.
         surveys: when each process listed the partition.
         dead: sessions whose processes all ended, and when; ``reaped``: where only the agent did.
@@ -122,6 +135,8 @@ class Story:
     boards: list[BoardAt] = field(default_factory=list)
     controls: list[tuple[int, Control]] = field(default_factory=list)
     steered: list[tuple[int, int]] = field(default_factory=list)
+    asked: dict[str, tuple[int, str, Message]] = field(default_factory=dict)
+    answers: list[tuple[int, str, str]] = field(default_factory=list)
     ledgers: dict[str, list[LedgerAt]] = field(default_factory=dict)
     sources: dict[str, list[tuple[int, str, bool]]] = field(default_factory=dict)
     bodies: dict[str, bytes] = field(default_factory=dict)
@@ -167,6 +182,10 @@ class Story:
                         self.maimed.append(f"event {n}: {path} was accepted, and not stored as it was sent")
                 case history.Steered(_, _, turn):
                     self.steered.append((n, turn))
+                case history.Asked(_, _, request, kind, path, number):
+                    self.asked[request] = n, kind, (path, number)
+                case history.Answered(_, _, request, told):
+                    self.answers.append((n, request, told))
                 case history.Joined(_, host, session):
                     self.hosts[session] = host
                 case history.Gone(_, _, sessions, whole):
@@ -198,6 +217,11 @@ class Story:
             self.ledgers.setdefault(layout.session(key), []).append(LedgerAt(n, event.at, event.who, ledger))
         elif key == layout.control:
             self.controls.append((n, decode(Control, key, event.body)))
+        elif key.startswith(layout.requests):
+            pass
+        elif key.startswith(layout.answers):
+            answer = decode(Answer, key, event.body)
+            self.answers.append((n, answer.request, answer.answer))
         elif key.startswith(layout.home):
             if not event.body:
                 return  # cut short: no batch yet
@@ -216,7 +240,7 @@ class Story:
         layout = self.layout
         if key.startswith(layout.hosts):
             self.ledgers.setdefault(layout.session(key), []).append(LedgerAt(n, at, who, None))
-        elif key.startswith(layout.home) and key != layout.board:
+        elif key.startswith((layout.inbox, layout.later)):
             self.sources.setdefault(layout.path(key), []).append((n, who, False))
 
     # ---- by time -------------------------------------------------------------------------------------------
@@ -229,6 +253,15 @@ class Story:
     def board_before(self, n: int) -> Board | None:
         at = bisect_left(self.boards, n, key=lambda state: state.n)
         return self.boards[at - 1].board if at else None
+
+    def board_at(self, n: int) -> Board:
+        """The board that was stored then."""
+        return self.boards[bisect_left(self.boards, n, key=lambda state: state.n)].board
+
+    def is_called_off(self, message: Message, n: int) -> bool:
+        """Whether somebody had asked before to cancel it."""
+        names = {message, self.first(message)}
+        return any(at < n and kind == CANCEL and about in names for at, kind, about in self.asked.values())
 
     def survey_before(self, who: str, n: int) -> int | None:
         """When this process last listed the partition before."""
@@ -445,10 +478,23 @@ class Story:
         """When a board counted a message as done or dead. One that is dying is dead."""
         commits: dict[Message, list[tuple[int, str]]] = {}
         for move in self.moves:
+            path, index = move.message
             if move.new == DYING:
-                commits.setdefault(self.first(move.message), []).append((move.n, "dead"))
-            elif move.new == SETTLED and move.old is not None and move.old.kind not in ("dying", "moving"):
-                commits.setdefault(self.first(move.message), []).append((move.n, "done"))
+                how = "cancelled" if index in self.board_at(move.n).sources[path].cancelled else "dead"
+            elif move.new != SETTLED or (move.old is not None and move.old.kind in ("dying", "moving")):
+                continue
+            elif move.old is None:
+                if path in self.targets and not self.is_called_off(move.message, move.n):
+                    continue  # nothing came of that move
+                absent = (one for one, what in self.board_at(move.n).answers.items() if what == "absent")
+                is_absent = parse_source(path).count == 1 and any(
+                    self.asked[one][1:] == (CANCEL, move.message) for one in absent
+                )
+                how = "absent" if is_absent else "cancelled"
+            else:
+                outcome = self.outcomes.get((move.old.ticket, move.old.offset))
+                how = "done" if outcome is not None and outcome.kind == "ok" else "cancelled"
+            commits.setdefault(self.first(move.message), []).append((move.n, how))
         return commits
 
 

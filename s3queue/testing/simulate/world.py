@@ -149,6 +149,8 @@ class World:
         self.chaos: Callable[[], None] | None = None
         self.closed_until = 0.0
         self.refused: set[str] = set()
+        #: Paths of batches that producers have begun to send.
+        self.offered: list[str] = []
         self._soon: list[Callable[[], None]] = []
         self._number = 0
         self._marks: set[str] = set()
@@ -358,7 +360,7 @@ class World:
 
     def _is_batch(self, key: str) -> bool:
         layout = self.layout
-        return key.startswith((layout.inbox, layout.later))
+        return key.startswith((layout.inbox, layout.later, layout.requests))
 
     def _may_fail(self, actor: Actor) -> bool:
         weather = self.scene.weather

@@ -1,0 +1,53 @@
+"""``s3queue cancel``."""
+
+from __future__ import annotations
+
+import click
+
+from s3queue.cli.common import json_option, show_json, store_options, use
+
+#: Answers that say that the message does not start any more, because of this.
+_GOOD = frozenset({"cancelled", "absent", ""})
+
+
+@click.command("cancel")
+@click.argument("ids", metavar="ID", nargs=-1, required=True)
+@click.option("--reason", default="", metavar="TEXT", help="For people; kept with a message that had begun.")
+@click.option("--no-wait", is_flag=True, help="Do not wait for the answers.")
+@click.option("--timeout", type=float, default=60.0, show_default=True, metavar="SECONDS", help="For how long to wait.")
+@store_options
+@json_option
+def command(
+    ids: tuple[str, ...],
+    reason: str,
+    no_wait: bool,
+    timeout: float,
+    store_url: str | None,
+    namespace: str | None,
+    config_file: str | None,
+    as_json: bool,
+) -> int:
+    """See to it that messages do not start any more.
+
+    One that a host has runs to its end there: done if it ends well, otherwise cancelled.
+
+    Exit status 1: not all of them were cancelled; some had ended before, or no answer came within the time-out.
+    """
+    from s3queue.messages import MessageHandle
+
+    store, config = use(store_url, config_file, namespace=namespace)
+    answers: dict[str, str] = {}
+    try:
+        for handle in [MessageHandle(one, store, config=config) for one in ids]:
+            try:
+                answers[handle.id] = handle.cancel(reason=reason, wait=not no_wait, timeout=timeout)
+            except TimeoutError:
+                answers[handle.id] = "no answer yet"
+    finally:
+        store.close()
+    if as_json:
+        show_json(answers)
+    else:
+        for one, answer in answers.items():
+            click.echo(f"{one} {answer or 'asked'}")
+    return 0 if set(answers.values()) <= _GOOD else 1

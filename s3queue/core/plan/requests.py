@@ -1,0 +1,190 @@
+"""Handle what operators ask for: effect and answer are one commit.
+
+A request whose answer is on the board, whose id is in the window, or that a mark names, was handled before. One that cannot
+be handled now stays where it is until the next cycle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+from s3queue.core.keys import MessageRef, Source, parse_message_id, parse_source
+from s3queue.core.plan.planning import Planning
+from s3queue.core.plan.room import added
+from s3queue.core.records import CANCEL, RUN_NOW, Mark, Part, Request, SourceState
+from s3queue.core.settle import LAST_TEXT
+from s3queue.errors import CorruptRecord
+
+#: Marks on the board at most; further requests wait.
+MOST_MARKS = 10_000
+#: Answers on the board at most: those of requests that are not known to be gone.
+MOST_ANSWERS = 10_000
+
+
+def pending(board_answers: Collection[str], marks: Mapping[str, Mapping[int, Mark]]) -> set[str]:
+    """Requests that were handled, and are not forgotten."""
+    return {*board_answers, *(one for marked in marks.values() for mark in marked.values() for one in mark.requests)}
+
+
+def handle(planning: Planning, asked: Mapping[str, Request], there: Collection[str], window: Collection[str]) -> None:
+    """
+    Args:
+        asked: by path, requests that were read.
+        there: paths of sources that were seen to exist, of those that they are about.
+        window: ids of finished sources.
+    """
+    out = _in_tickets(planning, {ref.path for request in asked.values() if (ref := refers(request)) is not None})
+    for path in sorted(asked):
+        if path in pending(planning.answers, planning.marks) or len(planning.answers) >= MOST_ANSWERS:
+            continue
+        request, ref = asked[path], refers(asked[path])
+        if ref is None or request.kind not in (CANCEL, RUN_NOW):
+            planning.answer(path, "unknown")
+            continue
+        one = _One(planning, path, request, ref, ref.path in there, (ref.path, ref.index) in out, window)
+        answer = one.cancel() if request.kind == CANCEL else one.run_now()
+        if answer is not None:
+            planning.answer(path, answer)
+
+
+def refers(request: Request) -> MessageRef | None:
+    """Where the message is that a request is about. None: that is no id."""
+    try:
+        return parse_message_id(request.at or request.message)
+    except CorruptRecord:
+        return None
+
+
+def _in_tickets(planning: Planning, paths: Collection[str]) -> set[tuple[str, int]]:
+    return {(part.source, index) for part in _parts(planning, paths) for index in range(part.start, part.stop)}
+
+
+def _parts(planning: Planning, paths: Collection[str]) -> Iterator[Part]:
+    if paths:
+        for ticket in planning.tickets.values():
+            if any(part.source in paths for part in ticket.parts):
+                yield from (part for part in ticket.spans(ticket.left_ranges) if part.source in paths)
+
+
+class _One:
+    """One request. Each verb returns its answer; None: not now, or when the message has ended."""
+
+    def __init__(
+        self,
+        planning: Planning,
+        path: str,
+        request: Request,
+        ref: MessageRef,
+        is_there: bool,
+        is_out: bool,
+        window: Collection[str],
+    ) -> None:
+        self._planning, self._path, self._request = planning, path, request
+        self._source: Source = parse_source(ref.path)
+        self._index, self._is_there, self._is_out = ref.index, is_there, is_out
+        self._is_over = self._source.id in window
+
+    @property
+    def _is_moving(self) -> bool:
+        moves = self._planning.moves
+        return self._source.path in moves or (self._source.path, self._index) in {
+            member for members in moves.values() for member in members
+        }
+
+    def cancel(self) -> str | None:
+        planning, path, index = self._planning, self._source.path, self._index
+        if path not in planning.sources and path not in planning.drafts:
+            return self._cancel_new()
+        if self._is_out:
+            self._mark((self._path,))
+            return None
+        state = planning.state(path)
+        if index in state.dying:
+            return "cancelled" if index in state.cancelled else "dead"
+        if self._is_moving:
+            return None
+        draft = planning.draft(path)
+        found = draft.withdraw(index)
+        if found is None:
+            return "over"
+        attempt, began = found
+        if began and not planning.room.takes(added(self._request.reason, LAST_TEXT), dies=True):
+            draft.stays(index, attempt, planning.now_ms)
+            return None
+        planning.cancel(Part(path, index, index + 1, attempt), began=began, reason=self._request.reason)
+        return "cancelled"
+
+    def _cancel_new(self) -> str | None:
+        """No board has named its source yet."""
+        planning, source = self._planning, self._source
+        if self._is_over:
+            return "over"
+        if self._is_moving:
+            return None
+        if self._index in planning.marks.get(source.path, ()):
+            return "cancelled"
+        if source.count == 1 and not source.moved:
+            # As if it were finished: it is deleted, and refused for the window, should it come late.
+            planning.sources[source.path] = SourceState(settled=1)
+            if not self._is_there:
+                return "absent"
+            planning.cancelled(Part(source.path, 0, 1, source.attempt))
+            return "cancelled"
+        if not self._is_there:
+            return "absent"
+        # The others of its batch have their turn, and it is cancelled in that.
+        self._mark(())
+        return "cancelled" if self._is_marked else None
+
+    @property
+    def _is_marked(self) -> bool:
+        return self._index in self._planning.marks.get(self._source.path, ())
+
+    def _mark(self, requests: tuple[str, ...]) -> None:
+        planning = self._planning
+        if not self._is_marked and sum(map(len, planning.marks.values())) >= MOST_MARKS:
+            return
+        marked = planning.marks.setdefault(self._source.path, {})
+        before = marked.get(self._index, Mark())
+        marked[self._index] = Mark((*before.requests, *requests), self._request.reason or before.reason)
+        planning.planned.changed = True
+
+    def run_now(self) -> str | None:
+        planning, source, index = self._planning, self._source, self._index
+        if source.path not in planning.sources and source.path not in planning.drafts:
+            return self._run_new()
+        if self._is_out:
+            return "running"
+        state = planning.state(source.path)
+        if index in state.dying:
+            return "cancelled" if index in state.cancelled else "dead"
+        if self._is_moving:
+            return None
+        if any(one.start <= index < one.stop for one in state.ready):
+            return "ready"
+        if not any(one.index == index for one in state.waiting):
+            return "over"
+        planning.draft(source.path).hasten(index)
+        return "ready"
+
+    def _run_new(self) -> str | None:
+        """No board has named its source yet."""
+        planning, source = self._planning, self._source
+        if self._is_over:
+            return "over"
+        if self._is_moving:
+            return None
+        if self._is_marked:
+            return "cancelled"
+        if not self._is_there:
+            return "absent"
+        if source.due_ms is None or source.due_ms <= planning.now_ms:
+            return "ready"
+        if source.group is not None:
+            return "grouped"
+        draft = planning.draft(source.path)
+        planning.sources[source.path] = SourceState()  # its draft says what is in it
+        for other in range(source.count):
+            if other != self._index and (found := draft.withdraw(other)) is not None:
+                draft.stays(other, found[0], source.due_ms)
+        return "ready"

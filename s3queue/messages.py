@@ -1,0 +1,245 @@
+"""One message: where it is, and what can be done about it."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Literal, NamedTuple, TypeAlias
+
+from s3queue.config import Config, current_config, current_store
+from s3queue.core import operate
+from s3queue.core.keys import Layout, MessageRef, Source, check_name, parse_message_id, parse_source, request_path
+from s3queue.core.ops import get, get_all, list_all
+from s3queue.core.produce import Accepted
+from s3queue.core.records import CANCEL, RUN_NOW, Board, DeadLetter, Request, decode, decode_batch, decode_moved
+from s3queue.errors import ConfigError, CorruptRecord, StoreUnavailable
+from s3queue.operating import Operation
+from s3queue.runtime.drive import Driver, pauses
+from s3queue.runtime.meter import Meter
+from s3queue.store import Found, ObjectStore, as_store
+
+__all__ = ["MessageHandle", "Status", "message"]
+
+Status: TypeAlias = Literal["scheduled", "ready", "running", "waiting", "done", "dead", "cancelled", "unknown"]
+#: Batches of moved messages that are read at once.
+_AT_ONCE = 64
+
+
+class _Place(NamedTuple):
+    """Where a message is that was moved off the board while it waited, and what it is called there."""
+
+    id: str
+    ref: MessageRef
+
+
+def message(
+    id: str, store: ObjectStore | str | None = None, *, namespace: str | None = None, config: Config | None = None
+) -> MessageHandle:
+    """The message with this id, as `enqueue` returned it. Asks for nothing.
+
+    Args:
+        store, namespace, config: as of `Queue`.
+
+    Raises:
+        ConfigError: that is no id of a message.
+    """
+    return MessageHandle(id, store, namespace=namespace, config=config)
+
+
+class MessageHandle:
+    """One message of a queue.
+
+    Attributes:
+        id: its id.
+        queue: the name of its queue.
+        meter: counts the requests that this object made.
+    """
+
+    def __init__(
+        self,
+        id: str,
+        store: ObjectStore | str | None = None,
+        *,
+        namespace: str | None = None,
+        config: Config | None = None,
+    ) -> None:
+        try:
+            self._ref = parse_message_id(id)
+        except CorruptRecord:
+            raise ConfigError(f"not the id of a message: {id!r}", "as enqueue returned it") from None
+        self.id = str(id)
+        self.config = config or current_config()
+        self.store = current_store() if store is None else as_store(store)
+        self.layout = Layout(check_name(namespace or self.config.namespace, "namespace"), self._ref.part)
+        self.queue = parse_source(self._ref.path).queue
+        self.meter = Meter()
+        self._driver = Driver(self.store, self.meter, patience_s=self.config.enqueue_deadline)
+
+    def __repr__(self) -> str:
+        return f"<message {self.id!r} on {self.store.url}>"
+
+    # ---- look ----------------------------------------------------------------------------------------------
+
+    def status(self) -> Status:
+        """Where it is now.
+
+        ``scheduled`` (its time has not come), ``ready``, ``running`` (a host has it, running or next), ``waiting``
+        (failed or snoozed, and not due yet), ``done``, ``dead``, ``cancelled``, or ``unknown``: there is no such message,
+        or it has ended and is forgotten. How one has ended is known while its batch is on the board, and from its letter;
+        ``done`` is told as ``unknown`` where messages of its queue were ever cancelled before they began.
+
+        Asks: two GETs, and a third where it is on no board. Where it is nowhere, one LIST per 1,000 scheduled batches, and
+        one GET for each batch of its queue that was moved off the board.
+        """
+        layout = self.layout
+        # In this order: what is not seen in the first has gone on to the next.
+        body = self._driver.run(get(layout.source(self._ref.path)))
+        board = Operation(self.store, layout, self._driver).look()
+        status = _on_board(board, self._ref) if board is not None else None
+        if status is not None and status != "done":
+            return status
+        if status is None and isinstance(body, Found) and body.body:
+            return self._unadmitted(self._ref, board)
+        if (ended := self._letter()) is not None:
+            return ended
+        if (moved := self._moved()) is not None:
+            status = _on_board(board, moved.ref) if board is not None else None
+            return status or self._unadmitted(moved.ref, board)
+        cancelled = board is not None and self.queue in board.totals and board.totals[self.queue].cancelled
+        return "done" if status == "done" and not cancelled else "unknown"
+
+    def _unadmitted(self, ref: MessageRef, board: Board | None) -> Status:
+        if board is not None and ref.index in board.marks.get(ref.path, ()):
+            return "cancelled"
+        source = parse_source(ref.path)
+        if source.due_ms is not None and source.due_ms > time.time() * 1000:
+            return "waiting" if source.moved else "scheduled"
+        return "ready"
+
+    def _letter(self) -> Status | None:
+        key = self.layout.dead(self.queue, self.id)
+        found = self._driver.run(get(key))
+        if not isinstance(found, Found):
+            return None
+        letter = decode(DeadLetter, key, found.body)
+        if not letter.tombstone:
+            return "dead"
+        return "cancelled" if letter.ending == "cancelled" else "unknown"
+
+    def _moved(self) -> _Place | None:
+        """Where it is, if it was moved off the board while it waited."""
+        layout = self.layout
+        paths = [layout.path(item.key) for item in self._driver.run(list_all(layout.later))]
+        moved = [path for path in paths if (source := _source(path)) and source.moved and source.queue == self.queue]
+        for first in range(0, len(moved), _AT_ONCE):
+            some = moved[first : first + _AT_ONCE]
+            for path, found in zip(some, self._driver.run(get_all(list(map(layout.source, some)))), strict=True):
+                index = _index_in(path, found.body, self.id) if isinstance(found, Found) else None
+                if index is not None:
+                    return _Place(layout.message_id(path, index), MessageRef(self._ref.part, path, index))
+        return None
+
+    # ---- act -----------------------------------------------------------------------------------------------
+
+    def cancel(self, *, reason: str = "", wait: bool = True, timeout: float = 60.0) -> str:
+        """See to it that it does not start any more.
+
+        One that a host has, running or next, is up to that: what ends well is done; what fails, or is given back, is
+        cancelled and not tried again. The answer comes when it has ended.
+
+        Args:
+            reason: for people; kept in the tombstone of a message that had begun.
+            wait: for the answer. timeout: seconds.
+
+        Returns:
+            ``cancelled``; ``done`` or ``dead``: it ended so meanwhile; ``over``: it had ended before; ``absent``: there was
+            no such message, and if it was enqueued alone, there never will be. Empty without ``wait``.
+
+        Raises:
+            StoreUnavailable: no answer of the store; the request may or may not be stored. Calling it again is safe.
+            TimeoutError: no answer of the coordinator yet. The request stands.
+
+        Asks: one PUT and one GET for each look at the answer; more where the message was moved off the board.
+        """
+        return self._ask(CANCEL, reason, wait, timeout)
+
+    def run_now(self, *, wait: bool = True, timeout: float = 60.0) -> str:
+        """Start it as soon as a host has room, though it is scheduled, or waits after a failure.
+
+        Returns:
+            ``ready``; ``running``, ``dead``, ``cancelled``, ``over``, ``absent``: it is, or was; ``grouped``: it is
+            scheduled in a group, whose other messages cannot be overtaken. Empty without ``wait``.
+
+        Raises, asks: as `cancel`.
+        """
+        return self._ask(RUN_NOW, "", wait, timeout)
+
+    def _ask(self, kind: str, reason: str, wait: bool, timeout: float) -> str:
+        began = time.monotonic()
+        answer = self._request(Request(secrets.token_hex(8), kind, self.id, reason=reason), wait, timeout)
+        while answer in ("over", "absent") and (moved := self._moved()) is not None:
+            request = Request(secrets.token_hex(8), kind, self.id, moved.id, reason)
+            answer = self._request(request, wait, began + timeout - time.monotonic())
+        return answer
+
+    def _request(self, request: Request, wait: bool, timeout: float) -> str:
+        path = request_path(time.time_ns() // 1_000_000, secrets.token_hex(8))
+        deadline, waits = time.monotonic() + self.config.enqueue_deadline, pauses(0.1, 5.0)
+        while not isinstance(self._driver.run(operate.ask(self.layout, path, request)), Accepted):
+            pause = next(waits)
+            if time.monotonic() + pause >= deadline:
+                raise StoreUnavailable(
+                    "put", self.layout.source(path), "no answer; the request may or may not be stored"
+                )
+            time.sleep(pause)
+        operation = Operation(self.store, self.layout, self._driver)
+        operation.wake()
+        if not wait:
+            return ""
+        answers: list[str] = []
+
+        def is_answered() -> bool:
+            answers.extend(filter(None, [self._driver.run(operate.read_answer(self.layout, path))]))
+            return bool(answers)
+
+        operation.wait_for(is_answered, timeout, "no coordinator has answered; the request stands")
+        return answers[0]
+
+
+def _on_board(board: Board, ref: MessageRef) -> Status | None:
+    """None: its batch is not there."""
+    path, index = ref.path, ref.index
+    state = board.sources.get(path)
+    if state is None:
+        return None
+    if any(one.start <= index < one.stop for one in state.ready):
+        return "ready"
+    if any(one.index == index for one in state.waiting):
+        return "waiting"
+    if index in state.dying:
+        return "cancelled" if index in state.cancelled else "dead"
+    if any((path, index) in members for members in board.moves.values()):
+        return "waiting"
+    for ticket in board.tickets.values():
+        for part in ticket.spans(ticket.left_ranges):
+            if part.source == path and part.start <= index < part.stop:
+                return "running"
+    return "done"
+
+
+def _source(path: str) -> Source | None:
+    try:
+        return parse_source(path)
+    except CorruptRecord:
+        return None
+
+
+def _index_in(path: str, body: bytes, message: str) -> int | None:
+    try:
+        for index, raw in enumerate(decode_batch(path, body).messages):
+            origin = decode_moved(path, raw).origin
+            if origin is not None and origin.message == message:
+                return index
+    except CorruptRecord:
+        pass
+    return None

@@ -1,0 +1,66 @@
+"""``s3queue pause``, ``resume``, ``cancel``, ``run-now`` and ``message``, where nobody leads yet."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from s3queue.queue import Queue
+from s3queue.store import open_store
+from tests.cli.conftest import Invoke
+
+
+@pytest.fixture
+def message(url: str) -> str:
+    return Queue("raw", open_store(url)).enqueue(1, delay=3600)
+
+
+def test_queue_is_paused_and_resumed_and_stats_says_so(
+    s3queue: Invoke, url: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert s3queue("pause", "raw", "--store", url, "--for", "600") == 0
+    assert capsys.readouterr().out.startswith("raw is paused until ")
+    assert s3queue("stats", "--store", url) == 0
+    assert "paused: raw" in capsys.readouterr().out
+    assert s3queue("resume", "raw", "--store", url) == 0
+    assert s3queue("stats", "--store", url) == 0
+    assert "paused: raw" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--until", "tomorrow"),
+        ("--until", "2001-01-01"),
+        ("--for", "5", "--until", "2090-01-01"),
+        ("--idle", "--no-wait"),
+    ],
+)
+def test_pause_until_what_is_no_time_to_come_is_a_mistake(s3queue: Invoke, url: str, wrong: tuple[str, ...]) -> None:
+    assert s3queue("pause", "raw", "--store", url, *wrong) == 2
+    assert list(open_store(url).list("")) == []
+
+
+def test_message_is_shown_and_an_unknown_one_is_bad_news(
+    s3queue: Invoke, url: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert s3queue("message", message, "--store", url) == 0
+    assert capsys.readouterr().out == "scheduled\n"
+    assert s3queue("message", message, "--store", url, "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"id": message, "queue": "raw", "status": "scheduled"}
+    other = message.replace("-raw~", "-other~")
+    assert s3queue("message", other, "--store", url) == 1
+    assert s3queue("message", "nonsense", "--store", url) == 2
+
+
+def test_request_without_a_coordinator_stands_and_is_not_said_to_be_done(
+    s3queue: Invoke, url: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert s3queue("cancel", message, "--store", url, "--timeout", "0") == 1
+    assert capsys.readouterr().out == f"{message} no answer yet\n"
+    assert s3queue("cancel", message, "--store", url, "--no-wait") == 0
+    assert capsys.readouterr().out == f"{message} asked\n"
+    assert s3queue("run-now", message, "--store", url, "--timeout", "0") == 1
+    requests = [item.key for item in open_store(url).list("s3queue/p00/do/")]
+    assert len(requests) == 3

@@ -1,0 +1,187 @@
+"""Effect and answer of a request are one commit."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from s3queue.core.keys import parse_source
+from s3queue.core.plan import Planned
+from s3queue.core.records import (
+    Board,
+    Failed,
+    Failure,
+    Ledger,
+    Mark,
+    Ready,
+    Report,
+    Request,
+    SourceState,
+    Totals,
+    Waiting,
+)
+from tests.core.world import LAYOUT, NOW_MS, board, claimed, decide, error, ledger, one_ticket, path, ready
+
+DO = "do/1800000000000-0000000000000001"
+
+
+def asks(
+    of: Board,
+    kind: str,
+    source: str,
+    index: int = 0,
+    *hosts: Ledger,
+    there: bool = True,
+    window: Collection[str] = (),
+    **more: Any,
+) -> Planned:
+    request = Request("n", kind, LAYOUT.message_id(source, index), reason="why")
+    return decide(of, hosts, asked={DO: request}, there={source} if there else (), window=window, **more)
+
+
+def on_board(*, settled: int = 0, count: int = 3, **state: Any) -> tuple[Board, str]:
+    source = path(1, count)
+    return board(states={source: SourceState(settled=settled, **state)}), source
+
+
+# ---- cancel -----------------------------------------------------------------------------------------------------------
+
+
+def test_cancel_of_what_is_ready_settles_it_in_the_same_commit() -> None:
+    before, source = on_board(ready=ready((0, 3, 1)))
+    planned = asks(before, "cancel", source, 1)
+    state = planned.board.sources[source]
+    assert (state.settled, state.ready) == (1, (Ready(0, 1, 1), Ready(2, 3, 1)))
+    assert (planned.board.answers, planned.board.totals) == ({DO: "cancelled"}, {"q": Totals(cancelled=1)})
+    assert [(one.start, one.outcome) for one in planned.settled] == [(1, "cancelled")]
+
+
+def test_cancelled_message_that_had_begun_waits_for_its_letter_with_the_reason() -> None:
+    before, source = on_board(waiting=(Waiting(0, 2, NOW_MS + 9),), failures={0: (error(),)}, settled=2)
+    planned = asks(before, "cancel", source)
+    state = planned.board.sources[source]
+    assert (state.waiting, state.dying, state.cancelled) == ((), (0,), (0,))
+    assert [(one.cause, one.text) for one in state.failures[0]] == [("error", "boom"), ("cancelled", "why")]
+    after = decide(planned.board, letters_written={(source, 0)}).board.sources[source]
+    assert (after.settled, after.dying, after.cancelled) == (3, (), ())
+
+
+def test_message_in_a_ticket_is_marked_and_the_request_waits() -> None:
+    before, source = one_ticket(2)
+    planned = asks(before, "cancel", source, 1, claimed())
+    assert planned.board.answers == {}
+    assert planned.board.marks == {source: {1: Mark((DO,), "why")}}
+    assert planned.board.tickets == before.tickets
+
+
+def marked(count: int = 2, **fields: Any) -> tuple[Board, str]:
+    before, source = one_ticket(count, **fields)
+    return asks(before, "cancel", source, 1, claimed()).board, source
+
+
+def test_marked_message_that_ended_well_is_done() -> None:
+    before, _ = marked()
+    planned = decide(before, [claimed(report=Report(ok=(1, 2)))])
+    assert (planned.board.answers, planned.board.marks) == ({DO: "done"}, {})
+
+
+def test_marked_message_that_was_given_back_is_cancelled_and_its_neighbour_is_not() -> None:
+    before, source = marked()
+    planned = decide(before, [claimed(report=Report(released=(0, 2)), slots=0)])
+    assert planned.board.sources[source] == SourceState(settled=1, ready=ready((0, 1, 1)))
+    assert (planned.board.answers, planned.board.marks) == ({DO: "cancelled"}, {})
+
+
+def test_marked_message_that_failed_or_whose_host_was_fenced_is_cancelled_and_not_tried_again() -> None:
+    for host in (
+        claimed(report=Report(failed={1: Failed("retry", 1.0, error())})),
+        claimed(report=Report(failed={1: Failed("interrupted", 0.0, Failure(1, "interrupted"))})),
+        claimed(fenced=True),
+    ):
+        before, source = marked()
+        state = decide(before, [host]).board.sources[source]
+        assert (1 in state.dying, 1 in state.cancelled) == (True, True)
+        assert all(one.index != 1 for one in state.waiting)
+
+
+def test_single_that_no_board_has_named_is_refused_from_then_on() -> None:
+    source = path(1)
+    for there, answer, totals in ((True, "cancelled", {"q": Totals(cancelled=1)}), (False, "absent", {})):
+        planned = asks(board(), "cancel", source, 0, ledger(), there=there, listed=[source])
+        assert planned.board.sources == {source: SourceState(settled=1)}
+        assert (planned.board.answers, planned.board.totals, planned.assigned) == ({DO: answer}, totals, 0)
+
+
+def test_message_of_a_batch_that_no_board_has_named_is_cancelled_when_the_batch_has_its_turn() -> None:
+    source = path(1, 3)
+    planned = asks(board(), "cancel", source, 1)
+    assert (planned.board.answers, planned.board.sources) == ({DO: "cancelled"}, {})
+    later = decide(planned.board, [ledger()], [source])
+    parts = [(part.start, part.stop) for ticket in later.board.tickets.values() for part in ticket.parts]
+    assert parts == [(0, 1), (2, 3)]
+    assert (later.board.sources[source].settled, later.board.marks) == (1, {})
+
+
+def test_batch_of_which_everything_is_cancelled_ends_with_its_turn() -> None:
+    source = path(1, 2)
+    before = board(marks={source: {0: Mark(), 1: Mark()}})
+    planned = decide(before, [ledger()], [source])
+    assert (planned.board.sources[source].settled, planned.board.tickets) == (2, {})
+
+
+def test_what_is_over_is_not_cancelled() -> None:
+    source = path(1)
+    assert asks(board(), "cancel", source, window={parse_source(source).id}).board.answers == {DO: "over"}
+    before, source = on_board(settled=2, ready=ready((0, 1, 1)))
+    assert asks(before, "cancel", source, 2).board.answers == {DO: "over"}
+    before, source = on_board(settled=2, dying=(0,))
+    assert asks(before, "cancel", source, 0).board.answers == {DO: "dead"}
+
+
+def test_message_that_is_being_moved_is_looked_for_again_in_the_next_cycle() -> None:
+    target = path(9, due_ms=NOW_MS + 9) + ".2"
+    source = path(1)
+    before = board(states={source: SourceState()}, moves={target: ((source, 0),)})
+    planned = asks(before, "cancel", source)
+    assert (planned.board.answers, planned.board.marks) == ({}, {})
+
+
+def test_request_that_was_handled_is_not_handled_again() -> None:
+    source = path(1)
+    before = board(states={source: SourceState(ready=ready((0, 1, 1)))}, answers={DO: "absent"})
+    planned = asks(before, "cancel", source)
+    assert (planned.board.answers, planned.board.sources[source].ready) == ({DO: "absent"}, ready((0, 1, 1)))
+
+
+def test_request_of_an_unknown_kind_or_about_no_message_is_answered() -> None:
+    assert asks(board(), "polish", path(1)).board.answers == {DO: "unknown"}
+    planned = decide(board(), asked={DO: Request("n", "cancel", "nothing")})
+    assert planned.board.answers == {DO: "unknown"}
+
+
+# ---- run now ----------------------------------------------------------------------------------------------------------
+
+
+def test_waiting_message_becomes_ready() -> None:
+    before, source = on_board(waiting=(Waiting(0, 2, NOW_MS + 9), Waiting(1, 2, NOW_MS + 9)), settled=1)
+    planned = asks(before, "run_now", source)
+    assert planned.board.answers == {DO: "ready"}
+    assert [one.index for one in planned.board.sources[source].waiting] == [1]
+    assert asks(before, "run_now", source, 0, ledger()).assigned == 1
+
+
+def test_scheduled_message_runs_and_the_others_of_its_batch_keep_their_time() -> None:
+    source = path(1, 3, due_ms=NOW_MS + 60_000)
+    planned = asks(board(), "run_now", source, 1, ledger())
+    assert (planned.board.answers, planned.assigned) == ({DO: "ready"}, 1)
+    assert [(one.index, one.due_ms) for one in planned.board.sources[source].waiting] == [
+        (0, NOW_MS + 60_000),
+        (2, NOW_MS + 60_000),
+    ]
+
+
+def test_what_cannot_be_hastened_is_said() -> None:
+    assert asks(board(), "run_now", path(1, due_ms=NOW_MS + 9, group="g")).board.answers == {DO: "grouped"}
+    assert asks(board(), "run_now", path(1), there=False).board.answers == {DO: "absent"}
+    before, source = one_ticket()
+    assert asks(before, "run_now", source, 0, claimed()).board.answers == {DO: "running"}

@@ -1,0 +1,69 @@
+"""Messages are cancelled and hastened while a host serves their queue."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+
+import s3queue
+from s3queue.core import operate
+from s3queue.core.keys import request_path
+from s3queue.core.records import Request
+from s3queue.queue import Queue
+from s3queue.runtime.drive import Driver
+from s3queue.store import ObjectStore
+from tests.processes.host import IMPATIENT, Line, host
+from tests.processes.jobs import hold
+
+Fifo = Callable[[str], Line]
+
+
+def test_messages_end_as_operators_ask(store: ObjectStore, fifo: Fifo) -> None:
+    started, release = fifo("started"), fifo("release")
+    running = s3queue.message(hold.enqueue(started.path, release.path), store)
+    later = s3queue.message(hold.options(delay=3600).enqueue(started.path, release.path), store)
+    never = s3queue.message(hold.options(delay=3600).enqueue(started.path, release.path), store)
+    assert [one.status() for one in (running, later, never)] == ["ready", "scheduled", "scheduled"]
+    with host(store, until_empty=True, workers=1, concurrency=1, **IMPATIENT) as it:
+        started.word()
+        assert running.status() == "running"
+        assert running.cancel(reason="too late", wait=False) == ""
+        assert never.cancel() == "cancelled"
+        assert never.cancel() == "over"
+        assert later.run_now() == "ready"
+        release.release()
+        started.word()
+        release.release()
+        assert it.summary().messages == 2, "what ends well is done, though somebody asked to cancel it"
+    assert [one.status() for one in (running, later, never)] == ["unknown", "unknown", "unknown"]
+    assert Queue(hold.queue, store).stats().done == 2
+
+
+def test_message_that_is_not_there_is_refused_when_it_comes_late(store: ObjectStore, fifo: Fifo) -> None:
+    started, release = fifo("started"), fifo("release")
+    lost = s3queue.message(hold.enqueue(started.path, release.path), store)
+    source = lost.layout.source(lost._ref.path)
+    found = store.get(source)
+    assert hasattr(found, "body")
+    store.delete([source])
+    with host(store, workers=1, concurrency=1, **IMPATIENT) as it:
+        assert lost.cancel() == "absent"
+        store.put(source, found.body, if_version=None)
+        hold.enqueue(started.path, release.path)
+        started.word()
+        release.release()
+        it.signal(signal.SIGTERM)
+        assert it.summary().messages == 1
+
+
+def test_request_that_was_repeated_is_handled_once(store: ObjectStore, fifo: Fifo) -> None:
+    started, release = fifo("started"), fifo("release")
+    handle = s3queue.message(hold.options(delay=3600).enqueue(started.path, release.path), store)
+    driver, layout = Driver(store), handle.layout
+    path = request_path(1, "1")
+    with host(store, until_empty=True, workers=1, concurrency=1, **IMPATIENT) as it:
+        for _ in range(2):
+            driver.run(operate.ask(layout, path, Request("n", "cancel", handle.id)))
+        assert handle.cancel() in ("cancelled", "over")
+        it.summary()
+    assert driver.run(operate.read_answer(layout, path)) in ("cancelled", "over")
