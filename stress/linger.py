@@ -69,7 +69,8 @@ def command(store: str, threads: int, linger: float, seconds: float, repetitions
             put = median(alone)
             late = _quantile(together, 0.99)
             click.echo(
-                f"one thread {len(alone) / seconds:,.0f}/s, a PUT {put * 1e3:.2f} ms (p99 {_quantile(alone, 0.99) * 1e3:.2f}); "
+                f"one thread {len(alone) / seconds:,.0f}/s, a PUT {put * 1e3:.2f} ms, "
+                f"p99 {_quantile(alone, 0.99) * 1e3:.2f}; "
                 f"{threads} threads {len(together) / seconds:,.0f}/s, {ratios[-1]:.1f} times that; "
                 f"a call p50 {median(together) * 1e3:.2f} ms, p99 {late * 1e3:.2f}, {late / put:.1f} PUTs"
             )
