@@ -141,8 +141,10 @@ def test_child_of_a_fork_makes_its_own_resource_and_leaves_that_of_its_parent_op
     @s3queue.resource
     def pid() -> Iterator[int]:
         own = os.getpid()
-        yield own
-        os.write(write, f"{os.getpid()} closed that of {own}\n".encode())
+        try:
+            yield own
+        finally:  # runs when the generator is collected, too
+            os.write(write, f"{os.getpid()} closed that of {own}\n".encode())
 
     parent = pid.get()
     child = os.fork()
