@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from s3queue.registry import registry
 from s3queue.runtime.local.journal import OK
 from s3queue.runtime.local.wire import FailedNote, Finished
 from s3queue.store import ObjectStore
+from s3queue.tasks import use
+from tests.runtime import jobs
 from tests.runtime.desk import desk
 from tests.runtime.worker.test_attempt import outcome
 
@@ -111,3 +114,17 @@ def test_resource_that_cannot_be_made_is_a_failure_of_the_attempt(store: ObjectS
     assert failed.kind == "retry"
     assert failed.failure is not None
     assert "the other side is down" in failed.failure.text
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_middleware_of_the_program_reaches_its_workers_and_is_outermost(
+    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    monkeypatch.setattr(registry, "middleware", ())
+    use(jobs.Hooks("used"))
+    with desk(store, method=method) as it:
+        it.deal_new(0, it.message("hooked", "well"), it.message("tells_around", str(tmp_path / "out")))
+        it.expect(Finished)
+    told = (tmp_path / "out").read_text().splitlines()
+    assert told[:2] == ["used.before hooked 1", "outer.before hooked 1"]
+    assert told[-3:] == ["outer.after result", "used.after result", "used.before tells_around 1"]
