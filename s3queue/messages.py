@@ -144,8 +144,8 @@ class MessageHandle:
     def cancel(self, *, reason: str = "", wait: bool = True, timeout: float = 60.0) -> str:
         """See to it that it does not start any more.
 
-        One that a host has, running or next, is up to that: what ends well is done; what fails, or is given back, is
-        cancelled and not tried again. The answer comes when it has ended.
+        One that a host has and has not begun is given back, and cancelled. One that runs is not interrupted: if it ends
+        well it is done; if it fails it is cancelled and not tried again. The answer comes when it has ended.
 
         Args:
             reason: for people; kept in the tombstone of a message that had begun.

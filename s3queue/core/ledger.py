@@ -29,7 +29,20 @@ from s3queue.core.held import Held
 from s3queue.core.keys import Layout, parse_source
 from s3queue.core.ops import Overtaken, Step, Unknown, carries, contradiction, get, put, write
 from s3queue.core.ranges import Ranges
-from s3queue.core.records import Board, Failed, Ledger, Offer, Place, Report, Ticket, Usage, decode, encode, encode_over
+from s3queue.core.records import (
+    Board,
+    Failed,
+    Ledger,
+    Mark,
+    Offer,
+    Place,
+    Report,
+    Ticket,
+    Usage,
+    decode,
+    encode,
+    encode_over,
+)
 from s3queue.errors import CorruptRecord
 from s3queue.store import Found, Missing, Stored, Unchanged
 
@@ -79,6 +92,7 @@ class Host:
         settled: messages done and dead, by queue, in tickets that the board has taken over.
         visibility_timeout, window_s: bounds for the coordinator, see `Ledger`.
         usage: store requests of this host, by role; stored with the next write, and causes none by itself.
+        marked: by ticket, messages that operators have cancelled: those that have not begun do not begin.
         texts: characters of failures that the board has not taken over yet.
     """
 
@@ -101,6 +115,7 @@ class Host:
     settled: dict[str, tuple[int, int]] = field(default_factory=dict)
     usage: dict[str, Usage] = field(default_factory=dict)
     texts: int = 0
+    marked: dict[str, Ranges] = field(default_factory=dict)
     visibility_timeout: float = 0.0
     window_s: float = 0.0
 
@@ -140,6 +155,8 @@ class Host:
                 self.changes += 1
         if self.texts and self.changes != before:
             self.texts = sum(held.texts for held in self.tickets.values())
+        if board.marks or self.marked:
+            self.marked = {name: offsets for name in mine if (offsets := _marked(mine[name], board.marks))}
 
     def succeed(self, name: str, offsets: Ranges) -> None:
         """These messages ran and ended with ok."""
@@ -278,6 +295,15 @@ class Host:
             visibility_timeout=self.visibility_timeout,
             window_s=self.window_s,
         )
+
+
+def _marked(ticket: Ticket, marks: Mapping[str, Mapping[int, Mark]]) -> Ranges:
+    """Offsets of the messages of a ticket that are marked."""
+    offsets, base = [], 0
+    for part in ticket.parts:
+        offsets += [base + at - part.start for at in marks.get(part.source, ()) if part.start <= at < part.stop]
+        base += part.stop - part.start
+    return ranges.of(offsets)
 
 
 def _is_of_a_twin(key: str, found: Found | Missing) -> bool:

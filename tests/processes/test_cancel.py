@@ -67,3 +67,16 @@ def test_request_that_was_repeated_is_handled_once(store: ObjectStore, fifo: Fif
         assert handle.cancel() in ("cancelled", "over")
         it.summary()
     assert driver.run(operate.read_answer(layout, path)) in ("cancelled", "over")
+
+
+def test_message_that_a_worker_holds_and_has_not_begun_is_cancelled_while_the_one_before_it_runs(
+    store: ObjectStore, fifo: Fifo
+) -> None:
+    started, release = fifo("started"), fifo("release")
+    hold.enqueue(started.path, release.path)
+    with host(store, until_empty=True, workers=1, concurrency=1, ticket_target=60.0, **IMPATIENT) as it:
+        started.word()
+        behind = [s3queue.message(hold.enqueue(started.path, release.path), store) for _ in range(3)]
+        assert [one.cancel() for one in behind] == ["cancelled"] * 3
+        release.release()
+        assert it.summary().messages == 1

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Sequence
 from s3queue.core import ranges
 from s3queue.core.held import Held
 from s3queue.core.ledger import Host
-from s3queue.core.ranges import Ranges
+from s3queue.core.ranges import EMPTY, Ranges
 from s3queue.core.records import FATAL_CAUSES, Failed, Part
 from s3queue.runtime.agent.deaths import AT_WORK, ENDED, Affected, Death, Suspect, judge, last_word
 from s3queue.runtime.agent.loads import Load, Row
@@ -60,6 +60,8 @@ class Dealer:
         #: By queue, when it was last dealt from, counted in deals.
         self._turns: dict[str, int] = {}
         self._turn = 0
+        #: By ticket, cancelled messages that workers were asked to give back.
+        self._called_back: dict[str, Ranges] = {}
         self._is_clearing = False
         self._absent_since: float | None = None
 
@@ -125,6 +127,8 @@ class Dealer:
 
     def deal(self, now: float) -> None:
         """Deal the messages that can start soon."""
+        if self.host.marked or self._called_back:
+            self._give_back_marked()
         if not any(load.send is not None for load in self.loads):
             self._bear_absence(now)
             return
@@ -146,6 +150,18 @@ class Dealer:
             elif able:
                 # A queue of short tasks fills workers up before they have a free slot. One is left to this queue.
                 kept.append(min(able, key=lambda load: load.is_stuck(now)))
+
+    def _give_back_marked(self) -> None:
+        """Give back cancelled messages that have not begun. Workers are asked once for those that they have."""
+        self._called_back = {name: self._called_back.get(name, EMPTY) for name in self.host.marked}
+        for name, offsets in self.host.marked.items():
+            if removed := self._pool.remove(name, offsets):
+                self.host.release(name, removed)
+            if ranges.minus(offsets, self._called_back[name]):
+                self._called_back[name] = offsets
+                for load in self.loads:
+                    if any(row.ticket == name and row.left for row in load.rows.values()):
+                        load.recall()
 
     def _bear_absence(self, now: float) -> None:
         """There is no worker. If that lasts, give back the claimed messages."""

@@ -6,6 +6,9 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
+from s3queue.core import ranges
+from s3queue.core.ranges import Ranges
+
 
 class Piece(NamedTuple):
     """Messages ``start`` to ``stop`` (excluded) of a ticket, by offset."""
@@ -69,6 +72,25 @@ class Pool:
     def queues(self) -> list[str]:
         """Those that have messages, suspects aside."""
         return [queue for queue, line in self._queues.items() if line]
+
+    def remove(self, ticket: str, offsets: Ranges) -> Ranges:
+        """Take these messages of a ticket out of it. Returns those that were in it."""
+        gone: list[tuple[int, int]] = []
+
+        def without(piece: Piece) -> list[Piece]:
+            if piece.ticket != ticket:
+                return [piece]
+            left = ranges.minus((piece.start, piece.stop), offsets)
+            gone.extend(ranges.pairs(ranges.minus((piece.start, piece.stop), left)))
+            return [Piece(ticket, start, stop) for start, stop in ranges.pairs(left)]
+
+        self.suspects = deque((queue, left) for queue, piece in self.suspects for left in without(piece))
+        self.size -= sum(stop - start for start, stop in gone)
+        for queue, line in self._queues.items():
+            before = len(gone)
+            self._queues[queue] = deque(left for piece in line for left in without(piece))
+            self._grow(queue, -sum(stop - start for start, stop in gone[before:]))
+        return ranges.union(gone)
 
     def drain(self) -> Iterator[Piece]:
         """Everything. It is in the pool no more."""

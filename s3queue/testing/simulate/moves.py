@@ -55,6 +55,8 @@ def _is_cancelled(story: Story, move: Move) -> bool:
     old, new = move.old, move.new
     if not story.is_called_off(move.message, move.n) or new not in (SETTLED, DYING) or old in (SETTLED, DYING):
         return False
+    if old is None and new == SETTLED and not parse_source(path).moved:
+        return True  # one that was never admitted, or has ended and is forgotten
     ran = any(run.n < move.n and run.outcome != "snooze" for run in story.by_message.get(story.first(move.message), ()))
     if (
         new == SETTLED

@@ -490,6 +490,8 @@ class Story:
                 is_absent = parse_source(path).count == 1 and any(
                     self.asked[one][1:] == (CANCEL, move.message) for one in absent
                 )
+                if is_absent and self.first(move.message) in commits:
+                    continue  # it has ended and was forgotten
                 how = "absent" if is_absent else "cancelled"
             else:
                 outcome = self.outcomes.get((move.old.ticket, move.old.offset))

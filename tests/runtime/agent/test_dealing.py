@@ -7,7 +7,7 @@ import pytest
 from s3queue.core.held import Held
 from s3queue.core.keys import Layout, source_path
 from s3queue.core.ledger import Host
-from s3queue.core.records import Failed, Failure, Offer, Part, Ticket
+from s3queue.core.records import Board, Failed, Failure, Mark, Offer, Part, SourceState, Ticket
 from s3queue.runtime.agent.dealing import ABSENT_S, PORTION_S, Dealer
 from s3queue.runtime.agent.deaths import Death
 from s3queue.runtime.local.journal import FAILED, OK, READING, REJECTED, RUNNING, Journal
@@ -504,3 +504,44 @@ def test_rows_do_not_cap_how_many_messages_of_groups_run_at_once() -> None:
     dealing.claimed(names)
     dealing.deal(0.0)
     assert len([note for note in notes if isinstance(note, Deal)]) == 200
+
+
+# ---- what operators have cancelled ------------------------------------------------------------------------------------
+
+
+def test_marked_messages_of_the_pool_are_given_back_and_not_dealt() -> None:
+    dealing, host, notes = dealer(slots=1)
+    assign(host, "1-0", 0, count=5)
+    dealing.claimed(["1-0"])
+    host.marked = {"1-0": (0, 2, 3, 4)}
+    dealing.deal(now=0.0)
+    assert host.tickets["1-0"].released == (0, 2, 3, 4)
+    assert [[(one.start, one.stop) for one in note.parts] for note in notes if isinstance(note, Deal)] == [[(2, 3)]]
+    assert dealing.pooled == 1
+
+
+def test_marked_message_that_a_worker_has_not_begun_is_recalled_once_and_given_back() -> None:
+    dealing, host, notes = dealer(slots=2)
+    assign(host, "1-0", 0, count=2)
+    dealing.claimed(["1-0"])
+    dealing.deal(now=0.0)
+    dealing.loads[0].journal.start(0, 0, 0, 0.0, 0.0)
+    host.marked = {"1-0": (0, 2)}
+    dealing.deal(now=0.1)
+    dealing.deal(now=0.2)
+    assert sum(isinstance(note, Recall) for note in notes) == 1
+    assert dealing.returned(0, [(0, 1)])
+    dealing.deal(now=0.3)
+    assert host.tickets["1-0"].released == (1, 2), "the one that runs goes on"
+    assert sum(isinstance(note, Recall) for note in notes) == 1
+
+
+def test_host_reads_its_marks_from_the_board_and_forgets_them_with_it() -> None:
+    _, host, _ = dealer(slots=2)
+    ticket = Ticket(host.session, (Part(source(0, 9), 2, 4, 1), Part(source(1, 9), 5, 9, 1)))
+    marks = {source(0, 9): {1: Mark(), 3: Mark()}, source(1, 9): {5: Mark(), 9: Mark()}}
+    states = {source(0, 9): SourceState(), source(1, 9): SourceState()}
+    host.see(Board("n", 1, 1, tickets={"1-0": ticket}, sources=states, marks=marks))
+    assert host.marked == {"1-0": (1, 3)}
+    host.see(Board("n", 1, 2, tickets={"1-0": ticket}, sources=states))
+    assert host.marked == {}
