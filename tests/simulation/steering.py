@@ -105,7 +105,7 @@ def what_is_cancelled_leaves_no_tombstone(cancel: Any, draft: Draft, index: int,
     cancel(draft, index, began=False)
 
 
-@mutant(requests, "_in_tickets", "I13 I2 I20 I3", **_STEERED)
+@mutant(requests, "_in_tickets", "I13 I2 I20 I3", within=400, **_STEERED)
 def what_a_host_has_is_taken_for_over(_: Any, of: Planning, paths: Any) -> set[Any]:
     """Of what is in a ticket only its host can tell whether it runs."""
     return set()
