@@ -586,7 +586,7 @@ def in_two_tickets(take: Any, draft: Draft, *args: Any) -> Any:
 @mutant(Draft, "released", "I7", weather=Weather(fault=0.05, chaos=0.08, kinds=("give back", "drain host")))
 def a_release_counts(_: Any, draft: Draft, start: int, stop: int, attempt: int) -> None:
     """A release costs no attempt."""
-    draft.ready.append(Ready(start, stop, attempt + 1))
+    draft.ready = (*draft.ready, Ready(start, stop, attempt + 1))
 
 
 @mutant(Draft, "failed", "I7", weather=_ENDS)
