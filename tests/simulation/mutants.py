@@ -459,6 +459,24 @@ def an_impatient_candidate(patience: Any, board: Any, lease_s: float) -> float:
     return float(patience(board, lease_s)) / 2
 
 
+@mutant(
+    elect,
+    "stand",
+    "I5",
+    within=300,
+    weather=Weather(fault=0.4, fates=("served", "slow"), whose=("lead",), chaos=0.0, ends=0.0),
+    times=replace(Times(), slow=(4.5,)),
+    shared=True,
+    candidates=0,
+    hosts=3,
+    storm_s=20.0,
+)
+def the_term_of_another_is_led(stand: Any, view: Any, *more: Any, **terms: Any) -> Any:
+    """Who was replaced before the answer to its election came leads nothing."""
+    outcome = yield from stand(view, *more, **terms)
+    return Stored(view.version) if isinstance(outcome, Stored) else outcome
+
+
 @mutant(elect, "replace", "I5")
 def the_epoch_stays(replace_: Any, board: Any, **fields: Any) -> Any:
     """Every election begins a new epoch."""

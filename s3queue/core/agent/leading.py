@@ -144,7 +144,8 @@ class Leading:
         outcome = yield from elect.stand(
             view, self._post.layout, self._post.me, env.nonce(), lease_s=self._post.settings.leader_lease
         )
-        if not isinstance(outcome, Stored):
+        # The host's loop may have read a later leader's board before our answer came: that term is not ours to lead.
+        if not isinstance(outcome, Stored) or view.version != outcome.version:
             self._look()
             return math.inf
         if before is not None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from s3queue.core import cycle
 from s3queue.core.chores import CHORES_AT_ONCE
 from s3queue.core.ops import Get, List, Put
-from s3queue.core.records import Board, Failed, Failure, Report, decode, encode
+from s3queue.core.records import Board, Failed, Failure, Leader, Report, decode, encode
 from s3queue.errors import StoreDenied, StoreUnavailable, StoreUnsupported
-from s3queue.store import Found
+from s3queue.store import Found, Stored
 from tests.core.agent.desk import Desk
+from tests.core.hands import perform
 from tests.core.world import LAYOUT, body, claimed, ledger, path
 
 
@@ -165,3 +167,25 @@ def test_reads_are_counted_once_each() -> None:
     desk = led()
     desk.go(1010.0)
     assert desk.count(Get) < 40
+
+
+def test_leader_that_was_replaced_before_it_heard_of_its_election_does_not_lead_the_term_of_another() -> None:
+    desk = Desk()
+    desk.start(desk.agent.join())
+    assert desk.go(1001.0) == [True]
+    view, leading = desk.agent.view, desk.agent._hosting.leading
+    view.looked = True
+    standing = leading._stand(desk.time)
+    op = next(standing)
+    while not isinstance(op, Put):
+        op = standing.send(perform(desk.store, op))
+    ours = perform(desk.store, op)
+    assert isinstance(ours, Stored)
+    # The answer is slow. Another candidate waits for a lease, is elected, and our host's loop reads its board.
+    theirs = replace(stored_board(desk), nonce="theirs", epoch=2, turn=2, leader=Leader("other"))
+    stored = desk.store.put(LAYOUT.board, encode(theirs), if_version=ours.version)
+    assert isinstance(stored, Stored)
+    assert view.learn(theirs, stored.version)
+    with pytest.raises(StopIteration):
+        standing.send(ours)
+    assert desk.agent.lead is None
