@@ -54,3 +54,25 @@ def test_a_cancel_holds_after_one_cycle_and_costs_at_most_three_writes_and_four_
     spent = {kind: count - before[kind] for kind, count in town.meter.as_dict().items()}
     # What comes after the answer is shared by up to 500 requests: one retired page, and the boards that forget them.
     assert spent["put"] <= 7
+
+
+def test_operators_are_heard_on_a_real_server(server_store: ObjectStore) -> None:
+    """Its folders are sorted by their own rules, and what operators store is seen with everything else."""
+    town, leader = led(server_store)
+    scheduled = town.enqueue(2, due_ms=town.now_ms() + 3_600_000)
+    waits = town.enqueue(1)
+    changed = town.driver.run(operate.change(town.layout, operate.pause(QUEUE), "n"))
+    assert isinstance(changed, Control)
+    answers = []
+    for number, (kind, path, index) in enumerate(
+        [("cancel", waits, 0), ("cancel", scheduled, 1), ("run_now", waits, 0)]
+    ):
+        request = request_path(town.now_ms(), f"{number}")
+        town.driver.run(operate.ask(town.layout, request, Request("n", kind, town.layout.message_id(path, index))))
+        leader.cycles(1)
+        answers.append(town.driver.run(operate.read_answer(town.layout, request)))
+    assert answers == ["cancelled", "cancelled", "over"]
+    assert (town.board().control, town.board().tickets) == (changed.turn, {})
+    leader.cycles(6)
+    assert (town.sources(), town.board().answers) == ([scheduled], {})
+    assert not list(server_store.list(town.layout.requests))
