@@ -463,12 +463,13 @@ def an_impatient_candidate(patience: Any, board: Any, lease_s: float) -> float:
     elect,
     "stand",
     "I5",
-    within=300,
-    weather=Weather(fault=0.4, fates=("served", "slow"), whose=("lead",), chaos=0.0, ends=0.0),
-    times=replace(Times(), slow=(4.5,)),
+    within=1500,
+    weather=Weather(fault=0.0, chaos=0.12, kinds=("pause host", "kill agent"), ends=0.0, order=0.3),
+    times=replace(Times(), pauses=(2.6, 4.6)),
     shared=True,
     candidates=0,
     hosts=3,
+    batches=1,
     storm_s=20.0,
 )
 def the_term_of_another_is_led(stand: Any, view: Any, *more: Any, **terms: Any) -> Any:
