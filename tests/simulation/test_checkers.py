@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
+from s3queue.core.keys import Layout, moved_batch, moved_path, parse_source
 from s3queue.core.plan import Settings
+from s3queue.core.records import CANCEL, Board, SourceState, Waiting, encode
 from s3queue.testing.simulate import CHECKERS, SOMETIMES, Replay, Seeded, Story, by_chance, judge, run
+from s3queue.testing.simulate.history import Asked, Wrote
 
 
 def test_calm_schedule_is_ok_by_every_checker_that_can_tell() -> None:
@@ -37,3 +42,22 @@ def test_what_ought_to_happen_happens() -> None:
 
 def test_checkers_are_named_after_invariants_and_promises() -> None:
     assert [*CHECKERS][:18] == [f"I{n}" for n in range(1, 13)] + [f"P{n}" for n in range(1, 7)]
+
+
+@pytest.mark.parametrize("is_stored", [True, False])
+def test_message_is_cancelled_where_it_was_moved_to_and_not_where_no_move_ended(is_stored: bool) -> None:
+    """Somebody cancels a waiting message by its name on the way off the board. If its copy could not be stored, the board
+    settles the copy, and the message still waits."""
+    layout, path = Layout(), "in/q/5/1700000000000-001-1"
+    target = moved_path(
+        parse_source(path), due_ms=1700000009000, batch=moved_batch(1, 0), count=1, attempt=1, alone=False
+    )
+    waits, over = SourceState(waiting=(Waiting(0, 1, 1700000009000),)), SourceState(settled=1)
+    boards = (
+        Board("0", 1, 1, sources={path: waits}),
+        Board("1", 1, 2, sources={path: SourceState()}, moves={target: ((path, 0),)}),
+        Board("2", 1, 3, sources={path: over if is_stored else waits, target: over}),
+    )
+    wrote = [Wrote(1.0 + n, "h", layout.board, encode(board), n == 0) for n, board in enumerate(boards)]
+    story = Story([*wrote[:2], Asked(2.5, "o", "do/1", CANCEL, target, 0), wrote[2]], Settings())
+    assert story.committed == ({(path, 0): [(3, "cancelled")]} if is_stored else {})

@@ -124,7 +124,6 @@ class Story:
         surveys: when each process listed the partition.
         dead: sessions whose processes all ended, and when; ``reaped``: where only the agent did.
         damaged: keys that somebody removed by hand, or that the store refuses.
-        damaged: keys that somebody removed by hand.
         short_surveys: whether surveys read less than there is.
         calm: the time from which on every request is answered; infinity: not yet.
     """
@@ -359,6 +358,10 @@ class Story:
             if move.new == SETTLED and move.old is not None and move.old.kind == "moving"
         }
 
+    def is_moved_in(self, message: Message, n: int) -> bool:
+        """Whether a board up to then took it to be where it was moved to, and not where it came from."""
+        return self.moved_off.get(self.targets[message[0]][message[1]], n + 1) <= n
+
     @cached_property
     def by_message(self) -> dict[Message, list[Run]]:
         runs: dict[Message, list[Run]] = {}
@@ -484,7 +487,7 @@ class Story:
             elif move.new != SETTLED or (move.old is not None and move.old.kind in ("dying", "moving")):
                 continue
             elif move.old is None:
-                if path in self.targets and not self.is_called_off(move.message, move.n):
+                if path in self.targets and not self.is_moved_in(move.message, move.n):
                     continue  # nothing came of that move
                 absent = (one for one, what in self.board_at(move.n).answers.items() if what == "absent")
                 is_absent = parse_source(path).count == 1 and any(
