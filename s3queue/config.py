@@ -158,7 +158,7 @@ def _describe(name: str) -> str:
         Literal["fork", "spawn", "forkserver"]: "one of fork, spawn, forkserver",
     }
     default = {field.name: field.default for field in msgspec.structs.fields(Config)}[name]
-    return kinds.get(_types[name], f"the default is {default!r}")
+    return kinds.get(_types[name], "unset by default" if default is None else f"the default is {default!r}")
 
 
 def _known(given: Iterable[str], known: Iterable[str], what: str) -> None:

@@ -159,7 +159,7 @@ def open_store(url: str) -> ObjectStore:
 
     scheme, separator, _ = url.partition("://")
     if not separator:
-        raise ConfigError(f"not a store URL: {url!r}", "for example sqlite:///var/lib/jobs.db or s3://bucket/prefix")
+        raise ConfigError(f"not a store URL: {url!r}", "for example sqlite:////var/lib/jobs.db or s3://bucket/prefix")
     known = {point.name: point for point in entry_points(group="s3queue.backends")}
     if scheme not in known:
         raise ConfigError(f"no backend for {scheme}:// is installed", "known here: " + ", ".join(sorted(known)))
@@ -183,5 +183,5 @@ def as_store(store: object) -> ObjectStore:
     if isinstance(store, str):
         return open_store(store)
     if not isinstance(store, ObjectStore):
-        raise ConfigError(f"neither a store nor its URL: {store!r}", "for example sqlite:///var/lib/jobs.db")
+        raise ConfigError(f"neither a store nor its URL: {store!r}", "for example sqlite:////var/lib/jobs.db")
     return store

@@ -133,7 +133,7 @@ class SqliteStore:
         if place.host:
             raise ConfigError(
                 "a sqlite URL has three slashes before a relative path and four before an absolute one",
-                f"perhaps sqlite:///{place.host}/{place.path}",
+                "perhaps sqlite:///" + f"{place.host}/{place.path}".rstrip("/"),
             )
         return cls(place.path, **place.settings)
 

@@ -41,8 +41,9 @@ def command(
         for handle in [MessageHandle(one, store, config=config) for one in ids]:
             try:
                 answers[handle.id] = handle.cancel(reason=reason, wait=not no_wait, timeout=timeout)
-            except TimeoutError:
+            except TimeoutError as late:
                 answers[handle.id] = "no answer yet"
+                click.echo(f"s3queue: {late}", err=True)
     finally:
         store.close()
     if as_json:

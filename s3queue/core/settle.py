@@ -35,10 +35,15 @@ def weigh(failures: tuple[Failure, ...]) -> int:
     return len(_to_json(failures)) + 8
 
 
+def ending(text: str, most: int) -> str:
+    """The end of a text; one that was cut says so, and takes fewer bytes than before."""
+    return text if len(text) <= most else "…" + text[3 - most :]
+
+
 def shortened(failures: tuple[Failure, ...]) -> tuple[Failure, ...]:
     """The newest failures of a history; all but the last with a short text."""
     older = failures[-KEPT_FAILURES:-1]
-    return (*(replace(one, text=one.text[-_OLDER_TEXT:]) for one in older), *failures[-1:])
+    return (*(replace(one, text=ending(one.text, _OLDER_TEXT)) for one in older), *failures[-1:])
 
 
 def is_last(outcome: Failed, attempt: int, spared: int, max_attempts: int) -> bool:
@@ -271,7 +276,10 @@ class Draft:
         self._own()
         for index, failures in self.failures.items():
             if index not in self.dying and len(failures[-1].text) > NEWEST_TEXT:
-                self.failures[index] = (*failures[:-1], replace(failures[-1], text=failures[-1].text[-NEWEST_TEXT:]))
+                self.failures[index] = (
+                    *failures[:-1],
+                    replace(failures[-1], text=ending(failures[-1].text, NEWEST_TEXT)),
+                )
 
     def squeeze(self, index: int, most: int) -> None:
         """Shorten the history of a message to ``most`` bytes: its newest failure, and, without text, the last one that

@@ -75,7 +75,9 @@ def test_what_is_kept_of_a_text_is_its_end_where_a_traceback_says_what_went_wron
         text = "Traceback" + " of a deep call" * 500 + f"\nValueError: no {attempt}"
         draft.failed(0, attempt, Failed("retry", 0.0, Failure(attempt, "error", text)), max_attempts=3, now_ms=NOW_MS)
     draft.trim()
-    assert [one.text.splitlines()[-1] for one in draft.freeze().failures[0]] == ["ValueError: no 1", "ValueError: no 2"]
+    kept = draft.freeze().failures[0]
+    assert [one.text.splitlines()[-1] for one in kept] == ["ValueError: no 1", "ValueError: no 2"]
+    assert [(one.text[0], len(one.text)) for one in kept] == [("…", 118), ("…", 398)]
 
 
 def test_the_last_failure_of_a_dying_message_keeps_its_text_for_the_letter() -> None:
