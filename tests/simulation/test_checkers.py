@@ -8,7 +8,7 @@ from s3queue.core.keys import Layout, moved_batch, moved_path, parse_source
 from s3queue.core.plan import Settings
 from s3queue.core.records import CANCEL, Board, SourceState, Waiting, encode
 from s3queue.testing.simulate import CHECKERS, SOMETIMES, Replay, Seeded, Story, by_chance, judge, run
-from s3queue.testing.simulate.history import Asked, Wrote
+from s3queue.testing.simulate.history import Accepted, Asked, Wrote
 
 
 def test_calm_schedule_is_ok_by_every_checker_that_can_tell() -> None:
@@ -61,3 +61,23 @@ def test_message_is_cancelled_where_it_was_moved_to_and_not_where_no_move_ended(
     wrote = [Wrote(1.0 + n, "h", layout.board, encode(board), n == 0) for n, board in enumerate(boards)]
     story = Story([*wrote[:2], Asked(2.5, "o", "do/1", CANCEL, target, 0), wrote[2]], Settings())
     assert story.committed == ({(path, 0): [(3, "cancelled")]} if is_stored else {})
+
+
+@pytest.mark.parametrize("is_cancelled", [True, False])
+def test_batch_that_was_stored_in_part_is_lost_unless_it_was_cancelled(is_cancelled: bool) -> None:
+    layout, path = Layout(), "in/q/5/1700000000000-001-1"
+    over = Board("0", 1, 1, sources={path: SourceState(settled=1)}, answers={"do/1": "cancelled"})
+    cancelled = [Asked(1.5, "o", "do/1", CANCEL, path, 0), Wrote(2.0, "h", layout.board, encode(over), True)]
+    story = Story(
+        [
+            Wrote(1.0, "p", layout.source(path), b"the", True),
+            *(cancelled if is_cancelled else []),
+            Accepted(3.0, "p", path, b"the body"),
+        ],
+        Settings(),
+    )
+    verdict = judge(story)["P1"]
+    expected = ("unknown", "not drained")
+    if not is_cancelled:
+        expected = ("bad", f"event 1: {path} was accepted, and not stored as it was sent")
+    assert (verdict.state, verdict.why) == expected

@@ -18,6 +18,12 @@ def _stuck(story: Story) -> set[Message]:
     return {story.first((path, index)) for path in paths for index in range(parse_source(path).count)}
 
 
+def _is_called_off(story: Story, path: str, n: int) -> bool:
+    """Whether somebody cancelled the one message of this batch before its producer sent it again."""
+    ends = story.committed.get((path, 0), [])
+    return parse_source(path).count == 1 and any(at < n and how in ("cancelled", "absent") for at, how in ends)
+
+
 def p1_no_accepted_message_is_lost(story: Story) -> Verdict:
     """What was accepted is stored, and every stored message comes to an outcome that somebody vouches for."""
 
@@ -25,7 +31,9 @@ def p1_no_accepted_message_is_lost(story: Story) -> Verdict:
         for path, n in story.accepted.items():
             if story.landed.get(path, n) >= n:
                 yield f"event {n}: {path} was accepted, and is not stored"
-        yield from story.maimed
+        for path, n in story.maimed.items():
+            if not _is_called_off(story, path, n):
+                yield f"event {n}: {path} was accepted, and not stored as it was sent"
         yield from (why for rule, why in illegal(story) if rule == "P1")
         yield from (why for rule, why in unfounded(story) if rule == "P1")
         if _at_rest(story):

@@ -115,7 +115,7 @@ class Story:
     """
     Attributes:
         sources: by path, when an object of that name appeared (True) or was gone (False).
-        maimed: batches that were accepted and stood there otherwise than they were sent.
+        maimed: batches that were accepted, and when, and stood there otherwise than they were sent.
         letters: keys of dead letters, when each was stored first, and whether it is about all that comes after its message.
         pages: by key, when a retired page was stored, and what is on it.
         controls: what operators have set, and when. steered: when one was told that a turn holds.
@@ -139,7 +139,7 @@ class Story:
     ledgers: dict[str, list[LedgerAt]] = field(default_factory=dict)
     sources: dict[str, list[tuple[int, str, bool]]] = field(default_factory=dict)
     bodies: dict[str, bytes] = field(default_factory=dict)
-    maimed: list[str] = field(default_factory=list)
+    maimed: dict[str, int] = field(default_factory=dict)
     letters: dict[str, tuple[int, bool]] = field(default_factory=dict)
     pages: dict[str, tuple[int, RetiredPage]] = field(default_factory=dict)
     results: list[str] = field(default_factory=list)
@@ -178,7 +178,7 @@ class Story:
                 case history.Accepted(_, _, path, body):
                     self.accepted[path] = n
                     if self.bodies.get(path) != body:
-                        self.maimed.append(f"event {n}: {path} was accepted, and not stored as it was sent")
+                        self.maimed[path] = n
                 case history.Steered(_, _, turn):
                     self.steered.append((n, turn))
                 case history.Asked(_, _, request, kind, path, number):
