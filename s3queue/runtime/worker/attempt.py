@@ -154,7 +154,7 @@ class Attempts:
         if headers:
             plan, headers = plan.of(message)
         if attempt - dealt.spared > plan.max_attempts:
-            return Failed("dead")
+            return self._is_over(plan, piece, number)
         limit = plan.time_limit
         deadline = 0.0 if limit is None else started + limit + (CANCEL_GRACE_S if plan.is_async else 0.0)
         # From here on a death of this process counts as an attempt of this message.
@@ -190,6 +190,20 @@ class Attempts:
         text = traceback.format_exc()
         outcome = outcomes.retry(outcomes.FAULT_DELAY_S, piece.part.attempt, "error", text)
         return self._told(None, piece, number, outcome)
+
+    def _is_over(self, plan: _Plan, piece: Piece, number: int) -> Failed:
+        """Its last attempt ended with its process, where only the most that any task of the queue allows was known."""
+        if not piece.dealt.over:
+            self._events.emit(
+                "dead",
+                task=plan.task.name,
+                queue=piece.dealt.queue,
+                message=self._message_id(piece, number),
+                attempt=piece.part.attempt - 1,
+                of=plan.max_attempts + piece.dealt.spared,
+                text="its last attempt ended with its process",
+            )
+        return Failed("dead")
 
     def _cannot_run(self, piece: Piece, number: int) -> Failed:
         fault = piece.fault

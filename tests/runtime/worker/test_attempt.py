@@ -203,6 +203,18 @@ def test_each_failed_attempt_is_told_once_with_task_message_attempt_next_try_and
         assert "ValueError: no such thing" in str(one["text"])
 
 
+def test_message_whose_last_attempt_ended_with_its_process_is_told_to_be_dead(
+    store: ObjectStore, tmp_path: Path
+) -> None:
+    with desk(store, history=str(tmp_path / "history")) as it:
+        it.deal_new(0, it.message("noop"), attempt=4)
+        assert outcome(it).kind == "dead"
+        assert it.stop() == 0
+        (line,) = told(tmp_path / "history")
+    assert (line["kind"], line["task"], line["attempt"], line["of"]) == ("dead", "noop", 3, 3)
+    assert line["text"] == "its last attempt ended with its process"
+
+
 def test_failed_attempts_are_warnings_of_the_workers_logger_and_dead_ones_errors(
     store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
