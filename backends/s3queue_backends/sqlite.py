@@ -71,8 +71,7 @@ def _stand_still() -> None:
     """Wait until no other thread is within a statement, before a fork.
 
     The child would inherit the unfinished statement: SQLite's record of the locks of the process would name it for ever,
-        and
-    the file could not be opened in the child.
+    and the file could not be opened in the child.
     """
     _opening.acquire()
     for connection in list(_connections):
