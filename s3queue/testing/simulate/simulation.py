@@ -163,9 +163,10 @@ class Simulation:
             self.world.store.remove(key, self.world.now)
 
     def _refuse(self, host: Supervisor) -> None:
-        """One object can be neither read nor written from now on: a ledger, or the letter of a message that may die."""
+        """One object can be neither read nor written from now on: a ledger, or the letter of a message that may die. No
+        ledger before there is a board: it may be that of the only host, which then founds none."""
         world, layout = self.world, self.world.layout
-        keys = world.store.keys(layout.hosts)
+        keys = world.store.keys(layout.hosts) if world.store.body(layout.board) is not None else []
         for path in map(layout.path, world.store.keys(layout.inbox)):
             with contextlib.suppress(CorruptRecord):
                 keys += [layout.dead(parse_source(path).queue, layout.message_id(path, at)) for at in (0, 1)]
