@@ -262,7 +262,7 @@ class Summaries:
 
 
 def _key(layout: Layout, key: str) -> str:
-    """Of what is no batch the survey knows the path."""
+    """A survey names batches by their paths, and everything else by its key."""
     return key if key.startswith(layout.root + "/") else layout.source(key)
 
 

@@ -163,10 +163,9 @@ class Simulation:
             self.world.store.remove(key, self.world.now)
 
     def _refuse(self, host: Supervisor) -> None:
-        """One object can be neither read nor written from now on: a ledger, or the letter of a message that may die. No
-        ledger before there is a board: it may be that of the only host, which then founds none."""
+        """One object can be neither read nor written from now on: a ledger, or the letter of a message that may die."""
         world, layout = self.world, self.world.layout
-        keys = world.store.keys(layout.hosts) if world.store.body(layout.board) is not None else []
+        keys = world.store.keys(layout.hosts)
         for path in map(layout.path, world.store.keys(layout.inbox)):
             with contextlib.suppress(CorruptRecord):
                 keys += [layout.dead(parse_source(path).queue, layout.message_id(path, at)) for at in (0, 1)]
@@ -198,6 +197,19 @@ class Simulation:
                 if (source.queue, source.group) in crowds:
                     stuck.add(source.path)
         return stuck
+
+    def _unfounded(self) -> set[str]:
+        """Every source, if there is no board and the store refuses the ledger of each host that could found one: a host
+        whose ledger is not known to be stored does not work, and does not lead."""
+        world, layout = self.world, self.world.layout
+        agents = [host.agent for host in (*self.hosts, *self.candidates)]
+        if not agents or any(agent is None or layout.host(agent.session) not in world.refused for agent in agents):
+            return set()
+        paths = set()
+        for key in world.store.keys(layout.home):
+            with contextlib.suppress(CorruptRecord):
+                paths.add(parse_source(layout.path(key)).path)
+        return paths
 
     def _message_id(self, path: str, index: int) -> str:
         """What it was called first, if it was moved off the board."""
@@ -237,7 +249,11 @@ class Simulation:
             moves += _PATIENCE
             why = self._unfinished()
         body = world.store.body(world.layout.board)
-        stuck = self._stuck(decode(Board, world.layout.board, body)) if body is not None else ()
+        if body is not None:
+            stuck = self._stuck(decode(Board, world.layout.board, body))
+        else:
+            stuck = self._unfounded()
+            why = "" if stuck else why
         world.record(Drained(world.now, why, tuple(world.store.keys()), tuple(sorted(stuck))))
 
     def _unfinished(self) -> str:
