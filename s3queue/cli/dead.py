@@ -9,13 +9,10 @@ import click
 import msgspec
 
 from s3queue.cli.common import json_lines_option, json_option, show_json, store_options
-from s3queue.cli.reading import cut, local_time, none_of, parse_since, plain, queue_named
+from s3queue.cli.reading import cut, limit_option, local_time, none_of, parse_since, plain, queue_named, show_page
 
 if TYPE_CHECKING:
     from s3queue.letters import DeadLetter
-
-#: Letters that are shown to people unless they say how many.
-_SHOWN = 20
 
 
 def _filters(function: Any) -> Any:
@@ -39,9 +36,7 @@ def command() -> None:
 @click.argument("queue")
 @_filters
 @click.option("--after", metavar="ID", help="Only those behind this message.")
-@click.option(
-    "--limit", type=click.IntRange(min=1), metavar="N", help=f"So many at most.  [default: {_SHOWN}; with --json all]"
-)
+@limit_option
 @store_options
 @json_lines_option
 def list_letters(
@@ -61,23 +56,17 @@ def list_letters(
     Reads each letter: one request for each, and one per 1,000.
     """
     of = queue_named(queue, store_url, namespace, config_file)
-    limit = limit or (None if as_json else _SHOWN)
-    last = None
     try:
-        asked = None if limit is None else limit + 1  # one more tells whether there are more
-        for number, letter in enumerate(
-            of.dead_letters(task=task, cause=cause, since=_since(since), after=after, limit=asked)
-        ):
-            if number == limit:
-                if not as_json:
-                    click.echo(f"more: --after {last}", err=True)
-                break
-            last = letter.id
-            if as_json:
-                show_json(letter.as_dict())
-            else:
-                _show_line(letter)
-        if last is None and not as_json:
+        died_since = _since(since)
+        any_shown = show_page(
+            lambda most: of.dead_letters(task=task, cause=cause, since=died_since, after=after, limit=most),
+            limit,
+            as_json=as_json,
+            place=lambda letter: letter.id,
+            as_dict=lambda letter: letter.as_dict(),
+            show=_show_line,
+        )
+        if not any_shown and not as_json:
             click.echo(none_of(of, "dead letters", is_filtered=bool(task or cause or since or after)), err=True)
     finally:
         of.store.close()

@@ -6,15 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from s3queue.cli.common import json_lines_option, show_json, store_options
-from s3queue.cli.reading import cut, local_time, none_of, plain, queue_named
+from s3queue.cli.common import json_lines_option, store_options
+from s3queue.cli.reading import cut, limit_option, local_time, none_of, plain, queue_named, show_page
 from s3queue.views import last_line
 
 if TYPE_CHECKING:
     from s3queue.looking import QueuedMessage, State
-
-#: Messages that are shown to people unless they say how many.
-_SHOWN = 20
 
 
 @click.command("ls")
@@ -24,9 +21,7 @@ _SHOWN = 20
 )
 @click.option("--task", metavar="NAME", help="Only of this task.")
 @click.option("--after", metavar="PLACE", help="Only those behind this message.")
-@click.option(
-    "--limit", type=click.IntRange(min=1), metavar="N", help=f"So many at most.  [default: {_SHOWN}; with --json all]"
-)
+@limit_option
 @store_options
 @json_lines_option
 def command(
@@ -46,21 +41,16 @@ def command(
     and waits for its next attempt. In the order in which they were to start, then by due time.
     """
     of = queue_named(queue, store_url, namespace, config_file)
-    limit = limit or (None if as_json else _SHOWN)
-    last = None
     try:
-        asked = None if limit is None else limit + 1  # one more tells whether there are more
-        for number, message in enumerate(of.messages(state=state, task=task, limit=asked, after=after)):
-            if number == limit:
-                if not as_json:
-                    click.echo(f"more: --after {last}", err=True)
-                break
-            last = message.place
-            if as_json:
-                show_json(message.as_dict())
-            else:
-                _show(message)
-        if last is None and not as_json:
+        any_shown = show_page(
+            lambda most: of.messages(state=state, task=task, limit=most, after=after),
+            limit,
+            as_json=as_json,
+            place=lambda message: message.place,
+            as_dict=lambda message: message.as_dict(),
+            show=_show,
+        )
+        if not any_shown and not as_json:
             click.echo(none_of(of, "messages", is_filtered=bool(state or task or after)), err=True)
     finally:
         of.store.close()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from s3queue.cli.common import use
+import click
+
+from s3queue.cli.common import show_json, use
 from s3queue.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -15,6 +18,12 @@ if TYPE_CHECKING:
 _LINE = 200
 #: Seconds of each unit.
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+#: Rows that are shown to people unless they say how many.
+_SHOWN = 20
+
+_Row = TypeVar("_Row")
 
 
 def parse_since(text: str) -> datetime:
@@ -63,3 +72,39 @@ def none_of(of: Queue, what: str, *, is_filtered: bool) -> str:
     if not isinstance(Driver(of.store).run(get(of.layout.meta(of.name))), Found):
         return f"nothing was ever sent to a queue {of.name!r} in namespace {of.namespace}"
     return f"no {what} in {of.name}" + (" of which that is true" if is_filtered else "")
+
+
+def limit_option(function: Any) -> Any:
+    text = f"So many at most.  [default: {_SHOWN}; with --json all]"
+    return click.option("--limit", type=click.IntRange(min=1), metavar="N", help=text)(function)
+
+
+def show_page(
+    read: Callable[[int | None], Iterable[_Row]],
+    limit: int | None,
+    *,
+    as_json: bool,
+    place: Callable[[_Row], str],
+    as_dict: Callable[[_Row], dict[str, Any]],
+    show: Callable[[_Row], None],
+) -> bool:
+    """Show what it reads, up to the limit, and where to go on. False: there is nothing.
+
+    Args:
+        read: so many at most; None: all.
+        limit: None: all for programs, a screen for people.
+        place: what ``--after`` takes.
+    """
+    limit = limit or (None if as_json else _SHOWN)
+    last = None
+    for number, row in enumerate(read(None if limit is None else limit + 1)):  # one more tells whether there are more
+        if number == limit:
+            if not as_json:
+                click.echo(f"more: --after {last}", err=True)
+            break
+        last = place(row)
+        if as_json:
+            show_json(as_dict(row))
+        else:
+            show(row)
+    return last is not None
