@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from importlib.machinery import PathFinder
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import click
 import msgspec
@@ -28,6 +29,23 @@ _REACH_S = 3.0
 _TALKATIVE = ("boto3", "botocore", "urllib3")
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Seconds(click.ParamType):
+    """A length of time in seconds: a number, or numbers with units, such as 90, 5m or 1h30m."""
+
+    name = "time"
+    _UNITS: ClassVar[dict[str, float]] = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+    _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            return float(value)
+        except ValueError:
+            parts = self._PART.findall(value)
+        if not parts or "".join(map("".join, parts)) != value:
+            self.fail(f"{value!r} is not a length of time: write 90, 5m, 1h30m or 2d", param, ctx)
+        return sum(float(number) * self._UNITS[unit] for number, unit in parts)
 
 
 def store_options(function: F) -> F:
