@@ -10,7 +10,7 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from importlib.machinery import PathFinder
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 import msgspec
@@ -31,21 +31,20 @@ _TALKATIVE = ("boto3", "botocore", "urllib3")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Seconds(click.ParamType):
-    """A length of time in seconds: a number, or numbers with units, such as 90, 5m or 1h30m."""
+#: Units of a length of time, in seconds.
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
 
-    name = "time"
-    _UNITS: ClassVar[dict[str, float]] = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-    _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        try:
-            return float(value)
-        except ValueError:
-            parts = self._PART.findall(value)
-        if not parts or "".join(map("".join, parts)) != value:
-            self.fail(f"{value!r} is not a length of time: write 90, 5m, 1h30m or 2d", param, ctx)
-        return sum(float(number) * self._UNITS[unit] for number, unit in parts)
+def seconds(text: str) -> float:
+    """A length of time: seconds, or numbers with units, such as 5m or 1h30m. For options, as their type."""
+    try:
+        return float(text)
+    except ValueError:
+        parts = _PART.findall(text)
+    if not parts or "".join(map("".join, parts)) != text:
+        raise click.BadParameter(f"{text!r} is not a length of time; write 90, 5m, 1h30m or 2d")
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
 def store_options(function: F) -> F:
