@@ -30,9 +30,11 @@ from s3queue.core.keys import Layout, parse_source
 from s3queue.core.ops import Overtaken, Step, Unknown, carries, contradiction, get, put, write
 from s3queue.core.ranges import Ranges
 from s3queue.core.records import (
+    Allowed,
     Board,
     Failed,
     Ledger,
+    Limits,
     Mark,
     Offer,
     Place,
@@ -94,6 +96,7 @@ class Host:
         usage: store requests of this host, by role; stored with the next write, and causes none by itself.
         marked: by ticket, messages that operators have cancelled: those that have not begun do not begin.
         texts: characters of failures that the board has not taken over yet.
+        limits: by queue, what this host declares. allowed: its tickets of which not all messages may run at once.
     """
 
     layout: Layout
@@ -118,6 +121,8 @@ class Host:
     marked: dict[str, Ranges] = field(default_factory=dict)
     visibility_timeout: float = 0.0
     window_s: float = 0.0
+    limits: dict[str, Limits] = field(default_factory=dict)
+    allowed: dict[str, Allowed] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -155,6 +160,8 @@ class Host:
                 self.changes += 1
         if self.texts and self.changes != before:
             self.texts = sum(held.texts for held in self.tickets.values())
+        if board.allowed or self.allowed:
+            self.allowed = {name: board.allowed[name] for name in mine if name in board.allowed}
         if board.marks or self.marked:
             self.marked = {name: offsets for name in mine if (offsets := _marked(mine[name], board.marks))}
 
@@ -294,6 +301,7 @@ class Host:
             usage=self.usage,
             visibility_timeout=self.visibility_timeout,
             window_s=self.window_s,
+            limits=self.limits,
         )
 
 

@@ -14,7 +14,10 @@ class Line:
 
     Attributes:
         size: how many messages could be assigned, if no group is busy.
+        most: messages that may be taken at once of the batch that `first` gave.
     """
+
+    most = 1 << 40
 
     def __init__(self) -> None:
         self.size = 0

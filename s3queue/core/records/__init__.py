@@ -42,6 +42,7 @@ from s3queue.core.records.failures import FATAL_CAUSES, Failed, Failure
 from s3queue.core.records.format import FORMAT
 from s3queue.core.records.ledger import Ledger, Offer, Report, Usage
 from s3queue.core.records.letters import DeadLetter
+from s3queue.core.records.limits import NO_LIMIT, NO_LIMITS, Allowed, Breaker, Bucket, Fuse, Limit, Limits
 from s3queue.core.records.messages import Batch, Message, Moved, Origin
 from s3queue.core.records.newer import Newer, encode_over, encode_with, newer
 from s3queue.core.records.pages import RetiredPage
@@ -53,17 +54,25 @@ __all__ = [
     "CANCEL",
     "FATAL_CAUSES",
     "FORMAT",
+    "NO_LIMIT",
+    "NO_LIMITS",
     "RUN_NOW",
+    "Allowed",
     "Answer",
     "Batch",
     "Board",
+    "Breaker",
+    "Bucket",
     "Control",
     "DeadLetter",
     "Failed",
     "Failure",
+    "Fuse",
     "HostTally",
     "Leader",
     "Ledger",
+    "Limit",
+    "Limits",
     "Mark",
     "Message",
     "Moved",

@@ -15,6 +15,7 @@ from s3queue.core.keys import parse_source
 from s3queue.core.ranges import EMPTY, Ranges
 from s3queue.core.records.failures import Failure
 from s3queue.core.records.format import FORMAT, Attempt, Count, Index, Number, Patience, Term
+from s3queue.core.records.limits import Allowed, Bucket, Fuse
 
 
 class Part(Struct, frozen=True, gc=False, array_like=True):
@@ -122,6 +123,7 @@ class SourceState(Struct, frozen=True, gc=False, omit_defaults=True):
         unfit: messages that were given back, wherever they are; those that are ready wait for a host that they fit.
         spared: by index, how many of its attempts do not count, since it was only interrupted.
         cancelled: those of ``dying`` that are not dead but cancelled: their letters are tombstones.
+        begun: those whose first attempt was snoozed: it comes again, and they have begun.
     """
 
     settled: Index = 0
@@ -132,6 +134,7 @@ class SourceState(Struct, frozen=True, gc=False, omit_defaults=True):
     spared: dict[Index, Count] = {}
     unfit: tuple[Unfit, ...] = ()
     cancelled: tuple[Index, ...] = ()
+    begun: tuple[Index, ...] = ()
 
 
 class Mark(Struct, frozen=True, gc=False, array_like=True):
@@ -153,6 +156,7 @@ class Totals(Struct, frozen=True, omit_defaults=True):
     dead: Count = 0
     failed: Count = 0
     cancelled: Count = 0
+    expired: Count = 0
 
 
 class Place(Struct, frozen=True, omit_defaults=True):
@@ -194,6 +198,9 @@ class Board(Struct, frozen=True, omit_defaults=True):
         answers: by request, what came of it; until the request is known to be gone, and its id to be remembered.
         marks: messages that are to be cancelled, by source and index.
         control: turn of the `Control` that it was planned with.
+        allowed: tickets of which not all messages may run at once.
+        buckets: by queue and key ("": the queue), what a rate allows; of those that are not full.
+        fuses: by queue, circuit breakers that have seen failures.
     """
 
     nonce: str
@@ -213,6 +220,9 @@ class Board(Struct, frozen=True, omit_defaults=True):
     control: Count = 0
     answers: dict[str, str] = {}
     marks: dict[str, dict[Index, Mark]] = {}
+    allowed: dict[str, Allowed] = {}
+    buckets: dict[str, dict[str, Bucket]] = {}
+    fuses: dict[str, Fuse] = {}
 
     @property
     def is_busy(self) -> bool:

@@ -9,6 +9,7 @@ from s3queue.core.ranges import EMPTY, Ranges
 from s3queue.core.records.board import Place
 from s3queue.core.records.failures import Failed
 from s3queue.core.records.format import FORMAT, Attempt, Count, Delay, Patience
+from s3queue.core.records.limits import Limits
 
 #: No message takes less, in seconds.
 SHORTEST_S = 1e-9
@@ -88,6 +89,7 @@ class Ledger(Struct, frozen=True, omit_defaults=True):
         claims: the tickets that this session may run.
         reports: outcomes that the board has not taken over yet.
         usage: by role, for people; some requests behind.
+        limits: by queue, what this host declares; for as long as no operator says otherwise.
     """
 
     nonce: str
@@ -104,6 +106,7 @@ class Ledger(Struct, frozen=True, omit_defaults=True):
     usage: dict[str, Usage] = {}
     visibility_timeout: Patience = 0.0
     window_s: Patience = 0.0
+    limits: dict[str, Limits] = {}
 
     @property
     def over(self) -> bool:
