@@ -42,12 +42,13 @@ from s3queue.core.records.failures import FATAL_CAUSES, Failed, Failure
 from s3queue.core.records.format import FORMAT
 from s3queue.core.records.ledger import Ledger, Offer, Report, Usage
 from s3queue.core.records.letters import DeadLetter
+from s3queue.core.records.memos import Memo
 from s3queue.core.records.messages import Batch, Message, Moved, Origin
 from s3queue.core.records.newer import Newer, encode_over, encode_with, newer
 from s3queue.core.records.pages import RetiredPage
 from s3queue.core.records.queues import QueueMeta
 from s3queue.core.records.requests import CANCEL, RUN_NOW, Answer, Request
-from s3queue.core.records.summary import HostTally, Summary, Tally
+from s3queue.core.records.summary import HostTally, Progress, Summary, Tally
 
 __all__ = [
     "CANCEL",
@@ -65,6 +66,7 @@ __all__ = [
     "Leader",
     "Ledger",
     "Mark",
+    "Memo",
     "Message",
     "Moved",
     "Newer",
@@ -72,6 +74,7 @@ __all__ = [
     "Origin",
     "Part",
     "Place",
+    "Progress",
     "QueueMeta",
     "Ready",
     "Report",
