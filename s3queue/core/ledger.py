@@ -93,6 +93,7 @@ class Host:
         visibility_timeout, window_s: bounds for the coordinator, see `Ledger`.
         usage: store requests of this host, by role; stored with the next write, and causes none by itself.
         marked: by ticket, messages that operators have cancelled: those that have not begun do not begin.
+        clock_ms: wall clock, for a board with schedules; see `Ledger`.
         texts: characters of failures that the board has not taken over yet.
     """
 
@@ -118,6 +119,7 @@ class Host:
     marked: dict[str, Ranges] = field(default_factory=dict)
     visibility_timeout: float = 0.0
     window_s: float = 0.0
+    clock_ms: int = 0
 
     @property
     def key(self) -> str:
@@ -294,6 +296,7 @@ class Host:
             usage=self.usage,
             visibility_timeout=self.visibility_timeout,
             window_s=self.window_s,
+            clock_ms=self.clock_ms,
         )
 
 

@@ -40,6 +40,7 @@ class Planning:
         self.moves = dict(board.moves)
         self.answers = dict(board.answers)
         self.marks = {path: dict(marked) for path, marked in board.marks.items()}
+        self.ticked = dict(board.schedules)
         self.sequence = board.sequence
         #: By path, how many messages wait.
         self.waiting: dict[str, int] = {}
@@ -113,6 +114,7 @@ class Planning:
                 control=turn,
                 answers=self.answers,
                 marks={path: marked for path, marked in self.marks.items() if marked},
+                schedules=self.ticked,
             )
         return self.planned
 

@@ -46,14 +46,17 @@ from s3queue.core.records.messages import Batch, Message, Moved, Origin
 from s3queue.core.records.newer import Newer, encode_over, encode_with, newer
 from s3queue.core.records.pages import RetiredPage
 from s3queue.core.records.queues import QueueMeta
-from s3queue.core.records.requests import CANCEL, RUN_NOW, Answer, Request
+from s3queue.core.records.requests import CANCEL, RUN_NOW, TICK, Answer, Request
+from s3queue.core.records.schedules import CATCH_UP, Schedule, Ticked
 from s3queue.core.records.summary import HostTally, Summary, Tally
 
 __all__ = [
     "CANCEL",
+    "CATCH_UP",
     "FATAL_CAUSES",
     "FORMAT",
     "RUN_NOW",
+    "TICK",
     "Answer",
     "Batch",
     "Board",
@@ -77,9 +80,11 @@ __all__ = [
     "Report",
     "Request",
     "RetiredPage",
+    "Schedule",
     "SourceState",
     "Summary",
     "Tally",
+    "Ticked",
     "Ticket",
     "Totals",
     "Unfit",

@@ -15,6 +15,7 @@ from s3queue.core.keys import parse_source
 from s3queue.core.ranges import EMPTY, Ranges
 from s3queue.core.records.failures import Failure
 from s3queue.core.records.format import FORMAT, Attempt, Count, Index, Number, Patience, Term
+from s3queue.core.records.schedules import Ticked
 
 
 class Part(Struct, frozen=True, gc=False, array_like=True):
@@ -194,6 +195,7 @@ class Board(Struct, frozen=True, omit_defaults=True):
         answers: by request, what came of it; until the request is known to be gone, and its id to be remembered.
         marks: messages that are to be cancelled, by source and index.
         control: turn of the `Control` that it was planned with.
+        schedules: how far each schedule has come.
     """
 
     nonce: str
@@ -213,6 +215,7 @@ class Board(Struct, frozen=True, omit_defaults=True):
     control: Count = 0
     answers: dict[str, str] = {}
     marks: dict[str, dict[Index, Mark]] = {}
+    schedules: dict[str, Ticked] = {}
 
     @property
     def is_busy(self) -> bool:
