@@ -222,6 +222,7 @@ class Hosting:
         crew, now = self._crew, self._post.env.now()
         crew.look()
         if self._host.draining:
+            crew.interrupt(now)
             crew.recall(now, everything=True)
             crew.release_pool()
             return

@@ -105,7 +105,7 @@ class _One:
             return None
         state = planning.state(path)
         if index in state.dying:
-            return "cancelled" if index in state.cancelled else "dead"
+            return state.endings[index].kind if index in state.endings else "dead"
         if self._is_moving:
             return None
         draft = planning.draft(path)
@@ -122,7 +122,7 @@ class _One:
     def _cancel_new(self) -> str | None:
         """No board has named its source yet."""
         planning, source = self._planning, self._source
-        if self._is_over:
+        if self._is_over or source.is_borrowed:
             return "over"
         if self._is_moving:
             return None
@@ -133,7 +133,7 @@ class _One:
             planning.sources[source.path] = SourceState(settled=1)
             if not self._is_there:
                 return "absent"
-            planning.cancelled(Part(source.path, 0, 1, source.attempt))
+            planning.ended(Part(source.path, 0, 1, source.attempt), "cancelled")
             return "cancelled"
         if not self._is_there:
             return "absent"
@@ -151,7 +151,9 @@ class _One:
             return
         marked = planning.marks.setdefault(self._source.path, {})
         before = marked.get(self._index, Mark())
-        marked[self._index] = Mark((*before.requests, *requests), self._request.reason or before.reason)
+        forces = [one for one in (before.force_s, self._request.force_after) if one is not None]
+        reason = self._request.reason or before.reason
+        marked[self._index] = Mark((*before.requests, *requests), reason, min(forces, default=None))
         planning.planned.changed = True
 
     def run_now(self) -> str | None:
@@ -162,7 +164,7 @@ class _One:
             return "running"
         state = planning.state(source.path)
         if index in state.dying:
-            return "cancelled" if index in state.cancelled else "dead"
+            return state.endings[index].kind if index in state.endings else "dead"
         if self._is_moving:
             return None
         if any(one.start <= index < one.stop for one in state.ready):
@@ -175,7 +177,7 @@ class _One:
     def _run_new(self) -> str | None:
         """No board has named its source yet."""
         planning, source = self._planning, self._source
-        if self._is_over:
+        if self._is_over or source.is_borrowed:
             return "over"
         if self._is_moving:
             return None
