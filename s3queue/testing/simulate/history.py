@@ -119,6 +119,15 @@ class Overran(NamedTuple):
     who: str
 
 
+class ReadMarks(NamedTuple):
+    """A host has read that these messages of its ticket, by offset, are cancelled, and has told its workers."""
+
+    at: float
+    session: str
+    ticket: str
+    offsets: tuple[int, ...]
+
+
 class Joined(NamedTuple):
     """A session of this host begins to write its ledger."""
 
@@ -205,6 +214,7 @@ Event: TypeAlias = (
     | Noted
     | Ended
     | Overran
+    | ReadMarks
     | Joined
     | Gone
     | GivenUp
