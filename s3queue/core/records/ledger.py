@@ -9,6 +9,7 @@ from s3queue.core.ranges import EMPTY, Ranges
 from s3queue.core.records.board import Place
 from s3queue.core.records.failures import Failed
 from s3queue.core.records.format import FORMAT, Attempt, Count, Delay, Patience
+from s3queue.core.records.memos import Memo
 from s3queue.core.records.limits import Limits
 
 #: No message takes less, in seconds.
@@ -34,11 +35,16 @@ class Offer(Struct, frozen=True, omit_defaults=True):
 
 
 class Report(Struct, frozen=True, gc=False, omit_defaults=True):
-    """Outcomes of the messages of one ticket, by offset. A stored outcome never changes."""
+    """Outcomes of the messages of one ticket, by offset. A stored outcome never changes.
+
+    Attributes:
+        memos: what attempts have noted, of messages that run or did not end with ok.
+    """
 
     ok: Ranges = EMPTY
     released: Ranges = EMPTY
     failed: dict[Count, Failed] = {}
+    memos: dict[Count, Memo] = {}
 
     def __post_init__(self) -> None:
         if not (ranges.is_proper(self.ok) and ranges.is_proper(self.released)):
@@ -89,6 +95,7 @@ class Ledger(Struct, frozen=True, omit_defaults=True):
         claims: the tickets that this session may run.
         reports: outcomes that the board has not taken over yet.
         usage: by role, for people; some requests behind.
+        clock_ms: wall clock of the host before the write, where the board names schedules. 0: not said.
         limits: by queue, what this host declares; for as long as no operator says otherwise.
     """
 
@@ -106,6 +113,7 @@ class Ledger(Struct, frozen=True, omit_defaults=True):
     usage: dict[str, Usage] = {}
     visibility_timeout: Patience = 0.0
     window_s: Patience = 0.0
+    clock_ms: Count = 0
     limits: dict[str, Limits] = {}
 
     @property

@@ -43,6 +43,7 @@ from s3queue.runtime.local.wire import (
     Died,
     Drain,
     Empty,
+    EndWorker,
     Finished,
     Hello,
     Left,
@@ -98,7 +99,13 @@ class Agent:
         )
         host.limits = {queue: limits for queue in spec.queues if (limits := spec.tasks.limits(queue)) is not None}
         journals = [self._journal.worker(number) for number in range(spec.workers)]
-        self._dealer = Dealer(host, journals, spec.concurrency, config.max_messages)
+        self._dealer = Dealer(
+            host,
+            journals,
+            spec.concurrency,
+            config.max_messages,
+            end_worker=lambda worker, messages: self._tell(EndWorker(worker, messages)),
+        )
         self._env = Surroundings(
             config,
             store.url,

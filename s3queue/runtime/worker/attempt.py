@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3queue.context import Context
 from s3queue.core.keys import Layout, parse_source
-from s3queue.core.records import Failed, Message, decode_message, decode_moved
+from s3queue.core.records import Failed, Message, Origin, decode_message, decode_moved
 from s3queue.errors import CorruptRecord, Fenced
 from s3queue.lazy import refuse_lazy
 from s3queue.middleware import wrap
@@ -28,7 +28,8 @@ from s3queue.runtime.local.journal import WorkerJournal
 from s3queue.runtime.worker import outcomes
 from s3queue.runtime.worker.dealt import Dealt, Piece
 from s3queue.runtime.worker.forks import adopt, part
-from s3queue.runtime.worker.loop import TaskLoop, within
+from s3queue.runtime.worker.loop import Runs, TaskLoop, within
+from s3queue.runtime.worker.notes import Notes
 
 if TYPE_CHECKING:
     from s3queue.tasks import Task
@@ -108,8 +109,10 @@ class Attempts:
         session: str,
         find: Callable[[str, str], Task[..., Any] | None],
         events: Events,
+        notes: Notes,
         middleware: tuple[object, ...] = (),
     ) -> None:
+        self._notes = notes
         self._middleware = middleware
         self._journal = journal
         self._layout = layout
@@ -124,7 +127,7 @@ class Attempts:
         self._loop = TaskLoop(refuse_lazy)
         #: Guards the coroutines that are awaited.
         self._lock = threading.Lock()
-        self._awaited: set[Future[BaseException | None]] = set()
+        self._awaited: dict[Future[BaseException | None], tuple[Dealt, int, Runs]] = {}
         self._unfit: set[str] = set()
 
     def cancel(self) -> None:
@@ -134,6 +137,14 @@ class Attempts:
             awaited = list(self._awaited)
         for future in awaited:
             future.cancel()
+
+    def interrupt(self, dealt: Dealt) -> None:
+        """More messages of this deal are marked. Those that are async tasks are cancelled; others are told if they ask
+        their context."""
+        with self._lock:
+            for of, index, runs in self._awaited.values():
+                if of is dealt and index in dealt.marked:
+                    self._loop.cancel(runs)
 
     def run(self, slot: int, piece: Piece, number: int, started: float) -> Failed | None:
         """Start one message and wait for its end. None: it ended well."""
@@ -167,23 +178,28 @@ class Attempts:
             return self._misfit(plan, piece, number, message, wrong)
         except Exception as raised:  # noqa: BLE001 - of types of the user's, or for want of memory
             return self._told(plan, piece, number, outcomes.judge(plan.terms, attempt, dealt.spared, raised))
-        ctx = self._context(plan, piece, number, headers) if plan.wants_ctx else None
+        ctx = self._context(slot, plan, piece, number, headers) if plan.wants_ctx else None
         variables = self._vars.copy()
         try:
             result = variables.run(plan.call, args, kwargs, ctx)
             if plan.is_async:
-                ended_with = self._await(dealt, variables, result, limit)
+                ended_with = self._await(dealt, piece.first + number, variables, result, limit)
                 if ended_with is not None:
-                    return self._told(
-                        plan, piece, number, outcomes.judge(plan.terms, attempt, dealt.spared, ended_with)
-                    )
+                    return self._told(plan, piece, number, self._judged(plan, piece, number, ended_with))
             elif self._strange[0]:
                 part(None)
         except BaseException as raised:  # noqa: BLE001 - SystemExit in a task ends the attempt, not the worker
             if self._strange[0]:
                 part(raised)
-            return self._told(plan, piece, number, outcomes.judge(plan.terms, attempt, dealt.spared, raised))
+            return self._told(plan, piece, number, self._judged(plan, piece, number, raised))
         return None
+
+    @staticmethod
+    def _judged(plan: _Plan, piece: Piece, number: int, raised: BaseException) -> Failed:
+        dealt, attempt = piece.dealt, piece.part.attempt
+        if dealt.marked and piece.first + number in dealt.marked:
+            return outcomes.cancelled(attempt, raised)
+        return outcomes.judge(plan.terms, attempt, dealt.spared, raised)
 
     def faulty(self, piece: Piece, number: int) -> Failed:
         """The outcome of a message that could not be run for the exception that is being handled: a fault of ours."""
@@ -219,10 +235,12 @@ class Attempts:
         plan = self._plans[queue, name] = _Plan(task, terms, self._middleware)
         return plan
 
-    def _context(self, plan: _Plan, piece: Piece, number: int, headers: dict[str, str]) -> Context:
+    def _context(self, slot: int, plan: _Plan, piece: Piece, number: int, headers: dict[str, str]) -> Context:
         dealt, limit, soft_s, now = piece.dealt, plan.time_limit, plan.soft_s, time.monotonic()
+        at, origin = piece.first + number, self._origin(piece, number)
+        given = dealt.memos.get(at) or (origin.memo if origin is not None else None)
         return Context(
-            self._message_id(piece, number),
+            self._layout.message_id(piece.part.source, piece.part.start + number) if origin is None else origin.message,
             dealt.queue,
             plan.task.name,
             piece.part.attempt,
@@ -232,32 +250,44 @@ class Attempts:
             headers,
             dealt.cancelled,
             None if soft_s is None else now + soft_s,
+            dealt,
+            piece.first + number,
+            self._notes.page(slot, dealt, at, given),
         )
 
     def _message_id(self, piece: Piece, number: int) -> str:
+        origin = self._origin(piece, number)
+        if origin is not None:
+            return origin.message
+        return self._layout.message_id(piece.part.source, piece.part.start + number)
+
+    @staticmethod
+    def _origin(piece: Piece, number: int) -> Origin | None:
+        """Of a message that was moved off the board."""
         source = piece.part.source
         if parse_source(source).moved and piece.messages is not None:
             with contextlib.suppress(CorruptRecord):
-                origin = decode_moved(source, piece.messages[number]).origin
-                if origin is not None:
-                    return origin.message
-        return self._layout.message_id(piece.part.source, piece.part.start + number)
+                return decode_moved(source, piece.messages[number]).origin
+        return None
 
     def _await(
-        self, dealt: Dealt, variables: contextvars.Context, coroutine: Any, limit: float | None
+        self, dealt: Dealt, index: int, variables: contextvars.Context, coroutine: Any, limit: float | None
     ) -> BaseException | None:
         """Run it to its end in the loop. Returns its exception, or None."""
         with self._lock:
             if dealt.over:  # cancelled before it began; `cancel` does not know of it
                 coroutine.close()
                 return Fenced(dealt.ticket)
-            future = self._loop.run(variables, coroutine, limit)
-            self._awaited.add(future)
+            runs: Runs = []
+            future = self._loop.run(variables, coroutine, limit, runs)
+            self._awaited[future] = dealt, index, runs
+            if index in dealt.marked:  # `interrupt` came before it began
+                self._loop.cancel(runs)
         try:
             return future.result()
         finally:
             with self._lock:
-                self._awaited.discard(future)
+                del self._awaited[future]
 
     # ---- what does not fit ---------------------------------------------------------------------------------
 
@@ -298,5 +328,9 @@ class Attempts:
         if outcome.failure is not None:
             fields["text"] = outcome.failure.text
         if not piece.dealt.over:  # else nothing of it counts, and another host runs it
-            self._events.emit({"retry": "retrying", "snooze": "snoozed"}.get(outcome.kind, outcome.kind), **fields)
+            kind = {"retry": "retrying", "snooze": "snoozed"}.get(outcome.kind, outcome.kind)
+            if outcome.failure is not None and outcome.failure.cause == "cancelled":
+                kind = "cancelled"
+                del fields["next_s"]
+            self._events.emit(kind, **fields)
         return outcome
