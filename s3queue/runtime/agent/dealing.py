@@ -373,9 +373,12 @@ class Dealer:
         if outcome.kind == "interrupted":
             alone = "alone" if outcome.failure is not None and outcome.failure.cause in FATAL_CAUSES else "soon"
             following = f"it was interrupted, which is not counted, and runs again {alone}"
+            is_dead = False
         else:
-            following = "it runs again, alone" if part.attempt < most else "it is dead"
-        return Affected(self.host.layout.message_id(part.source, part.start), part.attempt, most, following)
+            is_dead = part.attempt >= most
+            following = "it is dead" if is_dead else "it runs again, alone"
+        message = self.host.layout.message_id(part.source, part.start)
+        return Affected(message, part.attempt, most, following, row.queue, is_dead)
 
     def stored(self) -> None:
         """The ledger was stored: close the rows whose outcomes are all in it."""

@@ -72,6 +72,8 @@ class Affected(NamedTuple):
     attempt: int
     most: int
     following: str
+    queue: str = ""
+    is_dead: bool = False
 
 
 def judge(suspects: Collection[Suspect], death: Death) -> dict[Suspect, Failed]:
