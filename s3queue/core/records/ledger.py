@@ -88,6 +88,7 @@ class Ledger(Struct, frozen=True, omit_defaults=True):
         claims: the tickets that this session may run.
         reports: outcomes that the board has not taken over yet.
         usage: by role, for people; some requests behind.
+        clock_ms: wall clock of the host before the write, where the board names schedules. 0: not said.
     """
 
     nonce: str
@@ -104,6 +105,7 @@ class Ledger(Struct, frozen=True, omit_defaults=True):
     usage: dict[str, Usage] = {}
     visibility_timeout: Patience = 0.0
     window_s: Patience = 0.0
+    clock_ms: Count = 0
 
     @property
     def over(self) -> bool:

@@ -65,7 +65,7 @@ class Affected(NamedTuple):
 
     Attributes:
         attempt: the one that ended. most: attempts before it is dead.
-        following: what happens to it next.
+        following: what happens to it next, for people. ending: ``dead`` or ``cancelled``, if nothing does.
     """
 
     message: str
@@ -73,7 +73,7 @@ class Affected(NamedTuple):
     most: int
     following: str
     queue: str = ""
-    is_dead: bool = False
+    ending: str = ""
 
 
 def judge(suspects: Collection[Suspect], death: Death) -> dict[Suspect, Failed]:

@@ -44,6 +44,7 @@ from s3queue.runtime.local.wire import (
     Died,
     Drain,
     Empty,
+    EndWorker,
     Finished,
     Hello,
     Left,
@@ -98,7 +99,13 @@ class Agent:
             spec.place,
         )
         journals = [self._journal.worker(number) for number in range(spec.workers)]
-        self._dealer = Dealer(host, journals, spec.concurrency, config.max_messages)
+        self._dealer = Dealer(
+            host,
+            journals,
+            spec.concurrency,
+            config.max_messages,
+            end_worker=lambda worker, messages: self._tell(EndWorker(worker, messages)),
+        )
         self._env = Surroundings(
             config,
             store.url,
@@ -264,9 +271,9 @@ class Agent:
             emit("worker_died", worker=it.worker, cause=it.cause, text=it.text, messages=ran)
             for one in it.affected:
                 ended = {"message": one.message, "attempt": one.attempt, "of": one.most, "cause": it.cause}
-                if one.is_dead:
+                if one.ending == "dead":
                     emit("dead", **ended, queue=one.queue, text=it.text)
-                else:
+                elif not one.ending:  # of one that is cancelled the coordinator tells
                     emit("recovered", **ended, queue=one.queue, next=one.following)
         with contextlib.suppress(OSError):  # then its successor cannot connect, but a later one can
             self._listen()
