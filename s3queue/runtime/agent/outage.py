@@ -21,7 +21,7 @@ class Outage:
         """A request was not applied, and is tried again. Claimed messages go on meanwhile."""
         if not self._since:
             self._since = clock()
-            self._events.emit("store_unavailable", text=f"trying again: {fault}")
+            self._events.emit("store_unavailable", text=f"the store does not answer; trying again: {fault}")
         else:
             self._events.warn("store", f"the store does not answer; trying again: {fault}")
 
