@@ -31,6 +31,7 @@ from s3queue.core.ops import Overtaken, Step, Unknown, carries, contradiction, g
 from s3queue.core.ranges import Ranges
 from s3queue.core.records import (
     Board,
+    Dozing,
     Failed,
     Ledger,
     Mark,
@@ -93,6 +94,7 @@ class Host:
         visibility_timeout, window_s: bounds for the coordinator, see `Ledger`.
         usage: store requests of this host, by role; stored with the next write, and causes none by itself.
         marked: by ticket, messages that operators have cancelled: those that have not begun do not begin.
+        dozing: how rarely it writes after the next write; None: it is awake.
         texts: characters of failures that the board has not taken over yet.
     """
 
@@ -118,6 +120,7 @@ class Host:
     marked: dict[str, Ranges] = field(default_factory=dict)
     visibility_timeout: float = 0.0
     window_s: float = 0.0
+    dozing: Dozing | None = None
 
     @property
     def key(self) -> str:
@@ -294,6 +297,7 @@ class Host:
             usage=self.usage,
             visibility_timeout=self.visibility_timeout,
             window_s=self.window_s,
+            dozing=self.dozing,
         )
 
 

@@ -45,6 +45,7 @@ def plan(
     control: Control | None = NO_CONTROL,
     asked: Mapping[str, Request] | None = None,
     there: Collection[str] = (),
+    quiet: Mapping[str, float] | None = None,
 ) -> Planned:
     """Decide one cycle.
 
@@ -60,6 +61,7 @@ def plan(
         control: the operators' settings. None: not read yet, so nothing is assigned.
         asked: by path, requests that were read. there: paths of sources, of those that they are about, that exist.
         board_bytes: size of the stored board; None if it is not known.
+        quiet: by session of a dozing host, seconds since its last write.
     """
     parking = parking or Parking()
     size = len(encode(board)) if board_bytes is None else board_bytes
@@ -74,5 +76,5 @@ def plan(
         requests.handle(planning, asked, there, window)
     park.choose(planning, parking)
     if control is not None:
-        assign.tickets(planning, sources, window)
+        assign.tickets(planning, sources, window, quiet or {})
     return planning.result()

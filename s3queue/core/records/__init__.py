@@ -40,7 +40,7 @@ from s3queue.core.records.codec import (
 from s3queue.core.records.control import Control
 from s3queue.core.records.failures import FATAL_CAUSES, Failed, Failure
 from s3queue.core.records.format import FORMAT
-from s3queue.core.records.ledger import Ledger, Offer, Report, Usage
+from s3queue.core.records.ledger import Dozing, Ledger, Offer, Report, Usage
 from s3queue.core.records.letters import DeadLetter
 from s3queue.core.records.messages import Batch, Message, Moved, Origin
 from s3queue.core.records.newer import Newer, encode_over, encode_with, newer
@@ -59,6 +59,7 @@ __all__ = [
     "Board",
     "Control",
     "DeadLetter",
+    "Dozing",
     "Failed",
     "Failure",
     "HostTally",
