@@ -21,8 +21,12 @@ from s3queue.store import Found, ObjectStore, as_store
 __all__ = ["MessageHandle", "Status", "message"]
 
 Status: TypeAlias = Literal["scheduled", "ready", "running", "waiting", "done", "dead", "cancelled", "unknown"]
+#: What a message is by how it ends; others come to their turn.
+_ENDED: dict[str, Status] = {"cancelled": "cancelled", "expired": "unknown", "purged": "unknown", "done": "done"}
 #: Batches of moved messages that are read at once.
 _AT_ONCE = 64
+#: Seconds: the longest that a record can hold.
+_LONGEST_S = 100 * 86_400.0
 
 
 class _Place(NamedTuple):
@@ -141,14 +145,19 @@ class MessageHandle:
 
     # ---- act -----------------------------------------------------------------------------------------------
 
-    def cancel(self, *, reason: str = "", wait: bool = True, timeout: float = 60.0) -> str:
-        """See to it that it does not start any more.
+    def cancel(
+        self, *, reason: str = "", force_after: float | None = None, wait: bool = True, timeout: float = 60.0
+    ) -> str:
+        """See to it that it does not start any more, and ends if it runs.
 
-        One that a host has and has not begun is given back, and cancelled. One that runs is not interrupted: if it ends
-        well it is done; if it fails it is cancelled and not tried again. The answer comes when it has ended.
+        One that a host has and has not begun is given back, and cancelled. One that runs is told: an ``async def`` task
+        gets a `asyncio.CancelledError`, others may ask ``ctx.cancelled``. If it ends well all the same it is done; if it
+        fails it is cancelled, and not tried again. The answer comes when it has ended.
 
         Args:
             reason: for people; kept in the tombstone of a message that had begun.
+            force_after: seconds after which its worker process is ended if it still runs, counted from when its host learns
+                of this. Other messages of that process go on elsewhere, and pay no attempt. None: it is waited for.
             wait: for the answer. timeout: seconds.
 
         Returns:
@@ -156,12 +165,13 @@ class MessageHandle:
             no such message, and if it was enqueued alone, there never will be. Empty without ``wait``.
 
         Raises:
+            ConfigError: ``force_after`` is no time, or longer than a hundred days.
             StoreUnavailable: no answer of the store; the request may or may not be stored. Calling it again is safe.
-            TimeoutError: no answer of the coordinator yet. The request stands.
+            TimeoutError: no answer of the coordinator yet, or it still runs. The request stands.
 
         Asks: one PUT and one GET for each look at the answer; more where the message was moved off the board.
         """
-        return self._ask(CANCEL, reason, wait, timeout)
+        return self._ask(CANCEL, reason, wait, timeout, check_force(force_after))
 
     def run_now(self, *, wait: bool = True, timeout: float = 60.0) -> str:
         """Start it as soon as a host has room, though it is scheduled, or waits after a failure.
@@ -174,12 +184,13 @@ class MessageHandle:
         """
         return self._ask(RUN_NOW, "", wait, timeout)
 
-    def _ask(self, kind: str, reason: str, wait: bool, timeout: float) -> str:
+    def _ask(self, kind: str, reason: str, wait: bool, timeout: float, force: float | None = None) -> str:
         began = time.monotonic()
-        answer = self._request(Request(secrets.token_hex(8), kind, self.id, reason=reason), wait, timeout)
+        asked = Request(secrets.token_hex(8), kind, self.id, reason=reason, force_after=force)
+        answer = self._request(asked, wait, timeout)
         while answer in ("over", "absent") and (moved := self._moved()) is not None:
-            request = Request(secrets.token_hex(8), kind, self.id, moved.id, reason)
-            answer = self._request(request, wait, began + timeout - time.monotonic())
+            asked = Request(secrets.token_hex(8), kind, self.id, moved.id, reason, force)
+            answer = self._request(asked, wait, began + timeout - time.monotonic())
         return answer
 
     def _request(self, request: Request, wait: bool, timeout: float) -> str:
@@ -206,6 +217,15 @@ class MessageHandle:
         return answers[0]
 
 
+def check_force(force_after: float | None) -> float | None:
+    """Raises `ConfigError` where this is no number of seconds."""
+    if force_after is None:
+        return None
+    if isinstance(force_after, bool) or not isinstance(force_after, int | float) or not 0 <= force_after <= _LONGEST_S:
+        raise ConfigError(f"force_after is {force_after!r}", "seconds, from 0 to a hundred days")
+    return float(force_after)
+
+
 def _on_board(board: Board, ref: MessageRef) -> Status | None:
     """None: its batch is not there."""
     path, index = ref.path, ref.index
@@ -217,7 +237,7 @@ def _on_board(board: Board, ref: MessageRef) -> Status | None:
     if any(one.index == index for one in state.waiting):
         return "waiting"
     if index in state.dying:
-        return "cancelled" if index in state.cancelled else "dead"
+        return _ENDED.get(state.endings[index].kind, "ready") if index in state.endings else "dead"
     if any((path, index) in members for members in board.moves.values()):
         return "waiting"
     for ticket in board.tickets.values():

@@ -19,6 +19,7 @@ from msgspec.structs import replace
 
 from s3queue.core.chores import Chores, Facts
 from s3queue.core.chores.pages import Page
+from s3queue.core.clocks import Clocks
 from s3queue.core.elect import View
 from s3queue.core.keys import Layout, parse_source
 from s3queue.core.ops import Missed, Overtaken, Step, Unknown, get_within, list_all, write
@@ -93,6 +94,7 @@ class Lead:
         written_at: steady time before the last board was sent.
         board_bytes: size of the board that was committed last; None where another leader wrote it.
         control: the operators' settings, as read last; None: not read yet, so nothing is assigned.
+        clocks: whether our wall clock is right, where there are schedules.
     """
 
     def __init__(self, layout: Layout, view: View, settings: Settings, now: float, now_ms: int) -> None:
@@ -118,6 +120,7 @@ class Lead:
         self._control_version = ""
         #: Wall clock at which the next message is due, as far as the last survey saw; infinity: none.
         self._due_ms = -math.inf
+        self.clocks = Clocks()
 
     # ---- what it knows -------------------------------------------------------------------------------------
 
@@ -268,6 +271,8 @@ class Lead:
         )
         ledgers = {session: heard.ledger for session, heard in self.heard.items() if heard.ledger is not None}
         self.rounds.see(ledgers, now)
+        if seen is not None and self.board.schedules:
+            self._compare_clocks(now, now_ms)
         target = max(self.settings.ticket_target, self.rounds.work_s(self.settings.ack_s))
         planned = plan(
             self.board,
@@ -283,6 +288,9 @@ class Lead:
             control=self.control,
             asked=asked,
             there=there,
+            wall_ms=now_ms,
+            is_clock_off=self.clocks.off_s != 0.0,
+            deleted=self.chores.revisions.deleted,
             retired=self.chores.pages.off,
             quiet=self._silence.quiet_s(self.heard, self._me, now),
         )
@@ -402,6 +410,15 @@ class Lead:
             troubles.met(key, fault, now)
         else:
             troubles.over(key)
+
+    def _compare_clocks(self, now: float, now_ms: int) -> None:
+        ledgers = {
+            session: (heard.version, heard.ledger, patience(heard.ledger, self.settings.visibility_timeout))
+            for session, heard in self.heard.items()
+            if heard.ledger is not None and heard.is_read and not heard.ledger.over
+        }
+        me = self.board.leader.session if self.board.leader is not None else ""
+        self.clocks.look(ledgers, me, now, now_ms)
 
     def _look_ahead(self, seen: Survey, planned: Planned) -> None:
         """Choose how far the next survey looks: twice what this cycle started, and at once as far as hosts have room."""

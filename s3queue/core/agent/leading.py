@@ -252,6 +252,13 @@ class Leading:
             )
         if lead.control is None:
             env.warn(self._post.layout.control, NO_CONTROL)
+        if off_s := lead.clocks.off_s:
+            env.mark("a leader held schedules since its clock was off")
+            env.warn(
+                "clock",
+                f"the clock of this host is {abs(off_s):.0f} s {'ahead of' if off_s > 0 else 'behind'} those of others; "
+                "no schedule ticks until it is set right",
+            )
         for bound in lead.board.full:
             env.warn(
                 f"full {bound}",

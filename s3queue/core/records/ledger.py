@@ -101,6 +101,7 @@ class Ledger(Struct, frozen=True, omit_defaults=True):
         reports: outcomes that the board has not taken over yet.
         usage: by role, for people; some requests behind.
         dozing: it holds nothing and writes rarely, see `s3queue.core.silence`. None: it is awake.
+        clock_ms: wall clock of the host before the write, where the board names schedules. 0: not said.
     """
 
     nonce: str
@@ -118,6 +119,7 @@ class Ledger(Struct, frozen=True, omit_defaults=True):
     visibility_timeout: Patience = 0.0
     window_s: Patience = 0.0
     dozing: Dozing | None = None
+    clock_ms: Count = 0
 
     @property
     def over(self) -> bool:

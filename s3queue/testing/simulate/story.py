@@ -119,6 +119,7 @@ class Story:
         maimed: batches that were accepted, and when, and stood there otherwise than they were sent.
         letters: keys of dead letters, when each was stored first, and whether it is about all that comes after its message.
         pages: by key, when a retired page was stored, and what is on it.
+        marks_read: by ticket and offset, when a host has read that it is cancelled.
         controls: what operators have set, and when. steered: when one was told that a turn holds.
         asked: by request, when it was first sent, its kind and its message. answers: that were stored, or read.
         doubled: messages that a board has in two places.
@@ -134,6 +135,7 @@ class Story:
     layout: Layout = field(default_factory=Layout)
     boards: list[BoardAt] = field(default_factory=list)
     controls: list[tuple[int, Control]] = field(default_factory=list)
+    marks_read: dict[tuple[str, int], int] = field(default_factory=dict)
     steered: list[tuple[int, int]] = field(default_factory=list)
     asked: dict[str, tuple[int, str, Message]] = field(default_factory=dict)
     answers: list[tuple[int, str, str]] = field(default_factory=list)
@@ -180,6 +182,9 @@ class Story:
                     self.accepted[path] = n
                     if self.bodies.get(path) != body:
                         self.maimed[path] = n
+                case history.ReadMarks(_, _, ticket, offsets):
+                    for offset in offsets:
+                        self.marks_read.setdefault((ticket, offset), n)
                 case history.Steered(_, _, turn):
                     self.steered.append((n, turn))
                 case history.Asked(_, _, request, kind, path, number):
@@ -257,6 +262,12 @@ class Story:
     def board_at(self, n: int) -> Board:
         """The board that was stored then."""
         return self.boards[bisect_left(self.boards, n, key=lambda state: state.n)].board
+
+    def ending(self, move: Move) -> str:
+        """How it has ended, of a message that is dying then."""
+        path, index = move.message
+        endings = self.board_at(move.n).sources[path].endings
+        return endings[index].kind if index in endings else "dead"
 
     def is_called_off(self, message: Message, n: int) -> bool:
         """Whether somebody had asked before to cancel it."""
@@ -489,9 +500,9 @@ class Story:
         """When a board counted a message as done or dead. One that is dying is dead."""
         commits: dict[Message, list[tuple[int, str]]] = {}
         for move in self.moves:
-            path, index = move.message
+            path, _ = move.message
             if move.new == DYING:
-                how = "cancelled" if index in self.board_at(move.n).sources[path].cancelled else "dead"
+                how = self.ending(move)
             elif move.new != SETTLED or (move.old is not None and move.old.kind in ("dying", "moving")):
                 continue
             elif move.old is None:

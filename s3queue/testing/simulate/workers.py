@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Raw
 
+from s3queue.core.bodies import batch_in
 from s3queue.core.keys import parse_source
 from s3queue.core.ops import Get
-from s3queue.core.records import Failed, Failure, decode_batch, decode_message
+from s3queue.core.records import Failed, Failure, decode_message
 from s3queue.errors import CorruptRecord, StoreUnavailable
 from s3queue.runtime.local.journal import OK, Journal, state_of
-from s3queue.runtime.local.wire import Cancel, Deal, FailedNote, Finished, Leaving, Note, Recall, Returned
+from s3queue.runtime.local.wire import Cancel, Deal, FailedNote, Finished, Interrupt, Leaving, Note, Recall, Returned
 from s3queue.store import Found
 from s3queue.testing.simulate.history import Ended, Overran, Started
 from s3queue.testing.simulate.producers import BOMB, POISON
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 _ENDS = ("ok", "retry", "snooze", "dead", "killed", "overran")
 _RECHECK_S = 0.25
 _GONE_DELAY_S = 1.0
+#: Seconds for which user code goes on that was told that it is cancelled.
+_HANGS_S = 2.0
 
 
 class Item(NamedTuple):
@@ -84,6 +87,7 @@ class Worker(Process):
         self._busy: dict[int, float] = {}
         self._cache: dict[str, list[Raw] | Failed] = {}
         self._running: dict[int, str] = {}
+        self._interrupted: set[tuple[int, int]] = set()
         for slot in range(journal.concurrency):
             self.spawn(f"slot{slot}", self._serve(slot))
 
@@ -100,6 +104,7 @@ class Worker(Process):
                         self._line.append(Item(row, at, ticket, base + at, part.source, index, part.attempt, spared))
                         at += 1
                 self._left[row], self._busy[row] = at, 0.0
+                self._interrupted = {one for one in self._interrupted if one[0] != row}
             case Recall():
                 taken = [item for item in self._held if item is not None] + list(self._line)
                 self._held = [None] * len(self._held)
@@ -109,6 +114,8 @@ class Worker(Process):
                 self._tell(Returned(tuple((item.row, item.at) for item in taken)))
                 if taken:
                     self.world.mark("messages were recalled")
+            case Interrupt(row, messages):
+                self._interrupted.update((row, at) for at in messages)
             case Cancel():
                 self._held = [None] * len(self._held)
                 self._line.clear()
@@ -156,7 +163,7 @@ class Worker(Process):
             self._cache[path] = Failed("retry", _GONE_DELAY_S, Failure(0, "corrupt", "its batch is gone"))
             return
         try:
-            messages = decode_batch(key, found.body).messages
+            messages = batch_in(path, key, found.body).messages
             if len(messages) != parse_source(path).count:
                 raise CorruptRecord(key, f"holds {len(messages)} messages")
             self._cache[path] = messages
@@ -207,6 +214,17 @@ class Worker(Process):
             )
         )
         yield Sleep(world.choices.choose(times.tasks, 0.7) if world.stormy else times.tasks[0])
+        if (item.row, item.at) in self._interrupted:
+            world.mark("a running message was told that it is cancelled")
+            match world.choices.choose(("ends", "goes on", "hangs")):
+                case "ends":
+                    del self._running[slot]
+                    world.record(Ended(world.now, who, "retry"))
+                    return Failed("retry", 0.0, Failure(item.attempt, "cancelled"))
+                case "hangs":
+                    until = self.steady() + _HANGS_S
+                    while self.steady() < until:
+                        yield Sleep(until - self.steady())
         ends = world.scene.weather.ends if world.stormy else 0.0
         end = world.choices.choose(_ENDS, 1.0 - ends) if ends else "ok"
         if message.task in (POISON, BOMB):
