@@ -27,7 +27,7 @@ from s3queue.core.plan import NO_CONTROL, Planned, Settings, Settled, plan
 from s3queue.core.plan.requests import pending, refers
 from s3queue.core.records import Board, Control, Ledger, Request, decode
 from s3queue.core.rounds import Rounds
-from s3queue.core.silence import Silence
+from s3queue.core.silence import Silence, longest_s
 from s3queue.core.survey import MOST_REQUESTS, Heard, Survey, survey
 from s3queue.core.sweeps import Sweep
 from s3queue.errors import CorruptRecord, StoreError
@@ -413,7 +413,7 @@ class Lead:
 
     def _compare_clocks(self, now: float, now_ms: int) -> None:
         ledgers = {
-            session: (heard.version, heard.ledger, patience(heard.ledger, self.settings.visibility_timeout))
+            session: (heard.version, heard.ledger, longest_s(heard.ledger, self.settings.visibility_timeout))
             for session, heard in self.heard.items()
             if heard.ledger is not None and heard.is_read and not heard.ledger.over
         }

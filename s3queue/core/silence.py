@@ -108,7 +108,7 @@ class Silence:
         if ledger is not None and ledger.dozing is not None:
             given = self._given.get(session)
             if given is None:
-                patience_s = max(patience_s, WRITES * ledger.dozing.write_s)
+                patience_s = longest_s(ledger, self._own_s)
             else:
                 since, patience_s = max(since, given), claim_s(ledger)
         elif not heard.is_read and session in self._given:  # it may doze by now
@@ -120,6 +120,12 @@ def patience(ledger: Ledger | None, own_s: float) -> float:
     """Seconds of silence before an awake host is fenced: its visibility timeout or ours, whichever is longer. A host with a
     longer timeout writes less often."""
     return own_s if ledger is None else max(own_s, ledger.visibility_timeout)
+
+
+def longest_s(ledger: Ledger, own_s: float) -> float:
+    """Seconds after which a host that holds nothing is fenced if it writes nothing: how old its ledger may be."""
+    patience_s = patience(ledger, own_s)
+    return patience_s if ledger.dozing is None else max(patience_s, WRITES * ledger.dozing.write_s)
 
 
 def claim_s(ledger: Ledger) -> float:
