@@ -35,6 +35,7 @@ from s3queue.core.records import (
     Failed,
     Ledger,
     Mark,
+    Memo,
     Offer,
     Place,
     Report,
@@ -189,6 +190,12 @@ class Host:
             self.texts += len(outcome.failure.text) if outcome.failure is not None else 0
             self.changes += 1
             self.awaited += 1
+
+    def note(self, name: str, offset: int, memo: Memo) -> None:
+        """The attempt of this message has noted this. It is stored with the next write, and causes none."""
+        held = self.tickets.get(name)
+        if held is not None:
+            held.note(offset, memo)
 
     def release(self, name: str, offsets: Ranges) -> None:
         """These messages were not started and will not be. Costs them no attempt."""
@@ -380,7 +387,7 @@ def _last_will(ledger: Ledger, board: Board | None, outcomes: Mapping[str, Repor
         if ticket is None:
             continue
         stored, heard = ledger.reports.get(name, Report()), outcomes.get(name, Report())
-        held = Held(ticket, stored.ok, stored.released, dict(stored.failed))
+        held = Held(ticket, stored.ok, stored.released, dict(stored.failed), memos=dict(stored.memos))
         held.succeed(heard.ok)
         for offset, outcome in heard.failed.items():
             held.fail(offset, _of_attempt(outcome, ticket, offset))

@@ -9,6 +9,7 @@ from s3queue.core.ranges import EMPTY, Ranges
 from s3queue.core.records.board import Place
 from s3queue.core.records.failures import Failed
 from s3queue.core.records.format import FORMAT, Attempt, Count, Delay, Patience
+from s3queue.core.records.memos import Memo
 
 #: No message takes less, in seconds.
 SHORTEST_S = 1e-9
@@ -33,11 +34,16 @@ class Offer(Struct, frozen=True, omit_defaults=True):
 
 
 class Report(Struct, frozen=True, gc=False, omit_defaults=True):
-    """Outcomes of the messages of one ticket, by offset. A stored outcome never changes."""
+    """Outcomes of the messages of one ticket, by offset. A stored outcome never changes.
+
+    Attributes:
+        memos: what attempts have noted, of messages that run or did not end with ok.
+    """
 
     ok: Ranges = EMPTY
     released: Ranges = EMPTY
     failed: dict[Count, Failed] = {}
+    memos: dict[Count, Memo] = {}
 
     def __post_init__(self) -> None:
         if not (ranges.is_proper(self.ok) and ranges.is_proper(self.released)):

@@ -11,6 +11,9 @@ from s3queue.testing.simulate.moves import illegal, unfounded
 from s3queue.testing.simulate.story import SETTLED, BoardAt, LedgerAt, Message, Move, Post, Run, Story, damaged, process
 from s3queue.testing.simulate.verdicts import OK, Verdict, first, unknown
 
+#: Seconds of a snoozed message whose own wait was lost with its worker; see `s3queue.runtime.agent.deaths`.
+_LOST_SNOOZE_S = 1.0
+
 
 def _stuck(story: Story) -> set[Message]:
     """Messages that cannot come to an end, since the store refuses a key that they need."""
@@ -336,3 +339,39 @@ def no_step_raises(story: Story) -> Verdict:
 
 def _at_rest(story: Story) -> bool:
     return story.drained is not None and not story.drained.why
+
+
+def what_was_noted_comes_back(story: Story) -> Verdict:
+    """An attempt is given what the message itself has noted, and never less than an earlier one was given. If the attempt
+    before it said how it ended, and its ledger was stored, it is given the last that this one noted. What is over leaves
+    nothing behind."""
+    order = {memo: at for at, memo in enumerate(memo for run in story.runs for memo in run.memos)}
+
+    def faults() -> Iterator[str]:
+        for message, runs in story.by_message.items():
+            newest, known, expected = -1, set[str](), -1
+            for run in runs:
+                memo = run.started.memo
+                sound = not damaged(story, run.started.session, run.n)
+                if memo and memo not in known:
+                    yield f"event {run.n}: {message} is given {memo!r}, which it never noted"
+                if sound and order.get(memo, -1) < max(newest, expected):
+                    yield f"event {run.n}: {message} is given {memo!r}, and had noted something later"
+                newest, expected = max(newest, order.get(memo, -1)), -1
+                known.update(run.memos)
+                if run.memos and _has_told(story, run):
+                    expected = order[run.memos[-1]]
+        if _at_rest(story) and story.boards and not _stuck(story) and story.boards[-1].board.memos:
+            yield f"the last board holds {story.boards[-1].board.memos}"
+
+    return first(faults()) if order else OK
+
+
+def _has_told(story: Story, run: Run) -> bool:
+    """Whether a stored ledger says what this attempt said of its end; a journal only knows that it ended."""
+    outcome = story.outcomes.get((run.started.ticket, run.started.offset))
+    if outcome is None or outcome.failed is None or run.outcome not in ("retry", "snooze"):
+        return False
+    failure = outcome.failed.failure
+    is_told = outcome.failed.delay_s != _LOST_SNOOZE_S if failure is None else not failure.text
+    return outcome.kind == run.outcome and is_told

@@ -97,6 +97,7 @@ class Run:
     ended_n: int | None = None
     outcome: str = ""
     overran: bool = False
+    memos: list[str] = field(default_factory=list)
 
     @property
     def message(self) -> Message:
@@ -173,6 +174,8 @@ class Story:
                 case Started():
                     run = running[event.who] = Run(n, event)
                     self.runs.append(run)
+                case history.Noted(_, who, memo):
+                    running[who].memos.append(memo)
                 case Ended(_, who, outcome):
                     run = running.pop(who)
                     run.ended_n, run.outcome = n, outcome
