@@ -210,7 +210,16 @@ class Producer:
 
 def _key(load: Load) -> tuple[Any, ...]:
     queue = load.queue
-    return queue.name, queue.namespace, id(queue.store), load.priority, load.group, load.due_ms, load.key, load.expires_ms
+    return (
+        queue.name,
+        queue.namespace,
+        id(queue.store),
+        load.priority,
+        load.group,
+        load.due_ms,
+        load.key,
+        load.expires_ms,
+    )
 
 
 def _store(batch: _Batch) -> None:

@@ -27,8 +27,8 @@ while they waited, the attempt that comes next, and whether each of them runs al
 below ``/``. SeaweedFS sorts folders by their bare names, so their order would not be that of the keys; MinIO gives an empty
 page for a listing that starts between two such folders.
 
-The batches of one ``key`` have a folder of their own, a **lane**, so that a survey can pass from one key to the next however
-many batches are in front. ``expires_ms`` is the wall clock by which a message that has not begun ends.
+The batches of one ``key`` have a folder of their own, a **lane**, so that a survey can pass from one key to the next
+however many batches are in front. ``expires_ms`` is the wall clock by which a message that has not begun ends.
 
 No segment is longer than `MAX_SEGMENT`: a long group, and a message's id in the key of its dead letter, are cut and end
 with a hash of the whole. Two names are equal exactly where these are.

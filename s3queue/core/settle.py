@@ -403,7 +403,9 @@ class Draft:
 
     def is_alone(self, index: int) -> bool:
         """Whether it runs in a ticket of its own: a suspect, or one whose attempts are not all counted."""
-        return self.alone or index in self.spared or index in self.begun or is_suspect(self.failures, self.spared, index)
+        return (
+            self.alone or index in self.spared or index in self.begun or is_suspect(self.failures, self.spared, index)
+        )
 
     def take(self, most: int, token: str = "") -> tuple[Ready, bool] | None:
         """At most ``most`` ready messages, lowest first, and whether they must run alone. None: no message is ready.

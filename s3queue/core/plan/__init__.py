@@ -86,5 +86,5 @@ def plan(
     schedules.admit(planning, now_ms if wall_ms is None else wall_ms, is_held=is_clock_off, deleted=deleted)
     park.choose(planning, parking)
     if control is not None:
-        assign.tickets(planning, sources, window, quiet or {})
+        assign.tickets(planning, sources, window, quiet or {}, turns or {})
     return planning.result()

@@ -28,7 +28,7 @@ def judge(planning: Planning, rules: Mapping[str, Rules]) -> None:
     """Bring the breakers up to date, once what hosts report is taken over. Those that are open hold their queues."""
     for queue, rule in rules.items():
         breaker = rule.limits.breaker
-        before = planning.board.fuses.get(queue)
+        before = planning.fuses.pop(queue, None)
         if breaker is None or not breaker.failures:
             continue
         fuse = _next(planning, queue, breaker, before or Fuse())

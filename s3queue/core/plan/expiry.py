@@ -32,15 +32,12 @@ def ready(planning: Planning, source: Source, state: Draft | SourceState) -> Dra
     planning.drafts[source.path] = draft
     planning.planned.changed = True
     for start, stop in gone:
-        ends(planning, Part(source.path, start, stop, 1))
+        part = Part(source.path, start, stop, 1)
+        planning.count(part, "expired", stop - start)
+        planning.planned.settled.append(Settled("", source.path, start, stop, 1, "expired"))
     return draft
 
 
 def new(planning: Planning, source: Source) -> None:
     """End a batch that is not on the board yet, in its turn: as if it were admitted now."""
     ready(planning, source, planning.draft(source.path))
-
-
-def ends(planning: Planning, part: Part, ticket: str = "") -> None:
-    planning.count(part, "expired", part.stop - part.start)
-    planning.planned.settled.append(Settled(ticket, part.source, part.start, part.stop, part.attempt, "expired"))

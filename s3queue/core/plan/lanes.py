@@ -27,6 +27,8 @@ class Lanes(Line):
         limited: by whose limit a batch is bound.
     """
 
+    takes_all = True
+
     def __init__(self, rules: Rules) -> None:
         super().__init__()
         self.rules = rules
@@ -40,7 +42,7 @@ class Lanes(Line):
         self._size = 0
 
     @property
-    def size(self) -> int:  # type: ignore[override]
+    def size(self) -> int:
         """How many messages could be assigned, if no group is busy."""
         return min(self._size, self.rules.left_of_queue) if self._size else 0
 
@@ -54,7 +56,7 @@ class Lanes(Line):
 
     def first(self) -> Source | None:
         rules = self.rules
-        turns = self._sorted() if self._turns is None else self._turns
+        turns = self._in_turn() if self._turns is None else self._turns
         while turns:
             lane = self._lanes[turns[0]]
             while lane:
@@ -87,7 +89,7 @@ class Lanes(Line):
         """Another lane has its turn."""
         self._left = self.rules.limits.weights.get(self._turns[0], 1) if self._turns and self._is_fair else MANY
 
-    def _sorted(self) -> deque[str]:
+    def _in_turn(self) -> deque[str]:
         limits = self.rules.limits
         for lane in self._lanes.values():
             if limits.ageing_s:

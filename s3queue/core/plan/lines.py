@@ -18,6 +18,8 @@ class Line:
     """
 
     most = 1 << 40
+    #: Whether every batch stands in it that was seen, and not just as many as hosts can take.
+    takes_all = False
 
     def __init__(self) -> None:
         self.size = 0

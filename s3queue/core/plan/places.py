@@ -1,7 +1,7 @@
 """Gives out the places of queues of which only so many messages may run at once.
 
-A **place** lets a host run one message. The board says of each limited ticket how many places it has (`Allowed`); a host may
-use those of all its tickets of one queue and key for any of them. So a place stays with its host, and need not wait for a
+A **place** lets a host run one message. The board says of each limited ticket how many places it has (`Allowed`); a host
+may use those of all its tickets of one queue and key for any of them. So a place stays with its host, and need not wait for a
 cycle between two messages, for as long as the host holds messages for it.
 
 Safe, whatever board a host has read: a host's places are never taken from it, except those beyond the number of messages
@@ -121,7 +121,9 @@ class QueuePlaces:
 
     # ---- one queue -----------------------------------------------------------------------------------------
 
-    def assign(self, lanes: Lanes, pools: list[Pool], take: Take, share: int, is_busy: Callable[[Source], bool]) -> None:
+    def assign(
+        self, lanes: Lanes, pools: list[Pool], take: Take, share: int, is_busy: Callable[[Source], bool]
+    ) -> None:
         """Give hosts messages, and places for them."""
         lanes.limited = self.limited
         hosts = {host.session: (host, pool) for pool in pools for host in pool.hosts}
@@ -228,7 +230,11 @@ def joined(parts: Iterable[Part]) -> list[Part]:
     for part in parts:
         line = by_key.setdefault(parse_source(part.source).key, [])
         before = line[-1] if line else None
-        if before is not None and (before.source, before.stop, before.attempt) == (part.source, part.start, part.attempt):
+        if before is not None and (before.source, before.stop, before.attempt) == (
+            part.source,
+            part.start,
+            part.attempt,
+        ):
             line[-1] = Part(part.source, before.start, part.stop, part.attempt)
         else:
             line.append(part)

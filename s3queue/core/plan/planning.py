@@ -17,7 +17,6 @@ from s3queue.core.records import (
     Ending,
     Failed,
     Failure,
-    Fuse,
     Ledger,
     Memo,
     Part,
@@ -51,7 +50,7 @@ class Planning:
         #: The coordinator's clock, see `Board.uptime_ms`.
         self.uptime_ms = board.uptime_ms if uptime_ms is None else uptime_ms
         self.allowed, self.buckets = board.allowed, board.buckets
-        self.fuses: dict[str, Fuse] = {}
+        self.fuses = dict(board.fuses)
         self.tickets = dict(board.tickets)
         self.sources = dict(board.sources)
         self.totals = dict(board.totals)

@@ -43,8 +43,8 @@ from s3queue.core.records.failures import FATAL_CAUSES, Failed, Failure
 from s3queue.core.records.format import FORMAT
 from s3queue.core.records.ledger import Dozing, Ledger, Offer, Report, Usage
 from s3queue.core.records.letters import DeadLetter, Life
-from s3queue.core.records.memos import Memo
 from s3queue.core.records.limits import NO_LIMIT, NO_LIMITS, Allowed, Breaker, Bucket, Fuse, Limit, Limits
+from s3queue.core.records.memos import Memo
 from s3queue.core.records.messages import Batch, Message, Moved, Origin
 from s3queue.core.records.newer import Newer, encode_over, encode_with, newer
 from s3queue.core.records.pages import RetiredPage

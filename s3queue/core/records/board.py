@@ -15,9 +15,9 @@ from s3queue.core.keys import parse_source
 from s3queue.core.ranges import EMPTY, Ranges
 from s3queue.core.records.failures import Failure
 from s3queue.core.records.format import FORMAT, Attempt, Count, Index, Number, Patience, Term
+from s3queue.core.records.limits import Allowed, Bucket, Fuse
 from s3queue.core.records.memos import Memo
 from s3queue.core.records.schedules import Ticked
-from s3queue.core.records.limits import Allowed, Bucket, Fuse
 
 
 class Part(Struct, frozen=True, gc=False, array_like=True):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from msgspec import Struct, field
 
 from s3queue.core.records.format import FORMAT, Count
-from s3queue.core.records.schedules import Schedule
 from s3queue.core.records.limits import Limits
+from s3queue.core.records.schedules import Schedule
 
 
 class Control(Struct, frozen=True, omit_defaults=True):

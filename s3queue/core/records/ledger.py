@@ -9,8 +9,8 @@ from s3queue.core.ranges import EMPTY, Ranges
 from s3queue.core.records.board import Place
 from s3queue.core.records.failures import Failed
 from s3queue.core.records.format import FORMAT, Attempt, Count, Delay, Patience
-from s3queue.core.records.memos import Memo
 from s3queue.core.records.limits import Limits
+from s3queue.core.records.memos import Memo
 
 #: No message takes less, in seconds.
 SHORTEST_S = 1e-9
