@@ -1,8 +1,8 @@
 """Gives out the places of queues of which only so many messages may run at once.
 
 A **place** lets a host run one message. The board says of each limited ticket how many places it has (`Allowed`); a host
-may use those of all its tickets of one queue and key for any of them. So a place stays with its host, and need not wait for a
-cycle between two messages, for as long as the host holds messages for it.
+may use those of all its tickets of one queue and key for any of them. So a place stays with its host, and need not wait
+for a cycle between two messages, for as long as the host holds messages for it.
 
 Safe, whatever board a host has read: a host's places are never taken from it, except those beyond the number of messages
 that it may still start. A place is free once the board has taken over what ran in it. So the places of all tickets, claimed
