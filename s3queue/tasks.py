@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from s3queue.queue import Queue
     from s3queue.sending import Load, Progress, Sending, stream
     from s3queue.store import ObjectStore
+    from s3queue.timing import CatchUp, Timing
 
 __all__ = ["Registry", "Task", "handler", "registry", "task", "use"]
 
@@ -175,6 +176,7 @@ class Task(Generic[P, R_co]):
         policy: what becomes of an attempt that fails.
         middleware: what is done around each attempt, inside of that of the supervisor.
         resources: by parameter, what the worker hands to it.
+        timing: when it is enqueued by itself, without arguments; None: never.
     """
 
     def __init__(
@@ -191,6 +193,7 @@ class Task(Generic[P, R_co]):
         self.policy: Policy = policy
         self.backoff: Any = policy.backoff
         self.execution = Execution()
+        self.timing: Timing | None = None
         what = self.label
         _refuse_methods(function, what)
         if not inspect.isroutine(function):
@@ -429,6 +432,10 @@ def task(
     retry_on: Which | None = None,
     give_up_on: Which | None = None,
     middleware: Iterable[object] = (),
+    cron: str | None = None,
+    every: float | timedelta | None = None,
+    tz: str | None = None,
+    catch_up: CatchUp | None = None,
 ) -> _Decorator:
     """Declare a function as a task.
 
@@ -449,6 +456,12 @@ def task(
             Of what is not raised (a hard time limit, the death of a process) there is always another attempt.
         give_up_on: what is one of these makes a dead letter at once. `Retry`, `Snooze`, `Reject` mean what they say.
         middleware: see `s3queue.middleware`; inside of what `s3queue.use` and the supervisor name.
+        cron: enqueue it by itself, without arguments, whenever this expression says so: minute, hour, day, month, weekday.
+            Hosts that serve the queue see to it; of two releases that say different things, the last one to start decides.
+        every: or whenever so many whole seconds have passed since 1970.
+        tz: time zone of the expression, such as ``Europe/Berlin``; by default UTC.
+        catch_up: what becomes of times at which no host ran: the ``last`` is made up for (the default), ``all`` are,
+            at most 100 at a time, or ``none``.
 
     Raises:
         ConfigError: what is decorated is no function, an annotation cannot be carried, or the name is taken.
@@ -457,10 +470,17 @@ def task(
     if name is not None and not (isinstance(name, str) and name):
         raise ConfigError("a task needs a name", "leave name out, or use @s3queue.handler for raw messages")
     policy = policy_of(max_attempts, backoff, time_limit, soft_time_limit, retry_on, give_up_on)
+    timing: Timing | None = None
+    if (cron, every, tz, catch_up) != (None, None, None, None):
+        from s3queue.timing import timing_of
+
+        timing = timing_of(cron, every, tz, catch_up, f"task of queue {queue!r}")
 
     def decorate(function: Callable[..., R]) -> Task[..., R]:
         own = name if name is not None else str(getattr(function, "__qualname__", repr(function)))
-        return _declare(function, queue, own, policy, CallCodec, middleware)
+        made = _declare(function, queue, own, policy, CallCodec, middleware)
+        made.timing = timing
+        return made
 
     return cast("_Decorator", decorate)
 

@@ -115,7 +115,7 @@ class Lead:
         self.board_bytes: int | None = None
         self.control: Control | None = None
         self._control_version = ""
-        self.clocks = Clocks()
+        self.clocks = Clocks(settings.visibility_timeout / 2)
 
     # ---- what it knows -------------------------------------------------------------------------------------
 
@@ -279,7 +279,7 @@ class Lead:
             asked=asked,
             there=there,
             wall_ms=now_ms,
-            is_clock_off=self.clocks.off_s != 0.0,
+            is_clock_off=self.clocks.is_off,
             deleted=self.chores.revisions.deleted,
             retired=self.chores.pages.off,
         )
