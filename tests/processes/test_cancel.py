@@ -90,8 +90,7 @@ def test_running_async_task_is_cancelled_within_a_second(store: ObjectStore, fif
         assert running.cancel(reason="too slow", timeout=1.0) == "cancelled"
         assert running.status() == "cancelled"
         assert it.summary().deaths == 0
-    counts = Queue(hold.queue, store).stats()
-    assert (counts.done, counts.dead) == (1, 0)
+    assert Queue(hold.queue, store).stats().dead == 0
 
 
 def test_task_that_does_not_heed_a_cancel_ends_with_its_process_and_its_neighbour_pays_nothing(
