@@ -21,6 +21,8 @@ from s3queue.store import Found, ObjectStore, as_store
 __all__ = ["MessageHandle", "Status", "message"]
 
 Status: TypeAlias = Literal["scheduled", "ready", "running", "waiting", "done", "dead", "cancelled", "unknown"]
+#: What a message is by how it ends; others come to their turn.
+_ENDED: dict[str, Status] = {"cancelled": "cancelled", "expired": "unknown", "purged": "unknown", "done": "done"}
 #: Batches of moved messages that are read at once.
 _AT_ONCE = 64
 #: Seconds: the longest that a record can hold.
@@ -235,7 +237,7 @@ def _on_board(board: Board, ref: MessageRef) -> Status | None:
     if any(one.index == index for one in state.waiting):
         return "waiting"
     if index in state.dying:
-        return "cancelled" if index in state.cancelled else "dead"
+        return _ENDED.get(state.endings[index].kind, "ready") if index in state.endings else "dead"
     if any((path, index) in members for members in board.moves.values()):
         return "waiting"
     for ticket in board.tickets.values():
