@@ -274,6 +274,7 @@ class Lead:
             asked=asked,
             there=there,
             retired=self.chores.pages.off,
+            walked=self.chores.purges.pages,
         )
         if seen is not None:
             planned.refused += [source.path for source in seen.empty if source.id in self.window]
@@ -320,6 +321,7 @@ class Lead:
             may_read=lambda key: troubles.allow(key, now),
             largest=self.settings.max_source_bytes,
             moved_ms=self.clock_ms(now),
+            handled=pending(self.board),
         )
         for key, fault in seen.missed:
             troubles.met(key, fault or StoreError("get", key), now)
@@ -332,7 +334,7 @@ class Lead:
         Asks: one Get for each, and one for each source of them that neither the board names nor the survey shows.
         """
         layout, troubles, within_s = self.layout, self.chores.troubles, self.settings.leader_lease * _PATIENCE
-        handled = pending(self.board.answers, self.board.marks)
+        handled = pending(self.board)
         new = [one for one in seen.requests if one not in handled and one not in self.window]
         new = [one for one in new if troubles.allow(layout.source(one), now)][:MOST_REQUESTS]
         asked: dict[str, Request] = {}

@@ -14,16 +14,28 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from s3queue.core.keys import Source
-from s3queue.core.plan import assign, park, requests, take_over
+from s3queue.core.plan import assign, park, purge, requests, take_over
 from s3queue.core.plan.hosts import capacity
 from s3queue.core.plan.park import Parking
 from s3queue.core.plan.planned import Planned, Settled, is_finished
 from s3queue.core.plan.planning import Planning
+from s3queue.core.plan.purge import Walked
 from s3queue.core.plan.settings import Settings
 from s3queue.core.plan.share import share_out
 from s3queue.core.records import Board, Control, Ledger, Request, encode
 
-__all__ = ["NO_CONTROL", "Parking", "Planned", "Settings", "Settled", "capacity", "is_finished", "plan", "share_out"]
+__all__ = [
+    "NO_CONTROL",
+    "Parking",
+    "Planned",
+    "Settings",
+    "Settled",
+    "Walked",
+    "capacity",
+    "is_finished",
+    "plan",
+    "share_out",
+]
 
 #: Where no operator has ever changed anything.
 NO_CONTROL = Control("")
@@ -45,6 +57,7 @@ def plan(
     control: Control | None = NO_CONTROL,
     asked: Mapping[str, Request] | None = None,
     there: Collection[str] = (),
+    walked: Mapping[str, Walked] | None = None,
 ) -> Planned:
     """Decide one cycle.
 
@@ -59,6 +72,7 @@ def plan(
         parking: what came of the moves on the board.
         control: the operators' settings. None: not read yet, so nothing is assigned.
         asked: by path, requests that were read. there: paths of sources, of those that they are about, that exist.
+        walked: by queue, the next page of what a purge has to end.
         board_bytes: size of the stored board; None if it is not known.
     """
     parking = parking or Parking()
@@ -72,6 +86,8 @@ def plan(
     planning.expire()
     if asked:
         requests.handle(planning, asked, there, window)
+    if planning.purges:
+        purge.go_on(planning, walked or {}, window)
     park.choose(planning, parking)
     if control is not None:
         assign.tickets(planning, sources, window)

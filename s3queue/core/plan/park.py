@@ -89,7 +89,7 @@ def choose(planning: Planning, parking: Parking) -> None:
     candidates: dict[str, list[_Candidate]] = {}
     for path in paths:
         source = parse_source(path)
-        if not source.stays and path not in parking.unmovable:
+        if not source.stays and path not in parking.unmovable and not planning.is_emptied(source.queue):
             candidates.setdefault(source.queue, []).extend(_candidates(planning, path, source.alone))
     bound = 0 if planning.room.is_tight else planning.settings.max_parked
     for queue in sorted(candidates, key=lambda queue: len(candidates[queue]), reverse=True):

@@ -21,6 +21,7 @@ from s3queue.core.records.board import (
     Mark,
     Part,
     Place,
+    Purge,
     Ready,
     SourceState,
     Ticket,
@@ -47,13 +48,14 @@ from s3queue.core.records.messages import Batch, Message, Moved, Origin
 from s3queue.core.records.newer import Newer, encode_over, encode_with, newer
 from s3queue.core.records.pages import RetiredPage
 from s3queue.core.records.queues import QueueMeta
-from s3queue.core.records.requests import CANCEL, RUN_NOW, Answer, Request
+from s3queue.core.records.requests import CANCEL, PURGE, RUN_NOW, Answer, Request
 from s3queue.core.records.summary import HostTally, Summary, Tally
 
 __all__ = [
     "CANCEL",
     "FATAL_CAUSES",
     "FORMAT",
+    "PURGE",
     "RUN_NOW",
     "Answer",
     "Batch",
@@ -75,6 +77,7 @@ __all__ = [
     "Origin",
     "Part",
     "Place",
+    "Purge",
     "QueueMeta",
     "Ready",
     "Report",
