@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from s3queue.inspection import Stats, stats
     from s3queue.letters import DeadGroup, DeadLetter
     from s3queue.looking import QueuedMessage
-    from s3queue.messages import MessageHandle, message
+    from s3queue.messages import MessageHandle, MessageProgress, message
     from s3queue.producer import Producer
     from s3queue.queue import Queue
     from s3queue.supervisor import Summary, Supervisor
@@ -52,6 +52,7 @@ __all__ = [
     "FailedAttempt",
     "Fenced",
     "MessageHandle",
+    "MessageProgress",
     "ObjectStore",
     "OutcomeUnknown",
     "Producer",
@@ -88,6 +89,7 @@ _LATER = {
     "DeadLetter": "s3queue.letters",
     "FailedAttempt": "s3queue.views",
     "MessageHandle": "s3queue.messages",
+    "MessageProgress": "s3queue.messages",
     "Producer": "s3queue.producer",
     "Queue": "s3queue.queue",
     "QueuedMessage": "s3queue.looking",

@@ -129,8 +129,8 @@ class Leading:
         view, me = self._post.view, self._post.me
         leader = view.board.leader if view.board is not None else None
         gone = leader is not None and self._post.env.is_gone(leader.session, leader.place)
-        lease_s = self._post.settings.leader_lease
-        return elect.may_stand(view, looked_at, lease_s, me=me.session, leader_gone=gone)
+        lease_s, knows_more = self._post.settings.leader_lease, self._post.knows_more
+        return elect.may_stand(view, looked_at, lease_s, me=me.session, leader_gone=gone, knows_more=knows_more)
 
     def _stand(self, looked_at: float) -> Program[float]:
         """Returns the steady time of the first cycle."""
@@ -177,10 +177,9 @@ class Leading:
         """Wait, and write heartbeats meanwhile. Returns whether `wake` ended the wait."""
         env = self._post.env
         while (lead := self.lead) is not None and lead.pending is None:
-            beat_at = lead.written_at + self._post.settings.leader_lease / 3
-            if beat_at >= until:
+            if lead.beat_at >= until:
                 break
-            if (yield from wait(beat_at, self._signal)):
+            if (yield from wait(lead.beat_at, self._signal)):
                 return True
             try:
                 outcome = yield from lead.beat(now=env.now(), nonce=env.nonce())
@@ -192,6 +191,8 @@ class Leading:
             match outcome:
                 case Cycled():
                     env.mark("a leader wrote a heartbeat between cycles")
+                    if lead.board.leader_lease > self._post.settings.leader_lease:
+                        env.mark("a leader announced a longer lease")
                     self._committed()
                 case Deposed():
                     env.mark("a leader was deposed by its heartbeat")
@@ -251,6 +252,13 @@ class Leading:
             )
         if lead.control is None:
             env.warn(self._post.layout.control, NO_CONTROL)
+        if off_s := lead.clocks.off_s:
+            env.mark("a leader held schedules since its clock was off")
+            env.warn(
+                "clock",
+                f"the clock of this host is {abs(off_s):.0f} s {'ahead of' if off_s > 0 else 'behind'} those of others; "
+                "no schedule ticks until it is set right",
+            )
         for bound in lead.board.full:
             env.warn(
                 f"full {bound}",

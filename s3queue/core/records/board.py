@@ -15,6 +15,8 @@ from s3queue.core.keys import parse_source
 from s3queue.core.ranges import EMPTY, Ranges
 from s3queue.core.records.failures import Failure
 from s3queue.core.records.format import FORMAT, Attempt, Count, Index, Number, Patience, Term
+from s3queue.core.records.memos import Memo
+from s3queue.core.records.schedules import Ticked
 
 
 class Part(Struct, frozen=True, gc=False, array_like=True):
@@ -241,6 +243,8 @@ class Board(Struct, frozen=True, omit_defaults=True):
         marks: messages that are to be cancelled, by source and index.
         purges: queues that are being emptied, by name.
         control: turn of the `Control` that it was planned with.
+        memos: what earlier attempts have noted, of messages that are not over, by source and index.
+        schedules: how far each schedule has come.
     """
 
     nonce: str
@@ -261,6 +265,8 @@ class Board(Struct, frozen=True, omit_defaults=True):
     answers: dict[str, str] = {}
     marks: dict[str, dict[Index, Mark]] = {}
     purges: dict[str, Purge] = {}
+    memos: dict[str, dict[Index, Memo]] = {}
+    schedules: dict[str, Ticked] = {}
 
     @property
     def is_busy(self) -> bool:

@@ -8,14 +8,16 @@ from s3queue.core.records.format import FORMAT, Patience
 
 #: Kinds of requests.
 CANCEL, RUN_NOW, PURGE = "cancel", "run_now", "purge"
+#: The same, about a schedule: it ticks once more, now.
+TICK = "tick"
 
 
 class Request(Struct, frozen=True, omit_defaults=True):
     """Created once, handled once by the coordinator, and deleted; as a source is.
 
     Attributes:
-        kind: ``cancel``, ``run_now`` or ``purge``.
-        message: its id; empty where this is about a queue.
+        kind: ``cancel``, ``run_now``, ``tick`` or ``purge``.
+        message: its id; of ``tick``, the name of the schedule; of ``purge`` empty.
         at: where it is now, written as an id, if it was moved off the board while it waited.
         reason: for people.
         queue: the name of the queue that this is about; empty where it is about a message.

@@ -35,6 +35,7 @@ def plan_settings(config: Config, capabilities: Capabilities) -> Settings:
         max_source_bytes=largest_source(config.max_message_bytes),
         summary_s=max(10.0 if capabilities.requests_cost else 2.0, capabilities.min_rewrite_s),
         census_s=5.0 if capabilities.requests_cost else 1.0,
+        idle_lease=config.idle_lease if capabilities.requests_cost else 0.0,
     )
 
 

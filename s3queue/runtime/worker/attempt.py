@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3queue.context import Context
 from s3queue.core.keys import Layout, parse_source
-from s3queue.core.records import Failed, Message, decode_message, decode_moved
+from s3queue.core.records import Failed, Message, Origin, decode_message, decode_moved
 from s3queue.errors import CorruptRecord, Fenced
 from s3queue.lazy import refuse_lazy
 from s3queue.middleware import wrap
@@ -29,6 +29,7 @@ from s3queue.runtime.worker import outcomes
 from s3queue.runtime.worker.dealt import Dealt, Piece
 from s3queue.runtime.worker.forks import adopt, part
 from s3queue.runtime.worker.loop import Runs, TaskLoop, within
+from s3queue.runtime.worker.notes import Notes
 
 if TYPE_CHECKING:
     from s3queue.tasks import Task
@@ -108,8 +109,10 @@ class Attempts:
         session: str,
         find: Callable[[str, str], Task[..., Any] | None],
         events: Events,
+        notes: Notes,
         middleware: tuple[object, ...] = (),
     ) -> None:
+        self._notes = notes
         self._middleware = middleware
         self._journal = journal
         self._layout = layout
@@ -175,7 +178,7 @@ class Attempts:
             return self._misfit(plan, piece, number, message, wrong)
         except Exception as raised:  # noqa: BLE001 - of types of the user's, or for want of memory
             return self._told(plan, piece, number, outcomes.judge(plan.terms, attempt, dealt.spared, raised))
-        ctx = self._context(plan, piece, number, headers) if plan.wants_ctx else None
+        ctx = self._context(slot, plan, piece, number, headers) if plan.wants_ctx else None
         variables = self._vars.copy()
         try:
             result = variables.run(plan.call, args, kwargs, ctx)
@@ -232,10 +235,12 @@ class Attempts:
         plan = self._plans[queue, name] = _Plan(task, terms, self._middleware)
         return plan
 
-    def _context(self, plan: _Plan, piece: Piece, number: int, headers: dict[str, str]) -> Context:
+    def _context(self, slot: int, plan: _Plan, piece: Piece, number: int, headers: dict[str, str]) -> Context:
         dealt, limit, soft_s, now = piece.dealt, plan.time_limit, plan.soft_s, time.monotonic()
+        at, origin = piece.first + number, self._origin(piece, number)
+        given = dealt.memos.get(at) or (origin.memo if origin is not None else None)
         return Context(
-            self._message_id(piece, number),
+            self._layout.message_id(piece.part.source, piece.part.start + number) if origin is None else origin.message,
             dealt.queue,
             plan.task.name,
             piece.part.attempt,
@@ -247,16 +252,23 @@ class Attempts:
             None if soft_s is None else now + soft_s,
             dealt,
             piece.first + number,
+            self._notes.page(slot, dealt, at, given),
         )
 
     def _message_id(self, piece: Piece, number: int) -> str:
+        origin = self._origin(piece, number)
+        if origin is not None:
+            return origin.message
+        return self._layout.message_id(piece.part.source, piece.part.start + number)
+
+    @staticmethod
+    def _origin(piece: Piece, number: int) -> Origin | None:
+        """Of a message that was moved off the board."""
         source = piece.part.source
         if parse_source(source).moved and piece.messages is not None:
             with contextlib.suppress(CorruptRecord):
-                origin = decode_moved(source, piece.messages[number]).origin
-                if origin is not None:
-                    return origin.message
-        return self._layout.message_id(piece.part.source, piece.part.start + number)
+                return decode_moved(source, piece.messages[number]).origin
+        return None
 
     def _await(
         self, dealt: Dealt, index: int, variables: contextvars.Context, coroutine: Any, limit: float | None

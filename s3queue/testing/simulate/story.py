@@ -18,6 +18,7 @@ from s3queue.core.plan import Settings
 from s3queue.core.records import (
     CANCEL,
     PURGE,
+    RUN_NOW,
     Answer,
     Board,
     Control,
@@ -97,6 +98,7 @@ class Run:
     ended_n: int | None = None
     outcome: str = ""
     overran: bool = False
+    memos: list[str] = field(default_factory=list)
 
     @property
     def message(self) -> Message:
@@ -173,6 +175,8 @@ class Story:
                 case Started():
                     run = running[event.who] = Run(n, event)
                     self.runs.append(run)
+                case history.Noted(_, who, memo):
+                    running[who].memos.append(memo)
                 case Ended(_, who, outcome):
                     run = running.pop(who)
                     run.ended_n, run.outcome = n, outcome
@@ -271,16 +275,20 @@ class Story:
 
     def is_called_off(self, message: Message, n: int) -> bool:
         """Whether somebody had asked before to cancel it."""
+        return self._was_asked(CANCEL, message, n) or self.is_purged(parse_source(message[0]).queue, n)
+
+    def is_hastened(self, message: Message, n: int) -> bool:
+        """Whether somebody had asked before to run it now."""
+        return self._was_asked(RUN_NOW, message, n)
+
+    def _was_asked(self, kind: str, message: Message, n: int) -> bool:
         names = {message, self.first(message)}
-        if any(at < n and kind == CANCEL and about in names for at, kind, about in self.asked.values()):
-            return True
-        return self.is_purged(parse_source(message[0]).queue, n)
+        return any(at < n and kind == one and about in names for at, one, about in self.asked.values())
 
     def is_purged(self, queue: str, n: int) -> bool:
         """Whether the board of this time, or the one before it, names a purge of this queue that somebody asked for."""
         boards = self.board_before(n), self.board_before(n + 1)
         named = {board.purges[queue].request for board in boards if board is not None and queue in board.purges}
-        named |= {request for board in boards if board is not None for request in board.answers}
         return any(self.asked[one][0] < n and self.asked[one][1:] == (PURGE, (queue, 0)) for one in named)
 
     def _called_off(self, move: Move) -> str:
