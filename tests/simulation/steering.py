@@ -23,6 +23,9 @@ from s3queue.testing.simulate import Times, Weather
 from tests.simulation.mutants import mutant
 
 _LONG = dataclasses.replace(Times(), tasks=(0.6, 1.5))
+_SLOW = dataclasses.replace(Times(), tasks=(1.3, 5.0), between=(0.3, 0.6))
+_NAPS = dataclasses.replace(Times(), tasks=(0.6, 1.3), pauses=(0.7, 1.4))
+_SLEEPY = Weather(fault=0.0, chaos=0.1, kinds=("pause host",), ends=0.0)
 
 #: Operators, and leaders that are replaced.
 _STEERED: dict[str, Any] = {
@@ -152,7 +155,13 @@ def a_purge_forgets_what_is_scheduled(list_: Any, of: Purges, queue: str, purge:
     return news
 
 
-@mutant(plan_purge, "_is_marked", "I18 I13 I8", within=400, **(_STEERED | {"slots": 1, "most": 5, "operators": 3}))
+@mutant(
+    plan_purge,
+    "_is_marked",
+    "I18",
+    within=600,
+    **(_STEERED | {"slots": 1, "most": 5, "operators": 3, "weather": _SLEEPY, "times": _NAPS}),
+)
 def a_purge_is_answered_while_hosts_have_some_of_it(_: Any, of: Planning, request: str) -> bool:
     """A purge is answered when no host has any of what it has marked."""
     return False
@@ -165,7 +174,7 @@ def a_purge_compares_clocks(take: Any, of: Planning, queue: str, page: Any, wind
     take(of, queue, page._replace(paths=tuple(p for p in page.paths if parse_source(p).order <= asked_ms)), window)
 
 
-@mutant(plan_purge, "begin", "I18", within=600, **(_STEERED | {"operators": 3, "batches": 8}))
+@mutant(plan_purge, "begin", "I18", within=600, **(_STEERED | {"operators": 4, "batches": 12, "times": _SLOW}))
 def a_purge_joins_another_one(begin: Any, of: Planning, path: str, request: Any) -> None:
     """A purge that was asked for while another one walks begins when that has ended."""
     if request.queue in of.purges:

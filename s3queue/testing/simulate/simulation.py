@@ -269,7 +269,8 @@ class Simulation:
         waits = {one for path in stuck for mark in board.marks.get(path, {}).values() for one in mark.requests}
         tickets = [name for name, ticket in board.tickets.items() if ticket.parts[0].source not in stuck]
         if stuck:
-            waits |= {purge.request for purge in board.purges.values()}
+            # A purge waits for what is stuck, and another one of its queue for that.
+            waits |= {path for path in map(layout.path, world.store.keys(layout.requests)) if board.purges}
         elif board.purges:
             return f"purges that are not over: {sorted(board.purges)}"
         if board.answers:
