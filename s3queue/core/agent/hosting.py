@@ -278,6 +278,8 @@ class Hosting:
     def _stored(self, flushed: Flushed) -> None:
         self._post.env.trust(self._host.trusted_until(self._post.settings.visibility_timeout))
         self._crew.claimed(flushed.claimed)
+        if flushed.claimed and self._post.env.wants("claimed"):
+            self._post.env.emit("claimed", session=self._host.session, tickets=sorted(flushed.claimed))
         self._flushes.stored(flushed.claimed)
         self._crew.stored()
         self._leading.stored(flushed.ledger, self._host.version)

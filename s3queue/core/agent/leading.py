@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from s3queue.core import elect
 from s3queue.core.agent.environment import LONGEST_PAUSE, TICK_S, Post
+from s3queue.core.agent.telling import Telling
 from s3queue.core.chores import CHORES_AT_ONCE
 from s3queue.core.cycle import Cycled, Deposed, Doubt, Lead, take_office
 from s3queue.core.ops import Program, Signal, Step, wait
@@ -54,6 +55,7 @@ class Leading:
         self._looked_at: float | None = None
         self._wants_survey = False
         self.lead: Lead | None = None
+        self._telling = Telling(post.env, post.layout)
 
     def wake(self, *, survey: bool = True) -> None:
         """Start a cycle soon.
@@ -157,6 +159,7 @@ class Leading:
         if view.board is None or view.board.epoch != lead.epoch:
             return math.inf
         self.lead = lead
+        self._telling = Telling(env, self._post.layout)
         if lead.epoch > 1:
             env.mark("another leader")
         if lead.window:
@@ -264,9 +267,7 @@ class Leading:
                 f"full {bound}",
                 f"the board is full ({bound}): more work waits until there is room; see s3queue stats",
             )
-        if env.wants("settled"):
-            for one in cycled.settled:
-                env.emit("settled", **one._asdict())
+        self._telling.tell(lead, cycled)
         self._tell_chores(lead)
 
     def _tell_chores(self, lead: Lead) -> None:
