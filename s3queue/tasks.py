@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol
 
 from msgspec import UNSET, Raw, UnsetType
 
+from s3queue.acknowledging import Ack
 from s3queue.config import current_config, current_store
 from s3queue.context import Backoff, Context
 from s3queue.core.keys import check_name
@@ -207,6 +208,10 @@ class Task(Generic[P, R_co]):
             raise ConfigError(f"{what} is a method, and a message carries no {parameters[0].name}", _NO_METHOD)
         context = next((at for at, one in enumerate(parameters) if one.name == CONTEXT), None)
         self.wants_ctx = context is not None
+        if policy.ack == "manual" and not self.wants_ctx:
+            raise ConfigError(
+                f"{what} is to acknowledge its messages, and has no {CONTEXT}", f"give it a parameter {CONTEXT}"
+            )
         #: Where the context goes among the positional arguments; None: it goes by name.
         self._ctx_at: int | None = None
         if context is not None:
@@ -428,6 +433,7 @@ def task(
     soft_time_limit: float | None = None,
     retry_on: Which | None = None,
     give_up_on: Which | None = None,
+    ack: Ack = "auto",
     middleware: Iterable[object] = (),
 ) -> _Decorator:
     """Declare a function as a task.
@@ -448,6 +454,8 @@ def task(
         retry_on: exception classes, or functions of an exception: what is none of these makes a dead letter at once.
             Of what is not raised (a hard time limit, the death of a process) there is always another attempt.
         give_up_on: what is one of these makes a dead letter at once. `Retry`, `Snooze`, `Reject` mean what they say.
+        ack: ``manual``: the task says what became of its message, with ``ctx.ack(result)`` or ``ctx.nack(why)``. Returning
+            without either is a failed attempt.
         middleware: see `s3queue.middleware`; inside of what `s3queue.use` and the supervisor name.
 
     Raises:
@@ -456,7 +464,7 @@ def task(
     _check_queue(queue, "task")
     if name is not None and not (isinstance(name, str) and name):
         raise ConfigError("a task needs a name", "leave name out, or use @s3queue.handler for raw messages")
-    policy = policy_of(max_attempts, backoff, time_limit, soft_time_limit, retry_on, give_up_on)
+    policy = policy_of(max_attempts, backoff, time_limit, soft_time_limit, retry_on, give_up_on, ack)
 
     def decorate(function: Callable[..., R]) -> Task[..., R]:
         own = name if name is not None else str(getattr(function, "__qualname__", repr(function)))
@@ -474,6 +482,7 @@ def handler(
     soft_time_limit: float | None = None,
     retry_on: Which | None = None,
     give_up_on: Which | None = None,
+    ack: Ack = "auto",
     middleware: Iterable[object] = (),
 ) -> _Decorator:
     """Declare a function as the handler of a queue's raw messages: those that `s3queue.Queue.enqueue` stores.
@@ -482,7 +491,7 @@ def handler(
     The rest is as for `task`.
     """
     _check_queue(queue, "handler")
-    policy = policy_of(max_attempts, backoff, time_limit, soft_time_limit, retry_on, give_up_on)
+    policy = policy_of(max_attempts, backoff, time_limit, soft_time_limit, retry_on, give_up_on, ack)
 
     def decorate(function: Callable[..., R]) -> Task[..., R]:
         return _declare(function, queue, "", policy, ValueCodec, middleware)
