@@ -23,11 +23,13 @@ from s3queue.errors import (
     StoreUnavailable,
     StoreUnsupported,
 )
+from s3queue.observe.subscribing import on
 from s3queue.resources import given, resource
 from s3queue.store import ObjectStore, open_store
 from s3queue.tasks import Task, handler, task, use
 
 if TYPE_CHECKING:
+    from s3queue import events as events
     from s3queue.inspection import Stats, stats
     from s3queue.letters import DeadGroup, DeadLetter
     from s3queue.looking import QueuedMessage
@@ -75,6 +77,7 @@ __all__ = [
     "given",
     "handler",
     "message",
+    "on",
     "open_store",
     "resource",
     "stats",
@@ -94,6 +97,7 @@ _LATER = {
     "Queue": "s3queue.queue",
     "QueuedMessage": "s3queue.looking",
     "Stats": "s3queue.inspection",
+    "events": "s3queue.events",
     "message": "s3queue.messages",
     "stats": "s3queue.inspection",
     "Summary": "s3queue.supervisor",
@@ -107,6 +111,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    value = getattr(importlib.import_module(module), name)
+    value = importlib.import_module(module)
+    if module != f"{__name__}.{name}":
+        value = getattr(value, name)
     globals()[name] = value
     return value

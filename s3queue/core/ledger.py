@@ -31,6 +31,7 @@ from s3queue.core.ops import Overtaken, Step, Unknown, carries, contradiction, g
 from s3queue.core.ranges import Ranges
 from s3queue.core.records import (
     Board,
+    Dozing,
     Failed,
     Ledger,
     Mark,
@@ -94,6 +95,7 @@ class Host:
         visibility_timeout, window_s: bounds for the coordinator, see `Ledger`.
         usage: store requests of this host, by role; stored with the next write, and causes none by itself.
         marked: by ticket, messages that operators have cancelled: those that have not begun do not begin.
+        dozing: how rarely it writes after the next write; None: it is awake.
         clock_ms: wall clock, for a board with schedules; see `Ledger`.
         forced: by ticket and offset, those of them that end with their process if they still run so many seconds later.
         texts: characters of failures that the board has not taken over yet.
@@ -122,6 +124,7 @@ class Host:
     forced: dict[str, dict[int, float]] = field(default_factory=dict)
     visibility_timeout: float = 0.0
     window_s: float = 0.0
+    dozing: Dozing | None = None
     clock_ms: int = 0
 
     @property
@@ -311,6 +314,7 @@ class Host:
             usage=self.usage,
             visibility_timeout=self.visibility_timeout,
             window_s=self.window_s,
+            dozing=self.dozing,
             clock_ms=self.clock_ms,
         )
 

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from s3queue import Context, Reject, Retry, Snooze, given, resource, task
 from s3queue.context import Backoff
-from s3queue.middleware import LogFields, Report
+from s3queue.middleware import Report
 
 QUEUE = "jobs"
 
@@ -408,7 +408,7 @@ def tells_around(path: str) -> None:
     append.function(path, "\n".join(AROUND))
 
 
-@task(queue=QUEUE, name="logs_inside", middleware=[LogFields()])
+@task(queue=QUEUE, name="logs_inside")
 def logs_inside(path: str) -> None:
     logging.basicConfig(filename=path, format="%(task)s %(attempt)s %(message_id)s %(message)s", force=True)
     logging.getLogger("mine").warning("hello")

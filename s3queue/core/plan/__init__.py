@@ -45,6 +45,7 @@ def plan(
     control: Control | None = NO_CONTROL,
     asked: Mapping[str, Request] | None = None,
     there: Collection[str] = (),
+    quiet: Mapping[str, float] | None = None,
     wall_ms: int | None = None,
     is_clock_off: bool = False,
     deleted: Collection[tuple[str, int]] = (),
@@ -66,6 +67,7 @@ def plan(
             ``now_ms``. is_clock_off: it cannot be right, and no schedule ticks.
         deleted: name and revision of schedules, of those that the board calls old, whose objects are deleted.
         board_bytes: size of the stored board; None if it is not known.
+        quiet: by session of a dozing host, seconds since its last write.
     """
     parking = parking or Parking()
     size = len(encode(board)) if board_bytes is None else board_bytes
@@ -81,5 +83,5 @@ def plan(
     schedules.admit(planning, now_ms if wall_ms is None else wall_ms, is_held=is_clock_off, deleted=deleted)
     park.choose(planning, parking)
     if control is not None:
-        assign.tickets(planning, sources, window)
+        assign.tickets(planning, sources, window, quiet or {})
     return planning.result()

@@ -22,6 +22,7 @@ class Settings(NamedTuple):
     Attributes:
         visibility_timeout: seconds of silence after which a session is fenced.
         leader_lease: seconds after which a silent leader may be replaced.
+        idle_lease: the same while there is no work; 0: no other.
         ticket_target: seconds of work to assign per slot.
         ack_s: seconds for which outcomes are batched in their host at most.
         window_s: seconds for which the id of a finished source is kept. ``dedup_window`` counts from the producer's last
@@ -60,4 +61,5 @@ class Settings(NamedTuple):
     max_source_bytes: float = math.inf
     summary_s: float = math.inf
     census_s: float = 5.0
+    idle_lease: float = 0.0
     timetable: Timetable = no_timetable

@@ -41,7 +41,7 @@ from s3queue.core.records.codec import (
 from s3queue.core.records.control import Control
 from s3queue.core.records.failures import FATAL_CAUSES, Failed, Failure
 from s3queue.core.records.format import FORMAT
-from s3queue.core.records.ledger import Ledger, Offer, Report, Usage
+from s3queue.core.records.ledger import Dozing, Ledger, Offer, Report, Usage
 from s3queue.core.records.letters import DeadLetter, Life
 from s3queue.core.records.memos import Memo
 from s3queue.core.records.messages import Batch, Message, Moved, Origin
@@ -64,6 +64,7 @@ __all__ = [
     "Board",
     "Control",
     "DeadLetter",
+    "Dozing",
     "Ending",
     "Failed",
     "Failure",

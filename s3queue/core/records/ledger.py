@@ -79,6 +79,18 @@ class Usage(Struct, frozen=True, array_like=True):
         return {name: getattr(self, name) for name in self.__struct_fields__}
 
 
+class Dozing(Struct, frozen=True, array_like=True):
+    """How rarely a host writes and polls that has held nothing for a while.
+
+    Attributes:
+        write_s: seconds between two writes of its ledger.
+        poll_s: seconds between two polls of the board.
+    """
+
+    write_s: Patience
+    poll_s: Patience
+
+
 class Ledger(Struct, frozen=True, omit_defaults=True):
     """A host's one object: its claims, their outcomes, and its heartbeat.
 
@@ -94,6 +106,7 @@ class Ledger(Struct, frozen=True, omit_defaults=True):
         claims: the tickets that this session may run.
         reports: outcomes that the board has not taken over yet.
         usage: by role, for people; some requests behind.
+        dozing: it holds nothing and writes rarely, see `s3queue.core.silence`. None: it is awake.
         clock_ms: wall clock of the host before the write, where the board names schedules. 0: not said.
     """
 
@@ -111,6 +124,7 @@ class Ledger(Struct, frozen=True, omit_defaults=True):
     usage: dict[str, Usage] = {}
     visibility_timeout: Patience = 0.0
     window_s: Patience = 0.0
+    dozing: Dozing | None = None
     clock_ms: Count = 0
 
     @property

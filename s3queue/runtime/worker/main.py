@@ -79,7 +79,7 @@ class Worker:
         journal = Journal(spec.buffer, spec.workers, spec.concurrency)
         self._journal = journal.worker(spec.worker)
         self._run_before = self._journal.messages
-        self._events = Events("worker", spec.config.history)
+        self._events = Events("worker", spec.config.history, spec.ears)
         layout = Layout(spec.config.namespace)
         ready: SimpleQueue[Item | None] = SimpleQueue()
         self._driver = Driver(spec.store, Meter(self._journal.usage), patience_s=PATIENCE_S)

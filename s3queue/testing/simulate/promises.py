@@ -82,7 +82,9 @@ def p3_runs_once_unless_something_died(story: Story) -> Verdict:
     def faults() -> Iterator[str]:
         for session, over in story.ended.items():
             assert over.ledger is not None
-            if over.ledger.fenced and not _was_silent(story, session, over):
+            was = story.ledger_before(session, over.n)
+            dozed = was is not None and was.ledger is not None and was.ledger.dozing is not None  # then: I22
+            if over.ledger.fenced and not dozed and not _was_silent(story, session, over):
                 yield f"event {over.n}: {session} was fenced, and was alive"
         for message, runs in story.by_message.items():
             for before, run in pairwise(runs):
@@ -103,9 +105,13 @@ def _may_run_again(story: Story, before: Run, run: Run) -> bool:
     return ended and before.outcome in ("retry", "snooze", "killed")
 
 
+def is_known_dead(story: Story, session: str, n: int) -> bool:
+    return story.dead.get(session, n) < n or story.reaped.get(session, n) < n or damaged(story, session, n)
+
+
 def _was_silent(story: Story, session: str, over: LedgerAt) -> bool:
     n = over.n
-    if story.dead.get(session, n) < n or story.reaped.get(session, n) < n or damaged(story, session, n):
+    if is_known_dead(story, session, n):
         return True
     before = story.ledger_before(session, n)
     if before is None or before.ledger is None:
@@ -235,7 +241,8 @@ def what_is_unfit_goes_where_it_fits(story: Story) -> Verdict:
             if outcome is not None and outcome.kind == "unfit" and outcome.failed is not None and outcome.n < move.n:
                 unknown_tasks[move.message] = outcome.failed.token.partition("@")[0]
             lost = old is not None and old.ticket and damaged(story, story.tickets[old.ticket][1].session, move.n)
-            if lost or (new is not None and new.kind in ("waiting", "moving")):
+            hastened = story.is_hastened(move.message, move.n)
+            if lost or hastened or (new is not None and new.kind in ("waiting", "moving")):
                 unknown_tasks.pop(move.message, None)  # too many of those wait on the board: it is tried again anywhere
             task = unknown_tasks.get(move.message)
             if task is None or new is None or not new.ticket or (old is not None and new.ticket == old.ticket):
@@ -300,7 +307,10 @@ def leaders_are_replaced_when_silent(story: Story) -> Verdict:
                 continue
             if min(sessions.get(leader.session, state.n) for sessions in (story.dead, story.reaped)) < state.n:
                 continue
-            if state.at - before.at <= (before.board.leader_lease or story.settings.leader_lease):
+            lease_s = before.board.leader_lease or story.settings.leader_lease
+            if not before.board.is_busy:  # whoever knows of work does not wait for a longer lease
+                lease_s = min(lease_s, story.settings.leader_lease)
+            if state.at - before.at <= lease_s:
                 yield f"event {state.n}: {leader.session} was replaced {state.at - before.at:.2f} s after it wrote"
             elif before.at > story.calm:
                 yield f"event {state.n}: {leader.session} was replaced, and nothing kept it from writing"
