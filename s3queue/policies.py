@@ -108,7 +108,7 @@ def policy(
     soft_time_limit: float | None,
     retry_on: Which | None,
     give_up_on: Which | None,
-    ack: Ack,
+    ack: Ack = "auto",
 ) -> Policy:
     """The arguments of a decorator, not checked yet."""
     return Policy(

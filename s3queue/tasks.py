@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol
 
 from msgspec import UNSET, Raw, UnsetType
 
-from s3queue.acknowledging import Ack
+from s3queue.acknowledging import Ack, Verdict
 from s3queue.config import current_config, current_store
 from s3queue.context import Backoff, Context
 from s3queue.core.keys import check_name
@@ -318,7 +318,10 @@ class Task(Generic[P, R_co]):
         given = CONTEXT in kwargs or any(isinstance(value, Context) for value in args)
         if not self.wants_ctx or given:
             return self.function(*args, **kwargs)
-        return cast("R_co", self.call(args, kwargs, Context.local(self.queue, self.name, self.time_limit)))
+        ctx = Context.local(self.queue, self.name, self.time_limit)
+        if self.policy.ack == "manual":
+            ctx._verdict = Verdict()
+        return cast("R_co", self.call(args, kwargs, ctx))
 
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, exact: bool = True) -> Raw:
         """The payload of one call.

@@ -498,7 +498,7 @@ def notes_for_another() -> None:
 )
 def by_hand(ctx: Context, *words: str) -> None:
     said = {
-        "ack": lambda: ctx.ack(),
+        "ack": ctx.ack,
         "nack": lambda: ctx.nack("not today"),
         "soon": lambda: ctx.nack("not now", after=7.0),
         "key": lambda: ctx.nack(KeyError("gone")),
