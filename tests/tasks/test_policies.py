@@ -16,7 +16,7 @@ from tests.tasks.test_queue import batches
 
 def made(**given: Any) -> Any:
     names = ("max_attempts", "backoff", "time_limit", "soft_time_limit", "retry_on", "give_up_on")
-    return policy(*[given.get(name) for name in names])
+    return policy(**(dict.fromkeys(names) | given))
 
 
 @pytest.mark.parametrize(
