@@ -101,6 +101,7 @@ class Post:
     Attributes:
         me: the leader that a board names if this session is elected.
         view: of the board; the host sees the boards of its own coordinator without a request.
+        woken: the version of the board when a process of this machine last told of news.
     """
 
     layout: Layout
@@ -109,6 +110,12 @@ class Post:
     env: Environment
     me: Leader
     view: View = field(default_factory=View)
+    woken: str | None = None
+
+    @property
+    def knows_more(self) -> bool:
+        """Whether a process of this machine has enqueued something that no board shows yet."""
+        return self.woken is not None and self.woken == self.view.version
 
     @property
     def is_led_here(self) -> bool:

@@ -256,6 +256,7 @@ class Hosting:
             for queue, offer in host.offers.items()
         }
         host.usage = env.usage()
+        dozed = host.stored is not None and host.stored.dozing is not None
         host.clock_ms = env.now_ms() if (board := self._post.view.board) is not None and board.schedules else 0
         self._flushes.begins(self._left, now)
         outcome = yield from host.flush(now, env.nonce())
@@ -267,12 +268,18 @@ class Hosting:
                     "unsure", "no answer to a write of the ledger; no message starts until it is known to be stored"
                 )
             case Flushed():
+                if outcome.ledger.dozing is not None:
+                    env.mark("a host dozed")
+                elif dozed and outcome.claimed:
+                    env.mark("a dozing host claimed")
                 self._stored(outcome)
         return False
 
     def _stored(self, flushed: Flushed) -> None:
         self._post.env.trust(self._host.trusted_until(self._post.settings.visibility_timeout))
         self._crew.claimed(flushed.claimed)
+        if flushed.claimed and self._post.env.wants("claimed"):
+            self._post.env.emit("claimed", session=self._host.session, tickets=sorted(flushed.claimed))
         self._flushes.stored(flushed.claimed)
         self._crew.stored()
         self._leading.stored(flushed.ledger, self._host.version)

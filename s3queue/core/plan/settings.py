@@ -22,6 +22,7 @@ class Settings(NamedTuple):
     Attributes:
         visibility_timeout: seconds of silence after which a session is fenced.
         leader_lease: seconds after which a silent leader may be replaced.
+        idle_lease: the same while there is no work; 0: no other.
         ticket_target: seconds of work to assign per slot.
         ack_s: seconds for which outcomes are batched in their host at most.
         window_s: seconds for which the id of a finished source is kept. ``dedup_window`` counts from the producer's last
@@ -38,6 +39,7 @@ class Settings(NamedTuple):
         max_parts: the most message ranges in one ticket. A host with more room gets another one in the same cycle.
         max_board_bytes: the largest board. New batches fill half of it, those that are on it three quarters.
         max_failure_bytes: of the histories of messages on the board, and of what waits there.
+        purge_page: batches that a purge takes onto the board in one cycle.
         timetable: when cron expressions tick.
         max_dying: messages that are dead and whose letters are not written yet.
     """
@@ -60,4 +62,6 @@ class Settings(NamedTuple):
     max_source_bytes: float = math.inf
     summary_s: float = math.inf
     census_s: float = 5.0
+    purge_page: int = 1000
+    idle_lease: float = 0.0
     timetable: Timetable = no_timetable
