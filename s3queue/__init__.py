@@ -14,6 +14,7 @@ from s3queue.errors import (
     OutcomeUnknown,
     QueueError,
     Reject,
+    ResultGone,
     Retry,
     Snooze,
     SoftTimeLimit,
@@ -21,7 +22,10 @@ from s3queue.errors import (
     StoreError,
     StoreUnavailable,
     StoreUnsupported,
+    TaskCancelled,
+    TaskFailed,
 )
+from s3queue.ids import MessageId
 from s3queue.resources import given, resource
 from s3queue.store import ObjectStore, open_store
 from s3queue.tasks import Task, handler, task, use
@@ -50,6 +54,7 @@ __all__ = [
     "FailedAttempt",
     "Fenced",
     "MessageHandle",
+    "MessageId",
     "ObjectStore",
     "OutcomeUnknown",
     "Producer",
@@ -57,6 +62,7 @@ __all__ = [
     "QueueError",
     "QueuedMessage",
     "Reject",
+    "ResultGone",
     "Retry",
     "Snooze",
     "SoftTimeLimit",
@@ -68,6 +74,8 @@ __all__ = [
     "Summary",
     "Supervisor",
     "Task",
+    "TaskCancelled",
+    "TaskFailed",
     "configure",
     "given",
     "handler",

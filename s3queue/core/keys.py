@@ -14,6 +14,7 @@
     {root}/dead/{queue}/{message}
     {root}/answers/{part}/{ms}-{random}
     {root}/lost/{part}/{session}
+    {root}/results/{message}[.{life}]
 
 ``board`` < ``control`` < ``do/`` < ``hosts/`` < ``in/`` < ``later/`` in byte order, so one listing of ``{root}/{part}/``
 is a survey. ``order`` is 13-digit milliseconds, or its complement where the newest goes first, so a listing is in dispatch
@@ -25,8 +26,8 @@ while they waited, the attempt that comes next, and whether each of them runs al
 below ``/``. SeaweedFS sorts folders by their bare names, so their order would not be that of the keys; MinIO gives an empty
 page for a listing that starts between two such folders.
 
-No segment is longer than `MAX_SEGMENT`: a long group, and a message's id in the key of its dead letter, are cut and end
-with a hash of the whole. Two names are equal exactly where these are.
+No segment is longer than `MAX_SEGMENT`: a long group, and a message's id in the keys of its dead letter and its result, are
+cut and end with a hash of the whole. Two names are equal exactly where these are.
 
 A **source** is named by its key below ``{root}/{part}/`` (its *path*). A **message** is named by partition, path and
 index, joined by ``~``, which occurs in none of them.
@@ -48,6 +49,8 @@ MAX_ORDER = 9_999_999_999_999
 MAX_BATCH = 1000
 #: Requests lie there; such a path names one.
 REQUESTS = "do/"
+#: Sources that are not to run yet lie there, and those that were moved off the board.
+LATER = "later/"
 #: Greater than every key that continues the string before it: U+10FFFF is the last code point in byte order.
 END = "\U0010ffff"
 #: 0 goes first, 9 goes last.
@@ -256,6 +259,7 @@ class Layout:
     retired: str = field(init=False)
     answers: str = field(init=False)
     summary: str = field(init=False)
+    results: str = field(init=False)
 
     def __post_init__(self) -> None:
         home = f"{self.root}/{self.part}/"
@@ -268,7 +272,7 @@ class Layout:
         }
         places |= {"later": f"{home}later/", "retired": f"{self.root}/retired/{self.part}/"}
         places |= {"requests": f"{home}{REQUESTS}", "answers": f"{self.root}/answers/{self.part}/"}
-        places |= {"summary": f"{self.root}/summary/{self.part}"}
+        places |= {"summary": f"{self.root}/summary/{self.part}", "results": f"{self.root}/results/{self.part}~"}
         for name, place in places.items():
             object.__setattr__(self, name, place)
 
@@ -308,6 +312,11 @@ class Layout:
         What is cut off an id is behind its time and batch, so letters are listed as their messages were sent.
         """
         return f"{self.root}/dead/{check_name(queue)}/{_shorten(message, MAX_SEGMENT)}"
+
+    def result(self, message: str, life: int = 1) -> str:
+        """Where a life of a message leaves what its task returned."""
+        name = f"{self.root}/results/{_shorten(message, MAX_SEGMENT - 8)}"
+        return name if life == 1 else f"{name}.{life}"
 
     def message_id(self, path: str, index: int) -> str:
         return f"{self.part}~{path.replace('/', '~')}~{index}"

@@ -147,12 +147,17 @@ class Mark(Struct, frozen=True, gc=False, array_like=True):
 
 
 class Totals(Struct, frozen=True, omit_defaults=True):
-    """Outcomes committed since the namespace began, of one queue."""
+    """Outcomes committed since the namespace began, of one queue.
+
+    Attributes:
+        moved: messages that are in sources that were moved off the board, and not over.
+    """
 
     done: Count = 0
     dead: Count = 0
     failed: Count = 0
     cancelled: Count = 0
+    moved: Count = 0
 
 
 class Place(Struct, frozen=True, omit_defaults=True):

@@ -29,6 +29,7 @@ from s3queue.runtime.worker import outcomes
 from s3queue.runtime.worker.dealt import Dealt, Piece
 from s3queue.runtime.worker.forks import adopt, part
 from s3queue.runtime.worker.loop import TaskLoop, within
+from s3queue.runtime.worker.results import Results, into
 
 if TYPE_CHECKING:
     from s3queue.tasks import Task
@@ -47,6 +48,7 @@ class _Plan:
         "is_async",
         "max_attempts",
         "middleware",
+        "result_s",
         "soft_s",
         "task",
         "terms",
@@ -58,6 +60,7 @@ class _Plan:
         self.task, self.terms = task, terms
         self.max_attempts, self.time_limit = terms.max_attempts, terms.time_limit
         self.soft_s = soft_s = task.policy.soft_time_limit
+        self.result_s = task.policy.result_ttl
         self.decode = task.decode
         self.call: Callable[..., Any] = task.call
         self.is_async = task.is_async
@@ -97,6 +100,7 @@ class Attempts:
     """
     Args:
         find: the task of a queue and a name, or None.
+        results: stores what tasks return whose results are kept.
         middleware: around every attempt, the outermost first.
     """
 
@@ -108,9 +112,11 @@ class Attempts:
         session: str,
         find: Callable[[str, str], Task[..., Any] | None],
         events: Events,
+        results: Results,
         middleware: tuple[object, ...] = (),
     ) -> None:
         self._middleware = middleware
+        self._results = results
         self._journal = journal
         self._layout = layout
         self._session = session
@@ -172,17 +178,34 @@ class Attempts:
         try:
             result = variables.run(plan.call, args, kwargs, ctx)
             if plan.is_async:
+                if plan.result_s is not None:
+                    result = into(box := [], result)
                 ended_with = self._await(dealt, variables, result, limit)
                 if ended_with is not None:
                     return self._told(
                         plan, piece, number, outcomes.judge(plan.terms, attempt, dealt.spared, ended_with)
                     )
+                if plan.result_s is not None:
+                    result = box[0]
             elif self._strange[0]:
                 part(None)
         except BaseException as raised:  # noqa: BLE001 - SystemExit in a task ends the attempt, not the worker
             if self._strange[0]:
                 part(raised)
             return self._told(plan, piece, number, outcomes.judge(plan.terms, attempt, dealt.spared, raised))
+        return None if plan.result_s is None else self._keep(plan, slot, piece, number, result)
+
+    def _keep(self, plan: _Plan, slot: int, piece: Piece, number: int, value: Any) -> Failed | None:
+        """Store what the task returned. Where that can never be, the attempt has failed."""
+        dealt, result_s = piece.dealt, plan.result_s
+        assert result_s is not None
+        self._journal.unlimit(slot)  # the task has ended in time; the store may be away for longer
+        try:
+            self._results.keep(dealt, self._message_id(piece, number), plan.task.encode_result(value), result_s)
+        except Exception as raised:  # noqa: BLE001 - too large, refused, or not to be encoded, perhaps by a type of the user's
+            return self._told(
+                plan, piece, number, outcomes.judge(plan.terms, piece.part.attempt, dealt.spared, raised)
+            )
         return None
 
     def faulty(self, piece: Piece, number: int) -> Failed:

@@ -54,6 +54,7 @@ from s3queue.runtime.local.wire import (
 from s3queue.runtime.meter import Meter
 from s3queue.runtime.worker.attempt import Attempts
 from s3queue.runtime.worker.dealt import Dealt, Item
+from s3queue.runtime.worker.results import Results
 from s3queue.runtime.worker.slots import Slots
 from s3queue.runtime.worker.sources import Sources
 from s3queue.runtime.worker.stdio import survive_broken_output
@@ -96,6 +97,7 @@ class Worker:
             session=spec.session,
             find=spec.tasks.find,
             events=self._events,
+            results=Results(self._driver, layout, journal.trust, self._events),
             middleware=spec.tasks.middleware,
         )
         self._slots = Slots(
