@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from s3queue.config import Config, configure
 from s3queue.context import Backoff, Context
 from s3queue.errors import (
+    Cancelled,
     ConfigError,
     CorruptRecord,
     EnqueueUncertain,
@@ -44,6 +45,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Backoff",
+    "Cancelled",
     "Config",
     "ConfigError",
     "Context",

@@ -11,6 +11,7 @@ import math
 from typing import Protocol
 
 __all__ = [
+    "Cancelled",
     "ConfigError",
     "CorruptRecord",
     "EnqueueUncertain",
@@ -148,6 +149,10 @@ class ResultGone(QueueError):
 
     def __reduce__(self) -> tuple[type[ResultGone], tuple[str, str]]:
         return type(self), (self.message_id, self.why)
+
+
+class Cancelled(QueueError):
+    """An operator has cancelled this message; stop. Raised inside a task by `Context.check`."""
 
 
 class _Again(Protocol):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from collections.abc import Coroutine, Generator
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from s3queue.errors import ConfigError
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["MessageId"]
 
 R_co = TypeVar("R_co", covariant=True)
+T = TypeVar("T")
 
 
 class MessageId(str, Generic[R_co]):
@@ -32,7 +33,7 @@ class MessageId(str, Generic[R_co]):
     @classmethod
     def of(cls, id: str, queue: Queue, task: Task[..., Any] | None = None, *, is_new: bool = True) -> MessageId[Any]:
         """An id that knows where its message is, and of what task."""
-        made = cls(id)
+        made: MessageId[Any] = cls(id)
         made._queue, made._task = queue, task
         if not is_new:
             made.is_new = False
@@ -59,15 +60,27 @@ class MessageId(str, Generic[R_co]):
         """See `MessageHandle.cancel`."""
         return self.handle.cancel(reason=reason, wait=wait, timeout=timeout)
 
-    def result(self, timeout: float = 60.0) -> R_co:
+    @overload
+    def result(self: MessageId[Coroutine[Any, Any, T]], timeout: float = ...) -> T: ...
+    @overload
+    def result(self: MessageId[T], timeout: float = ...) -> T: ...
+    def result(self, timeout: float = 60.0) -> Any:
         """What the task returned; waits for that. See `MessageHandle.result`."""
-        return cast("R_co", self._with_result().result(timeout))
+        return self._with_result().result(timeout)
 
-    async def aresult(self, timeout: float = 60.0) -> R_co:
+    @overload
+    def aresult(self: MessageId[Coroutine[Any, Any, T]], timeout: float = ...) -> Coroutine[Any, Any, T]: ...
+    @overload
+    def aresult(self: MessageId[T], timeout: float = ...) -> Coroutine[Any, Any, T]: ...
+    def aresult(self, timeout: float = 60.0) -> Coroutine[Any, Any, Any]:
         """As `result`, for callers on an event loop. ``await id`` is the same with the default."""
-        return cast("R_co", await self._with_result().aresult(timeout))
+        return self._with_result().aresult(timeout)
 
-    def __await__(self) -> Generator[Any, Any, R_co]:
+    @overload
+    def __await__(self: MessageId[Coroutine[Any, Any, T]]) -> Generator[Any, Any, T]: ...
+    @overload
+    def __await__(self: MessageId[T]) -> Generator[Any, Any, T]: ...
+    def __await__(self) -> Generator[Any, Any, Any]:
         return self.aresult().__await__()
 
     def _with_result(self) -> MessageHandle:

@@ -28,6 +28,8 @@ __all__ = ["MessageHandle", "Status", "message"]
 Status: TypeAlias = Literal["scheduled", "ready", "running", "waiting", "done", "dead", "cancelled", "unknown"]
 #: Batches of moved messages that are read at once.
 _AT_ONCE = 64
+#: Seconds: the longest that a record can hold.
+_LONGEST_S = 100 * 86_400.0
 
 
 class _Place(NamedTuple):
@@ -133,10 +135,10 @@ class MessageHandle:
             TimeoutError: it has not ended yet.
             CorruptRecord: the result does not fit the type that the task is annotated with here.
 
-        Asks: of a message that has ended two GETs, and one of the board if this process has not read it since. While it waits,
-        one GET of the board per look, which all that wait in this process share: after 50 ms, later after a tenth of the time
-        waited, at most 1 s, 5 s on billed stores. A message that ends on this machine wakes them. Until the message is on the
-        board, one GET without a body more per look.
+        Asks: of a message that has ended two GETs, and one of the board if this process has not read it since. While
+        it waits, one GET of the board per look, which all that wait in this process share: after 50 ms, later after a
+        tenth of the time waited, at most 1 s, 5 s on billed stores. A message that ends on this machine wakes them.
+        Until the message is on the board, one GET without a body more per look.
         """
         from s3queue.waiting import wait_for_end
 
@@ -146,7 +148,7 @@ class MessageHandle:
         """As `result`, for callers on an event loop."""
         from s3queue.waiting import await_end
 
-        return self._told(await_end(self._driver, self.layout, self.id, timeout), timeout)
+        return self._told(await await_end(self._driver, self.layout, self.id, timeout), timeout)
 
     def _told(self, looked: Looked | None, timeout: float) -> Any:
         if looked is None:
@@ -163,7 +165,9 @@ class MessageHandle:
         if result.expires_ms <= time.time() * 1000:
             raise ResultGone(self.id, f"has ended, and its result expired at {time_of(result.expires_ms)}")
         try:
-            return decode_payload(self.id, result.value) if self._task is None else self._task.decode_result(result.value)
+            return (
+                decode_payload(self.id, result.value) if self._task is None else self._task.decode_result(result.value)
+            )
         except ValueError as wrong:
             raise CorruptRecord(self.layout.result(self.id), f"does not fit {self._task!r}: {wrong}") from wrong
 
@@ -200,14 +204,19 @@ class MessageHandle:
 
     # ---- act -----------------------------------------------------------------------------------------------
 
-    def cancel(self, *, reason: str = "", wait: bool = True, timeout: float = 60.0) -> str:
-        """See to it that it does not start any more.
+    def cancel(
+        self, *, reason: str = "", force_after: float | None = None, wait: bool = True, timeout: float = 60.0
+    ) -> str:
+        """See to it that it does not start any more, and ends if it runs.
 
-        One that a host has and has not begun is given back, and cancelled. One that runs is not interrupted: if it ends
-        well it is done; if it fails it is cancelled and not tried again. The answer comes when it has ended.
+        One that a host has and has not begun is given back, and cancelled. One that runs is told: an ``async def`` task
+        gets a `asyncio.CancelledError`, others may ask ``ctx.cancelled``. If it ends well all the same it is done; if it
+        fails it is cancelled, and not tried again. The answer comes when it has ended.
 
         Args:
             reason: for people; kept in the tombstone of a message that had begun.
+            force_after: seconds after which its worker process is ended if it still runs, counted from when its host learns
+                of this. Other messages of that process go on elsewhere, and pay no attempt. None: it is waited for.
             wait: for the answer. timeout: seconds.
 
         Returns:
@@ -215,12 +224,13 @@ class MessageHandle:
             no such message, and if it was enqueued alone, there never will be. Empty without ``wait``.
 
         Raises:
+            ConfigError: ``force_after`` is no time, or longer than a hundred days.
             StoreUnavailable: no answer of the store; the request may or may not be stored. Calling it again is safe.
-            TimeoutError: no answer of the coordinator yet. The request stands.
+            TimeoutError: no answer of the coordinator yet, or it still runs. The request stands.
 
         Asks: one PUT and one GET for each look at the answer; more where the message was moved off the board.
         """
-        return self._ask(CANCEL, reason, wait, timeout)
+        return self._ask(CANCEL, reason, wait, timeout, check_force(force_after))
 
     def run_now(self, *, wait: bool = True, timeout: float = 60.0) -> str:
         """Start it as soon as a host has room, though it is scheduled, or waits after a failure.
@@ -233,12 +243,13 @@ class MessageHandle:
         """
         return self._ask(RUN_NOW, "", wait, timeout)
 
-    def _ask(self, kind: str, reason: str, wait: bool, timeout: float) -> str:
+    def _ask(self, kind: str, reason: str, wait: bool, timeout: float, force: float | None = None) -> str:
         began = time.monotonic()
-        answer = self._request(Request(secrets.token_hex(8), kind, self.id, reason=reason), wait, timeout)
+        asked = Request(secrets.token_hex(8), kind, self.id, reason=reason, force_after=force)
+        answer = self._request(asked, wait, timeout)
         while answer in ("over", "absent") and (moved := self._moved()) is not None:
-            request = Request(secrets.token_hex(8), kind, self.id, moved.id, reason)
-            answer = self._request(request, wait, began + timeout - time.monotonic())
+            asked = Request(secrets.token_hex(8), kind, self.id, moved.id, reason, force)
+            answer = self._request(asked, wait, began + timeout - time.monotonic())
         return answer
 
     def _request(self, request: Request, wait: bool, timeout: float) -> str:
@@ -263,6 +274,15 @@ class MessageHandle:
 
         operation.wait_for(is_answered, timeout, "no coordinator has answered; the request stands")
         return answers[0]
+
+
+def check_force(force_after: float | None) -> float | None:
+    """Raises `ConfigError` where this is no number of seconds."""
+    if force_after is None:
+        return None
+    if isinstance(force_after, bool) or not isinstance(force_after, int | float) or not 0 <= force_after <= _LONGEST_S:
+        raise ConfigError(f"force_after is {force_after!r}", "seconds, from 0 to a hundred days")
+    return float(force_after)
 
 
 def _on_board(board: Board, ref: MessageRef) -> Status | None:

@@ -27,8 +27,8 @@ CONTEXT = "ctx"
 
 
 def _plain(value: Any) -> Any:
-    """What msgspec encodes in place of a value that it does not know: of a text that can do more, such as the id of a message,
-    the text."""
+    """What msgspec encodes in place of a value that it does not know: of a text that can do more, such as the id of a
+    message, the text."""
     if isinstance(value, str):
         return str.__str__(value)
     raise TypeError(f"Encoding objects of type {type(value).__name__} is unsupported")

@@ -30,8 +30,8 @@ RESERVED = "s3queue-"
 _ATTEMPTS, _LIMIT = RESERVED + "max-attempts", RESERVED + "time-limit"
 
 
-#: Seconds for which a result may be kept at most: thirty days. Whether one counts is told by its message's dead letter, which
-#: must not be gone before.
+#: Seconds for which a result may be kept at most: thirty days. Whether one counts is told by its message's dead
+#: letter, which must not be gone before.
 LONGEST_RESULT_S = 30 * 86_400.0
 
 

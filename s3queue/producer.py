@@ -12,17 +12,18 @@ import threading
 import weakref
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from s3queue.core.keys import MAX_BATCH
 from s3queue.core.produce import BATCH_BYTES
 from s3queue.errors import ConfigError, EnqueueUncertain
+from s3queue.ids import MessageId
 from s3queue.payloads import encode_value
 from s3queue.policies import is_limit
 from s3queue.queue import Queue
 from s3queue.sending import Load, Sending
 from s3queue.store import ObjectStore, as_store
-from s3queue.tasks import Sender, Task
+from s3queue.tasks import Sender, Task, task_of
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Producer"]
 
 P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass(slots=True)
@@ -85,7 +87,7 @@ class Producer:
 
     # ---- calls ---------------------------------------------------------------------------------------------------
 
-    def enqueue(self, task: Task[P, Any] | Sender[P], /, *args: P.args, **kwargs: P.kwargs) -> str:
+    def enqueue(self, task: Task[P, R] | Sender[P, R], /, *args: P.args, **kwargs: P.kwargs) -> MessageId[R]:
         """Store one call of the task, and return its message id.
 
         Args:
@@ -95,12 +97,14 @@ class Producer:
             ConfigError: the arguments do not fit, or this producer is closed. Nothing was sent.
             EnqueueUncertain, StoreUnavailable, StoreDenied: as `Sender.enqueue`, in each caller whose batch failed.
         """
-        return self._enqueue(self._load(task, args, kwargs))
+        load = self._load(task, args, kwargs)
+        return MessageId.of(self._enqueue(load), load.queue, task_of(task))
 
-    async def aenqueue(self, task: Task[P, Any] | Sender[P], /, *args: P.args, **kwargs: P.kwargs) -> str:
+    async def aenqueue(self, task: Task[P, R] | Sender[P, R], /, *args: P.args, **kwargs: P.kwargs) -> MessageId[R]:
         """As `enqueue`, for callers on an event loop. If it is cancelled before its batch is sent nothing is stored; later
         the message may be."""
-        return await self._aenqueue(self._load(task, args, kwargs))
+        load = self._load(task, args, kwargs)
+        return MessageId.of(await self._aenqueue(load), load.queue, task_of(task))
 
     def send(self, queue: Queue, payload: Any, **options: Any) -> str:
         """Store one message for the queue's handler; arguments and errors as `s3queue.Queue.enqueue`."""
@@ -129,7 +133,7 @@ class Producer:
 
     # ---- batches -------------------------------------------------------------------------------------------------
 
-    def _load(self, task: Task[P, Any] | Sender[P], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Load:
+    def _load(self, task: Task[P, Any] | Sender[P, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Load:
         sender = task.options(store=self._store) if isinstance(task, Task) else task
         return sender.load_one(args, kwargs, self._store)
 

@@ -20,7 +20,7 @@ import functools
 import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
@@ -365,7 +365,7 @@ class Task(Generic[P, R_co]):
     def options(
         self,
         *,
-        delay: float | None = None,
+        delay: float | timedelta | None = None,
         at: datetime | None = None,
         priority: int = 5,
         group: str | None = None,
@@ -444,6 +444,11 @@ def _by_reference(module: str, qualname: str, queue: str, name: str) -> Task[...
     return found
 
 
+def task_of(one: Task[P, R] | Sender[P, R]) -> Task[P, R]:
+    """The task that is enqueued."""
+    return one if isinstance(one, Task) else one._task
+
+
 class _Decorator(Protocol):
     """A function becomes a task. A first parameter of type `Context` is not part of what is enqueued."""
 
@@ -484,8 +489,8 @@ def task(
         retry_on: exception classes, or functions of an exception: what is none of these makes a dead letter at once.
             Of what is not raised (a hard time limit, the death of a process) there is always another attempt.
         give_up_on: what is one of these makes a dead letter at once. `Retry`, `Snooze`, `Reject` mean what they say.
-        result_ttl: seconds for which what the task returns is kept, for `MessageId.result`; at most 30 days. One PUT more for
-            each message. None: it is dropped.
+        result_ttl: seconds for which what the task returns is kept, for `MessageId.result`; at most 30 days. One PUT
+            more for each message. None: it is dropped.
         middleware: see `s3queue.middleware`; inside of what `s3queue.use` and the supervisor name.
 
     Raises:

@@ -39,7 +39,8 @@ def wait_for_end(driver: Driver, layout: Layout, message: str, timeout: float) -
                 case Pause():
                     if (pause_s := patience.pause_s()) is None:
                         return None
-                    answer = patience.paused(watch.bell.wait(pause_s), pause_s)
+                    patience.paused(watch.bell.wait(pause_s), pause_s)
+                    answer = None
                 case Look(since):
                     answer = watch.look(driver, patience.since(since))
                 case op:
@@ -61,7 +62,8 @@ async def await_end(driver: Driver, layout: Layout, message: str, timeout: float
                 case Pause():
                     if (pause_s := patience.pause_s()) is None:
                         return None
-                    answer = patience.paused(await watch.bell.hear(pause_s), pause_s)
+                    patience.paused(await watch.bell.hear(pause_s), pause_s)
+                    answer = None
                 case Look(since):
                     answer = await run(None, watch.look, driver, patience.since(since))
                 case op:

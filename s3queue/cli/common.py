@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +29,22 @@ _REACH_S = 3.0
 _TALKATIVE = ("boto3", "botocore", "urllib3")
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+#: Units of a length of time, in seconds.
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
+
+
+def seconds(text: str) -> float:
+    """A length of time: seconds, or numbers with units, such as 5m or 1h30m. For options, as their type."""
+    try:
+        return float(text)
+    except ValueError:
+        parts = _PART.findall(text)
+    if not parts or "".join(map("".join, parts)) != text:
+        raise click.BadParameter(f"{text!r} is not a length of time; write 90, 5m, 1h30m or 2d")
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
 def store_options(function: F) -> F:

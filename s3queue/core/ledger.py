@@ -93,6 +93,7 @@ class Host:
         visibility_timeout, window_s: bounds for the coordinator, see `Ledger`.
         usage: store requests of this host, by role; stored with the next write, and causes none by itself.
         marked: by ticket, messages that operators have cancelled: those that have not begun do not begin.
+        forced: by ticket and offset, those of them that end with their process if they still run so many seconds later.
         texts: characters of failures that the board has not taken over yet.
     """
 
@@ -116,6 +117,7 @@ class Host:
     usage: dict[str, Usage] = field(default_factory=dict)
     texts: int = 0
     marked: dict[str, Ranges] = field(default_factory=dict)
+    forced: dict[str, dict[int, float]] = field(default_factory=dict)
     visibility_timeout: float = 0.0
     window_s: float = 0.0
 
@@ -156,7 +158,13 @@ class Host:
         if self.texts and self.changes != before:
             self.texts = sum(held.texts for held in self.tickets.values())
         if board.marks or self.marked:
-            self.marked = {name: offsets for name in mine if (offsets := _marked(mine[name], board.marks))}
+            marks = {name: marked for name, ticket in mine.items() if (marked := _marked(ticket, board.marks))}
+            self.marked = {name: ranges.of(marked) for name, marked in marks.items()}
+            self.forced = {
+                name: forced
+                for name, marked in marks.items()
+                if (forced := {at: mark.force_s for at, mark in marked.items() if mark.force_s is not None})
+            }
 
     def succeed(self, name: str, offsets: Ranges) -> None:
         """These messages ran and ended with ok."""
@@ -297,13 +305,16 @@ class Host:
         )
 
 
-def _marked(ticket: Ticket, marks: Mapping[str, Mapping[int, Mark]]) -> Ranges:
-    """Offsets of the messages of a ticket that are marked."""
-    offsets, base = [], 0
+def _marked(ticket: Ticket, marks: Mapping[str, Mapping[int, Mark]]) -> dict[int, Mark]:
+    """By offset, the messages of a ticket that are marked."""
+    found: dict[int, Mark] = {}
+    base = 0
     for part in ticket.parts:
-        offsets += [base + at - part.start for at in marks.get(part.source, ()) if part.start <= at < part.stop]
+        for at, mark in marks.get(part.source, {}).items():
+            if part.start <= at < part.stop:
+                found[base + at - part.start] = mark
         base += part.stop - part.start
-    return ranges.of(offsets)
+    return found
 
 
 def _is_of_a_twin(key: str, found: Found | Missing) -> bool:

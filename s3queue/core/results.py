@@ -25,7 +25,16 @@ from msgspec.structs import replace
 
 from s3queue.core.keys import Layout, MessageRef, fencing_token, parse_message_id, parse_source, ticket_id
 from s3queue.core.ops import Op, Step, get, get_all, list_all, put
-from s3queue.core.records import Board, DeadLetter, Result, decode, decode_batch, decode_moved, decode_result, encode_result
+from s3queue.core.records import (
+    Board,
+    DeadLetter,
+    Result,
+    decode,
+    decode_batch,
+    decode_moved,
+    decode_result,
+    encode_result,
+)
 from s3queue.errors import CorruptRecord
 from s3queue.store import Found, Missing, Stored
 
@@ -36,8 +45,8 @@ _AT_ONCE = 64
 class Kept(Enum):
     """What became of a result.
 
-    STORED: it is there. LATER: that of a later ticket is; this host was fenced. NOT_NOW: the trust window is over; try again
-    when the ledger was written.
+    STORED: it is there. LATER: that of a later ticket is; this host was fenced. NOT_NOW: the trust window is over; try
+    again when the ledger was written.
     """
 
     STORED = "stored"
@@ -48,12 +57,12 @@ class Kept(Enum):
 def keep(layout: Layout, result: Result, stamp: Callable[[], int | None], life: int = 1) -> Step[Kept]:
     """Store what a task returned, over the result of an earlier ticket, never over that of a later one.
 
-    It is stamped and sent within the trust window, as a message is started: so whatever a fenced host sends, and whenever it
-    lands, was stamped before the result of its successor, and expires before that is swept.
+    It is stamped and sent within the trust window, as a message is started: so whatever a fenced host sends, and
+    whenever it lands, was stamped before the result of its successor, and expires before that is swept.
 
     Args:
-        stamp: when the result expires, in milliseconds of the wall clock, if the window is open; else None. Both by one look
-            at the clock, just before each put.
+        stamp: when the result expires, in milliseconds of the wall clock, if the window is open; else None. Both by
+            one look at the clock, just before each put.
 
     Asks: one Put; where another result is there, or there was no answer, one Get and one Put more.
     """
@@ -125,8 +134,8 @@ class Look(NamedTuple):
     """Yielded by `wait_for`: the board, or None where there is none.
 
     Attributes:
-        since: ``ever``: any that is known. ``lately``: one that was read in the pause that is over. ``now``: one that is read
-            from now on.
+        since: ``ever``: any that is known. ``lately``: one that was read in the pause that is over. ``now``: one that
+            is read from now on.
     """
 
     since: str
@@ -142,9 +151,9 @@ def wait_for(layout: Layout, message: str) -> Generator[Op | Look | Pause, Any, 
     Returns:
         DONE, DEAD, CANCELLED: see `Verdict`. NOTHING: there is no such message, or nothing is left of it.
 
-    Asks: two Gets if a board is known that is newer than its end, else one for the board more. While it waits, per pause one
-    Get of the board, which waiters share, without a body if it is unchanged; and until a board lists the message, one of its
-    batch, without a body. At its end the first two again. `look` says what is added for moved messages.
+    Asks: two Gets if a board is known that is newer than its end, else one for the board more. While it waits, per
+    pause one Get of the board, which waiters share, without a body if it is unchanged; and until a board lists the
+    message, one of its batch, without a body. At its end the first two again. `look` says what is added for moved messages.
     """
     first = parse_message_id(message)
     source, version, present = layout.source(first.path), "", False

@@ -143,6 +143,13 @@ async def meet(runs: str, many: int) -> None:
         await asyncio.sleep(0.02)
 
 
+@task(queue=QUEUE, name="idle_async")
+async def idle_async(started: str) -> None:
+    """Says that it runs, and waits until it is cancelled."""
+    say(started, f"{os.getpid()}")
+    await asyncio.Event().wait()
+
+
 @task(queue=QUEUE, name="stop_loop", max_attempts=2, backoff=AT_ONCE)
 async def stop_loop(runs: str) -> None:
     say(runs, "stops it")

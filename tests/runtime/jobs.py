@@ -53,6 +53,23 @@ async def wait_async(started: str, report: str) -> None:
         raise
 
 
+@task(queue=QUEUE, name="finish_when_cancelled")
+async def finish_when_cancelled(started: str) -> None:
+    append.function(started, "running")
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        await asyncio.sleep(0)
+
+
+@task(queue=QUEUE, name="check_cancelled")
+def check_cancelled(ctx: Context, started: str) -> None:
+    append.function(started, "running")
+    while True:
+        ctx.check()
+        time.sleep(0.001)
+
+
 @task(queue=QUEUE, name="until_cancelled")
 def until_cancelled(ctx: Context, started: str, report: str) -> None:
     append.function(started, "running")

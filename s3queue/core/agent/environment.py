@@ -47,6 +47,9 @@ class Environment(Protocol):
     def wake_machine(self) -> None:
         """Wake the other agents of this machine: the board or a ledger has news."""
 
+    def wake_waiters(self) -> None:
+        """Wake who waits on this machine for messages to end: some may have."""
+
     def trust(self, until: float) -> None:
         """Allow tasks to start until this steady time."""
 
@@ -84,6 +87,7 @@ class Crew(Protocol):
         """Messages that workers have and that have not ended."""
 
     def look(self) -> None: ...
+    def interrupt(self, now: float) -> None: ...
     def deal(self, now: float) -> None: ...
     def recall(self, now: float, *, everything: bool = False) -> bool: ...
     def release_pool(self) -> None: ...

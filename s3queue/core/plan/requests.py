@@ -146,7 +146,9 @@ class _One:
             return
         marked = planning.marks.setdefault(self._source.path, {})
         before = marked.get(self._index, Mark())
-        marked[self._index] = Mark((*before.requests, *requests), self._request.reason or before.reason)
+        forces = [one for one in (before.force_s, self._request.force_after) if one is not None]
+        reason = self._request.reason or before.reason
+        marked[self._index] = Mark((*before.requests, *requests), reason, min(forces, default=None))
         planning.planned.changed = True
 
     def run_now(self) -> str | None:

@@ -95,7 +95,7 @@ def _fail(planning: Planning, name: str, part: Part, outcome: Failed, offer: Off
     if planning.is_marked(part):
         if not planning.room.takes(added("", LAST_TEXT), dies=True):
             return False
-        if outcome.failure is not None:
+        if outcome.failure is not None and outcome.failure.cause != "cancelled":
             planning.draft(part.source).remember(part.start, outcome.failure)
         _cancel(planning, name, part, began=True)
         return True

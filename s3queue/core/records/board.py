@@ -140,10 +140,12 @@ class Mark(Struct, frozen=True, gc=False, array_like=True):
     Attributes:
         requests: those that are answered when it ends. None: they are answered; the mark goes when its batch is admitted.
         reason: for people.
+        force_s: seconds after which what runs ends with its process, from when its host reads this; None: never.
     """
 
     requests: tuple[str, ...] = ()
     reason: str = ""
+    force_s: Patience | None = None
 
 
 class Totals(Struct, frozen=True, omit_defaults=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
-from s3queue.core.records.format import FORMAT
+from s3queue.core.records.format import FORMAT, Patience
 
 #: Kinds of requests.
 CANCEL, RUN_NOW = "cancel", "run_now"
@@ -18,6 +18,7 @@ class Request(Struct, frozen=True, omit_defaults=True):
         message: its id.
         at: where it is now, written as an id, if it was moved off the board while it waited.
         reason: for people.
+        force_after: seconds after which what runs ends with its process; None: never.
     """
 
     nonce: str
@@ -25,6 +26,7 @@ class Request(Struct, frozen=True, omit_defaults=True):
     message: str
     at: str = ""
     reason: str = ""
+    force_after: Patience | None = None
     format: int = field(default_factory=lambda: FORMAT)
 
 

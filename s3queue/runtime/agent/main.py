@@ -43,6 +43,7 @@ from s3queue.runtime.local.wire import (
     Died,
     Drain,
     Empty,
+    EndWorker,
     Finished,
     Hello,
     Left,
@@ -97,7 +98,13 @@ class Agent:
             spec.place,
         )
         journals = [self._journal.worker(number) for number in range(spec.workers)]
-        self._dealer = Dealer(host, journals, spec.concurrency, config.max_messages)
+        self._dealer = Dealer(
+            host,
+            journals,
+            spec.concurrency,
+            config.max_messages,
+            end_worker=lambda worker, messages: self._tell(EndWorker(worker, messages)),
+        )
         self._env = Surroundings(
             config,
             store.url,

@@ -45,6 +45,14 @@ class Cancel(Struct, frozen=True, tag=True, array_like=True):
     """Agent → worker: this session was fenced. Cancel all that runs, drop all that waits, report nothing."""
 
 
+class Interrupt(Struct, frozen=True, tag=True, array_like=True):
+    """Agent → worker: these messages of row ``row`` are cancelled; tell those that run. What had not begun was asked for by
+    a `Recall` before."""
+
+    row: int
+    messages: tuple[int, ...]
+
+
 class Stop(Struct, frozen=True, tag=True, array_like=True):
     """Agent → worker: end with exit status 0. Nothing is running or waiting there."""
 
@@ -136,6 +144,14 @@ class Empty(Struct, frozen=True, tag=True, array_like=True):
     """Agent → supervisor: the served queues hold no message (only asked for with ``until_empty``)."""
 
 
+class EndWorker(Struct, frozen=True, tag=True, array_like=True):
+    """Agent → supervisor: end the process of this worker, if one of these (row, index) still runs there: they are
+    cancelled, and did not end in time."""
+
+    worker: int
+    messages: tuple[tuple[int, int], ...]
+
+
 class Left(Struct, frozen=True, tag=True, array_like=True):
     """Agent → supervisor: the ledger says ``left``; the agent exits with status 0 now. ``settled``: by queue, how many
     messages were done and died under this agent."""
@@ -149,6 +165,7 @@ Note: TypeAlias = (
     | Recall
     | Trust
     | Cancel
+    | Interrupt
     | Stop
     | FailedNote
     | Finished
@@ -162,6 +179,7 @@ Note: TypeAlias = (
     | Read
     | Drain
     | Empty
+    | EndWorker
     | Left
 )
 

@@ -18,7 +18,7 @@ from s3queue.runtime.local.child import FENCED, ORPHANED, UNGUARDED, child_name,
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.journal import Journal
 from s3queue.runtime.local.life import Life
-from s3queue.runtime.local.wire import CannotStart, Died, Drain, Empty, Left, Read, Started, Waiting
+from s3queue.runtime.local.wire import CannotStart, Died, Drain, Empty, EndWorker, Left, Read, Started, Waiting
 from s3queue.runtime.meter import total
 from s3queue.runtime.supervisor.causes import UNKNOWN, MemoryKills, memory_kill_counter
 from s3queue.runtime.supervisor.children import Child, Role
@@ -245,6 +245,10 @@ class Host:
                         self._worker_due[worker] = self._replace_at[worker]
                 case Empty():
                     self._drain("the queues are empty")
+                case EndWorker(worker, messages):
+                    child = self._workers[worker]
+                    if child is not None and (verdict := self._watch.cancelled(worker, messages)):
+                        child.kill(verdict)
                 case Left(settled):
                     self._left, self._settled = True, settled
         if dead:
@@ -297,7 +301,7 @@ class Host:
             self._deaths += 1
         # A worker that ends before it has run anything would do so for ever.
         worked = journal.messages > self._counted[number]
-        blameless = worked or cause == "time_limit"
+        blameless = worked or cause in ("time_limit", "cancelled")
         wait_s = self._worker_patience[number].died(up=child.up, age_s=child.age_s, blameless=blameless)
         self._replace_at[number] = clock() + wait_s
         if self._agent is not None:

@@ -28,7 +28,7 @@ from s3queue.runtime.local.journal import WorkerJournal
 from s3queue.runtime.worker import outcomes
 from s3queue.runtime.worker.dealt import Dealt, Piece
 from s3queue.runtime.worker.forks import adopt, part
-from s3queue.runtime.worker.loop import TaskLoop, within
+from s3queue.runtime.worker.loop import Runs, TaskLoop, within
 from s3queue.runtime.worker.results import Results, into
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ class Attempts:
         self._loop = TaskLoop(refuse_lazy)
         #: Guards the coroutines that are awaited.
         self._lock = threading.Lock()
-        self._awaited: set[Future[BaseException | None]] = set()
+        self._awaited: dict[Future[BaseException | None], tuple[Dealt, int, Runs]] = {}
         self._unfit: set[str] = set()
 
     def cancel(self) -> None:
@@ -140,6 +140,14 @@ class Attempts:
             awaited = list(self._awaited)
         for future in awaited:
             future.cancel()
+
+    def interrupt(self, dealt: Dealt) -> None:
+        """More messages of this deal are marked. Those that are async tasks are cancelled; others are told if they ask
+        their context."""
+        with self._lock:
+            for of, index, runs in self._awaited.values():
+                if of is dealt and index in dealt.marked:
+                    self._loop.cancel(runs)
 
     def run(self, slot: int, piece: Piece, number: int, started: float) -> Failed | None:
         """Start one message and wait for its end. None: it ended well."""
@@ -179,12 +187,11 @@ class Attempts:
             result = variables.run(plan.call, args, kwargs, ctx)
             if plan.is_async:
                 if plan.result_s is not None:
-                    result = into(box := [], result)
-                ended_with = self._await(dealt, variables, result, limit)
+                    box: list[Any] = []
+                    result = into(box, result)
+                ended_with = self._await(dealt, piece.first + number, variables, result, limit)
                 if ended_with is not None:
-                    return self._told(
-                        plan, piece, number, outcomes.judge(plan.terms, attempt, dealt.spared, ended_with)
-                    )
+                    return self._told(plan, piece, number, self._judged(plan, piece, number, ended_with))
                 if plan.result_s is not None:
                     result = box[0]
             elif self._strange[0]:
@@ -192,21 +199,27 @@ class Attempts:
         except BaseException as raised:  # noqa: BLE001 - SystemExit in a task ends the attempt, not the worker
             if self._strange[0]:
                 part(raised)
-            return self._told(plan, piece, number, outcomes.judge(plan.terms, attempt, dealt.spared, raised))
+            return self._told(plan, piece, number, self._judged(plan, piece, number, raised))
         return None if plan.result_s is None else self._keep(plan, slot, piece, number, result)
 
     def _keep(self, plan: _Plan, slot: int, piece: Piece, number: int, value: Any) -> Failed | None:
         """Store what the task returned. Where that can never be, the attempt has failed."""
-        dealt, result_s = piece.dealt, plan.result_s
+        result_s = plan.result_s
         assert result_s is not None
         self._journal.unlimit(slot)  # the task has ended in time; the store may be away for longer
         try:
-            self._results.keep(dealt, self._message_id(piece, number), plan.task.encode_result(value), result_s)
-        except Exception as raised:  # noqa: BLE001 - too large, refused, or not to be encoded, perhaps by a type of the user's
-            return self._told(
-                plan, piece, number, outcomes.judge(plan.terms, piece.part.attempt, dealt.spared, raised)
-            )
+            encoded = plan.task.encode_result(value)
+            self._results.keep(piece.dealt, self._message_id(piece, number), encoded, result_s)
+        except Exception as raised:  # noqa: BLE001 - too large, refused, or not to be encoded, perhaps for a type of the user's
+            return self._told(plan, piece, number, self._judged(plan, piece, number, raised))
         return None
+
+    @staticmethod
+    def _judged(plan: _Plan, piece: Piece, number: int, raised: BaseException) -> Failed:
+        dealt, attempt = piece.dealt, piece.part.attempt
+        if dealt.marked and piece.first + number in dealt.marked:
+            return outcomes.cancelled(attempt, raised)
+        return outcomes.judge(plan.terms, attempt, dealt.spared, raised)
 
     def faulty(self, piece: Piece, number: int) -> Failed:
         """The outcome of a message that could not be run for the exception that is being handled: a fault of ours."""
@@ -255,6 +268,8 @@ class Attempts:
             headers,
             dealt.cancelled,
             None if soft_s is None else now + soft_s,
+            dealt,
+            piece.first + number,
         )
 
     def _message_id(self, piece: Piece, number: int) -> str:
@@ -267,20 +282,23 @@ class Attempts:
         return self._layout.message_id(piece.part.source, piece.part.start + number)
 
     def _await(
-        self, dealt: Dealt, variables: contextvars.Context, coroutine: Any, limit: float | None
+        self, dealt: Dealt, index: int, variables: contextvars.Context, coroutine: Any, limit: float | None
     ) -> BaseException | None:
         """Run it to its end in the loop. Returns its exception, or None."""
         with self._lock:
             if dealt.over:  # cancelled before it began; `cancel` does not know of it
                 coroutine.close()
                 return Fenced(dealt.ticket)
-            future = self._loop.run(variables, coroutine, limit)
-            self._awaited.add(future)
+            runs: Runs = []
+            future = self._loop.run(variables, coroutine, limit, runs)
+            self._awaited[future] = dealt, index, runs
+            if index in dealt.marked:  # `interrupt` came before it began
+                self._loop.cancel(runs)
         try:
             return future.result()
         finally:
             with self._lock:
-                self._awaited.discard(future)
+                del self._awaited[future]
 
     # ---- what does not fit ---------------------------------------------------------------------------------
 
@@ -321,5 +339,9 @@ class Attempts:
         if outcome.failure is not None:
             fields["text"] = outcome.failure.text
         if not piece.dealt.over:  # else nothing of it counts, and another host runs it
-            self._events.emit({"retry": "retrying", "snooze": "snoozed"}.get(outcome.kind, outcome.kind), **fields)
+            kind = {"retry": "retrying", "snooze": "snoozed"}.get(outcome.kind, outcome.kind)
+            if outcome.failure is not None and outcome.failure.cause == "cancelled":
+                kind = "cancelled"
+                del fields["next_s"]
+            self._events.emit(kind, **fields)
         return outcome

@@ -14,6 +14,8 @@ from s3queue.core.records import Failed, Failure, Part
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.wire import Deal
 
+_NONE: frozenset[int] = frozenset()
+
 
 class Dealt:
     """A `Deal` at work.
@@ -26,6 +28,7 @@ class Dealt:
             one.
         over: its session was fenced; nothing of it counts any more.
         cancelled: says the same to tasks that look at their context.
+        marked: indexes of messages that operators have cancelled; replaced, never changed.
         run_s, wait_s: slot time spent in tasks, and waiting for sources, by slot, so that no two threads add to one
             number.
     """
@@ -35,6 +38,7 @@ class Dealt:
         "cancelled",
         "ended",
         "last",
+        "marked",
         "over",
         "queue",
         "row",
@@ -56,6 +60,7 @@ class Dealt:
         self.ended = count()
         self.over = False
         self.cancelled = cancelled
+        self.marked = _NONE
         self.run_s = [0.0] * slots
         self.wait_s = [0.0] * slots
 

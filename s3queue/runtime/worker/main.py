@@ -41,6 +41,7 @@ from s3queue.runtime.local.wire import (
     Deal,
     Deframer,
     Hello,
+    Interrupt,
     Leaving,
     Note,
     Recall,
@@ -199,6 +200,10 @@ class Worker:
                     self._slots.end(piece)
             case Trust():
                 self._slots.look_again()
+            case Interrupt(row, messages):
+                if (marked := self._live.get(row)) is not None:
+                    marked.marked |= set(messages)
+                    self._attempts.interrupt(marked)
             case Cancel():
                 running = list(self._live.values())
                 self._live.clear()

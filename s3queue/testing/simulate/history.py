@@ -109,6 +109,15 @@ class Overran(NamedTuple):
     who: str
 
 
+class ReadMarks(NamedTuple):
+    """A host has read that these messages of its ticket, by offset, are cancelled, and has told its workers."""
+
+    at: float
+    session: str
+    ticket: str
+    offsets: tuple[int, ...]
+
+
 class Joined(NamedTuple):
     """A session of this host begins to write its ledger."""
 
@@ -194,6 +203,7 @@ Event: TypeAlias = (
     | Started
     | Ended
     | Overran
+    | ReadMarks
     | Joined
     | Gone
     | GivenUp

@@ -118,6 +118,7 @@ class Story:
         maimed: batches that were accepted, and when, and stood there otherwise than they were sent.
         letters: keys of dead letters, when each was stored first, and whether it is about all that comes after its message.
         pages: by key, when a retired page was stored, and what is on it.
+        marks_read: by ticket and offset, when a host has read that it is cancelled.
         controls: what operators have set, and when. steered: when one was told that a turn holds.
         asked: by request, when it was first sent, its kind and its message. answers: that were stored, or read.
         doubled: messages that a board has in two places.
@@ -133,6 +134,7 @@ class Story:
     layout: Layout = field(default_factory=Layout)
     boards: list[BoardAt] = field(default_factory=list)
     controls: list[tuple[int, Control]] = field(default_factory=list)
+    marks_read: dict[tuple[str, int], int] = field(default_factory=dict)
     steered: list[tuple[int, int]] = field(default_factory=list)
     asked: dict[str, tuple[int, str, Message]] = field(default_factory=dict)
     answers: list[tuple[int, str, str]] = field(default_factory=list)
@@ -179,6 +181,9 @@ class Story:
                     self.accepted[path] = n
                     if self.bodies.get(path) != body:
                         self.maimed[path] = n
+                case history.ReadMarks(_, _, ticket, offsets):
+                    for offset in offsets:
+                        self.marks_read.setdefault((ticket, offset), n)
                 case history.Steered(_, _, turn):
                     self.steered.append((n, turn))
                 case history.Asked(_, _, request, kind, path, number):

@@ -17,7 +17,7 @@ from s3queue.core.ops import Get
 from s3queue.core.records import Failed, Failure, decode_batch, decode_message
 from s3queue.errors import CorruptRecord, StoreUnavailable
 from s3queue.runtime.local.journal import OK, Journal, state_of
-from s3queue.runtime.local.wire import Cancel, Deal, FailedNote, Finished, Leaving, Note, Recall, Returned
+from s3queue.runtime.local.wire import Cancel, Deal, FailedNote, Finished, Interrupt, Leaving, Note, Recall, Returned
 from s3queue.store import Found
 from s3queue.testing.simulate.history import Ended, Overran, Started
 from s3queue.testing.simulate.producers import BOMB, POISON
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _ENDS = ("ok", "retry", "snooze", "dead", "killed", "overran")
 _RECHECK_S = 0.25
 _GONE_DELAY_S = 1.0
+#: Seconds for which user code goes on that was told that it is cancelled.
+_HANGS_S = 2.0
 
 
 class Item(NamedTuple):
@@ -84,6 +86,7 @@ class Worker(Process):
         self._busy: dict[int, float] = {}
         self._cache: dict[str, list[Raw] | Failed] = {}
         self._running: dict[int, str] = {}
+        self._interrupted: set[tuple[int, int]] = set()
         for slot in range(journal.concurrency):
             self.spawn(f"slot{slot}", self._serve(slot))
 
@@ -100,6 +103,7 @@ class Worker(Process):
                         self._line.append(Item(row, at, ticket, base + at, part.source, index, part.attempt, spared))
                         at += 1
                 self._left[row], self._busy[row] = at, 0.0
+                self._interrupted = {one for one in self._interrupted if one[0] != row}
             case Recall():
                 taken = [item for item in self._held if item is not None] + list(self._line)
                 self._held = [None] * len(self._held)
@@ -109,6 +113,8 @@ class Worker(Process):
                 self._tell(Returned(tuple((item.row, item.at) for item in taken)))
                 if taken:
                     self.world.mark("messages were recalled")
+            case Interrupt(row, messages):
+                self._interrupted.update((row, at) for at in messages)
             case Cancel():
                 self._held = [None] * len(self._held)
                 self._line.clear()
@@ -207,6 +213,17 @@ class Worker(Process):
             )
         )
         yield Sleep(world.choices.choose(times.tasks, 0.7) if world.stormy else times.tasks[0])
+        if (item.row, item.at) in self._interrupted:
+            world.mark("a running message was told that it is cancelled")
+            match world.choices.choose(("ends", "goes on", "hangs")):
+                case "ends":
+                    del self._running[slot]
+                    world.record(Ended(world.now, who, "retry"))
+                    return Failed("retry", 0.0, Failure(item.attempt, "cancelled"))
+                case "hangs":
+                    until = self.steady() + _HANGS_S
+                    while self.steady() < until:
+                        yield Sleep(until - self.steady())
         ends = world.scene.weather.ends if world.stormy else 0.0
         end = world.choices.choose(_ENDS, 1.0 - ends) if ends else "ok"
         if message.task in (POISON, BOMB):
