@@ -125,14 +125,19 @@ class TaskFailed(QueueError):
 
 
 class TaskCancelled(QueueError):
-    """A message whose result was asked for was cancelled."""
+    """A message whose result was asked for was ended by somebody.
 
-    def __init__(self, message_id: str) -> None:
-        self.message_id = message_id
-        super().__init__(f"message {message_id} was cancelled")
+    Attributes:
+        message_id: its id.
+        how: ``cancelled``, ``expired`` or ``purged``.
+    """
 
-    def __reduce__(self) -> tuple[type[TaskCancelled], tuple[str]]:
-        return type(self), (self.message_id,)
+    def __init__(self, message_id: str, how: str = "cancelled") -> None:
+        self.message_id, self.how = message_id, how
+        super().__init__(f"message {message_id} {'has expired' if how == 'expired' else f'was {how}'}")
+
+    def __reduce__(self) -> tuple[type[TaskCancelled], tuple[str, str]]:
+        return type(self), (self.message_id, self.how)
 
 
 class ResultGone(QueueError):

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["MessageHandle", "Status", "message"]
 
 Status: TypeAlias = Literal["scheduled", "ready", "running", "waiting", "done", "dead", "cancelled", "unknown"]
+#: What a message is by how it ends; others come to their turn.
+_ENDED: dict[str, Status] = {"cancelled": "cancelled", "expired": "unknown", "purged": "unknown", "done": "done"}
 #: Batches of moved messages that are read at once.
 _AT_ONCE = 64
 #: Seconds: the longest that a record can hold.
@@ -130,8 +132,8 @@ class MessageHandle:
             The value in the type that the task is annotated with, where this process knows the task; else in builtins.
 
         Raises:
-            TaskFailed: the message is dead. TaskCancelled: it was cancelled after it had begun.
-            ResultGone: there is no such message, or it has ended and nothing is left of its result.
+            TaskFailed: the message is dead. TaskCancelled: it was cancelled, has expired, or was purged, after it had
+            begun. ResultGone: there is no such message, or it has ended and nothing is left of its result.
             TimeoutError: it has not ended yet.
             CorruptRecord: the result does not fit the type that the task is annotated with here.
 
@@ -158,7 +160,7 @@ class MessageHandle:
                 last = looked.letter.failures[-1] if looked.letter is not None and looked.letter.failures else None
                 raise TaskFailed(self.id) if last is None else TaskFailed(self.id, last.cause, last.text)
             case Verdict.CANCELLED:
-                raise TaskCancelled(self.id)
+                raise TaskCancelled(self.id, looked.letter.ending if looked.letter is not None else "cancelled")
         result = looked.result
         if looked.verdict is not Verdict.DONE or result is None:
             raise ResultGone(self.id)
@@ -296,7 +298,7 @@ def _on_board(board: Board, ref: MessageRef) -> Status | None:
     if any(one.index == index for one in state.waiting):
         return "waiting"
     if index in state.dying:
-        return "cancelled" if index in state.cancelled else "dead"
+        return _ENDED.get(state.endings[index].kind, "ready") if index in state.endings else "dead"
     if any((path, index) in members for members in board.moves.values()):
         return "waiting"
     for ticket in board.tickets.values():

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from s3queue.core.keys import Layout, MessageRef, fencing_token, parse_message_id, parse_source, ticket_id
+from s3queue.core.keys import Layout, MessageRef, fencing_token, life_path, parse_message_id, parse_source, ticket_id
 from s3queue.core.ops import Op, Step, get, get_all, list_all, put
 from s3queue.core.records import (
     Board,
@@ -54,7 +54,7 @@ class Kept(Enum):
     NOT_NOW = "not now"
 
 
-def keep(layout: Layout, result: Result, stamp: Callable[[], int | None], life: int = 1) -> Step[Kept]:
+def keep(layout: Layout, result: Result, stamp: Callable[[], int | None]) -> Step[Kept]:
     """Store what a task returned, over the result of an earlier ticket, never over that of a later one.
 
     It is stamped and sent within the trust window, as a message is started: so whatever a fenced host sends, and
@@ -66,7 +66,7 @@ def keep(layout: Layout, result: Result, stamp: Callable[[], int | None], life: 
 
     Asks: one Put; where another result is there, or there was no answer, one Get and one Put more.
     """
-    key, match = layout.result(result.message, life), None
+    key, match = layout.result(result.message, result.life), None
     while (expires_ms := stamp()) is not None:
         outcome = yield from put(key, encode_result(replace(result, expires_ms=expires_ms)), match)
         if isinstance(outcome, Stored):
@@ -86,8 +86,8 @@ def keep(layout: Layout, result: Result, stamp: Callable[[], int | None], life: 
 class Verdict(Enum):
     """What can be said of a message that a board does not list.
 
-    DONE: this is its result. DEAD, CANCELLED: so its letter says. OPEN: it goes on, or nobody knows yet: look at a newer
-    board. NOTHING: it has no result and no letter.
+    DONE: this is its result. DEAD, CANCELLED (or expired, or purged): so its letter says. OPEN: it goes on, or nobody
+    knows yet: look at a newer board. NOTHING: it has no result and no letter.
     """
 
     DONE = "done"
@@ -110,8 +110,9 @@ def look(layout: Layout, message: str, board: Board) -> Step[Looked]:
     Args:
         board: read before this step was started.
 
-    Asks: two Gets at once. Where messages of its queue are moved off the board, before that: one List per 1,000 scheduled
-    batches, and one Get for each batch of moved messages of its queue.
+    Asks: two Gets at once; of a message that was redriven and is done, one more. Where messages of its queue are moved
+    off the board, before that: one List per 1,000 scheduled batches, and one Get for each batch of moved messages of
+        its queue.
     """
     queue = parse_source(parse_message_id(message).path).queue
     totals = board.totals.get(queue)
@@ -123,7 +124,7 @@ def look(layout: Layout, message: str, board: Board) -> Step[Looked]:
     key, dead = layout.result(message), layout.dead(queue, message)
     found, letter = yield from get_all([key, dead])
     if isinstance(letter, Found):
-        return _as_the_letter_says(decode(DeadLetter, dead, letter.body))
+        return (yield from _as_the_letter_says(layout, decode(DeadLetter, dead, letter.body), board))
     if not isinstance(found, Found):
         return Looked(Verdict.NOTHING)
     result = decode_result(key, found.body)
@@ -157,6 +158,7 @@ def wait_for(layout: Layout, message: str) -> Generator[Op | Look | Pause, Any, 
     """
     first = parse_message_id(message)
     source, version, present = layout.source(first.path), "", False
+    is_borrowed = parse_source(first.path).is_borrowed  # without an object of its own, it is on a board or it is over
     refs, seen, since = [first], False, "now"
     board: Board | None = yield Look("ever")
     if board is not None and not is_listed(board, first):
@@ -166,7 +168,7 @@ def wait_for(layout: Layout, message: str) -> Generator[Op | Look | Pause, Any, 
     while True:
         if not seen:
             found = yield from get(source, version or None)  # before the board: what is not here any more is there
-            present = not isinstance(found, Missing)
+            present = not isinstance(found, Missing) and not is_borrowed
             version = found.version if isinstance(found, Found) else version
         board = yield Look(since if present or seen else "now")
         if board is not None and any(is_listed(board, ref) for ref in refs):
@@ -184,10 +186,23 @@ def wait_for(layout: Layout, message: str) -> Generator[Op | Look | Pause, Any, 
         since = "lately"
 
 
-def _as_the_letter_says(letter: DeadLetter) -> Looked:
+def _as_the_letter_says(layout: Layout, letter: DeadLetter, board: Board) -> Step[Looked]:
+    """A letter is read after the board: what the board does not list has ended as the letter says, or in an earlier
+    life."""
+    part = parse_message_id(letter.message).part
     if not letter.tombstone:
+        following = MessageRef(part, life_path(letter.message, letter.life + 1), 0)
+        if is_listed(board, following):
+            return Looked(Verdict.OPEN, letter=letter, moved=following)
         return Looked(Verdict.DEAD, letter=letter)
-    return Looked(Verdict.CANCELLED if letter.ending == "cancelled" else Verdict.NOTHING, letter=letter)
+    if letter.ending != "done":
+        return Looked(Verdict.CANCELLED, letter=letter)
+    key = layout.result(letter.message, letter.life)
+    found = yield from get(key)
+    result = decode_result(key, found.body) if isinstance(found, Found) else None
+    if result is None or result.ticket != letter.ticket:
+        return Looked(Verdict.NOTHING, letter=letter)
+    return Looked(Verdict.DONE, result, letter)
 
 
 def is_listed(board: Board, ref: MessageRef) -> bool:

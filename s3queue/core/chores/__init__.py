@@ -20,7 +20,7 @@ from s3queue.core.chores.moves import Moves
 from s3queue.core.chores.pages import Pages
 from s3queue.core.chores.summaries import Summaries
 from s3queue.core.chores.troubles import Troubles
-from s3queue.core.keys import Layout
+from s3queue.core.keys import BORROWED, Layout
 from s3queue.core.ops import Step
 from s3queue.core.pacing import Backoffs
 from s3queue.core.plan import Settings, Settled, is_finished
@@ -94,6 +94,9 @@ class Chores:
         if (seen := facts.seen) is None:
             return
         over = [path for path, state in board.sources.items() if is_finished(path, state)]
+        assert not any(path.startswith(BORROWED) for path in over), (
+            "what is not ours alone is neither deleted nor retired"
+        )
         over += [path for path in board.answers if path in self.answers.stored]
         pages.follow(board, over, seen, facts.uptime_ms)
         keys = [layout.source(path) for path in facts.refused]

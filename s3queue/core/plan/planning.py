@@ -7,11 +7,11 @@ from functools import cached_property
 
 from msgspec.structs import replace
 
-from s3queue.core.keys import LATER, Source, parse_source, ticket_id
+from s3queue.core.keys import BORROWED, LATER, Source, parse_source, ticket_id
 from s3queue.core.plan.planned import Planned, Settled
 from s3queue.core.plan.room import Room
 from s3queue.core.plan.settings import Settings
-from s3queue.core.records import Board, Control, Failed, Failure, Ledger, Part, SourceState, Ticket, Totals
+from s3queue.core.records import Board, Control, Ending, Failed, Failure, Ledger, Part, SourceState, Ticket, Totals
 from s3queue.core.settle import Draft
 
 #: Bytes of a source on the board besides its path.
@@ -50,7 +50,12 @@ class Planning:
         self.drafts: dict[str, Draft] = {}
         #: By queue, messages that wait for a host that they fit.
         self.unfit: dict[str, int] = {}
+        #: By queue, further lives of dead messages.
+        self.lives: dict[str, int] = {}
         for path, state in board.sources.items():
+            if path[0] == "d":
+                queue = parse_source(path).queue
+                self.lives[queue] = self.lives.get(queue, 0) + 1
             if state.unfit:
                 queue = parse_source(path).queue
                 waiting = sum(Draft(state).marked().values())  # those in tickets have found a host
@@ -101,6 +106,8 @@ class Planning:
         for path, draft in self.drafts.items():
             draft.trim()
             self.sources[path] = draft.freeze()
+            if path.startswith(BORROWED) and draft.settled:
+                del self.sources[path]  # nothing is to be deleted, or remembered
         if self.planned.changed:
             self.planned.board = replace(
                 self.board,
@@ -115,6 +122,15 @@ class Planning:
                 marks={path: marked for path, marked in self.marks.items() if marked},
             )
         return self.planned
+
+    def done(self, part: Part, ticket: str) -> None:
+        """These messages of a ticket ended well. One of a further life has a letter, which is to say so first."""
+        if self.lives and parse_source(part.source).kind == "dead":
+            self.draft(part.source).ends(part.start, Ending("done", ticket))
+        else:
+            self.draft(part.source).done(part.start, part.stop)
+        self.count(part, "done", part.stop - part.start)
+        self.planned.settled.append(Settled(ticket, part.source, part.start, part.stop, part.attempt, "done"))
 
     def state(self, path: str) -> Draft | SourceState:
         """Where the messages of a source on the board are by now."""
@@ -195,15 +211,27 @@ class Planning:
 
     def cancel(self, part: Part, ticket: str = "", *, began: bool, reason: str = "") -> None:
         """This one message, which is in no list any more, does not run again."""
-        draft = self.draft(part.source)
-        if began:
-            draft.remember(part.start, Failure(part.attempt, "cancelled", reason, self.now_ms))
-        draft.cancel(part.start, began=began)
-        self.cancelled(part, ticket)
+        self.end(part, "cancelled", ticket, began=began, reason=reason)
 
-    def cancelled(self, part: Part, ticket: str = "") -> None:
-        self.count(part, "cancelled", 1)
-        self.planned.settled.append(Settled(ticket, part.source, part.start, part.stop, part.attempt, "cancelled"))
+    def end(self, part: Part, how: str, ticket: str = "", *, began: bool, reason: str = "") -> None:
+        """This one message, which is in no list any more, ends otherwise than by its task.
+
+        Args:
+            how: ``cancelled``, ``expired`` or ``purged``.
+            began: a ledger has claimed it once, so that it leaves a tombstone. One of a further life always does.
+            reason: for people.
+        """
+        draft = self.draft(part.source)
+        if began or parse_source(part.source).kind == "dead":
+            draft.remember(part.start, Failure(part.attempt, how, reason, self.now_ms))
+            draft.ends(part.start, Ending(how))
+        else:
+            draft.done(part.start, part.start + 1)
+        self.ended(part, how, ticket)
+
+    def ended(self, part: Part, how: str, ticket: str = "") -> None:
+        self.count(part, how, 1)
+        self.planned.settled.append(Settled(ticket, part.source, part.start, part.stop, part.attempt, how))
 
     # ---- what stands in no ledger --------------------------------------------------------------------------
 
@@ -213,7 +241,14 @@ class Planning:
             if path in self.sources and index in self.board.sources[path].dying:
                 by_path.setdefault(path, set()).add(index)
         for path, indexes in by_path.items():
-            self.draft(path).letters_written(indexes)
+            draft = self.draft(path)
+            if path.startswith(BORROWED) and any(one.kind == "edited" for one in draft.endings.values()):
+                self._edited(path, draft)
+            else:
+                draft.letters_written(indexes)
+
+    def _edited(self, path: str, draft: Draft) -> None:
+        draft.edited(0, 1)
 
     def retire(self, retired: Collection[str]) -> None:
         for path in retired:

@@ -100,7 +100,7 @@ class _One:
             return None
         state = planning.state(path)
         if index in state.dying:
-            return "cancelled" if index in state.cancelled else "dead"
+            return state.endings[index].kind if index in state.endings else "dead"
         if self._is_moving:
             return None
         draft = planning.draft(path)
@@ -117,7 +117,7 @@ class _One:
     def _cancel_new(self) -> str | None:
         """No board has named its source yet."""
         planning, source = self._planning, self._source
-        if self._is_over:
+        if self._is_over or source.is_borrowed:
             return "over"
         if self._is_moving:
             return None
@@ -128,7 +128,7 @@ class _One:
             planning.sources[source.path] = SourceState(settled=1)
             if not self._is_there:
                 return "absent"
-            planning.cancelled(Part(source.path, 0, 1, source.attempt))
+            planning.ended(Part(source.path, 0, 1, source.attempt), "cancelled")
             return "cancelled"
         if not self._is_there:
             return "absent"
@@ -159,7 +159,7 @@ class _One:
             return "running"
         state = planning.state(source.path)
         if index in state.dying:
-            return "cancelled" if index in state.cancelled else "dead"
+            return state.endings[index].kind if index in state.endings else "dead"
         if self._is_moving:
             return None
         if any(one.start <= index < one.stop for one in state.ready):
@@ -172,7 +172,7 @@ class _One:
     def _run_new(self) -> str | None:
         """No board has named its source yet."""
         planning, source = self._planning, self._source
-        if self._is_over:
+        if self._is_over or source.is_borrowed:
             return "over"
         if self._is_moving:
             return None

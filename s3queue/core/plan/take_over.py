@@ -39,9 +39,7 @@ def _take(planning: Planning, name: str, ticket: Ticket, report: Report, ledger:
     taken = ranges.union(ranges.pairs(taken), ranges.pairs(released))
     failed = ranges.minus(ranges.of(at for at in report.failed if 0 <= at < ticket.size), taken)
     for part in ticket.spans(ok):
-        planning.draft(part.source).done(part.start, part.stop)
-        planning.count(part, "done", part.stop - part.start)
-        planning.planned.settled.append(Settled(name, part.source, part.start, part.stop, part.attempt, "done"))
+        planning.done(part, name)
         if planning.marks:
             planning.ends(part, "done")
     for part in ticket.spans(released):

@@ -16,6 +16,7 @@ How a format may change, since records outlive every release:
 
 from s3queue.core.records.board import (
     Board,
+    Ending,
     Leader,
     Mark,
     Part,
@@ -43,7 +44,7 @@ from s3queue.core.records.control import Control
 from s3queue.core.records.failures import FATAL_CAUSES, Failed, Failure
 from s3queue.core.records.format import FORMAT
 from s3queue.core.records.ledger import Ledger, Offer, Report, Usage
-from s3queue.core.records.letters import DeadLetter
+from s3queue.core.records.letters import DeadLetter, Life
 from s3queue.core.records.messages import Batch, Message, Moved, Origin
 from s3queue.core.records.newer import Newer, encode_over, encode_with, newer
 from s3queue.core.records.pages import RetiredPage
@@ -62,11 +63,13 @@ __all__ = [
     "Board",
     "Control",
     "DeadLetter",
+    "Ending",
     "Failed",
     "Failure",
     "HostTally",
     "Leader",
     "Ledger",
+    "Life",
     "Mark",
     "Message",
     "Moved",

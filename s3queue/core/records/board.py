@@ -110,6 +110,19 @@ class Waiting(Struct, frozen=True, gc=False, array_like=True):
     due_ms: Count
 
 
+class Ending(Struct, frozen=True, gc=False, array_like=True):
+    """How a message ends that does not leave a dead letter as it ends.
+
+    Attributes:
+        kind: ``cancelled``, ``expired``, ``purged``, or, of a life after the first, ``done``. ``edited``: it does not end,
+            but its letter gets another payload before it is ready.
+        by: of ``done``, the ticket; of ``edited``, the request.
+    """
+
+    kind: str
+    by: str = ""
+
+
 class SourceState(Struct, frozen=True, gc=False, omit_defaults=True):
     """Where the messages of one admitted source are. Those in tickets are listed there and not here.
 
@@ -117,11 +130,12 @@ class SourceState(Struct, frozen=True, gc=False, omit_defaults=True):
     ones are only counted; a source with ``settled`` equal to its count is finished.
 
     Attributes:
-        dying: out of attempts or rejected, and committed as such; its dead letter is not yet known to be stored.
+        dying: they have ended, and are committed as such; the letters that say so are not yet known to be stored.
         failures: by index, for the messages that are not settled, newest last, bounded.
         unfit: messages that were given back, wherever they are; those that are ready wait for a host that they fit.
         spared: by index, how many of its attempts do not count, since it was only interrupted.
-        cancelled: those of ``dying`` that are not dead but cancelled: their letters are tombstones.
+        endings: by index, how those of ``dying`` end that are not dead: their letters are tombstones.
+        letter: of a further life, the version of the letter that it was admitted with; "": not known.
     """
 
     settled: Index = 0
@@ -131,7 +145,8 @@ class SourceState(Struct, frozen=True, gc=False, omit_defaults=True):
     failures: dict[Index, tuple[Failure, ...]] = {}
     spared: dict[Index, Count] = {}
     unfit: tuple[Unfit, ...] = ()
-    cancelled: tuple[Index, ...] = ()
+    endings: dict[Index, Ending] = {}
+    letter: str = ""
 
 
 class Mark(Struct, frozen=True, gc=False, array_like=True):
@@ -160,6 +175,8 @@ class Totals(Struct, frozen=True, omit_defaults=True):
     failed: Count = 0
     cancelled: Count = 0
     moved: Count = 0
+    expired: Count = 0
+    purged: Count = 0
 
 
 class Place(Struct, frozen=True, omit_defaults=True):

@@ -14,6 +14,7 @@ class Result(Struct, frozen=True):
     Attributes:
         nonce: one for each attempt that stores a result.
         message: its id.
+        life: of the message; see `DeadLetter`.
         ticket: under which it ran. Only a later ticket replaces the result of an earlier one.
         value: MessagePack, as the task returned it.
         expires_ms: wall clock of the worker; from then on nobody is shown it.
@@ -25,6 +26,7 @@ class Result(Struct, frozen=True):
     value: Raw
     expires_ms: Count
     stored_ms: Count = 0
+    life: Count = 1
     format: int = field(default_factory=lambda: FORMAT)
 
     @property

@@ -209,7 +209,8 @@ class Attempts:
         self._journal.unlimit(slot)  # the task has ended in time; the store may be away for longer
         try:
             encoded = plan.task.encode_result(value)
-            self._results.keep(piece.dealt, self._message_id(piece, number), encoded, result_s)
+            message, life = self._message_id(piece, number), parse_source(piece.part.source).life
+            self._results.keep(piece.dealt, message, encoded, result_s, life)
         except Exception as raised:  # noqa: BLE001 - too large, refused, or not to be encoded, perhaps for a type of the user's
             return self._told(plan, piece, number, self._judged(plan, piece, number, raised))
         return None

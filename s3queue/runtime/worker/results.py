@@ -52,11 +52,11 @@ class Results:
                 f"the task returned {len(value):,} bytes, and one object of this store holds {self._most:,}; "
                 "store them under a key of your own, and return the key"
             )
-        result = Result(os.urandom(8).hex(), message, dealt.ticket, value, 0, _wall_ms())
+        result = Result(os.urandom(8).hex(), message, dealt.ticket, value, 0, _wall_ms(), life)
         waits = pauses(_RECHECK_S, _LONGEST_S)
         while not dealt.over:
             try:
-                kept = self._driver.run(keep(self._layout, result, self._stamp(dealt, ttl_s), life))
+                kept = self._driver.run(keep(self._layout, result, self._stamp(dealt, ttl_s)))
             except StoreDenied:
                 raise
             except StoreUnavailable as away:

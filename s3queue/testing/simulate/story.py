@@ -262,6 +262,12 @@ class Story:
         """The board that was stored then."""
         return self.boards[bisect_left(self.boards, n, key=lambda state: state.n)].board
 
+    def ending(self, move: Move) -> str:
+        """How it has ended, of a message that is dying then."""
+        path, index = move.message
+        endings = self.board_at(move.n).sources[path].endings
+        return endings[index].kind if index in endings else "dead"
+
     def is_called_off(self, message: Message, n: int) -> bool:
         """Whether somebody had asked before to cancel it."""
         names = {message, self.first(message)}
@@ -486,9 +492,9 @@ class Story:
         """When a board counted a message as done or dead. One that is dying is dead."""
         commits: dict[Message, list[tuple[int, str]]] = {}
         for move in self.moves:
-            path, index = move.message
+            path, _ = move.message
             if move.new == DYING:
-                how = "cancelled" if index in self.board_at(move.n).sources[path].cancelled else "dead"
+                how = self.ending(move)
             elif move.new != SETTLED or (move.old is not None and move.old.kind in ("dying", "moving")):
                 continue
             elif move.old is None:

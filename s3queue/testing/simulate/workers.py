@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Raw
 
+from s3queue.core.bodies import batch_in
 from s3queue.core.keys import parse_source
 from s3queue.core.ops import Get
-from s3queue.core.records import Failed, Failure, decode_batch, decode_message
+from s3queue.core.records import Failed, Failure, decode_message
 from s3queue.errors import CorruptRecord, StoreUnavailable
 from s3queue.runtime.local.journal import OK, Journal, state_of
 from s3queue.runtime.local.wire import Cancel, Deal, FailedNote, Finished, Interrupt, Leaving, Note, Recall, Returned
@@ -162,7 +163,7 @@ class Worker(Process):
             self._cache[path] = Failed("retry", _GONE_DELAY_S, Failure(0, "corrupt", "its batch is gone"))
             return
         try:
-            messages = decode_batch(key, found.body).messages
+            messages = batch_in(path, key, found.body).messages
             if len(messages) != parse_source(path).count:
                 raise CorruptRecord(key, f"holds {len(messages)} messages")
             self._cache[path] = messages
