@@ -26,18 +26,34 @@ class MessageId(str, Generic[R_co]):
             arguments of a ``unique`` task, had.
     """
 
-    is_new: bool = True
-    _queue: Queue | None = None
-    _task: Task[..., Any] | None = None
+    __slots__ = ("_home",)
+
+    #: Queue, task, and whether it is new; not there where the id was made of a text.
+    _home: tuple[Queue, Task[..., Any] | None, bool]
 
     @classmethod
     def of(cls, id: str, queue: Queue, task: Task[..., Any] | None = None, *, is_new: bool = True) -> MessageId[Any]:
         """An id that knows where its message is, and of what task."""
-        made: MessageId[Any] = cls(id)
-        made._queue, made._task = queue, task
-        if not is_new:
-            made.is_new = False
+        made: MessageId[Any] = str.__new__(cls, id)
+        made._home = queue, task, is_new
         return made
+
+    @classmethod
+    def all_of(cls, ids: list[str], queue: Queue, task: Task[..., Any] | None) -> list[MessageId[Any]]:
+        """As `of`, of new messages."""
+        home, new, made = (queue, task, True), str.__new__, []
+        for id in ids:
+            one: MessageId[Any] = new(cls, id)
+            one._home = home
+            made.append(one)
+        return made
+
+    @property
+    def is_new(self) -> bool:
+        return self._at()[2]
+
+    def _at(self) -> tuple[Queue | None, Task[..., Any] | None, bool]:
+        return getattr(self, "_home", (None, None, True))
 
     def __reduce__(self) -> tuple[type[str], tuple[str]]:
         return MessageId, (str.__str__(self),)  # elsewhere its store is that of the process
@@ -47,10 +63,10 @@ class MessageId(str, Generic[R_co]):
         """The message. Asks for nothing."""
         from s3queue.messages import MessageHandle
 
-        queue = self._queue
+        queue, task, _ = self._at()
         if queue is None:
             return MessageHandle(self)
-        return MessageHandle(self, queue.store, namespace=queue.namespace, config=queue.config, task=self._task)
+        return MessageHandle(self, queue.store, namespace=queue.namespace, config=queue.config, task=task)
 
     def status(self) -> Status:
         """See `MessageHandle.status`."""
@@ -84,7 +100,7 @@ class MessageId(str, Generic[R_co]):
         return self.aresult().__await__()
 
     def _with_result(self) -> MessageHandle:
-        task = self._task
+        task = self._at()[1]
         if task is not None and task.policy.result_ttl is None:
             raise ConfigError(f"{task.label} keeps no results", "declare it with result_ttl=, seconds to keep them for")
         return self.handle

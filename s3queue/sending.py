@@ -189,8 +189,7 @@ class Sending:
             due_ms=load.due_ms,
             newest_first=newest_first,
         )
-        layout = load.queue.layout
-        ids = [layout.message_id(outgoing.path, index) for index in range(outgoing.count)]
+        ids = load.queue.layout.message_ids(outgoing.path, outgoing.count)
         if newest_first:
             ids.reverse()
         self._under_way = ids

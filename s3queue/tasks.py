@@ -133,7 +133,7 @@ class Sender(Generic[P, R_co]):
 
     def _named(self, ids: list[str]) -> list[MessageId[R_co]]:
         queue = self._task.queue_on(self._store or current_store())
-        return [MessageId.of(one, queue, self._task) for one in ids]
+        return MessageId.all_of(ids, queue, self._task)
 
     def _load(self, payloads: list[Raw], store: ObjectStore | None = None) -> Load:
         queue = self._task.queue_on(self._store or store or current_store())

@@ -428,6 +428,11 @@ class Layout:
             return parse_source(path).message
         return f"{self.part}~{path.replace('/', '~')}~{index}"
 
+    def message_ids(self, path: str, count: int) -> list[str]:
+        """Of all messages of a batch."""
+        start = f"{self.part}~{path.replace('/', '~')}~"
+        return [f"{start}{index}" for index in range(count)]
+
 
 @dataclass(frozen=True, slots=True)
 class MessageRef:
