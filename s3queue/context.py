@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Container, Mapping
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
 from s3queue.core.keys import ticket_id
 from s3queue.errors import Cancelled, ConfigError, Fenced, SoftTimeLimit
+from s3queue.noting import Page, State
 
 __all__ = ["Backoff", "Context"]
 
@@ -88,7 +89,8 @@ class Context:
     """
 
     __slots__ = (
-        "_cancel", "_dealt", "_index", "attempt", "deadline", "fencing_token", "headers", "message_id", "queue", "session",
+        "_cancel", "_dealt", "_index", "_page", "attempt", "deadline", "fencing_token", "headers", "message_id", "queue",
+        "session",
         "soft_deadline", "task",
     )  # fmt: skip
 
@@ -106,6 +108,7 @@ class Context:
         soft_deadline: float | None = None,
         dealt: _Dealt | None = None,
         index: int = 0,
+        page: Page | None = None,
     ) -> None:
         self.message_id = message_id
         self.queue = queue
@@ -117,6 +120,7 @@ class Context:
         self.soft_deadline = soft_deadline
         self.headers = headers or {}
         self._cancel: _Flag = cancel or _Never()
+        self._page = page or Page()
         self._dealt, self._index = dealt, index
 
     @classmethod
@@ -144,6 +148,36 @@ class Context:
             raise Cancelled
         if self.soft_deadline is not None and time.monotonic() >= self.soft_deadline:
             raise SoftTimeLimit
+
+    def progress(self, done: float, total: float = 0.0, text: str = "") -> None:
+        """Tell people how far the task is: ``s3queue message``, ``s3queue top``. As many times as you like; costs no
+        request, and is seen when the host writes its ledger next, which it does within a third of ``visibility_timeout``.
+
+        Args:
+            total: 0: not known.
+            text: up to 200 characters.
+
+        Raises:
+            ConfigError: these are no numbers.
+        """
+        self._page.progress(done, total, text)
+
+    @property
+    def state(self) -> State:
+        """What the attempts of this message keep for the next: a small dict, ``ctx.state["page"] = 7``.
+
+        The next attempt sees the last change, if the task raised or its process died; if its host or agent died, that of
+        the last write of the ledger, up to a third of ``visibility_timeout`` ago. So what depends on it must bear to be
+        done again. Together 2,000 bytes, of builtins; costs no request.
+
+        Raises:
+            ConfigError: when it is changed: too large, or not of builtins.
+        """
+        return self._page.state
+
+    @state.setter
+    def state(self, values: Mapping[str, Any]) -> None:
+        self._page.state.set(values)
 
     def remaining(self) -> float | None:
         """Seconds until the time limit, below 0 past it; None without a limit."""

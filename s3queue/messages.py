@@ -6,12 +6,26 @@ import secrets
 import time
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
+import msgspec
+from msgspec import Struct
+
 from s3queue.config import Config, current_config, current_store
 from s3queue.core import operate
 from s3queue.core.keys import Layout, MessageRef, Source, check_name, parse_message_id, parse_source, request_path
 from s3queue.core.ops import get, get_all, list_all
 from s3queue.core.produce import Accepted
-from s3queue.core.records import CANCEL, RUN_NOW, Board, DeadLetter, Request, decode, decode_batch, decode_moved
+from s3queue.core.records import (
+    CANCEL,
+    RUN_NOW,
+    Board,
+    DeadLetter,
+    Ledger,
+    Memo,
+    Request,
+    decode,
+    decode_batch,
+    decode_moved,
+)
 from s3queue.core.results import Looked, Verdict
 from s3queue.errors import ConfigError, CorruptRecord, ResultGone, StoreUnavailable, TaskCancelled, TaskFailed
 from s3queue.operating import Operation
@@ -23,7 +37,7 @@ from s3queue.views import decode_payload, time_of
 if TYPE_CHECKING:
     from s3queue.tasks import Task
 
-__all__ = ["MessageHandle", "Status", "message"]
+__all__ = ["MessageHandle", "MessageProgress", "Status", "message"]
 
 Status: TypeAlias = Literal["scheduled", "ready", "running", "waiting", "done", "dead", "cancelled", "unknown"]
 #: What a message is by how it ends; others come to their turn.
@@ -39,6 +53,25 @@ class _Place(NamedTuple):
 
     id: str
     ref: MessageRef
+
+
+class MessageProgress(Struct, frozen=True):
+    """What the attempts of a message have noted last; see `s3queue.Context.progress` and `s3queue.Context.state`.
+
+    Attributes:
+        total: 0: not said.
+    """
+
+    done: float = 0.0
+    total: float = 0.0
+    text: str = ""
+    state: dict[str, Any] = {}
+
+    def __str__(self) -> str:
+        if not (self.done or self.total):
+            return self.text
+        told = f"{self.done:g} of {self.total:g}" if self.total else f"{self.done:g}"
+        return f"{told}, {self.text}" if self.text else told
 
 
 def message(
@@ -144,15 +177,15 @@ class MessageHandle:
         """
         from s3queue.waiting import wait_for_end
 
-        return self._told(wait_for_end(self._driver, self.layout, self.id, timeout), timeout)
+        return self._value_of(wait_for_end(self._driver, self.layout, self.id, timeout), timeout)
 
     async def aresult(self, timeout: float = 60.0) -> Any:
         """As `result`, for callers on an event loop."""
         from s3queue.waiting import await_end
 
-        return self._told(await await_end(self._driver, self.layout, self.id, timeout), timeout)
+        return self._value_of(await await_end(self._driver, self.layout, self.id, timeout), timeout)
 
-    def _told(self, looked: Looked | None, timeout: float) -> Any:
+    def _value_of(self, looked: Looked | None, timeout: float) -> Any:
         if looked is None:
             raise TimeoutError(f"after {timeout:g} s message {self.id} has not ended")
         match looked.verdict:
@@ -172,6 +205,41 @@ class MessageHandle:
             )
         except ValueError as wrong:
             raise CorruptRecord(self.layout.result(self.id), f"does not fit {self._task!r}: {wrong}") from wrong
+
+    def progress(self) -> MessageProgress | None:
+        """What its attempts have noted last: how far it is, and the state that the next one gets. None: nothing, or it has
+        ended. As of the last write of its host's ledger.
+
+        Asks: one GET, and one more while it runs; what `status` asks where it was moved off the board.
+        """
+        board = Operation(self.store, self.layout, self._driver).look()
+        ref, body = self._ref, None
+        if board is not None and ref.path not in board.sources and (moved := self._moved()) is not None:
+            ref = moved.ref
+            body = self._driver.run(get(self.layout.source(ref.path)))
+        memo = None if board is None else self._told(board, ref)
+        if memo is None and isinstance(body, Found):
+            origin = decode_moved(ref.path, decode_batch(ref.path, body.body).messages[ref.index]).origin
+            memo = None if origin is None else origin.memo
+        if memo is None:
+            return None
+        return MessageProgress(
+            memo.done, memo.total, memo.text, msgspec.msgpack.decode(memo.state) if memo.state else {}
+        )
+
+    def _told(self, board: Board, ref: MessageRef) -> Memo | None:
+        """In the ledger of its host, or on the board."""
+        for name, ticket in board.tickets.items():
+            base = 0
+            for part in ticket.parts:
+                if part.source == ref.path and part.start <= ref.index < part.stop:
+                    key = self.layout.host(ticket.session)
+                    found = self._driver.run(get(key))
+                    report = decode(Ledger, key, found.body).reports.get(name) if isinstance(found, Found) else None
+                    if report is not None and (memo := report.memos.get(base + ref.index - part.start)) is not None:
+                        return memo
+                base += part.stop - part.start
+        return board.memos.get(ref.path, {}).get(ref.index)
 
     def _unadmitted(self, ref: MessageRef, board: Board | None) -> Status:
         if board is not None and ref.index in board.marks.get(ref.path, ()):

@@ -235,7 +235,8 @@ class Queue:
                 "wake",
                 f"cannot wake the agents here; they find the messages at their next poll: {fault}",
             )
-        self.events.emit("enqueued", ids=ids)
+        if self.events.wants("enqueued"):
+            self.events.emit("enqueued", ids=ids, queue=self.name)
 
     def _on_retry(self, unavailable: StoreUnavailable) -> None:
         self.events.warn("unavailable", f"{self.store.url} is unavailable, retrying: {unavailable}")

@@ -39,7 +39,8 @@ retired nor in the window: a board admits one by what it decides, once, and drop
 message. Their messages are read from objects that are there for something else (`Layout.source`)::
 
     dead/{queue}/{life}/{message}                            a further life of a dead message: its letter
-    tick/{queue}/{priority}/{tick_ms}-{name}.{revision}      one time of a schedule: {root}/schedules/{name}.{revision}
+    tick/{queue}/{priority}/{tick_ms}-{name}.{revision}      one time of a schedule: {root}/schedules/{name}.{revision};
+                                                             with -{random} behind it, one that was asked for beside these
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ _SOURCE = re.compile(
 _LIFE = re.compile(r"dead/(?P<queue>[^/]+)/(?P<life>[1-9]\d{0,8})/(?P<message>[^/]+)", re.ASCII)
 _TIME = re.compile(
     r"tick/(?P<queue>[A-Za-z0-9_][A-Za-z0-9_.-]{0,99})/(?P<priority>\d)/"
-    r"(?P<tick>\d{13})-(?P<object>[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}\.\d{1,10})",
+    r"(?P<tick>\d{13})-(?P<object>[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}\.[1-9]\d{0,9})(?:-(?P<beside>[0-9a-f]{1,32}))?",
     re.ASCII,
 )
 _INDEX = re.compile(r"0|[1-9][0-9]{0,2}")
@@ -252,13 +253,16 @@ def life_path(message: str, life: int) -> str:
     return f"{_LETTER}{parse_source(parse_message_id(message).path).queue}/{life}/{message}"
 
 
-def tick_path(queue: str, priority: int, tick_ms: int, name: str, revision: int) -> str:
+def tick_path(queue: str, priority: int, tick_ms: int, name: str, revision: int, beside: str = "") -> str:
     """The path of one time of a schedule.
+
+    Args:
+        beside: random, of a message that was asked for beside its ticks.
 
     Raises:
         ConfigError: it would not be read back as such.
     """
-    path = f"{_TICK}{check_name(queue)}/{priority}/{tick_ms:013}-{name}.{revision}"
+    path = f"{_TICK}{check_name(queue)}/{priority}/{tick_ms:013}-{name}.{revision}{beside and f'-{beside}'}"
     if not _TIME.fullmatch(path):
         raise ConfigError(f"not the path of a tick: {path!r}")
     return path
@@ -292,8 +296,9 @@ def _parse_tick(path: str) -> Source:
     if match is None:
         raise CorruptRecord(path, "not a tick")
     tick_ms, priority, name = int(match["tick"]), int(match["priority"]), match["object"]
-    rank = priority, tick_ms, name
-    return Source(path, match["queue"], priority, tick_ms, name, 1, None, None, rank, path, kind="tick", object=name)
+    batch = path.rpartition("-")[2] if match["beside"] else name
+    rank = priority, tick_ms, batch
+    return Source(path, match["queue"], priority, tick_ms, batch, 1, None, None, rank, path, kind="tick", object=name)
 
 
 def request_path(ms: int, random: str) -> str:

@@ -182,3 +182,16 @@ def refuse(why: str) -> None:
 @task(queue=QUEUE, name="give", result_ttl=60, max_attempts=1)
 def give(size: int) -> bytes:
     return b"x" * size if size >= 0 else size  # type: ignore[return-value]
+
+
+@task(queue=QUEUE, name="by_steps", backoff=AT_ONCE)
+def by_steps(ctx: Context, started: str, release: str) -> None:
+    """Says how far the attempt before it was, goes one step on, and fails after the first two."""
+    step = ctx.state.get("step", 0)
+    ctx.state["step"] = step + 1
+    ctx.progress(step + 1, 3, "by steps")
+    say(started, f"{ctx.attempt} {step}")
+    hang(release)
+    if step < 2:
+        os.kill(os.getpid(), signal.SIGKILL) if step else None
+        raise ValueError(f"step {step}")

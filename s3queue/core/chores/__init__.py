@@ -18,6 +18,7 @@ from s3queue.core.chores.garbage import Garbage
 from s3queue.core.chores.letters import Letters
 from s3queue.core.chores.moves import Moves
 from s3queue.core.chores.pages import Pages
+from s3queue.core.chores.revisions import Revisions
 from s3queue.core.chores.summaries import Summaries
 from s3queue.core.chores.troubles import Troubles
 from s3queue.core.keys import BORROWED, Layout
@@ -81,6 +82,7 @@ class Chores:
         self.pages = Pages(layout, epoch, now, self.troubles)
         self.answers = Answers(layout, now, self.troubles)
         self.garbage = Garbage(self.troubles)
+        self.revisions = Revisions(layout)
         self.summaries = Summaries(layout, epoch, heard, settings or Settings(), self.troubles)
         self._faulty = Backoffs(_FIRST_S, _LONGEST_S)
 
@@ -109,6 +111,8 @@ class Chores:
         # Not one that was fenced since: if we were replaced, a later board may have given it tickets before.
         keys += [layout.host(session) for session in heard if session in facts.ended and session not in busy]
         keys += pages.expired(board.uptime_ms, window_s)
+        if board.schedules or self.revisions.deleted:
+            keys += self.revisions.follow(board)
         self.garbage.follow(keys)
         self.troubles.keep_for(facts.now)
 
@@ -150,3 +154,4 @@ class Chores:
 
     def _deleted(self, keys: Collection[str]) -> None:
         self.pages.deleted(keys)
+        self.revisions.over(keys)

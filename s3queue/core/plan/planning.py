@@ -11,7 +11,19 @@ from s3queue.core.keys import BORROWED, LATER, Source, parse_source, ticket_id
 from s3queue.core.plan.planned import Planned, Settled
 from s3queue.core.plan.room import Room
 from s3queue.core.plan.settings import Settings
-from s3queue.core.records import Board, Control, Ending, Failed, Failure, Ledger, Part, SourceState, Ticket, Totals
+from s3queue.core.records import (
+    Board,
+    Control,
+    Ending,
+    Failed,
+    Failure,
+    Ledger,
+    Memo,
+    Part,
+    SourceState,
+    Ticket,
+    Totals,
+)
 from s3queue.core.settle import Draft
 
 #: Bytes of a source on the board besides its path.
@@ -40,6 +52,8 @@ class Planning:
         self.moves = dict(board.moves)
         self.answers = dict(board.answers)
         self.marks = {path: dict(marked) for path, marked in board.marks.items()}
+        self.memos = {path: dict(noted) for path, noted in board.memos.items()}
+        self.ticked = dict(board.schedules)
         self.sequence = board.sequence
         #: By path, how many messages wait.
         self.waiting: dict[str, int] = {}
@@ -120,8 +134,31 @@ class Planning:
                 control=turn,
                 answers=self.answers,
                 marks={path: marked for path, marked in self.marks.items() if marked},
+                memos=self._kept_memos() if self.memos else {},
+                schedules=self.ticked,
             )
         return self.planned
+
+    def _kept_memos(self) -> dict[str, dict[int, Memo]]:
+        """Those of messages that will start again. Asked when every source is frozen."""
+        live: dict[str, set[int]] = {path: set() for path in self.memos if path in self.sources}
+        for path, indexes in live.items():
+            state = self.sources[path]
+            indexes.update(at for ready in state.ready for at in range(ready.start, ready.stop))
+            indexes.update(one.index for one in state.waiting)
+        for members in self.moves.values():
+            for path, index in members:
+                if path in live:
+                    live[path].add(index)
+        for ticket in self.tickets.values():
+            if any(part.source in live for part in ticket.parts):
+                for part in ticket.spans(ticket.left_ranges):
+                    live.get(part.source, set()).update(range(part.start, part.stop))
+        kept = {
+            path: {at: self.memos[path][at] for at in indexes & self.memos[path].keys()}
+            for path, indexes in live.items()
+        }
+        return {path: noted for path, noted in kept.items() if noted}
 
     def done(self, part: Part, ticket: str) -> None:
         """These messages of a ticket ended well. One of a further life has a letter, which is to say so first."""

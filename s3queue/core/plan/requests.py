@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from s3queue.core.keys import MessageRef, Source, parse_message_id, parse_source
+from s3queue.core.plan import schedules
 from s3queue.core.plan.planning import Planning
 from s3queue.core.plan.room import added
-from s3queue.core.records import CANCEL, RUN_NOW, Mark, Part, Request, SourceState
+from s3queue.core.records import CANCEL, RUN_NOW, TICK, Mark, Part, Request, SourceState
 from s3queue.core.settle import LAST_TEXT
 from s3queue.errors import CorruptRecord
 
@@ -38,6 +39,10 @@ def handle(planning: Planning, asked: Mapping[str, Request], there: Collection[s
         if path in pending(planning.answers, planning.marks) or len(planning.answers) >= MOST_ANSWERS:
             continue
         request, ref = asked[path], refers(asked[path])
+        if request.kind == TICK:
+            if (done := schedules.run_now(planning, path, request)) is not None:
+                planning.answer(path, done)
+            continue
         if ref is None or request.kind not in (CANCEL, RUN_NOW):
             planning.answer(path, "unknown")
             continue

@@ -43,26 +43,31 @@ from s3queue.core.records.codec import (
 from s3queue.core.records.control import Control
 from s3queue.core.records.failures import FATAL_CAUSES, Failed, Failure
 from s3queue.core.records.format import FORMAT
-from s3queue.core.records.ledger import Ledger, Offer, Report, Usage
+from s3queue.core.records.ledger import Dozing, Ledger, Offer, Report, Usage
 from s3queue.core.records.letters import DeadLetter, Life
+from s3queue.core.records.memos import Memo
 from s3queue.core.records.messages import Batch, Message, Moved, Origin
 from s3queue.core.records.newer import Newer, encode_over, encode_with, newer
 from s3queue.core.records.pages import RetiredPage
 from s3queue.core.records.queues import QueueMeta
-from s3queue.core.records.requests import CANCEL, RUN_NOW, Answer, Request
+from s3queue.core.records.requests import CANCEL, RUN_NOW, TICK, Answer, Request
 from s3queue.core.records.results import Result
-from s3queue.core.records.summary import HostTally, Summary, Tally
+from s3queue.core.records.schedules import CATCH_UP, Schedule, Ticked
+from s3queue.core.records.summary import HostTally, Progress, Summary, Tally
 
 __all__ = [
     "CANCEL",
+    "CATCH_UP",
     "FATAL_CAUSES",
     "FORMAT",
     "RUN_NOW",
+    "TICK",
     "Answer",
     "Batch",
     "Board",
     "Control",
     "DeadLetter",
+    "Dozing",
     "Ending",
     "Failed",
     "Failure",
@@ -71,6 +76,7 @@ __all__ = [
     "Ledger",
     "Life",
     "Mark",
+    "Memo",
     "Message",
     "Moved",
     "Newer",
@@ -78,15 +84,18 @@ __all__ = [
     "Origin",
     "Part",
     "Place",
+    "Progress",
     "QueueMeta",
     "Ready",
     "Report",
     "Request",
     "Result",
     "RetiredPage",
+    "Schedule",
     "SourceState",
     "Summary",
     "Tally",
+    "Ticked",
     "Ticket",
     "Totals",
     "Unfit",

@@ -15,6 +15,8 @@ from s3queue.core.keys import parse_source
 from s3queue.core.ranges import EMPTY, Ranges
 from s3queue.core.records.failures import Failure
 from s3queue.core.records.format import FORMAT, Attempt, Count, Index, Number, Patience, Term
+from s3queue.core.records.memos import Memo
+from s3queue.core.records.schedules import Ticked
 
 
 class Part(Struct, frozen=True, gc=False, array_like=True):
@@ -218,6 +220,8 @@ class Board(Struct, frozen=True, omit_defaults=True):
         answers: by request, what came of it; until the request is known to be gone, and its id to be remembered.
         marks: messages that are to be cancelled, by source and index.
         control: turn of the `Control` that it was planned with.
+        memos: what earlier attempts have noted, of messages that are not over, by source and index.
+        schedules: how far each schedule has come.
     """
 
     nonce: str
@@ -237,6 +241,8 @@ class Board(Struct, frozen=True, omit_defaults=True):
     control: Count = 0
     answers: dict[str, str] = {}
     marks: dict[str, dict[Index, Mark]] = {}
+    memos: dict[str, dict[Index, Memo]] = {}
+    schedules: dict[str, Ticked] = {}
 
     @property
     def is_busy(self) -> bool:

@@ -55,6 +55,7 @@ from s3queue.runtime.local.wire import (
 from s3queue.runtime.meter import Meter
 from s3queue.runtime.worker.attempt import Attempts
 from s3queue.runtime.worker.dealt import Dealt, Item
+from s3queue.runtime.worker.notes import Notes
 from s3queue.runtime.worker.results import Results
 from s3queue.runtime.worker.slots import Slots
 from s3queue.runtime.worker.sources import Sources
@@ -79,7 +80,7 @@ class Worker:
         journal = Journal(spec.buffer, spec.workers, spec.concurrency)
         self._journal = journal.worker(spec.worker)
         self._run_before = self._journal.messages
-        self._events = Events("worker", spec.config.history)
+        self._events = Events("worker", spec.config.history, spec.ears)
         layout = Layout(spec.config.namespace)
         ready: SimpleQueue[Item | None] = SimpleQueue()
         self._driver = Driver(spec.store, Meter(self._journal.usage), patience_s=PATIENCE_S)
@@ -92,6 +93,7 @@ class Worker:
             send=self._send,
             events=self._events,
         )
+        self._notes = Notes(self._send, spec.concurrency)
         self._attempts = Attempts(
             self._journal,
             layout=layout,
@@ -99,6 +101,7 @@ class Worker:
             find=spec.tasks.find,
             events=self._events,
             results=Results(self._driver, layout, journal.trust, self._events),
+            notes=self._notes,
             middleware=spec.tasks.middleware,
         )
         self._slots = Slots(
@@ -106,6 +109,7 @@ class Worker:
             journal,
             spec.worker,
             self._attempts,
+            self._notes,
             send=self._send,
             release=self._sources.release,
             finished=self._row_ended,
@@ -181,6 +185,7 @@ class Worker:
                         return
                     self._obey(note)
             now = time.monotonic()
+            self._notes.tick()
             if now >= next_tick:
                 next_tick = now + TICK_S / 2
                 self._journal.beat()

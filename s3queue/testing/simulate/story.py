@@ -17,6 +17,7 @@ from s3queue.core.keys import Layout, parse_message_id, parse_source
 from s3queue.core.plan import Settings
 from s3queue.core.records import (
     CANCEL,
+    RUN_NOW,
     Answer,
     Board,
     Control,
@@ -96,6 +97,7 @@ class Run:
     ended_n: int | None = None
     outcome: str = ""
     overran: bool = False
+    memos: list[str] = field(default_factory=list)
 
     @property
     def message(self) -> Message:
@@ -172,6 +174,8 @@ class Story:
                 case Started():
                     run = running[event.who] = Run(n, event)
                     self.runs.append(run)
+                case history.Noted(_, who, memo):
+                    running[who].memos.append(memo)
                 case Ended(_, who, outcome):
                     run = running.pop(who)
                     run.ended_n, run.outcome = n, outcome
@@ -270,8 +274,15 @@ class Story:
 
     def is_called_off(self, message: Message, n: int) -> bool:
         """Whether somebody had asked before to cancel it."""
+        return self._was_asked(CANCEL, message, n)
+
+    def is_hastened(self, message: Message, n: int) -> bool:
+        """Whether somebody had asked before to run it now."""
+        return self._was_asked(RUN_NOW, message, n)
+
+    def _was_asked(self, kind: str, message: Message, n: int) -> bool:
         names = {message, self.first(message)}
-        return any(at < n and kind == CANCEL and about in names for at, kind, about in self.asked.values())
+        return any(at < n and kind == one and about in names for at, one, about in self.asked.values())
 
     def survey_before(self, who: str, n: int) -> int | None:
         """When this process last listed the partition before."""
