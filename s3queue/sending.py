@@ -68,6 +68,8 @@ class Load(NamedTuple):
     priority: int
     group: str | None
     due_ms: int | None
+    key: str | None = None
+    expires_ms: int | None = None
 
 
 class _Stopped(Exception):
@@ -188,6 +190,8 @@ class Sending:
             group=load.group,
             due_ms=load.due_ms,
             newest_first=newest_first,
+            key=load.key,
+            expires_ms=load.expires_ms,
         )
         ids = load.queue.layout.message_ids(outgoing.path, outgoing.count)
         if newest_first:
