@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, Struct, UnsetType
 
+from s3queue.acknowledging import ACKS, Ack
 from s3queue.context import Backoff
 from s3queue.errors import ConfigError
 
@@ -46,6 +47,7 @@ class Policy(Struct, frozen=True, kw_only=True):
         retry_on: only these are tried again; None: all are.
         give_up_on: these are never tried again, whatever ``retry_on`` says.
         result_ttl: seconds for which what it returns is kept; None: it is dropped.
+        ack: ``manual``: the task says itself what became of its message.
     """
 
     max_attempts: int | None = None
@@ -55,6 +57,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     retry_on: tuple[Any, ...] | None = None
     give_up_on: tuple[Any, ...] = ()
     result_ttl: float | None = None
+    ack: Ack = "auto"
 
     def check(self, what: str) -> None:
         """Raises `ConfigError` for what cannot be meant."""
@@ -78,6 +81,8 @@ class Policy(Struct, frozen=True, kw_only=True):
             raise ConfigError(
                 f"{what}: result_ttl is {ttl!r}", f"seconds above 0, at most {LONGEST_RESULT_S:.0f}, or None for none"
             )
+        if self.ack not in ACKS:
+            raise ConfigError(f"{what}: ack is {self.ack!r}", " or ".join(map(repr, ACKS)))
         for name, which in (("retry_on", self.retry_on), ("give_up_on", self.give_up_on)):
             for one in which or ():
                 if not _is_which(one):
@@ -116,6 +121,7 @@ def policy(
     retry_on: Which | None,
     give_up_on: Which | None,
     result_ttl: float | None = None,
+    ack: Ack = "auto",
 ) -> Policy:
     """The arguments of a decorator, not checked yet."""
     return Policy(
@@ -126,6 +132,7 @@ def policy(
         retry_on=None if retry_on is None else _several(retry_on),
         give_up_on=() if give_up_on is None else _several(give_up_on),
         result_ttl=result_ttl,
+        ack=ack,
     )
 
 
