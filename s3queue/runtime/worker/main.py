@@ -30,6 +30,7 @@ import traceback
 from queue import SimpleQueue
 
 from s3queue.core.keys import Layout
+from s3queue.observe import tracing
 from s3queue.observe.events import Events
 from s3queue.resources import close_resources
 from s3queue.runtime.drive import Driver
@@ -100,7 +101,7 @@ class Worker:
             find=spec.tasks.find,
             events=self._events,
             notes=self._notes,
-            middleware=spec.tasks.middleware,
+            middleware=(*tracing.middleware(spec.config.tracing), *spec.tasks.middleware),
         )
         self._slots = Slots(
             ready,
@@ -135,6 +136,7 @@ class Worker:
         self._read()
         self._slots.stop()
         close_resources()
+        tracing.flush()
         self._sources.stop()
         self._driver.close()
         self._events.close()
