@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Producer"]
 
+#: Without group, due time, key and expiry: there are few such kinds of messages.
+_FEW = (None, None, None, None)
+
 P = ParamSpec("P")
 
 
@@ -194,7 +197,7 @@ class Producer:
         with self._gate:
             lane.inside -= 1
             if not lane.inside:
-                if load.group is not None or load.due_ms is not None:  # there may be any number of those
+                if (load.group, load.due_ms, load.key, load.expires_ms) != _FEW:  # there may be any number of those
                     self._lanes.pop(_key(load), None)
                 self._gate.notify_all()
 
@@ -213,7 +216,16 @@ class Producer:
 
 def _key(load: Load) -> tuple[Any, ...]:
     queue = load.queue
-    return queue.name, queue.namespace, id(queue.store), load.priority, load.group, load.due_ms
+    return (
+        queue.name,
+        queue.namespace,
+        id(queue.store),
+        load.priority,
+        load.group,
+        load.due_ms,
+        load.key,
+        load.expires_ms,
+    )
 
 
 def _traced(load: Load, message: str) -> str:

@@ -69,6 +69,8 @@ class Load(NamedTuple):
     priority: int
     group: str | None
     due_ms: int | None
+    key: str | None = None
+    expires_ms: int | None = None
     span: SendSpan | None = None
 
 
@@ -202,6 +204,8 @@ class Sending:
             group=load.group,
             due_ms=load.due_ms,
             newest_first=newest_first,
+            key=load.key,
+            expires_ms=load.expires_ms,
         )
         layout = load.queue.layout
         ids = [layout.message_id(outgoing.path, index) for index in range(outgoing.count)]

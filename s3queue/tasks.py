@@ -29,8 +29,10 @@ from msgspec import UNSET, Raw, UnsetType
 from s3queue.config import current_config, current_store
 from s3queue.context import Backoff, Context
 from s3queue.core.keys import check_name
+from s3queue.core.records import Limits
 from s3queue.errors import ConfigError
 from s3queue.lazy import refuse_lazy
+from s3queue.limits import Breaker, Limit, declared, seconds_of
 from s3queue.middleware import check, check_fit
 from s3queue.payloads import CONTEXT, CallCodec, Codec, ValueCodec
 from s3queue.policies import Delay, Policy, Which, own_headers
@@ -129,7 +131,10 @@ class Sender(Generic[P]):
 
     def _load(self, payloads: list[Raw], store: ObjectStore | None = None) -> Load:
         queue = self._task.queue_on(self._store or store or current_store())
-        return queue.load(self._task.name, payloads, **self._options)
+        options, expires_in = self._options, self._task.expires_in
+        if expires_in is not None and options.get("expires_in") is None:
+            options = {**options, "expires_in": expires_in}
+        return queue.load(self._task.name, payloads, **options)
 
 
 _NO_METHOD = "decorate a function, which makes or finds the object that it needs, or a staticmethod"
@@ -175,6 +180,7 @@ class Task(Generic[P, R_co]):
         policy: what becomes of an attempt that fails.
         middleware: what is done around each attempt, inside of that of the supervisor.
         resources: by parameter, what the worker hands to it.
+        limits: what it declares of its queue. expires_in: seconds after which its messages do not begin; None: any time.
     """
 
     def __init__(
@@ -186,7 +192,10 @@ class Task(Generic[P, R_co]):
         policy: Policy,
         codec: Callable[[Callable[..., Any], str], Codec],
         middleware: Iterable[object] = (),
+        limits: Limits | None = None,
+        expires_in: float | None = None,
     ) -> None:
+        self.limits, self.expires_in = limits, expires_in
         self.function, self.queue, self.name = function, check_name(queue), name
         self.policy: Policy = policy
         self.backoff: Any = policy.backoff
@@ -335,6 +344,8 @@ class Task(Generic[P, R_co]):
         priority: int = 5,
         group: str | None = None,
         headers: Mapping[str, str] | None = None,
+        key: str | None = None,
+        expires_in: float | timedelta | None = None,
         max_attempts: int | None = None,
         time_limit: float | None = None,
         store: ObjectStore | None = None,
@@ -345,11 +356,13 @@ class Task(Generic[P, R_co]):
         Args:
             max_attempts: after how many attempts this message is dead; at most as many as the task gives.
             time_limit: seconds for each attempt of this message, instead of the task's.
+            expires_in: by default that of the task.
 
         Raises:
             ConfigError: one of the last two is out of range.
         """
         options = {"delay": delay, "at": at, "priority": priority, "group": group, "headers": headers}
+        options |= {"key": key, "expires_in": expires_in}
         if max_attempts is not None or time_limit is not None:
             options["limits"] = own_headers(self.label, self.max_attempts, max_attempts, time_limit)
         return Sender(self, store, options)
@@ -429,6 +442,13 @@ def task(
     retry_on: Which | None = None,
     give_up_on: Which | None = None,
     middleware: Iterable[object] = (),
+    max_running: int | None = None,
+    rate: float | str | None = None,
+    per_key: Limit | None = None,
+    fair: bool | None = None,
+    ageing: float | timedelta | None = None,
+    breaker: Breaker | None = None,
+    expires_in: float | timedelta | None = None,
 ) -> _Decorator:
     """Declare a function as a task.
 
@@ -449,6 +469,9 @@ def task(
             Of what is not raised (a hard time limit, the death of a process) there is always another attempt.
         give_up_on: what is one of these makes a dead letter at once. `Retry`, `Snooze`, `Reject` mean what they say.
         middleware: see `s3queue.middleware`; inside of what `s3queue.use` and the supervisor name.
+        max_running, rate, per_key, fair, ageing, breaker: of the whole queue, for as long as no operator sets another one;
+            see `s3queue.Queue.limit`. Where tasks of one queue declare any of these, they declare the same.
+        expires_in: seconds or a `timedelta` from the enqueue; a message that has not begun by then ends as expired.
 
     Raises:
         ConfigError: what is decorated is no function, an annotation cannot be carried, or the name is taken.
@@ -457,10 +480,20 @@ def task(
     if name is not None and not (isinstance(name, str) and name):
         raise ConfigError("a task needs a name", "leave name out, or use @s3queue.handler for raw messages")
     policy = policy_of(max_attempts, backoff, time_limit, soft_time_limit, retry_on, give_up_on)
+    limits = declared(
+        f"queue {queue!r}",
+        max_running=max_running,
+        rate=rate,
+        per_key=per_key,
+        fair=fair,
+        ageing=ageing,
+        breaker=breaker,
+    )
+    expires_s = None if expires_in is None else seconds_of(expires_in, "expires_in")
 
     def decorate(function: Callable[..., R]) -> Task[..., R]:
         own = name if name is not None else str(getattr(function, "__qualname__", repr(function)))
-        return _declare(function, queue, own, policy, CallCodec, middleware)
+        return _declare(function, queue, own, policy, CallCodec, middleware, limits, expires_s)
 
     return cast("_Decorator", decorate)
 
@@ -475,6 +508,13 @@ def handler(
     retry_on: Which | None = None,
     give_up_on: Which | None = None,
     middleware: Iterable[object] = (),
+    max_running: int | None = None,
+    rate: float | str | None = None,
+    per_key: Limit | None = None,
+    fair: bool | None = None,
+    ageing: float | timedelta | None = None,
+    breaker: Breaker | None = None,
+    expires_in: float | timedelta | None = None,
 ) -> _Decorator:
     """Declare a function as the handler of a queue's raw messages: those that `s3queue.Queue.enqueue` stores.
 
@@ -483,9 +523,19 @@ def handler(
     """
     _check_queue(queue, "handler")
     policy = policy_of(max_attempts, backoff, time_limit, soft_time_limit, retry_on, give_up_on)
+    limits = declared(
+        f"queue {queue!r}",
+        max_running=max_running,
+        rate=rate,
+        per_key=per_key,
+        fair=fair,
+        ageing=ageing,
+        breaker=breaker,
+    )
+    expires_s = None if expires_in is None else seconds_of(expires_in, "expires_in")
 
     def decorate(function: Callable[..., R]) -> Task[..., R]:
-        return _declare(function, queue, "", policy, ValueCodec, middleware)
+        return _declare(function, queue, "", policy, ValueCodec, middleware, limits, expires_s)
 
     return cast("_Decorator", decorate)
 
@@ -513,6 +563,8 @@ def _declare(
     policy: Policy,
     codec: Callable[[Callable[..., Any], str], Codec],
     middleware: Iterable[object],
+    limits: Limits | None,
+    expires_in: float | None,
 ) -> Task[..., R]:
     if "Sending" not in globals():
         _import_producer()
@@ -520,6 +572,15 @@ def _declare(
         function = function.function
     if isinstance(function, staticmethod):
         function = function.__func__
-    made: Task[..., R] = Task(function, queue, name, policy=policy, codec=codec, middleware=middleware)
+    made: Task[..., R] = Task(
+        function,
+        queue,
+        name,
+        policy=policy,
+        codec=codec,
+        middleware=middleware,
+        limits=limits,
+        expires_in=expires_in,
+    )
     registry.add(made)
     return made

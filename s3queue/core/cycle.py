@@ -93,6 +93,7 @@ class Lead:
         rounds: how much work hosts need to stay busy.
         written_at: steady time before the last board was sent.
         board_bytes: size of the board that was committed last; None where another leader wrote it.
+        turns: by queue whose keys take turns, the key that was served last.
         control: the operators' settings, as read last; None: not read yet, so nothing is assigned.
         clocks: whether our wall clock is right, where there are schedules.
     """
@@ -117,6 +118,7 @@ class Lead:
         self.written_at = now
         self.board_bytes: int | None = None
         self.control: Control | None = None
+        self.turns: dict[str, str] = {}
         self._control_version = ""
         #: Wall clock at which the next message is due, as far as the last survey saw; infinity: none.
         self._due_ms = -math.inf
@@ -286,6 +288,8 @@ class Lead:
             parking=self.chores.moves.parking,
             board_bytes=self.board_bytes,
             control=self.control,
+            uptime_ms=self.uptime_ms(now),
+            turns=self.turns,
             asked=asked,
             there=there,
             wall_ms=now_ms,
@@ -428,6 +432,7 @@ class Lead:
                 queue = parse_source(path).queue
                 started[queue] = started.get(queue, 0) + 1
         self.deep = seen.deep
+        self.turns.update(planned.turns)
         self.wanted = {
             queue: min(_MOST_WANTED, max(32, 2 * started.get(queue, 0), room)) for queue, room in planned.room.items()
         }

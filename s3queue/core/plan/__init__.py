@@ -49,6 +49,8 @@ def plan(
     wall_ms: int | None = None,
     is_clock_off: bool = False,
     deleted: Collection[tuple[str, int]] = (),
+    uptime_ms: int | None = None,
+    turns: Mapping[str, str] | None = None,
 ) -> Planned:
     """Decide one cycle.
 
@@ -66,12 +68,13 @@ def plan(
         wall_ms: wall clock before the survey, also where it was set since the election: schedules tick by it. None: as
             ``now_ms``. is_clock_off: it cannot be right, and no schedule ticks.
         deleted: name and revision of schedules, of those that the board calls old, whose objects are deleted.
+        uptime_ms: see `Board.uptime_ms`; None: as the board says. turns: by queue, the key after which its turns begin.
         board_bytes: size of the stored board; None if it is not known.
         quiet: by session of a dozing host, seconds since its last write.
     """
     parking = parking or Parking()
     size = len(encode(board)) if board_bytes is None else board_bytes
-    planning = Planning(board, ledgers, now_ms, settings, heard_ms, size, control)
+    planning = Planning(board, ledgers, now_ms, settings, heard_ms, size, control, uptime_ms)
     take_over.tickets(planning)
     planning.settle_dead(letters_written)
     planning.retire(retired)
@@ -83,5 +86,5 @@ def plan(
     schedules.admit(planning, now_ms if wall_ms is None else wall_ms, is_held=is_clock_off, deleted=deleted)
     park.choose(planning, parking)
     if control is not None:
-        assign.tickets(planning, sources, window, quiet or {})
+        assign.tickets(planning, sources, window, quiet or {}, turns or {})
     return planning.result()

@@ -42,10 +42,15 @@ class Planning:
         heard_ms: int | None,
         board_bytes: int,
         control: Control | None,
+        uptime_ms: int | None = None,
     ) -> None:
         self.board, self.ledgers, self.now_ms, self.settings = board, ledgers, now_ms, settings
         self.heard_ms = now_ms if heard_ms is None else heard_ms
         self.control = control
+        #: The coordinator's clock, see `Board.uptime_ms`.
+        self.uptime_ms = board.uptime_ms if uptime_ms is None else uptime_ms
+        self.allowed, self.buckets = board.allowed, board.buckets
+        self.fuses = dict(board.fuses)
         self.tickets = dict(board.tickets)
         self.sources = dict(board.sources)
         self.totals = dict(board.totals)
@@ -136,6 +141,9 @@ class Planning:
                 marks={path: marked for path, marked in self.marks.items() if marked},
                 memos=self._kept_memos() if self.memos else {},
                 schedules=self.ticked,
+                allowed=self.allowed,
+                buckets=self.buckets,
+                fuses=self.fuses,
             )
         return self.planned
 
@@ -180,13 +188,13 @@ class Planning:
         totals = self.totals.get(queue, Totals())
         self.totals[queue] = replace(totals, **{what: getattr(totals, what) + many})
 
-    def ticket(self, session: str, parts: tuple[Part, ...]) -> Ticket:
-        """Give these messages, which are in no list any more, to a host."""
-        ticket = Ticket(session, parts)
-        self.tickets[ticket_id(self.board.epoch, self.next_number())] = ticket
+    def ticket(self, session: str, parts: tuple[Part, ...]) -> str:
+        """Give these messages, which are in no list any more, to a host. Returns the ticket's name."""
+        ticket, name = Ticket(session, parts), ticket_id(self.board.epoch, self.next_number())
+        self.tickets[name] = ticket
         self.planned.assigned += ticket.size
         self.planned.changed = True
-        return ticket
+        return name
 
     # ---- what fits no host ---------------------------------------------------------------------------------
 

@@ -43,6 +43,7 @@ from s3queue.core.records.failures import FATAL_CAUSES, Failed, Failure
 from s3queue.core.records.format import FORMAT
 from s3queue.core.records.ledger import Dozing, Ledger, Offer, Report, Usage
 from s3queue.core.records.letters import DeadLetter, Life
+from s3queue.core.records.limits import NO_LIMIT, NO_LIMITS, Allowed, Breaker, Bucket, Fuse, Limit, Limits
 from s3queue.core.records.memos import Memo
 from s3queue.core.records.messages import Batch, Message, Moved, Origin
 from s3queue.core.records.newer import Newer, encode_over, encode_with, newer
@@ -57,21 +58,29 @@ __all__ = [
     "CATCH_UP",
     "FATAL_CAUSES",
     "FORMAT",
+    "NO_LIMIT",
+    "NO_LIMITS",
     "RUN_NOW",
     "TICK",
+    "Allowed",
     "Answer",
     "Batch",
     "Board",
+    "Breaker",
+    "Bucket",
     "Control",
     "DeadLetter",
     "Dozing",
     "Ending",
     "Failed",
     "Failure",
+    "Fuse",
     "HostTally",
     "Leader",
     "Ledger",
     "Life",
+    "Limit",
+    "Limits",
     "Mark",
     "Memo",
     "Message",

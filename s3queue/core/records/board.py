@@ -15,6 +15,7 @@ from s3queue.core.keys import parse_source
 from s3queue.core.ranges import EMPTY, Ranges
 from s3queue.core.records.failures import Failure
 from s3queue.core.records.format import FORMAT, Attempt, Count, Index, Number, Patience, Term
+from s3queue.core.records.limits import Allowed, Bucket, Fuse
 from s3queue.core.records.memos import Memo
 from s3queue.core.records.schedules import Ticked
 
@@ -138,6 +139,7 @@ class SourceState(Struct, frozen=True, gc=False, omit_defaults=True):
         spared: by index, how many of its attempts do not count, since it was only interrupted.
         endings: by index, how those of ``dying`` end that are not dead: their letters are tombstones.
         letter: of a further life, the version of the letter that it was admitted with; "": not known.
+        begun: those whose first attempt was snoozed: it comes again, and they have begun.
     """
 
     settled: Index = 0
@@ -149,6 +151,7 @@ class SourceState(Struct, frozen=True, gc=False, omit_defaults=True):
     unfit: tuple[Unfit, ...] = ()
     endings: dict[Index, Ending] = {}
     letter: str = ""
+    begun: tuple[Index, ...] = ()
 
 
 class Mark(Struct, frozen=True, gc=False, array_like=True):
@@ -217,6 +220,9 @@ class Board(Struct, frozen=True, omit_defaults=True):
         control: turn of the `Control` that it was planned with.
         memos: what earlier attempts have noted, of messages that are not over, by source and index.
         schedules: how far each schedule has come.
+        allowed: tickets of which not all messages may run at once.
+        buckets: by queue and key ("": the queue), what a rate allows; of those that are not full.
+        fuses: by queue, circuit breakers that have seen failures.
     """
 
     nonce: str
@@ -238,6 +244,9 @@ class Board(Struct, frozen=True, omit_defaults=True):
     marks: dict[str, dict[Index, Mark]] = {}
     memos: dict[str, dict[Index, Memo]] = {}
     schedules: dict[str, Ticked] = {}
+    allowed: dict[str, Allowed] = {}
+    buckets: dict[str, dict[str, Bucket]] = {}
+    fuses: dict[str, Fuse] = {}
 
     @property
     def is_busy(self) -> bool:

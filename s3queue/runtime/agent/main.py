@@ -98,6 +98,7 @@ class Agent:
             {queue: spec.tasks.offer(queue) for queue in spec.queues},
             spec.place,
         )
+        host.limits = {queue: limits for queue in spec.queues if (limits := spec.tasks.limits(queue)) is not None}
         journals = [self._journal.worker(number) for number in range(spec.workers)]
         self._dealer = Dealer(
             host,
