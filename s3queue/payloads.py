@@ -102,6 +102,8 @@ class CallCodec:
         #: Whether every parameter may be given by name, so that the usual call is soon bound; and how many by place, too.
         self._simple = all(p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) for p in parameters)
         self._by_place = sum(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters)
+        self._by_name = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        self._open = any(p.kind is p.VAR_KEYWORD for p in parameters)
         self._required = {p.name for p in parameters if p.default is p.empty}
 
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, exact: bool = True) -> Raw:
@@ -133,7 +135,10 @@ class CallCodec:
         try:
             bound = self._signature.bind(*args, **kwargs)
         except TypeError as wrong:
-            raise ConfigError(f"{self._what}: {wrong}", f"it takes {self._signature}") from None
+            # Python would tell of what is missing first, which is often only misspelt.
+            unknown = ", ".join(map(repr, kwargs.keys() - self._by_name))
+            why = f"it takes no argument {unknown}" if unknown and not self._open else wrong
+            raise ConfigError(f"{self._what}: {why}", f"it takes {self._signature}") from None
         return {
             self._keys[name]: list(value) if self._keys[name] == f"*{name}" else value
             for name, value in bound.arguments.items()

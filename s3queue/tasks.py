@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol
 
 from msgspec import UNSET, Raw, UnsetType
 
+from s3queue.acknowledging import Ack, Verdict
 from s3queue.config import current_config, current_store
 from s3queue.context import Backoff, Context
 from s3queue.core.keys import check_name
@@ -216,6 +217,10 @@ class Task(Generic[P, R_co]):
             raise ConfigError(f"{what} is a method, and a message carries no {parameters[0].name}", _NO_METHOD)
         context = next((at for at, one in enumerate(parameters) if one.name == CONTEXT), None)
         self.wants_ctx = context is not None
+        if policy.ack == "manual" and not self.wants_ctx:
+            raise ConfigError(
+                f"{what} is to acknowledge its messages, and has no {CONTEXT}", f"give it a parameter {CONTEXT}"
+            )
         #: Where the context goes among the positional arguments; None: it goes by name.
         self._ctx_at: int | None = None
         if context is not None:
@@ -322,7 +327,10 @@ class Task(Generic[P, R_co]):
         given = CONTEXT in kwargs or any(isinstance(value, Context) for value in args)
         if not self.wants_ctx or given:
             return self.function(*args, **kwargs)
-        return cast("R_co", self.call(args, kwargs, Context.local(self.queue, self.name, self.time_limit)))
+        ctx = Context.local(self.queue, self.name, self.time_limit)
+        if self.policy.ack == "manual":
+            ctx._verdict = Verdict()
+        return cast("R_co", self.call(args, kwargs, ctx))
 
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, exact: bool = True) -> Raw:
         """The payload of one call.
@@ -441,6 +449,7 @@ def task(
     soft_time_limit: float | None = None,
     retry_on: Which | None = None,
     give_up_on: Which | None = None,
+    ack: Ack = "auto",
     middleware: Iterable[object] = (),
     max_running: int | None = None,
     rate: float | str | None = None,
@@ -468,6 +477,8 @@ def task(
         retry_on: exception classes, or functions of an exception: what is none of these makes a dead letter at once.
             Of what is not raised (a hard time limit, the death of a process) there is always another attempt.
         give_up_on: what is one of these makes a dead letter at once. `Retry`, `Snooze`, `Reject` mean what they say.
+        ack: ``manual``: the task says what became of its message, with ``ctx.ack(result)`` or ``ctx.nack(why)``. Returning
+            without either is a failed attempt.
         middleware: see `s3queue.middleware`; inside of what `s3queue.use` and the supervisor name.
         max_running, rate, per_key, fair, ageing, breaker: of the whole queue, for as long as no operator sets another one;
             see `s3queue.Queue.limit`. Where tasks of one queue declare any of these, they declare the same.
@@ -479,7 +490,7 @@ def task(
     _check_queue(queue, "task")
     if name is not None and not (isinstance(name, str) and name):
         raise ConfigError("a task needs a name", "leave name out, or use @s3queue.handler for raw messages")
-    policy = policy_of(max_attempts, backoff, time_limit, soft_time_limit, retry_on, give_up_on)
+    policy = policy_of(max_attempts, backoff, time_limit, soft_time_limit, retry_on, give_up_on, ack)
     limits = declared(
         f"queue {queue!r}",
         max_running=max_running,
@@ -507,6 +518,7 @@ def handler(
     soft_time_limit: float | None = None,
     retry_on: Which | None = None,
     give_up_on: Which | None = None,
+    ack: Ack = "auto",
     middleware: Iterable[object] = (),
     max_running: int | None = None,
     rate: float | str | None = None,
@@ -522,7 +534,7 @@ def handler(
     The rest is as for `task`.
     """
     _check_queue(queue, "handler")
-    policy = policy_of(max_attempts, backoff, time_limit, soft_time_limit, retry_on, give_up_on)
+    policy = policy_of(max_attempts, backoff, time_limit, soft_time_limit, retry_on, give_up_on, ack)
     limits = declared(
         f"queue {queue!r}",
         max_running=max_running,

@@ -90,7 +90,7 @@ def choose(planning: Planning, parking: Parking) -> None:
     candidates: dict[str, list[_Candidate]] = {}
     for path in paths:
         source = parse_source(path)
-        if not source.stays and path not in parking.unmovable:
+        if not source.stays and path not in parking.unmovable and not planning.is_emptied(source.queue):
             found = _candidates(planning, path, source.alone)
             if source.expires_ms is not None:  # what is moved has begun, or never expires
                 state = planning.state(path)

@@ -21,6 +21,7 @@ from s3queue.core.records.board import (
     Mark,
     Part,
     Place,
+    Purge,
     Ready,
     SourceState,
     Ticket,
@@ -49,7 +50,7 @@ from s3queue.core.records.messages import Batch, Message, Moved, Origin
 from s3queue.core.records.newer import Newer, encode_over, encode_with, newer
 from s3queue.core.records.pages import RetiredPage
 from s3queue.core.records.queues import QueueMeta
-from s3queue.core.records.requests import CANCEL, RUN_NOW, TICK, Answer, Request
+from s3queue.core.records.requests import CANCEL, PURGE, RUN_NOW, TICK, Answer, Request
 from s3queue.core.records.schedules import CATCH_UP, Schedule, Ticked
 from s3queue.core.records.summary import HostTally, Progress, Summary, Tally
 
@@ -60,6 +61,7 @@ __all__ = [
     "FORMAT",
     "NO_LIMIT",
     "NO_LIMITS",
+    "PURGE",
     "RUN_NOW",
     "TICK",
     "Allowed",
@@ -91,6 +93,7 @@ __all__ = [
     "Part",
     "Place",
     "Progress",
+    "Purge",
     "QueueMeta",
     "Ready",
     "Report",

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from s3queue.acknowledging import manual, manual_async
 from s3queue.context import Context
 from s3queue.core.keys import Layout, parse_source
 from s3queue.core.records import Failed, Message, Origin, decode_message, decode_moved
@@ -69,6 +70,8 @@ class _Plan:
         # What a task does not use it does not pay for: the call is put together here, once.
         if task.resources:
             self.call = _handing(task)
+        if task.policy.ack == "manual":
+            self.call = (manual_async if task.is_async else manual)(self.call)
         if soft_s is not None and task.is_async:
             self.call = within(soft_s, self.call)
         self.middleware = middleware
