@@ -145,7 +145,10 @@ class Producer:
         try:
             if leads:
                 self._lead(lane, batch)
-            return entry.result()
+            return _traced(load, entry.result())
+        except BaseException as fault:
+            _failed(load, fault)
+            raise
         finally:
             self._leave(load, lane)
 
@@ -157,13 +160,16 @@ class Producer:
             if leads:  # in a thread that goes on if this call is cancelled: others wait for it
                 asyncio.get_running_loop().run_in_executor(None, self._lead, lane, batch)
             try:
-                return await asyncio.shield(asyncio.wrap_future(entry))
+                return _traced(load, await asyncio.shield(asyncio.wrap_future(entry)))
             except asyncio.CancelledError:
                 with self._gate:
                     if lane.open is batch:
                         at = batch.entries.index(entry)
                         del batch.entries[at], batch.messages[at]
                 raise
+        except BaseException as fault:
+            _failed(load, fault)
+            raise
         finally:
             self._leave(load, lane)
 
@@ -226,11 +232,22 @@ def _key(load: Load) -> tuple[Any, ...]:
     )
 
 
+def _traced(load: Load, message: str) -> str:
+    if load.span is not None:
+        load.span.sent([message])
+    return message
+
+
+def _failed(load: Load, fault: BaseException) -> None:
+    if load.span is not None:
+        load.span.failed(fault)
+
+
 def _store(batch: _Batch) -> None:
     """Send it, and tell each of its callers."""
     if not batch.entries:
         return
-    sending = Sending(lambda: batch.load._replace(messages=batch.messages))
+    sending = Sending(lambda: batch.load._replace(messages=batch.messages, span=None))
     try:
         ids = sending.run()
     except BaseException as fault:

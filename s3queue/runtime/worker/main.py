@@ -30,6 +30,7 @@ import traceback
 from queue import SimpleQueue
 
 from s3queue.core.keys import Layout
+from s3queue.observe import tracing
 from s3queue.observe.events import Events
 from s3queue.resources import close_resources
 from s3queue.runtime.drive import Driver
@@ -102,7 +103,7 @@ class Worker:
             events=self._events,
             results=Results(self._driver, layout, journal.trust, self._events),
             notes=self._notes,
-            middleware=spec.tasks.middleware,
+            middleware=(*tracing.middleware(spec.config.tracing), *spec.tasks.middleware),
         )
         self._slots = Slots(
             ready,
@@ -137,6 +138,7 @@ class Worker:
         self._read()
         self._slots.stop()
         close_resources()
+        tracing.flush()
         self._sources.stop()
         self._driver.close()
         self._events.close()
