@@ -15,6 +15,7 @@ from s3queue.errors import (
     OutcomeUnknown,
     QueueError,
     Reject,
+    ResultGone,
     Retry,
     Snooze,
     SoftTimeLimit,
@@ -22,7 +23,10 @@ from s3queue.errors import (
     StoreError,
     StoreUnavailable,
     StoreUnsupported,
+    TaskCancelled,
+    TaskFailed,
 )
+from s3queue.ids import MessageId
 from s3queue.observe.subscribing import on
 from s3queue.resources import given, resource
 from s3queue.store import ObjectStore, open_store
@@ -55,6 +59,7 @@ __all__ = [
     "FailedAttempt",
     "Fenced",
     "MessageHandle",
+    "MessageId",
     "MessageProgress",
     "ObjectStore",
     "OutcomeUnknown",
@@ -63,6 +68,7 @@ __all__ = [
     "QueueError",
     "QueuedMessage",
     "Reject",
+    "ResultGone",
     "Retry",
     "ScheduleInfo",
     "Schedules",
@@ -76,6 +82,8 @@ __all__ = [
     "Summary",
     "Supervisor",
     "Task",
+    "TaskCancelled",
+    "TaskFailed",
     "configure",
     "given",
     "handler",

@@ -41,6 +41,7 @@ COMMANDS = {
     "stats": "Show the queues, and the hosts that serve them.",
     "top": "Watch queues, hosts and their store requests.",
     "message": "Show where a message is.",
+    "result": "Wait for a message, and print what its task returned.",
     "cancel": "Cancel messages.",
     "run-now": "Start a message that is scheduled or waits.",
     "ls": "List the messages of a queue.",

@@ -169,6 +169,27 @@ def not_now(runs: str) -> None:
     raise Retry(after=3600)
 
 
+@task(queue=QUEUE, name="add", result_ttl=60)
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+@task(queue=QUEUE, name="add_later", result_ttl=60)
+async def add_later(a: int, b: int) -> int:
+    await asyncio.sleep(0)
+    return a + b
+
+
+@task(queue=QUEUE, name="refuse", result_ttl=60, max_attempts=1)
+def refuse(why: str) -> None:
+    raise RuntimeError(why)
+
+
+@task(queue=QUEUE, name="give", result_ttl=60, max_attempts=1)
+def give(size: int) -> bytes:
+    return b"x" * size if size >= 0 else size  # type: ignore[return-value]
+
+
 @task(queue=QUEUE, name="by_steps", backoff=AT_ONCE)
 def by_steps(ctx: Context, started: str, release: str) -> None:
     """Says how far the attempt before it was, goes one step on, and fails after the first two."""

@@ -231,6 +231,8 @@ class Leading:
                 self._tell(lead, outcome)
                 if outcome.committed:
                     self._committed()
+                    if outcome.planned.changed:
+                        env.wake_waiters()
                 self._chore_signals[0].set()
                 return self._cycle_wait_s(lead, outcome)
 

@@ -74,6 +74,7 @@ def settle(planning: Planning, parking: Parking) -> None:
         if target not in parking.stored:
             # Its object may have been sent by a coordinator that was replaced: it is over, and refused as all that are.
             planning.sources[target] = SourceState(settled=source.count)
+        planning.count_moved(source, source.count)  # until it leaves the board again
         planning.planned.changed = True
 
 

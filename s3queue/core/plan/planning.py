@@ -7,7 +7,7 @@ from functools import cached_property
 
 from msgspec.structs import replace
 
-from s3queue.core.keys import BORROWED, Source, parse_source, ticket_id
+from s3queue.core.keys import BORROWED, LATER, Source, parse_source, ticket_id
 from s3queue.core.plan.planned import Planned, Settled
 from s3queue.core.plan.room import Room
 from s3queue.core.plan.settings import Settings
@@ -190,6 +190,11 @@ class Planning:
         totals = self.totals.get(queue, Totals())
         self.totals[queue] = replace(totals, **{what: getattr(totals, what) + many})
 
+    def count_moved(self, source: Source, many: int) -> None:
+        """So many messages more are in sources that were moved off the board."""
+        totals = self.totals.get(source.queue, Totals())
+        self.totals[source.queue] = replace(totals, moved=max(0, totals.moved + many))
+
     def ticket(self, session: str, parts: tuple[Part, ...]) -> str:
         """Give these messages, which are in no list any more, to a host. Returns the ticket's name."""
         ticket, name = Ticket(session, parts), ticket_id(self.board.epoch, self.next_number())
@@ -301,6 +306,8 @@ class Planning:
             if path in self.sources:
                 del self.sources[path]
                 self.planned.changed = True
+                if path.startswith(LATER) and (source := parse_source(path)).moved:
+                    self.count_moved(source, -source.count)
             elif self.answers.pop(path, None) is not None:
                 self.planned.changed = True
 

@@ -35,9 +35,11 @@ from s3queue.core.records.codec import (
     decode_batch,
     decode_message,
     decode_moved,
+    decode_result,
     encode,
     encode_batch,
     encode_message,
+    encode_result,
 )
 from s3queue.core.records.control import Control
 from s3queue.core.records.failures import FATAL_CAUSES, Failed, Failure
@@ -51,6 +53,7 @@ from s3queue.core.records.newer import Newer, encode_over, encode_with, newer
 from s3queue.core.records.pages import RetiredPage
 from s3queue.core.records.queues import QueueMeta
 from s3queue.core.records.requests import CANCEL, PURGE, RUN_NOW, TICK, Answer, Request
+from s3queue.core.records.results import Result
 from s3queue.core.records.schedules import CATCH_UP, Schedule, Ticked
 from s3queue.core.records.summary import HostTally, Progress, Summary, Tally
 
@@ -98,6 +101,7 @@ __all__ = [
     "Ready",
     "Report",
     "Request",
+    "Result",
     "RetiredPage",
     "Schedule",
     "SourceState",
@@ -114,10 +118,12 @@ __all__ = [
     "decode_batch",
     "decode_message",
     "decode_moved",
+    "decode_result",
     "encode",
     "encode_batch",
     "encode_message",
     "encode_over",
+    "encode_result",
     "encode_with",
     "newer",
 ]

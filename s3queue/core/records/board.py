@@ -196,12 +196,17 @@ class Purge(Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Totals(Struct, frozen=True, omit_defaults=True):
-    """Outcomes committed since the namespace began, of one queue."""
+    """Outcomes committed since the namespace began, of one queue.
+
+    Attributes:
+        moved: messages that are in sources that were moved off the board, and not over.
+    """
 
     done: Count = 0
     dead: Count = 0
     failed: Count = 0
     cancelled: Count = 0
+    moved: Count = 0
     expired: Count = 0
     purged: Count = 0
 

@@ -18,7 +18,7 @@ from s3queue.runtime.local import life
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.folder import machine
 from s3queue.runtime.local.journal import Journal
-from s3queue.runtime.local.wakeups import WakeSocket, wake
+from s3queue.runtime.local.wakeups import WakeSocket, waiters, wake
 from s3queue.store import Capabilities
 from s3queue.timetable import next_tick
 
@@ -90,6 +90,9 @@ class Surroundings:
 
     def wake_machine(self) -> None:
         wake(self._url, self._config.namespace, but=self.wakes)
+
+    def wake_waiters(self) -> None:
+        wake(self._url, waiters(self._config.namespace))
 
     def trust(self, until: float) -> None:
         expired = self._journal.trust_until < clock()
