@@ -27,6 +27,7 @@ from s3queue.letters import DeadGroup, DeadLetter
 from s3queue.limits import Breaker, Limit, declare, seconds_of
 from s3queue.looking import QueuedMessage, State
 from s3queue.observe.events import Events
+from s3queue.observe.tracing import begin_send
 from s3queue.operating import Operation
 from s3queue.payloads import encode_value
 from s3queue.policies import RESERVED
@@ -201,8 +202,18 @@ class Queue:
         given = _headers(headers)
         if limits:
             given = {**given, **limits}
-        messages = [bytes(encode_message(Message(task, payload, given))) for payload in payloads]
-        return Load(self, self._sized(messages), priority, group, due_ms, key, expires_ms)
+        span = begin_send(self.name, len(payloads))
+        if span is not None:
+            try:
+                messages = self._encoded(task, payloads, span.headers(given))
+            except BaseException as fault:
+                span.failed(fault)
+                raise
+            return Load(self, messages, priority, group, due_ms, key, expires_ms, span)
+        return Load(self, self._encoded(task, payloads, given), priority, group, due_ms, key, expires_ms)
+
+    def _encoded(self, task: str, payloads: list[Raw], headers: dict[str, str]) -> list[bytes]:
+        return self._sized([bytes(encode_message(Message(task, payload, headers))) for payload in payloads])
 
     def _sized(self, messages: list[bytes]) -> list[bytes]:
         """The messages. Raises `ConfigError` where one is too large."""

@@ -122,7 +122,7 @@ class Lead:
         self._control_version = ""
         #: Wall clock at which the next message is due, as far as the last survey saw; infinity: none.
         self._due_ms = -math.inf
-        self.clocks = Clocks()
+        self.clocks = Clocks(settings.visibility_timeout / 2)
 
     # ---- what it knows -------------------------------------------------------------------------------------
 
@@ -240,7 +240,7 @@ class Lead:
         """The board as it is to be written. The heartbeat of a board without work announces a longer lease; whatever is
         news returns to the normal one."""
         lease_s = self.settings.leader_lease
-        is_idle = not (is_news or board.is_busy or board.answers or board.marks)
+        is_idle = not (is_news or board.is_busy or board.answers or board.marks or board.purges)
         if is_idle and self._due_ms - self.clock_ms(now) > self.settings.idle_lease * 1000:
             lease_s = max(lease_s, self.settings.idle_lease)
         return replace(
@@ -293,9 +293,10 @@ class Lead:
             asked=asked,
             there=there,
             wall_ms=now_ms,
-            is_clock_off=self.clocks.off_s != 0.0,
+            is_clock_off=self.clocks.is_off,
             deleted=self.chores.revisions.deleted,
             retired=self.chores.pages.off,
+            walked=self.chores.purges.pages,
             quiet=self._silence.quiet_s(self.heard, self._me, now),
         )
         if seen is not None:
@@ -345,6 +346,7 @@ class Lead:
             may_read=lambda key: troubles.allow(key, now),
             largest=self.settings.max_source_bytes,
             moved_ms=self.clock_ms(now),
+            handled=pending(self.board),
         )
         for key, fault in seen.missed:
             troubles.met(key, fault or StoreError("get", key), now)
@@ -357,7 +359,7 @@ class Lead:
         Asks: one Get for each, and one for each source of them that neither the board names nor the survey shows.
         """
         layout, troubles, within_s = self.layout, self.chores.troubles, self.settings.leader_lease * _PATIENCE
-        handled = pending(self.board.answers, self.board.marks)
+        handled = pending(self.board)
         new = [one for one in seen.requests if one not in handled and one not in self.window]
         new = [one for one in new if troubles.allow(layout.source(one), now)][:MOST_REQUESTS]
         asked: dict[str, Request] = {}

@@ -14,6 +14,7 @@
     {root}/dead/{queue}/{message}
     {root}/answers/{part}/{ms}-{random}
     {root}/lost/{part}/{session}
+    {root}/results/{message}[.{life}]
     {root}/schedules/{name}.{revision}
     {root}/payloads/{queue}/{message}.{life}
 
@@ -30,8 +31,8 @@ page for a listing that starts between two such folders.
 The batches of one ``key`` have a folder of their own, a **lane**, so that a survey can pass from one key to the next
 however many batches are in front. ``expires_ms`` is the wall clock by which a message that has not begun ends.
 
-No segment is longer than `MAX_SEGMENT`: a long group, and a message's id in the key of its dead letter, are cut and end
-with a hash of the whole. Two names are equal exactly where these are.
+No segment is longer than `MAX_SEGMENT`: a long group, and a message's id in the keys of its dead letter and its result, are
+cut and end with a hash of the whole. Two names are equal exactly where these are.
 
 A **source** is named by its key below ``{root}/{part}/`` (its *path*). A **message** is named by partition, path and
 index, joined by ``~``, which occurs in none of them.
@@ -62,6 +63,8 @@ MAX_ORDER = 9_999_999_999_999
 MAX_BATCH = 1000
 #: Requests lie there; such a path names one.
 REQUESTS = "do/"
+#: Sources that are not to run yet lie there, and those that were moved off the board.
+LATER = "later/"
 #: Paths that begin so name a source without an object of its own.
 _LETTER, _TICK = "dead/", "tick/"
 BORROWED = (_LETTER, _TICK)
@@ -395,6 +398,7 @@ class Layout:
     retired: str = field(init=False)
     answers: str = field(init=False)
     summary: str = field(init=False)
+    results: str = field(init=False)
 
     def __post_init__(self) -> None:
         home = f"{self.root}/{self.part}/"
@@ -407,7 +411,7 @@ class Layout:
         }
         places |= {"later": f"{home}later/", "retired": f"{self.root}/retired/{self.part}/"}
         places |= {"requests": f"{home}{REQUESTS}", "answers": f"{self.root}/answers/{self.part}/"}
-        places |= {"summary": f"{self.root}/summary/{self.part}"}
+        places |= {"summary": f"{self.root}/summary/{self.part}", "results": f"{self.root}/results/{self.part}~"}
         for name, place in places.items():
             object.__setattr__(self, name, place)
 
@@ -468,6 +472,11 @@ class Layout:
         """
         return f"{self.root}/dead/{check_name(queue)}/{_shorten(message, MAX_SEGMENT)}"
 
+    def result(self, message: str, life: int = 1) -> str:
+        """Where a life of a message leaves what its task returned."""
+        name = f"{self.root}/results/{_shorten(message, MAX_SEGMENT - 8)}"
+        return name if life == 1 else f"{name}.{life}"
+
     def payload(self, queue: str, message: str, life: int) -> str:
         """The payload of a dead letter that is too large to be in it, as it is since this life ended."""
         return f"{self.root}/payloads/{check_name(queue)}/{_shorten(message, MAX_SEGMENT - 10)}.{life}"
@@ -476,6 +485,11 @@ class Layout:
         if path.startswith(_LETTER):
             return parse_source(path).message
         return f"{self.part}~{path.replace('/', '~')}~{index}"
+
+    def message_ids(self, path: str, count: int) -> list[str]:
+        """Of all messages of a batch."""
+        start = f"{self.part}~{path.replace('/', '~')}~"
+        return [f"{start}{index}" for index in range(count)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -381,6 +381,22 @@ class Draft:
                 return waits.attempt, True
         return None
 
+    def withdraw_new(self) -> list[Ready]:
+        """Take out all that is ready and has never begun."""
+        touched = self.failures.keys() | self.spared.keys()
+        taken: list[Ready] = []
+        kept: list[Ready] = []
+        for one in self.ready:
+            if one.attempt > 1:
+                kept.append(one)
+            elif not any(one.start <= index < one.stop for index in touched):
+                taken.append(one)
+            else:
+                for index in range(one.start, one.stop):
+                    (kept if index in touched else taken).append(Ready(index, index + 1, one.attempt))
+        self.ready = kept
+        return taken
+
     def hasten(self, index: int) -> None:
         """It waits, and waits no more."""
         found = self.withdraw(index)

@@ -48,6 +48,9 @@ class Environment(Protocol):
     def wake_machine(self) -> None:
         """Wake the other agents of this machine: the board or a ledger has news."""
 
+    def wake_waiters(self) -> None:
+        """Wake who waits on this machine for messages to end: some may have."""
+
     def trust(self, until: float) -> None:
         """Allow tasks to start until this steady time."""
 

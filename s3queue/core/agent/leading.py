@@ -231,6 +231,8 @@ class Leading:
                 self._tell(lead, outcome)
                 if outcome.committed:
                     self._committed()
+                    if outcome.planned.changed:
+                        env.wake_waiters()
                 self._chore_signals[0].set()
                 return self._cycle_wait_s(lead, outcome)
 
@@ -290,7 +292,7 @@ class Leading:
         pace.worked(cycled.planned.assigned + settled, now)
         busy = bool(board.tickets) or cycled.planned.assigned > 0
         wait_s = pace.poll_s(busy=busy, changed=cycled.planned.changed, now=now)
-        if board.answers or any(is_finished(path, state) for path, state in board.sources.items()):
+        if board.answers or board.purges or any(is_finished(path, state) for path, state in board.sources.items()):
             wait_s = min(wait_s, _RETIRE_S)
         if cycled.next_due_ms is not None:
             wait_s = min(wait_s, max(0.0, (cycled.next_due_ms - self._post.env.now_ms()) / 1000))

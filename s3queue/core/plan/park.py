@@ -74,6 +74,7 @@ def settle(planning: Planning, parking: Parking) -> None:
         if target not in parking.stored:
             # Its object may have been sent by a coordinator that was replaced: it is over, and refused as all that are.
             planning.sources[target] = SourceState(settled=source.count)
+        planning.count_moved(source, source.count)  # until it leaves the board again
         planning.planned.changed = True
 
 
@@ -90,7 +91,7 @@ def choose(planning: Planning, parking: Parking) -> None:
     candidates: dict[str, list[_Candidate]] = {}
     for path in paths:
         source = parse_source(path)
-        if not source.stays and path not in parking.unmovable:
+        if not source.stays and path not in parking.unmovable and not planning.is_emptied(source.queue):
             found = _candidates(planning, path, source.alone)
             if source.expires_ms is not None:  # what is moved has begun, or never expires
                 state = planning.state(path)

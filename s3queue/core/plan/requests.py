@@ -9,22 +9,22 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from s3queue.core.keys import MessageRef, Source, parse_message_id, parse_source
-from s3queue.core.plan import schedules
+from s3queue.core.plan import purge, schedules
+from s3queue.core.plan.marking import mark
 from s3queue.core.plan.planning import Planning
 from s3queue.core.plan.room import added
-from s3queue.core.records import CANCEL, RUN_NOW, TICK, Mark, Part, Request, SourceState
+from s3queue.core.records import CANCEL, PURGE, RUN_NOW, TICK, Board, Mark, Part, Request, SourceState
 from s3queue.core.settle import LAST_TEXT
 from s3queue.errors import CorruptRecord
 
-#: Marks on the board at most; further requests wait.
-MOST_MARKS = 10_000
 #: Answers on the board at most: those of requests that are not known to be gone.
 MOST_ANSWERS = 10_000
 
 
-def pending(board_answers: Collection[str], marks: Mapping[str, Mapping[int, Mark]]) -> set[str]:
+def pending(board: Board | Planning) -> set[str]:
     """Requests that were handled, and are not forgotten."""
-    return {*board_answers, *(one for marked in marks.values() for mark in marked.values() for one in mark.requests)}
+    marked = (one for marks in board.marks.values() for mark in marks.values() for one in mark.requests)
+    return {*board.answers, *marked, *(purge.request for purge in board.purges.values())}
 
 
 def handle(planning: Planning, asked: Mapping[str, Request], there: Collection[str], window: Collection[str]) -> None:
@@ -35,10 +35,14 @@ def handle(planning: Planning, asked: Mapping[str, Request], there: Collection[s
         window: ids of finished sources.
     """
     out = _in_tickets(planning, {ref.path for request in asked.values() if (ref := refers(request)) is not None})
+    handled = pending(planning)
     for path in sorted(asked):
-        if path in pending(planning.answers, planning.marks) or len(planning.answers) >= MOST_ANSWERS:
+        if path in handled or len(planning.answers) >= MOST_ANSWERS:
             continue
         request, ref = asked[path], refers(asked[path])
+        if request.kind == PURGE:
+            purge.begin(planning, path, request)
+            continue
         if request.kind == TICK:
             if (done := schedules.run_now(planning, path, request)) is not None:
                 planning.answer(path, done)
@@ -146,15 +150,8 @@ class _One:
         return self._index in self._planning.marks.get(self._source.path, ())
 
     def _mark(self, requests: tuple[str, ...]) -> None:
-        planning = self._planning
-        if not self._is_marked and sum(map(len, planning.marks.values())) >= MOST_MARKS:
-            return
-        marked = planning.marks.setdefault(self._source.path, {})
-        before = marked.get(self._index, Mark())
-        forces = [one for one in (before.force_s, self._request.force_after) if one is not None]
-        reason = self._request.reason or before.reason
-        marked[self._index] = Mark((*before.requests, *requests), reason, min(forces, default=None))
-        planning.planned.changed = True
+        wanted = Mark(requests, self._request.reason, self._request.force_after)
+        mark(self._planning, self._source.path, self._index, wanted)
 
     def run_now(self) -> str | None:
         planning, source, index = self._planning, self._source, self._index

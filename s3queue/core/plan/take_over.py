@@ -82,8 +82,8 @@ def _release(planning: Planning, name: str, part: Part) -> None:
 
 def _cancel(planning: Planning, name: str, part: Part, *, began: bool) -> None:
     began = began or part.start in planning.state(part.source).failures
-    reason = planning.marks[part.source][part.start].reason
-    planning.cancel(part, name, began=began, reason=reason)
+    mark = planning.marks[part.source][part.start]
+    planning.end(part, mark.how, name, began=began, reason=mark.reason)
     planning.ends(part, "cancelled")
 
 

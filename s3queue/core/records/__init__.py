@@ -21,6 +21,7 @@ from s3queue.core.records.board import (
     Mark,
     Part,
     Place,
+    Purge,
     Ready,
     SourceState,
     Ticket,
@@ -34,9 +35,11 @@ from s3queue.core.records.codec import (
     decode_batch,
     decode_message,
     decode_moved,
+    decode_result,
     encode,
     encode_batch,
     encode_message,
+    encode_result,
 )
 from s3queue.core.records.control import Control
 from s3queue.core.records.failures import FATAL_CAUSES, Failed, Failure
@@ -49,7 +52,8 @@ from s3queue.core.records.messages import Batch, Message, Moved, Origin
 from s3queue.core.records.newer import Newer, encode_over, encode_with, newer
 from s3queue.core.records.pages import RetiredPage
 from s3queue.core.records.queues import QueueMeta
-from s3queue.core.records.requests import CANCEL, RUN_NOW, TICK, Answer, Request
+from s3queue.core.records.requests import CANCEL, PURGE, RUN_NOW, TICK, Answer, Request
+from s3queue.core.records.results import Result
 from s3queue.core.records.schedules import CATCH_UP, Schedule, Ticked
 from s3queue.core.records.summary import HostTally, Progress, Summary, Tally
 
@@ -60,6 +64,7 @@ __all__ = [
     "FORMAT",
     "NO_LIMIT",
     "NO_LIMITS",
+    "PURGE",
     "RUN_NOW",
     "TICK",
     "Allowed",
@@ -91,10 +96,12 @@ __all__ = [
     "Part",
     "Place",
     "Progress",
+    "Purge",
     "QueueMeta",
     "Ready",
     "Report",
     "Request",
+    "Result",
     "RetiredPage",
     "Schedule",
     "SourceState",
@@ -111,10 +118,12 @@ __all__ = [
     "decode_batch",
     "decode_message",
     "decode_moved",
+    "decode_result",
     "encode",
     "encode_batch",
     "encode_message",
     "encode_over",
+    "encode_result",
     "encode_with",
     "newer",
 ]

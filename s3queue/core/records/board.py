@@ -160,21 +160,53 @@ class Mark(Struct, frozen=True, gc=False, array_like=True):
     Attributes:
         requests: those that are answered when it ends. None: they are answered; the mark goes when its batch is admitted.
         reason: for people.
+        purge: it ends as ``purged``, and not as ``cancelled``.
         force_s: seconds after which what runs ends with its process, from when its host reads this; None: never.
     """
 
     requests: tuple[str, ...] = ()
     reason: str = ""
     force_s: Patience | None = None
+    purge: bool = False
+
+    @property
+    def how(self) -> str:
+        return "purged" if self.purge else "cancelled"
+
+
+class Purge(Struct, frozen=True, gc=False, omit_defaults=True):
+    """A queue that is being emptied.
+
+    Attributes:
+        request: answered when it is over.
+        after: a walk through what is stored has come up to this path.
+        is_walked: it has come to the end.
+        is_open: nothing else is left than what is in tickets, and marked: the queue is not held any more.
+        count: messages that it has ended.
+        reason, force_s: as of a `Mark`.
+    """
+
+    request: str
+    after: str = ""
+    is_walked: bool = False
+    is_open: bool = False
+    count: Count = 0
+    reason: str = ""
+    force_s: Patience | None = None
 
 
 class Totals(Struct, frozen=True, omit_defaults=True):
-    """Outcomes committed since the namespace began, of one queue."""
+    """Outcomes committed since the namespace began, of one queue.
+
+    Attributes:
+        moved: messages that are in sources that were moved off the board, and not over.
+    """
 
     done: Count = 0
     dead: Count = 0
     failed: Count = 0
     cancelled: Count = 0
+    moved: Count = 0
     expired: Count = 0
     purged: Count = 0
 
@@ -217,6 +249,7 @@ class Board(Struct, frozen=True, omit_defaults=True):
         window_s: seconds for which its writer keeps the ids of finished sources.
         answers: by request, what came of it; until the request is known to be gone, and its id to be remembered.
         marks: messages that are to be cancelled, by source and index.
+        purges: queues that are being emptied, by name.
         control: turn of the `Control` that it was planned with.
         memos: what earlier attempts have noted, of messages that are not over, by source and index.
         schedules: how far each schedule has come.
@@ -242,6 +275,7 @@ class Board(Struct, frozen=True, omit_defaults=True):
     control: Count = 0
     answers: dict[str, str] = {}
     marks: dict[str, dict[Index, Mark]] = {}
+    purges: dict[str, Purge] = {}
     memos: dict[str, dict[Index, Memo]] = {}
     schedules: dict[str, Ticked] = {}
     allowed: dict[str, Allowed] = {}

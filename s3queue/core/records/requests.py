@@ -1,4 +1,4 @@
-"""What operators ask of the coordinator, about one message, and what came of it."""
+"""What operators ask of the coordinator, about one message or a queue, and what came of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from msgspec import Struct, field
 from s3queue.core.records.format import FORMAT, Patience
 
 #: Kinds of requests.
-CANCEL, RUN_NOW = "cancel", "run_now"
+CANCEL, RUN_NOW, PURGE = "cancel", "run_now", "purge"
 #: The same, about a schedule: it ticks once more, now.
 TICK = "tick"
 
@@ -16,10 +16,11 @@ class Request(Struct, frozen=True, omit_defaults=True):
     """Created once, handled once by the coordinator, and deleted; as a source is.
 
     Attributes:
-        kind: ``cancel``, ``run_now`` or ``tick``.
-        message: its id; of ``tick``, the name of the schedule.
+        kind: ``cancel``, ``run_now``, ``tick`` or ``purge``.
+        message: its id; of ``tick``, the name of the schedule; of ``purge`` empty.
         at: where it is now, written as an id, if it was moved off the board while it waited.
         reason: for people.
+        queue: the name of the queue that this is about; empty where it is about a message.
         force_after: seconds after which what runs ends with its process; None: never.
     """
 
@@ -29,6 +30,7 @@ class Request(Struct, frozen=True, omit_defaults=True):
     at: str = ""
     reason: str = ""
     force_after: Patience | None = None
+    queue: str = ""
     format: int = field(default_factory=lambda: FORMAT)
 
 
@@ -38,7 +40,8 @@ class Answer(Struct, frozen=True, omit_defaults=True):
     Attributes:
         answer: ``cancelled``; ``ready``: it may run now; ``running``: a host has it; ``done``, ``dead``: it ended so;
             ``over``: it had ended before, or was moved off the board; ``absent``: it was not there, and a single one that
-            was to be cancelled never will be; ``grouped``: others of its group cannot be overtaken; ``unknown``: no id, or
+            was to be cancelled never will be; ``purged`` and a number: so many messages of the queue were ended;
+            ``grouped``: others of its group cannot be overtaken; ``unknown``: no id, or
             a kind of request that this release does not know.
     """
 
