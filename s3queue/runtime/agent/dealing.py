@@ -267,7 +267,7 @@ class Dealer:
         memos = {}
         if held.given:
             memos = {at - piece.start: memo for at, memo in held.given.items() if piece.start <= at < piece.stop}
-        load.send(Deal(load.open(piece, queue), piece.ticket, queue, parts, held.spared, memos))
+        load.send(Deal(load.open(piece, queue), piece.ticket, queue, parts, held.spared, memos, held.begun))
 
     # ---- outcomes ------------------------------------------------------------------------------------------
 
