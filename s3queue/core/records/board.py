@@ -191,8 +191,15 @@ class Place(Struct, frozen=True, omit_defaults=True):
 
 
 class Leader(Struct, frozen=True, omit_defaults=True):
+    """Who may write the board.
+
+    Attributes:
+        knock: where it listens for knocks, see `s3queue.runtime.knocks`. Empty: nowhere.
+    """
+
     session: str
     place: Place = Place()
+    knock: str = ""
 
 
 class Board(Struct, frozen=True, omit_defaults=True):
