@@ -35,6 +35,7 @@ from s3queue.runtime.drive import Driver, pauses
 from s3queue.runtime.local.wakeups import wake
 from s3queue.runtime.meter import Meter
 from s3queue.sending import Load, Progress, Sending, stream
+from s3queue.steering import Steerable
 from s3queue.store import ObjectStore, as_store
 
 __all__ = ["Queue"]
@@ -42,7 +43,7 @@ __all__ = ["Queue"]
 _NO_HEADERS: dict[str, str] = {}
 
 
-class Queue:
+class Queue(Steerable):
     """A named queue on a store. Cheap to make; safe to use from many threads, and across a fork.
 
     Args:
