@@ -47,6 +47,7 @@ COMMANDS = {
     "purge": "End all messages of a queue.",
     "delete": "Purge a queue, and forget its settings.",
     "ls": "List the messages of a queue.",
+    "cron": "Show and change schedules.",
     "dead": "Show dead letters, and their causes in groups.",
     "config": "Show the effective settings and where each came from.",
     "board": "Restore a board that was deleted while hosts ran.",
