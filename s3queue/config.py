@@ -119,6 +119,9 @@ class Config(Struct, frozen=True, kw_only=True):
     max_attempts: Annotated[int, Meta(ge=1, le=1000)] = 3
     #: Seconds that one attempt may take, unless its task sets another limit; None: no limit.
     time_limit: Seconds | None = None
+    #: What a first attempt does with the trace of its enqueue, where OpenTelemetry is configured: ``continue`` it, or begin
+    #: its own and ``link`` it. Further attempts always begin their own.
+    tracing: Literal["continue", "link"] = "continue"
     #: Directory for the event history, one JSON line per event, which auditing commands read; None: no history.
     history: str | None = None
     #: Worker processes; None: one per CPU.
@@ -171,6 +174,7 @@ def _describe(name: str) -> str:
     kinds = {
         Literal["latency", "balanced", "frugal"]: "one of latency, balanced, frugal",
         Literal["fork", "spawn", "forkserver"]: "one of fork, spawn, forkserver",
+        Literal["continue", "link"]: "one of continue, link",
     }
     default = {field.name: field.default for field in msgspec.structs.fields(Config)}[name]
     return kinds.get(_types[name], "unset by default" if default is None else f"the default is {default!r}")

@@ -151,6 +151,9 @@ class SimHost:
     def is_local(self, place: Place) -> bool:
         return place == self.place
 
+    def wake_waiters(self) -> None:
+        pass
+
     def wake_machine(self) -> None:
         pass
 

@@ -51,6 +51,9 @@ class Environment(Protocol):
     def knock(self, addresses: Collection[str]) -> None:
         """Wake agents of other machines that listen there."""
 
+    def wake_waiters(self) -> None:
+        """Wake who waits on this machine for messages to end: some may have."""
+
     def trust(self, until: float) -> None:
         """Allow tasks to start until this steady time."""
 

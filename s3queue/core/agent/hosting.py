@@ -187,6 +187,8 @@ class Hosting:
             env.warn(self._post.layout.board, NO_BOARD)
         else:
             self._kept_copy = False
+        if changed:
+            env.wake_waiters()
         # A board without work, or without news, is a heartbeat: the next one need not be read soon.
         busy = bool(self._host.tickets) or (changed and view.board is not None and view.board.is_busy)
         self._next_look = now + pace.poll_s(busy=busy, changed=changed, now=now)
@@ -278,6 +280,8 @@ class Hosting:
     def _stored(self, flushed: Flushed) -> None:
         self._post.env.trust(self._host.trusted_until(self._post.settings.visibility_timeout))
         self._crew.claimed(flushed.claimed)
+        if flushed.claimed and self._post.env.wants("claimed"):
+            self._post.env.emit("claimed", session=self._host.session, tickets=sorted(flushed.claimed))
         self._flushes.stored(flushed.claimed)
         self._crew.stored()
         self._leading.stored(flushed.ledger, self._host.version)

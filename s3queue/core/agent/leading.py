@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from s3queue.core import elect
 from s3queue.core.agent.environment import LONGEST_PAUSE, TICK_S, Post
+from s3queue.core.agent.telling import Telling
 from s3queue.core.chores import CHORES_AT_ONCE
 from s3queue.core.cycle import Cycled, Deposed, Doubt, Lead, take_office
 from s3queue.core.ops import Program, Signal, Step, wait
@@ -54,6 +55,7 @@ class Leading:
         self._looked_at: float | None = None
         self._wants_survey = False
         self.lead: Lead | None = None
+        self._telling = Telling(post.env, post.layout)
 
     def wake(self, *, survey: bool = True) -> None:
         """Start a cycle soon.
@@ -157,6 +159,7 @@ class Leading:
         if view.board is None or view.board.epoch != lead.epoch:
             return math.inf
         self.lead = lead
+        self._telling = Telling(env, self._post.layout)
         if lead.epoch > 1:
             env.mark("another leader")
         if lead.window:
@@ -228,6 +231,8 @@ class Leading:
                 self._tell(lead, outcome)
                 if outcome.committed:
                     self._committed()
+                    if outcome.planned.changed:
+                        env.wake_waiters()
                 self._chore_signals[0].set()
                 return self._cycle_wait_s(lead, outcome)
 
@@ -278,9 +283,7 @@ class Leading:
                 f"full {bound}",
                 f"the board is full ({bound}): more work waits until there is room; see s3queue stats",
             )
-        if env.wants("settled"):
-            for one in cycled.settled:
-                env.emit("settled", **one._asdict())
+        self._telling.tell(lead, cycled)
         self._tell_chores(lead)
 
     def _tell_chores(self, lead: Lead) -> None:
@@ -303,7 +306,7 @@ class Leading:
         pace.worked(cycled.planned.assigned + settled, now)
         busy = bool(board.tickets) or cycled.planned.assigned > 0
         wait_s = pace.poll_s(busy=busy, changed=cycled.planned.changed, now=now)
-        if board.answers or any(is_finished(path, state) for path, state in board.sources.items()):
+        if board.answers or board.purges or any(is_finished(path, state) for path, state in board.sources.items()):
             wait_s = min(wait_s, _RETIRE_S)
         if cycled.next_due_ms is not None:
             wait_s = min(wait_s, max(0.0, (cycled.next_due_ms - self._post.env.now_ms()) / 1000))

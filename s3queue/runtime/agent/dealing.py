@@ -380,14 +380,18 @@ class Dealer:
         part = next(held.ticket.spans((row.base + one.at, row.base + one.at + 1)))
         offer = self.host.offers.get(row.queue)
         most = held.spared + (offer.max_attempts if offer is not None else 0)
+        ending = ""
         if outcome.kind == "interrupted":
             alone = "alone" if outcome.failure is not None and outcome.failure.cause in FATAL_CAUSES else "soon"
             following = f"it was interrupted, which is not counted, and runs again {alone}"
         elif outcome.failure is not None and outcome.failure.cause == "cancelled":
-            following = "it is cancelled"
+            following = ending = "cancelled"
+        elif part.attempt >= most:
+            following = ending = "dead"
         else:
-            following = "it runs again, alone" if part.attempt < most else "it is dead"
-        return Affected(self.host.layout.message_id(part.source, part.start), part.attempt, most, following)
+            following = "it runs again, alone"
+        message = self.host.layout.message_id(part.source, part.start)
+        return Affected(message, part.attempt, most, following, row.queue, ending)
 
     def stored(self) -> None:
         """The ledger was stored: close the rows whose outcomes are all in it."""

@@ -30,6 +30,7 @@ CHECKERS: dict[str, Callable[[Story], Verdict]] = {
     "P5": promises.p5_a_dead_host_costs_at_most_what_it_had_not_flushed,
     "P6": promises.p6_nothing_is_enqueued_twice,
     "I13": steering.i13_a_cancelled_message_does_not_start,
+    "I18": steering.i18_a_purge_ends_what_was_there_and_nothing_later,
     "I20": steering.i20_an_answer_stays_true,
     "I19": steering.i19_a_paused_queue_gets_no_ticket,
     "I22": dozing.i22_a_dozing_host_can_claim_before_it_is_fenced,
@@ -91,6 +92,9 @@ SOMETIMES = (
     "a producer gave up",
     "a retired page left the window",
     "an operator saw that a change holds",
+    "an operator was told: purged",
+    "a running message was told that it is cancelled",
+    "a cancelled message ended with its process",
     *(f"an operator was told: {answer}" for answer in ("cancelled", "ready", "running", "done", "over", "absent")),
 )
 

@@ -299,6 +299,9 @@ class Agent(Process):
     def is_local(self, place: Place) -> bool:
         return False
 
+    def wake_waiters(self) -> None:
+        pass
+
     def wake_machine(self) -> None:
         pass
 

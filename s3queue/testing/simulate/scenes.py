@@ -41,6 +41,7 @@ _SETTINGS = Settings(
     unfit_pause=2.0,
     summary_s=1.0,
     census_s=0.5,
+    purge_page=2,
 )
 
 

@@ -268,6 +268,11 @@ class Simulation:
         stuck = self._stuck(board)
         waits = {one for path in stuck for mark in board.marks.get(path, {}).values() for one in mark.requests}
         tickets = [name for name, ticket in board.tickets.items() if ticket.parts[0].source not in stuck]
+        if stuck:
+            # A purge waits for what is stuck, and another one of its queue for that.
+            waits |= {path for path in map(layout.path, world.store.keys(layout.requests)) if board.purges}
+        elif board.purges:
+            return f"purges that are not over: {sorted(board.purges)}"
         if board.answers:
             return f"requests that are not forgotten: {sorted(board.answers)}"
         if tickets or board.sources.keys() - stuck:

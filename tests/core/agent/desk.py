@@ -83,6 +83,7 @@ class Desk:
     def knock(self, addresses: Collection[str]) -> None:
         self.told.append(("knock", " ".join(sorted(addresses))))
 
+    def wake_waiters(self) -> None: ...
     def trust(self, until: float) -> None: ...
     def usage(self) -> dict[str, Usage]:
         return {}
