@@ -120,6 +120,8 @@ class Scene:
         storm_s: how long there are faults.
         doze_s: hosts without work write so rarely; 0: as often as others.
         outlast: go on until the last retired page has left the window.
+        schedules: who change schedules meanwhile; if there are any, hosts declare some, too.
+        astray_s: how far the wall clock of the first machine is ahead.
     """
 
     machines: int = 2
@@ -142,6 +144,8 @@ class Scene:
     storm_s: float = 6.0
     doze_s: float = 0.0
     outlast: bool = False
+    schedules: int = 0
+    astray_s: float = 0.0
     weather: Weather = Weather()
     times: Times = Times()
 
@@ -200,4 +204,6 @@ def draw(choices: Choices) -> Scene:
     scene = replace(scene, outlast=outlast, operators=operators, notes=scene.weather.ends > Weather.ends)
     if scene.billed and choices.choose((False, True), calm=0.7):
         scene = replace(scene, doze_s=4.0, times=DOZY, storm_s=scene.storm_s + 16.0)
+    if not operators and choices.choose((False, True), calm=0.85):
+        scene = replace(scene, schedules=1)
     return scene if scene.shared else replace(scene, candidates=2)

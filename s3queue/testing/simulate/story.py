@@ -501,8 +501,11 @@ class Story:
                 old, new = before.get(path), now.get(path)
                 if old == new:
                     continue
-                for index in range(parse_source(path).count):
+                source = parse_source(path)
+                for index in range(source.count):
                     was, comes = old and old.get(index), new and new.get(index)
+                    if path not in now and source.kind == "tick":
+                        comes = SETTLED  # it leaves the board with its outcome
                     if was != comes:
                         moves.append(Move(state.n, (path, index), was or None, comes or None))
             before = now
