@@ -44,6 +44,8 @@ COMMANDS = {
     "result": "Wait for a message, and print what its task returned.",
     "cancel": "Cancel messages.",
     "run-now": "Start a message that is scheduled or waits.",
+    "purge": "End all messages of a queue.",
+    "delete": "Purge a queue, and forget its settings.",
     "ls": "List the messages of a queue.",
     "cron": "Show and change schedules.",
     "dead": "Show dead letters, and their causes in groups.",

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -310,6 +310,9 @@ class Agent(Process):
         pass
 
     def wake_machine(self) -> None:
+        pass
+
+    def knock(self, addresses: Collection[str]) -> None:
         pass
 
     def trust(self, until: float) -> None:
