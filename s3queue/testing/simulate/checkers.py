@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
-from s3queue.testing.simulate import dozing, invariants, promises, steering, ticking
+from s3queue.testing.simulate import bounds, dozing, invariants, promises, steering, ticking
 from s3queue.testing.simulate.history import Deleted
 from s3queue.testing.simulate.story import Story
 from s3queue.testing.simulate.verdicts import Verdict
@@ -36,6 +36,9 @@ CHECKERS: dict[str, Callable[[Story], Verdict]] = {
     "I19": steering.i19_a_paused_queue_gets_no_ticket,
     "I22": dozing.i22_a_dozing_host_can_claim_before_it_is_fenced,
     "notes": promises.what_was_noted_comes_back,
+    "I14": bounds.i14_no_limit_is_passed,
+    "I21": bounds.i21_no_lane_waits_while_others_are_served,
+    "expiry": bounds.nothing_begins_after_it_expired,
     "alone": promises.suspects_run_alone,
     "innocent": promises.innocents_pay_nothing,
     "fits": promises.what_is_unfit_goes_where_it_fits,
@@ -84,6 +87,11 @@ SOMETIMES = (
     "messages were recalled",
     "messages were released",
     "a message snoozed",
+    "a message expired with its host",
+    "messages expired before any host had them",
+    "a limit was reached",
+    "a circuit breaker opened",
+    "a circuit breaker closed",
     "a message went on from what it had noted",
     "a message fitted no host at first",
     "a waiting message was moved off the board",
@@ -121,6 +129,7 @@ def happened(story: Story) -> Iterator[str]:
         for key in event.keys
     ):
         yield "a retired page left the window"
+    yield from bounds.happened(story)
     if story.moved_off:
         yield "a waiting message was moved off the board"
     if any(run.message[0] in story.targets for run in story.runs):

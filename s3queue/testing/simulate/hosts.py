@@ -25,7 +25,7 @@ from s3queue.runtime.local.journal import Journal
 from s3queue.runtime.local.wire import Cancel, Deal, Died, Hello, Note, Trust
 from s3queue.store import Capabilities
 from s3queue.testing.simulate.history import GivenUp, Gone, Joined, Overran, Raised, ReadMarks
-from s3queue.testing.simulate.producers import BOMB, POISON, tasks_of
+from s3queue.testing.simulate.producers import BOMB, POISON, QUEUES, tasks_of
 from s3queue.testing.simulate.scenes import settings_of
 from s3queue.testing.simulate.schedulers import declared_by
 from s3queue.testing.simulate.workers import Worker
@@ -256,6 +256,8 @@ class Agent(Process):
             workers * scene.slots,
             {queue: Offer(settings.max_attempts, tasks=tasks_of(supervisor.queues)) for queue in supervisor.queues},
         )
+        if scene.limits is not None and QUEUES[0] in supervisor.queues:
+            host.limits = {QUEUES[0]: scene.limits}
         self._journals = [journal.worker(number) for number in range(workers)]
         self.crew = Crew(world, host, self._journals, scene.slots, end_worker=supervisor.end_worker)
         capabilities = Capabilities("simulated", requests_cost=scene.billed)

@@ -194,10 +194,16 @@ class Simulation:
             if state.dying and any(letter in refused for letter in letters):
                 stuck.add(path)
         crowds = {(one.queue, one.group) for one in map(parse_source, stuck) if one.group is not None}
+        # Nor can those that wait for the places of what nobody can take back.
+        limited = {
+            ticket.queue
+            for name, ticket in board.tickets.items()
+            if name in board.allowed and ticket.session in sessions
+        }
         for key in self.world.store.keys(layout.home):
             with contextlib.suppress(CorruptRecord):
                 source = parse_source(layout.path(key))
-                if (source.queue, source.group) in crowds:
+                if (source.queue, source.group) in crowds or source.queue in limited:
                     stuck.add(source.path)
         return stuck
 
