@@ -134,8 +134,8 @@ def happened(story: Story) -> Iterator[str]:
         yield "a waiting message was moved off the board"
     if any(run.message[0] in story.targets for run in story.runs):
         yield "a message ran that was moved off the board"
-    for before, state in pairwise(story.boards):
-        ticks = [path for path in state.board.sources.keys() - before.board.sources.keys() if path.startswith("tick/")]
+    for earlier, state in pairwise(story.boards):
+        ticks = [path for path in state.board.sources.keys() - earlier.board.sources.keys() if path.startswith("tick/")]
         if ticks:
             yield "a schedule ticked"
         if len(ticks) > 3:
