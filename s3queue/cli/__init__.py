@@ -45,6 +45,7 @@ COMMANDS = {
     "run-now": "Start a message that is scheduled or waits.",
     "ls": "List the messages of a queue.",
     "dead": "Show dead letters, and their causes in groups.",
+    "dashboard": "Serve screens of queues, messages, dead letters and hosts.",
     "config": "Show the effective settings and where each came from.",
     "board": "Restore a board that was deleted while hosts ran.",
     "doctor": "Check that a store keeps the promises that a queue needs.",
