@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from s3queue.config import Config, configure
 from s3queue.context import Backoff, Context
 from s3queue.errors import (
+    Cancelled,
     ConfigError,
     CorruptRecord,
     EnqueueUncertain,
@@ -22,15 +23,17 @@ from s3queue.errors import (
     StoreUnavailable,
     StoreUnsupported,
 )
+from s3queue.observe.subscribing import on
 from s3queue.resources import given, resource
 from s3queue.store import ObjectStore, open_store
 from s3queue.tasks import Task, handler, task, use
 
 if TYPE_CHECKING:
+    from s3queue import events as events
     from s3queue.inspection import Stats, stats
     from s3queue.letters import DeadGroup, DeadLetter
     from s3queue.looking import QueuedMessage
-    from s3queue.messages import MessageHandle, message
+    from s3queue.messages import MessageHandle, MessageProgress, message
     from s3queue.producer import Producer
     from s3queue.queue import Queue
     from s3queue.supervisor import Summary, Supervisor
@@ -40,6 +43,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Backoff",
+    "Cancelled",
     "Config",
     "ConfigError",
     "Context",
@@ -50,6 +54,7 @@ __all__ = [
     "FailedAttempt",
     "Fenced",
     "MessageHandle",
+    "MessageProgress",
     "ObjectStore",
     "OutcomeUnknown",
     "Producer",
@@ -72,6 +77,7 @@ __all__ = [
     "given",
     "handler",
     "message",
+    "on",
     "open_store",
     "resource",
     "stats",
@@ -86,10 +92,12 @@ _LATER = {
     "DeadLetter": "s3queue.letters",
     "FailedAttempt": "s3queue.views",
     "MessageHandle": "s3queue.messages",
+    "MessageProgress": "s3queue.messages",
     "Producer": "s3queue.producer",
     "Queue": "s3queue.queue",
     "QueuedMessage": "s3queue.looking",
     "Stats": "s3queue.inspection",
+    "events": "s3queue.events",
     "message": "s3queue.messages",
     "stats": "s3queue.inspection",
     "Summary": "s3queue.supervisor",
@@ -103,6 +111,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    value = getattr(importlib.import_module(module), name)
+    value = importlib.import_module(module)
+    if module != f"{__name__}.{name}":
+        value = getattr(value, name)
     globals()[name] = value
     return value

@@ -66,6 +66,13 @@ class Config(Struct, frozen=True, kw_only=True):
     visibility_timeout: Annotated[float, Meta(ge=2, le=30 * 86_400)] = 30.0
     #: Seconds without a new board after which another agent stands for election. The leader writes every third of it.
     leader_lease: Patience = 15.0
+    #: Seconds between two writes of a host that has held nothing for a minute, on billed stores. Up to three times as long
+    #: pass before such a host counts as gone, and a message that it was given meanwhile waits for three of its polls, at
+    #: least 5 s. 0: it writes as while it works, every third of ``visibility_timeout``.
+    doze_interval: Annotated[float, Meta(ge=0, le=86_400)] = 300.0
+    #: Seconds without a new board while there is no work, on billed stores: the coordinator announces it. If it dies then,
+    #: the next message may wait so long for another one. Not below ``leader_lease``.
+    idle_lease: Patience = 60.0
     #: Seconds for which outcomes are batched before they are stored: finished work that the death of a host can cost.
     #: None: 0.2, on billed stores as ``pacing`` sets it: 0.2 (``latency``), 2 or 5.
     ack_interval: Seconds | None = None
@@ -91,7 +98,7 @@ class Config(Struct, frozen=True, kw_only=True):
     #: Seconds of work to assign per slot, by measured task time. The coordinator assigns more where it measures that a
     #: slot would idle before its next message.
     ticket_target: Seconds = 1.0
-    #: How often to poll on billed stores: ``latency``, ``balanced`` or ``frugal``. Idle agents poll every 1, 13 or 15
+    #: How often to poll on billed stores: ``latency``, ``balanced`` or ``frugal``. Idle agents poll every 1, 3.6 or 15
     #: seconds, and at once when a process of their machine wakes them.
     pacing: Literal["latency", "balanced", "frugal"] = "balanced"
     #: Write requests per message that the coordinator adds under load, at most.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import Literal, Protocol
+from collections.abc import Container, Mapping
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
 from s3queue.core.keys import ticket_id
-from s3queue.errors import ConfigError, Fenced, SoftTimeLimit
+from s3queue.errors import Cancelled, ConfigError, Fenced, SoftTimeLimit
+from s3queue.noting import Page, State
 
 __all__ = ["Backoff", "Context"]
 
@@ -61,6 +62,17 @@ class _Never:
         return False
 
 
+class _Dealt(Protocol):
+    """The messages that came together with this one.
+
+    Attributes:
+        marked: those that operators have cancelled.
+    """
+
+    @property
+    def marked(self) -> Container[int]: ...
+
+
 class Context:
     """The message that a task is running, as the task sees it.
 
@@ -77,7 +89,8 @@ class Context:
     """
 
     __slots__ = (
-        "_cancel", "attempt", "deadline", "fencing_token", "headers", "message_id", "queue", "session",
+        "_cancel", "_dealt", "_index", "_page", "attempt", "deadline", "fencing_token", "headers", "message_id", "queue",
+        "session",
         "soft_deadline", "task",
     )  # fmt: skip
 
@@ -93,6 +106,9 @@ class Context:
         headers: Mapping[str, str] | None = None,
         cancel: _Flag | None = None,
         soft_deadline: float | None = None,
+        dealt: _Dealt | None = None,
+        index: int = 0,
+        page: Page | None = None,
     ) -> None:
         self.message_id = message_id
         self.queue = queue
@@ -104,6 +120,8 @@ class Context:
         self.soft_deadline = soft_deadline
         self.headers = headers or {}
         self._cancel: _Flag = cancel or _Never()
+        self._page = page or Page()
+        self._dealt, self._index = dealt, index
 
     @classmethod
     def local(cls, queue: str, task: str, time_limit: float | None = None) -> Context:
@@ -113,15 +131,53 @@ class Context:
 
     @property
     def cancelled(self) -> bool:
-        """Whether this host was fenced: another may run this message already, and nothing returned here will count."""
-        return self._cancel.is_set()
+        """Whether this need not go on: an operator has cancelled this message, or this host was fenced, so that another may
+        run it already, and nothing returned here will count."""
+        return self._cancel.is_set() or self._is_marked
+
+    @property
+    def _is_marked(self) -> bool:
+        return self._dealt is not None and self._index in self._dealt.marked
 
     def check(self) -> None:
-        """Raise `Fenced` if `cancelled`, `SoftTimeLimit` past the soft time limit. For long tasks to call between steps."""
+        """Raise `Cancelled` or `Fenced` if `cancelled`, `SoftTimeLimit` past the soft time limit. For long tasks to call
+        between steps."""
         if self._cancel.is_set():
             raise Fenced(ticket_id(self.fencing_token >> 32, self.fencing_token & 0xFFFFFFFF))
+        if self._is_marked:
+            raise Cancelled
         if self.soft_deadline is not None and time.monotonic() >= self.soft_deadline:
             raise SoftTimeLimit
+
+    def progress(self, done: float, total: float = 0.0, text: str = "") -> None:
+        """Tell people how far the task is: ``s3queue message``, ``s3queue top``. As many times as you like; costs no
+        request, and is seen when the host writes its ledger next, which it does within a third of ``visibility_timeout``.
+
+        Args:
+            total: 0: not known.
+            text: up to 200 characters.
+
+        Raises:
+            ConfigError: these are no numbers.
+        """
+        self._page.progress(done, total, text)
+
+    @property
+    def state(self) -> State:
+        """What the attempts of this message keep for the next: a small dict, ``ctx.state["page"] = 7``.
+
+        The next attempt sees the last change, if the task raised or its process died; if its host or agent died, that of
+        the last write of the ledger, up to a third of ``visibility_timeout`` ago. So what depends on it must bear to be
+        done again. Together 2,000 bytes, of builtins; costs no request.
+
+        Raises:
+            ConfigError: when it is changed: too large, or not of builtins.
+        """
+        return self._page.state
+
+    @state.setter
+    def state(self, values: Mapping[str, Any]) -> None:
+        self._page.state.set(values)
 
     def remaining(self) -> float | None:
         """Seconds until the time limit, below 0 past it; None without a limit."""

@@ -11,6 +11,7 @@ import math
 from typing import Protocol
 
 __all__ = [
+    "Cancelled",
     "ConfigError",
     "CorruptRecord",
     "EnqueueUncertain",
@@ -100,6 +101,10 @@ class Fenced(QueueError):
 
     def __reduce__(self) -> tuple[type[Fenced], tuple[str, str]]:
         return type(self), (self.ticket, self.why)
+
+
+class Cancelled(QueueError):
+    """An operator has cancelled this message; stop. Raised inside a task by `Context.check`."""
 
 
 class _Again(Protocol):

@@ -14,9 +14,10 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 import msgspec
 from msgspec import Struct
 
+from s3queue.core.bodies import batch_in
 from s3queue.core.keys import MAX_ORDER, Layout, parse_message_id, parse_source
 from s3queue.core.ops import get, get_all, list_page
-from s3queue.core.records import Batch, Board, Ledger, SourceState, decode, decode_batch, decode_moved
+from s3queue.core.records import Batch, Board, Ledger, SourceState, decode, decode_moved
 from s3queue.core.settle import Draft
 from s3queue.errors import ConfigError, CorruptRecord
 from s3queue.runtime.drive import Driver
@@ -331,7 +332,7 @@ class _Look:
             if found is not None and not isinstance(found, Found):
                 continue  # it has ended meanwhile
             try:
-                batch = None if found is None else decode_batch(entry.path, found.body)
+                batch = None if found is None else batch_in(entry.path, entry.path, found.body)
             except CorruptRecord:
                 batch = None
             for spot in entry.spots:

@@ -4,25 +4,43 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import msgspec
+from msgspec import Struct
 
 from s3queue.config import Config, current_config, current_store
 from s3queue.core import operate
 from s3queue.core.keys import Layout, MessageRef, Source, check_name, parse_message_id, parse_source, request_path
 from s3queue.core.ops import get, get_all, list_all
 from s3queue.core.produce import Accepted
-from s3queue.core.records import CANCEL, RUN_NOW, Board, DeadLetter, Request, decode, decode_batch, decode_moved
+from s3queue.core.records import (
+    CANCEL,
+    RUN_NOW,
+    Board,
+    DeadLetter,
+    Ledger,
+    Memo,
+    Request,
+    decode,
+    decode_batch,
+    decode_moved,
+)
 from s3queue.errors import ConfigError, CorruptRecord, StoreUnavailable
 from s3queue.operating import Operation
 from s3queue.runtime.drive import Driver, pauses
 from s3queue.runtime.meter import Meter
 from s3queue.store import Found, ObjectStore, as_store
 
-__all__ = ["MessageHandle", "Status", "message"]
+__all__ = ["MessageHandle", "MessageProgress", "Status", "message"]
 
 Status: TypeAlias = Literal["scheduled", "ready", "running", "waiting", "done", "dead", "cancelled", "unknown"]
+#: What a message is by how it ends; others come to their turn.
+_ENDED: dict[str, Status] = {"cancelled": "cancelled", "expired": "unknown", "purged": "unknown", "done": "done"}
 #: Batches of moved messages that are read at once.
 _AT_ONCE = 64
+#: Seconds: the longest that a record can hold.
+_LONGEST_S = 100 * 86_400.0
 
 
 class _Place(NamedTuple):
@@ -30,6 +48,25 @@ class _Place(NamedTuple):
 
     id: str
     ref: MessageRef
+
+
+class MessageProgress(Struct, frozen=True):
+    """What the attempts of a message have noted last; see `s3queue.Context.progress` and `s3queue.Context.state`.
+
+    Attributes:
+        total: 0: not said.
+    """
+
+    done: float = 0.0
+    total: float = 0.0
+    text: str = ""
+    state: dict[str, Any] = {}
+
+    def __str__(self) -> str:
+        if not (self.done or self.total):
+            return self.text
+        told = f"{self.done:g} of {self.total:g}" if self.total else f"{self.done:g}"
+        return f"{told}, {self.text}" if self.text else told
 
 
 def message(
@@ -108,6 +145,41 @@ class MessageHandle:
         cancelled = board is not None and self.queue in board.totals and board.totals[self.queue].cancelled
         return "done" if status == "done" and not cancelled else "unknown"
 
+    def progress(self) -> MessageProgress | None:
+        """What its attempts have noted last: how far it is, and the state that the next one gets. None: nothing, or it has
+        ended. As of the last write of its host's ledger.
+
+        Asks: one GET, and one more while it runs; what `status` asks where it was moved off the board.
+        """
+        board = Operation(self.store, self.layout, self._driver).look()
+        ref, body = self._ref, None
+        if board is not None and ref.path not in board.sources and (moved := self._moved()) is not None:
+            ref = moved.ref
+            body = self._driver.run(get(self.layout.source(ref.path)))
+        memo = None if board is None else self._told(board, ref)
+        if memo is None and isinstance(body, Found):
+            origin = decode_moved(ref.path, decode_batch(ref.path, body.body).messages[ref.index]).origin
+            memo = None if origin is None else origin.memo
+        if memo is None:
+            return None
+        return MessageProgress(
+            memo.done, memo.total, memo.text, msgspec.msgpack.decode(memo.state) if memo.state else {}
+        )
+
+    def _told(self, board: Board, ref: MessageRef) -> Memo | None:
+        """In the ledger of its host, or on the board."""
+        for name, ticket in board.tickets.items():
+            base = 0
+            for part in ticket.parts:
+                if part.source == ref.path and part.start <= ref.index < part.stop:
+                    key = self.layout.host(ticket.session)
+                    found = self._driver.run(get(key))
+                    report = decode(Ledger, key, found.body).reports.get(name) if isinstance(found, Found) else None
+                    if report is not None and (memo := report.memos.get(base + ref.index - part.start)) is not None:
+                        return memo
+                base += part.stop - part.start
+        return board.memos.get(ref.path, {}).get(ref.index)
+
     def _unadmitted(self, ref: MessageRef, board: Board | None) -> Status:
         if board is not None and ref.index in board.marks.get(ref.path, ()):
             return "cancelled"
@@ -141,14 +213,19 @@ class MessageHandle:
 
     # ---- act -----------------------------------------------------------------------------------------------
 
-    def cancel(self, *, reason: str = "", wait: bool = True, timeout: float = 60.0) -> str:
-        """See to it that it does not start any more.
+    def cancel(
+        self, *, reason: str = "", force_after: float | None = None, wait: bool = True, timeout: float = 60.0
+    ) -> str:
+        """See to it that it does not start any more, and ends if it runs.
 
-        One that a host has and has not begun is given back, and cancelled. One that runs is not interrupted: if it ends
-        well it is done; if it fails it is cancelled and not tried again. The answer comes when it has ended.
+        One that a host has and has not begun is given back, and cancelled. One that runs is told: an ``async def`` task
+        gets a `asyncio.CancelledError`, others may ask ``ctx.cancelled``. If it ends well all the same it is done; if it
+        fails it is cancelled, and not tried again. The answer comes when it has ended.
 
         Args:
             reason: for people; kept in the tombstone of a message that had begun.
+            force_after: seconds after which its worker process is ended if it still runs, counted from when its host learns
+                of this. Other messages of that process go on elsewhere, and pay no attempt. None: it is waited for.
             wait: for the answer. timeout: seconds.
 
         Returns:
@@ -156,12 +233,13 @@ class MessageHandle:
             no such message, and if it was enqueued alone, there never will be. Empty without ``wait``.
 
         Raises:
+            ConfigError: ``force_after`` is no time, or longer than a hundred days.
             StoreUnavailable: no answer of the store; the request may or may not be stored. Calling it again is safe.
-            TimeoutError: no answer of the coordinator yet. The request stands.
+            TimeoutError: no answer of the coordinator yet, or it still runs. The request stands.
 
         Asks: one PUT and one GET for each look at the answer; more where the message was moved off the board.
         """
-        return self._ask(CANCEL, reason, wait, timeout)
+        return self._ask(CANCEL, reason, wait, timeout, check_force(force_after))
 
     def run_now(self, *, wait: bool = True, timeout: float = 60.0) -> str:
         """Start it as soon as a host has room, though it is scheduled, or waits after a failure.
@@ -174,12 +252,13 @@ class MessageHandle:
         """
         return self._ask(RUN_NOW, "", wait, timeout)
 
-    def _ask(self, kind: str, reason: str, wait: bool, timeout: float) -> str:
+    def _ask(self, kind: str, reason: str, wait: bool, timeout: float, force: float | None = None) -> str:
         began = time.monotonic()
-        answer = self._request(Request(secrets.token_hex(8), kind, self.id, reason=reason), wait, timeout)
+        asked = Request(secrets.token_hex(8), kind, self.id, reason=reason, force_after=force)
+        answer = self._request(asked, wait, timeout)
         while answer in ("over", "absent") and (moved := self._moved()) is not None:
-            request = Request(secrets.token_hex(8), kind, self.id, moved.id, reason)
-            answer = self._request(request, wait, began + timeout - time.monotonic())
+            asked = Request(secrets.token_hex(8), kind, self.id, moved.id, reason, force)
+            answer = self._request(asked, wait, began + timeout - time.monotonic())
         return answer
 
     def _request(self, request: Request, wait: bool, timeout: float) -> str:
@@ -206,6 +285,15 @@ class MessageHandle:
         return answers[0]
 
 
+def check_force(force_after: float | None) -> float | None:
+    """Raises `ConfigError` where this is no number of seconds."""
+    if force_after is None:
+        return None
+    if isinstance(force_after, bool) or not isinstance(force_after, int | float) or not 0 <= force_after <= _LONGEST_S:
+        raise ConfigError(f"force_after is {force_after!r}", "seconds, from 0 to a hundred days")
+    return float(force_after)
+
+
 def _on_board(board: Board, ref: MessageRef) -> Status | None:
     """None: its batch is not there."""
     path, index = ref.path, ref.index
@@ -217,7 +305,7 @@ def _on_board(board: Board, ref: MessageRef) -> Status | None:
     if any(one.index == index for one in state.waiting):
         return "waiting"
     if index in state.dying:
-        return "cancelled" if index in state.cancelled else "dead"
+        return _ENDED.get(state.endings[index].kind, "ready") if index in state.endings else "dead"
     if any((path, index) in members for members in board.moves.values()):
         return "waiting"
     for ticket in board.tickets.values():

@@ -10,7 +10,7 @@ import concurrent.futures.thread  # noqa: F401 - SDKs need it, and a thread that
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
@@ -90,7 +90,7 @@ class Queue:
         self,
         payload: Any,
         *,
-        delay: float | None = None,
+        delay: float | timedelta | None = None,
         at: datetime | None = None,
         priority: int = 5,
         group: str | None = None,
@@ -100,7 +100,7 @@ class Queue:
 
         Args:
             payload: anything msgspec encodes.
-            delay: seconds before which it is not to run.
+            delay: before which it is not to run: seconds, or a `timedelta`.
             at: time before which it is not to run; with a time zone.
             priority: 0 goes first, 9 last.
             group: messages of one group run one at a time, in order; 1 to 300 characters.
@@ -119,7 +119,7 @@ class Queue:
         self,
         payloads: Iterable[Any],
         *,
-        delay: float | None = None,
+        delay: float | timedelta | None = None,
         at: datetime | None = None,
         priority: int = 5,
         group: str | None = None,
@@ -160,7 +160,7 @@ class Queue:
         task: str,
         payloads: list[Raw],
         *,
-        delay: float | None = None,
+        delay: float | timedelta | None = None,
         at: datetime | None = None,
         priority: int = 5,
         group: str | None = None,
@@ -235,7 +235,8 @@ class Queue:
                 "wake",
                 f"cannot wake the agents here; they find the messages at their next poll: {fault}",
             )
-        self.events.emit("enqueued", ids=ids)
+        if self.events.wants("enqueued"):
+            self.events.emit("enqueued", ids=ids, queue=self.name)
 
     def _on_retry(self, unavailable: StoreUnavailable) -> None:
         self.events.warn("unavailable", f"{self.store.url} is unavailable, retrying: {unavailable}")
@@ -378,7 +379,7 @@ class Queue:
         return Driver(self.store, self.meter, on_retry=self._on_retry)
 
 
-def _due_ms(delay: float | None, at: datetime | None) -> int | None:
+def _due_ms(delay: float | timedelta | None, at: datetime | None) -> int | None:
     """Wall clock in milliseconds before which a message is not to run; None where that is now."""
     if delay is not None and at is not None:
         raise ConfigError("delay and at were both given", "one of them says when")
@@ -387,8 +388,10 @@ def _due_ms(delay: float | None, at: datetime | None) -> int | None:
             raise ConfigError(f"at is {at!r}", "a datetime with a time zone, for example datetime.now(UTC)")
         due_s = at.timestamp()
     elif delay is not None:
+        if isinstance(delay, timedelta):
+            delay = delay.total_seconds()
         if isinstance(delay, bool) or not isinstance(delay, int | float) or not 0 <= delay < 1e9:
-            raise ConfigError(f"delay is {delay!r}", "seconds from now, at least 0")
+            raise ConfigError(f"delay is {delay!r}", "seconds from now or a timedelta, at least 0")
         if delay == 0:
             return None
         due_s = time.time() + delay

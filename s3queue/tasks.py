@@ -20,7 +20,7 @@ import functools
 import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
 
@@ -330,7 +330,7 @@ class Task(Generic[P, R_co]):
     def options(
         self,
         *,
-        delay: float | None = None,
+        delay: float | timedelta | None = None,
         at: datetime | None = None,
         priority: int = 5,
         group: str | None = None,

@@ -13,6 +13,12 @@ _GOOD = frozenset({"cancelled", "absent", ""})
 @click.command("cancel")
 @click.argument("ids", metavar="ID", nargs=-1, required=True)
 @click.option("--reason", default="", metavar="TEXT", help="For people; kept with a message that had begun.")
+@click.option(
+    "--force-after",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="End the worker process of what still runs then.",
+)
 @click.option("--no-wait", is_flag=True, help="Do not wait for the answers.")
 @click.option("--timeout", type=float, default=60.0, show_default=True, metavar="SECONDS", help="For how long to wait.")
 @store_options
@@ -20,6 +26,7 @@ _GOOD = frozenset({"cancelled", "absent", ""})
 def command(
     ids: tuple[str, ...],
     reason: str,
+    force_after: float | None,
     no_wait: bool,
     timeout: float,
     store_url: str | None,
@@ -29,7 +36,8 @@ def command(
 ) -> int:
     """See to it that messages do not start any more.
 
-    One that a host has runs to its end there: done if it ends well, otherwise cancelled.
+    What runs is told: an async task is cancelled, another one may ask its context. If it ends well all the same it is done,
+    otherwise cancelled.
 
     Exit status 1: not all of them were cancelled; some had ended before, or no answer came within the time-out.
     """
@@ -40,7 +48,9 @@ def command(
     try:
         for handle in [MessageHandle(one, store, config=config) for one in ids]:
             try:
-                answers[handle.id] = handle.cancel(reason=reason, wait=not no_wait, timeout=timeout)
+                answers[handle.id] = handle.cancel(
+                    reason=reason, force_after=force_after, wait=not no_wait, timeout=timeout
+                )
             except TimeoutError as late:
                 answers[handle.id] = "no answer yet"
                 click.echo(f"s3queue: {late}", err=True)

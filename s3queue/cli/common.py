@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +29,22 @@ _REACH_S = 3.0
 _TALKATIVE = ("boto3", "botocore", "urllib3")
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+#: Units of a length of time, in seconds.
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
+
+
+def seconds(text: str) -> float:
+    """A length of time: seconds, or numbers with units, such as 5m or 1h30m. For options, as their type."""
+    try:
+        return float(text)
+    except ValueError:
+        parts = _PART.findall(text)
+    if not parts or "".join(map("".join, parts)) != text:
+        raise click.BadParameter(f"{text!r} is not a length of time; write 90, 5m, 1h30m or 2d")
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
 
 
 def store_options(function: F) -> F:
@@ -87,11 +104,12 @@ def _find(
     return store, loaded.config
 
 
-def set_up_logging(level_name: str | None) -> None:
+def set_up_logging(level_name: str | None, form: str | None = None) -> None:
     """Log to stderr, unless the modules of tasks have set up logging: called after they were imported.
 
     Args:
         level_name: as the caller gave it; None for INFO, or for what the modules have set.
+        form: ``text``, or ``json`` for one object a line; None for text, or for what the modules have set.
 
     Raises:
         ConfigError: there is no such level.
@@ -102,10 +120,23 @@ def set_up_logging(level_name: str | None) -> None:
     if logging.getLogger().handlers:
         if level_name is not None:
             logging.getLogger("s3queue").setLevel(level)
+        if form is not None:
+            for one in logging.getLogger().handlers:
+                one.setFormatter(_formatter(form))
         return
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_formatter(form or "text"))
+    logging.basicConfig(level=level, handlers=[handler])
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
+
+
+def _formatter(form: str) -> logging.Formatter:
+    if form == "json":
+        from s3queue.observe.logs import JsonFormatter
+
+        return JsonFormatter()
+    return logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
 
 
 def reach(store: ObjectStore) -> None:

@@ -14,7 +14,7 @@ import click
 import msgspec
 from msgspec import Raw
 
-from s3queue.cli.common import import_tasks, json_option, reach, show_json, store_options, use
+from s3queue.cli.common import import_tasks, json_option, reach, seconds, show_json, store_options, use
 from s3queue.errors import ConfigError
 from s3queue.payloads import encode_value
 from s3queue.registry import registry
@@ -34,7 +34,7 @@ _KEYWORD = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
     is_flag=True,
     help="One message per line, also as -: for a task, a JSON array or object of its arguments.",
 )
-@click.option("--delay", type=float, metavar="SECONDS", help="Not to run before.")
+@click.option("--delay", type=seconds, metavar="TIME", help="Not to run before: seconds, or 5m, 1h30m, 2d.")
 @click.option("--at", metavar="TIME", help="Not to run before; ISO 8601 with a time zone.")
 @click.option("--priority", type=int, default=5, show_default=True, help="0 goes first, 9 last.")
 @click.option("--group", metavar="NAME", help="One at a time, in order.")

@@ -14,6 +14,8 @@
     {root}/dead/{queue}/{message}
     {root}/answers/{part}/{ms}-{random}
     {root}/lost/{part}/{session}
+    {root}/schedules/{name}.{revision}
+    {root}/payloads/{queue}/{message}.{life}
 
 ``board`` < ``control`` < ``do/`` < ``hosts/`` < ``in/`` < ``later/`` in byte order, so one listing of ``{root}/{part}/``
 is a survey. ``order`` is 13-digit milliseconds, or its complement where the newest goes first, so a listing is in dispatch
@@ -30,14 +32,23 @@ with a hash of the whole. Two names are equal exactly where these are.
 
 A **source** is named by its key below ``{root}/{part}/`` (its *path*). A **message** is named by partition, path and
 index, joined by ``~``, which occurs in none of them.
+
+Two kinds of source have one message and no object in the partition. No survey lists them, and they are neither deleted nor
+retired nor in the window: a board admits one by what it decides, once, and drops it with the commit that settles its
+message. Their messages are read from objects that are there for something else (`Layout.source`)::
+
+    dead/{queue}/{life}/{message}                            a further life of a dead message: its letter
+    tick/{queue}/{priority}/{tick_ms}-{name}.{revision}      one time of a schedule: {root}/schedules/{name}.{revision};
+                                                             with -{random} behind it, one that was asked for beside these
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from hashlib import sha256
+from typing import Literal
 from urllib.parse import quote, unquote
 
 from s3queue.errors import ConfigError, CorruptRecord
@@ -48,6 +59,9 @@ MAX_ORDER = 9_999_999_999_999
 MAX_BATCH = 1000
 #: Requests lie there; such a path names one.
 REQUESTS = "do/"
+#: Paths that begin so name a source without an object of its own.
+_LETTER, _TICK = "dead/", "tick/"
+BORROWED = (_LETTER, _TICK)
 #: Greater than every key that continues the string before it: U+10FFFF is the last code point in byte order.
 END = "\U0010ffff"
 #: 0 goes first, 9 goes last.
@@ -68,6 +82,12 @@ _SOURCE = re.compile(
     r"(?:in/|later/(?P<due>\d{13})-)(?P<folder>[A-Za-z0-9_][A-Za-z0-9_@=]{0,99})/(?P<priority>\d)/"
     r"(?P<order>\d{13})-(?P<batch>[0-9a-f]{1,32})-(?P<count>[1-9]\d{0,3})"
     r"(?:\.(?P<attempt>[1-9]\d{0,5})(?P<alone>a?))?(?:-(?P<group>[A-Za-z0-9_.=-]{1,300}))?",
+    re.ASCII,
+)
+_LIFE = re.compile(r"dead/(?P<queue>[^/]+)/(?P<life>[1-9]\d{0,8})/(?P<message>[^/]+)", re.ASCII)
+_TIME = re.compile(
+    r"tick/(?P<queue>[A-Za-z0-9_][A-Za-z0-9_.-]{0,99})/(?P<priority>\d)/"
+    r"(?P<tick>\d{13})-(?P<object>[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}\.[1-9]\d{0,9})(?:-(?P<beside>[0-9a-f]{1,32}))?",
     re.ASCII,
 )
 _INDEX = re.compile(r"0|[1-9][0-9]{0,2}")
@@ -130,6 +150,10 @@ class Source:
         attempt: of its messages when it is admitted.
         moved: its messages come from other sources, and each says from which.
         alone: each of its messages is ticketed alone: an earlier attempt ended with its process or its host.
+        kind: ``in``, ``later``, ``dead`` (a further life of a dead message) or ``tick`` (one time of a schedule).
+        message: of the kind ``dead``: the id of its message, which is that of all its lives.
+        life: of its messages; the first one is 1.
+        object: of the kind ``tick``: name and revision of the schedule.
     """
 
     path: str
@@ -145,6 +169,20 @@ class Source:
     attempt: int = 1
     moved: bool = False
     alone: bool = False
+    kind: Literal["in", "later", "dead", "tick"] = "in"
+    message: str = ""
+    life: int = 1
+    object: str = ""
+
+    @property
+    def is_borrowed(self) -> bool:
+        """Whether it is no object of its own: it is never listed, deleted, retired, or in the window."""
+        return self.kind in ("dead", "tick")
+
+    @property
+    def stays(self) -> bool:
+        """Whether its messages stay on the board while they wait."""
+        return self.group is not None or self.is_borrowed
 
 
 def source_path(
@@ -182,6 +220,8 @@ def moved_path(like: Source, *, due_ms: int, batch: str, count: int, attempt: in
 @lru_cache(maxsize=32768)  # more than a board names; some 700 bytes each
 def parse_source(path: str) -> Source:
     """Raises `CorruptRecord` where the path is no source's."""
+    if path.startswith(BORROWED):
+        return _parse_life(path) if path.startswith(_LETTER) else _parse_tick(path)
     match = _SOURCE.fullmatch(path)
     if match is None or not 1 <= int(match["count"]) <= MAX_BATCH:
         raise CorruptRecord(path, "not the key of a batch")
@@ -201,7 +241,61 @@ def parse_source(path: str) -> Source:
         int(match["attempt"] or 1),
         match["attempt"] is not None,
         match["alone"] == "a",
+        "in" if match["due"] is None else "later",
     )
+
+
+def life_path(message: str, life: int) -> str:
+    """The path of a further life of a dead message, of which this is the id. Raises `CorruptRecord`: it is none."""
+    return f"{_LETTER}{parse_source(parse_message_id(message).path).queue}/{life}/{message}"
+
+
+def tick_path(queue: str, priority: int, tick_ms: int, name: str, revision: int, beside: str = "") -> str:
+    """The path of one time of a schedule.
+
+    Args:
+        beside: random, of a message that was asked for beside its ticks.
+
+    Raises:
+        ConfigError: it would not be read back as such.
+    """
+    path = f"{_TICK}{check_name(queue)}/{priority}/{tick_ms:013}-{name}.{revision}{beside and f'-{beside}'}"
+    if not _TIME.fullmatch(path):
+        raise ConfigError(f"not the path of a tick: {path!r}")
+    return path
+
+
+def _parse_life(path: str) -> Source:
+    match = _LIFE.fullmatch(path)
+    if match is None or (life := int(match["life"])) < 2:
+        raise CorruptRecord(path, "not a further life of a message")
+    first = parse_source(parse_message_id(match["message"]).path)
+    if first.queue != match["queue"] or first.kind == "dead":
+        raise CorruptRecord(path, "not a further life of a message of this queue")
+    return replace(
+        first,
+        path=path,
+        count=1,
+        due_ms=None,
+        id=path,
+        attempt=1,
+        moved=False,
+        alone=False,
+        kind="dead",
+        message=match["message"],
+        life=life,
+        object="",
+    )
+
+
+def _parse_tick(path: str) -> Source:
+    match = _TIME.fullmatch(path)
+    if match is None:
+        raise CorruptRecord(path, "not a tick")
+    tick_ms, priority, name = int(match["tick"]), int(match["priority"]), match["object"]
+    batch = path.rpartition("-")[2] if match["beside"] else name
+    rank = priority, tick_ms, batch
+    return Source(path, match["queue"], priority, tick_ms, batch, 1, None, None, rank, path, kind="tick", object=name)
 
 
 def request_path(ms: int, random: str) -> str:
@@ -283,7 +377,19 @@ class Layout:
         return f"{self.inbox}{queue.translate(_TO_FOLDER)}/"
 
     def source(self, path: str) -> str:
+        """The object that holds the messages of a source, or the request of which this is the path."""
+        if path.startswith(BORROWED):
+            source = parse_source(path)
+            return self.dead(source.queue, source.message) if source.kind == "dead" else self.schedule(source.object)
         return self.home + path
+
+    def schedule(self, name: str) -> str:
+        """Task and payload of a schedule.
+
+        Args:
+            name: with its revision: ``{name}.{revision}``.
+        """
+        return f"{self.root}/schedules/{name}"
 
     def path(self, key: str) -> str:
         return key.removeprefix(self.home)
@@ -309,7 +415,13 @@ class Layout:
         """
         return f"{self.root}/dead/{check_name(queue)}/{_shorten(message, MAX_SEGMENT)}"
 
+    def payload(self, queue: str, message: str, life: int) -> str:
+        """The payload of a dead letter that is too large to be in it, as it is since this life ended."""
+        return f"{self.root}/payloads/{check_name(queue)}/{_shorten(message, MAX_SEGMENT - 10)}.{life}"
+
     def message_id(self, path: str, index: int) -> str:
+        if path.startswith(_LETTER):
+            return parse_source(path).message
         return f"{self.part}~{path.replace('/', '~')}~{index}"
 
 

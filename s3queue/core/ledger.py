@@ -31,9 +31,11 @@ from s3queue.core.ops import Overtaken, Step, Unknown, carries, contradiction, g
 from s3queue.core.ranges import Ranges
 from s3queue.core.records import (
     Board,
+    Dozing,
     Failed,
     Ledger,
     Mark,
+    Memo,
     Offer,
     Place,
     Report,
@@ -93,6 +95,9 @@ class Host:
         visibility_timeout, window_s: bounds for the coordinator, see `Ledger`.
         usage: store requests of this host, by role; stored with the next write, and causes none by itself.
         marked: by ticket, messages that operators have cancelled: those that have not begun do not begin.
+        dozing: how rarely it writes after the next write; None: it is awake.
+        clock_ms: wall clock, for a board with schedules; see `Ledger`.
+        forced: by ticket and offset, those of them that end with their process if they still run so many seconds later.
         texts: characters of failures that the board has not taken over yet.
     """
 
@@ -116,8 +121,11 @@ class Host:
     usage: dict[str, Usage] = field(default_factory=dict)
     texts: int = 0
     marked: dict[str, Ranges] = field(default_factory=dict)
+    forced: dict[str, dict[int, float]] = field(default_factory=dict)
     visibility_timeout: float = 0.0
     window_s: float = 0.0
+    dozing: Dozing | None = None
+    clock_ms: int = 0
 
     @property
     def key(self) -> str:
@@ -156,7 +164,13 @@ class Host:
         if self.texts and self.changes != before:
             self.texts = sum(held.texts for held in self.tickets.values())
         if board.marks or self.marked:
-            self.marked = {name: offsets for name in mine if (offsets := _marked(mine[name], board.marks))}
+            marks = {name: marked for name, ticket in mine.items() if (marked := _marked(ticket, board.marks))}
+            self.marked = {name: ranges.of(marked) for name, marked in marks.items()}
+            self.forced = {
+                name: forced
+                for name, marked in marks.items()
+                if (forced := {at: mark.force_s for at, mark in marked.items() if mark.force_s is not None})
+            }
 
     def succeed(self, name: str, offsets: Ranges) -> None:
         """These messages ran and ended with ok."""
@@ -176,6 +190,12 @@ class Host:
             self.texts += len(outcome.failure.text) if outcome.failure is not None else 0
             self.changes += 1
             self.awaited += 1
+
+    def note(self, name: str, offset: int, memo: Memo) -> None:
+        """The attempt of this message has noted this. It is stored with the next write, and causes none."""
+        held = self.tickets.get(name)
+        if held is not None:
+            held.note(offset, memo)
 
     def release(self, name: str, offsets: Ranges) -> None:
         """These messages were not started and will not be. Costs them no attempt."""
@@ -294,16 +314,21 @@ class Host:
             usage=self.usage,
             visibility_timeout=self.visibility_timeout,
             window_s=self.window_s,
+            dozing=self.dozing,
+            clock_ms=self.clock_ms,
         )
 
 
-def _marked(ticket: Ticket, marks: Mapping[str, Mapping[int, Mark]]) -> Ranges:
-    """Offsets of the messages of a ticket that are marked."""
-    offsets, base = [], 0
+def _marked(ticket: Ticket, marks: Mapping[str, Mapping[int, Mark]]) -> dict[int, Mark]:
+    """By offset, the messages of a ticket that are marked."""
+    found: dict[int, Mark] = {}
+    base = 0
     for part in ticket.parts:
-        offsets += [base + at - part.start for at in marks.get(part.source, ()) if part.start <= at < part.stop]
+        for at, mark in marks.get(part.source, {}).items():
+            if part.start <= at < part.stop:
+                found[base + at - part.start] = mark
         base += part.stop - part.start
-    return ranges.of(offsets)
+    return found
 
 
 def _is_of_a_twin(key: str, found: Found | Missing) -> bool:
@@ -362,7 +387,7 @@ def _last_will(ledger: Ledger, board: Board | None, outcomes: Mapping[str, Repor
         if ticket is None:
             continue
         stored, heard = ledger.reports.get(name, Report()), outcomes.get(name, Report())
-        held = Held(ticket, stored.ok, stored.released, dict(stored.failed))
+        held = Held(ticket, stored.ok, stored.released, dict(stored.failed), memos=dict(stored.memos))
         held.succeed(heard.ok)
         for offset, outcome in heard.failed.items():
             held.fail(offset, _of_attempt(outcome, ticket, offset))

@@ -23,8 +23,8 @@ BATCH_BYTES = 4_000_000
 ENVELOPE_BYTES = 1000
 
 
-#: Bytes that its history adds to a message at most when the message is moved off the board.
-HISTORY_BYTES = 16_000
+#: Bytes that its history adds to a message at most when the message is moved off the board, with what it has noted.
+HISTORY_BYTES = 24_000
 
 
 def largest_source(max_message_bytes: int) -> int:

@@ -12,7 +12,7 @@ from functools import lru_cache
 import msgspec
 from msgspec.structs import replace
 
-from s3queue.core.records import FATAL_CAUSES, Failed, Failure, Ready, SourceState, Unfit, Waiting
+from s3queue.core.records import FATAL_CAUSES, Ending, Failed, Failure, Ready, SourceState, Unfit, Waiting
 
 #: Failures in a message's history on the board, and characters of text in the newest and in older ones: a thousand
 #: waiting messages stay well below a megabyte. The end of the text is kept: the last line of a traceback names the error.
@@ -94,17 +94,30 @@ class Draft:
 
     Attributes:
         alone: its key says that each of its messages is a suspect.
-        ready, waiting, dying: those of the state until they differ, and never changed in place.
+        ready, waiting, dying, endings: those of the state until they differ, and never changed in place.
     """
 
-    __slots__ = ("_owns", "alone", "cancelled", "dying", "failures", "ready", "settled", "spared", "unfit", "waiting")
+    __slots__ = (
+        "_owns",
+        "alone",
+        "dying",
+        "endings",
+        "failures",
+        "letter",
+        "ready",
+        "settled",
+        "spared",
+        "unfit",
+        "waiting",
+    )
 
     def __init__(self, state: SourceState, *, alone: bool = False) -> None:
         self.settled = state.settled
         self.ready: Sequence[Ready] = state.ready
         self.waiting: Sequence[Waiting] = state.waiting
         self.dying: Sequence[int] = state.dying
-        self.cancelled: Sequence[int] = state.cancelled
+        self.endings: dict[int, Ending] = state.endings
+        self.letter = state.letter
         #: Of the state, until `_own`.
         self.failures, self.spared = state.failures, state.spared
         self._owns = False
@@ -128,7 +141,8 @@ class Draft:
             self.failures,
             self.spared,
             tuple(self._unfit_ranges()) if self.unfit else (),
-            tuple(self.cancelled),
+            self.endings,
+            self.letter,
         )
 
     def _own(self) -> None:
@@ -264,7 +278,8 @@ class Draft:
         """Their dead letters are stored."""
         self.settled += len(indexes)
         self.dying = [index for index in self.dying if index not in indexes]
-        self.cancelled = [index for index in self.cancelled if index not in indexes]
+        if self.endings:
+            self.endings = {index: ending for index, ending in self.endings.items() if index not in indexes}
         self._own()
         for index in indexes:
             self._forget(index)
@@ -334,13 +349,17 @@ class Draft:
         if found is not None:
             self.ready = (*self.ready, Ready(index, index + 1, found[0]))
 
-    def cancel(self, index: int, *, began: bool) -> None:
-        """It is in no list any more, and does not run again. One that has begun leaves a letter."""
-        if began:
-            self.dying = (*self.dying, index)
-            self.cancelled = (*self.cancelled, index)
-        else:
-            self.done(index, index + 1)
+    def ends(self, index: int, ending: Ending) -> None:
+        """It is in no list any more, and its letter is to say so before it is settled."""
+        self.dying = (*self.dying, index)
+        self.endings = {**self.endings, index: ending}
+
+    def edited(self, index: int, attempt: int) -> None:
+        """Its letter has the new payload."""
+        self.dying = [other for other in self.dying if other != index]
+        self.endings = {other: ending for other, ending in self.endings.items() if other != index}
+        self.letter = ""
+        self._add_ready(Ready(index, index + 1, attempt))
 
     # ---- into a ticket -------------------------------------------------------------------------------------
 

@@ -174,7 +174,7 @@ def _divide(
     ends += [layout.source(scan.after) for scan in scans.values() if scan.after]
     if len(heard) + len(known) > _FULL_PAGE:
         expected = [layout.host(session) for session in sorted(heard)]
-        expected += sorted(key for key in map(layout.source, known) if key < layout.later)
+        expected += sorted(key for key in map(layout.source, known) if layout.home <= key < layout.later)
         stride = max(1, _FULL_PAGE * 9 // 10)  # the rest is for keys not known yet
         ends += expected[stride - 1 :: stride]
     cuts = [layout.board, *sorted(set(ends)), layout.home + END]
@@ -363,6 +363,8 @@ def _read_key(seen: Survey, layout: Layout, item: Listed) -> Source | None:
     path = layout.path(item.key)
     try:
         source = parse_source(path)
+        if source.is_borrowed:
+            raise CorruptRecord(item.key, "not the key of a batch")
     except CorruptRecord as corrupt:
         seen.corrupt.append(corrupt)
         return None

@@ -17,7 +17,7 @@ from s3queue_backends.sqlite import SqliteStore
 
 from s3queue import Queue, open_store, stats
 from s3queue.config import Config
-from s3queue.core.keys import Layout
+from s3queue.core.keys import Layout, parse_message_id, parse_source
 from s3queue.core.records import Ledger, Place, Usage, encode
 from s3queue.store import Conflict, Found, Stored
 from tests.cli.conftest import Invoke
@@ -265,6 +265,21 @@ class TestEnqueue:
         queue = Queue("mail", url, namespace="ns")
         assert queue.stats(exact=True).scheduled == 1
         queue.store.close()
+
+    @pytest.mark.parametrize(("given", "seconds"), [("90", 90), ("5m", 300), ("1h30m", 5400), ("2d", 172_800)])
+    def test_a_delay_may_have_units(
+        self, s3queue: Invoke, url: str, jobs: str, capsys: pytest.CaptureFixture[str], given: str, seconds: int
+    ) -> None:
+        before_ms = int(time.time() * 1000)
+        assert s3queue("enqueue", "jobs:send", "1", "--store", url, "--json", "--delay", given) == 0
+        (message,) = answer(capsys)["ids"]
+        due_ms = parse_source(parse_message_id(message).path).due_ms
+        assert due_ms is not None
+        assert before_ms + seconds * 1000 <= due_ms <= int(time.time() * 1000) + seconds * 1000
+
+    @pytest.mark.parametrize("given", ["5x", "m", "5m3", "nan", "-1", ""])
+    def test_what_is_no_delay_is_refused(self, s3queue: Invoke, url: str, jobs: str, given: str) -> None:
+        assert s3queue("enqueue", "jobs:send", "1", "--store", url, f"--delay={given}") == 2
 
 
 class TestStats:

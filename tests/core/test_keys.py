@@ -12,11 +12,13 @@ from s3queue.core.keys import (
     batch_id,
     fencing_token,
     forget_parsed,
+    life_path,
     moved_batch,
     moved_path,
     parse_message_id,
     parse_source,
     source_path,
+    tick_path,
     ticket_id,
 )
 from s3queue.errors import ConfigError, CorruptRecord
@@ -318,3 +320,46 @@ def test_parsed_paths_are_kept_for_what_a_board_names_and_not_for_all_that_ever_
     kept = parse_source.cache_info().currsize
     forget_parsed(named=kept)
     assert parse_source.cache_info().currsize == kept
+
+
+class TestBorrowedSource:
+    """Sources without an object of their own."""
+
+    FIRST = source_path("mail.x", sent_ms=17, batch="0a", count=10, priority=2, group="a/b" * 60)
+    MESSAGE = Layout().message_id(FIRST, 7)
+
+    def test_further_life_keeps_id_priority_and_group_and_is_read_from_its_letter(self) -> None:
+        layout, path = Layout(), life_path(self.MESSAGE, 2)
+        life, first = parse_source(path), parse_source(self.FIRST)
+        assert (life.kind, life.count, life.attempt, life.life, life.is_borrowed) == ("dead", 1, 1, 2, True)
+        assert (life.queue, life.group, life.rank) == (first.queue, first.group, first.rank)
+        assert layout.message_id(path, 0) == self.MESSAGE
+        assert layout.source(path) == layout.dead("mail.x", self.MESSAGE)
+
+    def test_lives_of_a_message_that_was_scheduled_are_not(self) -> None:
+        later = Layout().message_id(source_path("q", sent_ms=17, batch="0a", count=1, due_ms=99), 0)
+        assert parse_source(life_path(later, 3)).due_ms is None
+
+    def test_tick_is_read_from_its_schedule_and_may_die_and_live_on(self) -> None:
+        layout, path = Layout(), tick_path("q", 4, 1_700_000_000_000, "every-day.x", 3)
+        tick = parse_source(path)
+        assert (tick.kind, tick.count, tick.priority, tick.order) == ("tick", 1, 4, 1_700_000_000_000)
+        assert layout.source(path) == layout.schedule("every-day.x.3") == "s3queue/schedules/every-day.x.3"
+        message = layout.message_id(path, 0)
+        assert parse_message_id(message).path == path
+        assert parse_source(life_path(message, 2)).rank == tick.rank
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "dead/q/1/{}",
+            "dead/other/2/{}",
+            "dead/q/2/junk",
+            "dead/q/2/p00~dead~q~2~x~0",
+            "tick/q/5/17-x.1",
+            "tick/q/5/x",
+        ],
+    )
+    def test_others_are_none(self, path: str) -> None:
+        with pytest.raises(CorruptRecord):
+            parse_source(path.format(Layout().message_id(source_path("q", sent_ms=1, batch="0a", count=1), 0)))

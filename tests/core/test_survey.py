@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from s3queue_backends.memory import MemoryStore
 
-from s3queue.core.keys import END, moved_path, parse_source
+from s3queue.core.keys import END, life_path, moved_path, parse_source
 from s3queue.core.ops import Gather, Get, List
 from s3queue.core.records import encode
 from s3queue.core.survey import Heard, Survey, survey
@@ -382,3 +382,9 @@ def test_step_of_the_wall_clock_starts_no_message_that_was_moved_off_the_board()
     due = begin(now_ms=NOW_MS + day_ms, moved_ms=NOW_MS + 9)
     due.store = stored(moved, scheduled)
     assert {source.path for source in due.finish().sources} == {moved, scheduled}
+
+
+def test_object_below_the_partition_that_is_named_like_a_further_life_is_no_batch() -> None:
+    message = LAYOUT.message_id("in/q/5/0000000000017-0a-1", 0)
+    seen = look(stored(life_path(message, 2)))
+    assert (seen.sources, len(seen.corrupt)) == ([], 1)

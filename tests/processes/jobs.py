@@ -143,6 +143,13 @@ async def meet(runs: str, many: int) -> None:
         await asyncio.sleep(0.02)
 
 
+@task(queue=QUEUE, name="idle_async")
+async def idle_async(started: str) -> None:
+    """Says that it runs, and waits until it is cancelled."""
+    say(started, f"{os.getpid()}")
+    await asyncio.Event().wait()
+
+
 @task(queue=QUEUE, name="stop_loop", max_attempts=2, backoff=AT_ONCE)
 async def stop_loop(runs: str) -> None:
     say(runs, "stops it")
@@ -154,3 +161,16 @@ async def stop_loop(runs: str) -> None:
 def not_now(runs: str) -> None:
     say(runs, "not now")
     raise Retry(after=3600)
+
+
+@task(queue=QUEUE, name="by_steps", backoff=AT_ONCE)
+def by_steps(ctx: Context, started: str, release: str) -> None:
+    """Says how far the attempt before it was, goes one step on, and fails after the first two."""
+    step = ctx.state.get("step", 0)
+    ctx.state["step"] = step + 1
+    ctx.progress(step + 1, 3, "by steps")
+    say(started, f"{ctx.attempt} {step}")
+    hang(release)
+    if step < 2:
+        os.kill(os.getpid(), signal.SIGKILL) if step else None
+        raise ValueError(f"step {step}")

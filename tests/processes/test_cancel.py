@@ -12,8 +12,8 @@ from s3queue.core.records import Request
 from s3queue.queue import Queue
 from s3queue.runtime.drive import Driver
 from s3queue.store import ObjectStore
-from tests.processes.host import IMPATIENT, Line, host
-from tests.processes.jobs import hold
+from tests.processes.host import IMPATIENT, Line, failures, host
+from tests.processes.jobs import hold, idle_async
 
 Fifo = Callable[[str], Line]
 
@@ -80,3 +80,35 @@ def test_message_that_a_worker_holds_and_has_not_begun_is_cancelled_while_the_on
         assert [one.cancel() for one in behind] == ["cancelled"] * 3
         release.release()
         assert it.summary().messages == 1
+
+
+def test_running_async_task_is_cancelled_within_a_second(store: ObjectStore, fifo: Fifo) -> None:
+    started = fifo("started")
+    running = s3queue.message(idle_async.enqueue(started.path), store)
+    with host(store, until_empty=True, workers=1, concurrency=1) as it:
+        started.word()
+        assert running.cancel(reason="too slow", timeout=1.0) == "cancelled"
+        assert running.status() == "cancelled"
+        assert it.summary().deaths == 0
+    assert Queue(hold.queue, store).stats().dead == 0
+
+
+def test_task_that_does_not_heed_a_cancel_ends_with_its_process_and_its_neighbour_pays_nothing(
+    store: ObjectStore, fifo: Fifo
+) -> None:
+    started, neighbour, release = fifo("started"), fifo("neighbour"), fifo("release")
+    stubborn = s3queue.message(hold.enqueue(started.path, release.path), store)
+    beside = s3queue.message(hold.enqueue(neighbour.path, release.path), store)
+    with host(store, until_empty=True, workers=1, concurrency=2) as it:
+        _, pid, _ = started.word()
+        assert neighbour.word()[:2] == ["1", pid]
+        assert stubborn.cancel(force_after=0.1) == "cancelled"
+        attempt, other_pid, _ = neighbour.word()
+        assert (attempt, other_pid != pid) == ("2", True)
+        (failure,) = failures(store)
+        assert (failure.attempt, failure.cause) == (1, "interrupted")
+        release.release()
+        summary = it.summary()
+    assert (summary.messages, summary.deaths) == (1, 1)
+    assert (stubborn.status(), beside.status()) == ("cancelled", "unknown")
+    assert Queue(hold.queue, store).stats().dead == 0

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from s3queue import Context, Reject, Retry, Snooze, given, resource, task
 from s3queue.context import Backoff
-from s3queue.middleware import LogFields, Report
+from s3queue.middleware import Report
 
 QUEUE = "jobs"
 
@@ -51,6 +51,23 @@ async def wait_async(started: str, report: str) -> None:
     except asyncio.CancelledError:
         append.function(report, "cancelled")
         raise
+
+
+@task(queue=QUEUE, name="finish_when_cancelled")
+async def finish_when_cancelled(started: str) -> None:
+    append.function(started, "running")
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        await asyncio.sleep(0)
+
+
+@task(queue=QUEUE, name="check_cancelled")
+def check_cancelled(ctx: Context, started: str) -> None:
+    append.function(started, "running")
+    while True:
+        ctx.check()
+        time.sleep(0.001)
 
 
 @task(queue=QUEUE, name="until_cancelled")
@@ -390,7 +407,7 @@ def tells_around(path: str) -> None:
     append.function(path, "\n".join(AROUND))
 
 
-@task(queue=QUEUE, name="logs_inside", middleware=[LogFields()])
+@task(queue=QUEUE, name="logs_inside")
 def logs_inside(path: str) -> None:
     logging.basicConfig(filename=path, format="%(task)s %(attempt)s %(message_id)s %(message)s", force=True)
     logging.getLogger("mine").warning("hello")
@@ -430,3 +447,38 @@ def broken_tool() -> int:
 
 @task(queue=QUEUE, name="lacks_tool", max_attempts=3)
 def lacks_tool(*, it: int = given(broken_tool)) -> None: ...
+
+
+# ---- what attempts note
+
+
+@task(queue=QUEUE, name="pages")
+def pages(ctx: Context, until: int) -> None:
+    """One page more with each attempt; tells where it began, and fails."""
+    began = ctx.state.get("page", 0)
+    for page in range(began, until):
+        ctx.progress(page + 1, 10, f"from {began}")
+        ctx.state["page"] = page + 1
+    raise ValueError(f"began at {began}")
+
+
+@task(queue=QUEUE, name="notes_then_waits")
+def notes_then_waits(ctx: Context, started: str, release: str) -> None:
+    for number in range(3):
+        ctx.progress(number)
+    wait.function(started, release)
+
+
+@task(queue=QUEUE, name="notes_late")
+def notes_late(ctx: Context) -> None:
+    """Leaves a thread behind that goes on noting."""
+    ctx.progress(1)
+    left.append(ctx)
+
+
+left: list[Context] = []
+
+
+@task(queue=QUEUE, name="notes_for_another")
+def notes_for_another() -> None:
+    left[0].progress(99)

@@ -15,8 +15,12 @@ from s3queue.core.plan import requests, take_over
 from s3queue.core.plan.planning import Planning
 from s3queue.core.records import Board, Part
 from s3queue.core.settle import Draft
+from s3queue.runtime.agent import deaths
+from s3queue.runtime.agent.interrupts import Interrupts
 from s3queue.testing.simulate import Times, Weather
 from tests.simulation.mutants import mutant
+
+_LONG = dataclasses.replace(Times(), tasks=(0.6, 1.5))
 
 #: Operators, and leaders that are replaced.
 _STEERED: dict[str, Any] = {
@@ -103,6 +107,29 @@ def a_batch_is_admitted_without_its_marks(_: Any, of: Planning, path: str, sourc
 def what_is_cancelled_leaves_no_tombstone(cancel: Any, draft: Draft, index: int, *, began: bool) -> None:
     """A message that had begun goes through its letter when it is cancelled."""
     cancel(draft, index, began=False)
+
+
+@mutant(
+    Interrupts,
+    "heed",
+    "I13",
+    within=300,
+    **(_STEERED | {"weather": Weather(fault=0.02, chaos=0.0), "slots": 1, "most": 5, "times": _LONG}),
+)
+def a_host_starts_what_it_knows_to_be_cancelled(_: Any, of: Interrupts, now: float) -> None:
+    """What a host has read to be cancelled, and has not begun, does not begin."""
+
+
+@mutant(
+    deaths,
+    "_over_time",
+    "innocent",
+    within=400,
+    **(_STEERED | {"weather": Weather(fault=0.02, chaos=0.0), "slots": 3, "most": 5, "times": _LONG}),
+)
+def neighbours_pay_for_a_cancel(_: Any, one: Any, death: Any) -> Any:
+    """Of a process that was ended for a cancelled message the others pay no attempt."""
+    return deaths._outcome("retry", one, death.cause, death.text, death)
 
 
 @mutant(requests, "_in_tickets", "I13 I2 I20 I3", within=400, **_STEERED)

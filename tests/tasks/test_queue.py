@@ -153,6 +153,7 @@ class TestEnqueue:
             {"delay": -1},
             {"delay": float("nan")},
             {"delay": "5"},
+            {"delay": timedelta(seconds=-1)},
             {"at": datetime(2030, 1, 1)},  # noqa: DTZ001
             {"at": datetime(9999, 1, 1, tzinfo=UTC)},
             {"at": 1.5},
@@ -185,8 +186,9 @@ class TestEnqueue:
         queue = Queue("q", store)
         queue.enqueue(1, delay=60)
         queue.enqueue(2, at=datetime.now(UTC) + timedelta(days=1))
+        queue.enqueue(3, delay=timedelta(hours=1))
         due = [parse_source(LAYOUT.path(item.key)).due_ms for item in store.list(LAYOUT.later)]
-        assert len(due) == 2
+        assert len(due) == 3
         assert None not in due
         assert store.list(LAYOUT.inbox) == []
 

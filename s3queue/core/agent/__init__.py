@@ -74,6 +74,7 @@ class Agent:
 
     def wake(self) -> None:
         """A process of this machine has enqueued, committed or reported something."""
+        self._post.woken = self.view.version
         if self._leading.lead is not None:
             self._leading.wake()
         elif self._post.is_led_here:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple, Protocol
 
+from s3queue.core.declare import Declared
 from s3queue.core.elect import View
 from s3queue.core.keys import Layout
 from s3queue.core.pacing import Pace
@@ -84,6 +85,7 @@ class Crew(Protocol):
         """Messages that workers have and that have not ended."""
 
     def look(self) -> None: ...
+    def interrupt(self, now: float) -> None: ...
     def deal(self, now: float) -> None: ...
     def recall(self, now: float, *, everything: bool = False) -> bool: ...
     def release_pool(self) -> None: ...
@@ -99,6 +101,7 @@ class Post:
     Attributes:
         me: the leader that a board names if this session is elected.
         view: of the board; the host sees the boards of its own coordinator without a request.
+        woken: the version of the board when a process of this machine last told of news.
     """
 
     layout: Layout
@@ -107,6 +110,12 @@ class Post:
     env: Environment
     me: Leader
     view: View = field(default_factory=View)
+    woken: str | None = None
+
+    @property
+    def knows_more(self) -> bool:
+        """Whether a process of this machine has enqueued something that no board shows yet."""
+        return self.woken is not None and self.woken == self.view.version
 
     @property
     def is_led_here(self) -> bool:
@@ -121,7 +130,9 @@ class Terms(NamedTuple):
     Attributes:
         until_empty: report once that the served queues hold no message.
         stands: whether it stands for election.
+        declared: the schedules that the code of this host declares.
     """
 
     until_empty: bool = False
     stands: bool = True
+    declared: tuple[Declared, ...] = ()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from s3queue.core import elect
 from s3queue.core.agent.environment import LONGEST_PAUSE, TICK_S, Post
+from s3queue.core.agent.telling import Telling
 from s3queue.core.chores import CHORES_AT_ONCE
 from s3queue.core.cycle import Cycled, Deposed, Doubt, Lead, take_office
 from s3queue.core.ops import Program, Signal, Step, wait
@@ -54,6 +55,7 @@ class Leading:
         self._looked_at: float | None = None
         self._wants_survey = False
         self.lead: Lead | None = None
+        self._telling = Telling(post.env, post.layout)
 
     def wake(self, *, survey: bool = True) -> None:
         """Start a cycle soon.
@@ -129,8 +131,8 @@ class Leading:
         view, me = self._post.view, self._post.me
         leader = view.board.leader if view.board is not None else None
         gone = leader is not None and self._post.env.is_gone(leader.session, leader.place)
-        lease_s = self._post.settings.leader_lease
-        return elect.may_stand(view, looked_at, lease_s, me=me.session, leader_gone=gone)
+        lease_s, knows_more = self._post.settings.leader_lease, self._post.knows_more
+        return elect.may_stand(view, looked_at, lease_s, me=me.session, leader_gone=gone, knows_more=knows_more)
 
     def _stand(self, looked_at: float) -> Program[float]:
         """Returns the steady time of the first cycle."""
@@ -157,6 +159,7 @@ class Leading:
         if view.board is None or view.board.epoch != lead.epoch:
             return math.inf
         self.lead = lead
+        self._telling = Telling(env, self._post.layout)
         if lead.epoch > 1:
             env.mark("another leader")
         if lead.window:
@@ -177,10 +180,9 @@ class Leading:
         """Wait, and write heartbeats meanwhile. Returns whether `wake` ended the wait."""
         env = self._post.env
         while (lead := self.lead) is not None and lead.pending is None:
-            beat_at = lead.written_at + self._post.settings.leader_lease / 3
-            if beat_at >= until:
+            if lead.beat_at >= until:
                 break
-            if (yield from wait(beat_at, self._signal)):
+            if (yield from wait(lead.beat_at, self._signal)):
                 return True
             try:
                 outcome = yield from lead.beat(now=env.now(), nonce=env.nonce())
@@ -192,6 +194,8 @@ class Leading:
             match outcome:
                 case Cycled():
                     env.mark("a leader wrote a heartbeat between cycles")
+                    if lead.board.leader_lease > self._post.settings.leader_lease:
+                        env.mark("a leader announced a longer lease")
                     self._committed()
                 case Deposed():
                     env.mark("a leader was deposed by its heartbeat")
@@ -251,14 +255,19 @@ class Leading:
             )
         if lead.control is None:
             env.warn(self._post.layout.control, NO_CONTROL)
+        if off_s := lead.clocks.off_s:
+            env.mark("a leader held schedules since its clock was off")
+            env.warn(
+                "clock",
+                f"the clock of this host is {abs(off_s):.0f} s {'ahead of' if off_s > 0 else 'behind'} those of others; "
+                "no schedule ticks until it is set right",
+            )
         for bound in lead.board.full:
             env.warn(
                 f"full {bound}",
                 f"the board is full ({bound}): more work waits until there is room; see s3queue stats",
             )
-        if env.wants("settled"):
-            for one in cycled.settled:
-                env.emit("settled", **one._asdict())
+        self._telling.tell(lead, cycled)
         self._tell_chores(lead)
 
     def _tell_chores(self, lead: Lead) -> None:

@@ -18,9 +18,10 @@ from s3queue.core.chores.garbage import Garbage
 from s3queue.core.chores.letters import Letters
 from s3queue.core.chores.moves import Moves
 from s3queue.core.chores.pages import Pages
+from s3queue.core.chores.revisions import Revisions
 from s3queue.core.chores.summaries import Summaries
 from s3queue.core.chores.troubles import Troubles
-from s3queue.core.keys import Layout
+from s3queue.core.keys import BORROWED, Layout
 from s3queue.core.ops import Step
 from s3queue.core.pacing import Backoffs
 from s3queue.core.plan import Settings, Settled, is_finished
@@ -81,6 +82,7 @@ class Chores:
         self.pages = Pages(layout, epoch, now, self.troubles)
         self.answers = Answers(layout, now, self.troubles)
         self.garbage = Garbage(self.troubles)
+        self.revisions = Revisions(layout)
         self.summaries = Summaries(layout, epoch, heard, settings or Settings(), self.troubles)
         self._faulty = Backoffs(_FIRST_S, _LONGEST_S)
 
@@ -94,6 +96,9 @@ class Chores:
         if (seen := facts.seen) is None:
             return
         over = [path for path, state in board.sources.items() if is_finished(path, state)]
+        assert not any(path.startswith(BORROWED) for path in over), (
+            "what is not ours alone is neither deleted nor retired"
+        )
         over += [path for path in board.answers if path in self.answers.stored]
         pages.follow(board, over, seen, facts.uptime_ms)
         keys = [layout.source(path) for path in facts.refused]
@@ -106,6 +111,8 @@ class Chores:
         # Not one that was fenced since: if we were replaced, a later board may have given it tickets before.
         keys += [layout.host(session) for session in heard if session in facts.ended and session not in busy]
         keys += pages.expired(board.uptime_ms, window_s)
+        if board.schedules or self.revisions.deleted:
+            keys += self.revisions.follow(board)
         self.garbage.follow(keys)
         self.troubles.keep_for(facts.now)
 
@@ -147,3 +154,4 @@ class Chores:
 
     def _deleted(self, keys: Collection[str]) -> None:
         self.pages.deleted(keys)
+        self.revisions.over(keys)

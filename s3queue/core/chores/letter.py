@@ -1,15 +1,26 @@
-"""Dead letters: the record, for people, of a message that is out of attempts."""
+"""Dead letters: the record, for people, of a message that is out of attempts; and what becomes of it as its message lives
+on."""
 
 from __future__ import annotations
 
 import msgspec
 from msgspec.structs import replace
 
-from s3queue.core.keys import Layout, parse_source
-from s3queue.core.records import DeadLetter, Failure, Origin, decode_batch, decode_moved
+from s3queue.core.bodies import batch_in
+from s3queue.core.keys import Layout, Source, parse_source
+from s3queue.core.records import DeadLetter, Ending, Failure, Life, Origin, decode_moved
+from s3queue.core.settle import ending as end_of
 from s3queue.core.settle import shortened
 from s3queue.errors import CorruptRecord
 from s3queue.store import Found, Missing
+
+#: Lives in a letter besides the last one, and characters of the error of each.
+_LIVES, _LIFE_TEXT = 10, 400
+#: Characters of the payload as JSON.
+_PREVIEW = 10_000
+
+#: Of a message that is out of attempts.
+DEAD = Ending("dead")
 
 
 def dead_letter(
@@ -21,9 +32,10 @@ def dead_letter(
     nonce: str,
     now_ms: int,
     *,
-    cancelled: bool = False,
+    ending: Ending = DEAD,
+    turn: int = 0,
 ) -> DeadLetter:
-    """The letter of one dead message, with as much of it as can be read.
+    """The letter of the first life of a message, with as much of it as can be read.
 
     A batch that cannot be decoded gets one letter for all its messages, under the id of the first. A batch with fewer
     messages than its key says gets one letter for the missing ones, under the id of the first of them. So each letter of
@@ -36,12 +48,14 @@ def dead_letter(
         attempt=failures[-1].attempt if failures else 0,
         failures=failures,
         died_ms=now_ms,
+        turn=turn,
     )
-    ended = replace(letter, tombstone=cancelled, ending="cancelled" if cancelled else "")
+    is_dead = ending.kind == "dead"
+    ended = replace(letter, tombstone=not is_dead, ending="" if is_dead else ending.kind)
     if isinstance(body, Missing):
         return ended
     try:
-        batch = decode_batch(path, body.body)
+        batch = batch_in(path, path, body.body)
     except CorruptRecord:
         return replace(letter, message=layout.message_id(path, 0), payload=body.body, raw=True)
     if index >= len(batch.messages):
@@ -60,14 +74,60 @@ def dead_letter(
         failures=failures,
         task=message.task,
         payload=bytes(message.payload),
-        preview=_preview(bytes(message.payload)),
+        preview=preview(bytes(message.payload)),
         headers=message.headers,
         sent_ms=origin.sent_ms,
     )
 
 
-def _preview(payload: bytes) -> str:
+def further_letter(
+    letter: DeadLetter,
+    source: Source,
+    ending: Ending,
+    failures: tuple[Failure, ...],
+    nonce: str,
+    now_ms: int,
+    turn: int,
+) -> DeadLetter | None:
+    """What a letter says once this life of its message has ended. None: it says so already."""
+    if letter.tombstone or letter.life >= source.life:
+        return None
+    if ending.kind == "purged":
+        gone = replace(letter, failures=(), payload=b"", preview="", headers={}, payload_at=0, lives=())
+        return replace(gone, nonce=nonce, tombstone=True, ending="purged", ended_ms=now_ms, turn=turn)
+    last = letter.failures[-1] if letter.failures else None
+    if last is not None:
+        last = replace(last, text=end_of(last.text, _LIFE_TEXT))
+    lives = (*letter.lives, Life(letter.life, letter.attempt, letter.died_ms, last))[-_LIVES:]
+    lived = replace(letter, nonce=nonce, life=source.life, lives=lives, turn=turn)
+    if ending.kind == "dead":
+        attempt = failures[-1].attempt if failures else 0
+        return replace(lived, attempt=attempt, failures=failures, died_ms=now_ms)
+    failures = failures or letter.failures
+    return replace(
+        lived, failures=failures, tombstone=True, ending=ending.kind, ticket=ending.by, ended_ms=now_ms, payload_at=0,
+        payload=b"", preview=""
+    )  # fmt: skip
+
+
+def tombstone(source: Source, ending: Ending, nonce: str, now_ms: int, turn: int) -> DeadLetter:
+    """What a letter says, and all that it says, where nobody has read what it was."""
+    return DeadLetter(
+        nonce,
+        source.message,
+        source.queue,
+        died_ms=now_ms,
+        ended_ms=now_ms,
+        tombstone=True,
+        ending=ending.kind,
+        ticket=ending.by,
+        life=source.life - (ending.kind == "purged"),
+        turn=turn,
+    )
+
+
+def preview(payload: bytes) -> str:
     try:
-        return msgspec.json.encode(msgspec.msgpack.decode(payload)).decode()[:10_000]
+        return msgspec.json.encode(msgspec.msgpack.decode(payload)).decode()[:_PREVIEW]
     except (msgspec.MsgspecError, TypeError, ValueError, RecursionError):
         return ""

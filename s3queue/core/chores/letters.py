@@ -1,4 +1,9 @@
-"""Writes the dead letters of messages that are dying on the committed board."""
+"""Writes the letters of messages that have ended on the committed board.
+
+The letter of a first life is created, and never changed by that life. Of a further life there is a letter: it is replaced,
+by compare-and-swap, so that a late write of a coordinator that was replaced meets a version that its successor has
+replaced.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +11,20 @@ import contextlib
 from collections.abc import Iterator
 from itertools import islice
 
-from s3queue.core.chores.letter import dead_letter
+from msgspec.structs import replace
+
+from s3queue.core.chores.letter import DEAD, dead_letter, further_letter, tombstone
 from s3queue.core.chores.troubles import Troubles
-from s3queue.core.keys import Layout, parse_message_id
+from s3queue.core.keys import BORROWED, Layout, parse_message_id, parse_source
 from s3queue.core.ops import Step, Unknown, get, put
-from s3queue.core.records import Board, SourceState, decode, encode
+from s3queue.core.records import Board, DeadLetter, SourceState, decode, encode
 from s3queue.errors import CorruptRecord, StoreError
 from s3queue.store import Conflict, Found, Missing, Stored, Unchanged
 
 #: Letters written by one chore, all of one source, which is read once.
 _LETTERS_AT_ONCE = 100
+#: Letters of further lives written by one chore.
+_LIVES_AT_ONCE = 25
 #: Bytes of sources in memory while letters are written. One source always fits.
 _BUDGET_BYTES = 64_000_000
 
@@ -29,12 +38,13 @@ class Letters:
     def __init__(self, layout: Layout, troubles: Troubles) -> None:
         self._layout, self._troubles = layout, troubles
         self._dying: dict[str, SourceState] = {}
+        self._turn = 0
         self._under_way: set[tuple[str, int]] = set()
         self._held_bytes = 0
         self.written: set[tuple[str, int]] = set()
 
     def follow(self, board: Board) -> None:
-        self._dying = {path: state for path, state in board.sources.items() if state.dying}
+        self._dying, self._turn = {path: state for path, state in board.sources.items() if state.dying}, board.turn
         self.written = {one for one in self.written if one[0] in self._dying and one[1] in self._dying[one[0]].dying}
 
     def take(self, now: float, now_ms: int, nonce: str) -> Step[bool] | None:
@@ -44,6 +54,8 @@ class Letters:
             if not self._troubles.allow(self._layout.source(path), now):
                 continue
             due = list(islice(self._due(path, state, now), _LETTERS_AT_ONCE))
+            if due and path.startswith(BORROWED) and parse_source(path).kind == "dead":
+                return self._live_on(list(islice(self._lives(now), _LIVES_AT_ONCE)), now, now_ms, nonce)
             if due:
                 self._under_way.update((path, index) for index in due)
                 return self._write(path, state, due, now, now_ms, nonce)
@@ -55,12 +67,68 @@ class Letters:
             if is_open and self._troubles.allow(f"{path}#{index}", now):
                 yield index
 
+    # ---- further lives -------------------------------------------------------------------------------------
+
+    def _lives(self, now: float) -> Iterator[tuple[str, SourceState]]:
+        for path, state in self._dying.items():
+            is_life = path.startswith(BORROWED) and parse_source(path).kind == "dead"
+            if is_life and any(True for _ in self._due(path, state, now)):
+                yield path, state
+
+    def _live_on(self, lives: list[tuple[str, SourceState]], now: float, now_ms: int, nonce: str) -> Step[bool]:
+        """Bring letters to what the board says of the lives that their messages have led since.
+
+        Asks: for each, one Put where its version is known and nothing of it is kept; else one Get and one Put.
+        """
+        self._under_way.update((path, 0) for path, _ in lives)
+        done: set[tuple[str, int]] = set()
+        try:
+            for number, (path, state) in enumerate(lives):
+                try:
+                    is_written = yield from self._live_on_one(path, state, f"{nonce}.d{number}", now_ms)
+                except (StoreError, CorruptRecord) as fault:
+                    self._troubles.met(f"{path}#0", fault, now)
+                    continue
+                if is_written:
+                    self._troubles.over(f"{path}#0")
+                    done.add((path, 0))
+                else:
+                    self._troubles.met(f"{path}#0", StoreError("put", self._layout.source(path)), now)
+        finally:
+            self.written |= done
+            self._under_way.difference_update((path, 0) for path, _ in lives)
+        return bool(done)
+
+    def _live_on_one(self, path: str, state: SourceState, nonce: str, now_ms: int) -> Step[bool]:
+        key, source = self._layout.source(path), parse_source(path)
+        ending, failures = state.endings.get(0, DEAD), state.failures.get(0, ())
+        if state.letter and ending.kind in ("done", "purged"):
+            brief = tombstone(source, ending, nonce, now_ms, self._turn)
+            outcome = yield from put(key, encode(brief), state.letter)
+            if isinstance(outcome, Stored):
+                return True
+        found = yield from get(key)
+        if isinstance(found, Found):
+            letter = further_letter(
+                decode(DeadLetter, key, found.body), source, ending, failures, nonce, now_ms, self._turn
+            )
+            if letter is None:
+                return True
+            version: str | None = found.version
+        else:  # somebody has deleted it
+            version, letter = None, tombstone(source, ending, nonce, now_ms, self._turn)
+            if ending.kind == "dead":
+                letter = replace(letter, tombstone=False, ending="", failures=failures, life=source.life)
+        return isinstance((yield from put(key, encode(letter), version)), Stored)
+
+    # ---- first lives ---------------------------------------------------------------------------------------
+
     def _write(
         self, path: str, state: SourceState, indexes: list[int], now: float, now_ms: int, nonce: str
     ) -> Step[bool]:
         """Asks: one Get, and one Put for each letter; what `_put` asks for those that are there already; one Get more
         where the source is gone."""
-        source, held = self._layout.source(path), 0
+        source, held, turn = self._layout.source(path), 0, self._turn
         # Entered when the chore ends, all at once: the board is written for them together.
         done: set[tuple[str, int]] = set()
         try:
@@ -81,9 +149,9 @@ class Letters:
                 if (path, index) in done or (path, index) in self.written:
                     continue
                 failures = state.failures.get(index, ())
-                cancelled = index in state.cancelled
+                ending = state.endings.get(index, DEAD)
                 own = f"{nonce}.d{number}"
-                letter = dead_letter(self._layout, path, index, body, failures, own, now_ms, cancelled=cancelled)
+                letter = dead_letter(self._layout, path, index, body, failures, own, now_ms, ending=ending, turn=turn)
                 key = self._layout.dead(letter.queue, letter.message)
                 try:
                     outcome = yield from self._put(key, encode(letter))

@@ -1,9 +1,9 @@
 """The coordinator's decisions: a pure function of board, survey, time and settings.
 
 In this order: take over what hosts report, and the tickets of sessions that are over; drop sources whose retirement is on
-record; let waiting messages become ready, and move off the board what waits beyond a bound; assign what is ready, and
-batches not seen before, to hosts with room. A batch is admitted to the board by its first assignment, and never while its
-id is in the deduplication window.
+record; let waiting messages become ready; admit the ticks of schedules; move off the board what waits beyond a bound;
+assign what is ready, and batches not seen before, to hosts with room. A batch is admitted to the board by its first
+assignment, and never while its id is in the deduplication window.
 
 The order of messages, their priority, groups and the shares of queues are decided here, by the only writer that sees
 everything.
@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from s3queue.core.keys import Source
-from s3queue.core.plan import assign, park, requests, take_over
+from s3queue.core.plan import assign, park, requests, schedules, take_over
 from s3queue.core.plan.hosts import capacity
 from s3queue.core.plan.park import Parking
 from s3queue.core.plan.planned import Planned, Settled, is_finished
@@ -45,6 +45,10 @@ def plan(
     control: Control | None = NO_CONTROL,
     asked: Mapping[str, Request] | None = None,
     there: Collection[str] = (),
+    quiet: Mapping[str, float] | None = None,
+    wall_ms: int | None = None,
+    is_clock_off: bool = False,
+    deleted: Collection[tuple[str, int]] = (),
 ) -> Planned:
     """Decide one cycle.
 
@@ -59,7 +63,11 @@ def plan(
         parking: what came of the moves on the board.
         control: the operators' settings. None: not read yet, so nothing is assigned.
         asked: by path, requests that were read. there: paths of sources, of those that they are about, that exist.
+        wall_ms: wall clock before the survey, also where it was set since the election: schedules tick by it. None: as
+            ``now_ms``. is_clock_off: it cannot be right, and no schedule ticks.
+        deleted: name and revision of schedules, of those that the board calls old, whose objects are deleted.
         board_bytes: size of the stored board; None if it is not known.
+        quiet: by session of a dozing host, seconds since its last write.
     """
     parking = parking or Parking()
     size = len(encode(board)) if board_bytes is None else board_bytes
@@ -72,7 +80,8 @@ def plan(
     planning.expire()
     if asked:
         requests.handle(planning, asked, there, window)
+    schedules.admit(planning, now_ms if wall_ms is None else wall_ms, is_held=is_clock_off, deleted=deleted)
     park.choose(planning, parking)
     if control is not None:
-        assign.tickets(planning, sources, window)
+        assign.tickets(planning, sources, window, quiet or {})
     return planning.result()

@@ -7,7 +7,7 @@ each is first within about 3 n writes.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from s3queue.core.keys import Source, parse_source
@@ -39,8 +39,8 @@ class _Stand(NamedTuple):
     held: set[tuple[str, str]]
 
 
-def tickets(planning: Planning, sources: Iterable[Source], window: Collection[str]) -> None:
-    pools = _pools(planning)
+def tickets(planning: Planning, sources: Iterable[Source], window: Collection[str], quiet: Mapping[str, float]) -> None:
+    pools = _pools(planning, quiet)
     serving: dict[str, list[Pool]] = {}
     for pool in pools:
         for queue in pool.queues:
@@ -72,9 +72,9 @@ def tickets(planning: Planning, sources: Iterable[Source], window: Collection[st
                     planning.planned.room[queue] += pool.room(queue)
 
 
-def _pools(planning: Planning) -> list[Pool]:
+def _pools(planning: Planning, quiet: Mapping[str, float]) -> list[Pool]:
     hosts = {
-        session: Host(ledger, planning.settings)
+        session: Host(ledger, planning.settings, quiet.get(session, 0.0))
         for session, ledger in sorted(planning.ledgers.items())
         if not ledger.over and ledger.slots > 0
     }

@@ -6,7 +6,8 @@ is known to be stored, the messages are settled in their old source and the boar
 admitted before. Its id is unique, so a late request of a replaced coordinator is recognised: as the same object while
 that exists, and by the deduplication window afterwards.
 
-Messages of a group stay on the board, since their group waits for them.
+Messages of a group stay on the board, since their group waits for them. So do further lives of dead messages, of which a
+bounded number is there, and times of schedules.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ def choose(planning: Planning, parking: Parking) -> None:
     candidates: dict[str, list[_Candidate]] = {}
     for path in paths:
         source = parse_source(path)
-        if source.group is None and path not in parking.unmovable:
+        if not source.stays and path not in parking.unmovable:
             candidates.setdefault(source.queue, []).extend(_candidates(planning, path, source.alone))
     bound = 0 if planning.room.is_tight else planning.settings.max_parked
     for queue in sorted(candidates, key=lambda queue: len(candidates[queue]), reverse=True):

@@ -10,7 +10,7 @@ from s3queue.core.records import Board, SourceState
 
 
 class Settled(NamedTuple):
-    """Messages whose outcome this plan decides: ``done``, ``dead`` or ``cancelled``."""
+    """Messages whose outcome this plan decides: ``done``, ``dead``, ``cancelled``, ``expired`` or ``purged``."""
 
     ticket: str
     source: str

@@ -7,11 +7,23 @@ from functools import cached_property
 
 from msgspec.structs import replace
 
-from s3queue.core.keys import Source, parse_source, ticket_id
+from s3queue.core.keys import BORROWED, Source, parse_source, ticket_id
 from s3queue.core.plan.planned import Planned, Settled
 from s3queue.core.plan.room import Room
 from s3queue.core.plan.settings import Settings
-from s3queue.core.records import Board, Control, Failed, Failure, Ledger, Part, SourceState, Ticket, Totals
+from s3queue.core.records import (
+    Board,
+    Control,
+    Ending,
+    Failed,
+    Failure,
+    Ledger,
+    Memo,
+    Part,
+    SourceState,
+    Ticket,
+    Totals,
+)
 from s3queue.core.settle import Draft
 
 #: Bytes of a source on the board besides its path.
@@ -40,6 +52,8 @@ class Planning:
         self.moves = dict(board.moves)
         self.answers = dict(board.answers)
         self.marks = {path: dict(marked) for path, marked in board.marks.items()}
+        self.memos = {path: dict(noted) for path, noted in board.memos.items()}
+        self.ticked = dict(board.schedules)
         self.sequence = board.sequence
         #: By path, how many messages wait.
         self.waiting: dict[str, int] = {}
@@ -50,7 +64,12 @@ class Planning:
         self.drafts: dict[str, Draft] = {}
         #: By queue, messages that wait for a host that they fit.
         self.unfit: dict[str, int] = {}
+        #: By queue, further lives of dead messages.
+        self.lives: dict[str, int] = {}
         for path, state in board.sources.items():
+            if path[0] == "d":
+                queue = parse_source(path).queue
+                self.lives[queue] = self.lives.get(queue, 0) + 1
             if state.unfit:
                 queue = parse_source(path).queue
                 waiting = sum(Draft(state).marked().values())  # those in tickets have found a host
@@ -101,6 +120,8 @@ class Planning:
         for path, draft in self.drafts.items():
             draft.trim()
             self.sources[path] = draft.freeze()
+            if path.startswith(BORROWED) and draft.settled:
+                del self.sources[path]  # nothing is to be deleted, or remembered
         if self.planned.changed:
             self.planned.board = replace(
                 self.board,
@@ -113,8 +134,40 @@ class Planning:
                 control=turn,
                 answers=self.answers,
                 marks={path: marked for path, marked in self.marks.items() if marked},
+                memos=self._kept_memos() if self.memos else {},
+                schedules=self.ticked,
             )
         return self.planned
+
+    def _kept_memos(self) -> dict[str, dict[int, Memo]]:
+        """Those of messages that will start again. Asked when every source is frozen."""
+        live: dict[str, set[int]] = {path: set() for path in self.memos if path in self.sources}
+        for path, indexes in live.items():
+            state = self.sources[path]
+            indexes.update(at for ready in state.ready for at in range(ready.start, ready.stop))
+            indexes.update(one.index for one in state.waiting)
+        for members in self.moves.values():
+            for path, index in members:
+                if path in live:
+                    live[path].add(index)
+        for ticket in self.tickets.values():
+            if any(part.source in live for part in ticket.parts):
+                for part in ticket.spans(ticket.left_ranges):
+                    live.get(part.source, set()).update(range(part.start, part.stop))
+        kept = {
+            path: {at: self.memos[path][at] for at in indexes & self.memos[path].keys()}
+            for path, indexes in live.items()
+        }
+        return {path: noted for path, noted in kept.items() if noted}
+
+    def done(self, part: Part, ticket: str) -> None:
+        """These messages of a ticket ended well. One of a further life has a letter, which is to say so first."""
+        if self.lives and parse_source(part.source).kind == "dead":
+            self.draft(part.source).ends(part.start, Ending("done", ticket))
+        else:
+            self.draft(part.source).done(part.start, part.stop)
+        self.count(part, "done", part.stop - part.start)
+        self.planned.settled.append(Settled(ticket, part.source, part.start, part.stop, part.attempt, "done"))
 
     def state(self, path: str) -> Draft | SourceState:
         """Where the messages of a source on the board are by now."""
@@ -190,15 +243,27 @@ class Planning:
 
     def cancel(self, part: Part, ticket: str = "", *, began: bool, reason: str = "") -> None:
         """This one message, which is in no list any more, does not run again."""
-        draft = self.draft(part.source)
-        if began:
-            draft.remember(part.start, Failure(part.attempt, "cancelled", reason, self.now_ms))
-        draft.cancel(part.start, began=began)
-        self.cancelled(part, ticket)
+        self.end(part, "cancelled", ticket, began=began, reason=reason)
 
-    def cancelled(self, part: Part, ticket: str = "") -> None:
-        self.count(part, "cancelled", 1)
-        self.planned.settled.append(Settled(ticket, part.source, part.start, part.stop, part.attempt, "cancelled"))
+    def end(self, part: Part, how: str, ticket: str = "", *, began: bool, reason: str = "") -> None:
+        """This one message, which is in no list any more, ends otherwise than by its task.
+
+        Args:
+            how: ``cancelled``, ``expired`` or ``purged``.
+            began: a ledger has claimed it once, so that it leaves a tombstone. One of a further life always does.
+            reason: for people.
+        """
+        draft = self.draft(part.source)
+        if began or parse_source(part.source).kind == "dead":
+            draft.remember(part.start, Failure(part.attempt, how, reason, self.now_ms))
+            draft.ends(part.start, Ending(how))
+        else:
+            draft.done(part.start, part.start + 1)
+        self.ended(part, how, ticket)
+
+    def ended(self, part: Part, how: str, ticket: str = "") -> None:
+        self.count(part, how, 1)
+        self.planned.settled.append(Settled(ticket, part.source, part.start, part.stop, part.attempt, how))
 
     # ---- what stands in no ledger --------------------------------------------------------------------------
 
@@ -208,7 +273,14 @@ class Planning:
             if path in self.sources and index in self.board.sources[path].dying:
                 by_path.setdefault(path, set()).add(index)
         for path, indexes in by_path.items():
-            self.draft(path).letters_written(indexes)
+            draft = self.draft(path)
+            if path.startswith(BORROWED) and any(one.kind == "edited" for one in draft.endings.values()):
+                self._edited(path, draft)
+            else:
+                draft.letters_written(indexes)
+
+    def _edited(self, path: str, draft: Draft) -> None:
+        draft.edited(0, 1)
 
     def retire(self, retired: Collection[str]) -> None:
         for path in retired:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from s3queue.core.keys import MessageRef, Source, parse_message_id, parse_source
+from s3queue.core.plan import schedules
 from s3queue.core.plan.planning import Planning
 from s3queue.core.plan.room import added
-from s3queue.core.records import CANCEL, RUN_NOW, Mark, Part, Request, SourceState
+from s3queue.core.records import CANCEL, RUN_NOW, TICK, Mark, Part, Request, SourceState
 from s3queue.core.settle import LAST_TEXT
 from s3queue.errors import CorruptRecord
 
@@ -38,6 +39,10 @@ def handle(planning: Planning, asked: Mapping[str, Request], there: Collection[s
         if path in pending(planning.answers, planning.marks) or len(planning.answers) >= MOST_ANSWERS:
             continue
         request, ref = asked[path], refers(asked[path])
+        if request.kind == TICK:
+            if (done := schedules.run_now(planning, path, request)) is not None:
+                planning.answer(path, done)
+            continue
         if ref is None or request.kind not in (CANCEL, RUN_NOW):
             planning.answer(path, "unknown")
             continue
@@ -100,7 +105,7 @@ class _One:
             return None
         state = planning.state(path)
         if index in state.dying:
-            return "cancelled" if index in state.cancelled else "dead"
+            return state.endings[index].kind if index in state.endings else "dead"
         if self._is_moving:
             return None
         draft = planning.draft(path)
@@ -117,7 +122,7 @@ class _One:
     def _cancel_new(self) -> str | None:
         """No board has named its source yet."""
         planning, source = self._planning, self._source
-        if self._is_over:
+        if self._is_over or source.is_borrowed:
             return "over"
         if self._is_moving:
             return None
@@ -128,7 +133,7 @@ class _One:
             planning.sources[source.path] = SourceState(settled=1)
             if not self._is_there:
                 return "absent"
-            planning.cancelled(Part(source.path, 0, 1, source.attempt))
+            planning.ended(Part(source.path, 0, 1, source.attempt), "cancelled")
             return "cancelled"
         if not self._is_there:
             return "absent"
@@ -146,7 +151,9 @@ class _One:
             return
         marked = planning.marks.setdefault(self._source.path, {})
         before = marked.get(self._index, Mark())
-        marked[self._index] = Mark((*before.requests, *requests), self._request.reason or before.reason)
+        forces = [one for one in (before.force_s, self._request.force_after) if one is not None]
+        reason = self._request.reason or before.reason
+        marked[self._index] = Mark((*before.requests, *requests), reason, min(forces, default=None))
         planning.planned.changed = True
 
     def run_now(self) -> str | None:
@@ -157,7 +164,7 @@ class _One:
             return "running"
         state = planning.state(source.path)
         if index in state.dying:
-            return "cancelled" if index in state.cancelled else "dead"
+            return state.endings[index].kind if index in state.endings else "dead"
         if self._is_moving:
             return None
         if any(one.start <= index < one.stop for one in state.ready):
@@ -170,7 +177,7 @@ class _One:
     def _run_new(self) -> str | None:
         """No board has named its source yet."""
         planning, source = self._planning, self._source
-        if self._is_over:
+        if self._is_over or source.is_borrowed:
             return "over"
         if self._is_moving:
             return None

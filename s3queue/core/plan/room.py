@@ -7,6 +7,7 @@ cycle takes them over, once letters are written and waiting messages are moved o
 
 from __future__ import annotations
 
+from s3queue.core.keys import BORROWED
 from s3queue.core.plan.settings import Settings
 from s3queue.core.records import Board, SourceState
 from s3queue.core.settle import weigh
@@ -27,7 +28,10 @@ class Room:
     def __init__(self, board: Board, settings: Settings, full: set[str]) -> None:
         self._most = settings.max_failure_bytes
         self.bytes = self._most - sum(map(_weigh, board.sources.values()))
-        self.deaths = settings.max_dying - sum(len(state.dying) for state in board.sources.values())
+        self.bytes -= sum(memo.size for noted in board.memos.values() for memo in noted.values())
+        self.deaths = settings.max_dying - sum(
+            len(state.dying) for path, state in board.sources.items() if state.dying and not path.startswith(BORROWED)
+        )
         self._full = full
         self._at_least = _AT_LEAST
 

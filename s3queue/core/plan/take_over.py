@@ -11,7 +11,7 @@ from s3queue.core.plan.planned import Settled
 from s3queue.core.plan.planning import Planning
 from s3queue.core.plan.room import added
 from s3queue.core.ranges import Ranges
-from s3queue.core.records import Failed, Failure, Ledger, Offer, Part, Report, Ticket
+from s3queue.core.records import Failed, Failure, Ledger, Memo, Offer, Part, Report, Ticket
 from s3queue.core.settle import LAST_TEXT, NEWEST_TEXT, is_last, weigh
 
 
@@ -39,19 +39,23 @@ def _take(planning: Planning, name: str, ticket: Ticket, report: Report, ledger:
     taken = ranges.union(ranges.pairs(taken), ranges.pairs(released))
     failed = ranges.minus(ranges.of(at for at in report.failed if 0 <= at < ticket.size), taken)
     for part in ticket.spans(ok):
-        planning.draft(part.source).done(part.start, part.stop)
-        planning.count(part, "done", part.stop - part.start)
-        planning.planned.settled.append(Settled(name, part.source, part.start, part.stop, part.attempt, "done"))
+        planning.done(part, name)
         if planning.marks:
             planning.ends(part, "done")
     for part in ticket.spans(released):
         _release(planning, name, part)
     done = [
-        offset for offset, part in _singles(ticket, failed) if _fail(planning, name, part, report.failed[offset], offer)
+        offset
+        for offset, part in _singles(ticket, failed)
+        if _fail(planning, name, part, report.failed[offset], offer, report.memos.get(offset))
     ]
     if ledger.over:
         left = ranges.minus(everything, ranges.union(ranges.pairs(taken), ranges.pairs(failed)))
-        done += [offset for offset, part in _singles(ticket, left) if _orphan(planning, name, part, offer, claimed)]
+        done += [
+            offset
+            for offset, part in _singles(ticket, left)
+            if _orphan(planning, name, part, offer, claimed, report.memos.get(offset))
+        ]
     taken = ranges.union(ranges.pairs(taken), ranges.pairs(ranges.of(done)))
     taken = ranges.minus(everything, ranges.minus(everything, taken))
     if taken == ticket.taken:
@@ -90,12 +94,12 @@ def _singles(ticket: Ticket, offsets: Ranges) -> Iterator[tuple[int, Part]]:
             yield next(members), Part(part.source, index, index + 1, part.attempt)
 
 
-def _fail(planning: Planning, name: str, part: Part, outcome: Failed, offer: Offer) -> bool:
+def _fail(planning: Planning, name: str, part: Part, outcome: Failed, offer: Offer, memo: Memo | None = None) -> bool:
     """Take over one message that did not end well, if the board has room for it. Otherwise it stays in the ledger."""
     if planning.is_marked(part):
         if not planning.room.takes(added("", LAST_TEXT), dies=True):
             return False
-        if outcome.failure is not None:
+        if outcome.failure is not None and outcome.failure.cause != "cancelled":
             planning.draft(part.source).remember(part.start, outcome.failure)
         _cancel(planning, name, part, began=True)
         return True
@@ -107,7 +111,8 @@ def _fail(planning: Planning, name: str, part: Part, outcome: Failed, offer: Off
     dies = is_last(outcome, part.attempt, state.spared.get(part.start, 0), offer.max_attempts)
     text = outcome.failure.text if outcome.failure is not None else ""
     squeezed = False
-    if not planning.room.takes(added(text, LAST_TEXT if dies else NEWEST_TEXT), dies=dies):
+    size = added(text, LAST_TEXT if dies else NEWEST_TEXT) + (memo.size if memo is not None and not dies else 0)
+    if not planning.room.takes(size, dies=dies):
         # One that is on the board with its history goes on with less of it.
         if dies or not history:
             return False
@@ -116,6 +121,8 @@ def _fail(planning: Planning, name: str, part: Part, outcome: Failed, offer: Off
     draft.failed(part.start, part.attempt, outcome, max_attempts=offer.max_attempts, now_ms=planning.heard_ms)
     if squeezed:
         draft.squeeze(part.start, weigh(history))
+    if memo is not None and not dies:
+        planning.memos.setdefault(part.source, {})[part.start] = memo
     if outcome.kind not in ("snooze", "interrupted"):
         planning.count(part, "failed", 1)
     if dies:
@@ -124,10 +131,10 @@ def _fail(planning: Planning, name: str, part: Part, outcome: Failed, offer: Off
     return True
 
 
-def _orphan(planning: Planning, name: str, part: Part, offer: Offer, claimed: bool) -> bool:
+def _orphan(planning: Planning, name: str, part: Part, offer: Offer, claimed: bool, memo: Memo | None = None) -> bool:
     """The session ended without an outcome of this message. A claimed message may have started; others have not."""
     if not claimed:
         _release(planning, name, part)
         return True
     failure = Failure(part.attempt, "lost", "its host fell silent or died", planning.now_ms)
-    return _fail(planning, name, part, Failed("retry", 0.0, failure), offer)
+    return _fail(planning, name, part, Failed("retry", 0.0, failure), offer, memo)

@@ -16,6 +16,7 @@ How a format may change, since records outlive every release:
 
 from s3queue.core.records.board import (
     Board,
+    Ending,
     Leader,
     Mark,
     Part,
@@ -40,31 +41,39 @@ from s3queue.core.records.codec import (
 from s3queue.core.records.control import Control
 from s3queue.core.records.failures import FATAL_CAUSES, Failed, Failure
 from s3queue.core.records.format import FORMAT
-from s3queue.core.records.ledger import Ledger, Offer, Report, Usage
-from s3queue.core.records.letters import DeadLetter
+from s3queue.core.records.ledger import Dozing, Ledger, Offer, Report, Usage
+from s3queue.core.records.letters import DeadLetter, Life
+from s3queue.core.records.memos import Memo
 from s3queue.core.records.messages import Batch, Message, Moved, Origin
 from s3queue.core.records.newer import Newer, encode_over, encode_with, newer
 from s3queue.core.records.pages import RetiredPage
 from s3queue.core.records.queues import QueueMeta
-from s3queue.core.records.requests import CANCEL, RUN_NOW, Answer, Request
-from s3queue.core.records.summary import HostTally, Summary, Tally
+from s3queue.core.records.requests import CANCEL, RUN_NOW, TICK, Answer, Request
+from s3queue.core.records.schedules import CATCH_UP, Schedule, Ticked
+from s3queue.core.records.summary import HostTally, Progress, Summary, Tally
 
 __all__ = [
     "CANCEL",
+    "CATCH_UP",
     "FATAL_CAUSES",
     "FORMAT",
     "RUN_NOW",
+    "TICK",
     "Answer",
     "Batch",
     "Board",
     "Control",
     "DeadLetter",
+    "Dozing",
+    "Ending",
     "Failed",
     "Failure",
     "HostTally",
     "Leader",
     "Ledger",
+    "Life",
     "Mark",
+    "Memo",
     "Message",
     "Moved",
     "Newer",
@@ -72,14 +81,17 @@ __all__ = [
     "Origin",
     "Part",
     "Place",
+    "Progress",
     "QueueMeta",
     "Ready",
     "Report",
     "Request",
     "RetiredPage",
+    "Schedule",
     "SourceState",
     "Summary",
     "Tally",
+    "Ticked",
     "Ticket",
     "Totals",
     "Unfit",

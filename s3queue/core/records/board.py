@@ -15,6 +15,8 @@ from s3queue.core.keys import parse_source
 from s3queue.core.ranges import EMPTY, Ranges
 from s3queue.core.records.failures import Failure
 from s3queue.core.records.format import FORMAT, Attempt, Count, Index, Number, Patience, Term
+from s3queue.core.records.memos import Memo
+from s3queue.core.records.schedules import Ticked
 
 
 class Part(Struct, frozen=True, gc=False, array_like=True):
@@ -110,6 +112,19 @@ class Waiting(Struct, frozen=True, gc=False, array_like=True):
     due_ms: Count
 
 
+class Ending(Struct, frozen=True, gc=False, array_like=True):
+    """How a message ends that does not leave a dead letter as it ends.
+
+    Attributes:
+        kind: ``cancelled``, ``expired``, ``purged``, or, of a life after the first, ``done``. ``edited``: it does not end,
+            but its letter gets another payload before it is ready.
+        by: of ``done``, the ticket; of ``edited``, the request.
+    """
+
+    kind: str
+    by: str = ""
+
+
 class SourceState(Struct, frozen=True, gc=False, omit_defaults=True):
     """Where the messages of one admitted source are. Those in tickets are listed there and not here.
 
@@ -117,11 +132,12 @@ class SourceState(Struct, frozen=True, gc=False, omit_defaults=True):
     ones are only counted; a source with ``settled`` equal to its count is finished.
 
     Attributes:
-        dying: out of attempts or rejected, and committed as such; its dead letter is not yet known to be stored.
+        dying: they have ended, and are committed as such; the letters that say so are not yet known to be stored.
         failures: by index, for the messages that are not settled, newest last, bounded.
         unfit: messages that were given back, wherever they are; those that are ready wait for a host that they fit.
         spared: by index, how many of its attempts do not count, since it was only interrupted.
-        cancelled: those of ``dying`` that are not dead but cancelled: their letters are tombstones.
+        endings: by index, how those of ``dying`` end that are not dead: their letters are tombstones.
+        letter: of a further life, the version of the letter that it was admitted with; "": not known.
     """
 
     settled: Index = 0
@@ -131,7 +147,8 @@ class SourceState(Struct, frozen=True, gc=False, omit_defaults=True):
     failures: dict[Index, tuple[Failure, ...]] = {}
     spared: dict[Index, Count] = {}
     unfit: tuple[Unfit, ...] = ()
-    cancelled: tuple[Index, ...] = ()
+    endings: dict[Index, Ending] = {}
+    letter: str = ""
 
 
 class Mark(Struct, frozen=True, gc=False, array_like=True):
@@ -140,10 +157,12 @@ class Mark(Struct, frozen=True, gc=False, array_like=True):
     Attributes:
         requests: those that are answered when it ends. None: they are answered; the mark goes when its batch is admitted.
         reason: for people.
+        force_s: seconds after which what runs ends with its process, from when its host reads this; None: never.
     """
 
     requests: tuple[str, ...] = ()
     reason: str = ""
+    force_s: Patience | None = None
 
 
 class Totals(Struct, frozen=True, omit_defaults=True):
@@ -153,6 +172,8 @@ class Totals(Struct, frozen=True, omit_defaults=True):
     dead: Count = 0
     failed: Count = 0
     cancelled: Count = 0
+    expired: Count = 0
+    purged: Count = 0
 
 
 class Place(Struct, frozen=True, omit_defaults=True):
@@ -194,6 +215,8 @@ class Board(Struct, frozen=True, omit_defaults=True):
         answers: by request, what came of it; until the request is known to be gone, and its id to be remembered.
         marks: messages that are to be cancelled, by source and index.
         control: turn of the `Control` that it was planned with.
+        memos: what earlier attempts have noted, of messages that are not over, by source and index.
+        schedules: how far each schedule has come.
     """
 
     nonce: str
@@ -213,6 +236,8 @@ class Board(Struct, frozen=True, omit_defaults=True):
     control: Count = 0
     answers: dict[str, str] = {}
     marks: dict[str, dict[Index, Mark]] = {}
+    memos: dict[str, dict[Index, Memo]] = {}
+    schedules: dict[str, Ticked] = {}
 
     @property
     def is_busy(self) -> bool:

@@ -14,8 +14,8 @@ class Failure(Struct, frozen=True, gc=False, array_like=True):
         attempt: the attempt that ended, counted from 1.
         cause: ``error`` (the task raised), ``killed``, ``exited``, ``oom``, ``time_limit`` (its process died),
             ``lost`` (its host fell silent), ``interrupted`` (its process was ended because another message was over its
-            time limit), ``shutdown``, ``rejected``, ``corrupt``, ``unknown_task``, ``signature`` (its arguments do not
-            fit the task that hosts know).
+            time limit), ``cancelled`` (by an operator), ``shutdown``, ``rejected``, ``corrupt``, ``unknown_task``,
+            ``signature`` (its arguments do not fit the task that hosts know).
         text: for people; bounded.
         at_ms: wall clock of the process that noticed.
     """

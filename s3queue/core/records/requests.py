@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
-from s3queue.core.records.format import FORMAT
+from s3queue.core.records.format import FORMAT, Patience
 
 #: Kinds of requests.
 CANCEL, RUN_NOW = "cancel", "run_now"
+#: The same, about a schedule: it ticks once more, now.
+TICK = "tick"
 
 
 class Request(Struct, frozen=True, omit_defaults=True):
     """Created once, handled once by the coordinator, and deleted; as a source is.
 
     Attributes:
-        kind: ``cancel`` or ``run_now``.
-        message: its id.
+        kind: ``cancel``, ``run_now`` or ``tick``.
+        message: its id; of ``tick``, the name of the schedule.
         at: where it is now, written as an id, if it was moved off the board while it waited.
         reason: for people.
+        force_after: seconds after which what runs ends with its process; None: never.
     """
 
     nonce: str
@@ -25,6 +28,7 @@ class Request(Struct, frozen=True, omit_defaults=True):
     message: str
     at: str = ""
     reason: str = ""
+    force_after: Patience | None = None
     format: int = field(default_factory=lambda: FORMAT)
 
 

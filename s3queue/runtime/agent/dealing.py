@@ -18,9 +18,10 @@ from collections.abc import Callable, Iterable, Sequence
 from s3queue.core import ranges
 from s3queue.core.held import Held
 from s3queue.core.ledger import Host
-from s3queue.core.ranges import EMPTY, Ranges
-from s3queue.core.records import FATAL_CAUSES, Failed, Part
+from s3queue.core.ranges import Ranges
+from s3queue.core.records import FATAL_CAUSES, Failed, Memo, Part
 from s3queue.runtime.agent.deaths import AT_WORK, ENDED, Affected, Death, Suspect, judge, last_word
+from s3queue.runtime.agent.interrupts import EndWorker, Interrupts
 from s3queue.runtime.agent.loads import Load, Row
 from s3queue.runtime.agent.pool import Piece, Pool
 from s3queue.runtime.local.journal import MOVED, READING, READY, ROW_STATES, WorkerJournal
@@ -41,6 +42,7 @@ class Dealer:
     """
     Args:
         max_messages: that a worker process starts before it leaves. None: any number.
+        end_worker: ends the process of a worker for these messages, by row and index, if they still run there.
 
     Attributes:
         loads: by worker, what it was dealt.
@@ -48,7 +50,13 @@ class Dealer:
     """
 
     def __init__(
-        self, host: Host, journals: Iterable[WorkerJournal], concurrency: int, max_messages: int | None = None
+        self,
+        host: Host,
+        journals: Iterable[WorkerJournal],
+        concurrency: int,
+        max_messages: int | None = None,
+        *,
+        end_worker: EndWorker = lambda worker, messages: None,
     ) -> None:
         self.host = host
         self.concurrency = concurrency
@@ -60,8 +68,7 @@ class Dealer:
         #: By queue, when it was last dealt from, counted in deals.
         self._turns: dict[str, int] = {}
         self._turn = 0
-        #: By ticket, cancelled messages that workers were asked to give back.
-        self._called_back: dict[str, Ranges] = {}
+        self._interrupts = Interrupts(host, self.loads, self._pool, end_worker)
         self._is_clearing = False
         self._absent_since: float | None = None
 
@@ -125,10 +132,14 @@ class Dealer:
 
     # ---- dealing -------------------------------------------------------------------------------------------
 
+    def interrupt(self, now: float) -> None:
+        """See to it that messages which operators have cancelled do not begin, and tell those that run."""
+        if self.host.marked or self._interrupts.is_open:
+            self._interrupts.heed(now)
+
     def deal(self, now: float) -> None:
         """Deal the messages that can start soon."""
-        if self.host.marked or self._called_back:
-            self._give_back_marked()
+        self.interrupt(now)
         if not any(load.send is not None for load in self.loads):
             self._bear_absence(now)
             return
@@ -150,18 +161,6 @@ class Dealer:
             elif able:
                 # A queue of short tasks fills workers up before they have a free slot. One is left to this queue.
                 kept.append(min(able, key=lambda load: load.is_stuck(now)))
-
-    def _give_back_marked(self) -> None:
-        """Give back cancelled messages that have not begun. Workers are asked once for those that they have."""
-        self._called_back = {name: self._called_back.get(name, EMPTY) for name in self.host.marked}
-        for name, offsets in self.host.marked.items():
-            if removed := self._pool.remove(name, offsets):
-                self.host.release(name, removed)
-            if ranges.minus(offsets, self._called_back[name]):
-                self._called_back[name] = offsets
-                for load in self.loads:
-                    if any(row.ticket == name and row.left for row in load.rows.values()):
-                        load.recall()
 
     def _bear_absence(self, now: float) -> None:
         """There is no worker. If that lasts, give back the claimed messages."""
@@ -246,7 +245,10 @@ class Dealer:
     def _send(load: Load, queue: str, held: Held, piece: Piece, parts: tuple[Part, ...]) -> None:
         assert load.send is not None
         load.had_suspect = load.suspect
-        load.send(Deal(load.open(piece, queue), piece.ticket, queue, parts, held.spared))
+        memos = {}
+        if held.given:
+            memos = {at - piece.start: memo for at, memo in held.given.items() if piece.start <= at < piece.stop}
+        load.send(Deal(load.open(piece, queue), piece.ticket, queue, parts, held.spared, memos))
 
     # ---- outcomes ------------------------------------------------------------------------------------------
 
@@ -262,6 +264,14 @@ class Dealer:
         if row is None or not 0 <= index < row.size or index in row.told or load.is_over(number, index):
             return False
         load.fail(row, index, outcome)
+        return True
+
+    def noted(self, worker: int, number: int, index: int, memo: Memo) -> bool:
+        """A note: what a message that runs has noted. False: the note is not valid now."""
+        row = self.loads[worker].rows.get(number)
+        if row is None or not 0 <= index < row.size:
+            return False
+        self.host.note(row.ticket, row.base + index, memo)
         return True
 
     def finished(self, worker: int, number: int, busy_s: float, run_s: float = 0.0) -> bool:
@@ -370,12 +380,18 @@ class Dealer:
         part = next(held.ticket.spans((row.base + one.at, row.base + one.at + 1)))
         offer = self.host.offers.get(row.queue)
         most = held.spared + (offer.max_attempts if offer is not None else 0)
+        ending = ""
         if outcome.kind == "interrupted":
             alone = "alone" if outcome.failure is not None and outcome.failure.cause in FATAL_CAUSES else "soon"
             following = f"it was interrupted, which is not counted, and runs again {alone}"
+        elif outcome.failure is not None and outcome.failure.cause == "cancelled":
+            following = ending = "cancelled"
+        elif part.attempt >= most:
+            following = ending = "dead"
         else:
-            following = "it runs again, alone" if part.attempt < most else "it is dead"
-        return Affected(self.host.layout.message_id(part.source, part.start), part.attempt, most, following)
+            following = "it runs again, alone"
+        message = self.host.layout.message_id(part.source, part.start)
+        return Affected(message, part.attempt, most, following, row.queue, ending)
 
     def stored(self) -> None:
         """The ledger was stored: close the rows whose outcomes are all in it."""

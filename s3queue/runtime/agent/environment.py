@@ -12,6 +12,7 @@ from s3queue.core.pacing import ack_s
 from s3queue.core.plan import Settings
 from s3queue.core.produce import largest_source
 from s3queue.core.records import Place, Usage
+from s3queue.observe.ears import Ear
 from s3queue.observe.events import Events
 from s3queue.runtime.local import life
 from s3queue.runtime.local.clock import clock
@@ -35,6 +36,7 @@ def plan_settings(config: Config, capabilities: Capabilities) -> Settings:
         max_source_bytes=largest_source(config.max_message_bytes),
         summary_s=max(10.0 if capabilities.requests_cost else 2.0, capabilities.min_rewrite_s),
         census_s=5.0 if capabilities.requests_cost else 1.0,
+        idle_lease=config.idle_lease if capabilities.requests_cost else 0.0,
     )
 
 
@@ -45,6 +47,7 @@ class Surroundings:
         url: of the store: where local producers send wake-ups.
         trusted: called when the trust window was extended after it had run out.
         empty: called when the served queues are empty.
+        ears: processes of this host that listen to events.
     """
 
     def __init__(
@@ -57,10 +60,11 @@ class Surroundings:
         *,
         trusted: Callable[[], None],
         empty: Callable[[], None],
+        ears: tuple[Ear, ...] = (),
     ) -> None:
         self._config, self._url, self._session, self._place = config, url, session, place
         self._journal, self._trusted, self._empty = journal, trusted, empty
-        self.events = Events("agent", config.history)
+        self.events = Events("agent", config.history, ears)
         self.wakes: WakeSocket | None = None
 
     now = staticmethod(clock)

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Struct
 
-from s3queue.core.records import Failed, Part
+from s3queue.core.records import Failed, Memo, Part
 
 
 class Hello(Struct, frozen=True, tag=True, array_like=True):
@@ -24,13 +24,15 @@ class Hello(Struct, frozen=True, tag=True, array_like=True):
 
 class Deal(Struct, frozen=True, tag=True, array_like=True):
     """Agent → worker: run these messages and write their states to journal row ``row``, from state 0 on. ``spared``: how
-    many of the attempts so far do not count towards `max_attempts`; only where the deal is of one message."""
+    many of the attempts so far do not count towards `max_attempts`; only where the deal is of one message. ``memos``: by
+    index, what earlier attempts have noted."""
 
     row: int
     ticket: str
     queue: str
     parts: tuple[Part, ...]
     spared: int = 0
+    memos: dict[int, Memo] = {}
 
 
 class Recall(Struct, frozen=True, tag=True, array_like=True):
@@ -45,6 +47,14 @@ class Cancel(Struct, frozen=True, tag=True, array_like=True):
     """Agent → worker: this session was fenced. Cancel all that runs, drop all that waits, report nothing."""
 
 
+class Interrupt(Struct, frozen=True, tag=True, array_like=True):
+    """Agent → worker: these messages of row ``row`` are cancelled; tell those that run. What had not begun was asked for by
+    a `Recall` before."""
+
+    row: int
+    messages: tuple[int, ...]
+
+
 class Stop(Struct, frozen=True, tag=True, array_like=True):
     """Agent → worker: end with exit status 0. Nothing is running or waiting there."""
 
@@ -56,6 +66,14 @@ class FailedNote(Struct, frozen=True, tag=True, array_like=True):
     row: int
     index: int
     outcome: Failed
+
+
+class Noted(Struct, frozen=True, tag=True, array_like=True):
+    """Worker → agent: message ``index`` of row ``row``, which runs, has noted this. The last word counts."""
+
+    row: int
+    index: int
+    memo: Memo
 
 
 class Finished(Struct, frozen=True, tag=True, array_like=True):
@@ -136,6 +154,14 @@ class Empty(Struct, frozen=True, tag=True, array_like=True):
     """Agent → supervisor: the served queues hold no message (only asked for with ``until_empty``)."""
 
 
+class EndWorker(Struct, frozen=True, tag=True, array_like=True):
+    """Agent → supervisor: end the process of this worker, if one of these (row, index) still runs there: they are
+    cancelled, and did not end in time."""
+
+    worker: int
+    messages: tuple[tuple[int, int], ...]
+
+
 class Left(Struct, frozen=True, tag=True, array_like=True):
     """Agent → supervisor: the ledger says ``left``; the agent exits with status 0 now. ``settled``: by queue, how many
     messages were done and died under this agent."""
@@ -149,8 +175,10 @@ Note: TypeAlias = (
     | Recall
     | Trust
     | Cancel
+    | Interrupt
     | Stop
     | FailedNote
+    | Noted
     | Finished
     | Unreadable
     | Returned
@@ -162,6 +190,7 @@ Note: TypeAlias = (
     | Read
     | Drain
     | Empty
+    | EndWorker
     | Left
 )
 

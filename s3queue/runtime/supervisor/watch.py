@@ -7,6 +7,7 @@ by a signal.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import NamedTuple
 
 from s3queue.runtime.local.journal import Journal
@@ -60,6 +61,12 @@ class Watch:
         if running and not _is_stopped(pid):
             self._busy_at[number] = now
         return self._silent(journal.last_beat, now, self._busy_at[number])
+
+    def cancelled(self, number: int, messages: Collection[tuple[int, int]]) -> Verdict | None:
+        """Of a worker that may run messages that are cancelled, and did not end in time."""
+        running = [(it.row, it.message) for it in self._journal.worker(number).running()]
+        late = tuple(one for one in running if one in messages)
+        return Verdict("cancelled", "a cancelled task did not end in time", late) if late else None
 
     def _silent(self, beat: float, now: float, busy_at: float = 0.0) -> Verdict | None:
         if beat > 0.0 and now - max(beat, busy_at, self._awake_since) > self._silence_s:

@@ -14,18 +14,21 @@ from s3queue.core.records import Failed, Failure, Part
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.wire import Deal
 
+_NONE: frozenset[int] = frozenset()
+
 
 class Dealt:
     """A `Deal` at work.
 
     Attributes:
         token: fencing token of the ticket.
-        spared: as in `Deal`.
+        spared, memos: as in `Deal`.
         came: when it came, by `s3queue.runtime.local.clock.clock`: a slot that is idle from then on waits for a source.
         last: the end that is the last of the row; ``ended`` hands out the numbers, each once, to whichever thread ends
             one.
         over: its session was fenced; nothing of it counts any more.
         cancelled: says the same to tasks that look at their context.
+        marked: indexes of messages that operators have cancelled; replaced, never changed.
         run_s, wait_s: slot time spent in tasks, and waiting for sources, by slot, so that no two threads add to one
             number.
     """
@@ -35,6 +38,8 @@ class Dealt:
         "cancelled",
         "ended",
         "last",
+        "marked",
+        "memos",
         "over",
         "queue",
         "row",
@@ -50,12 +55,14 @@ class Dealt:
         self.ticket = deal.ticket
         self.queue = deal.queue
         self.spared = deal.spared
+        self.memos = deal.memos
         self.token = fencing_token(deal.ticket)
         self.came = clock()
         self.last = sum(part.stop - part.start for part in deal.parts) - 1
         self.ended = count()
         self.over = False
         self.cancelled = cancelled
+        self.marked = _NONE
         self.run_s = [0.0] * slots
         self.wait_s = [0.0] * slots
 

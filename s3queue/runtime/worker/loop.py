@@ -14,11 +14,21 @@ import traceback
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextvars import Context
-from typing import Any
+from typing import Any, TypeAlias
 
 from s3queue.errors import SoftTimeLimit
 from s3queue.runtime.worker.forks import adopt, part
 from s3queue.runtime.worker.outcomes import Overran
+
+#: The task of a coroutine, once it has begun.
+Runs: TypeAlias = list["asyncio.Task[Any] | None"]
+
+
+def _cancel(loop: asyncio.AbstractEventLoop, runs: Runs) -> None:
+    if not runs:  # it was asked for, and has its first step in this turn of the loop
+        loop.call_soon(_cancel, loop, runs)
+    elif (task := runs[0]) is not None:
+        task.cancel()
 
 
 class TaskLoop:
@@ -35,18 +45,30 @@ class TaskLoop:
         self._starting = threading.Lock()
 
     def run(
-        self, context: Context, coroutine: Coroutine[Any, Any, Any], limit: float | None
+        self, context: Context, coroutine: Coroutine[Any, Any, Any], limit: float | None, runs: Runs
     ) -> Future[BaseException | None]:
-        """Start it, in a copy of the context. The result is its exception, or None."""
+        """Start it, in a copy of the context. The result is its exception, or None.
+
+        Args:
+            runs: gets the task, once it has begun.
+        """
         with self._starting:
             loop = self._loop
             if loop is None:
                 loop = self._loop = asyncio.new_event_loop()
                 os.register_at_fork(after_in_child=lambda: _stop_at_the_next_step(loop))
                 threading.Thread(target=self._turn, args=(loop,), name="s3queue-loop", daemon=True).start()
-        return context.run(asyncio.run_coroutine_threadsafe, self._outcome(coroutine, limit), loop)
+        return context.run(asyncio.run_coroutine_threadsafe, self._outcome(coroutine, limit, runs), loop)
 
-    async def _outcome(self, coroutine: Coroutine[Any, Any, Any], limit: float | None) -> BaseException | None:
+    def cancel(self, runs: Runs) -> None:
+        """Cancel one that was started. It may go on for as long as it likes before it ends."""
+        if (loop := self._loop) is not None:
+            loop.call_soon_threadsafe(_cancel, loop, runs)
+
+    async def _outcome(
+        self, coroutine: Coroutine[Any, Any, Any], limit: float | None, runs: Runs
+    ) -> BaseException | None:
+        runs.append(asyncio.current_task())
         # Whatever was raised is returned: SystemExit let through would end the loop, and with it every other task.
         try:
             async with asyncio.timeout(limit) as timeout:

@@ -41,6 +41,7 @@ from s3queue.runtime.local.wire import (
     Deal,
     Deframer,
     Hello,
+    Interrupt,
     Leaving,
     Note,
     Recall,
@@ -54,6 +55,7 @@ from s3queue.runtime.local.wire import (
 from s3queue.runtime.meter import Meter
 from s3queue.runtime.worker.attempt import Attempts
 from s3queue.runtime.worker.dealt import Dealt, Item
+from s3queue.runtime.worker.notes import Notes
 from s3queue.runtime.worker.slots import Slots
 from s3queue.runtime.worker.sources import Sources
 from s3queue.runtime.worker.stdio import survive_broken_output
@@ -77,7 +79,7 @@ class Worker:
         journal = Journal(spec.buffer, spec.workers, spec.concurrency)
         self._journal = journal.worker(spec.worker)
         self._run_before = self._journal.messages
-        self._events = Events("worker", spec.config.history)
+        self._events = Events("worker", spec.config.history, spec.ears)
         layout = Layout(spec.config.namespace)
         ready: SimpleQueue[Item | None] = SimpleQueue()
         self._driver = Driver(spec.store, Meter(self._journal.usage), patience_s=PATIENCE_S)
@@ -90,12 +92,14 @@ class Worker:
             send=self._send,
             events=self._events,
         )
+        self._notes = Notes(self._send, spec.concurrency)
         self._attempts = Attempts(
             self._journal,
             layout=layout,
             session=spec.session,
             find=spec.tasks.find,
             events=self._events,
+            notes=self._notes,
             middleware=spec.tasks.middleware,
         )
         self._slots = Slots(
@@ -103,6 +107,7 @@ class Worker:
             journal,
             spec.worker,
             self._attempts,
+            self._notes,
             send=self._send,
             release=self._sources.release,
             finished=self._row_ended,
@@ -178,6 +183,7 @@ class Worker:
                         return
                     self._obey(note)
             now = time.monotonic()
+            self._notes.tick()
             if now >= next_tick:
                 next_tick = now + TICK_S / 2
                 self._journal.beat()
@@ -197,6 +203,10 @@ class Worker:
                     self._slots.end(piece)
             case Trust():
                 self._slots.look_again()
+            case Interrupt(row, messages):
+                if (marked := self._live.get(row)) is not None:
+                    marked.marked |= set(messages)
+                    self._attempts.interrupt(marked)
             case Cancel():
                 running = list(self._live.values())
                 self._live.clear()

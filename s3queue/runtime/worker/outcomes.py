@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 import traceback
@@ -10,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from s3queue.core.records import Failed, Failure
-from s3queue.errors import Reject, Retry, Snooze
+from s3queue.errors import Cancelled, Reject, Retry, Snooze
 from s3queue.policies import Policy
 
 #: Characters of a failure's text at most: it is on the board until the message is settled.
@@ -85,6 +86,13 @@ def _outcome_of(terms: Terms, attempt: int, spared: int, raised: BaseException) 
 
 def _bounded(delay_s: float) -> float:
     return min(max(0.0, delay_s), LONGEST_S)
+
+
+def cancelled(attempt: int, raised: BaseException) -> Failed:
+    """Of a message that an operator has cancelled while it ran."""
+    told = "it was cancelled while it ran"
+    is_for_that = isinstance(raised, asyncio.CancelledError | Cancelled)
+    return retry(0.0, attempt, "cancelled", told if is_for_that else f"{told}, and ended so:\n{describe(raised)}")
 
 
 def dead(attempt: int, cause: str, text: str) -> Failed:

@@ -32,9 +32,10 @@ from collections.abc import Callable, Iterable
 from itertools import count
 from queue import Empty, SimpleQueue
 
-from s3queue.core.keys import Layout
+from s3queue.core.bodies import batch_in, with_payload
+from s3queue.core.keys import BORROWED, Layout
 from s3queue.core.ops import Get
-from s3queue.core.records import Part, decode_batch
+from s3queue.core.records import Part
 from s3queue.errors import CorruptRecord, StoreError
 from s3queue.observe.events import Events
 from s3queue.runtime.drive import Driver
@@ -99,7 +100,7 @@ class Sources:
         events: Events,
     ) -> None:
         self._driver = driver
-        self._home = layout.home
+        self._layout = layout
         self._journal, self._states = journal, journal.bytes
         self._ready = ready
         self._send = send
@@ -281,11 +282,14 @@ class Sources:
 
     def _ask(self, wanted: Wanted) -> Exception | None:
         """Read the source. Returns the error; None: there is a result."""
-        key = self._home + wanted.source
+        key = self._layout.source(wanted.source)
         try:
             found = self._driver.perform(Get(key))
             if isinstance(found, Found):
-                wanted.result = Body(decode_batch(key, found.body).messages, len(found.body))
+                body = found.body
+                if wanted.source.startswith(BORROWED):
+                    body = self._driver.run(with_payload(self._layout, wanted.source, key, body))
+                wanted.result = Body(batch_in(wanted.source, key, body).messages, len(body))
             else:
                 # Only settled sources are deleted. Either this host was fenced long ago, and its ledger cannot store the
                 # outcome; or the object was deleted by hand, and the message must neither vanish nor loop.

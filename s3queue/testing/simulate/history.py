@@ -81,7 +81,8 @@ class Answered(NamedTuple):
 
 
 class Started(NamedTuple):
-    """User code began to run on a message. ``host`` is the supervisor, ``who`` the slot."""
+    """User code began to run on a message. ``host`` is the supervisor, ``who`` the slot, ``memo`` what it was given that
+    earlier attempts had noted."""
 
     at: float
     who: str
@@ -92,6 +93,15 @@ class Started(NamedTuple):
     path: str
     number: int
     attempt: int
+    memo: str = ""
+
+
+class Noted(NamedTuple):
+    """The user code that ``who`` runs has noted something, for its next attempt."""
+
+    at: float
+    who: str
+    memo: str
 
 
 class Ended(NamedTuple):
@@ -107,6 +117,15 @@ class Overran(NamedTuple):
 
     at: float
     who: str
+
+
+class ReadMarks(NamedTuple):
+    """A host has read that these messages of its ticket, by offset, are cancelled, and has told its workers."""
+
+    at: float
+    session: str
+    ticket: str
+    offsets: tuple[int, ...]
 
 
 class Joined(NamedTuple):
@@ -192,8 +211,10 @@ Event: TypeAlias = (
     | Asked
     | Answered
     | Started
+    | Noted
     | Ended
     | Overran
+    | ReadMarks
     | Joined
     | Gone
     | GivenUp

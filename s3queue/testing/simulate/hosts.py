@@ -8,12 +8,14 @@ import traceback
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from s3queue.core import agent as core
+from s3queue.core import ranges
 from s3queue.core.chores import CHORES_AT_ONCE
 from s3queue.core.ledger import Host
 from s3queue.core.pacing import Pace, ack_s
+from s3queue.core.ranges import Ranges
 from s3queue.core.records import Leader, Offer, Place, Usage
 from s3queue.runtime.agent.dealing import Dealer
 from s3queue.runtime.agent.deaths import journaled_outcomes
@@ -21,7 +23,7 @@ from s3queue.runtime.agent.seats import Seats, WorkerDeath
 from s3queue.runtime.local.journal import Journal
 from s3queue.runtime.local.wire import Cancel, Deal, Died, Hello, Note, Trust
 from s3queue.store import Capabilities
-from s3queue.testing.simulate.history import GivenUp, Gone, Joined, Raised
+from s3queue.testing.simulate.history import GivenUp, Gone, Joined, Overran, Raised, ReadMarks
 from s3queue.testing.simulate.producers import BOMB, POISON, tasks_of
 from s3queue.testing.simulate.scenes import settings_of
 from s3queue.testing.simulate.workers import Worker
@@ -43,6 +45,7 @@ class Pacing(NamedTuple):
     ack_interval: float | None
     leader_lease: float
     visibility_timeout: float
+    doze_interval: float = 0.0
 
 
 class Link:
@@ -160,6 +163,18 @@ class Supervisor:
         if agent is not None and agent.alive:
             world.later(_REAP_S, lambda: agent.hear(None, Died(number, worker.pid, cause, "", overran)))
 
+    def end_worker(self, number: int, messages: tuple[tuple[int, int], ...]) -> None:
+        """A cancelled message did not end in time."""
+        worker = self.workers[number]
+        running = [(it.slot, (it.row, it.message)) for it in self.journal.worker(number).running()]
+        late = [(slot, one) for slot, one in running if one in messages]
+        if worker is not None and late:
+            for slot, _ in late:
+                self.world.record(Overran(self.world.now, f"{worker.name}/slot{slot}"))
+            self.world.mark("a cancelled message ended with its process")
+            overran = tuple(one for _, one in late)
+            self.world.soon(lambda: self.kill_worker(number, "cancelled", overran))
+
     def kill_agent(self) -> None:
         """The supervisor notices, ends the workers, and starts another one."""
         agent = self.agent
@@ -206,6 +221,23 @@ class Supervisor:
                 process.pause(seconds)
 
 
+class Crew(Dealer):
+    """The production dealer; it tells which marks it has acted upon."""
+
+    def __init__(self, world: World, host: Host, *args: Any, **more: Any) -> None:
+        super().__init__(host, *args, **more)
+        self._world = world
+        self._known: dict[str, Ranges] = {}
+
+    def interrupt(self, now: float) -> None:
+        super().interrupt(now)
+        for name, offsets in self.host.marked.items():
+            if self._known.get(name) != offsets:
+                self._known[name] = offsets
+                told = tuple(ranges.members(offsets))
+                self._world.record(ReadMarks(self._world.now, self.host.session, name, told))
+
+
 class Agent(Process):
     """One life of the process that owns the ledger, and what surrounds `s3queue.core.agent.Agent` in it."""
 
@@ -223,9 +255,9 @@ class Agent(Process):
             {queue: Offer(settings.max_attempts, tasks=tasks_of(supervisor.queues)) for queue in supervisor.queues},
         )
         self._journals = [journal.worker(number) for number in range(workers)]
-        self.crew = Dealer(host, self._journals, scene.slots)
+        self.crew = Crew(world, host, self._journals, scene.slots, end_worker=supervisor.end_worker)
         capabilities = Capabilities("simulated", requests_cost=scene.billed)
-        pacing = Pacing("balanced", 0.5, times.ack, settings.leader_lease, settings.visibility_timeout)
+        pacing = Pacing("balanced", 0.5, times.ack, settings.leader_lease, settings.visibility_timeout, scene.doze_s)
         self.core = core.Agent(
             world.layout,
             host,

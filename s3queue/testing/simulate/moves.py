@@ -51,7 +51,7 @@ def _fault(story: Story, move: Move) -> tuple[str, str] | None:
 def _is_cancelled(story: Story, move: Move) -> bool:
     """Whether it comes to its end because somebody has asked for that. Out of a ticket: not before its host has said what
     became of it, or is over."""
-    path, index = move.message
+    path, _ = move.message
     old, new = move.old, move.new
     if not story.is_called_off(move.message, move.n) or new not in (SETTLED, DYING) or old in (SETTLED, DYING):
         return False
@@ -64,7 +64,7 @@ def _is_cancelled(story: Story, move: Move) -> bool:
         and not any(run.n < move.n and damaged(story, run.started.session, move.n) for run in story.runs)
     ):
         return False  # it had begun, so there is to be a letter
-    if new == DYING and index not in story.board_at(move.n).sources[path].cancelled:
+    if new == DYING and story.ending(move) != "cancelled":
         return False
     if old is None or old.kind in ("ready", "waiting"):
         return True

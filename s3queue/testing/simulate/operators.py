@@ -25,6 +25,8 @@ _LOOK_S = 0.3
 _PATIENCE_S = 6.0
 #: Seconds after which a pause ends by itself, in some.
 _PAUSE_S = (0, 2, 5)
+#: Seconds after which what runs ends with its process.
+_FORCE_S = (None, 0.5, 0.0)
 
 
 class Operator(Process):
@@ -62,7 +64,9 @@ class Operator(Process):
         number = choices.choose(range(parse_source(path).count))
         message = layout.message_id(path, number)
         name = request_path(self.wall_ms(), f"{world.number():016x}")
-        request = Request(world.nonce(), kind, message, message if path in moved else "", "the schedule says so")
+        force = choices.choose(_FORCE_S) if kind == CANCEL else None
+        at = message if path in moved else ""
+        request = Request(world.nonce(), kind, message, at, "the schedule says so", force)
         world.record(Asked(world.now, self.name, name, kind, path, number))
         until, is_sent = self.steady() + _PATIENCE_S, False
         while self.steady() < until:

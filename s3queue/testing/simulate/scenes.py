@@ -74,6 +74,13 @@ class Times:
     between: tuple[float, ...] = (0.0, 0.3, 1.0)
 
 
+#: Of worlds with pauses in which hosts doze, and leaders announce a longer lease. An idle leader polls every 3.6 s.
+DOZY = Times(
+    settings=_SETTINGS._replace(visibility_timeout=2.0, leader_lease=4.5, idle_lease=9.0),
+    between=(0.0, 7.0, 11.0),
+)
+
+
 @dataclass(frozen=True)
 class Weather:
     """
@@ -104,11 +111,13 @@ class Scene:
         billed: requests cost money, so that polls and writes are paced.
         shapes: what kinds of batches producers send; see `s3queue.testing.simulate.producers`.
         operators: those who pause and resume queues meanwhile.
+        notes: some attempts note something for the next.
         crowd: batches of one group that each producer sends before all others.
         patience: time-outs and leases of every other host are so many times as long.
         page: the longest page of a survey; small ones make it skip and come back.
         width: of how many the next one to move is chosen.
         storm_s: how long there are faults.
+        doze_s: hosts without work write so rarely; 0: as often as others.
         outlast: go on until the last retired page has left the window.
     """
 
@@ -124,11 +133,13 @@ class Scene:
     most: int = 3
     crowd: int = 0
     operators: int = 0
+    notes: bool = False
     patience: float = 1.0
     shapes: tuple[str, ...] = ("plain",)
     page: int = 1000
     width: int = 4
     storm_s: float = 6.0
+    doze_s: float = 0.0
     outlast: bool = False
     weather: Weather = Weather()
     times: Times = Times()
@@ -185,5 +196,7 @@ def draw(choices: Choices) -> Scene:
         storm_s=choices.choose((4.0, 7.0, 10.0)),
     )
     outlast, operators = choices.choose(((False, 0), (True, 0), (False, 1), (False, 2), (False, 3)), calm=0.7)
-    scene = replace(scene, outlast=outlast, operators=operators)
+    scene = replace(scene, outlast=outlast, operators=operators, notes=scene.weather.ends > Weather.ends)
+    if scene.billed and choices.choose((False, True), calm=0.7):
+        scene = replace(scene, doze_s=4.0, times=DOZY, storm_s=scene.storm_s + 16.0)
     return scene if scene.shared else replace(scene, candidates=2)

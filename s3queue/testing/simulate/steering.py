@@ -12,8 +12,8 @@ from s3queue.testing.simulate.world import EPOCH_MS, SKEW_MS
 
 
 def i13_a_cancelled_message_does_not_start(story: Story) -> Verdict:
-    """Not after a board, or an answer, says that it is cancelled; nor is it assigned once it is marked. And it has one
-    outcome."""
+    """Not after a board, or an answer, says that it is cancelled, nor after its host has read the mark; nor is it assigned
+    once it is marked. And it has one outcome."""
 
     def faults() -> Iterator[str]:
         since: dict[Message, int] = {}
@@ -28,6 +28,9 @@ def i13_a_cancelled_message_does_not_start(story: Story) -> Verdict:
             others = {how for _, how in story.committed.get(message, ())} - {"cancelled"}
             if others:
                 yield f"event {n}: {message} is said to be cancelled, and is {others}"
+        for run in story.runs:
+            if (n := story.marks_read.get((run.started.ticket, run.started.offset), run.n)) < run.n:
+                yield f"event {run.n}: {run.started.path} starts; its host read at event {n} that it is cancelled"
         marked: dict[Message, int] = {}
         for state in story.boards:
             for path, marks in state.board.marks.items():

@@ -17,6 +17,7 @@ from s3queue.core.keys import Layout, parse_message_id, parse_source
 from s3queue.core.plan import Settings
 from s3queue.core.records import (
     CANCEL,
+    RUN_NOW,
     Answer,
     Board,
     Control,
@@ -96,6 +97,7 @@ class Run:
     ended_n: int | None = None
     outcome: str = ""
     overran: bool = False
+    memos: list[str] = field(default_factory=list)
 
     @property
     def message(self) -> Message:
@@ -118,6 +120,7 @@ class Story:
         maimed: batches that were accepted, and when, and stood there otherwise than they were sent.
         letters: keys of dead letters, when each was stored first, and whether it is about all that comes after its message.
         pages: by key, when a retired page was stored, and what is on it.
+        marks_read: by ticket and offset, when a host has read that it is cancelled.
         controls: what operators have set, and when. steered: when one was told that a turn holds.
         asked: by request, when it was first sent, its kind and its message. answers: that were stored, or read.
         doubled: messages that a board has in two places.
@@ -133,6 +136,7 @@ class Story:
     layout: Layout = field(default_factory=Layout)
     boards: list[BoardAt] = field(default_factory=list)
     controls: list[tuple[int, Control]] = field(default_factory=list)
+    marks_read: dict[tuple[str, int], int] = field(default_factory=dict)
     steered: list[tuple[int, int]] = field(default_factory=list)
     asked: dict[str, tuple[int, str, Message]] = field(default_factory=dict)
     answers: list[tuple[int, str, str]] = field(default_factory=list)
@@ -170,6 +174,8 @@ class Story:
                 case Started():
                     run = running[event.who] = Run(n, event)
                     self.runs.append(run)
+                case history.Noted(_, who, memo):
+                    running[who].memos.append(memo)
                 case Ended(_, who, outcome):
                     run = running.pop(who)
                     run.ended_n, run.outcome = n, outcome
@@ -179,6 +185,9 @@ class Story:
                     self.accepted[path] = n
                     if self.bodies.get(path) != body:
                         self.maimed[path] = n
+                case history.ReadMarks(_, _, ticket, offsets):
+                    for offset in offsets:
+                        self.marks_read.setdefault((ticket, offset), n)
                 case history.Steered(_, _, turn):
                     self.steered.append((n, turn))
                 case history.Asked(_, _, request, kind, path, number):
@@ -257,10 +266,23 @@ class Story:
         """The board that was stored then."""
         return self.boards[bisect_left(self.boards, n, key=lambda state: state.n)].board
 
+    def ending(self, move: Move) -> str:
+        """How it has ended, of a message that is dying then."""
+        path, index = move.message
+        endings = self.board_at(move.n).sources[path].endings
+        return endings[index].kind if index in endings else "dead"
+
     def is_called_off(self, message: Message, n: int) -> bool:
         """Whether somebody had asked before to cancel it."""
+        return self._was_asked(CANCEL, message, n)
+
+    def is_hastened(self, message: Message, n: int) -> bool:
+        """Whether somebody had asked before to run it now."""
+        return self._was_asked(RUN_NOW, message, n)
+
+    def _was_asked(self, kind: str, message: Message, n: int) -> bool:
         names = {message, self.first(message)}
-        return any(at < n and kind == CANCEL and about in names for at, kind, about in self.asked.values())
+        return any(at < n and kind == one and about in names for at, one, about in self.asked.values())
 
     def survey_before(self, who: str, n: int) -> int | None:
         """When this process last listed the partition before."""
@@ -481,9 +503,9 @@ class Story:
         """When a board counted a message as done or dead. One that is dying is dead."""
         commits: dict[Message, list[tuple[int, str]]] = {}
         for move in self.moves:
-            path, index = move.message
+            path, _ = move.message
             if move.new == DYING:
-                how = "cancelled" if index in self.board_at(move.n).sources[path].cancelled else "dead"
+                how = self.ending(move)
             elif move.new != SETTLED or (move.old is not None and move.old.kind in ("dying", "moving")):
                 continue
             elif move.old is None:

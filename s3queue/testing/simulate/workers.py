@@ -12,13 +12,26 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Raw
 
+from s3queue.core.bodies import batch_in
 from s3queue.core.keys import parse_source
 from s3queue.core.ops import Get
-from s3queue.core.records import Failed, Failure, decode_batch, decode_message
+from s3queue.core.records import Failed, Failure, Memo, decode_moved
 from s3queue.errors import CorruptRecord, StoreUnavailable
 from s3queue.runtime.local.journal import OK, Journal, state_of
-from s3queue.runtime.local.wire import Cancel, Deal, FailedNote, Finished, Leaving, Note, Recall, Returned
+from s3queue.runtime.local.wire import (
+    Cancel,
+    Deal,
+    FailedNote,
+    Finished,
+    Interrupt,
+    Leaving,
+    Note,
+    Noted,
+    Recall,
+    Returned,
+)
 from s3queue.store import Found
+from s3queue.testing.simulate import history
 from s3queue.testing.simulate.history import Ended, Overran, Started
 from s3queue.testing.simulate.producers import BOMB, POISON
 from s3queue.testing.simulate.world import FOREVER, Doing, Machine, Process, Program, Sleep, World
@@ -30,6 +43,8 @@ if TYPE_CHECKING:
 _ENDS = ("ok", "retry", "snooze", "dead", "killed", "overran")
 _RECHECK_S = 0.25
 _GONE_DELAY_S = 1.0
+#: Seconds for which user code goes on that was told that it is cancelled.
+_HANGS_S = 2.0
 
 
 class Item(NamedTuple):
@@ -43,6 +58,7 @@ class Item(NamedTuple):
     number: int
     attempt: int
     spared: int
+    memo: Memo | None
 
 
 class Worker(Process):
@@ -84,6 +100,7 @@ class Worker(Process):
         self._busy: dict[int, float] = {}
         self._cache: dict[str, list[Raw] | Failed] = {}
         self._running: dict[int, str] = {}
+        self._interrupted: set[tuple[int, int]] = set()
         for slot in range(journal.concurrency):
             self.spawn(f"slot{slot}", self._serve(slot))
 
@@ -93,13 +110,15 @@ class Worker(Process):
         if not self.alive:
             return
         match note:
-            case Deal(row, ticket, _, parts, spared):
+            case Deal(row, ticket, _, parts, spared, memos):
                 at = 0
                 for part in parts:
                     for index in range(part.start, part.stop):
-                        self._line.append(Item(row, at, ticket, base + at, part.source, index, part.attempt, spared))
+                        item = Item(row, at, ticket, base + at, part.source, index, part.attempt, spared, memos.get(at))
+                        self._line.append(item)
                         at += 1
                 self._left[row], self._busy[row] = at, 0.0
+                self._interrupted = {one for one in self._interrupted if one[0] != row}
             case Recall():
                 taken = [item for item in self._held if item is not None] + list(self._line)
                 self._held = [None] * len(self._held)
@@ -109,6 +128,8 @@ class Worker(Process):
                 self._tell(Returned(tuple((item.row, item.at) for item in taken)))
                 if taken:
                     self.world.mark("messages were recalled")
+            case Interrupt(row, messages):
+                self._interrupted.update((row, at) for at in messages)
             case Cancel():
                 self._held = [None] * len(self._held)
                 self._line.clear()
@@ -156,7 +177,7 @@ class Worker(Process):
             self._cache[path] = Failed("retry", _GONE_DELAY_S, Failure(0, "corrupt", "its batch is gone"))
             return
         try:
-            messages = decode_batch(key, found.body).messages
+            messages = batch_in(path, key, found.body).messages
             if len(messages) != parse_source(path).count:
                 raise CorruptRecord(key, f"holds {len(messages)} messages")
             self._cache[path] = messages
@@ -183,7 +204,7 @@ class Worker(Process):
             assert failure is not None
             return Failed(messages.kind, messages.delay_s, Failure(item.attempt, failure.cause, failure.text))
         try:
-            message = decode_message(item.path, messages[item.number])
+            message = decode_moved(item.path, messages[item.number])
         except CorruptRecord as fault:
             return Failed("dead", 0.0, Failure(item.attempt, "corrupt", str(fault)))
         if message.task not in self._knows:
@@ -193,6 +214,9 @@ class Worker(Process):
             return Failed("dead")
         self._row.start(slot, item.row, item.at, self.steady())
         self._running[slot] = who
+        memo = item.memo or (message.origin.memo if message.origin is not None else None)
+        if memo is not None:
+            world.mark("a message went on from what it had noted")
         world.record(
             Started(
                 world.now,
@@ -204,9 +228,26 @@ class Worker(Process):
                 item.path,
                 item.number,
                 item.attempt,
+                "" if memo is None else memo.text,
             )
         )
         yield Sleep(world.choices.choose(times.tasks, 0.7) if world.stormy else times.tasks[0])
+        if world.scene.notes and world.number() % 2:
+            noted = Memo(text=f"note {world.number()}")
+            world.record(history.Noted(world.now, who, noted.text))
+            self._tell(Noted(item.row, item.at, noted))
+            yield Sleep(times.tasks[0])
+        if (item.row, item.at) in self._interrupted:
+            world.mark("a running message was told that it is cancelled")
+            match world.choices.choose(("ends", "goes on", "hangs")):
+                case "ends":
+                    del self._running[slot]
+                    world.record(Ended(world.now, who, "retry"))
+                    return Failed("retry", 0.0, Failure(item.attempt, "cancelled"))
+                case "hangs":
+                    until = self.steady() + _HANGS_S
+                    while self.steady() < until:
+                        yield Sleep(until - self.steady())
         ends = world.scene.weather.ends if world.stormy else 0.0
         end = world.choices.choose(_ENDS, 1.0 - ends) if ends else "ok"
         if message.task in (POISON, BOMB):

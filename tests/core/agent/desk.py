@@ -21,6 +21,7 @@ from tests.core.world import LAYOUT, NOW_MS
 
 class Pacing:
     pacing, overhead, ack_interval, leader_lease, visibility_timeout = "balanced", 0.5, 0.2, 15.0, 30.0
+    doze_interval = 300.0
 
 
 class Idle:

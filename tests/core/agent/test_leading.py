@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from s3queue.core import cycle
 from s3queue.core.chores import CHORES_AT_ONCE
 from s3queue.core.ops import Get, List, Put
-from s3queue.core.records import Board, Failed, Failure, Leader, Report, decode, encode
+from s3queue.core.records import Board, Control, Failed, Failure, Leader, Report, decode, encode
 from s3queue.errors import StoreDenied, StoreUnavailable, StoreUnsupported
 from s3queue.store import Found, Stored
 from tests.core.agent.desk import Desk
@@ -189,3 +189,25 @@ def test_leader_that_was_replaced_before_it_heard_of_its_election_does_not_lead_
     with pytest.raises(StopIteration):
         standing.send(ours)
     assert desk.agent.lead is None
+
+
+def test_coordinator_tells_what_it_has_committed() -> None:
+    desk = led()
+    desk.store.put(LAYOUT.source(path(1)), body(), if_version=None)
+    desk.go(1010.0)
+    (ticket,) = stored_board(desk).tickets
+    control = Control("c", turn=1, paused={"q": 0, "r": 0})
+    desk.store.put(LAYOUT.control, encode(control), if_version=None)
+    desk.go(1030.0)
+    now = desk.store.get(LAYOUT.control)
+    assert isinstance(now, Found)
+    desk.store.put(LAYOUT.control, encode(Control("d", turn=2, paused={"q": 0})), if_version=now.version)
+    desk.go(1050.0)
+    told = [(kind, text) for kind, text in desk.told if kind not in ("warn", "claimed")]
+    assert ("elected", str({"session": "h1", "epoch": 1})) in told
+    assert ("tickets_assigned", str({"messages": 1, "tickets": 1})) in told
+    assert [text for kind, text in told if kind == "paused"] == [
+        str({"queue": queue, "until_ms": 0}) for queue in ("q", "r")
+    ]
+    assert [text for kind, text in told if kind == "resumed"] == [str({"queue": "r"})]
+    assert ("claimed", str({"session": "h1", "tickets": [ticket]})) in desk.told

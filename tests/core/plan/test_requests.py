@@ -9,6 +9,7 @@ from s3queue.core.keys import parse_source
 from s3queue.core.plan import Planned
 from s3queue.core.records import (
     Board,
+    Ending,
     Failed,
     Failure,
     Ledger,
@@ -60,10 +61,10 @@ def test_cancelled_message_that_had_begun_waits_for_its_letter_with_the_reason()
     before, source = on_board(waiting=(Waiting(0, 2, NOW_MS + 9),), failures={0: (error(),)}, settled=2)
     planned = asks(before, "cancel", source)
     state = planned.board.sources[source]
-    assert (state.waiting, state.dying, state.cancelled) == ((), (0,), (0,))
+    assert (state.waiting, state.dying, state.endings) == ((), (0,), {0: Ending("cancelled")})
     assert [(one.cause, one.text) for one in state.failures[0]] == [("error", "boom"), ("cancelled", "why")]
     after = decide(planned.board, letters_written={(source, 0)}).board.sources[source]
-    assert (after.settled, after.dying, after.cancelled) == (3, (), ())
+    assert (after.settled, after.dying, after.endings) == (3, (), {})
 
 
 def test_message_in_a_ticket_is_marked_and_the_request_waits() -> None:
@@ -100,7 +101,7 @@ def test_marked_message_that_failed_or_whose_host_was_fenced_is_cancelled_and_no
     ):
         before, source = marked()
         state = decide(before, [host]).board.sources[source]
-        assert (1 in state.dying, 1 in state.cancelled) == (True, True)
+        assert (1 in state.dying, state.endings) == (True, {1: Ending("cancelled")})
         assert all(one.index != 1 for one in state.waiting)
 
 

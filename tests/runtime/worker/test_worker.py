@@ -16,7 +16,7 @@ from s3queue_backends.sqlite import SqliteStore
 from s3queue.core.records import Failed, Part, encode_batch
 from s3queue.runtime.local.child import ORPHANED
 from s3queue.runtime.local.journal import OK, READY, REJECTED, RUNNING, state_of
-from s3queue.runtime.local.wire import CannotStart, FailedNote, Finished, Leaving, Returned, unpack
+from s3queue.runtime.local.wire import CannotStart, FailedNote, Finished, Interrupt, Leaving, Returned, unpack
 from s3queue.runtime.worker.outcomes import TEXT_CHARS
 from s3queue.runtime.worker.room import CACHE_SOURCES
 from s3queue.store import Missing, ObjectStore
@@ -125,7 +125,7 @@ def test_history_names_each_run_before_it_starts(store: ObjectStore, tmp_path: P
         pid, message = it.process.pid, it.layout.message_id(path, 0)
     (line,) = (tmp_path / "history" / f"worker-{pid}.jsonl").read_text().splitlines()
     told = json.loads(line)
-    assert (told["kind"], told["message"], told["attempt"], told["ticket"]) == ("run", message, 2, "1-7")
+    assert (told["kind"], told["message"], told["attempt"], told["ticket"]) == ("started", message, 2, "1-7")
 
 
 # ---- what does not end well
@@ -425,6 +425,71 @@ def test_cancel_tells_tasks_that_look_at_their_context(store: ObjectStore, pipe:
         it.deal_new(1, it.message("until_cancelled", started.path, report.path))
         assert started.line() == "running"
         assert it.states(0) == [RUNNING, READY]
+        it.cancel()
+        assert report.line() == "cancelled"
+
+
+def test_interrupt_cancels_the_async_task_of_that_message_and_no_other(
+    store: ObjectStore, pipe: Callable[[str], Pipe]
+) -> None:
+    started, report = pipe("started"), pipe("report")
+    with desk(store, concurrency=2) as it:
+        it.deal_new(0, *[it.message("wait_async", started.path, report.path)] * 2)
+        seen = ""
+        while seen.count("running") < 2:
+            seen += started.line()
+        it.send(Interrupt(0, (1,)))
+        assert report.line() == "cancelled"
+        note = it.expect(FailedNote)
+        assert (note.row, note.index, note.outcome.kind) == (0, 1, "retry")
+        assert note.outcome.failure is not None
+        assert note.outcome.failure.cause == "cancelled"
+        assert it.states(0)[0] == RUNNING
+        it.cancel()
+
+
+def test_interrupted_async_task_that_ends_well_all_the_same_is_done(
+    store: ObjectStore, pipe: Callable[[str], Pipe]
+) -> None:
+    started = pipe("started")
+    with desk(store) as it:
+        it.deal_new(0, it.message("finish_when_cancelled", started.path))
+        started.line()
+        it.send(Interrupt(0, (0,)))
+        it.expect(Finished)
+        assert it.states(0) == [OK]
+        assert it.stop() == 0
+
+
+def test_interrupt_that_comes_before_its_message_begins_reaches_it(
+    store: ObjectStore, pipe: Callable[[str], Pipe]
+) -> None:
+    started, report = pipe("started"), pipe("report")
+    with desk(store) as it:
+        it.shared.trust_until = 0.0
+        it.deal_new(0, it.message("wait_async", started.path, report.path))
+        it.send(Interrupt(0, (0,)))
+        it.trust()
+        note = it.expect(FailedNote)
+        assert note.outcome.failure is not None
+        assert note.outcome.failure.cause == "cancelled"
+        it.expect(Finished)
+        assert it.stop() == 0
+
+
+def test_interrupt_tells_the_context_of_that_message(store: ObjectStore, pipe: Callable[[str], Pipe]) -> None:
+    started, report = pipe("started"), pipe("report")
+    with desk(store) as it:
+        it.deal_new(
+            0, it.message("check_cancelled", started.path), it.message("until_cancelled", started.path, report.path)
+        )
+        started.line()
+        it.send(Interrupt(0, (0,)))
+        note = it.expect(FailedNote)
+        assert note.outcome.failure is not None
+        assert note.outcome.failure.cause == "cancelled"
+        assert started.line() == "running", "the next one is not cancelled"
+        assert it.states(0)[1] == RUNNING
         it.cancel()
         assert report.line() == "cancelled"
 
