@@ -156,9 +156,7 @@ def read_queue(
     return _read(_Look(driver, layout, queue, state, now_ms, largest), task, limit, _place(after))
 
 
-def read_message(
-    driver: Driver, layout: Layout, place: str, *, now_ms: int, largest: float
-) -> QueuedMessage | None:
+def read_message(driver: Driver, layout: Layout, place: str, *, now_ms: int, largest: float) -> QueuedMessage | None:
     """One message that is neither done nor dead; None: it is not there, or was moved off the board.
 
     Args:

@@ -35,7 +35,7 @@ class Acting:
         if action is None:
             return PlainTextResponse("No such action.", 404)
         values = _values(action, request.query_params)
-        if refusal := self._refusal(request, action, values):
+        if refusal := await self._refusal(request, action, values):
             return refusal
         problem = ""
         if action.prepare is not None:
@@ -53,19 +53,19 @@ class Acting:
         if form is None:
             return self._unsigned()
         values = _values(action, form)
-        if refusal := self._refusal(request, action, values):
+        if refusal := await self._refusal(request, action, values):
             return refusal
         if action.is_work:
             return await self._begin(request, action, values)
         try:
             told = await run_in_threadpool(action.perform, self._desk, values)
         except (QueueError, TimeoutError) as fault:
-            self._audit(request, action, values, "failed", str(fault))
+            self._audit(request, action.name, values, "failed", str(fault))
             return await self._show(request, action, values, problem=str(fault), status=409)
         except Exception as fault:
-            self._audit(request, action, values, "failed", f"{type(fault).__name__}: {fault}")
+            self._audit(request, action.name, values, "failed", f"{type(fault).__name__}: {fault}")
             raise
-        self._audit(request, action, values, "done", told)
+        self._audit(request, action.name, values, "done", told)
         self._desk.looks.forget()
         return await self._show(request, action, values, told=told)
 
@@ -95,7 +95,7 @@ class Acting:
         if work is None or not viewer.actions:
             return PlainTextResponse("There is no such work, or you may not end it.", 403)
         work.cancel()
-        self._desk.events.emit("operated", **_who(request), action="cancel_work", target=work.title, outcome="done")
+        self._audit(request, "cancel_work", {}, "done", work.title)
         return await self.work(request)
 
     async def _begin(self, request: Request, action: Action, values: dict[str, str]) -> Response:
@@ -117,7 +117,7 @@ class Acting:
                 ended,
             )
         except QueueError as fault:
-            self._audit(request, action, values, "failed", str(fault))
+            self._audit(request, action.name, values, "failed", str(fault))
             return await self._show(request, action, values, problem=str(fault), status=409)
         if request.headers.get("hx-request"):
             return self._desk.part(request, "part/work.html", work=work)
@@ -146,15 +146,17 @@ class Acting:
             return self._desk.part(request, "part/action.html", status=status, **shown)
         return await self._desk.page(request, "action.html", "", status=status, title=action.title, **shown)
 
-    def _refusal(self, request: Request, action: Action, values: Mapping[str, str]) -> Response | None:
+    async def _refusal(self, request: Request, action: Action, values: Mapping[str, str]) -> Response | None:
         viewer: Viewer = request.state.viewer
         if action.name not in viewer.actions:
-            self._audit(request, action, values, "refused", "")
+            self._audit(request, action.name, values, "refused", "")
             if action.name not in self._desk.access.allowed:
                 why = f"This dashboard is read-only for {action.name}. Start it with --allow {action.name}."
             else:
                 why = f"Your role ({viewer.role or 'viewer'}) may not {action.name}."
-            return self._desk.part(request, "part/refused.html", status=403, why=why)
+            if request.headers.get("hx-request"):
+                return self._desk.part(request, "part/refused.html", status=403, why=why)
+            return await self._desk.page(request, "refused.html", "", status=403, title="Refused", why=why)
         if action.target and not values.get(action.target):
             return PlainTextResponse(f"No {action.target} was named.", 400)
         return None
@@ -162,10 +164,8 @@ class Acting:
     def _unsigned(self) -> Response:
         return PlainTextResponse("This form is not from this session. Nothing was done; load the page again.", 403)
 
-    def _audit(self, request: Request, action: Action, values: Mapping[str, str], outcome: str, text: str) -> None:
-        self._desk.events.emit(
-            "operated", **_who(request), action=action.name, **_said(values), outcome=outcome, text=text
-        )
+    def _audit(self, request: Request, action: str, values: Mapping[str, str], outcome: str, text: str) -> None:
+        self._desk.events.emit("operated", **_who(request), action=action, **_said(values), outcome=outcome, text=text)
 
 
 def _values(action: Action, given: Mapping[str, str]) -> dict[str, str]:
@@ -176,9 +176,10 @@ def _values(action: Action, given: Mapping[str, str]) -> dict[str, str]:
 
 def _who(request: Request) -> dict[str, str]:
     viewer: Viewer = request.state.viewer
-    return {"who": viewer.name, "of": viewer.role, "address": request.client.host if request.client else ""}
+    return {"who": viewer.name, "role_of": viewer.role, "address": request.client.host if request.client else ""}
 
 
-def _said(values: Mapping[str, str]) -> dict[str, str]:
-    """What an event tells of a form: a payload that was edited is not for logs."""
-    return {name: value if len(value) <= 200 else f"{value[:200]}…" for name, value in values.items()}
+def _said(values: Mapping[str, str]) -> dict[str, Any]:
+    """What an event tells of a form. A payload that was edited is not for logs."""
+    given = {name: value if len(value) <= 200 else f"{value[:200]}…" for name, value in values.items() if value}
+    return {"queue": given.pop("queue", ""), "message": given.pop("message", ""), "given": given}

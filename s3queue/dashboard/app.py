@@ -167,7 +167,7 @@ class Dashboard:
         session = self._access.admit(form.get("token", ""))
         address = request.client.host if request.client else ""
         if session is None:
-            self._desk.events.emit("refused", who="", action="log_in", address=address)
+            self._desk.events.emit("login_refused", address=address)
             return self._desk.bare(request, "login.html", problem="No one has this token.", status=403)
         response = RedirectResponse(request.scope.get("root_path", "") + "/", 303)
         set_session(response, request, self._access.cookie(session))

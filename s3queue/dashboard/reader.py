@@ -125,7 +125,6 @@ class Reader:
                 await self.fresh()
 
     async def _look(self) -> None:
-        self._looked_at = time.monotonic()
         seen, fault, has_summary = Stats(self.store.url, self.layout.root), "", False
         try:
             has_summary = await run_in_threadpool(read_summary, seen, self.layout, self._driver)
@@ -137,6 +136,7 @@ class Reader:
         elif has_summary:
             spending = self._spendings.add(seen)
             self.chronicle.add(time.time(), seen, spending)
+        self._looked_at = time.monotonic()
         self._last = Look(last.number + 1, datetime.now(UTC), seen, has_summary, spending, fault)
         async with self._news:
             self._news.notify_all()

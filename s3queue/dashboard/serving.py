@@ -75,7 +75,7 @@ class Prefixed:
         await self._app(scope, receive, send)
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """Ends the streams as it stops: they would hold it up for ever."""
 
     def __init__(self, config: uvicorn.Config, app: Dashboard) -> None:
@@ -104,7 +104,7 @@ def serve(
         ConfigError: the address is taken, or not of this machine.
     """
     app = Dashboard(store, access, config=config, every=every, always=always)
-    listener = _listen(host, port)
+    listener = listen(host, port)
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     path = f"/{prefix.strip('/')}/" if prefix.strip("/") else "/"
@@ -120,7 +120,7 @@ def serve(
         timeout_graceful_shutdown=_STOP_S,
         ws="none",
     )
-    server = _Server(settings, app)
+    server = Server(settings, app)
     try:
         server.run(sockets=[listener])
     except KeyboardInterrupt:  # uvicorn raises again what it has handled
@@ -130,7 +130,7 @@ def serve(
     return 0
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, socket.SOCK_STREAM)
