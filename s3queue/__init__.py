@@ -15,6 +15,7 @@ from s3queue.errors import (
     OutcomeUnknown,
     QueueError,
     Reject,
+    ResultGone,
     Retry,
     Snooze,
     SoftTimeLimit,
@@ -22,7 +23,10 @@ from s3queue.errors import (
     StoreError,
     StoreUnavailable,
     StoreUnsupported,
+    TaskCancelled,
+    TaskFailed,
 )
+from s3queue.ids import MessageId
 from s3queue.observe.subscribing import on
 from s3queue.resources import given, resource
 from s3queue.store import ObjectStore, open_store
@@ -36,6 +40,7 @@ if TYPE_CHECKING:
     from s3queue.messages import MessageHandle, MessageProgress, message
     from s3queue.producer import Producer
     from s3queue.queue import Queue
+    from s3queue.schedules import ScheduleInfo, Schedules
     from s3queue.supervisor import Summary, Supervisor
     from s3queue.views import FailedAttempt
 
@@ -54,6 +59,7 @@ __all__ = [
     "FailedAttempt",
     "Fenced",
     "MessageHandle",
+    "MessageId",
     "MessageProgress",
     "ObjectStore",
     "OutcomeUnknown",
@@ -62,7 +68,10 @@ __all__ = [
     "QueueError",
     "QueuedMessage",
     "Reject",
+    "ResultGone",
     "Retry",
+    "ScheduleInfo",
+    "Schedules",
     "Snooze",
     "SoftTimeLimit",
     "Stats",
@@ -73,6 +82,8 @@ __all__ = [
     "Summary",
     "Supervisor",
     "Task",
+    "TaskCancelled",
+    "TaskFailed",
     "configure",
     "given",
     "handler",
@@ -89,6 +100,8 @@ __all__ = [
 #: and process machinery that producers and workers need.
 _LATER = {
     "DeadGroup": "s3queue.letters",
+    "ScheduleInfo": "s3queue.schedules",
+    "Schedules": "s3queue.schedules",
     "DeadLetter": "s3queue.letters",
     "FailedAttempt": "s3queue.views",
     "MessageHandle": "s3queue.messages",

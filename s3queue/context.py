@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Container, Mapping
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from msgspec import Struct
 
-from s3queue.core.keys import ticket_id
-from s3queue.errors import Cancelled, ConfigError, Fenced, SoftTimeLimit
+from s3queue.acknowledging import Verdict, verdict_of
+from s3queue.core.keys import parse_message_id, parse_source, ticket_id
+from s3queue.errors import Cancelled, ConfigError, CorruptRecord, Fenced, Retry, SoftTimeLimit
 from s3queue.noting import Page, State
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 __all__ = ["Backoff", "Context"]
 
@@ -89,9 +93,20 @@ class Context:
     """
 
     __slots__ = (
-        "_cancel", "_dealt", "_index", "_page", "attempt", "deadline", "fencing_token", "headers", "message_id", "queue",
+        "_cancel",
+        "_dealt",
+        "_index",
+        "_page",
+        "_verdict",
+        "attempt",
+        "deadline",
+        "fencing_token",
+        "headers",
+        "message_id",
+        "queue",
         "session",
-        "soft_deadline", "task",
+        "soft_deadline",
+        "task",
     )  # fmt: skip
 
     def __init__(
@@ -121,6 +136,8 @@ class Context:
         self.headers = headers or {}
         self._cancel: _Flag = cancel or _Never()
         self._page = page or Page()
+        #: Of a task that says itself what became of its message.
+        self._verdict: Verdict | None = None
         self._dealt, self._index = dealt, index
 
     @classmethod
@@ -148,6 +165,38 @@ class Context:
             raise Cancelled
         if self.soft_deadline is not None and time.monotonic() >= self.soft_deadline:
             raise SoftTimeLimit
+
+    @property
+    def tick(self) -> datetime | None:
+        """Of a message that a schedule has enqueued: the time that it is for, whenever it runs, in UTC. Of others None."""
+        from datetime import UTC, datetime
+
+        try:
+            source = parse_source(parse_message_id(self.message_id).path)
+        except CorruptRecord:
+            return None
+        return datetime.fromtimestamp(source.order / 1000, UTC) if source.kind == "tick" else None
+
+    def ack(self, result: Any = None) -> None:
+        """Of a task with ``ack="manual"``: the message is done, with this result, when the task ends; whatever it raises
+        after this is logged and changes nothing. The first `ack` or `nack` counts. Any thread may call it.
+
+        Raises:
+            ConfigError: the task acknowledges by returning.
+        """
+        verdict_of(self).say(result, None)
+
+    def nack(self, why: object = "", *, after: float | None = None) -> None:
+        """Of a task with ``ack="manual"``: the attempt has failed when the task ends.
+
+        Args:
+            why: an exception counts as if the task had raised it. Anything else is for the error history.
+            after: seconds until the next attempt, unless ``why`` is an exception; None for the task's own backoff.
+
+        Raises:
+            ConfigError: the task acknowledges by returning.
+        """
+        verdict_of(self).say(None, why if isinstance(why, BaseException) else Retry(why, after=after))
 
     def progress(self, done: float, total: float = 0.0, text: str = "") -> None:
         """Tell people how far the task is: ``s3queue message``, ``s3queue top``. As many times as you like; costs no

@@ -30,10 +30,12 @@ from s3queue.core.keys import Layout, parse_source
 from s3queue.core.ops import Overtaken, Step, Unknown, carries, contradiction, get, put, write
 from s3queue.core.ranges import Ranges
 from s3queue.core.records import (
+    Allowed,
     Board,
     Dozing,
     Failed,
     Ledger,
+    Limits,
     Mark,
     Memo,
     Offer,
@@ -95,10 +97,12 @@ class Host:
         visibility_timeout, window_s: bounds for the coordinator, see `Ledger`.
         usage: store requests of this host, by role; stored with the next write, and causes none by itself.
         marked: by ticket, messages that operators have cancelled: those that have not begun do not begin.
+        knock: where it listens for knocks.
         dozing: how rarely it writes after the next write; None: it is awake.
         clock_ms: wall clock, for a board with schedules; see `Ledger`.
         forced: by ticket and offset, those of them that end with their process if they still run so many seconds later.
         texts: characters of failures that the board has not taken over yet.
+        limits: by queue, what this host declares. allowed: its tickets of which not all messages may run at once.
     """
 
     layout: Layout
@@ -125,7 +129,10 @@ class Host:
     visibility_timeout: float = 0.0
     window_s: float = 0.0
     dozing: Dozing | None = None
+    knock: str = ""
     clock_ms: int = 0
+    limits: dict[str, Limits] = field(default_factory=dict)
+    allowed: dict[str, Allowed] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -163,6 +170,8 @@ class Host:
                 self.changes += 1
         if self.texts and self.changes != before:
             self.texts = sum(held.texts for held in self.tickets.values())
+        if board.allowed or self.allowed:
+            self.allowed = {name: board.allowed[name] for name in mine if name in board.allowed}
         if board.marks or self.marked:
             marks = {name: marked for name, ticket in mine.items() if (marked := _marked(ticket, board.marks))}
             self.marked = {name: ranges.of(marked) for name, marked in marks.items()}
@@ -315,7 +324,9 @@ class Host:
             visibility_timeout=self.visibility_timeout,
             window_s=self.window_s,
             dozing=self.dozing,
+            knock=self.knock,
             clock_ms=self.clock_ms,
+            limits=self.limits,
         )
 
 

@@ -7,6 +7,7 @@ import contextvars
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
@@ -482,3 +483,45 @@ left: list[Context] = []
 @task(queue=QUEUE, name="notes_for_another")
 def notes_for_another() -> None:
     left[0].progress(99)
+
+
+# ---- what a task says itself of its message
+
+
+@task(
+    queue=QUEUE,
+    name="by_hand",
+    max_attempts=3,
+    give_up_on=KeyError,
+    backoff=Backoff(base=20, jitter=False),
+    ack="manual",
+)
+def by_hand(ctx: Context, *words: str) -> None:
+    said = {
+        "ack": ctx.ack,
+        "nack": lambda: ctx.nack("not today"),
+        "soon": lambda: ctx.nack("not now", after=7.0),
+        "key": lambda: ctx.nack(KeyError("gone")),
+        "reject": lambda: ctx.nack(Reject("never")),
+        "raise": lambda: (_ for _ in ()).throw(ValueError("after all")),
+        "exit": lambda: sys.exit(3),
+    }
+    for word in words:
+        said[word]()
+
+
+@task(queue=QUEUE, name="by_hand_async", max_attempts=3, soft_time_limit=0.05, ack="manual")
+async def by_hand_async(ctx: Context, *words: str) -> None:
+    for word in words:
+        match word:
+            case "ack":
+                ctx.ack()
+            case "nack":
+                ctx.nack("not today")
+            case "hang":
+                await asyncio.Event().wait()
+
+
+@task(queue=QUEUE, name="acks_by_itself")
+def acks_by_itself(ctx: Context) -> None:
+    ctx.ack()

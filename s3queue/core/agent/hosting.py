@@ -187,6 +187,8 @@ class Hosting:
             env.warn(self._post.layout.board, NO_BOARD)
         else:
             self._kept_copy = False
+        if changed:
+            env.wake_waiters()
         # A board without work, or without news, is a heartbeat: the next one need not be read soon.
         busy = bool(self._host.tickets) or (changed and view.board is not None and view.board.is_busy)
         self._next_look = now + pace.poll_s(busy=busy, changed=changed, now=now)

@@ -231,6 +231,8 @@ class Leading:
                 self._tell(lead, outcome)
                 if outcome.committed:
                     self._committed()
+                    if outcome.planned.changed:
+                        env.wake_waiters()
                 self._chore_signals[0].set()
                 return self._cycle_wait_s(lead, outcome)
 
@@ -239,6 +241,20 @@ class Leading:
         lead = self.lead
         if lead is not None and any(ticket.session != self._post.me.session for ticket in lead.board.tickets.values()):
             self._post.env.wake_machine()
+            self._knock(lead)
+
+    def _knock(self, lead: Lead) -> None:
+        """Wake those that have not claimed what the board assigns to them, where they listen for that."""
+        given: dict[str, set[str]] = {}
+        for name, ticket in lead.board.tickets.items():
+            given.setdefault(ticket.session, set()).add(name)
+        listening = {
+            heard.ledger.knock: given[session].difference(heard.ledger.claims)
+            for session, heard in lead.heard.items()
+            if heard.ledger is not None and heard.ledger.knock and session in given
+        }
+        if addresses := [address for address, unclaimed in listening.items() if unclaimed]:
+            self._post.env.knock(addresses)
 
     def _tell(self, lead: Lead, cycled: Cycled) -> None:
         env = self._post.env
@@ -290,7 +306,7 @@ class Leading:
         pace.worked(cycled.planned.assigned + settled, now)
         busy = bool(board.tickets) or cycled.planned.assigned > 0
         wait_s = pace.poll_s(busy=busy, changed=cycled.planned.changed, now=now)
-        if board.answers or any(is_finished(path, state) for path, state in board.sources.items()):
+        if board.answers or board.purges or any(is_finished(path, state) for path, state in board.sources.items()):
             wait_s = min(wait_s, _RETIRE_S)
         if cycled.next_due_ms is not None:
             wait_s = min(wait_s, max(0.0, (cycled.next_due_ms - self._post.env.now_ms()) / 1000))

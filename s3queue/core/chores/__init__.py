@@ -18,6 +18,7 @@ from s3queue.core.chores.garbage import Garbage
 from s3queue.core.chores.letters import Letters
 from s3queue.core.chores.moves import Moves
 from s3queue.core.chores.pages import Pages
+from s3queue.core.chores.purges import Purges
 from s3queue.core.chores.revisions import Revisions
 from s3queue.core.chores.summaries import Summaries
 from s3queue.core.chores.troubles import Troubles
@@ -80,10 +81,12 @@ class Chores:
         self.letters = Letters(layout, self.troubles)
         self.moves = Moves(layout, self.troubles)
         self.pages = Pages(layout, epoch, now, self.troubles)
+        settings = settings or Settings()
+        self.purges = Purges(layout, settings.purge_page, self.troubles)
         self.answers = Answers(layout, now, self.troubles)
         self.garbage = Garbage(self.troubles)
         self.revisions = Revisions(layout)
-        self.summaries = Summaries(layout, epoch, heard, settings or Settings(), self.troubles)
+        self.summaries = Summaries(layout, epoch, heard, settings, self.troubles)
         self._faulty = Backoffs(_FIRST_S, _LONGEST_S)
 
     def follow(self, facts: Facts, heard: Mapping[str, Heard], window_s: float) -> None:
@@ -91,6 +94,7 @@ class Chores:
         board, layout, pages = facts.board, self._layout, self.pages
         self.letters.follow(board)
         self.moves.follow(board)
+        self.purges.follow(board)
         self.answers.follow(board)
         self.summaries.follow(facts)
         if (seen := facts.seen) is None:
@@ -128,6 +132,7 @@ class Chores:
             "letters": lambda: self.letters.take(now, now_ms, nonce),
             "moves": lambda: self.moves.take(now),
             "answers": lambda: self.answers.take(now),
+            "purges": lambda: self.purges.take(now),
             "pages": lambda: self.pages.take(now),
             "summaries": lambda: self.summaries.take(now, now_ms, nonce),
             "garbage": lambda: self.garbage.take(now, self._deleted),

@@ -14,16 +14,28 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from s3queue.core.keys import Source
-from s3queue.core.plan import assign, park, requests, schedules, take_over
+from s3queue.core.plan import assign, park, purge, requests, schedules, take_over
 from s3queue.core.plan.hosts import capacity
 from s3queue.core.plan.park import Parking
 from s3queue.core.plan.planned import Planned, Settled, is_finished
 from s3queue.core.plan.planning import Planning
+from s3queue.core.plan.purge import Walked
 from s3queue.core.plan.settings import Settings
 from s3queue.core.plan.share import share_out
 from s3queue.core.records import Board, Control, Ledger, Request, encode
 
-__all__ = ["NO_CONTROL", "Parking", "Planned", "Settings", "Settled", "capacity", "is_finished", "plan", "share_out"]
+__all__ = [
+    "NO_CONTROL",
+    "Parking",
+    "Planned",
+    "Settings",
+    "Settled",
+    "Walked",
+    "capacity",
+    "is_finished",
+    "plan",
+    "share_out",
+]
 
 #: Where no operator has ever changed anything.
 NO_CONTROL = Control("")
@@ -45,10 +57,13 @@ def plan(
     control: Control | None = NO_CONTROL,
     asked: Mapping[str, Request] | None = None,
     there: Collection[str] = (),
+    walked: Mapping[str, Walked] | None = None,
     quiet: Mapping[str, float] | None = None,
     wall_ms: int | None = None,
     is_clock_off: bool = False,
     deleted: Collection[tuple[str, int]] = (),
+    uptime_ms: int | None = None,
+    turns: Mapping[str, str] | None = None,
 ) -> Planned:
     """Decide one cycle.
 
@@ -63,15 +78,17 @@ def plan(
         parking: what came of the moves on the board.
         control: the operators' settings. None: not read yet, so nothing is assigned.
         asked: by path, requests that were read. there: paths of sources, of those that they are about, that exist.
+        walked: by queue, the next page of what a purge has to end.
         wall_ms: wall clock before the survey, also where it was set since the election: schedules tick by it. None: as
             ``now_ms``. is_clock_off: it cannot be right, and no schedule ticks.
         deleted: name and revision of schedules, of those that the board calls old, whose objects are deleted.
+        uptime_ms: see `Board.uptime_ms`; None: as the board says. turns: by queue, the key after which its turns begin.
         board_bytes: size of the stored board; None if it is not known.
         quiet: by session of a dozing host, seconds since its last write.
     """
     parking = parking or Parking()
     size = len(encode(board)) if board_bytes is None else board_bytes
-    planning = Planning(board, ledgers, now_ms, settings, heard_ms, size, control)
+    planning = Planning(board, ledgers, now_ms, settings, heard_ms, size, control, uptime_ms)
     take_over.tickets(planning)
     planning.settle_dead(letters_written)
     planning.retire(retired)
@@ -81,7 +98,9 @@ def plan(
     if asked:
         requests.handle(planning, asked, there, window)
     schedules.admit(planning, now_ms if wall_ms is None else wall_ms, is_held=is_clock_off, deleted=deleted)
+    if planning.purges:
+        purge.go_on(planning, walked or {}, window)
     park.choose(planning, parking)
     if control is not None:
-        assign.tickets(planning, sources, window, quiet or {})
+        assign.tickets(planning, sources, window, quiet or {}, turns or {})
     return planning.result()

@@ -39,6 +39,7 @@ class Settings(NamedTuple):
         max_parts: the most message ranges in one ticket. A host with more room gets another one in the same cycle.
         max_board_bytes: the largest board. New batches fill half of it, those that are on it three quarters.
         max_failure_bytes: of the histories of messages on the board, and of what waits there.
+        purge_page: batches that a purge takes onto the board in one cycle.
         timetable: when cron expressions tick.
         max_dying: messages that are dead and whose letters are not written yet.
     """
@@ -61,5 +62,6 @@ class Settings(NamedTuple):
     max_source_bytes: float = math.inf
     summary_s: float = math.inf
     census_s: float = 5.0
+    purge_page: int = 1000
     idle_lease: float = 0.0
     timetable: Timetable = no_timetable

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from s3queue.core import ranges
+from s3queue.core.keys import parse_source
 from s3queue.core.plan.planned import Settled
 from s3queue.core.plan.planning import Planning
 from s3queue.core.plan.room import added
@@ -81,8 +82,8 @@ def _release(planning: Planning, name: str, part: Part) -> None:
 
 def _cancel(planning: Planning, name: str, part: Part, *, began: bool) -> None:
     began = began or part.start in planning.state(part.source).failures
-    reason = planning.marks[part.source][part.start].reason
-    planning.cancel(part, name, began=began, reason=reason)
+    mark = planning.marks[part.source][part.start]
+    planning.end(part, mark.how, name, began=began, reason=mark.reason)
     planning.ends(part, "cancelled")
 
 
@@ -106,6 +107,11 @@ def _fail(planning: Planning, name: str, part: Part, outcome: Failed, offer: Off
     if outcome.kind == "unfit":
         planning.gave_back(part, outcome)
         return True
+    if outcome.kind == "expired":  # told by its host, which has claimed it
+        if not planning.room.takes(added("", LAST_TEXT), dies=True):
+            return False
+        planning.end(part, "expired", name, began=True)
+        return True
     state = planning.state(part.source)
     history = state.failures.get(part.start, ())
     dies = is_last(outcome, part.attempt, state.spared.get(part.start, 0), offer.max_attempts)
@@ -123,6 +129,8 @@ def _fail(planning: Planning, name: str, part: Part, outcome: Failed, offer: Off
         draft.squeeze(part.start, weigh(history))
     if memo is not None and not dies:
         planning.memos.setdefault(part.source, {})[part.start] = memo
+    if outcome.kind == "snooze" and parse_source(part.source).expires_ms is not None:
+        draft.begins_again(part.start)
     if outcome.kind not in ("snooze", "interrupted"):
         planning.count(part, "failed", 1)
     if dies:

@@ -21,6 +21,7 @@ from s3queue.core.records.board import (
     Mark,
     Part,
     Place,
+    Purge,
     Ready,
     SourceState,
     Ticket,
@@ -34,44 +35,59 @@ from s3queue.core.records.codec import (
     decode_batch,
     decode_message,
     decode_moved,
+    decode_result,
     encode,
     encode_batch,
     encode_message,
+    encode_result,
 )
 from s3queue.core.records.control import Control
 from s3queue.core.records.failures import FATAL_CAUSES, Failed, Failure
 from s3queue.core.records.format import FORMAT
 from s3queue.core.records.ledger import Dozing, Ledger, Offer, Report, Usage
 from s3queue.core.records.letters import DeadLetter, Life
+from s3queue.core.records.limits import NO_LIMIT, NO_LIMITS, Allowed, Breaker, Bucket, Fuse, Limit, Limits
 from s3queue.core.records.memos import Memo
 from s3queue.core.records.messages import Batch, Message, Moved, Origin
 from s3queue.core.records.newer import Newer, encode_over, encode_with, newer
 from s3queue.core.records.pages import RetiredPage
 from s3queue.core.records.queues import QueueMeta
-from s3queue.core.records.requests import CANCEL, RUN_NOW, TICK, Answer, Request
+from s3queue.core.records.requests import CANCEL, CODES, MOST_MESSAGES, PURGE, RUN_NOW, TICK, Answer, Request
+from s3queue.core.records.results import Result
 from s3queue.core.records.schedules import CATCH_UP, Schedule, Ticked
 from s3queue.core.records.summary import HostTally, Progress, Summary, Tally
 
 __all__ = [
     "CANCEL",
     "CATCH_UP",
+    "CODES",
     "FATAL_CAUSES",
     "FORMAT",
+    "MOST_MESSAGES",
+    "NO_LIMIT",
+    "NO_LIMITS",
+    "PURGE",
     "RUN_NOW",
     "TICK",
+    "Allowed",
     "Answer",
     "Batch",
     "Board",
+    "Breaker",
+    "Bucket",
     "Control",
     "DeadLetter",
     "Dozing",
     "Ending",
     "Failed",
     "Failure",
+    "Fuse",
     "HostTally",
     "Leader",
     "Ledger",
     "Life",
+    "Limit",
+    "Limits",
     "Mark",
     "Memo",
     "Message",
@@ -82,10 +98,12 @@ __all__ = [
     "Part",
     "Place",
     "Progress",
+    "Purge",
     "QueueMeta",
     "Ready",
     "Report",
     "Request",
+    "Result",
     "RetiredPage",
     "Schedule",
     "SourceState",
@@ -102,10 +120,12 @@ __all__ = [
     "decode_batch",
     "decode_message",
     "decode_moved",
+    "decode_result",
     "encode",
     "encode_batch",
     "encode_message",
     "encode_over",
+    "encode_result",
     "encode_with",
     "newer",
 ]

@@ -65,8 +65,8 @@ __all__ = [
 
 #: States of a message, as in the table above.
 READY, RUNNING, OK, FAILED, MOVED, REJECTED, SNOOZED, READING, UNFIT = range(9)
-#: By `Failed.kind`.
-STATES = {"retry": FAILED, "dead": REJECTED, "snooze": SNOOZED, "unfit": UNFIT}
+#: By `Failed.kind`. What is expired is given back where the note of it is lost: it is expired elsewhere, too.
+STATES = {"retry": FAILED, "dead": REJECTED, "snooze": SNOOZED, "unfit": UNFIT, "expired": UNFIT}
 
 #: Rows of a worker: so many, and so many more for each slot. A ticket of a group holds one message and takes a row, until
 #: its outcome is stored; so each slot needs one for what it runs, one for what comes next, and some for what just ended.
@@ -254,6 +254,10 @@ class WorkerJournal:
         words[at] = row + 1  # last: from here on the slot is believed
         words[at + 4] += 1
         self.bytes[self._rows_at + row * _ROW + _STATES + index] = RUNNING
+
+    def unlimit(self, slot: int) -> None:
+        """The user's code in the slot has ended; what is left to do may take any time."""
+        self.slot_floats[slot * 6 + 3] = 0.0
 
     def finish(self, slot: int, state: int | None) -> None:
         """The message in the slot has ended: ``OK``, or None where its state is written already or not ours any more."""

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from s3queue.acknowledging import manual, manual_async
 from s3queue.context import Context
 from s3queue.core.keys import Layout, parse_source
 from s3queue.core.records import Failed, Message, Origin, decode_message, decode_moved
@@ -31,6 +32,7 @@ from s3queue.runtime.worker.dealt import Dealt, Piece
 from s3queue.runtime.worker.forks import adopt, part
 from s3queue.runtime.worker.loop import Runs, TaskLoop, within
 from s3queue.runtime.worker.notes import Notes
+from s3queue.runtime.worker.results import Results, into
 
 if TYPE_CHECKING:
     from s3queue.tasks import Task
@@ -51,6 +53,7 @@ class _Plan:
         "is_async",
         "max_attempts",
         "middleware",
+        "result_s",
         "soft_s",
         "task",
         "terms",
@@ -62,6 +65,7 @@ class _Plan:
         self.task, self.terms = task, terms
         self.max_attempts, self.time_limit = terms.max_attempts, terms.time_limit
         self.soft_s = soft_s = task.policy.soft_time_limit
+        self.result_s = task.policy.result_ttl
         self.decode = task.decode
         self.call: Callable[..., Any] = task.call
         self.is_async = task.is_async
@@ -69,6 +73,8 @@ class _Plan:
         # What a task does not use it does not pay for: the call is put together here, once.
         if task.resources:
             self.call = _handing(task)
+        if task.policy.ack == "manual":
+            self.call = (manual_async if task.is_async else manual)(self.call)
         if soft_s is not None and task.is_async:
             self.call = within(soft_s, self.call)
         self.middleware = middleware
@@ -106,6 +112,7 @@ class Attempts:
     """
     Args:
         find: the task of a queue and a name, or None.
+        results: stores what tasks return whose results are kept.
         middleware: around every attempt, the outermost first.
     """
 
@@ -117,11 +124,13 @@ class Attempts:
         session: str,
         find: Callable[[str, str], Task[..., Any] | None],
         events: Events,
+        results: Results,
         notes: Notes,
         middleware: tuple[object, ...] = (),
     ) -> None:
         self._notes = notes
         self._middleware = middleware
+        self._results = results
         self._journal = journal
         self._layout = layout
         self._session = session
@@ -192,6 +201,8 @@ class Attempts:
             plan, headers = plan.of(message)
         if attempt - dealt.spared > plan.max_attempts:
             return self._is_over(plan, piece, number)
+        if piece.expires_ms is not None and time.time() * 1000 >= piece.expires_ms:
+            return Failed("expired")  # the coordinator tells
         limit = plan.time_limit
         deadline = 0.0 if limit is None else started + limit + (CANCEL_GRACE_S if plan.is_async else 0.0)
         # From here on a death of this process counts as an attempt of this message.
@@ -213,9 +224,14 @@ class Attempts:
         try:
             result = variables.run(plan.call, args, kwargs, ctx)
             if plan.is_async:
+                if plan.result_s is not None:
+                    box: list[Any] = []
+                    result = into(box, result)
                 ended_with = self._await(dealt, piece.first + number, variables, result, limit)
                 if ended_with is not None:
                     return self._told(plan, piece, number, self._judged(plan, piece, number, ended_with))
+                if plan.result_s is not None:
+                    result = box[0]
             elif self._strange[0]:
                 part(None)
         except BaseException as raised:  # noqa: BLE001 - SystemExit in a task ends the attempt, not the worker
@@ -224,8 +240,23 @@ class Attempts:
             return self._told(plan, piece, number, self._judged(plan, piece, number, raised))
         finally:
             self._running[thread] = None
+        if plan.result_s is not None and (failed := self._keep(plan, slot, piece, number, result)) is not None:
+            return failed
         if self._tell_ends:
             self._tell_end(plan, piece, number, clock() - started)
+        return None
+
+    def _keep(self, plan: _Plan, slot: int, piece: Piece, number: int, value: Any) -> Failed | None:
+        """Store what the task returned. Where that can never be, the attempt has failed."""
+        result_s = plan.result_s
+        assert result_s is not None
+        self._journal.unlimit(slot)  # the task has ended in time; the store may be away for longer
+        try:
+            encoded = plan.task.encode_result(value)
+            message, life = self._message_id(piece, number), parse_source(piece.part.source).life
+            self._results.keep(piece.dealt, message, encoded, result_s, life)
+        except Exception as raised:  # noqa: BLE001 - too large, refused, or not to be encoded, perhaps for a type of the user's
+            return self._told(plan, piece, number, self._judged(plan, piece, number, raised))
         return None
 
     @staticmethod

@@ -30,6 +30,7 @@ import traceback
 from queue import SimpleQueue
 
 from s3queue.core.keys import Layout
+from s3queue.observe import tracing
 from s3queue.observe.events import Events
 from s3queue.resources import close_resources
 from s3queue.runtime.drive import Driver
@@ -56,6 +57,7 @@ from s3queue.runtime.meter import Meter
 from s3queue.runtime.worker.attempt import Attempts
 from s3queue.runtime.worker.dealt import Dealt, Item
 from s3queue.runtime.worker.notes import Notes
+from s3queue.runtime.worker.results import Results
 from s3queue.runtime.worker.slots import Slots
 from s3queue.runtime.worker.sources import Sources
 from s3queue.runtime.worker.stdio import survive_broken_output
@@ -99,8 +101,9 @@ class Worker:
             session=spec.session,
             find=spec.tasks.find,
             events=self._events,
+            results=Results(self._driver, layout, journal.trust, self._events),
             notes=self._notes,
-            middleware=spec.tasks.middleware,
+            middleware=(*tracing.middleware(spec.config.tracing), *spec.tasks.middleware),
         )
         self._slots = Slots(
             ready,
@@ -135,6 +138,7 @@ class Worker:
         self._read()
         self._slots.stop()
         close_resources()
+        tracing.flush()
         self._sources.stop()
         self._driver.close()
         self._events.close()

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ from s3queue.runtime.local.journal import Journal
 from s3queue.runtime.local.wire import Cancel, Deal, Died, Hello, Note, Trust
 from s3queue.store import Capabilities
 from s3queue.testing.simulate.history import GivenUp, Gone, Joined, Overran, Raised, ReadMarks
-from s3queue.testing.simulate.producers import BOMB, POISON, tasks_of
+from s3queue.testing.simulate.producers import BOMB, POISON, QUEUES, tasks_of
 from s3queue.testing.simulate.scenes import settings_of
 from s3queue.testing.simulate.workers import Worker
 from s3queue.testing.simulate.world import FOREVER, Machine, Process, Program, Sleep, World
@@ -254,6 +254,8 @@ class Agent(Process):
             workers * scene.slots,
             {queue: Offer(settings.max_attempts, tasks=tasks_of(supervisor.queues)) for queue in supervisor.queues},
         )
+        if scene.limits is not None and QUEUES[0] in supervisor.queues:
+            host.limits = {QUEUES[0]: scene.limits}
         self._journals = [journal.worker(number) for number in range(workers)]
         self.crew = Crew(world, host, self._journals, scene.slots, end_worker=supervisor.end_worker)
         capabilities = Capabilities("simulated", requests_cost=scene.billed)
@@ -299,7 +301,13 @@ class Agent(Process):
     def is_local(self, place: Place) -> bool:
         return False
 
+    def wake_waiters(self) -> None:
+        pass
+
     def wake_machine(self) -> None:
+        pass
+
+    def knock(self, addresses: Collection[str]) -> None:
         pass
 
     def trust(self, until: float) -> None:

@@ -10,7 +10,7 @@ from s3queue.core.keys import parse_source, request_path
 from s3queue.core.operate import Edit
 from s3queue.core.ops import Unknown, get
 from s3queue.core.produce import Accepted
-from s3queue.core.records import CANCEL, RUN_NOW, Board, Request, decode
+from s3queue.core.records import CANCEL, PURGE, RUN_NOW, Board, Limit, Limits, Request, decode
 from s3queue.errors import StoreError
 from s3queue.store import Found
 from s3queue.testing.simulate.history import Answered, Asked, Steered
@@ -25,6 +25,14 @@ _LOOK_S = 0.3
 _PATIENCE_S = 6.0
 #: Seconds after which a pause ends by itself, in some.
 _PAUSE_S = (0, 2, 5)
+#: What a queue is limited to.
+_LIMITS = (
+    Limits(Limit(max_running=1)),
+    Limits(Limit(max_running=3)),
+    Limits(each=Limit(max_running=1)),
+    Limits(Limit(max_running=0), Limit(max_running=0)),
+    Limits(Limit(rate=2.0), fair=True),
+)
 #: Seconds after which what runs ends with its process.
 _FORCE_S = (None, 0.5, 0.0)
 
@@ -37,11 +45,16 @@ class Operator(Process):
         self.spawn("main", self._main())
 
     def _main(self) -> Program:
-        choices = self.world.choices
+        world, choices = self.world, self.world.choices
         for _ in range(_DOES):
             yield Sleep(choices.choose(self.world.scene.times.between))
             queue = choices.choose(QUEUES)
-            match choices.choose(("cancel", "pause", "resume", "run now", "cancel")):
+            does = ("cancel", "pause", "resume", "run now", "cancel", "purge")
+            match choices.choose(does if world.scene.limits is None else ("limit", "unlimit", *does, "limit")):
+                case "limit":
+                    yield from self._change(operate.limit(QUEUES[0], choices.choose(_LIMITS)))
+                case "unlimit":
+                    yield from self._change(operate.unlimit(QUEUES[0]))
                 case "pause":
                     seconds = choices.choose(_PAUSE_S)
                     yield from self._change(operate.pause(queue, self.wall_ms() + seconds * 1000 if seconds else 0))
@@ -49,6 +62,9 @@ class Operator(Process):
                     yield from self._change(operate.resume(queue))
                 case "cancel":
                     yield from self._ask(CANCEL)
+                case "purge":
+                    request = Request(world.nonce(), PURGE, "", queue=queue, force_after=choices.choose(_FORCE_S))
+                    yield from self._request(request, queue, 0)
                 case _:
                     yield from self._ask(RUN_NOW)
 
@@ -63,11 +79,15 @@ class Operator(Process):
         path = choices.choose(paths)
         number = choices.choose(range(parse_source(path).count))
         message = layout.message_id(path, number)
-        name = request_path(self.wall_ms(), f"{world.number():016x}")
         force = choices.choose(_FORCE_S) if kind == CANCEL else None
         at = message if path in moved else ""
         request = Request(world.nonce(), kind, message, at, "the schedule says so", force)
-        world.record(Asked(world.now, self.name, name, kind, path, number))
+        yield from self._request(request, path, number)
+
+    def _request(self, request: Request, path: str, number: int) -> Doing[None]:
+        world, layout = self.world, self.world.layout
+        name = request_path(self.wall_ms(), f"{world.number():016x}")
+        world.record(Asked(world.now, self.name, name, request.kind, path, number))
         until, is_sent = self.steady() + _PATIENCE_S, False
         while self.steady() < until:
             try:
@@ -77,7 +97,7 @@ class Operator(Process):
                 answer = None
             if answer is not None:
                 world.record(Answered(world.now, self.name, name, answer))
-                world.mark(f"an operator was told: {answer}")
+                world.mark(f"an operator was told: {answer.partition(' ')[0]}")
                 return
             yield Sleep(_LOOK_S)
 

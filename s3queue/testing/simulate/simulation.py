@@ -191,10 +191,16 @@ class Simulation:
             if state.dying and any(letter in refused for letter in letters):
                 stuck.add(path)
         crowds = {(one.queue, one.group) for one in map(parse_source, stuck) if one.group is not None}
+        # Nor can those that wait for the places of what nobody can take back.
+        limited = {
+            ticket.queue
+            for name, ticket in board.tickets.items()
+            if name in board.allowed and ticket.session in sessions
+        }
         for key in self.world.store.keys(layout.home):
             with contextlib.suppress(CorruptRecord):
                 source = parse_source(layout.path(key))
-                if (source.queue, source.group) in crowds:
+                if (source.queue, source.group) in crowds or source.queue in limited:
                     stuck.add(source.path)
         return stuck
 
@@ -268,6 +274,11 @@ class Simulation:
         stuck = self._stuck(board)
         waits = {one for path in stuck for mark in board.marks.get(path, {}).values() for one in mark.requests}
         tickets = [name for name, ticket in board.tickets.items() if ticket.parts[0].source not in stuck]
+        if stuck:
+            # A purge waits for what is stuck, and another one of its queue for that.
+            waits |= {path for path in map(layout.path, world.store.keys(layout.requests)) if board.purges}
+        elif board.purges:
+            return f"purges that are not over: {sorted(board.purges)}"
         if board.answers:
             return f"requests that are not forgotten: {sorted(board.answers)}"
         if tickets or board.sources.keys() - stuck:

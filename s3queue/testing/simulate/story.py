@@ -17,6 +17,7 @@ from s3queue.core.keys import Layout, parse_message_id, parse_source
 from s3queue.core.plan import Settings
 from s3queue.core.records import (
     CANCEL,
+    PURGE,
     RUN_NOW,
     Answer,
     Board,
@@ -32,6 +33,7 @@ from s3queue.core.records import (
 from s3queue.errors import CorruptRecord
 from s3queue.testing.simulate import history
 from s3queue.testing.simulate.history import Drained, Ended, Event, Started
+from s3queue.testing.simulate.world import EPOCH_MS, SKEW_MS
 
 #: Path and index.
 Message: TypeAlias = tuple[str, int]
@@ -274,7 +276,7 @@ class Story:
 
     def is_called_off(self, message: Message, n: int) -> bool:
         """Whether somebody had asked before to cancel it."""
-        return self._was_asked(CANCEL, message, n)
+        return self._was_asked(CANCEL, message, n) or self.is_purged(parse_source(message[0]).queue, n)
 
     def is_hastened(self, message: Message, n: int) -> bool:
         """Whether somebody had asked before to run it now."""
@@ -283,6 +285,28 @@ class Story:
     def _was_asked(self, kind: str, message: Message, n: int) -> bool:
         names = {message, self.first(message)}
         return any(at < n and kind == one and about in names for at, one, about in self.asked.values())
+
+    def is_purged(self, queue: str, n: int) -> bool:
+        """Whether the board of this time, or the one before it, names a purge of this queue that somebody asked for."""
+        boards = self.board_before(n), self.board_before(n + 1)
+        named = {board.purges[queue].request for board in boards if board is not None and queue in board.purges}
+        return any(self.asked[one][0] < n and self.asked[one][1:] == (PURGE, (queue, 0)) for one in named)
+
+    def may_expire(self, move: Move) -> bool:
+        """Whether it ends without a run, of a batch of which it may be time, by some clock."""
+        expires_ms = parse_source(move.message[0]).expires_ms
+        if expires_ms is None or (move.old is not None and move.old.attempt > 1):
+            return False
+        return EPOCH_MS + int(self.at(move.n) * 1000) + SKEW_MS >= expires_ms
+
+    def at(self, n: int) -> float:
+        """When the board was stored that is this event."""
+        return self.boards[bisect_left(self.boards, n, key=lambda state: state.n)].at
+
+    def _called_off(self, move: Move) -> str:
+        if self.may_expire(move) and not self.is_called_off(move.message, move.n):
+            return "expired"
+        return "purged" if self.is_purged(parse_source(move.message[0]).queue, move.n) else "cancelled"
 
     def survey_before(self, who: str, n: int) -> int | None:
         """When this process last listed the partition before."""
@@ -517,10 +541,10 @@ class Story:
                 )
                 if is_absent and self.first(move.message) in commits:
                     continue  # it has ended and was forgotten
-                how = "absent" if is_absent else "cancelled"
+                how = "absent" if is_absent else self._called_off(move)
             else:
                 outcome = self.outcomes.get((move.old.ticket, move.old.offset))
-                how = "done" if outcome is not None and outcome.kind == "ok" else "cancelled"
+                how = "done" if outcome is not None and outcome.kind == "ok" else self._called_off(move)
             commits.setdefault(self.first(move.message), []).append((move.n, how))
         return commits
 
