@@ -540,7 +540,7 @@ class Story:
                     continue  # nothing came of that move
                 absent = (one for one, what in self.board_at(move.n).answers.items() if what == "absent")
                 is_absent = parse_source(path).count == 1 and any(
-                    self.asked[one][1:] == (CANCEL, move.message) for one in absent
+                    one in self.asked and self.asked[one][1:] == (CANCEL, move.message) for one in absent
                 )
                 if is_absent and self.first(move.message) in commits:
                     continue  # it has ended and was forgotten
