@@ -45,6 +45,7 @@ COMMANDS = {
     "cancel": "Cancel messages.",
     "run-now": "Start a message that is scheduled or waits.",
     "ls": "List the messages of a queue.",
+    "cron": "Show and change schedules.",
     "dead": "Show dead letters, and their causes in groups.",
     "config": "Show the effective settings and where each came from.",
     "board": "Restore a board that was deleted while hosts ran.",

@@ -122,7 +122,7 @@ class Lead:
         self._control_version = ""
         #: Wall clock at which the next message is due, as far as the last survey saw; infinity: none.
         self._due_ms = -math.inf
-        self.clocks = Clocks()
+        self.clocks = Clocks(settings.visibility_timeout / 2)
 
     # ---- what it knows -------------------------------------------------------------------------------------
 
@@ -293,7 +293,7 @@ class Lead:
             asked=asked,
             there=there,
             wall_ms=now_ms,
-            is_clock_off=self.clocks.off_s != 0.0,
+            is_clock_off=self.clocks.is_off,
             deleted=self.chores.revisions.deleted,
             retired=self.chores.pages.off,
             walked=self.chores.purges.pages,

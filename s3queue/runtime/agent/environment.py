@@ -20,6 +20,7 @@ from s3queue.runtime.local.folder import machine
 from s3queue.runtime.local.journal import Journal
 from s3queue.runtime.local.wakeups import WakeSocket, waiters, wake
 from s3queue.store import Capabilities
+from s3queue.timetable import next_tick
 
 
 def plan_settings(config: Config, capabilities: Capabilities) -> Settings:
@@ -36,6 +37,7 @@ def plan_settings(config: Config, capabilities: Capabilities) -> Settings:
         max_source_bytes=largest_source(config.max_message_bytes),
         summary_s=max(10.0 if capabilities.requests_cost else 2.0, capabilities.min_rewrite_s),
         census_s=5.0 if capabilities.requests_cost else 1.0,
+        timetable=next_tick,
         idle_lease=config.idle_lease if capabilities.requests_cost else 0.0,
     )
 

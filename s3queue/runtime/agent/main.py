@@ -58,6 +58,7 @@ from s3queue.runtime.local.wire import (
     unpack,
 )
 from s3queue.runtime.meter import Meter
+from s3queue.timing import declared
 
 T = TypeVar("T")
 
@@ -125,7 +126,7 @@ class Agent:
             plan_settings(config, store.capabilities),
             self._env,
             Leader(spec.session, spec.place),
-            core.Terms(until_empty=spec.until_empty),
+            core.Terms(until_empty=spec.until_empty, declared=declared(spec.tasks, spec.queues)),
         )
         readers = READERS if store.capabilities.requests_cost else LOCAL_READERS
         self._outage = outage = Outage(self._env.events)
