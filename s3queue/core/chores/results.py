@@ -6,9 +6,9 @@ range that was walked only the time is kept when the first of it is due. So memo
 A result is deleted when three things hold, all of which stay true:
 
 - it expired so long ago that no clock of a host disagrees, by a time that was taken before it was read;
-- the committed board does not list its life of the message, and was committed after its ticket was assigned. So that life is
-  over, and nothing of it can replace this result any more; a coordinator that was replaced takes nothing for over that it has
-  not heard of;
+- the committed board does not list its life of the message, and was committed after its ticket was assigned. So that life
+  is over, and nothing of it can replace this result any more. A coordinator that was replaced takes nothing for over that
+  it has not heard of;
 - the message is not among those that were moved off the board.
 """
 

@@ -20,6 +20,7 @@ from s3queue.testing.simulate.history import Drained, Event, Meddled, Raised, Re
 from s3queue.testing.simulate.hosts import Supervisor
 from s3queue.testing.simulate.operators import Operator, Resumer
 from s3queue.testing.simulate.producers import QUEUES, Producer, Scribbler
+from s3queue.testing.simulate.readers import Reader
 from s3queue.testing.simulate.scenes import Scene
 from s3queue.testing.simulate.story import SHORT_SURVEYS, Story
 from s3queue.testing.simulate.world import Machine, World
@@ -56,6 +57,8 @@ class Simulation:
         if "corrupt" in scene.shapes:
             Scribbler(world, "scribbler", self._machine(0))
         self.operators = [Operator(world, f"o{number}", self._machine(number)) for number in range(scene.operators)]
+        for number in range(scene.readers):
+            Reader(world, f"r{number}", self._machine(number))
         for number in range(scene.hosts):
             self._new_host(QUEUES[: 1 + (number != 1)])
         for _ in range(scene.candidates):
