@@ -169,7 +169,7 @@ def i8_everything_drains(story: Story) -> Verdict:
         if drained.why:
             yield f"not at rest at {drained.at:.1f} s: {drained.why}"
         uptime_ms = story.boards[-1].board.uptime_ms if story.boards else 0
-        others = f"{layout.root}/dead/", f"{layout.root}/meta/", layout.results
+        others = f"{layout.root}/dead/", f"{layout.root}/meta/", layout.results, layout.schedule("")
         for key in drained.keys:
             if key in story.pages:
                 page = story.pages[key][1]

@@ -59,7 +59,7 @@ class Reader(Process):
         if keys and is_hot:
             key = choices.choose(keys[-6:])
             ref = parse_message_id(decode_result(key, world.store.body(key) or b"").message)
-            return ref.path, ref.index
+            return None if parse_source(ref.path).is_borrowed else (ref.path, ref.index)
         paths = [path for path in world.offered[-6:] if not parse_source(path).is_borrowed]
         if not paths:
             return None

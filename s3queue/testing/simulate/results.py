@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from s3queue.core.keys import parse_source
 from s3queue.core.records import Result
 from s3queue.testing.simulate.story import SETTLED, Message, Story
 from s3queue.testing.simulate.verdicts import Verdict, first, unknown
@@ -86,8 +87,10 @@ def _swept(story: Story, key: str, n: int, result: Result) -> Iterator[str]:
     if result.expires_ms > wall_ms + SKEW_MS:
         yield f"event {n}: {key} is deleted {result.expires_ms - wall_ms} ms before it expires"
     for message, runs in story.by_message.items():
-        if story.layout.result(story.layout.message_id(*message)) == key and not any(
-            at < n for at, _ in story.committed.get(message, ())
+        if (
+            not parse_source(message[0]).is_borrowed
+            and story.layout.result(story.layout.message_id(*message)) == key
+            and not any(at < n for at, _ in story.committed.get(message, ()))
         ):
             yield f"event {n}: {key} is deleted, and its message is not over; it ran {len(runs)} times"
 
