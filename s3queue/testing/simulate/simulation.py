@@ -20,6 +20,7 @@ from s3queue.testing.simulate.history import Drained, Event, Meddled, Raised, Re
 from s3queue.testing.simulate.hosts import Supervisor
 from s3queue.testing.simulate.operators import Operator, Resumer
 from s3queue.testing.simulate.producers import QUEUES, Producer, Scribbler
+from s3queue.testing.simulate.readers import Reader
 from s3queue.testing.simulate.scenes import Scene
 from s3queue.testing.simulate.schedulers import Remover, Scheduler
 from s3queue.testing.simulate.story import SHORT_SURVEYS, Story
@@ -57,6 +58,8 @@ class Simulation:
         if "corrupt" in scene.shapes:
             Scribbler(world, "scribbler", self._machine(0))
         self.operators = [Operator(world, f"o{number}", self._machine(number)) for number in range(scene.operators)]
+        for number in range(scene.readers):
+            Reader(world, f"r{number}", self._machine(number))
         self.schedulers = [Scheduler(world, f"s{number}", self._machine(number)) for number in range(scene.schedules)]
         self._machines[0].wall_skew += scene.astray_s
         for number in range(scene.hosts):
