@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from s3queue.core.keys import Layout
 from s3queue.core.ops import Step, Unknown, get, write
 from s3queue.core.produce import Accepted, Outgoing, Unanswered, enqueue
-from s3queue.core.records import Answer, Board, Control, Request, decode, encode, encode_over
+from s3queue.core.records import Answer, Board, Control, LetterRequest, Request, decode, encode, encode_over
 from s3queue.store import Found, Stored
 
 #: From the control that stands to the one that is to.
@@ -91,7 +91,7 @@ def is_idle(board: Board | None, queue: str) -> bool:
     return board is None or all(ticket.queue != queue for ticket in board.tickets.values())
 
 
-def ask(layout: Layout, path: str, request: Request) -> Step[Accepted | Unanswered]:
+def ask(layout: Layout, path: str, request: Request | LetterRequest) -> Step[Accepted | Unanswered]:
     """Try once to make this request exist. Repeating it is safe for as long as ``dedup_window``, as with a batch: it is
     handled once.
 

@@ -14,16 +14,28 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from s3queue.core.keys import Source
-from s3queue.core.plan import assign, park, requests, take_over
+from s3queue.core.plan import assign, park, redrive, requests, take_over
 from s3queue.core.plan.hosts import capacity
 from s3queue.core.plan.park import Parking
 from s3queue.core.plan.planned import Planned, Settled, is_finished
 from s3queue.core.plan.planning import Planning
+from s3queue.core.plan.redrive import Looked
 from s3queue.core.plan.settings import Settings
 from s3queue.core.plan.share import share_out
 from s3queue.core.records import Board, Control, Ledger, Request, encode
 
-__all__ = ["NO_CONTROL", "Parking", "Planned", "Settings", "Settled", "capacity", "is_finished", "plan", "share_out"]
+__all__ = [
+    "NO_CONTROL",
+    "Looked",
+    "Parking",
+    "Planned",
+    "Settings",
+    "Settled",
+    "capacity",
+    "is_finished",
+    "plan",
+    "share_out",
+]
 
 #: Where no operator has ever changed anything.
 NO_CONTROL = Control("")
@@ -44,6 +56,7 @@ def plan(
     board_bytes: int | None = None,
     control: Control | None = NO_CONTROL,
     asked: Mapping[str, Request] | None = None,
+    letters: Mapping[str, Looked] | None = None,
     there: Collection[str] = (),
 ) -> Planned:
     """Decide one cycle.
@@ -58,6 +71,7 @@ def plan(
         retired: paths of sources that are gone and whose ids are on a stored page.
         parking: what came of the moves on the board.
         control: the operators' settings. None: not read yet, so nothing is assigned.
+        letters: by path, requests about dead letters, and what was found of them.
         asked: by path, requests that were read. there: paths of sources, of those that they are about, that exist.
         board_bytes: size of the stored board; None if it is not known.
     """
@@ -72,6 +86,7 @@ def plan(
     planning.expire()
     if asked:
         requests.handle(planning, asked, there, window)
+    redrive.handle(planning, letters or {})
     park.choose(planning, parking)
     if control is not None:
         assign.tickets(planning, sources, window)

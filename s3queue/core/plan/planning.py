@@ -39,6 +39,7 @@ class Planning:
         self.totals = dict(board.totals)
         self.moves = dict(board.moves)
         self.answers = dict(board.answers)
+        self.edits = dict(board.edits)
         self.marks = {path: dict(marked) for path, marked in board.marks.items()}
         self.sequence = board.sequence
         #: By path, how many messages wait.
@@ -119,6 +120,7 @@ class Planning:
                 full=full,
                 control=turn,
                 answers=self.answers,
+                edits=self.edits,
                 marks={path: marked for path, marked in self.marks.items() if marked},
             )
         return self.planned
@@ -237,13 +239,10 @@ class Planning:
                 by_path.setdefault(path, set()).add(index)
         for path, indexes in by_path.items():
             draft = self.draft(path)
-            if path.startswith(BORROWED) and any(one.kind == "edited" for one in draft.endings.values()):
-                self._edited(path, draft)
+            if any(draft.endings[index].kind == "edited" for index in indexes & draft.endings.keys()):
+                draft.edited(0, 1)
             else:
                 draft.letters_written(indexes)
-
-    def _edited(self, path: str, draft: Draft) -> None:
-        draft.edited(0, 1)
 
     def retire(self, retired: Collection[str]) -> None:
         for path in retired:

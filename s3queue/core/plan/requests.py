@@ -12,7 +12,7 @@ from s3queue.core.keys import MessageRef, Source, parse_message_id, parse_source
 from s3queue.core.plan.planning import Planning
 from s3queue.core.plan.room import added
 from s3queue.core.records import CANCEL, RUN_NOW, Mark, Part, Request, SourceState
-from s3queue.core.settle import LAST_TEXT
+from s3queue.core.settle import LAST_TEXT, Draft
 from s3queue.errors import CorruptRecord
 
 #: Marks on the board at most; further requests wait.
@@ -33,11 +33,15 @@ def handle(planning: Planning, asked: Mapping[str, Request], there: Collection[s
         there: paths of sources that were seen to exist, of those that they are about.
         window: ids of finished sources.
     """
-    out = _in_tickets(planning, {ref.path for request in asked.values() if (ref := refers(request)) is not None})
+    lives = {parse_source(path).message: path for path in planning.sources if path.startswith("dead/")}
+    about = {ref.path for request in asked.values() if (ref := refers(request)) is not None}
+    out = _in_tickets(planning, about | set(lives.values()))
     for path in sorted(asked):
         if path in pending(planning.answers, planning.marks) or len(planning.answers) >= MOST_ANSWERS:
             continue
         request, ref = asked[path], refers(asked[path])
+        if ref is not None and request.message in lives:
+            ref = MessageRef(ref.part, lives[request.message], 0)
         if ref is None or request.kind not in (CANCEL, RUN_NOW):
             planning.answer(path, "unknown")
             continue
@@ -53,6 +57,12 @@ def refers(request: Request) -> MessageRef | None:
         return parse_message_id(request.at or request.message)
     except CorruptRecord:
         return None
+
+
+def _how(state: Draft | SourceState, index: int) -> str | None:
+    """How a message that is dying ends. None: it does not, and has its turn when its letter has another payload."""
+    how = state.endings[index].kind if index in state.endings else "dead"
+    return None if how == "edited" else how
 
 
 def _in_tickets(planning: Planning, paths: Collection[str]) -> set[tuple[str, int]]:
@@ -100,7 +110,7 @@ class _One:
             return None
         state = planning.state(path)
         if index in state.dying:
-            return state.endings[index].kind if index in state.endings else "dead"
+            return _how(state, index)
         if self._is_moving:
             return None
         draft = planning.draft(path)
@@ -159,7 +169,7 @@ class _One:
             return "running"
         state = planning.state(source.path)
         if index in state.dying:
-            return state.endings[index].kind if index in state.endings else "dead"
+            return _how(state, index)
         if self._is_moving:
             return None
         if any(one.start <= index < one.stop for one in state.ready):

@@ -47,17 +47,29 @@ from s3queue.core.records.messages import Batch, Message, Moved, Origin
 from s3queue.core.records.newer import Newer, encode_over, encode_with, newer
 from s3queue.core.records.pages import RetiredPage
 from s3queue.core.records.queues import QueueMeta
-from s3queue.core.records.requests import CANCEL, RUN_NOW, Answer, Request
+from s3queue.core.records.requests import (
+    CANCEL,
+    PURGE_LETTERS,
+    REDRIVE,
+    RUN_NOW,
+    Answer,
+    Chosen,
+    LetterRequest,
+    Request,
+)
 from s3queue.core.records.summary import HostTally, Summary, Tally
 
 __all__ = [
     "CANCEL",
     "FATAL_CAUSES",
     "FORMAT",
+    "PURGE_LETTERS",
+    "REDRIVE",
     "RUN_NOW",
     "Answer",
     "Batch",
     "Board",
+    "Chosen",
     "Control",
     "DeadLetter",
     "Ending",
@@ -66,6 +78,7 @@ __all__ = [
     "HostTally",
     "Leader",
     "Ledger",
+    "LetterRequest",
     "Life",
     "Mark",
     "Message",

@@ -164,7 +164,11 @@ class Mark(Struct, frozen=True, gc=False, array_like=True):
 
 
 class Totals(Struct, frozen=True, omit_defaults=True):
-    """Outcomes committed since the namespace began, of one queue."""
+    """Outcomes committed since the namespace began, of one queue.
+
+    Attributes:
+        redriven, letters_purged: dead letters that were.
+    """
 
     done: Count = 0
     dead: Count = 0
@@ -172,6 +176,8 @@ class Totals(Struct, frozen=True, omit_defaults=True):
     cancelled: Count = 0
     expired: Count = 0
     purged: Count = 0
+    redriven: Count = 0
+    letters_purged: Count = 0
 
 
 class Place(Struct, frozen=True, omit_defaults=True):
@@ -212,6 +218,7 @@ class Board(Struct, frozen=True, omit_defaults=True):
         window_s: seconds for which its writer keeps the ids of finished sources.
         answers: by request, what came of it; until the request is known to be gone, and its id to be remembered.
         marks: messages that are to be cancelled, by source and index.
+        edits: redrive requests whose letters get new payloads, with the answers that they get then.
         control: turn of the `Control` that it was planned with.
     """
 
@@ -232,6 +239,7 @@ class Board(Struct, frozen=True, omit_defaults=True):
     control: Count = 0
     answers: dict[str, str] = {}
     marks: dict[str, dict[Index, Mark]] = {}
+    edits: dict[str, str] = {}
 
     @property
     def is_busy(self) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
-from s3queue.testing.simulate import invariants, promises, steering
+from s3queue.testing.simulate import invariants, lives, promises, steering
 from s3queue.testing.simulate.history import Deleted
+from s3queue.testing.simulate.lives import begun
 from s3queue.testing.simulate.story import Story
 from s3queue.testing.simulate.verdicts import Verdict
 
@@ -30,6 +31,7 @@ CHECKERS: dict[str, Callable[[Story], Verdict]] = {
     "P5": promises.p5_a_dead_host_costs_at_most_what_it_had_not_flushed,
     "P6": promises.p6_nothing_is_enqueued_twice,
     "I13": steering.i13_a_cancelled_message_does_not_start,
+    "I16": lives.i16_a_life_answers_one_death,
     "I20": steering.i20_an_answer_stays_true,
     "I19": steering.i19_a_paused_queue_gets_no_ticket,
     "alone": promises.suspects_run_alone,
@@ -86,6 +88,10 @@ SOMETIMES = (
     "a retired page left the window",
     "an operator saw that a change holds",
     *(f"an operator was told: {answer}" for answer in ("cancelled", "ready", "running", "done", "over", "absent")),
+    *(f"an operator was told of letters: {answer}" for answer in ("redriven", "purged", "no", "some of them")),
+    "a redriven message was done",
+    "a redriven message died again",
+    "a letter got another payload",
 )
 
 
@@ -107,6 +113,14 @@ def happened(story: Story) -> Iterator[str]:
         for key in event.keys
     ):
         yield "a retired page left the window"
+    for life in begun(story):
+        ends = {how for _, how in story.committed.get(life, ())}
+        if "done" in ends:
+            yield "a redriven message was done"
+        if "dead" in ends:
+            yield "a redriven message died again"
+        if any(run.started.payload.startswith(b"\xabedited") for run in story.by_message.get(life, ())):
+            yield "a letter got another payload"
     if story.moved_off:
         yield "a waiting message was moved off the board"
     if any(run.message[0] in story.targets for run in story.runs):

@@ -81,7 +81,7 @@ class Answered(NamedTuple):
 
 
 class Started(NamedTuple):
-    """User code began to run on a message. ``host`` is the supervisor, ``who`` the slot."""
+    """User code began to run on a message, with this payload. ``host`` is the supervisor, ``who`` the slot."""
 
     at: float
     who: str
@@ -92,6 +92,7 @@ class Started(NamedTuple):
     path: str
     number: int
     attempt: int
+    payload: bytes = b""
 
 
 class Ended(NamedTuple):

@@ -180,7 +180,9 @@ def i8_everything_drains(story: Story) -> Verdict:
             elif key.startswith(layout.home):
                 if layout.path(key) in story.landed and layout.path(key) not in drained.stuck:
                     yield f"{key} is still there"
-            elif not key.startswith((layout.home, layout.answers, layout.root + "/dead/", layout.root + "/meta/")):
+            elif not key.startswith(
+                (layout.home, layout.answers, *(f"{layout.root}/{kept}/" for kept in ("dead", "meta", "payloads")))
+            ):
                 yield f"{key} is still there"
 
     return first(faults())
@@ -245,6 +247,14 @@ def _out_of_turn(
     if board.tickets[name].size != 1:
         yield f"event {n}: ticket {name} holds more than one message of group {source.group}"
     places = posts(board, [])
+    for path, others in places.items():
+        if path != source.path and (source.is_borrowed or path.startswith("dead/")):
+            other = parse_source(path)
+            out = [post.ticket for post in others.values() if post.kind == "ticket"]
+            if out and (other.queue, other.group) == (source.queue, source.group):
+                yield f"event {n}: tickets {name} and {out[0]} hold messages of one group"
+    if source.is_borrowed:
+        return  # it goes before what waits, and after what has begun
     for path, landed in story.landed.items():
         other = parse_source(path)
         if (other.queue, other.group) != (source.queue, source.group) or path > source.path:

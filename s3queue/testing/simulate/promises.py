@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from s3queue.core.keys import parse_source
 from s3queue.core.records import FATAL_CAUSES
+from s3queue.testing.simulate.lives import begun
 from s3queue.testing.simulate.moves import illegal, unfounded
 from s3queue.testing.simulate.story import SETTLED, BoardAt, LedgerAt, Message, Move, Post, Run, Story, damaged, process
 from s3queue.testing.simulate.verdicts import OK, Verdict, first, unknown
@@ -61,6 +62,7 @@ def p2_committed_exactly_once(story: Story) -> Verdict:
                 sum(totals.cancelled for totals in story.boards[-1].board.totals.values()) if story.boards else 0
             )
             stored = sum(parse_source(path).count for path in story.landed.keys() - story.targets.keys())
+            stored += len(begun(story))
             stuck = len(_stuck(story) - story.committed.keys())
             absent = sum(
                 commits[0][1] == "absent" and one[0] in story.landed for one, commits in story.committed.items()

@@ -103,7 +103,8 @@ class Scene:
             hosts only host, and ``candidates`` are hosts without workers that coordinate.
         billed: requests cost money, so that polls and writes are paced.
         shapes: what kinds of batches producers send; see `s3queue.testing.simulate.producers`.
-        operators: those who pause and resume queues meanwhile.
+        operators: those who pause and resume queues meanwhile. redrivers: who redrive and purge dead letters.
+        deaths: of all attempts during the storm, how many are the last ones, whatever they are.
         crowd: batches of one group that each producer sends before all others.
         patience: time-outs and leases of every other host are so many times as long.
         page: the longest page of a survey; small ones make it skip and come back.
@@ -124,6 +125,8 @@ class Scene:
     most: int = 3
     crowd: int = 0
     operators: int = 0
+    redrivers: int = 0
+    deaths: float = 0.0
     patience: float = 1.0
     shapes: tuple[str, ...] = ("plain",)
     page: int = 1000
@@ -184,6 +187,12 @@ def draw(choices: Choices) -> Scene:
         page=choices.choose((1000, 1000, 2)),
         storm_s=choices.choose((4.0, 7.0, 10.0)),
     )
-    outlast, operators = choices.choose(((False, 0), (True, 0), (False, 1), (False, 2), (False, 3)), calm=0.7)
-    scene = replace(scene, outlast=outlast, operators=operators)
+    outlast, operators, redrivers = choices.choose(
+        ((False, 0, 0), (True, 0, 0), (False, 1, 0), (False, 2, 0), (False, 3, 0), (False, 1, 1), (False, 0, 2)),
+        calm=0.65,
+    )
+    scene = replace(scene, outlast=outlast, operators=operators, redrivers=redrivers)
+    if redrivers:
+        weather = replace(scene.weather, chaos=scene.weather.chaos / 3)
+        scene = replace(scene, deaths=0.6, storm_s=20.0, weather=weather)
     return scene if scene.shared else replace(scene, candidates=2)

@@ -18,7 +18,7 @@ from s3queue.errors import CorruptRecord
 from s3queue.testing.simulate.choices import Choices
 from s3queue.testing.simulate.history import Drained, Event, Meddled, Raised, Refused
 from s3queue.testing.simulate.hosts import Supervisor
-from s3queue.testing.simulate.operators import Operator, Resumer
+from s3queue.testing.simulate.operators import Operator, Redriver, Resumer
 from s3queue.testing.simulate.producers import QUEUES, Producer, Scribbler
 from s3queue.testing.simulate.scenes import Scene
 from s3queue.testing.simulate.story import SHORT_SURVEYS, Story
@@ -56,6 +56,7 @@ class Simulation:
         if "corrupt" in scene.shapes:
             Scribbler(world, "scribbler", self._machine(0))
         self.operators = [Operator(world, f"o{number}", self._machine(number)) for number in range(scene.operators)]
+        self.operators += [Redriver(world, f"d{number}", self._machine(number)) for number in range(scene.redrivers)]
         for number in range(scene.hosts):
             self._new_host(QUEUES[: 1 + (number != 1)])
         for _ in range(scene.candidates):
@@ -188,12 +189,13 @@ class Simulation:
             source = parse_source(path)
             # One letter may stand for all that nobody can read, whichever they are.
             letters = (layout.dead(source.queue, self._message_id(path, at)) for at in range(source.count))
-            if state.dying and any(letter in refused for letter in letters):
+            if (state.dying or source.kind == "dead") and any(letter in refused for letter in letters):
                 stuck.add(path)
         crowds = {(one.queue, one.group) for one in map(parse_source, stuck) if one.group is not None}
-        for key in self.world.store.keys(layout.home):
+        paths = [layout.path(key) for key in self.world.store.keys(layout.home)]
+        for path in (*paths, *(path for path in board.sources if path.startswith("dead/"))):
             with contextlib.suppress(CorruptRecord):
-                source = parse_source(layout.path(key))
+                source = parse_source(path)
                 if (source.queue, source.group) in crowds:
                     stuck.add(source.path)
         return stuck
@@ -268,6 +270,12 @@ class Simulation:
         stuck = self._stuck(board)
         waits = {one for path in stuck for mark in board.marks.get(path, {}).values() for one in mark.requests}
         tickets = [name for name, ticket in board.tickets.items() if ticket.parts[0].source not in stuck]
+        edits = {
+            one.by for path in stuck if path in board.sources for one in board.sources[path].endings.values() if one.by
+        }
+        waits |= edits
+        if board.edits.keys() - edits:
+            return f"letters that are to have other payloads: {sorted(board.edits)}"
         if board.answers:
             return f"requests that are not forgotten: {sorted(board.answers)}"
         if tickets or board.sources.keys() - stuck:

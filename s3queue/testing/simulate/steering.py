@@ -25,7 +25,12 @@ def i13_a_cancelled_message_does_not_start(story: Story) -> Verdict:
             for run in story.by_message.get(message, ()):
                 if run.n > n and not damaged(story, run.started.session, run.n):
                     yield f"event {run.n}: {message} starts, and was said to be cancelled at event {n}"
-            others = {how for _, how in story.committed.get(message, ())} - {"cancelled"}
+            lives = [message, *story.lives.get(message, ())]
+            for life in lives[1:]:
+                for run in story.by_message.get(life, ()):
+                    if run.n > n and not damaged(story, run.started.session, run.n):
+                        yield f"event {run.n}: {life} starts, and was said to be cancelled at event {n}"
+            others = {how for _, how in story.committed.get(lives[-1], ())} - {"cancelled"}
             if others:
                 yield f"event {n}: {message} is said to be cancelled, and is {others}"
         for run in story.runs:
@@ -74,7 +79,8 @@ def _untrue(story: Story, request: str, n: int, answer: str, known: dict[str, tu
     what = f"event {n}: {request}, {kind} of {message}, is answered {answer}, and"
     if asked > n:
         yield f"{what} was not sent"
-    ends = story.committed.get(story.first(message), [])
+    first_life = story.first(message)
+    ends = [end for life in (first_life, *story.lives.get(first_life, ())) for end in story.committed.get(life, ())]
     if answer in ("done", "dead") and not any(at <= n and how == answer for at, how in ends):
         yield f"{what} it is {ends}"
     stays_absent = kind == CANCEL and parse_source(message[0]).count == 1  # of others it only was
