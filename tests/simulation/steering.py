@@ -14,7 +14,6 @@ from s3queue.core.cycle import Lead
 from s3queue.core.plan import requests, take_over
 from s3queue.core.plan.planning import Planning
 from s3queue.core.records import Board, Part
-from s3queue.core.settle import Draft
 from s3queue.runtime.agent import deaths
 from s3queue.runtime.agent.interrupts import Interrupts
 from s3queue.testing.simulate import Times, Weather
@@ -103,10 +102,10 @@ def a_batch_is_admitted_without_its_marks(_: Any, of: Planning, path: str, sourc
     of.marks.pop(path)
 
 
-@mutant(Draft, "cancel", "P1", within=300, **(_STEERED | {"weather": Weather(fault=0.05, chaos=0.0, ends=0.6)}))
-def what_is_cancelled_leaves_no_tombstone(cancel: Any, draft: Draft, index: int, *, began: bool) -> None:
+@mutant(Planning, "end", "P1", within=300, **(_STEERED | {"weather": Weather(fault=0.05, chaos=0.0, ends=0.6)}))
+def what_is_cancelled_leaves_no_tombstone(end: Any, of: Planning, *args: Any, began: bool, **more: Any) -> None:
     """A message that had begun goes through its letter when it is cancelled."""
-    cancel(draft, index, began=False)
+    end(of, *args, began=False, **more)
 
 
 @mutant(
