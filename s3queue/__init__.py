@@ -15,6 +15,7 @@ from s3queue.errors import (
     OutcomeUnknown,
     QueueError,
     Reject,
+    ResultGone,
     Retry,
     Snooze,
     SoftTimeLimit,
@@ -22,18 +23,24 @@ from s3queue.errors import (
     StoreError,
     StoreUnavailable,
     StoreUnsupported,
+    TaskCancelled,
+    TaskFailed,
 )
+from s3queue.ids import MessageId
+from s3queue.observe.subscribing import on
 from s3queue.resources import given, resource
 from s3queue.store import ObjectStore, open_store
 from s3queue.tasks import Task, handler, task, use
 
 if TYPE_CHECKING:
+    from s3queue import events as events
     from s3queue.inspection import Stats, stats
     from s3queue.letters import DeadGroup, DeadLetter
     from s3queue.looking import QueuedMessage
-    from s3queue.messages import MessageHandle, message
+    from s3queue.messages import MessageHandle, MessageProgress, message
     from s3queue.producer import Producer
     from s3queue.queue import Queue
+    from s3queue.schedules import ScheduleInfo, Schedules
     from s3queue.supervisor import Summary, Supervisor
     from s3queue.views import FailedAttempt
 
@@ -52,6 +59,8 @@ __all__ = [
     "FailedAttempt",
     "Fenced",
     "MessageHandle",
+    "MessageId",
+    "MessageProgress",
     "ObjectStore",
     "OutcomeUnknown",
     "Producer",
@@ -59,7 +68,10 @@ __all__ = [
     "QueueError",
     "QueuedMessage",
     "Reject",
+    "ResultGone",
     "Retry",
+    "ScheduleInfo",
+    "Schedules",
     "Snooze",
     "SoftTimeLimit",
     "Stats",
@@ -70,10 +82,13 @@ __all__ = [
     "Summary",
     "Supervisor",
     "Task",
+    "TaskCancelled",
+    "TaskFailed",
     "configure",
     "given",
     "handler",
     "message",
+    "on",
     "open_store",
     "resource",
     "stats",
@@ -85,13 +100,17 @@ __all__ = [
 #: and process machinery that producers and workers need.
 _LATER = {
     "DeadGroup": "s3queue.letters",
+    "ScheduleInfo": "s3queue.schedules",
+    "Schedules": "s3queue.schedules",
     "DeadLetter": "s3queue.letters",
     "FailedAttempt": "s3queue.views",
     "MessageHandle": "s3queue.messages",
+    "MessageProgress": "s3queue.messages",
     "Producer": "s3queue.producer",
     "Queue": "s3queue.queue",
     "QueuedMessage": "s3queue.looking",
     "Stats": "s3queue.inspection",
+    "events": "s3queue.events",
     "message": "s3queue.messages",
     "stats": "s3queue.inspection",
     "Summary": "s3queue.supervisor",
@@ -105,6 +124,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     import importlib
 
-    value = getattr(importlib.import_module(module), name)
+    value = importlib.import_module(module)
+    if module != f"{__name__}.{name}":
+        value = getattr(value, name)
     globals()[name] = value
     return value

@@ -66,6 +66,13 @@ class Config(Struct, frozen=True, kw_only=True):
     visibility_timeout: Annotated[float, Meta(ge=2, le=30 * 86_400)] = 30.0
     #: Seconds without a new board after which another agent stands for election. The leader writes every third of it.
     leader_lease: Patience = 15.0
+    #: Seconds between two writes of a host that has held nothing for a minute, on billed stores. Up to three times as long
+    #: pass before such a host counts as gone, and a message that it was given meanwhile waits for three of its polls, at
+    #: least 5 s. 0: it writes as while it works, every third of ``visibility_timeout``.
+    doze_interval: Annotated[float, Meta(ge=0, le=86_400)] = 300.0
+    #: Seconds without a new board while there is no work, on billed stores: the coordinator announces it. If it dies then,
+    #: the next message may wait so long for another one. Not below ``leader_lease``.
+    idle_lease: Patience = 60.0
     #: Seconds for which outcomes are batched before they are stored: finished work that the death of a host can cost.
     #: None: 0.2, on billed stores as ``pacing`` sets it: 0.2 (``latency``), 2 or 5.
     ack_interval: Seconds | None = None
@@ -91,9 +98,15 @@ class Config(Struct, frozen=True, kw_only=True):
     #: Seconds of work to assign per slot, by measured task time. The coordinator assigns more where it measures that a
     #: slot would idle before its next message.
     ticket_target: Seconds = 1.0
-    #: How often to poll on billed stores: ``latency``, ``balanced`` or ``frugal``. Idle agents poll every 1, 13 or 15
+    #: How often to poll on billed stores: ``latency``, ``balanced`` or ``frugal``. Idle agents poll every 1, 3.6 or 15
     #: seconds, and at once when a process of their machine wakes them.
     pacing: Literal["latency", "balanced", "frugal"] = "balanced"
+    #: ``HOST:PORT`` at which an agent listens for datagrams that say "look now", as other machines reach it; port 0: any.
+    #: None: it does not, and finds the first message from another machine with its next poll. Needs ``knock_key``.
+    knock: str | None = None
+    #: Secret shared by all that knock: producers send one to the coordinator after each enqueue, the coordinator to hosts.
+    #: A producer reads the board for that, at most every 10 s.
+    knock_key: str | None = None
     #: Write requests per message that the coordinator adds under load, at most.
     overhead: Seconds = 0.5
     #: How children are made: ``fork`` (fast), ``spawn`` or ``forkserver`` (for programs that cannot fork safely).
@@ -106,6 +119,9 @@ class Config(Struct, frozen=True, kw_only=True):
     max_attempts: Annotated[int, Meta(ge=1, le=1000)] = 3
     #: Seconds that one attempt may take, unless its task sets another limit; None: no limit.
     time_limit: Seconds | None = None
+    #: What a first attempt does with the trace of its enqueue, where OpenTelemetry is configured: ``continue`` it, or begin
+    #: its own and ``link`` it. Further attempts always begin their own.
+    tracing: Literal["continue", "link"] = "continue"
     #: Directory for the event history, one JSON line per event, which auditing commands read; None: no history.
     history: str | None = None
     #: Worker processes; None: one per CPU.
@@ -123,6 +139,8 @@ class Config(Struct, frozen=True, kw_only=True):
                 f"({self.visibility_timeout:g} s)",
                 "a host would look dead while it works; lower ack_interval",
             )
+        if self.knock is not None and self.knock_key is None:
+            raise ConfigError("knock is set, and knock_key is not", "set the secret that all who knock share")
         if self.enqueue_deadline >= self.dedup_window:
             raise ConfigError(
                 f"enqueue_deadline ({self.enqueue_deadline:g} s) is not below dedup_window ({self.dedup_window:g} s)",
@@ -156,6 +174,7 @@ def _describe(name: str) -> str:
     kinds = {
         Literal["latency", "balanced", "frugal"]: "one of latency, balanced, frugal",
         Literal["fork", "spawn", "forkserver"]: "one of fork, spawn, forkserver",
+        Literal["continue", "link"]: "one of continue, link",
     }
     default = {field.name: field.default for field in msgspec.structs.fields(Config)}[name]
     return kinds.get(_types[name], "unset by default" if default is None else f"the default is {default!r}")

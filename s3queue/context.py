@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Container, Mapping
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from msgspec import Struct
 
-from s3queue.core.keys import ticket_id
-from s3queue.errors import Cancelled, ConfigError, Fenced, SoftTimeLimit
+from s3queue.acknowledging import Verdict, verdict_of
+from s3queue.core.keys import parse_message_id, parse_source, ticket_id
+from s3queue.errors import Cancelled, ConfigError, CorruptRecord, Fenced, Retry, SoftTimeLimit
+from s3queue.noting import Page, State
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 __all__ = ["Backoff", "Context"]
 
@@ -88,8 +93,20 @@ class Context:
     """
 
     __slots__ = (
-        "_cancel", "_dealt", "_index", "attempt", "deadline", "fencing_token", "headers", "message_id", "queue", "session",
-        "soft_deadline", "task",
+        "_cancel",
+        "_dealt",
+        "_index",
+        "_page",
+        "_verdict",
+        "attempt",
+        "deadline",
+        "fencing_token",
+        "headers",
+        "message_id",
+        "queue",
+        "session",
+        "soft_deadline",
+        "task",
     )  # fmt: skip
 
     def __init__(
@@ -106,6 +123,7 @@ class Context:
         soft_deadline: float | None = None,
         dealt: _Dealt | None = None,
         index: int = 0,
+        page: Page | None = None,
     ) -> None:
         self.message_id = message_id
         self.queue = queue
@@ -117,6 +135,9 @@ class Context:
         self.soft_deadline = soft_deadline
         self.headers = headers or {}
         self._cancel: _Flag = cancel or _Never()
+        self._page = page or Page()
+        #: Of a task that says itself what became of its message.
+        self._verdict: Verdict | None = None
         self._dealt, self._index = dealt, index
 
     @classmethod
@@ -144,6 +165,68 @@ class Context:
             raise Cancelled
         if self.soft_deadline is not None and time.monotonic() >= self.soft_deadline:
             raise SoftTimeLimit
+
+    @property
+    def tick(self) -> datetime | None:
+        """Of a message that a schedule has enqueued: the time that it is for, whenever it runs, in UTC. Of others None."""
+        from datetime import UTC, datetime
+
+        try:
+            source = parse_source(parse_message_id(self.message_id).path)
+        except CorruptRecord:
+            return None
+        return datetime.fromtimestamp(source.order / 1000, UTC) if source.kind == "tick" else None
+
+    def ack(self, result: Any = None) -> None:
+        """Of a task with ``ack="manual"``: the message is done, with this result, when the task ends; whatever it raises
+        after this is logged and changes nothing. The first `ack` or `nack` counts. Any thread may call it.
+
+        Raises:
+            ConfigError: the task acknowledges by returning.
+        """
+        verdict_of(self).say(result, None)
+
+    def nack(self, why: object = "", *, after: float | None = None) -> None:
+        """Of a task with ``ack="manual"``: the attempt has failed when the task ends.
+
+        Args:
+            why: an exception counts as if the task had raised it. Anything else is for the error history.
+            after: seconds until the next attempt, unless ``why`` is an exception; None for the task's own backoff.
+
+        Raises:
+            ConfigError: the task acknowledges by returning.
+        """
+        verdict_of(self).say(None, why if isinstance(why, BaseException) else Retry(why, after=after))
+
+    def progress(self, done: float, total: float = 0.0, text: str = "") -> None:
+        """Tell people how far the task is: ``s3queue message``, ``s3queue top``. As many times as you like; costs no
+        request, and is seen when the host writes its ledger next, which it does within a third of ``visibility_timeout``.
+
+        Args:
+            total: 0: not known.
+            text: up to 200 characters.
+
+        Raises:
+            ConfigError: these are no numbers.
+        """
+        self._page.progress(done, total, text)
+
+    @property
+    def state(self) -> State:
+        """What the attempts of this message keep for the next: a small dict, ``ctx.state["page"] = 7``.
+
+        The next attempt sees the last change, if the task raised or its process died; if its host or agent died, that of
+        the last write of the ledger, up to a third of ``visibility_timeout`` ago. So what depends on it must bear to be
+        done again. Together 2,000 bytes, of builtins; costs no request.
+
+        Raises:
+            ConfigError: when it is changed: too large, or not of builtins.
+        """
+        return self._page.state
+
+    @state.setter
+    def state(self, values: Mapping[str, Any]) -> None:
+        self._page.state.set(values)
 
     def remaining(self) -> float | None:
         """Seconds until the time limit, below 0 past it; None without a limit."""

@@ -19,6 +19,7 @@ __all__ = [
     "OutcomeUnknown",
     "QueueError",
     "Reject",
+    "ResultGone",
     "Retry",
     "Snooze",
     "SoftTimeLimit",
@@ -26,6 +27,8 @@ __all__ = [
     "StoreError",
     "StoreUnavailable",
     "StoreUnsupported",
+    "TaskCancelled",
+    "TaskFailed",
 ]
 
 
@@ -101,6 +104,56 @@ class Fenced(QueueError):
 
     def __reduce__(self) -> tuple[type[Fenced], tuple[str, str]]:
         return type(self), (self.ticket, self.why)
+
+
+class TaskFailed(QueueError):
+    """A message whose result was asked for is dead.
+
+    Attributes:
+        message_id: its id; `s3queue.Queue.dead_letter` has all that is known.
+        cause: of its last attempt, see `s3queue.FailedAttempt`.
+        error: the traceback of the last attempt, or what was noticed.
+    """
+
+    def __init__(self, message_id: str, cause: str = "", error: str = "") -> None:
+        self.message_id, self.cause, self.error = message_id, cause, error
+        last = next((line.strip() for line in reversed(error.splitlines()) if line.strip()), "")
+        super().__init__(f"message {message_id} is dead: {last or cause or 'its cause is not known'}")
+
+    def __reduce__(self) -> tuple[type[TaskFailed], tuple[str, str, str]]:
+        return type(self), (self.message_id, self.cause, self.error)
+
+
+class TaskCancelled(QueueError):
+    """A message whose result was asked for was ended by somebody.
+
+    Attributes:
+        message_id: its id.
+        how: ``cancelled``, ``expired`` or ``purged``.
+    """
+
+    def __init__(self, message_id: str, how: str = "cancelled") -> None:
+        self.message_id, self.how = message_id, how
+        super().__init__(f"message {message_id} {'has expired' if how == 'expired' else f'was {how}'}")
+
+    def __reduce__(self) -> tuple[type[TaskCancelled], tuple[str, str]]:
+        return type(self), (self.message_id, self.how)
+
+
+class ResultGone(QueueError):
+    """There is no result, and there will be none. The message was never there; or it has ended, and its result has expired,
+    or its task keeps none, or it was cancelled before it began.
+
+    Attributes:
+        message_id: its id.
+    """
+
+    def __init__(self, message_id: str, why: str = "") -> None:
+        self.message_id, self.why = message_id, why
+        super().__init__(f"message {message_id} {why or 'is not there, or has ended, and no result of it is kept'}")
+
+    def __reduce__(self) -> tuple[type[ResultGone], tuple[str, str]]:
+        return type(self), (self.message_id, self.why)
 
 
 class Cancelled(QueueError):

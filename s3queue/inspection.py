@@ -27,7 +27,7 @@ from s3queue.runtime.meter import Meter
 from s3queue.store import Found, Listed, ObjectStore
 from s3queue.views import time_of
 
-__all__ = ["HostStats", "QueueStats", "Stats", "stats"]
+__all__ = ["HostStats", "QueueStats", "RunningStats", "Stats", "stats"]
 
 
 class QueueStats(Struct):
@@ -75,6 +75,15 @@ class QueueStats(Struct):
         return not self.hosts and bool(self.ready or self.running or self.waiting or self.scheduled or self.unfit)
 
 
+class RunningStats(Struct):
+    """A message that runs, and how far it is; see `s3queue.Context.progress`."""
+
+    message: str
+    done: float
+    total: float
+    text: str
+
+
 class HostStats(Struct):
     """One session: a supervisor with its workers.
 
@@ -84,6 +93,7 @@ class HostStats(Struct):
             requests by kind, bytes of objects sent and received, retries, conflicts, puts without an answer; as of its
             last write.
         busy: slots that a message is assigned to.
+        progress: of up to twenty messages that run there and whose tasks tell it, as of its last write.
     """
 
     session: str
@@ -94,6 +104,7 @@ class HostStats(Struct):
     over: bool = False
     usage: dict[str, dict[str, int]] = field(default_factory=dict)
     busy: int = 0
+    progress: list[RunningStats] = field(default_factory=list)
 
 
 class Stats(Struct):
@@ -213,6 +224,7 @@ def _host_stats(host: HostTally) -> HostStats:
         host.over,
         {role: usage.as_dict() for role, usage in host.usage.items()},
         min(host.slots, host.assigned),
+        [RunningStats(one.message, one.done, one.total, one.text) for one in host.progress],
     )
 
 

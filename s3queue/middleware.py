@@ -20,7 +20,6 @@ had raised it. Where there is no middleware nothing of this is called.
 from __future__ import annotations
 
 import contextlib
-import contextvars
 import functools
 import inspect
 import logging
@@ -30,7 +29,7 @@ from typing import Any
 from s3queue.context import Context
 from s3queue.errors import ConfigError, Reject, Retry, Snooze
 
-__all__ = ["DjangoConnections", "LogFields", "Report", "check", "wrap"]
+__all__ = ["DjangoConnections", "Report", "check", "wrap"]
 
 _HOOKS = ("before", "after", "failed")
 _Call = Callable[..., Any]
@@ -165,40 +164,6 @@ def _named_async(one: object, name: str) -> _Call:
 
 
 # ---- made already ----------------------------------------------------------------------------------------------------
-
-_current: contextvars.ContextVar[Context | None] = contextvars.ContextVar("s3queue_context", default=None)
-
-
-class LogFields:
-    """Every record that is logged inside a task has the attributes ``queue``, ``task``, ``message_id`` and ``attempt``.
-
-    Outside of tasks records are as they were. A record that has such an attribute already keeps it.
-    """
-
-    def around(self, ctx: Context) -> Iterator[None]:
-        _install()
-        token = _current.set(ctx)
-        try:
-            yield
-        finally:
-            _current.reset(token)
-
-
-def _install() -> None:
-    """Have records made with the fields. A filter would miss those of loggers that propagate."""
-    make = logging.getLogRecordFactory()
-    if getattr(make, "s3queue", False):
-        return
-
-    def record(*args: Any, **kwargs: Any) -> logging.LogRecord:
-        made = make(*args, **kwargs)
-        ctx = _current.get()
-        if ctx is not None:
-            made.queue, made.task, made.message_id, made.attempt = ctx.queue, ctx.task, ctx.message_id, ctx.attempt
-        return made
-
-    record.s3queue = True  # type: ignore[attr-defined]
-    logging.setLogRecordFactory(record)
 
 
 class Report:

@@ -25,7 +25,16 @@ from s3queue.resources import Given
 #: The parameter that receives the `s3queue.Context`, wherever it stands.
 CONTEXT = "ctx"
 
-_encode = msgspec.msgpack.Encoder().encode
+
+def _plain(value: Any) -> Any:
+    """What msgspec encodes in place of a value that it does not know: of a text that can do more, such as the id of a
+    message, the text."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    raise TypeError(f"Encoding objects of type {type(value).__name__} is unsupported")
+
+
+_encode = msgspec.msgpack.Encoder(enc_hook=_plain).encode
 _NO_KWARGS: dict[str, Any] = {}
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -102,6 +111,8 @@ class CallCodec:
         #: Whether every parameter may be given by name, so that the usual call is soon bound; and how many by place, too.
         self._simple = all(p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) for p in parameters)
         self._by_place = sum(p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters)
+        self._by_name = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+        self._open = any(p.kind is p.VAR_KEYWORD for p in parameters)
         self._required = {p.name for p in parameters if p.default is p.empty}
 
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, exact: bool = True) -> Raw:
@@ -133,7 +144,10 @@ class CallCodec:
         try:
             bound = self._signature.bind(*args, **kwargs)
         except TypeError as wrong:
-            raise ConfigError(f"{self._what}: {wrong}", f"it takes {self._signature}") from None
+            # Python would tell of what is missing first, which is often only misspelt.
+            unknown = ", ".join(map(repr, kwargs.keys() - self._by_name))
+            why = f"it takes no argument {unknown}" if unknown and not self._open else wrong
+            raise ConfigError(f"{self._what}: {why}", f"it takes {self._signature}") from None
         return {
             self._keys[name]: list(value) if self._keys[name] == f"*{name}" else value
             for name, value in bound.arguments.items()
@@ -190,6 +204,39 @@ class ValueCodec:
 
     def digest(self) -> str:
         return _digest([("", self._kind, True)])
+
+
+class ResultCodec:
+    """What a task returns.
+
+    Raises:
+        ConfigError: an annotation that msgspec cannot carry.
+        NameError: the annotation names something that is not defined (yet).
+    """
+
+    def __init__(self, function: Callable[..., Any], what: str) -> None:
+        self._what = f"{what}, what it returns"
+        function = inspect.unwrap(function)
+        notes = {name: a for name, a in getattr(function, "__annotations__", {}).items() if name == "return"}
+        holder: Any = SimpleNamespace(__annotations__=notes)
+        kind = get_type_hints(holder, globalns=getattr(function, "__globals__", None), include_extras=True)
+        self._kind: Any = Any if kind.get("return", object) is object else kind["return"]
+        _check_type(self._kind, self._what)
+        self._value: Callable[[Any], Any] = msgspec.msgpack.Decoder(self._kind).decode
+
+    def encode(self, value: Any) -> Raw:
+        """Raises `ConfigError`: it cannot be carried, or would arrive as something else."""
+        encoded = encode_value(value, self._what)
+        try:
+            arrived = self._value(encoded)
+        except ValueError as wrong:
+            raise ConfigError(f"{self._what}: {_lower(wrong)}") from wrong
+        _check_same(value, arrived, self._kind, self._what)
+        return encoded
+
+    def decode(self, value: Raw) -> Any:
+        """Raises `ValueError`: it does not fit what the task is annotated with here."""
+        return self._value(value)
 
 
 def _digest(takes: Iterable[tuple[str, Any, bool]]) -> str:

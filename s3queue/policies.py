@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, Struct, UnsetType
 
+from s3queue.acknowledging import ACKS, Ack
 from s3queue.context import Backoff
 from s3queue.errors import ConfigError
 
@@ -30,6 +31,11 @@ RESERVED = "s3queue-"
 _ATTEMPTS, _LIMIT = RESERVED + "max-attempts", RESERVED + "time-limit"
 
 
+#: Seconds for which a result may be kept at most: thirty days. Whether one counts is told by its message's dead
+#: letter, which must not be gone before.
+LONGEST_RESULT_S = 30 * 86_400.0
+
+
 class Policy(Struct, frozen=True, kw_only=True):
     """How a task fails.
 
@@ -40,6 +46,8 @@ class Policy(Struct, frozen=True, kw_only=True):
         soft_time_limit: None: none.
         retry_on: only these are tried again; None: all are.
         give_up_on: these are never tried again, whatever ``retry_on`` says.
+        result_ttl: seconds for which what it returns is kept; None: it is dropped.
+        ack: ``manual``: the task says itself what became of its message.
     """
 
     max_attempts: int | None = None
@@ -48,6 +56,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     soft_time_limit: float | None = None
     retry_on: tuple[Any, ...] | None = None
     give_up_on: tuple[Any, ...] = ()
+    result_ttl: float | None = None
+    ack: Ack = "auto"
 
     def check(self, what: str) -> None:
         """Raises `ConfigError` for what cannot be meant."""
@@ -66,6 +76,13 @@ class Policy(Struct, frozen=True, kw_only=True):
             raise ConfigError(
                 f"{what}: backoff is {self.backoff!r}", "for example Backoff(base=1, cap=3600), or a function"
             )
+        ttl = self.result_ttl
+        if ttl is not None and not (is_limit(ttl) and ttl <= LONGEST_RESULT_S):
+            raise ConfigError(
+                f"{what}: result_ttl is {ttl!r}", f"seconds above 0, at most {LONGEST_RESULT_S:.0f}, or None for none"
+            )
+        if self.ack not in ACKS:
+            raise ConfigError(f"{what}: ack is {self.ack!r}", " or ".join(map(repr, ACKS)))
         for name, which in (("retry_on", self.retry_on), ("give_up_on", self.give_up_on)):
             for one in which or ():
                 if not _is_which(one):
@@ -103,6 +120,8 @@ def policy(
     soft_time_limit: float | None,
     retry_on: Which | None,
     give_up_on: Which | None,
+    result_ttl: float | None = None,
+    ack: Ack = "auto",
 ) -> Policy:
     """The arguments of a decorator, not checked yet."""
     return Policy(
@@ -112,6 +131,8 @@ def policy(
         soft_time_limit=soft_time_limit,
         retry_on=None if retry_on is None else _several(retry_on),
         give_up_on=() if give_up_on is None else _several(give_up_on),
+        result_ttl=result_ttl,
+        ack=ack,
     )
 
 

@@ -12,24 +12,29 @@ import threading
 import weakref
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from s3queue.core.keys import MAX_BATCH
 from s3queue.core.produce import BATCH_BYTES
 from s3queue.errors import ConfigError, EnqueueUncertain
+from s3queue.ids import MessageId
 from s3queue.payloads import encode_value
 from s3queue.policies import is_limit
 from s3queue.queue import Queue
 from s3queue.sending import Load, Sending
 from s3queue.store import ObjectStore, as_store
-from s3queue.tasks import Sender, Task
+from s3queue.tasks import Sender, Task, task_of
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 __all__ = ["Producer"]
 
+#: Without group, due time, key and expiry: there are few such kinds of messages.
+_FEW = (None, None, None, None)
+
 P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass(slots=True)
@@ -85,7 +90,7 @@ class Producer:
 
     # ---- calls ---------------------------------------------------------------------------------------------------
 
-    def enqueue(self, task: Task[P, Any] | Sender[P], /, *args: P.args, **kwargs: P.kwargs) -> str:
+    def enqueue(self, task: Task[P, R] | Sender[P, R], /, *args: P.args, **kwargs: P.kwargs) -> MessageId[R]:
         """Store one call of the task, and return its message id.
 
         Args:
@@ -95,12 +100,14 @@ class Producer:
             ConfigError: the arguments do not fit, or this producer is closed. Nothing was sent.
             EnqueueUncertain, StoreUnavailable, StoreDenied: as `Sender.enqueue`, in each caller whose batch failed.
         """
-        return self._enqueue(self._load(task, args, kwargs))
+        load = self._load(task, args, kwargs)
+        return MessageId.of(self._enqueue(load), load.queue, task_of(task))
 
-    async def aenqueue(self, task: Task[P, Any] | Sender[P], /, *args: P.args, **kwargs: P.kwargs) -> str:
+    async def aenqueue(self, task: Task[P, R] | Sender[P, R], /, *args: P.args, **kwargs: P.kwargs) -> MessageId[R]:
         """As `enqueue`, for callers on an event loop. If it is cancelled before its batch is sent nothing is stored; later
         the message may be."""
-        return await self._aenqueue(self._load(task, args, kwargs))
+        load = self._load(task, args, kwargs)
+        return MessageId.of(await self._aenqueue(load), load.queue, task_of(task))
 
     def send(self, queue: Queue, payload: Any, **options: Any) -> str:
         """Store one message for the queue's handler; arguments and errors as `s3queue.Queue.enqueue`."""
@@ -129,7 +136,7 @@ class Producer:
 
     # ---- batches -------------------------------------------------------------------------------------------------
 
-    def _load(self, task: Task[P, Any] | Sender[P], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Load:
+    def _load(self, task: Task[P, Any] | Sender[P, Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Load:
         sender = task.options(store=self._store) if isinstance(task, Task) else task
         return sender.load_one(args, kwargs, self._store)
 
@@ -138,7 +145,10 @@ class Producer:
         try:
             if leads:
                 self._lead(lane, batch)
-            return entry.result()
+            return _traced(load, entry.result())
+        except BaseException as fault:
+            _failed(load, fault)
+            raise
         finally:
             self._leave(load, lane)
 
@@ -150,13 +160,16 @@ class Producer:
             if leads:  # in a thread that goes on if this call is cancelled: others wait for it
                 asyncio.get_running_loop().run_in_executor(None, self._lead, lane, batch)
             try:
-                return await asyncio.shield(asyncio.wrap_future(entry))
+                return _traced(load, await asyncio.shield(asyncio.wrap_future(entry)))
             except asyncio.CancelledError:
                 with self._gate:
                     if lane.open is batch:
                         at = batch.entries.index(entry)
                         del batch.entries[at], batch.messages[at]
                 raise
+        except BaseException as fault:
+            _failed(load, fault)
+            raise
         finally:
             self._leave(load, lane)
 
@@ -188,7 +201,7 @@ class Producer:
         with self._gate:
             lane.inside -= 1
             if not lane.inside:
-                if load.group is not None or load.due_ms is not None:  # there may be any number of those
+                if (load.group, load.due_ms, load.key, load.expires_ms) != _FEW:  # there may be any number of those
                     self._lanes.pop(_key(load), None)
                 self._gate.notify_all()
 
@@ -207,14 +220,34 @@ class Producer:
 
 def _key(load: Load) -> tuple[Any, ...]:
     queue = load.queue
-    return queue.name, queue.namespace, id(queue.store), load.priority, load.group, load.due_ms
+    return (
+        queue.name,
+        queue.namespace,
+        id(queue.store),
+        load.priority,
+        load.group,
+        load.due_ms,
+        load.key,
+        load.expires_ms,
+    )
+
+
+def _traced(load: Load, message: str) -> str:
+    if load.span is not None:
+        load.span.sent([message])
+    return message
+
+
+def _failed(load: Load, fault: BaseException) -> None:
+    if load.span is not None:
+        load.span.failed(fault)
 
 
 def _store(batch: _Batch) -> None:
     """Send it, and tell each of its callers."""
     if not batch.entries:
         return
-    sending = Sending(lambda: batch.load._replace(messages=batch.messages))
+    sending = Sending(lambda: batch.load._replace(messages=batch.messages, span=None))
     try:
         ids = sending.run()
     except BaseException as fault:

@@ -19,28 +19,33 @@ from msgspec import Raw
 from s3queue import letters, looking
 from s3queue.config import Config, current_config, current_store
 from s3queue.core import operate, produce
-from s3queue.core.keys import PRIORITIES, Layout, check_group, check_name
-from s3queue.core.records import Message, QueueMeta, encode_message
+from s3queue.core.keys import PRIORITIES, Layout, check_group, check_name, key_name
+from s3queue.core.ops import get
+from s3queue.core.records import Board, Message, QueueMeta, decode, encode_message
 from s3queue.errors import ConfigError, StoreUnavailable
 from s3queue.inspection import QueueStats, stats
 from s3queue.letters import DeadGroup, DeadLetter
+from s3queue.limits import Breaker, Limit, declare, seconds_of
 from s3queue.looking import QueuedMessage, State
 from s3queue.observe.events import Events
+from s3queue.observe.tracing import begin_send
 from s3queue.operating import Operation
 from s3queue.payloads import encode_value
 from s3queue.policies import RESERVED
 from s3queue.runtime.drive import Driver, pauses
+from s3queue.runtime.knocks import LeaderKnocker
 from s3queue.runtime.local.wakeups import wake
 from s3queue.runtime.meter import Meter
 from s3queue.sending import Load, Progress, Sending, stream
-from s3queue.store import ObjectStore, as_store
+from s3queue.steering import Steerable
+from s3queue.store import Found, ObjectStore, as_store
 
 __all__ = ["Queue"]
 
 _NO_HEADERS: dict[str, str] = {}
 
 
-class Queue:
+class Queue(Steerable):
     """A named queue on a store. Cheap to make; safe to use from many threads, and across a fork.
 
     Args:
@@ -80,6 +85,8 @@ class Queue:
         self._meta: QueueMeta | None = None
         self._wanted = QueueMeta(nonce=secrets.token_hex(8), order=order or "fifo")
         self.events = Events("producer", self.config.history)
+        key = self.config.knock_key
+        self._knocker = None if key is None else LeaderKnocker(key, self.namespace, self._where_the_leader_listens)
 
     def __repr__(self) -> str:
         return f"<Queue {self.name!r} on {self.store.url}>"
@@ -95,6 +102,8 @@ class Queue:
         priority: int = 5,
         group: str | None = None,
         headers: Mapping[str, str] | None = None,
+        key: str | None = None,
+        expires_in: float | timedelta | None = None,
     ) -> str:
         """Store one message for the queue's handler, and return its id. One PUT (the first time also one GET).
 
@@ -105,6 +114,9 @@ class Queue:
             priority: 0 goes first, 9 last.
             group: messages of one group run one at a time, in order; 1 to 300 characters.
             headers: strings that travel with the message and are not looked at.
+            key: whose message it is, for limits and fairness between keys (see `limit`); 1 to 300 characters, and not
+                beside a group.
+            expires_in: seconds or a `timedelta` from now; not begun by then, it ends as expired.
 
         Raises:
             ConfigError: an argument is wrong; nothing was sent.
@@ -113,7 +125,8 @@ class Queue:
             StoreUnavailable: not stored.
         """
         encoded = encode_value(payload, f"message for {self.name!r}")
-        return self.send("", [encoded], delay=delay, at=at, priority=priority, group=group, headers=headers)[0]
+        options = {"delay": delay, "at": at, "priority": priority, "group": group, "headers": headers, "key": key}
+        return self.send("", [encoded], **options, expires_in=expires_in)[0]
 
     def enqueue_many(
         self,
@@ -124,6 +137,8 @@ class Queue:
         priority: int = 5,
         group: str | None = None,
         headers: Mapping[str, str] | None = None,
+        key: str | None = None,
+        expires_in: float | timedelta | None = None,
     ) -> list[str]:
         """Store many messages, and return their ids in the same order. One PUT per 1,000 messages or 4 MB.
 
@@ -133,7 +148,8 @@ class Queue:
         """
         what = f"message for {self.name!r}"
         encoded = [encode_value(payload, what) for payload in payloads]
-        return self.send("", encoded, delay=delay, at=at, priority=priority, group=group, headers=headers)
+        options = {"delay": delay, "at": at, "priority": priority, "group": group, "headers": headers, "key": key}
+        return self.send("", encoded, **options, expires_in=expires_in)
 
     def enqueue_stream(
         self,
@@ -166,6 +182,8 @@ class Queue:
         group: str | None = None,
         headers: Mapping[str, str] | None = None,
         limits: Mapping[str, str] | None = None,
+        key: str | None = None,
+        expires_in: float | timedelta | None = None,
     ) -> Load:
         """What `send` sends, checked. Asks for nothing.
 
@@ -177,11 +195,30 @@ class Queue:
             raise ConfigError(f"priority is {priority!r}", "0 goes first, 9 goes last")
         if group is not None:
             check_group(group)
+        if key is not None:
+            if group is not None:
+                raise ConfigError("a message was given a group and a key", "a group has an order, a key has limits")
+            check_group(key, "key")
+        expires_ms = None
+        if expires_in is not None:
+            expires_ms = int((time.time() + seconds_of(expires_in, "expires_in")) * 1000)
+            if due_ms is not None and due_ms >= expires_ms:
+                raise ConfigError("a message expires before it is due", "a longer expires_in, which counts from now")
         given = _headers(headers)
         if limits:
             given = {**given, **limits}
-        messages = [bytes(encode_message(Message(task, payload, given))) for payload in payloads]
-        return Load(self, self._sized(messages), priority, group, due_ms)
+        span = begin_send(self.name, len(payloads))
+        if span is not None:
+            try:
+                messages = self._encoded(task, payloads, span.headers(given))
+            except BaseException as fault:
+                span.failed(fault)
+                raise
+            return Load(self, messages, priority, group, due_ms, key, expires_ms, span)
+        return Load(self, self._encoded(task, payloads, given), priority, group, due_ms, key, expires_ms)
+
+    def _encoded(self, task: str, payloads: list[Raw], headers: dict[str, str]) -> list[bytes]:
+        return self._sized([bytes(encode_message(Message(task, payload, headers))) for payload in payloads])
 
     def _sized(self, messages: list[bytes]) -> list[bytes]:
         """The messages. Raises `ConfigError` where one is too large."""
@@ -230,12 +267,20 @@ class Queue:
         """Wake the agents of this machine, and write the history. The messages are stored: nothing may fail now."""
         try:
             wake(self._url, self.namespace)
+            if self._knocker is not None:
+                self._knocker.knock()
         except Exception as fault:  # noqa: BLE001 - agents find the messages with their next poll
             self.events.warn(
                 "wake",
                 f"cannot wake the agents here; they find the messages at their next poll: {fault}",
             )
-        self.events.emit("enqueued", ids=ids)
+        if self.events.wants("enqueued"):
+            self.events.emit("enqueued", ids=ids, queue=self.name)
+
+    def _where_the_leader_listens(self) -> str:
+        found = self.driver().run(get(self.layout.board))
+        leader = decode(Board, self.layout.board, found.body).leader if isinstance(found, Found) else None
+        return "" if leader is None else leader.knock
 
     def _on_retry(self, unavailable: StoreUnavailable) -> None:
         self.events.warn("unavailable", f"{self.store.url} is unavailable, retrying: {unavailable}")
@@ -272,6 +317,60 @@ class Queue:
     def resume(self, *, wait: bool = True, timeout: float = 60.0) -> None:
         """Undo `pause`. The same requests and errors."""
         self._operation().change(operate.resume(self.name), self.name, wait, timeout)
+
+    def limit(
+        self,
+        *,
+        max_running: int | None = None,
+        rate: float | str | None = None,
+        key: str | None = None,
+        per_key: Limit | None = None,
+        fair: bool | None = None,
+        weights: Mapping[str, int] | None = None,
+        ageing: float | timedelta | None = None,
+        breaker: Breaker | None = None,
+        wait: bool = True,
+        timeout: float = 60.0,
+    ) -> None:
+        """Limit how much of this queue runs, from now on and on all hosts. What is not named stays as it is.
+
+        Args:
+            max_running: so many messages at once; 0: any number, whatever the tasks declare.
+            rate: so many a second, on average: a number, or ``"100/s"``, ``"20/min"``; 0: any number.
+            key: of the messages of this key only.
+            per_key: of the messages of each key.
+            fair: whether keys take turns. weights: by key, how many messages it gets in its turn, 1 to 1000.
+            ageing: seconds, or a `timedelta`, of wait that count as one priority; 0: none.
+            breaker: when to hold the queue, since its messages fail.
+            wait: return when every further message is assigned under this. timeout: seconds to wait.
+
+        A lower limit stops nothing that has begun. A host that was fenced and runs on is beside the limit.
+
+        Raises:
+            ConfigError: something that cannot be meant.
+            StoreUnavailable: no answer; it may or may not hold. TimeoutError: it is stored, and no coordinator has taken
+                it over yet.
+
+        Asks: as `pause`.
+        """
+        what = f"limit of {self.name!r}"
+        limits = declare(
+            what,
+            max_running=None if key is not None else max_running,
+            rate=None if key is not None else rate,
+            per_key=per_key,
+            keys=None if key is None else {key: Limit(max_running, rate)},
+            fair=fair,
+            weights=weights,
+            ageing=ageing,
+            breaker=breaker,
+        )
+        self._operation().change(operate.limit(self.name, limits), self.name, wait, timeout)
+
+    def unlimit(self, key: str | None = None, *, wait: bool = True, timeout: float = 60.0) -> None:
+        """Undo `limit`, for one key or altogether: what the tasks of the queue declare holds again. As `limit`."""
+        edit = operate.unlimit(self.name, None if key is None else key_name(key))
+        self._operation().change(edit, self.name, wait, timeout)
 
     def _operation(self) -> Operation:
         return Operation(self.store, self.layout, self.driver())

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 from inspect import CO_OPTIMIZED
+from itertools import pairwise
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from s3queue.core.records import Offer
+from s3queue.core.records import Limits, Offer
 from s3queue.errors import ConfigError
 from s3queue.middleware import check, check_fit
 
@@ -74,8 +75,25 @@ class Registry:
         for task in tasks:
             task.check()
             check_fit(self.middleware, task.is_async, task.label)
+        self.limits(queue)
         digests = {task.name: task.digest for task in tasks}
         return Offer(max_attempts=max(task.max_attempts for task in tasks), tasks=digests)
+
+    def limits(self, queue: str) -> Limits | None:
+        """What the tasks of a queue declare of it; None: nothing.
+
+        Raises:
+            ConfigError: two of them declare something else.
+        """
+        said = [task for task in self.tasks(queue) if task.limits is not None]
+        for one, other in pairwise(said):
+            if one.limits == other.limits:
+                continue
+            raise ConfigError(
+                f"{one.label} and {other.label} declare different limits of the queue {queue!r}",
+                "limits are of a queue: declare them once, or alike, or give one task a queue of its own",
+            )
+        return said[0].limits if said else None
 
 
 def _is_same(known: Task[..., Any], task: Task[..., Any]) -> bool:

@@ -20,6 +20,7 @@ from s3queue.errors import ConfigError, CorruptRecord, EnqueueUncertain, StoreDe
 from s3queue.runtime.drive import Driver, pauses
 
 if TYPE_CHECKING:
+    from s3queue.observe.tracing import SendSpan
     from s3queue.queue import Queue
 
 __all__ = ["Load", "Progress", "Sending", "stream"]
@@ -68,6 +69,9 @@ class Load(NamedTuple):
     priority: int
     group: str | None
     due_ms: int | None
+    key: str | None = None
+    expires_ms: int | None = None
+    span: SendSpan | None = None
 
 
 class _Stopped(Exception):
@@ -116,7 +120,7 @@ class Sending:
                 self._check_age()
                 self._stop = False
             try:
-                return self._run()
+                return self._tried()
             except (StoreUnavailable, StoreDenied, CorruptRecord) as fault:
                 if self._sent is not None:  # an earlier try may still take effect
                     raise self.uncertain() from fault
@@ -131,6 +135,18 @@ class Sending:
                 if self._sent is None and not self._stored:
                     raise
                 raise fault from self.uncertain()
+
+    def _tried(self) -> list[str]:
+        """As `_run`, and ends the span of the call, if it has one."""
+        try:
+            ids = self._run()
+        except BaseException as fault:
+            if self._load is not None and self._load.span is not None:
+                self._load.span.failed(fault)
+            raise
+        if self._load is not None and self._load.span is not None:
+            self._load.span.sent(ids)
+        return ids
 
     async def arun(self, again: bool = False) -> list[str]:
         """As `run`, in a thread. Cancelled, it sends nothing more than what is under way; if anything is or may be stored,
@@ -188,9 +204,10 @@ class Sending:
             group=load.group,
             due_ms=load.due_ms,
             newest_first=newest_first,
+            key=load.key,
+            expires_ms=load.expires_ms,
         )
-        layout = load.queue.layout
-        ids = [layout.message_id(outgoing.path, index) for index in range(outgoing.count)]
+        ids = load.queue.layout.message_ids(outgoing.path, outgoing.count)
         if newest_first:
             ids.reverse()
         self._under_way = ids

@@ -17,12 +17,13 @@ What it promises:
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 from s3queue.config import Config, current_config, current_store
 from s3queue.core.keys import check_name
 from s3queue.errors import ConfigError
+from s3queue.observe.subscribing import Subscribers
 from s3queue.registry import Registry, registry
 from s3queue.runtime.local.cgroup import cpus
 from s3queue.runtime.supervisor.household import Household, Summary
@@ -32,6 +33,8 @@ from s3queue.runtime.supervisor.wishes import Wishes
 from s3queue.store import ObjectStore, as_store
 
 __all__ = ["Summary", "Supervisor"]
+
+_Call = TypeVar("_Call", bound=Callable[[Any], object])
 
 
 class Supervisor:
@@ -76,6 +79,7 @@ class Supervisor:
             tasks = tasks.within(middleware)
         self.tasks = tasks
         self._wishes = Wishes()
+        self._subscribers = Subscribers()
         if not self.queues:
             raise ConfigError("there is no queue to serve", "import the module that defines the tasks, or name queues")
         for queue in self.queues:
@@ -95,9 +99,30 @@ class Supervisor:
         self._wishes.begin()
         with self._wishes.of_signals():
             what = Household(
-                self.store, self.config, self.queues, self.workers, self.concurrency, self.tasks, self._wishes
+                self.store,
+                self.config,
+                self.queues,
+                self.workers,
+                self.concurrency,
+                self.tasks,
+                self._wishes,
+                self._subscribers,
             )
             return Host(what, until_empty).serve()
+
+    def on(self, *kinds: str) -> Callable[[_Call], _Call]:
+        """Have a function called, in this process, with each event of these kinds in any process of this host::
+
+            @supervisor.on("dead", "worker_died")
+            def page_somebody(event: s3queue.events.Event) -> None: ...
+
+        Before `run`. It is called between two looks at the children, so it must be quick: while it runs no dead worker is
+        replaced. What it raises is logged. An event is lost if this process does not take it within 0.1 s; that is logged.
+
+        Raises:
+            ConfigError: there is no such kind.
+        """
+        return self._subscribers.on(*kinds)
 
     def stop(self) -> None:
         """Drain, like SIGTERM; again, a second later or more: end at once. For other threads and signal handlers."""

@@ -26,13 +26,17 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol
 
 from msgspec import UNSET, Raw, UnsetType
 
+from s3queue.acknowledging import Ack, Verdict
 from s3queue.config import current_config, current_store
 from s3queue.context import Backoff, Context
 from s3queue.core.keys import check_name
+from s3queue.core.records import Limits
 from s3queue.errors import ConfigError
+from s3queue.ids import MessageId
 from s3queue.lazy import refuse_lazy
+from s3queue.limits import Breaker, Limit, declared, seconds_of
 from s3queue.middleware import check, check_fit
-from s3queue.payloads import CONTEXT, CallCodec, Codec, ValueCodec
+from s3queue.payloads import CONTEXT, CallCodec, Codec, ResultCodec, ValueCodec
 from s3queue.policies import Delay, Policy, Which, own_headers
 from s3queue.policies import policy as policy_of
 from s3queue.registry import Execution, Registry, registry
@@ -42,12 +46,14 @@ if TYPE_CHECKING:
     from s3queue.queue import Queue
     from s3queue.sending import Load, Progress, Sending, stream
     from s3queue.store import ObjectStore
+    from s3queue.timing import CatchUp, Timing
 
 __all__ = ["Registry", "Task", "handler", "registry", "task", "use"]
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
+C = TypeVar("C")
 
 
 def _import_producer() -> None:
@@ -59,16 +65,16 @@ def _import_producer() -> None:
     globals().update(Queue=Queue, Sending=Sending, stream=stream)
 
 
-class Sender(Generic[P]):
+class Sender(Generic[P, R_co]):
     """Enqueues one task, with the same options each time. From `Task.options`.
 
     Methods named ``a…`` do the same in a thread, for callers on an event loop.
     """
 
-    def __init__(self, task: Task[P, Any], store: ObjectStore | None, options: Mapping[str, Any]) -> None:
+    def __init__(self, task: Task[P, R_co], store: ObjectStore | None, options: Mapping[str, Any]) -> None:
         self._task, self._store, self._options = task, store, options
 
-    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> str:
+    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> MessageId[R_co]:
         """Store one call of the task, and return its message id. One PUT.
 
         Raises:
@@ -77,9 +83,10 @@ class Sender(Generic[P]):
                 `EnqueueUncertain.enqueue_again`.
             StoreUnavailable: not stored.
         """
-        return Sending(lambda: self._load([self._task.encode(args, kwargs)])).run()[0]
+        sending = Sending(lambda: self._load([self._task.encode(args, kwargs)]))
+        return self._named(sending.run())[0]
 
-    def enqueue_many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> list[str]:
+    def enqueue_many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> list[MessageId[R_co]]:
         """Store many calls, and return their ids in the same order. One PUT per 1,000.
 
         Args:
@@ -88,15 +95,16 @@ class Sender(Generic[P]):
 
         Raises: as `enqueue`. Batches before the one that failed are stored.
         """
-        return self._many(calls).run()
+        return self._named(self._many(calls).run())
 
-    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> str:
+    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> MessageId[R_co]:
         """As `enqueue`. If it is cancelled, the message may be stored: `EnqueueUncertain.behind` the exception knows."""
-        return (await Sending(lambda: self._load([self._task.encode(args, kwargs)])).arun())[0]
+        sending = Sending(lambda: self._load([self._task.encode(args, kwargs)]))
+        return self._named(await sending.arun())[0]
 
-    async def aenqueue_many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> list[str]:
+    async def aenqueue_many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> list[MessageId[R_co]]:
         """As `enqueue_many`, and as `aenqueue` if it is cancelled."""
-        return await self._many(calls).arun()
+        return self._named(await self._many(calls).arun())
 
     def _many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> Sending:
         return Sending(lambda: self._load([self._task.encode(*_arguments(call)) for call in calls]))
@@ -127,9 +135,16 @@ class Sender(Generic[P]):
         encoded = (self._task.encode(*_arguments(call)) for call in calls)
         return stream(lambda payloads: Sending(lambda: self._load(payloads)), encoded, batch, progress)
 
+    def _named(self, ids: list[str]) -> list[MessageId[R_co]]:
+        queue = self._task.queue_on(self._store or current_store())
+        return MessageId.all_of(ids, queue, self._task)
+
     def _load(self, payloads: list[Raw], store: ObjectStore | None = None) -> Load:
         queue = self._task.queue_on(self._store or store or current_store())
-        return queue.load(self._task.name, payloads, **self._options)
+        options, expires_in = self._options, self._task.expires_in
+        if expires_in is not None and options.get("expires_in") is None:
+            options = {**options, "expires_in": expires_in}
+        return queue.load(self._task.name, payloads, **options)
 
 
 _NO_METHOD = "decorate a function, which makes or finds the object that it needs, or a staticmethod"
@@ -175,6 +190,8 @@ class Task(Generic[P, R_co]):
         policy: what becomes of an attempt that fails.
         middleware: what is done around each attempt, inside of that of the supervisor.
         resources: by parameter, what the worker hands to it.
+        timing: when it is enqueued by itself, without arguments; None: never.
+        limits: what it declares of its queue. expires_in: seconds after which its messages do not begin; None: any time.
     """
 
     def __init__(
@@ -186,11 +203,15 @@ class Task(Generic[P, R_co]):
         policy: Policy,
         codec: Callable[[Callable[..., Any], str], Codec],
         middleware: Iterable[object] = (),
+        limits: Limits | None = None,
+        expires_in: float | None = None,
     ) -> None:
+        self.limits, self.expires_in = limits, expires_in
         self.function, self.queue, self.name = function, check_name(queue), name
         self.policy: Policy = policy
         self.backoff: Any = policy.backoff
         self.execution = Execution()
+        self.timing: Timing | None = None
         what = self.label
         _refuse_methods(function, what)
         if not inspect.isroutine(function):
@@ -207,6 +228,10 @@ class Task(Generic[P, R_co]):
             raise ConfigError(f"{what} is a method, and a message carries no {parameters[0].name}", _NO_METHOD)
         context = next((at for at, one in enumerate(parameters) if one.name == CONTEXT), None)
         self.wants_ctx = context is not None
+        if policy.ack == "manual" and not self.wants_ctx:
+            raise ConfigError(
+                f"{what} is to acknowledge its messages, and has no {CONTEXT}", f"give it a parameter {CONTEXT}"
+            )
         #: Where the context goes among the positional arguments; None: it goes by name.
         self._ctx_at: int | None = None
         if context is not None:
@@ -216,6 +241,7 @@ class Task(Generic[P, R_co]):
                 self._ctx_at = context
         self._make_codec = codec
         self._codec: Codec | None = None
+        self._results: ResultCodec | None = None
         self._digest: str | None = None
         self._queues: dict[int, Queue] = {}
         for attribute in ("__module__", "__qualname__", "__doc__"):
@@ -225,6 +251,8 @@ class Task(Generic[P, R_co]):
         # An annotation may name something that the module defines further down; looked at again on first use.
         with contextlib.suppress(NameError):
             self._codec = codec(function, what)
+            if policy.result_ttl is not None:
+                self._results = ResultCodec(function, what)
 
     # ---- what it is --------------------------------------------------------------------------------------------
 
@@ -267,14 +295,19 @@ class Task(Generic[P, R_co]):
     def check(self) -> Codec:
         """Raise `ConfigError` if the annotations cannot be resolved by now."""
         if self._codec is None:
-            try:
-                self._codec = self._make_codec(self.function, self.label)
-            except NameError as wrong:
-                raise ConfigError(
-                    f"{self.label}: an annotation cannot be resolved: {wrong}",
-                    "import the type at run time, not only under TYPE_CHECKING",
-                ) from wrong
+            self._codec = self._resolved(self._make_codec)
+        if self._results is None and self.policy.result_ttl is not None:
+            self._results = self._resolved(ResultCodec)
         return self._codec
+
+    def _resolved(self, make: Callable[[Callable[..., Any], str], C]) -> C:
+        try:
+            return make(self.function, self.label)
+        except NameError as wrong:
+            raise ConfigError(
+                f"{self.label}: an annotation cannot be resolved: {wrong}",
+                "import the type at run time, not only under TYPE_CHECKING",
+            ) from wrong
 
     def decode(self, payload: Raw) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """The arguments in a payload, in their annotated types.
@@ -283,6 +316,25 @@ class Task(Generic[P, R_co]):
             ValueError: they do not fit the signature; no attempt will ever do better.
         """
         return (self._codec or self.check()).decode(payload)
+
+    def encode_result(self, value: Any) -> Raw:
+        """What it returned, of a task whose results are kept.
+
+        Raises:
+            ConfigError: it cannot be carried, or would arrive as something else.
+        """
+        self.check()
+        assert self._results is not None
+        return self._results.encode(value)
+
+    def decode_result(self, value: Raw) -> Any:
+        """What it returned, in the type that it is annotated with.
+
+        Raises:
+            ValueError: it does not fit that.
+        """
+        self.check()
+        return (self._results or self._resolved(ResultCodec)).decode(value)
 
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any], ctx: Context | None) -> Any:
         """Run the function; for an ``async def`` one, the coroutine that is yet to be awaited.
@@ -313,7 +365,10 @@ class Task(Generic[P, R_co]):
         given = CONTEXT in kwargs or any(isinstance(value, Context) for value in args)
         if not self.wants_ctx or given:
             return self.function(*args, **kwargs)
-        return cast("R_co", self.call(args, kwargs, Context.local(self.queue, self.name, self.time_limit)))
+        ctx = Context.local(self.queue, self.name, self.time_limit)
+        if self.policy.ack == "manual":
+            ctx._verdict = Verdict()
+        return cast("R_co", self.call(args, kwargs, ctx))
 
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, exact: bool = True) -> Raw:
         """The payload of one call.
@@ -335,30 +390,34 @@ class Task(Generic[P, R_co]):
         priority: int = 5,
         group: str | None = None,
         headers: Mapping[str, str] | None = None,
+        key: str | None = None,
+        expires_in: float | timedelta | None = None,
         max_attempts: int | None = None,
         time_limit: float | None = None,
         store: ObjectStore | None = None,
-    ) -> Sender[P]:
+    ) -> Sender[P, R_co]:
         """The same task with other options; see `s3queue.Queue.enqueue`. Given apart from the arguments, so that no
         option can collide with a parameter of the task.
 
         Args:
             max_attempts: after how many attempts this message is dead; at most as many as the task gives.
             time_limit: seconds for each attempt of this message, instead of the task's.
+            expires_in: by default that of the task.
 
         Raises:
             ConfigError: one of the last two is out of range.
         """
         options = {"delay": delay, "at": at, "priority": priority, "group": group, "headers": headers}
+        options |= {"key": key, "expires_in": expires_in}
         if max_attempts is not None or time_limit is not None:
             options["limits"] = own_headers(self.label, self.max_attempts, max_attempts, time_limit)
         return Sender(self, store, options)
 
-    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> str:
+    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> MessageId[R_co]:
         """As `Sender.enqueue`, with default options."""
         return Sender(self, None, {}).enqueue(*args, **kwargs)
 
-    def enqueue_many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> list[str]:
+    def enqueue_many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> list[MessageId[R_co]]:
         """As `Sender.enqueue_many`, with default options."""
         return Sender(self, None, {}).enqueue_many(calls)
 
@@ -372,10 +431,10 @@ class Task(Generic[P, R_co]):
         """As `Sender.enqueue_stream`, with default options."""
         return Sender(self, None, {}).enqueue_stream(calls, batch=batch, progress=progress)
 
-    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> str:
+    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> MessageId[R_co]:
         return await Sender(self, None, {}).aenqueue(*args, **kwargs)
 
-    async def aenqueue_many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> list[str]:
+    async def aenqueue_many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> list[MessageId[R_co]]:
         return await Sender(self, None, {}).aenqueue_many(calls)
 
     def queue_on(self, store: ObjectStore) -> Queue:
@@ -409,6 +468,11 @@ def _by_reference(module: str, qualname: str, queue: str, name: str) -> Task[...
     return found
 
 
+def task_of(one: Task[P, R] | Sender[P, R]) -> Task[P, R]:
+    """The task that is enqueued."""
+    return one if isinstance(one, Task) else one._task
+
+
 class _Decorator(Protocol):
     """A function becomes a task. A first parameter of type `Context` is not part of what is enqueued."""
 
@@ -428,7 +492,20 @@ def task(
     soft_time_limit: float | None = None,
     retry_on: Which | None = None,
     give_up_on: Which | None = None,
+    result_ttl: float | None = None,
+    ack: Ack = "auto",
     middleware: Iterable[object] = (),
+    max_running: int | None = None,
+    rate: float | str | None = None,
+    per_key: Limit | None = None,
+    fair: bool | None = None,
+    ageing: float | timedelta | None = None,
+    breaker: Breaker | None = None,
+    expires_in: float | timedelta | None = None,
+    cron: str | None = None,
+    every: float | timedelta | None = None,
+    tz: str | None = None,
+    catch_up: CatchUp | None = None,
 ) -> _Decorator:
     """Declare a function as a task.
 
@@ -448,7 +525,20 @@ def task(
         retry_on: exception classes, or functions of an exception: what is none of these makes a dead letter at once.
             Of what is not raised (a hard time limit, the death of a process) there is always another attempt.
         give_up_on: what is one of these makes a dead letter at once. `Retry`, `Snooze`, `Reject` mean what they say.
+        result_ttl: seconds for which what the task returns is kept, for `MessageId.result`; at most 30 days. One PUT
+            more for each message. None: it is dropped.
+        ack: ``manual``: the task says what became of its message, with ``ctx.ack(result)`` or ``ctx.nack(why)``. Returning
+            without either is a failed attempt.
         middleware: see `s3queue.middleware`; inside of what `s3queue.use` and the supervisor name.
+        max_running, rate, per_key, fair, ageing, breaker: of the whole queue, for as long as no operator sets another one;
+            see `s3queue.Queue.limit`. Where tasks of one queue declare any of these, they declare the same.
+        expires_in: seconds or a `timedelta` from the enqueue; a message that has not begun by then ends as expired.
+        cron: enqueue it by itself, without arguments, whenever this expression says so: minute, hour, day, month, weekday.
+            Hosts that serve the queue see to it; of two releases that say different things, the last one to start decides.
+        every: or whenever so many whole seconds have passed since 1970.
+        tz: time zone of the expression, such as ``Europe/Berlin``; by default UTC.
+        catch_up: what becomes of times at which no host ran: the ``last`` is made up for (the default), ``all`` are,
+            at most 100 at a time, or ``none``.
 
     Raises:
         ConfigError: what is decorated is no function, an annotation cannot be carried, or the name is taken.
@@ -456,11 +546,28 @@ def task(
     _check_queue(queue, "task")
     if name is not None and not (isinstance(name, str) and name):
         raise ConfigError("a task needs a name", "leave name out, or use @s3queue.handler for raw messages")
-    policy = policy_of(max_attempts, backoff, time_limit, soft_time_limit, retry_on, give_up_on)
+    policy = policy_of(max_attempts, backoff, time_limit, soft_time_limit, retry_on, give_up_on, result_ttl, ack)
+    limits = declared(
+        f"queue {queue!r}",
+        max_running=max_running,
+        rate=rate,
+        per_key=per_key,
+        fair=fair,
+        ageing=ageing,
+        breaker=breaker,
+    )
+    timing: Timing | None = None
+    if (cron, every, tz, catch_up) != (None, None, None, None):
+        from s3queue.timing import timing_of
+
+        timing = timing_of(cron, every, tz, catch_up, f"task of queue {queue!r}")
+    expires_s = None if expires_in is None else seconds_of(expires_in, "expires_in")
 
     def decorate(function: Callable[..., R]) -> Task[..., R]:
         own = name if name is not None else str(getattr(function, "__qualname__", repr(function)))
-        return _declare(function, queue, own, policy, CallCodec, middleware)
+        made = _declare(function, queue, own, policy, CallCodec, middleware, limits, expires_s)
+        made.timing = timing
+        return made
 
     return cast("_Decorator", decorate)
 
@@ -474,7 +581,16 @@ def handler(
     soft_time_limit: float | None = None,
     retry_on: Which | None = None,
     give_up_on: Which | None = None,
+    result_ttl: float | None = None,
+    ack: Ack = "auto",
     middleware: Iterable[object] = (),
+    max_running: int | None = None,
+    rate: float | str | None = None,
+    per_key: Limit | None = None,
+    fair: bool | None = None,
+    ageing: float | timedelta | None = None,
+    breaker: Breaker | None = None,
+    expires_in: float | timedelta | None = None,
 ) -> _Decorator:
     """Declare a function as the handler of a queue's raw messages: those that `s3queue.Queue.enqueue` stores.
 
@@ -482,10 +598,20 @@ def handler(
     The rest is as for `task`.
     """
     _check_queue(queue, "handler")
-    policy = policy_of(max_attempts, backoff, time_limit, soft_time_limit, retry_on, give_up_on)
+    policy = policy_of(max_attempts, backoff, time_limit, soft_time_limit, retry_on, give_up_on, result_ttl, ack)
+    limits = declared(
+        f"queue {queue!r}",
+        max_running=max_running,
+        rate=rate,
+        per_key=per_key,
+        fair=fair,
+        ageing=ageing,
+        breaker=breaker,
+    )
+    expires_s = None if expires_in is None else seconds_of(expires_in, "expires_in")
 
     def decorate(function: Callable[..., R]) -> Task[..., R]:
-        return _declare(function, queue, "", policy, ValueCodec, middleware)
+        return _declare(function, queue, "", policy, ValueCodec, middleware, limits, expires_s)
 
     return cast("_Decorator", decorate)
 
@@ -513,6 +639,8 @@ def _declare(
     policy: Policy,
     codec: Callable[[Callable[..., Any], str], Codec],
     middleware: Iterable[object],
+    limits: Limits | None,
+    expires_in: float | None,
 ) -> Task[..., R]:
     if "Sending" not in globals():
         _import_producer()
@@ -520,6 +648,15 @@ def _declare(
         function = function.function
     if isinstance(function, staticmethod):
         function = function.__func__
-    made: Task[..., R] = Task(function, queue, name, policy=policy, codec=codec, middleware=middleware)
+    made: Task[..., R] = Task(
+        function,
+        queue,
+        name,
+        policy=policy,
+        codec=codec,
+        middleware=middleware,
+        limits=limits,
+        expires_in=expires_in,
+    )
     registry.add(made)
     return made

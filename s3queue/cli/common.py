@@ -104,11 +104,12 @@ def _find(
     return store, loaded.config
 
 
-def set_up_logging(level_name: str | None) -> None:
+def set_up_logging(level_name: str | None, form: str | None = None) -> None:
     """Log to stderr, unless the modules of tasks have set up logging: called after they were imported.
 
     Args:
         level_name: as the caller gave it; None for INFO, or for what the modules have set.
+        form: ``text``, or ``json`` for one object a line; None for text, or for what the modules have set.
 
     Raises:
         ConfigError: there is no such level.
@@ -119,10 +120,23 @@ def set_up_logging(level_name: str | None) -> None:
     if logging.getLogger().handlers:
         if level_name is not None:
             logging.getLogger("s3queue").setLevel(level)
+        if form is not None:
+            for one in logging.getLogger().handlers:
+                one.setFormatter(_formatter(form))
         return
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_formatter(form or "text"))
+    logging.basicConfig(level=level, handlers=[handler])
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
+
+
+def _formatter(form: str) -> logging.Formatter:
+    if form == "json":
+        from s3queue.observe.logs import JsonFormatter
+
+        return JsonFormatter()
+    return logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
 
 
 def reach(store: ObjectStore) -> None:
@@ -223,6 +237,23 @@ def _look_here(name: str) -> None:
     found = PathFinder.find_spec(name)
     if found is not None and found.origin != spec.origin:
         sys.path.insert(0, here)
+
+
+yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Ask on a terminal whether to go on; nobody can answer elsewhere.
+
+    Raises:
+        ConfigError: there is no terminal, and ``yes`` was not said.
+        click.Abort: the answer is no.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise ConfigError("this is not a terminal, so nobody can be asked", "give --yes to go on without")
+    click.confirm(question, abort=True, err=True)
 
 
 def show_json(value: Any) -> None:

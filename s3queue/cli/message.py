@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import click
+import msgspec
 
 from s3queue.cli.common import json_option, show_json, store_options, use
 
@@ -12,7 +13,8 @@ from s3queue.cli.common import json_option, show_json, store_options, use
 @store_options
 @json_option
 def command(message: str, store_url: str | None, namespace: str | None, config_file: str | None, as_json: bool) -> int:
-    """Show where a message is: scheduled, ready, running, waiting, done, dead, cancelled, or unknown.
+    """Show where a message is: scheduled, ready, running, waiting, done, dead, cancelled, or unknown; and how far, if its
+    task tells.
 
     Exit status 1: unknown. There is no such message, or it has ended and is forgotten.
     """
@@ -22,10 +24,12 @@ def command(message: str, store_url: str | None, namespace: str | None, config_f
     try:
         handle = MessageHandle(message, store, config=config)
         status = handle.status()
+        progress = handle.progress() if status in ("running", "waiting", "ready") else None
     finally:
         store.close()
     if as_json:
-        show_json({"id": handle.id, "queue": handle.queue, "status": status})
+        told = None if progress is None else msgspec.to_builtins(progress)
+        show_json({"id": handle.id, "queue": handle.queue, "status": status, "progress": told})
     else:
-        click.echo(status)
+        click.echo(f"{status}: {progress}" if progress is not None and str(progress) else status)
     return int(status == "unknown")

@@ -25,6 +25,7 @@ from s3queue.registry import registry
 @click.option("--history", metavar="DIRECTORY", help="Write every event there, for audits.")
 @click.option("--until-empty", is_flag=True, help="End when there is no message left.")
 @click.option("--log-level", metavar="LEVEL", help="DEBUG, INFO, WARNING or ERROR. [default: INFO]")
+@click.option("--log-format", type=click.Choice(["text", "json"]), help="json: one object a line. [default: text]")
 @store_options
 @json_option
 def command(
@@ -32,6 +33,7 @@ def command(
     queues: tuple[str, ...],
     until_empty: bool,
     log_level: str | None,
+    log_format: str | None,
     store_url: str | None,
     config_file: str | None,
     as_json: bool,
@@ -48,7 +50,7 @@ def command(
     from s3queue.supervisor import Supervisor
 
     store, config = use(store_url, config_file, modules=modules, **settings)
-    set_up_logging(log_level)
+    set_up_logging(log_level, log_format)
     if not registry.queues():
         raise ConfigError(
             f"{', '.join(modules)} defines no task",

@@ -29,6 +29,8 @@ _PRICES = {"put": 5.0, "list": 5.0, "get": 0.4}
 _KINDS = ("put", "get", "list", "delete")
 #: Causes of death that are shown of a queue.
 _CAUSES = 5
+#: Running messages that are shown with their progress.
+_PROGRESS = 20
 
 
 def queues_table(seen: Stats, *, rates: bool = False) -> Table:
@@ -110,6 +112,7 @@ def screen(seen: Stats, now: datetime | None = None, *, costs: bool) -> Renderab
         queues_table(seen, rates=True) if seen.queues else "no messages, now or before",
         "",
         _hosts_table(seen) if seen.hosts else "no hosts",
+        *_progress(seen),
         "",
         _requests_table(seen, costs=costs),
         *marks(seen),
@@ -128,6 +131,21 @@ def _hosts_table(seen: Stats) -> Table:
         name = escape(host.name or host.session) + (" (leads)" if host.session == seen.coordinator else "")
         table.add_row(name, f"{host.slots:,}", f"{host.busy:,}", f"{host.assigned:,}", serves)
     return table
+
+
+def _progress(seen: Stats) -> Iterator[RenderableType]:
+    told = [one for host in seen.hosts for one in host.progress]
+    if not told:
+        return
+    table = Table(box=None, pad_edge=False)
+    table.add_column("message", overflow="fold")
+    table.add_column("done", justify="right", no_wrap=True)
+    table.add_column("")
+    for one in told[:_PROGRESS]:
+        done = f"{one.done:g} of {one.total:g}" if one.total else f"{one.done:g}" if one.done else ""
+        table.add_row(escape(one.message), done, escape(one.text))
+    yield ""
+    yield table
 
 
 def _requests_table(seen: Stats, *, costs: bool) -> Table:

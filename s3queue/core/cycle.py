@@ -10,6 +10,7 @@ time and survives a change of leader, so no wall clock decides how long a finish
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Collection
 from typing import NamedTuple
@@ -17,15 +18,16 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from s3queue.core.chores import Chores, Facts
-from s3queue.core.chores.fences import Silent
 from s3queue.core.chores.pages import Page
+from s3queue.core.clocks import Clocks
 from s3queue.core.elect import View
 from s3queue.core.keys import Layout, is_about_letters, parse_source
 from s3queue.core.ops import Missed, Overtaken, Step, Unknown, get_within, list_all, write
 from s3queue.core.plan import NO_CONTROL, Planned, Settings, Settled, plan
-from s3queue.core.plan.requests import pending, refers
+from s3queue.core.plan.requests import paths_of, pending
 from s3queue.core.records import Board, Control, Ledger, Request, decode
 from s3queue.core.rounds import Rounds
+from s3queue.core.silence import Silence, longest_s
 from s3queue.core.survey import MOST_REQUESTS, Heard, Survey, survey
 from s3queue.core.sweeps import Sweep
 from s3queue.errors import CorruptRecord, StoreError
@@ -34,6 +36,8 @@ from s3queue.store import Found, Stored
 #: New batches of one queue that a survey looks for at most. A thousand hosts of four slots start that many in five
 #: seconds.
 _MOST_WANTED = 20_000
+#: Messages that the requests of one cycle are about, if they are about several each.
+_MOST_LOOKED_UP = 1000
 #: Share of the lease: time-out of a survey's reads of ledgers.
 _PATIENCE = 1 / 6
 
@@ -91,7 +95,9 @@ class Lead:
         rounds: how much work hosts need to stay busy.
         written_at: steady time before the last board was sent.
         board_bytes: size of the board that was committed last; None where another leader wrote it.
+        turns: by queue whose keys take turns, the key that was served last.
         control: the operators' settings, as read last; None: not read yet, so nothing is assigned.
+        clocks: whether our wall clock is right, where there are schedules.
     """
 
     def __init__(self, layout: Layout, view: View, settings: Settings, now: float, now_ms: int) -> None:
@@ -101,6 +107,8 @@ class Lead:
         self.since, self.since_ms, self.uptime_base_ms = now, now_ms, view.board.uptime_ms
         self._inherited_s = view.board.window_s
         self.heard: dict[str, Heard] = {}
+        self._silence = Silence(settings.visibility_timeout)
+        self._me = "" if view.board.leader is None else view.board.leader.session
         self.chores = Chores(layout, self.epoch, self.heard, now, settings)
         self.ended: frozenset[str] = frozenset()
         self.pending: tuple[Planned, str] | None = None
@@ -112,7 +120,11 @@ class Lead:
         self.written_at = now
         self.board_bytes: int | None = None
         self.control: Control | None = None
+        self.turns: dict[str, str] = {}
         self._control_version = ""
+        #: Wall clock at which the next message is due, as far as the last survey saw; infinity: none.
+        self._due_ms = -math.inf
+        self.clocks = Clocks(settings.visibility_timeout / 2)
 
     # ---- what it knows -------------------------------------------------------------------------------------
 
@@ -192,10 +204,10 @@ class Lead:
         try:
             outcome = yield from self._cycle(now, now_ms, nonce, gone, clock, look)
         except StoreError:
-            self._count_silence_anew()
+            self._silence.anew(self.heard)
             raise
         if isinstance(outcome, Doubt):
-            self._count_silence_anew()
+            self._silence.anew(self.heard)
         return outcome
 
     def beat(self, *, now: float, nonce: str) -> Step[Cycled | Deposed | Doubt]:
@@ -218,24 +230,29 @@ class Lead:
         ended = frozenset(
             session for session, heard in self.heard.items() if heard.ledger is not None and heard.ledger.over
         )
-        planned = Planned(self._stamped(self.board, now, nonce), ended=ended)
+        planned = Planned(self._stamped(self.board, now, nonce, is_news=False), ended=ended)
         return (yield from self._commit(planned, self.version, now, None))
 
-    def _stamped(self, board: Board, now: float, nonce: str) -> Board:
+    @property
+    def beat_at(self) -> float:
+        """Steady time of the next heartbeat: each third of the lease that the board announces."""
+        return self.written_at + (self.board.leader_lease or self.settings.leader_lease) / 3
+
+    def _stamped(self, board: Board, now: float, nonce: str, *, is_news: bool) -> Board:
+        """The board as it is to be written. The heartbeat of a board without work announces a longer lease; whatever is
+        news returns to the normal one."""
+        lease_s = self.settings.leader_lease
+        is_idle = not (is_news or board.is_busy or board.answers or board.marks or board.purges)
+        if is_idle and self._due_ms - self.clock_ms(now) > self.settings.idle_lease * 1000:
+            lease_s = max(lease_s, self.settings.idle_lease)
         return replace(
             board,
             nonce=nonce,
             turn=self.board.turn + 1,
             uptime_ms=self.uptime_ms(now),
-            leader_lease=self.settings.leader_lease,
+            leader_lease=lease_s,
             window_s=self.window_s(now),
         )
-
-    def _count_silence_anew(self) -> None:
-        """Restart the measurement of every host's silence, after the coordinator itself did not reach the store. Otherwise,
-        after an outage longer than the visibility timeout, the first coordinator to return would fence all hosts."""
-        for heard in self.heard.values():
-            heard.since = None
 
     def _cycle(
         self,
@@ -252,12 +269,14 @@ class Lead:
         if self.is_replaced:
             return Deposed()  # our window does not hold what the other leader retired
         if seen is not None:
-            self.chores.fences.follow(self._silent(now, gone))
+            self.chores.fences.follow(self._silence.ended(self.board, self.heard, gone, now))
         asked, there = (
             (yield from self._read_requests(seen, now)) if seen is not None and seen.requests else ({}, set())
         )
         ledgers = {session: heard.ledger for session, heard in self.heard.items() if heard.ledger is not None}
         self.rounds.see(ledgers, now)
+        if seen is not None and self.board.schedules:
+            self._compare_clocks(now, now_ms)
         target = max(self.settings.ticket_target, self.rounds.work_s(self.settings.ack_s))
         planned = plan(
             self.board,
@@ -271,17 +290,24 @@ class Lead:
             parking=self.chores.moves.parking,
             board_bytes=self.board_bytes,
             control=self.control,
+            uptime_ms=self.uptime_ms(now),
+            turns=self.turns,
             asked=asked,
             letters=self.chores.redrives.looked,
             there=there,
+            wall_ms=now_ms,
+            is_clock_off=self.clocks.is_off,
+            deleted=self.chores.revisions.deleted,
             retired=self.chores.pages.off,
+            walked=self.chores.purges.pages,
+            quiet=self._silence.quiet_s(self.heard, self._me, now),
         )
         if seen is not None:
             planned.refused += [source.path for source in seen.empty if source.id in self.window]
             self._look_ahead(seen, planned)
             planned.refused += [request for request in seen.requests if request in self.window]
-        if planned.changed or now - self.written_at >= self.settings.leader_lease / 3:
-            planned.board = self._stamped(planned.board, now, nonce)
+        if planned.changed or now >= self.beat_at:
+            planned.board = self._stamped(planned.board, now, nonce, is_news=planned.changed)
             return (yield from self._commit(planned, self.version, now, seen))
         return self._cycled(False, planned, now, seen)
 
@@ -300,6 +326,8 @@ class Lead:
         )
         self.chores.follow(facts, self.heard, self.window_s(now))
         due = [at for at in (planned.next_due_ms, seen.next_due_ms if seen is not None else None) if at is not None]
+        if seen is not None:
+            self._due_ms = min(due, default=math.inf)
         return Cycled(committed, planned, min(due, default=None), tuple(seen.corrupt) if seen is not None else ())
 
     # ---- survey --------------------------------------------------------------------------------------------
@@ -321,6 +349,7 @@ class Lead:
             may_read=lambda key: troubles.allow(key, now),
             largest=self.settings.max_source_bytes,
             moved_ms=self.clock_ms(now),
+            handled=pending(self.board),
         )
         for key, fault in seen.missed:
             troubles.met(key, fault or StoreError("get", key), now)
@@ -333,7 +362,7 @@ class Lead:
         Asks: one Get for each, and one for each source of them that neither the board names nor the survey shows.
         """
         layout, troubles, within_s = self.layout, self.chores.troubles, self.settings.leader_lease * _PATIENCE
-        handled = pending(self.board.answers, self.board.marks)
+        handled = pending(self.board)
         new = [one for one in seen.requests if one not in handled and one not in self.window]
         new = [one for one in new if not is_about_letters(one)]
         new = [one for one in new if troubles.allow(layout.source(one), now)][:MOST_REQUESTS]
@@ -348,7 +377,8 @@ class Lead:
                     troubles.met(key, found.fault or StoreError("get", key), now)
             except CorruptRecord as corrupt:  # one that was cut short is completed by whoever sent it
                 troubles.met(key, corrupt, now)
-        about = {ref.path for request in asked.values() if (ref := refers(request)) is not None}
+        asked = _so_many(asked)
+        about = {path for request in asked.values() for path in paths_of(request)}
         there = about & (seen.listed - {source.path for source in seen.empty})
         unseen = sorted(about - there - self.board.sources.keys())
         looked = yield from get_within(list(map(layout.source, unseen)), within_s)
@@ -356,7 +386,7 @@ class Lead:
             if isinstance(one, Found) and one.body:
                 there.add(path)
             elif isinstance(one, Missed):  # nobody knows: not now
-                gone = [at for at, request in asked.items() if (ref := refers(request)) and ref.path == path]
+                gone = [at for at, request in asked.items() if path in paths_of(request)]
                 for at in gone:
                     troubles.met(layout.source(at), one.fault or StoreError("get", path), now)
                     del asked[at]
@@ -392,6 +422,15 @@ class Lead:
         else:
             troubles.over(key)
 
+    def _compare_clocks(self, now: float, now_ms: int) -> None:
+        ledgers = {
+            session: (heard.version, heard.ledger, longest_s(heard.ledger, self.settings.visibility_timeout))
+            for session, heard in self.heard.items()
+            if heard.ledger is not None and heard.is_read and not heard.ledger.over
+        }
+        me = self.board.leader.session if self.board.leader is not None else ""
+        self.clocks.look(ledgers, me, now, now_ms)
+
     def _look_ahead(self, seen: Survey, planned: Planned) -> None:
         """Choose how far the next survey looks: twice what this cycle started, and at once as far as hosts have room."""
         started: dict[str, int] = {}
@@ -400,35 +439,10 @@ class Lead:
                 queue = parse_source(path).queue
                 started[queue] = started.get(queue, 0) + 1
         self.deep = seen.deep
+        self.turns.update(planned.turns)
         self.wanted = {
             queue: min(_MOST_WANTED, max(32, 2 * started.get(queue, 0), room)) for queue, room in planned.room.items()
         }
-
-    def _silent(self, now: float, gone: Collection[str]) -> dict[str, Silent]:
-        """Sessions to end, as `Fences.follow` takes them: those that fell silent, those whose processes are gone, and
-        those that the board names and that left no ledger."""
-        tickets: dict[str, list[str]] = {}
-        for name, ticket in self.board.tickets.items():
-            tickets.setdefault(ticket.session, []).append(name)
-        silent: dict[str, Silent] = {}
-        for session in sorted(self.heard.keys() | tickets.keys()):
-            heard = self.heard.get(session)
-            # Without a readable ledger it is unknown what was claimed: everything counts as claimed, so that no attempt
-            # can run twice. This includes tickets from a later coordinator, if we were replaced.
-            ledger = Ledger("", session, fenced=True, claims=tuple(tickets.get(session, ())), unread=True)
-            if heard is not None:
-                patience_s = patience(heard.ledger, self.settings.visibility_timeout)
-                is_silent = heard.since is not None and now - heard.since > patience_s
-                if not is_silent and session not in gone:
-                    continue
-                if heard.ledger is not None and heard.ledger.over:
-                    continue
-                if heard.ledger is not None and heard.is_read:
-                    ledger = replace(heard.ledger, fenced=True)
-            silent[session] = Silent(
-                None if heard is None else heard.version, ledger, is_read=heard is None or heard.is_read
-            )
-        return silent
 
     # ---- commit --------------------------------------------------------------------------------------------
 
@@ -455,10 +469,15 @@ class Lead:
                 return self._cycled(True, planned, now, seen)
 
 
-def patience(ledger: Ledger | None, own_s: float) -> float:
-    """Seconds of silence before a host is fenced: its visibility timeout or ours, whichever is longer. A host with a
-    longer timeout writes less often."""
-    return own_s if ledger is None else max(own_s, ledger.visibility_timeout)
+def _so_many(asked: dict[str, Request]) -> dict[str, Request]:
+    """The first of these, as long as they are about no more messages than one cycle looks up. One always fits."""
+    many, taken = 0, dict[str, Request]()
+    for path, request in asked.items():
+        many += max(1, len(request.messages))
+        if taken and many > _MOST_LOOKED_UP:
+            break
+        taken[path] = request
+    return taken
 
 
 def take_office(view: View, layout: Layout, settings: Settings, now: float, now_ms: int) -> Step[Lead]:

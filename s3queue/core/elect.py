@@ -115,10 +115,12 @@ def patience(board: Board | None, lease_s: float) -> float:
     return lease_s if board is None else max(lease_s, board.leader_lease)
 
 
-def may_stand(view: View, now: float, lease_s: float, *, me: str, leader_gone: bool) -> bool:
+def may_stand(view: View, now: float, lease_s: float, *, me: str, leader_gone: bool, knows_more: bool = False) -> bool:
     """Whether to try to replace the leader.
 
     Args:
+        knows_more: this process knows of work that the board does not show. An idle leader announces a longer lease, and
+            work does not wait for that: an election is always safe.
         now: steady time, taken before the last look.
         me: our session. A board that names it while we do not lead is an election of ours that was never answered.
         leader_gone: the leader ran on this machine, and its processes are known to have ended.
@@ -128,7 +130,7 @@ def may_stand(view: View, now: float, lease_s: float, *, me: str, leader_gone: b
     leader = view.board.leader
     if leader is None or leader.session == me or leader_gone:
         return True
-    return view.since is not None and now - view.since > patience(view.board, lease_s)
+    return view.since is not None and now - view.since > (lease_s if knows_more else patience(view.board, lease_s))
 
 
 def stand(

@@ -12,6 +12,9 @@ from collections.abc import Iterable
 from s3queue.core.ledger import Host
 from s3queue.core.pacing import Pace, Unstored
 
+#: Visibility timeouts without any work after which a host dozes.
+DOZE_AFTER = 2
+
 
 class Flushes:
     """All times are seconds of one steady clock.
@@ -22,8 +25,9 @@ class Flushes:
 
     def __init__(self, host: Host, pace: Pace, visibility_timeout: float) -> None:
         self._host, self._pace = host, pace
-        self._beat_s = visibility_timeout / 3
+        self._beat_s, self._doze_after_s = visibility_timeout / 3, visibility_timeout * DOZE_AFTER
         self._since: float | None = None
+        self._idle_since: float | None = None
         self._awaited = 0
         self.left = 0
 
@@ -36,10 +40,16 @@ class Flushes:
         host, pace = self._host, self._pace
         if self._since is None and host.has_news:
             self._since = now
-        at = float("-inf") if host.trusted_from is None else host.trusted_from + self._beat_s
+        at = float("-inf") if host.trusted_from is None else host.trusted_from + self._write_s
         if host.pending is not None or host.has_news:
             at = min(at, pace.flush_at(self._unstored(left), self._since))
         return pace.not_before(at)
+
+    @property
+    def _write_s(self) -> float:
+        """Seconds between two writes without news."""
+        stored = self._host.stored
+        return self._beat_s if stored is None or stored.dozing is None else stored.dozing.write_s
 
     def _unstored(self, left: int) -> Unstored:
         host = self._host
@@ -59,9 +69,16 @@ class Flushes:
 
     def begins(self, left: int, now: float) -> None:
         """The ledger is about to be written. An unanswered ledger is sent again unchanged, without later changes."""
+        host = self._host
         self._pace.flushed(now)
-        if self._host.pending is None:
-            self._since, self.left, self._awaited = None, left, self._host.awaited
+        if host.pending is None:
+            self._since, self.left, self._awaited = None, left, host.awaited
+            if host.tickets or left or host.draining or host.leaving:
+                self._idle_since, host.dozing = None, None
+            elif self._idle_since is None:
+                self._idle_since = now
+            elif now - self._idle_since >= self._doze_after_s:
+                host.dozing = self._pace.dozing
 
     def stored(self, claimed: Iterable[str]) -> None:
         """The write is done, and newly claims these tickets."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from s3queue.core import ranges
 from s3queue.core.keys import parse_source
 from s3queue.core.ranges import EMPTY, Ranges
-from s3queue.core.records import Board, Failed, Report, Ticket
+from s3queue.core.records import Board, Failed, Memo, Report, Ticket
 from s3queue.core.settle import is_suspect
 
 
@@ -19,6 +19,7 @@ class Held:
         left: number of its messages without an outcome.
         spared: attempts of its only message that do not count; 0 if it has several messages.
         suspect: its only message must run in a process of its own.
+        given: what earlier attempts have noted. memos: what these have.
     """
 
     ticket: Ticket
@@ -27,16 +28,19 @@ class Held:
     failed: dict[int, Failed] = field(default_factory=dict)
     spared: int = 0
     suspect: bool = False
+    given: dict[int, Memo] = field(default_factory=dict)
+    memos: dict[int, Memo] = field(default_factory=dict)
     left: int = field(init=False)
 
     @classmethod
     def assigned(cls, ticket: Ticket, board: Board) -> Held:
         part = ticket.parts[0]
+        given = _given(ticket, board) if board.memos else {}
         state = board.sources.get(part.source) if part.attempt > 1 and ticket.size == 1 else None
         if state is None:
-            return cls(ticket)
+            return cls(ticket, given=given)
         suspect = parse_source(part.source).alone or is_suspect(state.failures, state.spared, part.start)
-        return cls(ticket, spared=state.spared.get(part.start, 0), suspect=suspect)
+        return cls(ticket, spared=state.spared.get(part.start, 0), suspect=suspect, given=given)
 
     def __post_init__(self) -> None:
         self.left = self.ticket.size - ranges.size(self.decided)
@@ -88,6 +92,11 @@ class Held:
         self.left -= 1
         return True
 
+    def note(self, offset: int, memo: Memo) -> None:
+        """Its attempt has noted this. Nothing is told of one that has ended."""
+        if not self.has_decided(offset):
+            self.memos[offset] = memo
+
     @property
     def texts(self) -> int:
         """Characters of the failures that the board has not taken over yet."""
@@ -106,4 +115,22 @@ class Held:
             ranges.minus(self.ok, taken),
             ranges.minus(self.released, taken),
             {at: one for at, one in self.failed.items() if not ranges.contains(taken, at)},
+            self._noted(taken) if self.memos else {},
         )
+
+    def _noted(self, taken: Ranges) -> dict[int, Memo]:
+        over = ranges.union(*map(ranges.pairs, (taken, self.ok, self.released)))
+        self.memos = {at: memo for at, memo in self.memos.items() if not ranges.contains(over, at)}
+        return self.memos.copy()
+
+
+def _given(ticket: Ticket, board: Board) -> dict[int, Memo]:
+    """By offset, what earlier attempts of its messages have noted."""
+    found: dict[int, Memo] = {}
+    base = 0
+    for part in ticket.parts:
+        for index, memo in board.memos.get(part.source, {}).items():
+            if part.start <= index < part.stop:
+                found[base + index - part.start] = memo
+        base += part.stop - part.start
+    return found

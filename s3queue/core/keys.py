@@ -7,13 +7,14 @@
     {root}/{part}/control
     {root}/{part}/do/{ms}-{random}[.dead]
     {root}/{part}/hosts/{session}
-    {root}/{part}/in/{folder}/{priority}/{order}-{batch}-{count}[-{group}]
-    {root}/{part}/later/{due_ms}-{folder}/{priority}/{order}-{batch}-{count}[.{attempt}[a]][-{group}]
+    {root}/{part}/in/{folder}/[k/{key}/]{priority}/{order}-{batch}-{count}[x{expires_ms}][-{group}]
+    {root}/{part}/later/{due_ms}-{folder}/[k/{key}/]{priority}/{order}-{batch}-{count}[x{expires_ms}][.{attempt}[a]][-{group}]
     {root}/retired/{part}/{epoch}-{page}
     {root}/summary/{part}
     {root}/dead/{queue}/{message}
     {root}/answers/{part}/{ms}-{random}
     {root}/lost/{part}/{session}
+    {root}/results/{message}[.{life}]
     {root}/schedules/{name}.{revision}
     {root}/payloads/{queue}/{message}.{life}
 
@@ -27,8 +28,11 @@ while they waited, the attempt that comes next, and whether each of them runs al
 below ``/``. SeaweedFS sorts folders by their bare names, so their order would not be that of the keys; MinIO gives an empty
 page for a listing that starts between two such folders.
 
-No segment is longer than `MAX_SEGMENT`: a long group, and a message's id in the key of its dead letter, are cut and end
-with a hash of the whole. Two names are equal exactly where these are.
+The batches of one ``key`` have a folder of their own, a **lane**, so that a survey can pass from one key to the next
+however many batches are in front. ``expires_ms`` is the wall clock by which a message that has not begun ends.
+
+No segment is longer than `MAX_SEGMENT`: a long group, and a message's id in the keys of its dead letter and its result, are
+cut and end with a hash of the whole. Two names are equal exactly where these are.
 
 A **source** is named by its key below ``{root}/{part}/`` (its *path*). A **message** is named by partition, path and
 index, joined by ``~``, which occurs in none of them.
@@ -38,7 +42,8 @@ retired nor in the window: a board admits one by what it decides, once, and drop
 message. Their messages are read from objects that are there for something else (`Layout.source`)::
 
     dead/{queue}/{life}/{message}                            a further life of a dead message: its letter
-    tick/{queue}/{priority}/{tick_ms}-{name}.{revision}      one time of a schedule: {root}/schedules/{name}.{revision}
+    tick/{queue}/{priority}/{tick_ms}-{name}.{revision}      one time of a schedule: {root}/schedules/{name}.{revision};
+                                                             with -{random} behind it, one that was asked for beside these
 """
 
 from __future__ import annotations
@@ -59,6 +64,8 @@ MAX_BATCH = 1000
 #: Requests lie there; such a path names one.
 REQUESTS = "do/"
 _ABOUT_LETTERS = ".dead"
+#: Sources that are not to run yet lie there, and those that were moved off the board.
+LATER = "later/"
 #: Paths that begin so name a source without an object of its own.
 _LETTER, _TICK = "dead/", "tick/"
 BORROWED = (_LETTER, _TICK)
@@ -69,7 +76,7 @@ PRIORITIES = range(10)
 
 #: The longest part of a key between two slashes, in bytes: a file's name has 255 at most, and some servers append to it.
 MAX_SEGMENT = 200
-#: The longest name of a group, in characters.
+#: The longest name of a group or a key, in characters.
 MAX_GROUP = 300
 #: Of a group in a key, so many bytes at most: what a segment has left beside order, batch and count.
 _GROUP_IN_KEY = 128
@@ -79,17 +86,19 @@ _PARSED_SPARE = 2048
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _SOURCE = re.compile(
-    r"(?:in/|later/(?P<due>\d{13})-)(?P<folder>[A-Za-z0-9_][A-Za-z0-9_@=]{0,99})/(?P<priority>\d)/"
-    r"(?P<order>\d{13})-(?P<batch>[0-9a-f]{1,32})-(?P<count>[1-9]\d{0,3})"
+    r"(?:in/|later/(?P<due>\d{13})-)(?P<folder>[A-Za-z0-9_][A-Za-z0-9_@=]{0,99})/(?:k/(?P<key>[A-Za-z0-9_=]{1,128})/)?"
+    r"(?P<priority>\d)/(?P<order>\d{13})-(?P<batch>[0-9a-f]{1,32})-(?P<count>[1-9]\d{0,3})(?:x(?P<expires>\d{13}))?"
     r"(?:\.(?P<attempt>[1-9]\d{0,5})(?P<alone>a?))?(?:-(?P<group>[A-Za-z0-9_.=-]{1,300}))?",
     re.ASCII,
 )
 _LIFE = re.compile(r"dead/(?P<queue>[^/]+)/(?P<life>[1-9]\d{0,8})/(?P<message>[^/]+)", re.ASCII)
 _TIME = re.compile(
     r"tick/(?P<queue>[A-Za-z0-9_][A-Za-z0-9_.-]{0,99})/(?P<priority>\d)/"
-    r"(?P<tick>\d{13})-(?P<object>[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}\.\d{1,10})",
+    r"(?P<tick>\d{13})-(?P<object>[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}\.[1-9]\d{0,9})(?:-(?P<beside>[0-9a-f]{1,32}))?",
     re.ASCII,
 )
+#: The folder of a key whose name was cut, see `_shorten`.
+_SHORTENED = re.compile(r"(?=.{128}\Z)[A-Za-z0-9_=]+=_[0-9a-f]{32}", re.ASCII)
 _INDEX = re.compile(r"0|[1-9][0-9]{0,2}")
 
 
@@ -108,8 +117,8 @@ _TO_FOLDER = str.maketrans("-.", "=@")
 _FROM_FOLDER = str.maketrans("=@", "-.")
 
 
-def check_group(group: str) -> str:
-    """The name itself, if it may name a group.
+def check_group(group: str, what: str = "group") -> str:
+    """The name itself, if it may name a group or a key.
 
     Raises:
         ConfigError: it may not: empty, too long, or no text (a lone surrogate).
@@ -121,11 +130,36 @@ def check_group(group: str) -> str:
             pass
         else:
             return group
-    raise ConfigError(f"not a group: {group!r}", f"1 to {MAX_GROUP} characters")
+    raise ConfigError(f"not a {what}: {group!r}", f"1 to {MAX_GROUP} characters")
 
 
 def _escape(group: str) -> str:
     return quote(group, safe="").replace("~", "%7E").replace("%", "=")
+
+
+def _lane(key: str) -> str:
+    """The folder of a key. Its name has no character below ``/``, as `Layout` says of queues."""
+    if _SHORTENED.fullmatch(key):
+        return key
+    return _shorten(_escape(key).replace("-", "=2D").replace(".", "=2E"), _GROUP_IN_KEY)
+
+
+def _key_of(lane: str) -> str:
+    """What its folder says of a key: of a long one the folder's name, since what was cut may end within a character."""
+    return lane if _SHORTENED.fullmatch(lane) else _unescape(lane)
+
+
+def key_name(key: str) -> str:
+    """What a key is called everywhere but in a producer's call: equal for equal keys, and short.
+
+    Raises:
+        ConfigError: that names no key.
+    """
+    return _key_of(_lane(check_group(key, "key")))
+
+
+def _unescape(segment: str) -> str:
+    return unquote(segment.replace("=", "%"))
 
 
 def _shorten(name: str, most: int) -> str:
@@ -154,6 +188,7 @@ class Source:
         message: of the kind ``dead``: the id of its message, which is that of all its lives.
         life: of its messages; the first one is 1.
         object: of the kind ``tick``: name and revision of the schedule.
+        key: of its messages; "": none. expires_ms: wall clock by which those that have not begun end; None: never.
     """
 
     path: str
@@ -173,6 +208,8 @@ class Source:
     message: str = ""
     life: int = 1
     object: str = ""
+    key: str = ""
+    expires_ms: int | None = None
 
     @property
     def is_borrowed(self) -> bool:
@@ -195,14 +232,19 @@ def source_path(
     group: str | None = None,
     due_ms: int | None = None,
     newest_first: bool = False,
+    key: str | None = None,
+    expires_ms: int | None = None,
 ) -> str:
-    """The path of a new batch.
+    """The path of a new batch. It has a group or a key, or neither.
 
     Raises:
         ConfigError: it would not be read back as such. A batch under such a key would be accepted and never run.
     """
     order = MAX_ORDER - sent_ms if newest_first else sent_ms
-    tail = f"{check_name(queue).translate(_TO_FOLDER)}/{priority}/{order:013}-{batch}-{count}"
+    lane = "" if key is None else f"k/{_lane(check_group(key, 'key'))}/"
+    tail = f"{check_name(queue).translate(_TO_FOLDER)}/{lane}{priority}/{order:013}-{batch}-{count}"
+    if expires_ms is not None:
+        tail += f"x{expires_ms:013}"
     if group is not None:
         tail += f"-{_shorten(_escape(check_group(group)), _GROUP_IN_KEY)}"
     path = f"in/{tail}" if due_ms is None else f"later/{due_ms:013}-{tail}"
@@ -212,8 +254,10 @@ def source_path(
 
 
 def moved_path(like: Source, *, due_ms: int, batch: str, count: int, attempt: int, alone: bool) -> str:
-    """The path for messages of the queue and priority of ``like`` that wait for this attempt until then."""
-    tail = f"{like.queue.translate(_TO_FOLDER)}/{like.priority}/{like.order:013}-{batch}-{count}"
+    """The path for messages of the queue, key and priority of ``like`` that wait for this attempt until then. They have
+    begun, and do not expire."""
+    lane = f"k/{_lane(like.key)}/" if like.key else ""
+    tail = f"{like.queue.translate(_TO_FOLDER)}/{lane}{like.priority}/{like.order:013}-{batch}-{count}"
     return f"later/{due_ms:013}-{tail}.{attempt}{'a' if alone else ''}"
 
 
@@ -234,7 +278,7 @@ def parse_source(path: str) -> Source:
         batch,
         int(match["count"]),
         # Earlier releases wrote long groups out: they equal what this one makes of them.
-        None if group is None else unquote(_shorten(group, _GROUP_IN_KEY).replace("=", "%")),
+        None if group is None else _unescape(_shorten(group, _GROUP_IN_KEY)),
         None if match["due"] is None else int(match["due"]),
         (priority, int(order), batch),
         f"{order}-{batch}",
@@ -242,6 +286,8 @@ def parse_source(path: str) -> Source:
         match["attempt"] is not None,
         match["alone"] == "a",
         "in" if match["due"] is None else "later",
+        key="" if match["key"] is None else _key_of(match["key"]),
+        expires_ms=None if match["expires"] is None else int(match["expires"]),
     )
 
 
@@ -250,13 +296,16 @@ def life_path(message: str, life: int) -> str:
     return f"{_LETTER}{parse_source(parse_message_id(message).path).queue}/{life}/{message}"
 
 
-def tick_path(queue: str, priority: int, tick_ms: int, name: str, revision: int) -> str:
+def tick_path(queue: str, priority: int, tick_ms: int, name: str, revision: int, beside: str = "") -> str:
     """The path of one time of a schedule.
+
+    Args:
+        beside: random, of a message that was asked for beside its ticks.
 
     Raises:
         ConfigError: it would not be read back as such.
     """
-    path = f"{_TICK}{check_name(queue)}/{priority}/{tick_ms:013}-{name}.{revision}"
+    path = f"{_TICK}{check_name(queue)}/{priority}/{tick_ms:013}-{name}.{revision}{beside and f'-{beside}'}"
     if not _TIME.fullmatch(path):
         raise ConfigError(f"not the path of a tick: {path!r}")
     return path
@@ -282,6 +331,7 @@ def _parse_life(path: str) -> Source:
         message=match["message"],
         life=life,
         object="",
+        expires_ms=None,
     )
 
 
@@ -290,8 +340,9 @@ def _parse_tick(path: str) -> Source:
     if match is None:
         raise CorruptRecord(path, "not a tick")
     tick_ms, priority, name = int(match["tick"]), int(match["priority"]), match["object"]
-    rank = priority, tick_ms, name
-    return Source(path, match["queue"], priority, tick_ms, name, 1, None, None, rank, path, kind="tick", object=name)
+    batch = path.rpartition("-")[2] if match["beside"] else name
+    rank = priority, tick_ms, batch
+    return Source(path, match["queue"], priority, tick_ms, batch, 1, None, None, rank, path, kind="tick", object=name)
 
 
 def request_path(ms: int, random: str, *, about_letters: bool = False) -> str:
@@ -354,6 +405,7 @@ class Layout:
     retired: str = field(init=False)
     answers: str = field(init=False)
     summary: str = field(init=False)
+    results: str = field(init=False)
 
     def __post_init__(self) -> None:
         home = f"{self.root}/{self.part}/"
@@ -366,7 +418,7 @@ class Layout:
         }
         places |= {"later": f"{home}later/", "retired": f"{self.root}/retired/{self.part}/"}
         places |= {"requests": f"{home}{REQUESTS}", "answers": f"{self.root}/answers/{self.part}/"}
-        places |= {"summary": f"{self.root}/summary/{self.part}"}
+        places |= {"summary": f"{self.root}/summary/{self.part}", "results": f"{self.root}/results/{self.part}~"}
         for name, place in places.items():
             object.__setattr__(self, name, place)
 
@@ -379,6 +431,14 @@ class Layout:
     def queue(self, queue: str) -> str:
         """Prefix of the batches of a queue that are not scheduled."""
         return f"{self.inbox}{queue.translate(_TO_FOLDER)}/"
+
+    def lanes(self, queue: str) -> str:
+        """Greater than every key of a batch of the queue that has no key, and below all of those that have."""
+        return f"{self.queue(queue)}9/{END}"
+
+    def lane(self, queue: str, key: str) -> str:
+        """Prefix of the batches of a key that are not scheduled."""
+        return f"{self.queue(queue)}k/{_lane(key)}/"
 
     def source(self, path: str) -> str:
         """The object that holds the messages of a source, or the request of which this is the path."""
@@ -419,6 +479,11 @@ class Layout:
         """
         return f"{self.root}/dead/{check_name(queue)}/{_shorten(message, MAX_SEGMENT)}"
 
+    def result(self, message: str, life: int = 1) -> str:
+        """Where a life of a message leaves what its task returned."""
+        name = f"{self.root}/results/{_shorten(message, MAX_SEGMENT - 8)}"
+        return name if life == 1 else f"{name}.{life}"
+
     def payload(self, queue: str, message: str, life: int) -> str:
         """The payload of a dead letter that is too large to be in it, as it is since this life ended."""
         return f"{self.root}/payloads/{check_name(queue)}/{_shorten(message, MAX_SEGMENT - 10)}.{life}"
@@ -427,6 +492,11 @@ class Layout:
         if path.startswith(_LETTER):
             return parse_source(path).message
         return f"{self.part}~{path.replace('/', '~')}~{index}"
+
+    def message_ids(self, path: str, count: int) -> list[str]:
+        """Of all messages of a batch."""
+        start = f"{self.part}~{path.replace('/', '~')}~"
+        return [f"{start}{index}" for index in range(count)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,10 +30,14 @@ from s3queue.core.keys import Layout, parse_source
 from s3queue.core.ops import Overtaken, Step, Unknown, carries, contradiction, get, put, write
 from s3queue.core.ranges import Ranges
 from s3queue.core.records import (
+    Allowed,
     Board,
+    Dozing,
     Failed,
     Ledger,
+    Limits,
     Mark,
+    Memo,
     Offer,
     Place,
     Report,
@@ -93,8 +97,12 @@ class Host:
         visibility_timeout, window_s: bounds for the coordinator, see `Ledger`.
         usage: store requests of this host, by role; stored with the next write, and causes none by itself.
         marked: by ticket, messages that operators have cancelled: those that have not begun do not begin.
+        knock: where it listens for knocks.
+        dozing: how rarely it writes after the next write; None: it is awake.
+        clock_ms: wall clock, for a board with schedules; see `Ledger`.
         forced: by ticket and offset, those of them that end with their process if they still run so many seconds later.
         texts: characters of failures that the board has not taken over yet.
+        limits: by queue, what this host declares. allowed: its tickets of which not all messages may run at once.
     """
 
     layout: Layout
@@ -120,6 +128,11 @@ class Host:
     forced: dict[str, dict[int, float]] = field(default_factory=dict)
     visibility_timeout: float = 0.0
     window_s: float = 0.0
+    dozing: Dozing | None = None
+    knock: str = ""
+    clock_ms: int = 0
+    limits: dict[str, Limits] = field(default_factory=dict)
+    allowed: dict[str, Allowed] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -157,6 +170,8 @@ class Host:
                 self.changes += 1
         if self.texts and self.changes != before:
             self.texts = sum(held.texts for held in self.tickets.values())
+        if board.allowed or self.allowed:
+            self.allowed = {name: board.allowed[name] for name in mine if name in board.allowed}
         if board.marks or self.marked:
             marks = {name: marked for name, ticket in mine.items() if (marked := _marked(ticket, board.marks))}
             self.marked = {name: ranges.of(marked) for name, marked in marks.items()}
@@ -184,6 +199,12 @@ class Host:
             self.texts += len(outcome.failure.text) if outcome.failure is not None else 0
             self.changes += 1
             self.awaited += 1
+
+    def note(self, name: str, offset: int, memo: Memo) -> None:
+        """The attempt of this message has noted this. It is stored with the next write, and causes none."""
+        held = self.tickets.get(name)
+        if held is not None:
+            held.note(offset, memo)
 
     def release(self, name: str, offsets: Ranges) -> None:
         """These messages were not started and will not be. Costs them no attempt."""
@@ -302,6 +323,10 @@ class Host:
             usage=self.usage,
             visibility_timeout=self.visibility_timeout,
             window_s=self.window_s,
+            dozing=self.dozing,
+            knock=self.knock,
+            clock_ms=self.clock_ms,
+            limits=self.limits,
         )
 
 
@@ -373,7 +398,7 @@ def _last_will(ledger: Ledger, board: Board | None, outcomes: Mapping[str, Repor
         if ticket is None:
             continue
         stored, heard = ledger.reports.get(name, Report()), outcomes.get(name, Report())
-        held = Held(ticket, stored.ok, stored.released, dict(stored.failed))
+        held = Held(ticket, stored.ok, stored.released, dict(stored.failed), memos=dict(stored.memos))
         held.succeed(heard.ok)
         for offset, outcome in heard.failed.items():
             held.fail(offset, _of_attempt(outcome, ticket, offset))

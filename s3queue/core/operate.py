@@ -15,7 +15,19 @@ from msgspec.structs import replace
 from s3queue.core.keys import Layout
 from s3queue.core.ops import Step, Unknown, get, write
 from s3queue.core.produce import Accepted, Outgoing, Unanswered, enqueue
-from s3queue.core.records import Answer, Board, Control, LetterRequest, Request, decode, encode, encode_over
+from s3queue.core.records import (
+    NO_LIMITS,
+    Answer,
+    Board,
+    Control,
+    LetterRequest,
+    Limits,
+    Request,
+    decode,
+    encode,
+    encode_over,
+)
+from s3queue.core.records.limits import overlaid
 from s3queue.store import Found, Stored
 
 #: From the control that stands to the one that is to.
@@ -31,6 +43,29 @@ def resume(*queues: str) -> Edit:
     return lambda control: replace(
         control, paused={queue: until for queue, until in control.paused.items() if queue not in queues}
     )
+
+
+def limit(queue: str, limits: Limits) -> Edit:
+    """Have this hold for a queue, besides what was set before."""
+    return lambda control: replace(
+        control, limits={**control.limits, queue: overlaid(limits, control.limits.get(queue, NO_LIMITS))}
+    )
+
+
+def unlimit(queue: str, key: str | None = None) -> Edit:
+    """Have what its hosts declare hold again for a queue, or for one key of it."""
+
+    def edit(control: Control) -> Control:
+        limits = control.limits.get(queue, NO_LIMITS)
+        rest = {name: one for name, one in control.limits.items() if name != queue}
+        if key is not None:
+            keys = {name: one for name, one in limits.keys.items() if name != key}
+            weights = {name: one for name, one in limits.weights.items() if name != key}
+            left = replace(limits, keys=keys, weights=weights)
+            rest |= {queue: left} if left != NO_LIMITS else {}
+        return replace(control, limits=rest)
+
+    return edit
 
 
 def change(layout: Layout, edit: Edit, nonce: str) -> Step[Control | Unknown]:

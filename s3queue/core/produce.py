@@ -23,8 +23,8 @@ BATCH_BYTES = 4_000_000
 ENVELOPE_BYTES = 1000
 
 
-#: Bytes that its history adds to a message at most when the message is moved off the board.
-HISTORY_BYTES = 16_000
+#: Bytes that its history adds to a message at most when the message is moved off the board, with what it has noted.
+HISTORY_BYTES = 24_000
 
 
 def largest_source(max_message_bytes: int) -> int:
@@ -52,8 +52,10 @@ def new_batch(
     group: str | None = None,
     due_ms: int | None = None,
     newest_first: bool = False,
+    key: str | None = None,
+    expires_ms: int | None = None,
 ) -> Outgoing:
-    """Encode 1 to 1,000 messages that share queue, priority, group and due time.
+    """Encode 1 to 1,000 messages that share queue, priority, group or key, due time and time of expiry.
 
     Args:
         messages: each from `s3queue.core.records.encode_message`.
@@ -69,6 +71,8 @@ def new_batch(
         group=group,
         due_ms=due_ms,
         newest_first=newest_first,
+        key=key,
+        expires_ms=expires_ms,
     )
     return Outgoing(path, encode_batch(messages, sent_ms), len(messages))
 

@@ -100,6 +100,7 @@ class Draft:
     __slots__ = (
         "_owns",
         "alone",
+        "begun",
         "dying",
         "endings",
         "failures",
@@ -118,6 +119,7 @@ class Draft:
         self.dying: Sequence[int] = state.dying
         self.endings: dict[int, Ending] = state.endings
         self.letter = state.letter
+        self.begun: Sequence[int] = state.begun
         #: Of the state, until `_own`.
         self.failures, self.spared = state.failures, state.spared
         self._owns = False
@@ -143,6 +145,7 @@ class Draft:
             tuple(self._unfit_ranges()) if self.unfit else (),
             self.endings,
             self.letter,
+            tuple(self.begun),
         )
 
     def _own(self) -> None:
@@ -187,7 +190,7 @@ class Draft:
 
     def done(self, start: int, stop: int) -> None:
         self.settled += stop - start
-        if self.failures or self.spared or self.unfit:
+        if self.failures or self.spared or self.unfit or self.begun:
             self._own()
             for index in range(start, stop):
                 self._forget(index)
@@ -221,6 +224,11 @@ class Draft:
             self._add_ready(Ready(index, index + 1, following))
         return False
 
+    def begins_again(self, index: int) -> None:
+        """It snoozes, so its attempt comes again; it must not end as if it had never begun."""
+        if index not in self.begun:
+            self.begun = (*self.begun, index)
+
     def gave_back(self, index: int, attempt: int, outcome: Failed, now_ms: int) -> None:
         """Its host does not know the task, or not with these arguments. Costs no attempt."""
         known, since_ms = self.unfit.get(index, ("", now_ms))
@@ -233,6 +241,34 @@ class Draft:
             self.failures[index] = before
             self.remember(index, why)
         self._add_ready(Ready(index, index + 1, attempt))
+
+    def expire_ready(self) -> list[tuple[int, int]]:
+        """Settle the ready messages that have not begun. Returns their ranges."""
+        gone: list[tuple[int, int]] = []
+        kept: list[Ready] = []
+        for one in self._merged():
+            begun = [at for at in range(one.start, one.stop) if self.has_begun(at, one.attempt)] if self._knows else []
+            if one.attempt > 1 or len(begun) == one.stop - one.start:
+                kept.append(one)
+                continue
+            at = one.start
+            for index in [*begun, one.stop]:
+                if at < index:
+                    gone.append((at, index))
+                at = index + 1
+            kept += [Ready(index, index + 1, one.attempt) for index in begun]
+        self.ready = kept
+        for start, stop in gone:
+            self.done(start, stop)
+        return gone
+
+    @property
+    def _knows(self) -> bool:
+        return bool(self.failures or self.spared or self.begun)
+
+    def has_begun(self, index: int, attempt: int) -> bool:
+        """Whether it has been started before, if it is ready or waits for this attempt."""
+        return attempt > 1 or index in self.failures or index in self.spared or index in self.begun
 
     def marked(self) -> dict[str, int]:
         """By token, how many are ready and wait for a host that they fit."""
@@ -257,6 +293,8 @@ class Draft:
         self.failures.pop(index, None)
         self.unfit.pop(index, None)
         self.spared.pop(index, None)
+        if self.begun:
+            self.begun = [one for one in self.begun if one != index]
 
     def remember(self, index: int, failure: Failure) -> None:
         """Enter why an attempt failed."""
@@ -336,12 +374,28 @@ class Draft:
         for one in self.ready:
             if one.start <= index < one.stop:
                 self.ready = [rest for other in self.ready for rest in _without(other, index)]
-                return one.attempt, one.attempt > 1 or index in self.failures or index in self.spared
+                return one.attempt, self.has_begun(index, one.attempt)
         for waits in self.waiting:
             if waits.index == index:
                 self.waiting = [other for other in self.waiting if other.index != index]
                 return waits.attempt, True
         return None
+
+    def withdraw_new(self) -> list[Ready]:
+        """Take out all that is ready and has never begun."""
+        touched = self.failures.keys() | self.spared.keys() | set(self.begun)
+        taken: list[Ready] = []
+        kept: list[Ready] = []
+        for one in self.ready:
+            if one.attempt > 1:
+                kept.append(one)
+            elif not any(one.start <= index < one.stop for index in touched):
+                taken.append(one)
+            else:
+                for index in range(one.start, one.stop):
+                    (kept if index in touched else taken).append(Ready(index, index + 1, one.attempt))
+        self.ready = kept
+        return taken
 
     def hasten(self, index: int) -> None:
         """It waits, and waits no more."""
@@ -365,7 +419,9 @@ class Draft:
 
     def is_alone(self, index: int) -> bool:
         """Whether it runs in a ticket of its own: a suspect, or one whose attempts are not all counted."""
-        return self.alone or index in self.spared or is_suspect(self.failures, self.spared, index)
+        return (
+            self.alone or index in self.spared or index in self.begun or is_suspect(self.failures, self.spared, index)
+        )
 
     def take(self, most: int, token: str = "") -> tuple[Ready, bool] | None:
         """At most ``most`` ready messages, lowest first, and whether they must run alone. None: no message is ready.
@@ -384,7 +440,7 @@ class Draft:
             return None
         stop = min(first.stop, first.start + most)
         alone = False
-        if self.failures or self.spared or self.alone:
+        if self.failures or self.spared or self.alone or self.begun:
             loners = [index for index in range(first.start, stop) if self.is_alone(index)]
             if loners and loners[0] == first.start:
                 alone, stop = True, first.start + 1

@@ -103,6 +103,7 @@ def survey(
     may_read: Callable[[str], bool] = lambda key: True,
     largest: float = math.inf,
     moved_ms: float = math.inf,
+    handled: Collection[str] = (),
 ) -> Step[Survey]:
     """List the partition, and read the ledgers whose version changed.
 
@@ -123,13 +124,14 @@ def survey(
             reported.
         moved_ms: the time by which messages that were moved off the board are due, if it is before ``now_ms``: they are
             retries, which a step of the wall clock does not start.
+        handled: paths of requests that boards have named: they are passed over.
 
     Asks: one List; one more for each further page of hosts and of known batches, for each queue whose head does not fit
         its page, and for each further page of what is due, up to a bound. One Get for each ledger that changed.
     """
     sweep = sweep or Sweep()
     at_start = {session: state.version for session, state in heard.items()}
-    listing = _Listing(layout, now_ms, wanted, known, limit, sweep, largest, moved_ms)
+    listing = _Listing(layout, now_ms, wanted, known, limit, sweep, largest, moved_ms, handled)
     lanes = _divide(layout, heard, known, deep, sweep.scans, limit)
     while lanes:
         pages = yield from list_pages([List(layout.home, lane.after, lane.size) for lane in lanes])
@@ -201,8 +203,9 @@ class _Listing:
         sweep: Sweep,
         largest: float,
         moved_ms: float,
+        handled: Collection[str],
     ) -> None:
-        self._largest, self._moved_ms = largest, moved_ms
+        self._largest, self._moved_ms, self._handled = largest, moved_ms, handled
         self._layout, self._now_ms, self._wanted, self._known = layout, now_ms, wanted, known
         self._limit, self._sweep = limit, sweep
         self.seen = Survey()
@@ -211,6 +214,7 @@ class _Listing:
         self.scans: dict[str, Scan] = {}
         self.due_crowds: set[tuple[str, str]] = set()
         self._crowds: set[tuple[str, str]] = set()
+        self._asked = 0
         #: By queue and lane: batches that are not on the board, and pages of them.
         self._fresh: dict[str, dict[int, int]] = {}
         self._pages: dict[tuple[str, bool], dict[int, float]] = {}
@@ -225,7 +229,7 @@ class _Listing:
         self.seen.covered.append((began, last))
         source, new = self._read(lane, page, last)
         lane.after, lane.size = last, _FULL_PAGE
-        if last.startswith(self._layout.requests) and len(self.seen.requests) >= MOST_REQUESTS and last < lane.upto:
+        if last.startswith(self._layout.requests) and self._asked >= MOST_REQUESTS and last < lane.upto:
             lane.after = self._layout.requests + END  # the others have their turn when these are over
             return
         if last == lane.upto or source is None:
@@ -310,7 +314,9 @@ class _Listing:
         if item.key == layout.control:
             seen.control = item.version
         elif item.key.startswith(layout.requests):
-            seen.requests[layout.path(item.key)] = None
+            path = layout.path(item.key)
+            seen.requests[path] = None
+            self._asked += path not in self._handled
         else:
             return False
         return True

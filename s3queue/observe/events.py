@@ -1,4 +1,5 @@
-"""Events: for people through `logging`, for auditing programs as lines of JSON.
+"""Tells events: for people through `logging`, for auditing programs as lines of JSON, for programs as records of
+`s3queue.events` to those who subscribed.
 
 Loggers are called ``s3queue.{role}``; nothing is configured here. With a history directory each process appends to a file
 of its own, one write per event, so that events before a SIGKILL are kept.
@@ -13,26 +14,41 @@ import contextlib
 import logging
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+
+from s3queue.observe.subscribing import here
+
+if TYPE_CHECKING:
+    from s3queue.observe.ears import Ear
+    from s3queue.observe.subscribing import Subscribers
 
 __all__ = ["LEVELS", "Events"]
 
 #: Log level by kind of event; other kinds are INFO.
 LEVELS = {
     "enqueued": logging.DEBUG,
-    "run": logging.DEBUG,
+    "claimed": logging.DEBUG,
+    "started": logging.DEBUG,
+    "succeeded": logging.DEBUG,
+    "failed": logging.DEBUG,
     "settled": logging.DEBUG,
     "moved": logging.DEBUG,
-    "snoozed": logging.INFO,
-    "retrying": logging.WARNING,
-    "dead": logging.ERROR,
-    "died": logging.WARNING,
+    "tickets_assigned": logging.DEBUG,
+    "worker_started": logging.DEBUG,
+    "host_joined": logging.DEBUG,
+    "host_left": logging.DEBUG,
     "reaped": logging.DEBUG,
+    "retrying": logging.WARNING,
+    "recovered": logging.WARNING,
+    "dead": logging.ERROR,
+    "agent_died": logging.WARNING,
     "worker_died": logging.WARNING,
     "fenced": logging.WARNING,
+    "store_unavailable": logging.WARNING,
     "gave_up": logging.ERROR,
 }
 
@@ -54,18 +70,22 @@ class Events:
     Args:
         role: ``supervisor``, ``agent``, ``worker``, ``producer``.
         directory: where to keep a history; None for none. Made if it is missing.
+        ears: other processes that listen.
+        subscribers: besides those of this process.
 
-    Kinds that auditing programs read: ``enqueued`` {ids}, ``run`` {message, attempt, ticket, pid}, ``settled`` {ticket,
-    source, start, stop, outcome}, ``moved`` {source, ids}: waiting messages are in this source now, with unchanged ids.
-
-    Kinds for the end of a failed attempt, emitted once by the process that learns of it first: ``retrying`` {task,
-    message, attempt, of, cause, next_s, text}, ``dead`` {task, message, attempt, of, cause, text}, ``snoozed`` {task,
-    message, attempt, next_s}, and ``worker_died`` {worker, cause, text, message, attempt, of, next}, one for each message
-    that the worker was running. ``text`` and ``next`` are for people; ``text`` may be a traceback.
+    The kinds and their fields are those of `s3queue.events`.
     """
 
-    def __init__(self, role: str, directory: str | None = None) -> None:
+    def __init__(
+        self,
+        role: str,
+        directory: str | None = None,
+        ears: Iterable[Ear] = (),
+        subscribers: Subscribers | None = None,
+    ) -> None:
         self.role = role
+        self._ears = tuple(ears)
+        self._subscribers = (here,) if subscribers is None else (here, subscribers)
         self.directory = directory
         self._logger = logging.getLogger(f"s3queue.{role}")
         self._fd = -1
@@ -76,7 +96,12 @@ class Events:
 
     def wants(self, kind: str) -> bool:
         """Whether this kind is logged or kept. For callers that would compute its fields once per message."""
-        return self.directory is not None or self._logger.isEnabledFor(LEVELS.get(kind, logging.INFO))
+        if self.directory is not None or self._logger.isEnabledFor(LEVELS.get(kind, logging.INFO)):
+            return True
+        for some in self._subscribers:
+            if some.has(kind):
+                return True
+        return any(kind in ear.kinds for ear in self._ears)
 
     def emit(self, kind: str, **fields: Any) -> None:
         """Record one event. Never raises.
@@ -96,6 +121,26 @@ class Events:
                 self._append(self.directory, line + b"\n")
             except Exception as fault:  # noqa: BLE001 - it must not affect the caller
                 self.warn("history", f"cannot write the history in {self.directory}: {fault}")
+        for ear in self._ears:
+            if kind in ear.kinds:
+                told = False
+                with contextlib.suppress(Exception):
+                    told = ear.hear({"kind": kind, "at": time.time(), "role": self.role, "pid": os.getpid(), **fields})
+                if not told:
+                    self.warn(f"ear {ear.path}", f"an event {kind} did not reach the process that listens to it")
+        for some in self._subscribers:
+            if some.has(kind):
+                self._tell(some, kind, fields)
+
+    def _tell(self, some: Subscribers, kind: str, fields: dict[str, Any]) -> None:
+        from s3queue.events import KINDS
+
+        try:
+            event = KINDS[kind](at=time.time(), role=self.role, pid=os.getpid(), **fields)
+            for fault in some.tell(event):
+                self.warn(f"subscriber {kind}", f"a subscriber of {kind} raised {type(fault).__name__}: {fault}")
+        except Exception as fault:  # noqa: BLE001 - it must not affect the caller
+            self.warn(f"subscriber {kind}", f"cannot tell the subscribers of {kind}: {fault!r}")
 
     def warn(self, key: str, text: str, *, level: int = logging.WARNING) -> None:
         """Log ``text``, unless a warning under the same key was logged in the last 30 s; then it is only counted, and
@@ -129,6 +174,8 @@ class Events:
         return self._fd
 
     def close(self) -> None:
+        for ear in self._ears:
+            ear.close()
         if self._pid == os.getpid():
             with contextlib.suppress(OSError):
                 os.close(self._fd)

@@ -44,6 +44,7 @@ class Driver:
         readers: concurrent reads of one `Gather`; threads, started on demand.
         patience_s: seconds for which to retry an operation that was not applied before `StoreUnavailable` is raised.
         on_retry: called with each `StoreUnavailable` that is retried.
+        on_answer: called when a request is answered, and the one before was not applied.
     """
 
     def __init__(
@@ -54,12 +55,16 @@ class Driver:
         readers: int = 8,
         patience_s: float = 10.0,
         on_retry: Callable[[StoreUnavailable], None] | None = None,
+        on_answer: Callable[[], None] | None = None,
     ) -> None:
         self.store = store
         self.meter = meter or Meter()
         self.patience_s = patience_s
         self._readers = readers
         self._on_retry = on_retry
+        self._on_answer = on_answer
+        #: Whether the last request was not applied.
+        self._is_away = False
         #: By whether the reads in it are bounded in time. Those that hang hold up none that has to be waited for.
         self._pools: dict[bool, ThreadPoolExecutor] = {}
 
@@ -78,8 +83,14 @@ class Driver:
         deadline = 0.0
         while True:
             try:
-                return self._once(op)
+                outcome = self._once(op)
+                if self._is_away:
+                    self._is_away = False
+                    if self._on_answer is not None:
+                        self._on_answer()
+                return outcome
             except StoreUnavailable as unavailable:
+                self._is_away = True
                 now = time.monotonic()
                 if waits is None:
                     waits, deadline = pauses(), now + self.patience_s

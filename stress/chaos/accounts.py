@@ -183,7 +183,9 @@ def _deaths(folder: Path, accounts: Accounts) -> None:
         party = file.parent.name
         for line in lines(file):
             event = _decode_event(line)
-            named = _PROCESS.match(event.text) if event.kind in ("died", "reaped", "fenced") else None
+            named = (
+                _PROCESS.match(event.text) if event.kind in ("agent_died", "worker_died", "reaped", "fenced") else None
+            )
             if named is None:
                 continue
             who = (party, int(named["pid"]))

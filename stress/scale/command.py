@@ -91,6 +91,10 @@ def _show(name: str, told: dict[str, Any]) -> None:
     click.echo(f"  cycle {told['cycle_s']['p50']:.2f} s (99 %: {told['cycle_s']['p99']:.2f}), coordinator's CPU "
                f"{told['coordinator_cpu']:.0%}, board {told['board_bytes']['p50'] / 1000:,.0f} kB, conflicts "
                f"{told['conflicts']}, elections {told['elections']}")  # fmt: skip
+    if told["latency_s"]["max"]:
+        click.echo(
+            "  from enqueue to start: {p50:.2f} s, 99 %: {p99:.2f}, longest {max:.2f}".format(**told["latency_s"])
+        )
     if "fail_over_s" in told:
         click.echo(
             f"  fail-over: elected after {told['elected_s']:.1f} s, next ticket after {told['fail_over_s']:.1f} s"

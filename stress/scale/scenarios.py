@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from stress.scale.simulation import Setting
 
-#: A day of nothing, as ten minutes: everything in it repeats within seconds.
-_IDLE = Setting(hosts=10, queues=10, load=0.0, warm_s=60, measure_s=600, split="none", cpu=0.0)
+#: A day of nothing, as an hour that begins when all hosts doze: everything in it repeats within minutes.
+_IDLE = Setting(hosts=10, queues=10, load=0.0, warm_s=240, measure_s=3600, split="none", cpu=0.0)
 #: One host, 16 slots, 1 s tasks, always something waiting.
 _ONE = Setting(hosts=1, slots=16, backlog_s=15, warm_s=20, measure_s=120)
 #: What large installations need: more work in front of each host, and outcomes stored in groups.
@@ -21,6 +21,9 @@ SCENARIOS: dict[str, Setting] = {
     "idle-frugal": replace(_IDLE, settings={"pacing": "frugal"}),
     "idle-balanced-gcs": replace(_IDLE, model="gcs"),
     "idle-balanced-r2": replace(_IDLE, model="r2"),
+    # A message from another machine every 307 seconds, for a day.
+    "wake-balanced": replace(_IDLE, load=1 / 307 / 40, measure_s=86_400),
+    "wake-frugal": replace(_IDLE, load=1 / 307 / 40, measure_s=86_400, settings={"pacing": "frugal"}),
     # One host under load.
     "one-latency": replace(_ONE, settings={"pacing": "latency"}),
     "one-balanced": _ONE,

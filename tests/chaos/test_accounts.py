@@ -53,7 +53,7 @@ def test_deaths_are_those_that_were_brought_about_and_those_that_a_supervisor_sa
     history = tmp_path / "history" / "a.1"
     history.mkdir(parents=True)
     (history / "supervisor-1.jsonl").write_text(
-        '{"kind":"died","cause":"killed","text":"worker 0 (process 13) was killed by SIGKILL"}\n'
+        '{"kind":"worker_died","cause":"killed","text":"worker 0 (process 13) was killed by SIGKILL"}\n'
         '{"kind":"draining","why":"asked to"}\n'
     )
     accounts = gather(tmp_path, LAYOUT, 1)

@@ -116,4 +116,4 @@ def test_a_server_that_is_away_costs_no_process_and_each_of_them_one_warning(
 
 
 def runs(history: Path) -> list[bytes]:
-    return [line for file in history.glob("worker-*.jsonl") for line in read_lines(file)[0] if b'"run"' in line]
+    return [line for file in history.glob("worker-*.jsonl") for line in read_lines(file)[0] if b'"started"' in line]

@@ -62,6 +62,7 @@ class TestBadInput:
             (["enqueue", "jobs:send", "x", "--store", "{url}"], ["not JSON", "quotes"]),
             (["enqueue", "jobs:send", '"x"', "--store", "{url}"], ["expected `int`", "it takes (user: int"]),
             (["enqueue", "jobs:send", "--store", "{url}"], ["missing a required argument: 'user'"]),
+            (["enqueue", "jobs:send", "m=1", "--store", "{url}"], ["it takes no argument 'm'", "it takes (user: int"]),
             (["enqueue", "jobs:send", "1", "--at", "noon", "--store", "{url}"], ["not a time"]),
             (["enqueue", "jobs:send", "1", "--at", "2030-01-01T00:00", "--store", "{url}"], ["time zone"]),
             (["enqueue", "jobs:send", "1", "--header", "x", "--store", "{url}"], ["NAME=TEXT"]),

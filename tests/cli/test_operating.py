@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
+from msgspec import Raw
 
+from s3queue.core.keys import Layout
+from s3queue.core.records import Board, Result, encode, encode_result
 from s3queue.queue import Queue
 from s3queue.store import open_store
 from tests.cli.conftest import Invoke
@@ -64,3 +68,20 @@ def test_request_without_a_coordinator_stands_and_is_not_said_to_be_done(
     assert s3queue("run-now", message, "--store", url, "--timeout", "0") == 1
     requests = [item.key for item in open_store(url).list("s3queue/p00/do/")]
     assert len(requests) == 3
+
+
+def test_result_of_a_message_that_has_not_ended_is_bad_news(
+    s3queue: Invoke, url: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert s3queue("result", message, "--timeout", "0", "--store", url, "--json") == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["state"] == "waiting"
+
+
+def test_result_is_printed_as_json(s3queue: Invoke, url: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    store, layout = open_store(url), Layout()
+    result = Result("n", message, "1-0", Raw(msgspec.msgpack.encode({"n": 1})), 10**13)
+    store.put(layout.result(message), encode_result(result), if_version=None)
+    store.put(layout.board, encode(Board("b", epoch=1, sequence=1)), if_version=None)
+    assert s3queue("result", message, "--store", url) == 0
+    assert capsys.readouterr().out == '{"n":1}\n'

@@ -13,7 +13,7 @@ from s3queue import Queue, open_store
 from s3queue.cli.screens import screen
 from s3queue.core.keys import Layout
 from s3queue.core.records import HostTally, Summary, Tally, Usage, encode
-from s3queue.inspection import HostStats, QueueStats, Stats
+from s3queue.inspection import HostStats, QueueStats, RunningStats, Stats
 from tests.cli.conftest import Invoke
 
 NOW = datetime(2030, 1, 31, 8, 0, tzinfo=UTC)
@@ -56,6 +56,17 @@ class TestScreen:
         assert ["gone", "8", "0", "0", "left"] in told
         assert ["coordinator", "1,000,000", "0", "2", "0", "$5.0000"] in told
         assert ["worker", "0", "3,000,000", "0", "0", "$1.2000"] in told
+
+    def test_progress_of_running_messages_is_shown_where_tasks_tell_it(self) -> None:
+        stats = seen()
+        assert "resizing" not in rendered(stats)
+        stats.hosts[0].progress = [
+            RunningStats("p00~in~a", 3.0, 10.0, "resizing [1]"),
+            RunningStats("p00~in~b", 7.5, 0.0, ""),
+        ]
+        told = [line.split() for line in rendered(stats).splitlines()]
+        assert ["p00~in~a", "3", "of", "10", "resizing", "[1]"] in told
+        assert ["p00~in~b", "7.5"] in told
 
     def test_where_requests_are_free_there_are_no_dollars(self) -> None:
         assert "$" not in rendered(seen(), costs=False)

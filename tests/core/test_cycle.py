@@ -312,6 +312,25 @@ class TestBeat:
         assert office.lead.written_at == office.now
         assert office.has(LAYOUT.source(path(1)))
 
+    def test_without_work_it_announces_a_longer_lease_and_news_end_that(self) -> None:
+        office = Office(settings=SETTINGS._replace(idle_lease=60.0))
+        office.cycle(0.0)
+        office.now += 5.0
+        assert isinstance(Hand(office.lead.beat(now=office.now, nonce="alive"), office.store).finish(), Cycled)
+        assert office.stored_board().leader_lease == 60.0
+        assert office.lead.beat_at == office.now + 20.0
+        office.host(ledger("h1"))
+        office.source(path(1))
+        assert office.cycle(0.0).committed
+        assert office.stored_board().leader_lease == 15.0
+
+    def test_what_is_due_within_the_longer_lease_keeps_the_normal_one(self) -> None:
+        office = Office(settings=SETTINGS._replace(idle_lease=60.0))
+        office.source(path(1, due_ms=NOW_MS + 50_000))
+        office.cycle(0.0)
+        assert isinstance(Hand(office.lead.beat(now=office.now, nonce="alive"), office.store).finish(), Cycled)
+        assert office.stored_board().leader_lease == 15.0
+
     def test_what_an_ended_session_left_goes_although_nothing_else_is_written(self) -> None:
         office = Office()
         office.host(ledger("h1", left=True))

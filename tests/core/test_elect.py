@@ -39,6 +39,12 @@ def test_a_leader_with_a_longer_lease_than_ours_is_waited_for_as_long_as_it_asks
     assert not may_stand(view, 190.0, 90.0, me="h2", leader_gone=False)
 
 
+def test_whoever_knows_of_more_work_does_not_wait_for_the_lease_of_an_idle_leader() -> None:
+    view = View(Board("n", 3, 9, Leader("h1"), leader_lease=60.0), "v", since=100.0)
+    assert not may_stand(view, 115.0, 15.0, me="h2", leader_gone=False, knows_more=True)
+    assert may_stand(view, 115.1, 15.0, me="h2", leader_gone=False, knows_more=True)
+
+
 def test_a_board_of_an_earlier_release_says_nothing_of_its_lease() -> None:
     view = View(Board("n", 3, 9, Leader("h1")), "v", since=100.0)
     assert may_stand(view, 115.1, 15.0, me="h2", leader_gone=False)

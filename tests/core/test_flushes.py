@@ -8,7 +8,7 @@ from s3queue.core.held import Held
 from s3queue.core.keys import Layout, source_path
 from s3queue.core.ledger import Host
 from s3queue.core.pacing import Pace
-from s3queue.core.records import Failed, Ledger, Offer, Part, Ticket
+from s3queue.core.records import Dozing, Failed, Ledger, Offer, Part, Ticket
 from s3queue.store import Capabilities
 
 NOW = 1000.0
@@ -94,3 +94,40 @@ def test_sign_of_life_that_is_due_is_not_sent_without_pause() -> None:
     host.trusted_from = NOW - 100.0
     flushes.begins(20, NOW)
     assert flushes.next_at(20, NOW) == NOW + pace.floor_s
+
+
+def idle_host(settings: Config = Config()) -> tuple[Host, Flushes]:  # noqa: B008 - frozen
+    host = Host(Layout(), "session", 4, {"q": Offer()})
+    return host, Flushes(host, Pace(settings, Capabilities("priced")), 30.0)
+
+
+def test_a_host_dozes_after_two_visibility_timeouts_without_work() -> None:
+    host, flushes = idle_host()
+    for now in (NOW, NOW + 10.0, NOW + 59.9):
+        flushes.begins(0, now)
+        assert host.dozing is None
+    flushes.begins(0, NOW + 60.0)
+    assert host.dozing == Dozing(300.0, 3.6)
+    host.trusted_from, host.stored_changes = NOW + 60.0, host.changes
+    host.stored = Ledger("nonce", host.session, dozing=host.dozing)
+    assert flushes.next_at(0, NOW + 61.0) == NOW + 360.0
+
+
+def test_a_dozing_host_that_claims_is_awake() -> None:
+    host, flushes = idle_host()
+    for now in (NOW, NOW + 60.0):
+        flushes.begins(0, now)
+    path = source_path("q", sent_ms=1_700_000_000_000, batch="0" * 16, count=1)
+    host.tickets["1-0"] = Held(Ticket("session", (Part(path, 0, 1, 1),)))
+    flushes.begins(0, NOW + 61.0)
+    assert host.dozing is None
+    host.tickets.clear()
+    flushes.begins(0, NOW + 62.0)
+    assert host.dozing is None
+
+
+def test_a_host_does_not_doze_where_that_is_switched_off() -> None:
+    host, flushes = idle_host(Config(doze_interval=0.0))
+    for now in (NOW, NOW + 60.0):
+        flushes.begins(0, now)
+    assert host.dozing is None

@@ -21,21 +21,21 @@ def read(directory: Path, role: str) -> list[dict[str, object]]:
 
 def test_history_has_one_line_per_event_with_time_role_and_process(tmp_path: Path) -> None:
     sink = Events("worker", str(tmp_path / "made" / "here"))
-    sink.emit("run", message="m", attempt=1, ticket="1-2", pid=3)
+    sink.emit("started", message="m", attempt=1, ticket="1-2", pid=3)
     sink.emit("odd", what=Path("a"))
     first, second = read(tmp_path / "made" / "here", "worker")
     assert first.pop("at")
-    assert first == {"role": "worker", "pid": 3, "kind": "run", "message": "m", "attempt": 1, "ticket": "1-2"}
+    assert first == {"role": "worker", "pid": 3, "kind": "started", "message": "m", "attempt": 1, "ticket": "1-2"}
     assert second["what"] == "a"
     sink.close()
 
 
 def test_history_of_a_forked_process_goes_to_a_file_of_its_own(tmp_path: Path) -> None:
     sink = Events("worker", str(tmp_path))
-    sink.emit("run", message="parent")
+    sink.emit("started", message="parent")
     pid = os.fork()
     if not pid:
-        sink.emit("run", message="child")
+        sink.emit("started", message="child")
         os._exit(0)
     os.waitpid(pid, 0)
     assert [line["message"] for line in read(tmp_path, "worker")] == ["parent"]
@@ -46,12 +46,12 @@ def test_history_of_a_forked_process_goes_to_a_file_of_its_own(tmp_path: Path) -
 def test_nothing_is_wanted_without_a_history_and_a_listener(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     with caplog.at_level(logging.INFO, "s3queue.agent"):
         sink = Events("agent")
-        assert not sink.wants("run")
-        assert sink.wants("died")
-        assert Events("agent", str(tmp_path)).wants("run")
-        sink.emit("run", message="m")
-        sink.emit("died", worker=1, cause="killed")
-    assert [record.message for record in caplog.records] == ["died worker=1 cause=killed"]
+        assert not sink.wants("started")
+        assert sink.wants("worker_died")
+        assert Events("agent", str(tmp_path)).wants("started")
+        sink.emit("started", message="m")
+        sink.emit("worker_died", worker=1, cause="killed")
+    assert [record.message for record in caplog.records] == ["worker_died worker=1 cause=killed"]
     assert caplog.records[0].levelno == logging.WARNING
 
 
@@ -113,9 +113,9 @@ class TestNothingRaises:
             sink = Events("worker", str(tmp_path))
             resource.setrlimit(resource.RLIMIT_FSIZE, (200, most))
             for number in range(5):
-                sink.emit("run", message=str(number))
+                sink.emit("started", message=str(number))
             resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
-            sink.emit("run", message="after")
+            sink.emit("started", message="after")
             os._exit(0)
         os.waitpid(pid, 0)
         lines = (tmp_path / f"worker-{pid}.jsonl").read_bytes().splitlines()
@@ -137,11 +137,11 @@ class TestNothingRaises:
         logger.addHandler(broken)
         try:
             sink = Events("producer", str(tmp_path))
-            sink.emit("died", worker=1)
+            sink.emit("worker_died", worker=1)
             sink.warn("store", "the store is away")
         finally:
             logger.removeHandler(broken)
-        assert [line["kind"] for line in read(tmp_path, "producer")] == ["died"]
+        assert [line["kind"] for line in read(tmp_path, "producer")] == ["worker_died"]
         sink.close()
 
     def test_value_that_cannot_be_printed(self, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

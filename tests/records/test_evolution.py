@@ -29,10 +29,12 @@ from s3queue.core.records import (
     LetterRequest,
     Life,
     Mark,
+    Memo,
     Offer,
     Origin,
     Part,
     Place,
+    Progress,
     QueueMeta,
     Ready,
     Report,
@@ -171,6 +173,26 @@ EXPECTED = {
             )
         },
         visibility_timeout=30.0,
+    ),
+    "format-1/ledger-memos.json": Ledger(
+        "77af",
+        "h6",
+        claims=("7-2",),
+        reports={"7-2": Report(memos={1: Memo(3.0, 10.0, "resizing", b"\x81\xa4page\x07")})},
+    ),
+    "format-1/board-memos.json": Board(
+        "4f23",
+        3,
+        sources={_PATH: SourceState(1, (Ready(0, 1, 1),), (Waiting(1, 1, 1_700_000_050_000),))},
+        memos={_PATH: {1: Memo(3.0, 10.0, "resizing", b"\x81\xa4page\x07")}},
+    ),
+    "format-1/summary-progress.json": Summary(
+        "9b.s",
+        7,
+        1_700_000_100_000,
+        hosts=(
+            HostTally("h1", slots=4, progress=(Progress("p00~in~mail~5~1700000000000-0a1-3~1", 3.0, 10.0, "half"),)),
+        ),
     ),
     "format-1/retired.json": RetiredPage(("1700000000000-0a1", "1700000000001-0a2"), 361_000),
     "format-1/dead-lives.json": DeadLetter(

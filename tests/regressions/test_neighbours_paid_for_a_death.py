@@ -69,14 +69,14 @@ def test_task_that_exits_dies_alone_and_the_seven_beside_it_end_as_done(disk: Ob
     assert summary.deaths == 3
     # Each death is told once, with every message that it ended an attempt of, and what becomes of that.
     told = [json.loads(line) for file in (tmp_path / "history").iterdir() for line in file.read_text().splitlines()]
-    assert not [it for it in told if it["kind"] == "died"]
-    of = [it for it in told if it["kind"] == "worker_died"]
+    assert [len(it["messages"]) for it in told if it["kind"] == "worker_died"] == [SLOTS, 1, 1]
+    of = [it for it in told if it["kind"] in ("recovered", "dead")]
     assert Counter(it["attempt"] for it in of) == {1: SLOTS, 2: 1, 3: 1}
-    guilty = [(it["attempt"], it["of"], it["next"]) for it in of if it["message"] == letter.id]
+    guilty = [(it["kind"], it["attempt"], it["of"], it.get("next")) for it in of if it["message"] == letter.id]
     assert guilty == [
-        (1, 2, "it was interrupted, which is not counted, and runs again alone"),
-        (2, 3, "it runs again, alone"),
-        (3, 3, "it is dead"),
+        ("recovered", 1, 2, "it was interrupted, which is not counted, and runs again alone"),
+        ("recovered", 2, 3, "it runs again, alone"),
+        ("dead", 3, 3, None),
     ]
 
 

@@ -7,6 +7,7 @@ import contextvars
 import logging
 import os
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
@@ -17,7 +18,7 @@ from msgspec import Struct
 
 from s3queue import Context, Reject, Retry, Snooze, given, resource, task
 from s3queue.context import Backoff
-from s3queue.middleware import LogFields, Report
+from s3queue.middleware import Report
 
 QUEUE = "jobs"
 
@@ -407,7 +408,7 @@ def tells_around(path: str) -> None:
     append.function(path, "\n".join(AROUND))
 
 
-@task(queue=QUEUE, name="logs_inside", middleware=[LogFields()])
+@task(queue=QUEUE, name="logs_inside")
 def logs_inside(path: str) -> None:
     logging.basicConfig(filename=path, format="%(task)s %(attempt)s %(message_id)s %(message)s", force=True)
     logging.getLogger("mine").warning("hello")
@@ -447,3 +448,80 @@ def broken_tool() -> int:
 
 @task(queue=QUEUE, name="lacks_tool", max_attempts=3)
 def lacks_tool(*, it: int = given(broken_tool)) -> None: ...
+
+
+# ---- what attempts note
+
+
+@task(queue=QUEUE, name="pages")
+def pages(ctx: Context, until: int) -> None:
+    """One page more with each attempt; tells where it began, and fails."""
+    began = ctx.state.get("page", 0)
+    for page in range(began, until):
+        ctx.progress(page + 1, 10, f"from {began}")
+        ctx.state["page"] = page + 1
+    raise ValueError(f"began at {began}")
+
+
+@task(queue=QUEUE, name="notes_then_waits")
+def notes_then_waits(ctx: Context, started: str, release: str) -> None:
+    for number in range(3):
+        ctx.progress(number)
+    wait.function(started, release)
+
+
+@task(queue=QUEUE, name="notes_late")
+def notes_late(ctx: Context) -> None:
+    """Leaves a thread behind that goes on noting."""
+    ctx.progress(1)
+    left.append(ctx)
+
+
+left: list[Context] = []
+
+
+@task(queue=QUEUE, name="notes_for_another")
+def notes_for_another() -> None:
+    left[0].progress(99)
+
+
+# ---- what a task says itself of its message
+
+
+@task(
+    queue=QUEUE,
+    name="by_hand",
+    max_attempts=3,
+    give_up_on=KeyError,
+    backoff=Backoff(base=20, jitter=False),
+    ack="manual",
+)
+def by_hand(ctx: Context, *words: str) -> None:
+    said = {
+        "ack": ctx.ack,
+        "nack": lambda: ctx.nack("not today"),
+        "soon": lambda: ctx.nack("not now", after=7.0),
+        "key": lambda: ctx.nack(KeyError("gone")),
+        "reject": lambda: ctx.nack(Reject("never")),
+        "raise": lambda: (_ for _ in ()).throw(ValueError("after all")),
+        "exit": lambda: sys.exit(3),
+    }
+    for word in words:
+        said[word]()
+
+
+@task(queue=QUEUE, name="by_hand_async", max_attempts=3, soft_time_limit=0.05, ack="manual")
+async def by_hand_async(ctx: Context, *words: str) -> None:
+    for word in words:
+        match word:
+            case "ack":
+                ctx.ack()
+            case "nack":
+                ctx.nack("not today")
+            case "hang":
+                await asyncio.Event().wait()
+
+
+@task(queue=QUEUE, name="acks_by_itself")
+def acks_by_itself(ctx: Context) -> None:
+    ctx.ack()

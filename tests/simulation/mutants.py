@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from s3queue.core import chores, cycle, elect, ledger, produce, ranges, survey, sweeps
+from s3queue.core import chores, cycle, elect, ledger, produce, ranges, silence, survey, sweeps
 from s3queue.core.agent import leading
 from s3queue.core.agent.hosting import Hosting
 from s3queue.core.chores import Chores, fences, letters, moves, pages
@@ -24,12 +24,14 @@ from s3queue.core.ops import Overtaken, Unknown, delete, get, put
 from s3queue.core.plan import Planned, assign, is_finished, lines, park, planning, take_over
 from s3queue.core.records import Failed, Ready
 from s3queue.core.settle import Draft
+from s3queue.core.silence import Silence
 from s3queue.errors import StoreDenied
 from s3queue.runtime.agent import dealing as deal
 from s3queue.runtime.agent import loads, seats
 from s3queue.runtime.local.journal import OK, READY, RUNNING
 from s3queue.store import Found, Missing, Stored
 from s3queue.testing.simulate import Outcome, Seeded, Times, Weather, run
+from s3queue.testing.simulate.scenes import DOZY
 
 #: Schedules within which a mutant has to be caught, unless it says otherwise.
 _BUDGET = 150
@@ -501,7 +503,7 @@ def no_fence(write: Any, key: str, body: bytes, **more: Any) -> Any:
     return (yield from write(key, body, **more))
 
 
-@mutant(cycle, "patience", "P3", weather=_PAUSES)
+@mutant(silence, "patience", "P3", weather=_PAUSES)
 def impatient_fence(patience: Any, ledger: Any, own_s: float) -> float:
     """A session is fenced after the visibility timeout, not before."""
     return float(patience(ledger, own_s)) / 2
@@ -547,7 +549,7 @@ def a_missing_ledger_is_left_alone(write: Any, key: str, body: bytes, **more: An
     return (yield from write(key, body, **more))
 
 
-@mutant(cycle, "patience", "P3", within=300, weather=_CALM, patience=5.0, storm_s=30.0, hosts=2)
+@mutant(silence, "patience", "P3", within=300, weather=_CALM, patience=5.0, storm_s=30.0, hosts=2)
 def a_hosts_own_timeout_does_not_count(_: Any, ledger: Any, own_s: float) -> float:
     """A host is fenced after its own visibility timeout or the coordinator's, whichever is longer."""
     return own_s
@@ -853,3 +855,40 @@ def what_is_moved_loses_its_history(_: Any, failures: Any) -> Any:
 def what_is_moved_is_settled_at_once(settle: Any, planning: Any, parking: Any) -> None:
     """A message that is moved is settled where it was when the source that holds it is known to be stored."""
     settle(planning, park.Parking(stored=set(planning.board.moves)))
+
+
+# ---- dozing hosts ----------------------------------------------------------------------------------------------------
+
+#: Billed worlds with pauses of many seconds, in which hosts doze.
+_DOZY: dict[str, Any] = {
+    "doze_s": 4.0,
+    "times": DOZY,
+    "billed": True,
+    "storm_s": 26.0,
+    "shared": True,
+    "shapes": ("plain",),
+}
+
+
+@mutant(Silence, "_is_silent", "I22", **_DOZY)
+def a_dozing_host_is_fenced_by_its_last_write(_: Any, of: Silence, session: str, heard: Any, now: float) -> bool:
+    """The silence of a dozing host counts from the board that assigns it something, not from its last write."""
+    return heard.since is not None and now - heard.since > silence.patience(heard.ledger, of._own_s)
+
+
+@mutant(silence, "claim_s", "I22", **_DOZY)
+def a_dozing_host_has_no_time_to_claim(_: Any, ledger_: Any) -> float:
+    """A dozing host has some polls' time to claim what it is assigned."""
+    return 0.0
+
+
+@mutant(
+    Silence,
+    "_is_silent",
+    "I8",
+    **_DOZY | {"weather": Weather(fault=0.0, chaos=0.02, kinds=("kill host",)), "machines": 3},
+)
+def a_dozing_host_is_never_fenced(is_silent: Any, of: Silence, session: str, heard: Any, now: float) -> bool:
+    """A dozing host that does not claim is fenced."""
+    dozes = heard.ledger is not None and heard.ledger.dozing is not None
+    return not dozes and is_silent(of, session, heard, now)

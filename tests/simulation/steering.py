@@ -10,7 +10,10 @@ from msgspec.structs import replace
 from s3queue.core import operate, plan
 from s3queue.core.chores import pages
 from s3queue.core.chores.answers import Answers
+from s3queue.core.chores.purges import Purges
 from s3queue.core.cycle import Lead
+from s3queue.core.keys import parse_source
+from s3queue.core.plan import purge as plan_purge
 from s3queue.core.plan import requests, take_over
 from s3queue.core.plan.planning import Planning
 from s3queue.core.records import Board, Part
@@ -20,6 +23,9 @@ from s3queue.testing.simulate import Times, Weather
 from tests.simulation.mutants import mutant
 
 _LONG = dataclasses.replace(Times(), tasks=(0.6, 1.5))
+_SLOW = dataclasses.replace(Times(), tasks=(1.3, 5.0), between=(0.3, 0.6))
+_NAPS = dataclasses.replace(Times(), tasks=(0.6, 1.3), pauses=(0.7, 1.4))
+_SLEEPY = Weather(fault=0.0, chaos=0.1, kinds=("pause host",), ends=0.0)
 
 #: Operators, and leaders that are replaced.
 _STEERED: dict[str, Any] = {
@@ -135,3 +141,43 @@ def neighbours_pay_for_a_cancel(_: Any, one: Any, death: Any) -> Any:
 def what_a_host_has_is_taken_for_over(_: Any, of: Planning, paths: Any) -> set[Any]:
     """Of what is in a ticket only its host can tell whether it runs."""
     return set()
+
+
+# ---- purges ----------------------------------------------------------------------------------------------------------
+
+
+@mutant(Purges, "_list", "I18", within=400, **(_STEERED | {"shapes": ("plain", "later"), "operators": 3}))
+def a_purge_forgets_what_is_scheduled(list_: Any, of: Purges, queue: str, purge: Any, now: float) -> Any:
+    """A purge walks through what is scheduled, too."""
+    news = yield from list_(of, queue, purge, now)
+    if queue in of.pages and of.pages[queue].upto == "later/":
+        of.pages[queue] = of.pages[queue]._replace(upto=None)
+    return news
+
+
+@mutant(
+    plan_purge,
+    "_is_marked",
+    "I18",
+    within=600,
+    **(_STEERED | {"slots": 1, "most": 5, "operators": 3, "weather": _SLEEPY, "times": _NAPS}),
+)
+def a_purge_is_answered_while_hosts_have_some_of_it(_: Any, of: Planning, request: str) -> bool:
+    """A purge is answered when no host has any of what it has marked."""
+    return False
+
+
+@mutant(plan_purge, "_take", "I18", within=600, **(_STEERED | {"operators": 3, "producers": 2, "machines": 3}))
+def a_purge_compares_clocks(take: Any, of: Planning, queue: str, page: Any, window: Any) -> None:
+    """A purge ends what was there, whatever the clock of its producer said."""
+    asked_ms = int(of.purges[queue].request.removeprefix("do/")[:13])
+    take(of, queue, page._replace(paths=tuple(p for p in page.paths if parse_source(p).order <= asked_ms)), window)
+
+
+@mutant(plan_purge, "begin", "I18", within=600, **(_STEERED | {"operators": 4, "batches": 12, "times": _SLOW}))
+def a_purge_joins_another_one(begin: Any, of: Planning, path: str, request: Any) -> None:
+    """A purge that was asked for while another one walks begins when that has ended."""
+    if request.queue in of.purges:
+        of.answer(path, "purged 0")
+    else:
+        begin(of, path, request)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import tests.simulation.noting
 import tests.simulation.redriving
 import tests.simulation.steering  # noqa: F401 - more of them
 from s3queue.testing.simulate import CHECKERS, replay, run, shorten

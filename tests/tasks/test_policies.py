@@ -16,7 +16,8 @@ from tests.tasks.test_queue import batches
 
 def made(**given: Any) -> Any:
     names = ("max_attempts", "backoff", "time_limit", "soft_time_limit", "retry_on", "give_up_on")
-    return policy(*[given.get(name) for name in names])
+    arguments: dict[str, Any] = dict.fromkeys(names)
+    return policy(**arguments | given)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, assert_type
 
 import s3queue
-from s3queue import Context, Task
+from s3queue import Context, MessageId, Task
 
 
 @s3queue.task("typed")
@@ -38,9 +38,16 @@ def test_a_call_has_the_type_of_the_function() -> None:
 
 if TYPE_CHECKING:
     handler: Task[[bytes], None] = take
-    assert_type(plain.enqueue(1, text="x"), str)
-    assert_type(with_context.enqueue(1), str)
-    assert_type(plain.options(delay=1).enqueue(1), str)
+    assert_type(plain.enqueue(1, text="x"), MessageId[str])
+    assert_type(plain.enqueue(1).result(), str)
+    assert_type(with_context.enqueue(1), MessageId[float])
+    assert_type(coroutine.enqueue(1).result(), int)
+
+    async def waits() -> None:
+        assert_type(await coroutine.enqueue(1), int)
+        assert_type(await plain.enqueue(1).aresult(), str)
+
+    assert_type(plain.options(delay=1).enqueue(1), MessageId[str])
     plain.enqueue("x")  # type: ignore[arg-type]
     plain.enqueue()  # type: ignore[call-arg]
     with_context.enqueue(1, 2)  # type: ignore[call-arg]

@@ -74,9 +74,18 @@ class Agent:
 
     def wake(self) -> None:
         """A process of this machine has enqueued, committed or reported something."""
+        self._post.woken = self.view.version
         if self._leading.lead is not None:
             self._leading.wake()
         elif self._post.is_led_here:
+            self._hosting.look_soon()
+
+    def look(self) -> None:
+        """A process of another machine says that there is news."""
+        self._post.woken = self.view.version
+        if self._leading.lead is not None:
+            self._leading.wake()
+        else:
             self._hosting.look_soon()
 
     def drain(self) -> None:

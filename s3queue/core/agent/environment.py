@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple, Protocol
 
+from s3queue.core.declare import Declared
 from s3queue.core.elect import View
 from s3queue.core.keys import Layout
 from s3queue.core.pacing import Pace
@@ -46,6 +47,12 @@ class Environment(Protocol):
 
     def wake_machine(self) -> None:
         """Wake the other agents of this machine: the board or a ledger has news."""
+
+    def knock(self, addresses: Collection[str]) -> None:
+        """Wake agents of other machines that listen there."""
+
+    def wake_waiters(self) -> None:
+        """Wake who waits on this machine for messages to end: some may have."""
 
     def trust(self, until: float) -> None:
         """Allow tasks to start until this steady time."""
@@ -100,6 +107,7 @@ class Post:
     Attributes:
         me: the leader that a board names if this session is elected.
         view: of the board; the host sees the boards of its own coordinator without a request.
+        woken: the version of the board when a process of this machine last told of news.
     """
 
     layout: Layout
@@ -108,6 +116,12 @@ class Post:
     env: Environment
     me: Leader
     view: View = field(default_factory=View)
+    woken: str | None = None
+
+    @property
+    def knows_more(self) -> bool:
+        """Whether a process of this machine has enqueued something that no board shows yet."""
+        return self.woken is not None and self.woken == self.view.version
 
     @property
     def is_led_here(self) -> bool:
@@ -122,7 +136,9 @@ class Terms(NamedTuple):
     Attributes:
         until_empty: report once that the served queues hold no message.
         stands: whether it stands for election.
+        declared: the schedules that the code of this host declares.
     """
 
     until_empty: bool = False
     stands: bool = True
+    declared: tuple[Declared, ...] = ()

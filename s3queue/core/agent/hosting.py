@@ -10,10 +10,11 @@ from msgspec.structs import replace
 from s3queue.core import elect, ledger
 from s3queue.core.agent.environment import LONGEST_PAUSE, TICK_S, Crew, Ending, Post, Terms
 from s3queue.core.agent.leading import NO_BOARD, Leading
+from s3queue.core.declare import declare
 from s3queue.core.flushes import Flushes
 from s3queue.core.keys import Layout, parse_source
 from s3queue.core.ledger import Flushed, Host, Refused
-from s3queue.core.ops import Program, Signal, Step, list_page, wait
+from s3queue.core.ops import Program, Signal, Step, Unknown, list_page, wait
 from s3queue.core.pacing import Backoff
 from s3queue.core.plan import is_finished
 from s3queue.core.records import Board, Report
@@ -41,6 +42,7 @@ class Hosting:
         self._kept_copy = False
         self._stuck_since: float | None = None
         self._wants_empty = terms.until_empty
+        self._declared, self._undeclared, self._declare_at = terms.declared, True, 0.0
         self._next_empty, self._empty_pause = 0.0, _EMPTY_S
 
     @property
@@ -147,6 +149,8 @@ class Hosting:
             yield from self._look()
         self._see()
         self._mind_the_workers()
+        if self._undeclared and env.now() >= self._declare_at:
+            yield from self._declare()
         if host.draining and not host.leaving and self._is_done():
             host.leave()
         now = env.now()
@@ -166,6 +170,8 @@ class Hosting:
             until.append(now + TICK_S)
         if self._wants_empty and self._is_idle():
             until.append(self._next_empty)
+        if self._undeclared and self._declare_at > now:
+            until.append(self._declare_at)
         return min(until)
 
     def _look(self) -> Program[None]:
@@ -181,6 +187,8 @@ class Hosting:
             env.warn(self._post.layout.board, NO_BOARD)
         else:
             self._kept_copy = False
+        if changed:
+            env.wake_waiters()
         # A board without work, or without news, is a heartbeat: the next one need not be read soon.
         busy = bool(self._host.tickets) or (changed and view.board is not None and view.board.is_busy)
         self._next_look = now + pace.poll_s(busy=busy, changed=changed, now=now)
@@ -194,6 +202,23 @@ class Hosting:
         if view.board is not None and view.version != self._seen:
             self._seen = view.version
             self._host.see(view.board)
+
+    def _declare(self) -> Program[None]:
+        """Have the control name the schedules that the code of this host declares. The last agent to start decides."""
+        env, view, layout = self._post.env, self._post.view, self._post.layout
+        if not self._declared and not (view.board is not None and view.board.schedules):
+            return
+        knows = {(queue, task) for queue, offer in self._host.offers.items() for task in offer.tasks}
+        try:
+            outcome = yield from declare(layout, self._declared, knows, env.nonce(), env.now_ms())
+        except (StoreError, CorruptRecord) as fault:
+            env.warn(layout.control, f"cannot declare the schedules of this host, retrying: {fault}")
+        else:
+            if not isinstance(outcome, Unknown):
+                self._undeclared = False
+                env.mark("a host declared its schedules")
+                return
+        self._declare_at = env.now() + self._post.settings.leader_lease
 
     def _mind_the_workers(self) -> None:
         crew, now = self._crew, self._post.env.now()
@@ -233,6 +258,8 @@ class Hosting:
             for queue, offer in host.offers.items()
         }
         host.usage = env.usage()
+        dozed = host.stored is not None and host.stored.dozing is not None
+        host.clock_ms = env.now_ms() if (board := self._post.view.board) is not None and board.schedules else 0
         self._flushes.begins(self._left, now)
         outcome = yield from host.flush(now, env.nonce())
         match outcome:
@@ -243,12 +270,18 @@ class Hosting:
                     "unsure", "no answer to a write of the ledger; no message starts until it is known to be stored"
                 )
             case Flushed():
+                if outcome.ledger.dozing is not None:
+                    env.mark("a host dozed")
+                elif dozed and outcome.claimed:
+                    env.mark("a dozing host claimed")
                 self._stored(outcome)
         return False
 
     def _stored(self, flushed: Flushed) -> None:
         self._post.env.trust(self._host.trusted_until(self._post.settings.visibility_timeout))
         self._crew.claimed(flushed.claimed)
+        if flushed.claimed and self._post.env.wants("claimed"):
+            self._post.env.emit("claimed", session=self._host.session, tickets=sorted(flushed.claimed))
         self._flushes.stored(flushed.claimed)
         self._crew.stored()
         self._leading.stored(flushed.ledger, self._host.version)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from s3queue.core import elect
 from s3queue.core.agent.environment import LONGEST_PAUSE, TICK_S, Post
+from s3queue.core.agent.telling import Telling
 from s3queue.core.chores import CHORES_AT_ONCE
 from s3queue.core.cycle import Cycled, Deposed, Doubt, Lead, take_office
 from s3queue.core.ops import Program, Signal, Step, wait
@@ -54,6 +55,7 @@ class Leading:
         self._looked_at: float | None = None
         self._wants_survey = False
         self.lead: Lead | None = None
+        self._telling = Telling(post.env, post.layout)
 
     def wake(self, *, survey: bool = True) -> None:
         """Start a cycle soon.
@@ -129,8 +131,8 @@ class Leading:
         view, me = self._post.view, self._post.me
         leader = view.board.leader if view.board is not None else None
         gone = leader is not None and self._post.env.is_gone(leader.session, leader.place)
-        lease_s = self._post.settings.leader_lease
-        return elect.may_stand(view, looked_at, lease_s, me=me.session, leader_gone=gone)
+        lease_s, knows_more = self._post.settings.leader_lease, self._post.knows_more
+        return elect.may_stand(view, looked_at, lease_s, me=me.session, leader_gone=gone, knows_more=knows_more)
 
     def _stand(self, looked_at: float) -> Program[float]:
         """Returns the steady time of the first cycle."""
@@ -157,6 +159,7 @@ class Leading:
         if view.board is None or view.board.epoch != lead.epoch:
             return math.inf
         self.lead = lead
+        self._telling = Telling(env, self._post.layout)
         if lead.epoch > 1:
             env.mark("another leader")
         if lead.window:
@@ -177,10 +180,9 @@ class Leading:
         """Wait, and write heartbeats meanwhile. Returns whether `wake` ended the wait."""
         env = self._post.env
         while (lead := self.lead) is not None and lead.pending is None:
-            beat_at = lead.written_at + self._post.settings.leader_lease / 3
-            if beat_at >= until:
+            if lead.beat_at >= until:
                 break
-            if (yield from wait(beat_at, self._signal)):
+            if (yield from wait(lead.beat_at, self._signal)):
                 return True
             try:
                 outcome = yield from lead.beat(now=env.now(), nonce=env.nonce())
@@ -192,6 +194,8 @@ class Leading:
             match outcome:
                 case Cycled():
                     env.mark("a leader wrote a heartbeat between cycles")
+                    if lead.board.leader_lease > self._post.settings.leader_lease:
+                        env.mark("a leader announced a longer lease")
                     self._committed()
                 case Deposed():
                     env.mark("a leader was deposed by its heartbeat")
@@ -227,6 +231,8 @@ class Leading:
                 self._tell(lead, outcome)
                 if outcome.committed:
                     self._committed()
+                    if outcome.planned.changed:
+                        env.wake_waiters()
                 self._chore_signals[0].set()
                 return self._cycle_wait_s(lead, outcome)
 
@@ -235,6 +241,20 @@ class Leading:
         lead = self.lead
         if lead is not None and any(ticket.session != self._post.me.session for ticket in lead.board.tickets.values()):
             self._post.env.wake_machine()
+            self._knock(lead)
+
+    def _knock(self, lead: Lead) -> None:
+        """Wake those that have not claimed what the board assigns to them, where they listen for that."""
+        given: dict[str, set[str]] = {}
+        for name, ticket in lead.board.tickets.items():
+            given.setdefault(ticket.session, set()).add(name)
+        listening = {
+            heard.ledger.knock: given[session].difference(heard.ledger.claims)
+            for session, heard in lead.heard.items()
+            if heard.ledger is not None and heard.ledger.knock and session in given
+        }
+        if addresses := [address for address, unclaimed in listening.items() if unclaimed]:
+            self._post.env.knock(addresses)
 
     def _tell(self, lead: Lead, cycled: Cycled) -> None:
         env = self._post.env
@@ -251,14 +271,19 @@ class Leading:
             )
         if lead.control is None:
             env.warn(self._post.layout.control, NO_CONTROL)
+        if off_s := lead.clocks.off_s:
+            env.mark("a leader held schedules since its clock was off")
+            env.warn(
+                "clock",
+                f"the clock of this host is {abs(off_s):.0f} s {'ahead of' if off_s > 0 else 'behind'} those of others; "
+                "no schedule ticks until it is set right",
+            )
         for bound in lead.board.full:
             env.warn(
                 f"full {bound}",
                 f"the board is full ({bound}): more work waits until there is room; see s3queue stats",
             )
-        if env.wants("settled"):
-            for one in cycled.settled:
-                env.emit("settled", **one._asdict())
+        self._telling.tell(lead, cycled)
         self._tell_chores(lead)
 
     def _tell_chores(self, lead: Lead) -> None:
@@ -281,7 +306,7 @@ class Leading:
         pace.worked(cycled.planned.assigned + settled, now)
         busy = bool(board.tickets) or cycled.planned.assigned > 0
         wait_s = pace.poll_s(busy=busy, changed=cycled.planned.changed, now=now)
-        if board.answers or any(is_finished(path, state) for path, state in board.sources.items()):
+        if board.answers or board.purges or any(is_finished(path, state) for path, state in board.sources.items()):
             wait_s = min(wait_s, _RETIRE_S)
         if cycled.next_due_ms is not None:
             wait_s = min(wait_s, max(0.0, (cycled.next_due_ms - self._post.env.now_ms()) / 1000))

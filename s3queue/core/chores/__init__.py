@@ -18,7 +18,9 @@ from s3queue.core.chores.garbage import Garbage
 from s3queue.core.chores.letters import Letters
 from s3queue.core.chores.moves import Moves
 from s3queue.core.chores.pages import Pages
+from s3queue.core.chores.purges import Purges
 from s3queue.core.chores.redrives import Redrives
+from s3queue.core.chores.revisions import Revisions
 from s3queue.core.chores.summaries import Summaries
 from s3queue.core.chores.troubles import Troubles
 from s3queue.core.keys import BORROWED, Layout
@@ -81,9 +83,12 @@ class Chores:
         self.letters = Letters(layout, self.troubles, self.redrives)
         self.moves = Moves(layout, self.troubles)
         self.pages = Pages(layout, epoch, now, self.troubles)
+        settings = settings or Settings()
+        self.purges = Purges(layout, settings.purge_page, self.troubles)
         self.answers = Answers(layout, now, self.troubles)
         self.garbage = Garbage(self.troubles)
-        self.summaries = Summaries(layout, epoch, heard, settings or Settings(), self.troubles)
+        self.revisions = Revisions(layout)
+        self.summaries = Summaries(layout, epoch, heard, settings, self.troubles)
         self._faulty = Backoffs(_FIRST_S, _LONGEST_S)
 
     def follow(self, facts: Facts, heard: Mapping[str, Heard], window_s: float) -> None:
@@ -92,6 +97,7 @@ class Chores:
         self.letters.follow(board)
         self.redrives.follow(board, facts.seen, pages.window)
         self.moves.follow(board)
+        self.purges.follow(board)
         self.answers.follow(board)
         self.summaries.follow(facts)
         if (seen := facts.seen) is None:
@@ -112,6 +118,8 @@ class Chores:
         # Not one that was fenced since: if we were replaced, a later board may have given it tickets before.
         keys += [layout.host(session) for session in heard if session in facts.ended and session not in busy]
         keys += pages.expired(board.uptime_ms, window_s)
+        if board.schedules or self.revisions.deleted:
+            keys += self.revisions.follow(board)
         self.garbage.follow(keys)
         self.troubles.keep_for(facts.now)
 
@@ -128,6 +136,7 @@ class Chores:
             "moves": lambda: self.moves.take(now),
             "redrives": lambda: self.redrives.take(now),
             "answers": lambda: self.answers.take(now),
+            "purges": lambda: self.purges.take(now),
             "pages": lambda: self.pages.take(now),
             "summaries": lambda: self.summaries.take(now, now_ms, nonce),
             "garbage": lambda: self.garbage.take(now, self._deleted),
@@ -154,3 +163,4 @@ class Chores:
 
     def _deleted(self, keys: Collection[str]) -> None:
         self.pages.deleted(keys)
+        self.revisions.over(keys)

@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from msgspec.structs import replace
 
 from s3queue.core.chores.troubles import Troubles
 from s3queue.core.keys import Layout
 from s3queue.core.ops import Overtaken, Step, Unknown, get, write
-from s3queue.core.records import Ledger, encode, encode_over
+from s3queue.core.records import encode, encode_over
+from s3queue.core.silence import Silent
 from s3queue.core.survey import Heard, heard_of
 from s3queue.errors import CorruptRecord, StoreError, StoreUnsupported
 from s3queue.store import Found, Missing, Stored
-
-
-class Silent(NamedTuple):
-    """A session to end.
-
-    Attributes:
-        version: of the ledger to replace; None: there is none.
-        ledger: the fenced ledger to put.
-        is_read: whether it is the stored ledger plus the fence. Otherwise the stored one is read first: it may be over
-            already, and its reports count.
-    """
-
-    version: str | None
-    ledger: Ledger
-    is_read: bool = True
 
 
 class Fences:

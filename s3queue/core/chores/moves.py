@@ -151,5 +151,6 @@ class Moves:
             return None
         before = message.origin or Origin(self._layout.message_id(path, index), batch.sent_ms)
         history = shortened((*before.failures, *board.sources[path].failures.get(index, ())))
-        origin = Origin(before.message, before.sent_ms, history)
+        memo = board.memos.get(path, {}).get(index, before.memo)
+        origin = Origin(before.message, before.sent_ms, history, memo)
         return encode_message(Moved(message.task, message.payload, message.headers, origin)), origin

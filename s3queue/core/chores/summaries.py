@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
@@ -13,7 +14,7 @@ from s3queue.core.chores.troubles import Troubles
 from s3queue.core.keys import END, Layout, parse_source
 from s3queue.core.ops import Overtaken, Step, get, write
 from s3queue.core.plan import Settings, Settled
-from s3queue.core.records import Board, Control, HostTally, Ledger, Summary, Tally, decode, encode
+from s3queue.core.records import Board, Control, HostTally, Ledger, Progress, Summary, Tally, decode, encode
 from s3queue.core.survey import Heard, Survey
 from s3queue.core.tally import count_batch, count_board, of
 from s3queue.errors import CorruptRecord, StoreError
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 _NAMED = 100
 #: Causes of death of one queue that are told apart.
 _CAUSES = 50
+#: Running messages of one host whose progress is told.
+_TOLD = 20
 
 
 class _Sample(NamedTuple):
@@ -192,6 +195,7 @@ class Summaries:
                 tuple(sorted(ledger.offers)),
                 ledger.over,
                 ledger.usage,
+                tuple(islice(_progress(self._layout, ledger, board), _TOLD)),
             )
             for ledger in sorted(self._ledgers(), key=lambda ledger: ledger.session)
         ]
@@ -259,6 +263,18 @@ class Summaries:
             died = self._died.setdefault(queue, {})
             for cause, many in tally.died.items():
                 died[cause] = died.get(cause, 0) + many
+
+
+def _progress(layout: Layout, ledger: Ledger, board: Board) -> Iterator[Progress]:
+    """How far messages of this host are, of those whose tasks have said so."""
+    for name, report in ledger.reports.items() if not ledger.over else ():
+        ticket = board.tickets.get(name)
+        if ticket is None:
+            continue
+        for offset, memo in report.memos.items():
+            if offset not in report.failed and offset < ticket.size and (memo.total or memo.done or memo.text):
+                part = next(ticket.spans((offset, offset + 1)))
+                yield Progress(layout.message_id(part.source, part.start), memo.done, memo.total, memo.text)
 
 
 def _key(layout: Layout, key: str) -> str:

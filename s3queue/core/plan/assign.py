@@ -7,21 +7,23 @@ each is first within about 3 n writes.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
 from s3queue.core.keys import Source, parse_source
+from s3queue.core.plan import expiry
+from s3queue.core.plan.bounds import Bounds
 from s3queue.core.plan.hosts import Host, Pool
 from s3queue.core.plan.lines import Line, rank
+from s3queue.core.plan.places import joined
 from s3queue.core.plan.planning import Planning
 from s3queue.core.plan.share import share_out
+from s3queue.core.plan.taking import take
 from s3queue.core.records import Part
 from s3queue.core.settle import Draft
 
 #: Fractional part of the golden ratio: its multiples spread evenly over [0, 1), and so do those of any multiple of it.
 _GOLDEN = 0.6180339887498949
-#: Bytes of a part of a ticket on the board besides its path.
-_PART_BYTES = 20
 
 
 class _Stand(NamedTuple):
@@ -39,16 +41,23 @@ class _Stand(NamedTuple):
     held: set[tuple[str, str]]
 
 
-def tickets(planning: Planning, sources: Iterable[Source], window: Collection[str]) -> None:
-    pools = _pools(planning)
+def tickets(
+    planning: Planning,
+    sources: Iterable[Source],
+    window: Collection[str],
+    quiet: Mapping[str, float],
+    turns: Mapping[str, str],
+) -> None:
+    pools = _pools(planning, quiet)
     serving: dict[str, list[Pool]] = {}
     for pool in pools:
         for queue in pool.queues:
             if not planning.is_held(queue):
                 serving.setdefault(queue, []).append(pool)
+    bounds = Bounds(planning, serving, turns)
     if planning.control is not None:
         planning.comes(until_ms for until_ms in planning.control.paused.values() if until_ms > planning.now_ms)
-    stand = _stand(planning, serving)
+    stand = _stand(planning, serving, bounds)
     _admit(planning, sources, window, stand, serving)
     lines = stand.lines
     turn = sorted(queue for queue, line in lines.items() if line.size)
@@ -57,14 +66,17 @@ def tickets(planning: Planning, sources: Iterable[Source], window: Collection[st
         # queue first every time.
         first = int(planning.board.turn * _GOLDEN % 1 * len(turn))
         turn = turn[first:] + turn[:first]
-    _assign_unfit(planning, stand, serving)
+    _assign_unfit(planning, stand, serving, bounds)
     busy = stand.busy | stand.held
     # First an equal share of each host's room to every queue with messages, then the rest to queues that want more.
     for place, queue in enumerate(turn):
-        _assign_queue(planning, queue, lines[queue], serving[queue], busy, share=len(turn) - place)
+        if not bounds.assign(queue, lines[queue], serving[queue], busy, len(turn) - place):
+            _assign_queue(planning, queue, lines[queue], serving[queue], busy, share=len(turn) - place)
     planning.planned.room = dict.fromkeys(serving, 0)
     for queue in turn[:-1]:
-        _assign_queue(planning, queue, lines[queue], serving[queue], busy, share=1)
+        if not bounds.assign(queue, lines[queue], serving[queue], busy, 1):
+            _assign_queue(planning, queue, lines[queue], serving[queue], busy, share=1)
+    bounds.enter()
     for pool in pools:
         if pool.has_room:
             for queue in pool.queues:
@@ -72,9 +84,9 @@ def tickets(planning: Planning, sources: Iterable[Source], window: Collection[st
                     planning.planned.room[queue] += pool.room(queue)
 
 
-def _pools(planning: Planning) -> list[Pool]:
+def _pools(planning: Planning, quiet: Mapping[str, float]) -> list[Pool]:
     hosts = {
-        session: Host(ledger, planning.settings)
+        session: Host(ledger, planning.settings, quiet.get(session, 0.0))
         for session, ledger in sorted(planning.ledgers.items())
         if not ledger.over and ledger.slots > 0
     }
@@ -87,15 +99,18 @@ def _pools(planning: Planning) -> list[Pool]:
     return [Pool(members, planning.settings) for members in alike.values()]
 
 
-def _stand(planning: Planning, serving: Collection[str]) -> _Stand:
-    lines = {queue: Line() for queue in serving}
+def _stand(planning: Planning, serving: Collection[str], bounds: Bounds) -> _Stand:
+    lines = {queue: bounds.line(queue) for queue in serving}
     unfit: dict[tuple[str, str], Line] = {}
     busy, held = _busy_groups(planning), set[tuple[str, str]]()
     waits: dict[tuple[str, str], int] = {}
-    for path, state in planning.states():
+    for path, known in planning.states():
+        state = known
         if not (state.ready or state.waiting):
             continue
         source = parse_source(path)
+        if source.expires_ms is not None and state.ready:
+            state = expiry.ready(planning, source, state)
         if state.waiting and source.group is not None:
             busy.add((source.queue, source.group))
         if not state.ready:
@@ -133,15 +148,24 @@ def _admit(
 ) -> None:
     """Put batches that are not on the board in line, as many as the hosts can take."""
     fresh: dict[str, list[Source]] = {queue: [] for queue in stand.lines}
+    over: list[Source] = []
     for source in sources:
         if not _is_new(planning, source.path):
             continue
         if source.id in window:
             planning.planned.refused.append(source.path)
+        elif source.expires_ms is not None and expiry.is_over(planning, source):
+            over.append(source)
         elif source.queue in fresh:
             fresh[source.queue].append(source)
+    for source in over[: expiry.MOST_NEW]:
+        expiry.new(planning, source)
     for queue, listed in fresh.items():
         if not listed:
+            continue
+        if stand.lines[queue].takes_all:
+            for source in listed:
+                stand.lines[queue].add(source, source.count)
             continue
         # Batches beyond the hosts' room need not stand in line. Whether a group is busy is not known yet.
         enough = 1 + 2 * sum(pool.room(queue) for pool in serving[queue])
@@ -158,27 +182,15 @@ def _is_new(planning: Planning, path: str) -> bool:
     return path not in planning.sources and path not in board.sources and path not in board.moves
 
 
-def _has_space(planning: Planning, source: Source) -> bool:
-    """Whether a board at more than half of its bound may grow by a part of this source.
-
-    The other half is for sources that are on the board already, so that a full board empties.
-    """
-    is_there = source.path in planning.sources or source.path in planning.drafts
-    if is_there and (planning.bytes <= planning.settings.max_board_bytes * 3 // 4 or not planning.tickets):
-        return True
-    planning.full.add("board")
-    return False
-
-
 def _assign_queue(
     planning: Planning, queue: str, line: Line, pools: list[Pool], busy: set[tuple[str, str]], *, share: int
 ) -> None:
     able = [pool for pool in pools if pool.has_room]
-    if not able or not line.size:
+    if not able or not (size := line.size):
         return
-    quotas = [line.size]
+    quotas = [size]
     if len(able) > 1:
-        quotas = share_out(line.size, [pool.bounds(queue, share) for pool in able])
+        quotas = share_out(size, [pool.bounds(queue, share) for pool in able])
     for pool, quota in zip(able, quotas, strict=True):
         for host, many in pool.shares(queue, quota, share).items():
             given = _fill(planning, queue, line, host, many, busy, pool)
@@ -205,7 +217,7 @@ def _fill(
     shared: list[Part] = []
     while left > 0 and host.ranges + len(shared) < planning.settings.max_ranges:
         if len(shared) == planning.settings.max_parts:
-            _ticket(planning, host, queue, tuple(shared), pool)
+            _ticket(planning, host, queue, tuple(joined(shared) if line.takes_all else shared), pool)
             shared = []
         taken = _take_next(planning, line, busy, left, token)
         if taken is None:
@@ -217,7 +229,7 @@ def _fill(
         else:
             shared.append(part)
     if shared:
-        _ticket(planning, host, queue, tuple(shared), pool)
+        _ticket(planning, host, queue, tuple(joined(shared) if line.takes_all else shared), pool)
     return quota - left
 
 
@@ -226,27 +238,10 @@ def _take_next(
 ) -> tuple[Part, bool] | None:
     """The next messages in dispatch order. A group has one message in tickets at a time."""
     while (source := line.first()) is not None:
-        if source.group is not None:
-            if (source.queue, source.group) in busy:
-                line.drop()
-                continue
-            most = 1
-        if planning.bytes > planning.settings.max_board_bytes // 2 and not _has_space(planning, source):
-            if source.group is not None:
-                busy.add((source.queue, source.group))
-            line.drop()
-            continue
-        taken = planning.draft(source.path).take(most, token)
-        if taken is None:
-            line.drop()
-            continue
-        ready, alone = taken
-        planning.bytes += _PART_BYTES + len(source.path)
-        line.took(ready.stop - ready.start)
-        if source.group is not None:
-            busy.add((source.queue, source.group))
-            alone = True
-        return Part(source.path, ready.start, ready.stop, ready.attempt), alone
+        taken = take(planning, line, source, busy, most if line.most > most else line.most, token)
+        if taken is not None:
+            return taken
+        line.drop()
     return None
 
 
@@ -258,12 +253,15 @@ def _ticket(planning: Planning, host: Host, queue: str, parts: tuple[Part, ...],
 # ---- unfit messages --------------------------------------------------------------------------------------------------
 
 
-def _assign_unfit(planning: Planning, stand: _Stand, serving: dict[str, list[Pool]]) -> None:
+def _assign_unfit(planning: Planning, stand: _Stand, serving: dict[str, list[Pool]], bounds: Bounds) -> None:
     """Assign messages that hosts have given back to hosts that know the task otherwise; without one they wait."""
     for (queue, token), line in sorted(stand.unfit.items()):
         for pool in serving.get(queue, ()):
             for host in pool.hosts:
                 if not knows(host, queue, token):
+                    continue
+                if bounds.binds(queue):
+                    bounds.give_unfit(queue, line, host, pool, stand.busy, token)
                     continue
                 room = max(host.room(queue), host.idle)
                 many = min(line.size, room)

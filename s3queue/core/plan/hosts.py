@@ -14,6 +14,8 @@ from itertools import count
 from s3queue.core.plan.settings import Settings
 from s3queue.core.records import Ledger, Offer
 
+#: Weight of an idle slot of a dozing host that has just written: below any that is awake.
+_DOZING = 0.5
 #: Share of a host's time below which it counts as full.
 _NOTHING = 1e-9
 #: Hosts tried in a row, those with most room first, before a pool counts as full.
@@ -28,12 +30,20 @@ class Host:
     Attributes:
         ranges: in its tickets. held: by queue, messages in its tickets.
         used: share of its time that is taken; 1.0: full.
+        weight: of an idle slot. A dozing host may be dead, and takes a poll to wake: it is given one message, after all
+            awake ones, those first that wrote last.
+
+    Args:
+        quiet_s: seconds since its last write, if it is dozing.
     """
 
-    __slots__ = ("_capacities", "_out", "_settings", "held", "offers", "ranges", "session", "slots", "used")
+    __slots__ = ("_capacities", "_out", "_settings", "held", "offers", "ranges", "session", "slots", "used", "weight")
 
-    def __init__(self, ledger: Ledger, settings: Settings) -> None:
+    def __init__(self, ledger: Ledger, settings: Settings, quiet_s: float = 0.0) -> None:
         self.session, self.slots, self.offers = ledger.session, ledger.slots, ledger.offers
+        self.weight = 1.0
+        if ledger.dozing is not None:
+            self.slots, self.weight = min(1, ledger.slots), _DOZING / (1.0 + quiet_s)
         self.ranges, self.used, self.held = 0, 0.0, dict[str, int]()
         self._settings, self._out, self._capacities = settings, 0, dict[str, int]()
 
@@ -41,7 +51,8 @@ class Host:
         known = self._capacities.get(queue)
         if known is None:
             offer = self.offers.get(queue)
-            known = self.slots if offer is None else capacity(self.slots, offer.mean_s, self._settings)
+            measured_s = offer.mean_s if offer is not None and self.weight == 1.0 else 0.0
+            known = capacity(self.slots, measured_s, self._settings)
             self._capacities[queue] = known
         return known
 
@@ -81,7 +92,7 @@ class Pool:
         self.idle = sum(host.idle for host in hosts)
         self.free = sum(host.free for host in hosts)
         self.spare = sum(max(0, settings.max_ranges - host.ranges) for host in hosts)
-        self._by_idle = _Top(hosts, lambda host: host.idle)
+        self._by_idle = _Top(hosts, lambda host: host.idle * host.weight)
         self._by_free = _Top(hosts, lambda host: host.free)
 
     @property

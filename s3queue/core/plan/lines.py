@@ -14,7 +14,12 @@ class Line:
 
     Attributes:
         size: how many messages could be assigned, if no group is busy.
+        most: messages that may be taken at once of the batch that `first` gave.
     """
+
+    most = 1 << 40
+    #: Whether every batch stands in it that was seen, and not just as many as hosts can take.
+    takes_all = False
 
     def __init__(self) -> None:
         self.size = 0

@@ -57,8 +57,9 @@ class _Candidate(NamedTuple):
     alone: bool
 
     @property
-    def kind(self) -> tuple[int, int, bool]:
-        return parse_source(self.path).priority, self.attempt, self.alone
+    def kind(self) -> tuple[str, int, int, bool]:
+        source = parse_source(self.path)
+        return source.key, source.priority, self.attempt, self.alone
 
 
 def settle(planning: Planning, parking: Parking) -> None:
@@ -73,6 +74,7 @@ def settle(planning: Planning, parking: Parking) -> None:
         if target not in parking.stored:
             # Its object may have been sent by a coordinator that was replaced: it is over, and refused as all that are.
             planning.sources[target] = SourceState(settled=source.count)
+        planning.count_moved(source, source.count)  # until it leaves the board again
         planning.planned.changed = True
 
 
@@ -89,8 +91,13 @@ def choose(planning: Planning, parking: Parking) -> None:
     candidates: dict[str, list[_Candidate]] = {}
     for path in paths:
         source = parse_source(path)
-        if not source.stays and path not in parking.unmovable:
-            candidates.setdefault(source.queue, []).extend(_candidates(planning, path, source.alone))
+        if not source.stays and path not in parking.unmovable and not planning.is_emptied(source.queue):
+            found = _candidates(planning, path, source.alone)
+            if source.expires_ms is not None:  # what is moved has begun, or never expires
+                state = planning.state(path)
+                draft = state if isinstance(state, Draft) else Draft(state)
+                found = (one for one in found if draft.has_begun(one.number, one.attempt))
+            candidates.setdefault(source.queue, []).extend(found)
     bound = 0 if planning.room.is_tight else planning.settings.max_parked
     for queue in sorted(candidates, key=lambda queue: len(candidates[queue]), reverse=True):
         if len(candidates[queue]) <= bound:

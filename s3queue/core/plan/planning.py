@@ -7,11 +7,23 @@ from functools import cached_property
 
 from msgspec.structs import replace
 
-from s3queue.core.keys import BORROWED, Source, parse_source, ticket_id
+from s3queue.core.keys import BORROWED, LATER, Source, parse_source, ticket_id
 from s3queue.core.plan.planned import Planned, Settled
 from s3queue.core.plan.room import Room
 from s3queue.core.plan.settings import Settings
-from s3queue.core.records import Board, Control, Ending, Failed, Failure, Ledger, Part, SourceState, Ticket, Totals
+from s3queue.core.records import (
+    Board,
+    Control,
+    Ending,
+    Failed,
+    Failure,
+    Ledger,
+    Memo,
+    Part,
+    SourceState,
+    Ticket,
+    Totals,
+)
 from s3queue.core.settle import Draft
 
 #: Bytes of a source on the board besides its path.
@@ -30,10 +42,15 @@ class Planning:
         heard_ms: int | None,
         board_bytes: int,
         control: Control | None,
+        uptime_ms: int | None = None,
     ) -> None:
         self.board, self.ledgers, self.now_ms, self.settings = board, ledgers, now_ms, settings
         self.heard_ms = now_ms if heard_ms is None else heard_ms
         self.control = control
+        #: The coordinator's clock, see `Board.uptime_ms`.
+        self.uptime_ms = board.uptime_ms if uptime_ms is None else uptime_ms
+        self.allowed, self.buckets = board.allowed, board.buckets
+        self.fuses = dict(board.fuses)
         self.tickets = dict(board.tickets)
         self.sources = dict(board.sources)
         self.totals = dict(board.totals)
@@ -41,6 +58,9 @@ class Planning:
         self.answers = dict(board.answers)
         self.edits = dict(board.edits)
         self.marks = {path: dict(marked) for path, marked in board.marks.items()}
+        self.purges = dict(board.purges)
+        self.memos = {path: dict(noted) for path, noted in board.memos.items()}
+        self.ticked = dict(board.schedules)
         self.sequence = board.sequence
         #: By path, how many messages wait.
         self.waiting: dict[str, int] = {}
@@ -89,7 +109,7 @@ class Planning:
         for index, mark in self.marks.pop(path).items():
             if draft.withdraw(index) is not None:
                 part = Part(path, index, index + 1, source.attempt)
-                self.cancel(part, began=source.moved, reason=mark.reason)
+                self.end(part, mark.how, began=source.moved, reason=mark.reason)
 
     def states(self) -> Iterator[tuple[str, Draft | SourceState]]:
         """Of all sources that were on the board."""
@@ -122,8 +142,35 @@ class Planning:
                 answers=self.answers,
                 edits=self.edits,
                 marks={path: marked for path, marked in self.marks.items() if marked},
+                purges=self.purges,
+                memos=self._kept_memos() if self.memos else {},
+                schedules=self.ticked,
+                allowed=self.allowed,
+                buckets=self.buckets,
+                fuses=self.fuses,
             )
         return self.planned
+
+    def _kept_memos(self) -> dict[str, dict[int, Memo]]:
+        """Those of messages that will start again. Asked when every source is frozen."""
+        live: dict[str, set[int]] = {path: set() for path in self.memos if path in self.sources}
+        for path, indexes in live.items():
+            state = self.sources[path]
+            indexes.update(at for ready in state.ready for at in range(ready.start, ready.stop))
+            indexes.update(one.index for one in state.waiting)
+        for members in self.moves.values():
+            for path, index in members:
+                if path in live:
+                    live[path].add(index)
+        for ticket in self.tickets.values():
+            if any(part.source in live for part in ticket.parts):
+                for part in ticket.spans(ticket.left_ranges):
+                    live.get(part.source, set()).update(range(part.start, part.stop))
+        kept = {
+            path: {at: self.memos[path][at] for at in indexes & self.memos[path].keys()}
+            for path, indexes in live.items()
+        }
+        return {path: noted for path, noted in kept.items() if noted}
 
     def done(self, part: Part, ticket: str) -> None:
         """These messages of a ticket ended well. One of a further life has a letter, which is to say so first."""
@@ -145,13 +192,18 @@ class Planning:
         totals = self.totals.get(queue, Totals())
         self.totals[queue] = replace(totals, **{what: getattr(totals, what) + many})
 
-    def ticket(self, session: str, parts: tuple[Part, ...]) -> Ticket:
-        """Give these messages, which are in no list any more, to a host."""
-        ticket = Ticket(session, parts)
-        self.tickets[ticket_id(self.board.epoch, self.next_number())] = ticket
+    def count_moved(self, source: Source, many: int) -> None:
+        """So many messages more are in sources that were moved off the board."""
+        totals = self.totals.get(source.queue, Totals())
+        self.totals[source.queue] = replace(totals, moved=max(0, totals.moved + many))
+
+    def ticket(self, session: str, parts: tuple[Part, ...]) -> str:
+        """Give these messages, which are in no list any more, to a host. Returns the ticket's name."""
+        ticket, name = Ticket(session, parts), ticket_id(self.board.epoch, self.next_number())
+        self.tickets[name] = ticket
         self.planned.assigned += ticket.size
         self.planned.changed = True
-        return ticket
+        return name
 
     # ---- what fits no host ---------------------------------------------------------------------------------
 
@@ -204,7 +256,8 @@ class Planning:
         for index in [index for index in marked or () if part.start <= index < part.stop]:
             assert marked is not None
             for request in marked.pop(index).requests:
-                self.answer(request, how)
+                if all(request != purge.request for purge in self.purges.values()):
+                    self.answer(request, how)
 
     def cancel(self, part: Part, ticket: str = "", *, began: bool, reason: str = "") -> None:
         """This one message, which is in no list any more, does not run again."""
@@ -227,8 +280,11 @@ class Planning:
         self.ended(part, how, ticket)
 
     def ended(self, part: Part, how: str, ticket: str = "") -> None:
-        self.count(part, how, 1)
+        many, queue = part.stop - part.start, parse_source(part.source).queue
+        self.count(part, how, many)
         self.planned.settled.append(Settled(ticket, part.source, part.start, part.stop, part.attempt, how))
+        if how == "purged" and queue in self.purges:
+            self.purges[queue] = replace(self.purges[queue], count=self.purges[queue].count + many)
 
     # ---- what stands in no ledger --------------------------------------------------------------------------
 
@@ -249,6 +305,8 @@ class Planning:
             if path in self.sources:
                 del self.sources[path]
                 self.planned.changed = True
+                if path.startswith(LATER) and (source := parse_source(path)).moved:
+                    self.count_moved(source, -source.count)
             elif self.answers.pop(path, None) is not None:
                 self.planned.changed = True
 
@@ -271,7 +329,11 @@ class Planning:
 
     def is_held(self, queue: str) -> bool:
         """Whether nothing of this queue is assigned now."""
-        return self.control is None or self.control.holds(queue, self.now_ms)
+        return self.control is None or self.control.holds(queue, self.now_ms) or self.is_emptied(queue)
+
+    def is_emptied(self, queue: str) -> bool:
+        """Whether a purge holds this queue: nothing of it is assigned, admitted or moved."""
+        return queue in self.purges and not self.purges[queue].is_open
 
 
 def _unfit_failure(draft: Draft, index: int, attempt: int, token: str, now_ms: int) -> Failure:

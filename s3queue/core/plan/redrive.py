@@ -61,7 +61,7 @@ def handle(planning: Planning, looked: Mapping[str, Looked]) -> None:
             continue
         letters = one.request.letters
         taken = _free(one, named)
-        if not _has_room(planning, one.request.queue, len(taken)):
+        if planning.is_emptied(one.request.queue) or not _has_room(planning, one.request.queue, len(taken)):
             continue
         for number in taken:
             _admit(planning, path, one.request, letters[number], one.fits[number])

@@ -28,6 +28,7 @@ class Room:
     def __init__(self, board: Board, settings: Settings, full: set[str]) -> None:
         self._most = settings.max_failure_bytes
         self.bytes = self._most - sum(map(_weigh, board.sources.values()))
+        self.bytes -= sum(memo.size for noted in board.memos.values() for memo in noted.values())
         self.deaths = settings.max_dying - sum(
             len(state.dying) for path, state in board.sources.items() if state.dying and not path.startswith(BORROWED)
         )

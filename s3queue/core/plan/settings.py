@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
+
+#: The first tick of a cron expression in a time zone after a time (wall clock in milliseconds); None: there is none.
+#: Raises `ValueError`: it cannot tell.
+Timetable: TypeAlias = Callable[[str, str, int], int | None]
+
+
+def no_timetable(cron: str, tz: str, after_ms: int) -> int | None:
+    """Where nobody can tell, schedules with cron expressions stand still."""
+    raise ValueError("no timetable")
 
 
 class Settings(NamedTuple):
@@ -12,6 +22,7 @@ class Settings(NamedTuple):
     Attributes:
         visibility_timeout: seconds of silence after which a session is fenced.
         leader_lease: seconds after which a silent leader may be replaced.
+        idle_lease: the same while there is no work; 0: no other.
         ticket_target: seconds of work to assign per slot.
         ack_s: seconds for which outcomes are batched in their host at most.
         window_s: seconds for which the id of a finished source is kept. ``dedup_window`` counts from the producer's last
@@ -28,6 +39,8 @@ class Settings(NamedTuple):
         max_parts: the most message ranges in one ticket. A host with more room gets another one in the same cycle.
         max_board_bytes: the largest board. New batches fill half of it, those that are on it three quarters.
         max_failure_bytes: of the histories of messages on the board, and of what waits there.
+        purge_page: batches that a purge takes onto the board in one cycle.
+        timetable: when cron expressions tick.
         max_dying: messages that are dead and whose letters are not written yet.
     """
 
@@ -49,3 +62,6 @@ class Settings(NamedTuple):
     max_source_bytes: float = math.inf
     summary_s: float = math.inf
     census_s: float = 5.0
+    purge_page: int = 1000
+    idle_lease: float = 0.0
+    timetable: Timetable = no_timetable

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from s3queue.core import ranges
+from s3queue.core.keys import parse_source
 from s3queue.core.plan.planned import Settled
 from s3queue.core.plan.planning import Planning
 from s3queue.core.plan.room import added
 from s3queue.core.ranges import Ranges
-from s3queue.core.records import Failed, Failure, Ledger, Offer, Part, Report, Ticket
+from s3queue.core.records import Failed, Failure, Ledger, Memo, Offer, Part, Report, Ticket
 from s3queue.core.settle import LAST_TEXT, NEWEST_TEXT, is_last, weigh
 
 
@@ -45,11 +46,17 @@ def _take(planning: Planning, name: str, ticket: Ticket, report: Report, ledger:
     for part in ticket.spans(released):
         _release(planning, name, part)
     done = [
-        offset for offset, part in _singles(ticket, failed) if _fail(planning, name, part, report.failed[offset], offer)
+        offset
+        for offset, part in _singles(ticket, failed)
+        if _fail(planning, name, part, report.failed[offset], offer, report.memos.get(offset))
     ]
     if ledger.over:
         left = ranges.minus(everything, ranges.union(ranges.pairs(taken), ranges.pairs(failed)))
-        done += [offset for offset, part in _singles(ticket, left) if _orphan(planning, name, part, offer, claimed)]
+        done += [
+            offset
+            for offset, part in _singles(ticket, left)
+            if _orphan(planning, name, part, offer, claimed, report.memos.get(offset))
+        ]
     taken = ranges.union(ranges.pairs(taken), ranges.pairs(ranges.of(done)))
     taken = ranges.minus(everything, ranges.minus(everything, taken))
     if taken == ticket.taken:
@@ -75,8 +82,8 @@ def _release(planning: Planning, name: str, part: Part) -> None:
 
 def _cancel(planning: Planning, name: str, part: Part, *, began: bool) -> None:
     began = began or part.start in planning.state(part.source).failures
-    reason = planning.marks[part.source][part.start].reason
-    planning.cancel(part, name, began=began, reason=reason)
+    mark = planning.marks[part.source][part.start]
+    planning.end(part, mark.how, name, began=began, reason=mark.reason)
     planning.ends(part, "cancelled")
 
 
@@ -88,7 +95,7 @@ def _singles(ticket: Ticket, offsets: Ranges) -> Iterator[tuple[int, Part]]:
             yield next(members), Part(part.source, index, index + 1, part.attempt)
 
 
-def _fail(planning: Planning, name: str, part: Part, outcome: Failed, offer: Offer) -> bool:
+def _fail(planning: Planning, name: str, part: Part, outcome: Failed, offer: Offer, memo: Memo | None = None) -> bool:
     """Take over one message that did not end well, if the board has room for it. Otherwise it stays in the ledger."""
     if planning.is_marked(part):
         if not planning.room.takes(added("", LAST_TEXT), dies=True):
@@ -100,12 +107,18 @@ def _fail(planning: Planning, name: str, part: Part, outcome: Failed, offer: Off
     if outcome.kind == "unfit":
         planning.gave_back(part, outcome)
         return True
+    if outcome.kind == "expired":  # told by its host, which has claimed it
+        if not planning.room.takes(added("", LAST_TEXT), dies=True):
+            return False
+        planning.end(part, "expired", name, began=True)
+        return True
     state = planning.state(part.source)
     history = state.failures.get(part.start, ())
     dies = is_last(outcome, part.attempt, state.spared.get(part.start, 0), offer.max_attempts)
     text = outcome.failure.text if outcome.failure is not None else ""
     squeezed = False
-    if not planning.room.takes(added(text, LAST_TEXT if dies else NEWEST_TEXT), dies=dies):
+    size = added(text, LAST_TEXT if dies else NEWEST_TEXT) + (memo.size if memo is not None and not dies else 0)
+    if not planning.room.takes(size, dies=dies):
         # One that is on the board with its history goes on with less of it.
         if dies or not history:
             return False
@@ -114,6 +127,10 @@ def _fail(planning: Planning, name: str, part: Part, outcome: Failed, offer: Off
     draft.failed(part.start, part.attempt, outcome, max_attempts=offer.max_attempts, now_ms=planning.heard_ms)
     if squeezed:
         draft.squeeze(part.start, weigh(history))
+    if memo is not None and not dies:
+        planning.memos.setdefault(part.source, {})[part.start] = memo
+    if outcome.kind == "snooze" and parse_source(part.source).expires_ms is not None:
+        draft.begins_again(part.start)
     if outcome.kind not in ("snooze", "interrupted"):
         planning.count(part, "failed", 1)
     if dies:
@@ -122,10 +139,10 @@ def _fail(planning: Planning, name: str, part: Part, outcome: Failed, offer: Off
     return True
 
 
-def _orphan(planning: Planning, name: str, part: Part, offer: Offer, claimed: bool) -> bool:
+def _orphan(planning: Planning, name: str, part: Part, offer: Offer, claimed: bool, memo: Memo | None = None) -> bool:
     """The session ended without an outcome of this message. A claimed message may have started; others have not."""
     if not claimed:
         _release(planning, name, part)
         return True
     failure = Failure(part.attempt, "lost", "its host fell silent or died", planning.now_ms)
-    return _fail(planning, name, part, Failed("retry", 0.0, failure), offer)
+    return _fail(planning, name, part, Failed("retry", 0.0, failure), offer, memo)

@@ -21,6 +21,7 @@ from s3queue.core.records.board import (
     Mark,
     Part,
     Place,
+    Purge,
     Ready,
     SourceState,
     Ticket,
@@ -34,53 +35,78 @@ from s3queue.core.records.codec import (
     decode_batch,
     decode_message,
     decode_moved,
+    decode_result,
     encode,
     encode_batch,
     encode_message,
+    encode_result,
 )
 from s3queue.core.records.control import Control
 from s3queue.core.records.failures import FATAL_CAUSES, Failed, Failure
 from s3queue.core.records.format import FORMAT
-from s3queue.core.records.ledger import Ledger, Offer, Report, Usage
+from s3queue.core.records.ledger import Dozing, Ledger, Offer, Report, Usage
 from s3queue.core.records.letters import DeadLetter, Life
+from s3queue.core.records.limits import NO_LIMIT, NO_LIMITS, Allowed, Breaker, Bucket, Fuse, Limit, Limits
+from s3queue.core.records.memos import Memo
 from s3queue.core.records.messages import Batch, Message, Moved, Origin
 from s3queue.core.records.newer import Newer, encode_over, encode_with, newer
 from s3queue.core.records.pages import RetiredPage
 from s3queue.core.records.queues import QueueMeta
 from s3queue.core.records.requests import (
     CANCEL,
+    CODES,
+    MOST_MESSAGES,
+    PURGE,
     PURGE_LETTERS,
     REDRIVE,
     RUN_NOW,
+    TICK,
     Answer,
     Chosen,
     LetterRequest,
     Request,
 )
-from s3queue.core.records.summary import HostTally, Summary, Tally
+from s3queue.core.records.results import Result
+from s3queue.core.records.schedules import CATCH_UP, Schedule, Ticked
+from s3queue.core.records.summary import HostTally, Progress, Summary, Tally
 
 __all__ = [
     "CANCEL",
+    "CATCH_UP",
+    "CODES",
     "FATAL_CAUSES",
     "FORMAT",
+    "MOST_MESSAGES",
+    "NO_LIMIT",
+    "NO_LIMITS",
+    "PURGE",
     "PURGE_LETTERS",
     "REDRIVE",
     "RUN_NOW",
+    "TICK",
+    "Allowed",
     "Answer",
     "Batch",
     "Board",
+    "Breaker",
+    "Bucket",
     "Chosen",
     "Control",
     "DeadLetter",
+    "Dozing",
     "Ending",
     "Failed",
     "Failure",
+    "Fuse",
     "HostTally",
     "Leader",
     "Ledger",
     "LetterRequest",
     "Life",
+    "Limit",
+    "Limits",
     "Mark",
+    "Memo",
     "Message",
     "Moved",
     "Newer",
@@ -88,14 +114,19 @@ __all__ = [
     "Origin",
     "Part",
     "Place",
+    "Progress",
+    "Purge",
     "QueueMeta",
     "Ready",
     "Report",
     "Request",
+    "Result",
     "RetiredPage",
+    "Schedule",
     "SourceState",
     "Summary",
     "Tally",
+    "Ticked",
     "Ticket",
     "Totals",
     "Unfit",
@@ -106,10 +137,12 @@ __all__ = [
     "decode_batch",
     "decode_message",
     "decode_moved",
+    "decode_result",
     "encode",
     "encode_batch",
     "encode_message",
     "encode_over",
+    "encode_result",
     "encode_with",
     "newer",
 ]

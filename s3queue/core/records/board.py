@@ -15,6 +15,9 @@ from s3queue.core.keys import parse_source
 from s3queue.core.ranges import EMPTY, Ranges
 from s3queue.core.records.failures import Failure
 from s3queue.core.records.format import FORMAT, Attempt, Count, Index, Number, Patience, Term
+from s3queue.core.records.limits import Allowed, Bucket, Fuse
+from s3queue.core.records.memos import Memo
+from s3queue.core.records.schedules import Ticked
 
 
 class Part(Struct, frozen=True, gc=False, array_like=True):
@@ -136,6 +139,7 @@ class SourceState(Struct, frozen=True, gc=False, omit_defaults=True):
         spared: by index, how many of its attempts do not count, since it was only interrupted.
         endings: by index, how those of ``dying`` end that are not dead: their letters are tombstones.
         letter: of a further life, the version of the letter that it was admitted with; "": not known.
+        begun: those whose first attempt was snoozed: it comes again, and they have begun.
     """
 
     settled: Index = 0
@@ -147,18 +151,46 @@ class SourceState(Struct, frozen=True, gc=False, omit_defaults=True):
     unfit: tuple[Unfit, ...] = ()
     endings: dict[Index, Ending] = {}
     letter: str = ""
+    begun: tuple[Index, ...] = ()
 
 
 class Mark(Struct, frozen=True, gc=False, array_like=True):
     """One message that is to be cancelled, and that only its host, or its batch, can tell of.
 
     Attributes:
-        requests: those that are answered when it ends. None: they are answered; the mark goes when its batch is admitted.
+        requests: those that are answered when it ends. None: they are answered already.
         reason: for people.
+        purge: it ends as ``purged``, and not as ``cancelled``.
         force_s: seconds after which what runs ends with its process, from when its host reads this; None: never.
     """
 
     requests: tuple[str, ...] = ()
+    reason: str = ""
+    force_s: Patience | None = None
+    purge: bool = False
+
+    @property
+    def how(self) -> str:
+        return "purged" if self.purge else "cancelled"
+
+
+class Purge(Struct, frozen=True, gc=False, omit_defaults=True):
+    """A queue that is being emptied.
+
+    Attributes:
+        request: answered when it is over.
+        after: a walk through what is stored has come up to this path.
+        is_walked: it has come to the end.
+        is_open: nothing else is left than what is in tickets, and marked: the queue is not held any more.
+        count: messages that it has ended.
+        reason, force_s: as of a `Mark`.
+    """
+
+    request: str
+    after: str = ""
+    is_walked: bool = False
+    is_open: bool = False
+    count: Count = 0
     reason: str = ""
     force_s: Patience | None = None
 
@@ -168,12 +200,14 @@ class Totals(Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         redriven, letters_purged: dead letters that were.
+        moved: messages that are in sources that were moved off the board, and not over.
     """
 
     done: Count = 0
     dead: Count = 0
     failed: Count = 0
     cancelled: Count = 0
+    moved: Count = 0
     expired: Count = 0
     purged: Count = 0
     redriven: Count = 0
@@ -195,8 +229,15 @@ class Place(Struct, frozen=True, omit_defaults=True):
 
 
 class Leader(Struct, frozen=True, omit_defaults=True):
+    """Who may write the board.
+
+    Attributes:
+        knock: where it listens for knocks, see `s3queue.runtime.knocks`. Empty: nowhere.
+    """
+
     session: str
     place: Place = Place()
+    knock: str = ""
 
 
 class Board(Struct, frozen=True, omit_defaults=True):
@@ -219,7 +260,13 @@ class Board(Struct, frozen=True, omit_defaults=True):
         answers: by request, what came of it; until the request is known to be gone, and its id to be remembered.
         marks: messages that are to be cancelled, by source and index.
         edits: redrive requests whose letters get new payloads, with the answers that they get then.
+        purges: queues that are being emptied, by name.
         control: turn of the `Control` that it was planned with.
+        memos: what earlier attempts have noted, of messages that are not over, by source and index.
+        schedules: how far each schedule has come.
+        allowed: tickets of which not all messages may run at once.
+        buckets: by queue and key ("": the queue), what a rate allows; of those that are not full.
+        fuses: by queue, circuit breakers that have seen failures.
     """
 
     nonce: str
@@ -240,6 +287,12 @@ class Board(Struct, frozen=True, omit_defaults=True):
     answers: dict[str, str] = {}
     marks: dict[str, dict[Index, Mark]] = {}
     edits: dict[str, str] = {}
+    purges: dict[str, Purge] = {}
+    memos: dict[str, dict[Index, Memo]] = {}
+    schedules: dict[str, Ticked] = {}
+    allowed: dict[str, Allowed] = {}
+    buckets: dict[str, dict[str, Bucket]] = {}
+    fuses: dict[str, Fuse] = {}
 
     @property
     def is_busy(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypeVar
 
 import msgspec
@@ -16,6 +17,7 @@ from s3queue.core.records.messages import Batch, Message, Moved
 from s3queue.core.records.pages import RetiredPage
 from s3queue.core.records.queues import QueueMeta
 from s3queue.core.records.requests import Answer, LetterRequest, Request
+from s3queue.core.records.results import Result
 from s3queue.core.records.summary import Summary
 from s3queue.errors import CorruptRecord
 
@@ -37,6 +39,8 @@ _batch = msgspec.msgpack.Decoder(Batch).decode
 _batch_head = msgspec.msgpack.Decoder(_Head).decode
 _message = msgspec.msgpack.Decoder(Message).decode
 _moved = msgspec.msgpack.Decoder(Moved).decode
+_result = msgspec.msgpack.Decoder(Result).decode
+_TICKET = re.compile(r"[0-9]{1,10}-[0-9]{1,10}")
 #: What decoders raise; UnicodeDecodeError, for a string that is not UTF-8, is no DecodeError.
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
@@ -91,3 +95,21 @@ def decode_moved(key: str, raw: Raw) -> Moved:
         return _moved(raw)
     except UNREADABLE as wrong:
         raise CorruptRecord(key, f"not a message: {wrong}") from wrong
+
+
+def encode_result(result: Result) -> bytes:
+    return _to_msgpack(result)
+
+
+def decode_result(key: str, body: bytes) -> Result:
+    """Raises `CorruptRecord`."""
+    try:
+        version = _batch_head(body).format
+        if version != FORMAT:
+            raise CorruptRecord(key, f"format {version}, and this release reads format {FORMAT}: upgrade s3queue here")
+        result: Result = _result(body)
+        if not _TICKET.fullmatch(result.ticket):
+            raise CorruptRecord(key, f"a result of no ticket: {result.ticket!r}")
+    except UNREADABLE as wrong:
+        raise CorruptRecord(key, f"cannot be decoded as a result: {wrong}") from wrong
+    return result

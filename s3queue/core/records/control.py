@@ -5,6 +5,8 @@ from __future__ import annotations
 from msgspec import Struct, field
 
 from s3queue.core.records.format import FORMAT, Count
+from s3queue.core.records.limits import Limits
+from s3queue.core.records.schedules import Schedule
 
 
 class Control(Struct, frozen=True, omit_defaults=True):
@@ -13,12 +15,16 @@ class Control(Struct, frozen=True, omit_defaults=True):
     Attributes:
         turn: rises by one with every change. A board names the turn of the control that it was planned with.
         paused: queues of which nothing is assigned, and until when (wall clock in milliseconds); 0: until it is resumed.
+        schedules: by name.
+        limits: by queue, what holds instead of what its hosts declare.
     """
 
     nonce: str
     turn: Count = 0
     paused: dict[str, Count] = {}
     format: int = field(default_factory=lambda: FORMAT)
+    schedules: dict[str, Schedule] = {}
+    limits: dict[str, Limits] = {}
 
     def holds(self, queue: str, now_ms: int) -> bool:
         """Whether nothing of this queue may be assigned now."""

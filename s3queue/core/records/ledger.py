@@ -9,6 +9,8 @@ from s3queue.core.ranges import EMPTY, Ranges
 from s3queue.core.records.board import Place
 from s3queue.core.records.failures import Failed
 from s3queue.core.records.format import FORMAT, Attempt, Count, Delay, Patience
+from s3queue.core.records.limits import Limits
+from s3queue.core.records.memos import Memo
 
 #: No message takes less, in seconds.
 SHORTEST_S = 1e-9
@@ -33,11 +35,16 @@ class Offer(Struct, frozen=True, omit_defaults=True):
 
 
 class Report(Struct, frozen=True, gc=False, omit_defaults=True):
-    """Outcomes of the messages of one ticket, by offset. A stored outcome never changes."""
+    """Outcomes of the messages of one ticket, by offset. A stored outcome never changes.
+
+    Attributes:
+        memos: what attempts have noted, of messages that run or did not end with ok.
+    """
 
     ok: Ranges = EMPTY
     released: Ranges = EMPTY
     failed: dict[Count, Failed] = {}
+    memos: dict[Count, Memo] = {}
 
     def __post_init__(self) -> None:
         if not (ranges.is_proper(self.ok) and ranges.is_proper(self.released)):
@@ -73,6 +80,18 @@ class Usage(Struct, frozen=True, array_like=True):
         return {name: getattr(self, name) for name in self.__struct_fields__}
 
 
+class Dozing(Struct, frozen=True, array_like=True):
+    """How rarely a host writes and polls that has held nothing for a while.
+
+    Attributes:
+        write_s: seconds between two writes of its ledger.
+        poll_s: seconds between two polls of the board.
+    """
+
+    write_s: Patience
+    poll_s: Patience
+
+
 class Ledger(Struct, frozen=True, omit_defaults=True):
     """A host's one object: its claims, their outcomes, and its heartbeat.
 
@@ -88,6 +107,10 @@ class Ledger(Struct, frozen=True, omit_defaults=True):
         claims: the tickets that this session may run.
         reports: outcomes that the board has not taken over yet.
         usage: by role, for people; some requests behind.
+        knock: where the host listens for knocks, see `s3queue.runtime.knocks`. Empty: nowhere.
+        dozing: it holds nothing and writes rarely, see `s3queue.core.silence`. None: it is awake.
+        clock_ms: wall clock of the host before the write, where the board names schedules. 0: not said.
+        limits: by queue, what this host declares; for as long as no operator says otherwise.
     """
 
     nonce: str
@@ -104,6 +127,10 @@ class Ledger(Struct, frozen=True, omit_defaults=True):
     usage: dict[str, Usage] = {}
     visibility_timeout: Patience = 0.0
     window_s: Patience = 0.0
+    dozing: Dozing | None = None
+    knock: str = ""
+    clock_ms: Count = 0
+    limits: dict[str, Limits] = {}
 
     @property
     def over(self) -> bool:

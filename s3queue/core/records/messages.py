@@ -6,6 +6,7 @@ from msgspec import Raw, Struct, field
 
 from s3queue.core.records.failures import Failure
 from s3queue.core.records.format import FORMAT
+from s3queue.core.records.memos import Memo
 
 
 class Message(Struct, frozen=True, array_like=True):
@@ -29,11 +30,13 @@ class Origin(Struct, frozen=True, array_like=True):
         message: its id, which stays the same.
         sent_ms: when it was enqueued.
         failures: its history up to then, oldest first, bounded.
+        memo: what its attempts had noted by then.
     """
 
     message: str
     sent_ms: int
     failures: tuple[Failure, ...] = ()
+    memo: Memo | None = None
 
 
 class Moved(Message, frozen=True, array_like=True):

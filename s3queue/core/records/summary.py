@@ -41,8 +41,26 @@ class Tally(Struct, omit_defaults=True):
     paused: bool = False
 
 
+class Progress(Struct, frozen=True, array_like=True):
+    """How far a running message is, as its task said.
+
+    Attributes:
+        message: its id, or of one that was moved off the board: of the place that it has now.
+        total: 0: not said.
+    """
+
+    message: str
+    done: Delay = 0.0
+    total: Delay = 0.0
+    text: str = ""
+
+
 class HostTally(Struct, frozen=True, omit_defaults=True):
-    """One session, as its ledger said last."""
+    """One session, as its ledger said last.
+
+    Attributes:
+        progress: of some of its messages; empty where no task tells.
+    """
 
     session: str
     name: str = ""
@@ -51,6 +69,7 @@ class HostTally(Struct, frozen=True, omit_defaults=True):
     queues: tuple[str, ...] = ()
     over: bool = False
     usage: dict[str, Usage] = {}
+    progress: tuple[Progress, ...] = ()
 
 
 class Summary(Struct, frozen=True, omit_defaults=True):

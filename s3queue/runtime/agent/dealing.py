@@ -19,7 +19,7 @@ from s3queue.core import ranges
 from s3queue.core.held import Held
 from s3queue.core.ledger import Host
 from s3queue.core.ranges import Ranges
-from s3queue.core.records import FATAL_CAUSES, Failed, Part
+from s3queue.core.records import FATAL_CAUSES, Failed, Memo, Part
 from s3queue.runtime.agent.deaths import AT_WORK, ENDED, Affected, Death, Suspect, judge, last_word
 from s3queue.runtime.agent.interrupts import EndWorker, Interrupts
 from s3queue.runtime.agent.loads import Load, Row
@@ -245,7 +245,10 @@ class Dealer:
     def _send(load: Load, queue: str, held: Held, piece: Piece, parts: tuple[Part, ...]) -> None:
         assert load.send is not None
         load.had_suspect = load.suspect
-        load.send(Deal(load.open(piece, queue), piece.ticket, queue, parts, held.spared))
+        memos = {}
+        if held.given:
+            memos = {at - piece.start: memo for at, memo in held.given.items() if piece.start <= at < piece.stop}
+        load.send(Deal(load.open(piece, queue), piece.ticket, queue, parts, held.spared, memos))
 
     # ---- outcomes ------------------------------------------------------------------------------------------
 
@@ -261,6 +264,14 @@ class Dealer:
         if row is None or not 0 <= index < row.size or index in row.told or load.is_over(number, index):
             return False
         load.fail(row, index, outcome)
+        return True
+
+    def noted(self, worker: int, number: int, index: int, memo: Memo) -> bool:
+        """A note: what a message that runs has noted. False: the note is not valid now."""
+        row = self.loads[worker].rows.get(number)
+        if row is None or not 0 <= index < row.size:
+            return False
+        self.host.note(row.ticket, row.base + index, memo)
         return True
 
     def finished(self, worker: int, number: int, busy_s: float, run_s: float = 0.0) -> bool:
@@ -369,14 +380,18 @@ class Dealer:
         part = next(held.ticket.spans((row.base + one.at, row.base + one.at + 1)))
         offer = self.host.offers.get(row.queue)
         most = held.spared + (offer.max_attempts if offer is not None else 0)
+        ending = ""
         if outcome.kind == "interrupted":
             alone = "alone" if outcome.failure is not None and outcome.failure.cause in FATAL_CAUSES else "soon"
             following = f"it was interrupted, which is not counted, and runs again {alone}"
         elif outcome.failure is not None and outcome.failure.cause == "cancelled":
-            following = "it is cancelled"
+            following = ending = "cancelled"
+        elif part.attempt >= most:
+            following = ending = "dead"
         else:
-            following = "it runs again, alone" if part.attempt < most else "it is dead"
-        return Affected(self.host.layout.message_id(part.source, part.start), part.attempt, most, following)
+            following = "it runs again, alone"
+        message = self.host.layout.message_id(part.source, part.start)
+        return Affected(message, part.attempt, most, following, row.queue, ending)
 
     def stored(self) -> None:
         """The ledger was stored: close the rows whose outcomes are all in it."""

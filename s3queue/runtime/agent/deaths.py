@@ -65,13 +65,15 @@ class Affected(NamedTuple):
 
     Attributes:
         attempt: the one that ended. most: attempts before it is dead.
-        following: what happens to it next.
+        following: what happens to it next, for people. ending: ``dead`` or ``cancelled``, if nothing does.
     """
 
     message: str
     attempt: int
     most: int
     following: str
+    queue: str = ""
+    ending: str = ""
 
 
 def judge(suspects: Collection[Suspect], death: Death) -> dict[Suspect, Failed]:

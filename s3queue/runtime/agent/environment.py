@@ -5,20 +5,23 @@ from __future__ import annotations
 import secrets
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from s3queue.config import Config
 from s3queue.core.pacing import ack_s
 from s3queue.core.plan import Settings
 from s3queue.core.produce import largest_source
 from s3queue.core.records import Place, Usage
+from s3queue.observe.ears import Ear
 from s3queue.observe.events import Events
+from s3queue.runtime.knocks import Knocker
 from s3queue.runtime.local import life
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.folder import machine
 from s3queue.runtime.local.journal import Journal
-from s3queue.runtime.local.wakeups import WakeSocket, wake
+from s3queue.runtime.local.wakeups import WakeSocket, waiters, wake
 from s3queue.store import Capabilities
+from s3queue.timetable import next_tick
 
 
 def plan_settings(config: Config, capabilities: Capabilities) -> Settings:
@@ -35,6 +38,8 @@ def plan_settings(config: Config, capabilities: Capabilities) -> Settings:
         max_source_bytes=largest_source(config.max_message_bytes),
         summary_s=max(10.0 if capabilities.requests_cost else 2.0, capabilities.min_rewrite_s),
         census_s=5.0 if capabilities.requests_cost else 1.0,
+        timetable=next_tick,
+        idle_lease=config.idle_lease if capabilities.requests_cost else 0.0,
     )
 
 
@@ -45,6 +50,7 @@ class Surroundings:
         url: of the store: where local producers send wake-ups.
         trusted: called when the trust window was extended after it had run out.
         empty: called when the served queues are empty.
+        ears: processes of this host that listen to events.
     """
 
     def __init__(
@@ -57,11 +63,13 @@ class Surroundings:
         *,
         trusted: Callable[[], None],
         empty: Callable[[], None],
+        ears: tuple[Ear, ...] = (),
     ) -> None:
         self._config, self._url, self._session, self._place = config, url, session, place
         self._journal, self._trusted, self._empty = journal, trusted, empty
-        self.events = Events("agent", config.history)
+        self.events = Events("agent", config.history, ears)
         self.wakes: WakeSocket | None = None
+        self._knocker = None if config.knock_key is None else Knocker(config.knock_key, config.namespace)
 
     now = staticmethod(clock)
 
@@ -84,6 +92,13 @@ class Surroundings:
 
     def wake_machine(self) -> None:
         wake(self._url, self._config.namespace, but=self.wakes)
+
+    def knock(self, addresses: Collection[str]) -> None:
+        if self._knocker is not None:
+            self._knocker.knock(addresses)
+
+    def wake_waiters(self) -> None:
+        wake(self._url, waiters(self._config.namespace))
 
     def trust(self, until: float) -> None:
         expired = self._journal.trust_until < clock()

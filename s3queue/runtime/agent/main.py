@@ -29,10 +29,12 @@ from s3queue.errors import StoreUnavailable
 from s3queue.runtime.agent.dealing import Dealer
 from s3queue.runtime.agent.deaths import journaled_outcomes
 from s3queue.runtime.agent.environment import Surroundings, plan_settings
+from s3queue.runtime.agent.outage import Outage
 from s3queue.runtime.agent.programs import run
 from s3queue.runtime.agent.proof import prove
 from s3queue.runtime.agent.seats import Seats, WorkerDeath
 from s3queue.runtime.drive import Driver
+from s3queue.runtime.knocks import KnockSocket
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.journal import Journal
 from s3queue.runtime.local.spec import AgentSpec
@@ -57,6 +59,7 @@ from s3queue.runtime.local.wire import (
     unpack,
 )
 from s3queue.runtime.meter import Meter
+from s3queue.timing import declared
 
 T = TypeVar("T")
 
@@ -97,6 +100,11 @@ class Agent:
             {queue: spec.tasks.offer(queue) for queue in spec.queues},
             spec.place,
         )
+        self._knocks: KnockSocket | None = None
+        if config.knock is not None and config.knock_key is not None:
+            self._knocks = KnockSocket(config.knock, config.knock_key, config.namespace)
+            host.knock = self._knocks.address
+        host.limits = {queue: limits for queue in spec.queues if (limits := spec.tasks.limits(queue)) is not None}
         journals = [self._journal.worker(number) for number in range(spec.workers)]
         self._dealer = Dealer(
             host,
@@ -113,6 +121,7 @@ class Agent:
             self._journal,
             trusted=lambda: self._dealer.tell(Trust()),
             empty=lambda: self._tell(Empty()),
+            ears=spec.ears,
         )
         self._agent = core.Agent(
             layout,
@@ -121,14 +130,22 @@ class Agent:
             Pace(config, store.capabilities),
             plan_settings(config, store.capabilities),
             self._env,
-            Leader(spec.session, spec.place),
-            core.Terms(until_empty=spec.until_empty),
+            Leader(spec.session, spec.place, host.knock),
+            core.Terms(until_empty=spec.until_empty, declared=declared(spec.tasks, spec.queues)),
         )
         readers = READERS if store.capabilities.requests_cost else LOCAL_READERS
+        self._outage = outage = Outage(self._env.events)
         meters = Meter(self._journal.host_usage), Meter(self._journal.coordinator_usage)
         #: Of the host, the coordinator, and its chores: what those read and hangs holds up no cycle.
         self._drivers = [
-            Driver(store, meter, readers=readers, patience_s=PATIENCE_S, on_retry=self._unavailable)
+            Driver(
+                store,
+                meter,
+                readers=readers,
+                patience_s=PATIENCE_S,
+                on_retry=outage.begins,
+                on_answer=outage.ends,
+            )
             for meter in (*meters, meters[1])
         ]
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3queue-store")
@@ -154,7 +171,12 @@ class Agent:
         wakes = self._env.wakes = WakeSocket(self._spec.store.url, self._spec.config.namespace, self._spec.session)
         loop.add_reader(wakes.fileno(), self._woken, wakes)
         loop.add_reader(self._spec.conn.fileno(), self._told)
+        if (knocks := self._knocks) is not None:
+            loop.add_reader(knocks.fileno(), self._knocked, knocks)
         self._tell(Started())
+        self._env.emit(
+            "host_joined", session=self._spec.session, queues=list(self._spec.queues), slots=self._agent.host.slots
+        )
         agent = self._agent
         beside = [self._start(agent.coordinate(), _COORDINATOR)]
         beside += [self._start(agent.do_chores(number), _CHORES) for number in range(CHORES_AT_ONCE)]
@@ -171,6 +193,9 @@ class Agent:
             loop.remove_reader(wakes.fileno())
             loop.remove_reader(self._spec.conn.fileno())
             wakes.close()
+            if knocks is not None:
+                loop.remove_reader(knocks.fileno())
+                knocks.close()
             for door in self._doors:
                 (await door).close()
             self._threads.shutdown(wait=False, cancel_futures=True)
@@ -214,7 +239,7 @@ class Agent:
         self._doors.append(asyncio.create_task(serving))
 
     def _no_answer(self, fault: StoreUnavailable) -> None:
-        self._unavailable(fault)
+        self._outage.begins(fault)
         self._tell(Waiting())
 
     async def _join(self) -> bool:
@@ -230,15 +255,15 @@ class Agent:
                 journal.close_row(row)
         return joined
 
-    def _unavailable(self, fault: StoreUnavailable) -> None:
-        """Warn that the store does not answer. Claimed messages go on meanwhile."""
-        self._env.warn("store", f"the store does not answer; trying again: {fault}")
-
     # ---- notes ---------------------------------------------------------------------------------------------
 
     def _woken(self, wakes: WakeSocket) -> None:
         wakes.drain()
         self._agent.wake()
+
+    def _knocked(self, knocks: KnockSocket) -> None:
+        if knocks.heard():
+            self._agent.look()
 
     def _told(self) -> None:
         """A note from the supervisor, or its end."""
@@ -258,12 +283,14 @@ class Agent:
     def _seat_freed(self, it: WorkerDeath) -> None:
         """A worker died and its journal was read: report it, and allow the supervisor to replace it."""
         if not (it.expected or self._agent.host.over):  # else it was told to stop
-            death = {"worker": it.worker, "cause": it.cause, "text": it.text}
+            emit, ran = self._env.events.emit, [one.message for one in it.affected]
+            emit("worker_died", worker=it.worker, cause=it.cause, text=it.text, messages=ran)
             for one in it.affected:
-                ended = {"message": one.message, "attempt": one.attempt, "of": one.most}
-                self._env.events.emit("worker_died", **death, **ended, next=one.following)
-            if not it.affected:
-                self._env.events.emit("died", **death)
+                ended = {"message": one.message, "attempt": one.attempt, "of": one.most, "cause": it.cause}
+                if one.ending == "dead":
+                    emit("dead", **ended, queue=one.queue, text=it.text)
+                elif not one.ending:  # of one that is cancelled the coordinator tells
+                    emit("recovered", **ended, queue=one.queue, next=one.following)
         with contextlib.suppress(OSError):  # then its successor cannot connect, but a later one can
             self._listen()
         self._tell(Read(it.worker))
@@ -297,6 +324,7 @@ class Agent:
             task.cancel()
         await asyncio.wait(beside)
         await self._start(self._agent.hand_over(), _COORDINATOR)
+        self._env.emit("host_left", session=self._spec.session)
         self._tell(Left(self._agent.host.tally()))
 
 

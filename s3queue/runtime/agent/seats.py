@@ -25,6 +25,7 @@ from s3queue.runtime.local.wire import (
     Hello,
     Leaving,
     Note,
+    Noted,
     Returned,
     Stop,
     Unreadable,
@@ -234,6 +235,8 @@ class Seats:
                 return self._dealer.finished(worker, row, busy_s, run_s)
             case FailedNote(row, index, outcome):
                 return self._dealer.failed(worker, row, index, outcome)
+            case Noted(row, index, memo):
+                return self._dealer.noted(worker, row, index, memo)
             case Returned(messages):
                 return self._dealer.returned(worker, messages)
             case Unreadable(source, why, tries, next_s):

@@ -255,6 +255,10 @@ class WorkerJournal:
         words[at + 4] += 1
         self.bytes[self._rows_at + row * _ROW + _STATES + index] = RUNNING
 
+    def unlimit(self, slot: int) -> None:
+        """The user's code in the slot has ended; what is left to do may take any time."""
+        self.slot_floats[slot * 6 + 3] = 0.0
+
     def finish(self, slot: int, state: int | None) -> None:
         """The message in the slot has ended: ``OK``, or None where its state is written already or not ours any more."""
         at, words = slot * 6, self.slot_words

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from s3queue.core.records import Place
+from s3queue.observe.ears import Ear
 from s3queue.runtime.local.life import Life
 from s3queue.store import ObjectStore
 
@@ -36,6 +37,7 @@ class AgentSpec:
         life: held open for as long as this process lives; nothing else to do with it.
         tasks: the registry.
         until_empty: say `Empty` once the served queues hold no message.
+        ears: processes of this host that listen to events.
         proven: another agent of this supervisor was up before: the store can be reached, and can hold a queue.
     """
 
@@ -54,6 +56,7 @@ class AgentSpec:
     tasks: Any
     until_empty: bool = False
     proven: bool = False
+    ears: tuple[Ear, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,3 +79,4 @@ class WorkerSpec:
     conn: Any
     life: Life
     tasks: Any
+    ears: tuple[Ear, ...] = ()

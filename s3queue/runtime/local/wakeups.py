@@ -12,7 +12,12 @@ from hashlib import sha256
 from s3queue.runtime.local.folder import base as base_folder
 from s3queue.runtime.local.folder import base_path, is_ours
 
-__all__ = ["WakeSocket", "wake"]
+__all__ = ["WakeSocket", "waiters", "wake"]
+
+
+def waiters(namespace: str) -> str:
+    """In place of a namespace: who waits for its results. No namespace has such a name."""
+    return f"{namespace}~results"
 
 
 def _wake_name(url: str, namespace: str) -> str:

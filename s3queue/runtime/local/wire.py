@@ -12,7 +12,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Struct
 
-from s3queue.core.records import Failed, Part
+from s3queue.core.records import Failed, Memo, Part
 
 
 class Hello(Struct, frozen=True, tag=True, array_like=True):
@@ -24,13 +24,15 @@ class Hello(Struct, frozen=True, tag=True, array_like=True):
 
 class Deal(Struct, frozen=True, tag=True, array_like=True):
     """Agent → worker: run these messages and write their states to journal row ``row``, from state 0 on. ``spared``: how
-    many of the attempts so far do not count towards `max_attempts`; only where the deal is of one message."""
+    many of the attempts so far do not count towards `max_attempts`; only where the deal is of one message. ``memos``: by
+    index, what earlier attempts have noted."""
 
     row: int
     ticket: str
     queue: str
     parts: tuple[Part, ...]
     spared: int = 0
+    memos: dict[int, Memo] = {}
 
 
 class Recall(Struct, frozen=True, tag=True, array_like=True):
@@ -64,6 +66,14 @@ class FailedNote(Struct, frozen=True, tag=True, array_like=True):
     row: int
     index: int
     outcome: Failed
+
+
+class Noted(Struct, frozen=True, tag=True, array_like=True):
+    """Worker → agent: message ``index`` of row ``row``, which runs, has noted this. The last word counts."""
+
+    row: int
+    index: int
+    memo: Memo
 
 
 class Finished(Struct, frozen=True, tag=True, array_like=True):
@@ -168,6 +178,7 @@ Note: TypeAlias = (
     | Interrupt
     | Stop
     | FailedNote
+    | Noted
     | Finished
     | Unreadable
     | Returned

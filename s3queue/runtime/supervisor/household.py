@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import re
 import secrets
 import socket
@@ -10,7 +11,9 @@ import sys
 import time
 from typing import Any, NamedTuple, NoReturn
 
+from s3queue import __version__
 from s3queue.config import Config, redact_url
+from s3queue.observe.subscribing import Subscribers
 from s3queue.registry import Registry
 from s3queue.runtime.supervisor.wishes import Wishes
 from s3queue.store import ObjectStore
@@ -51,6 +54,7 @@ class Household(NamedTuple):
     concurrency: int
     tasks: Registry
     wishes: Wishes
+    subscribers: Subscribers
 
     def described(self) -> dict[str, Any]:
         """For people who look at the log."""
@@ -63,6 +67,9 @@ class Household(NamedTuple):
             "concurrency": self.concurrency,
             "pacing": self.config.pacing if self.store.capabilities.requests_cost else "none",
             "drain_timeout": f"{self.config.drain_timeout:g}s",
+            "start_method": self.config.start_method,
+            "python": platform.python_version(),
+            "version": __version__,
         }
 
 

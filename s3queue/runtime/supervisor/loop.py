@@ -22,6 +22,7 @@ from s3queue.runtime.local.wire import CannotStart, Died, Drain, Empty, EndWorke
 from s3queue.runtime.meter import total
 from s3queue.runtime.supervisor.causes import UNKNOWN, MemoryKills, memory_kill_counter
 from s3queue.runtime.supervisor.children import Child, Role
+from s3queue.runtime.supervisor.hearing import Hearing
 from s3queue.runtime.supervisor.household import Household, Summary, end_unguarded, new_session
 from s3queue.runtime.supervisor.leftovers import reap_orphans
 from s3queue.runtime.supervisor.patience import Patience
@@ -54,7 +55,8 @@ class Host:
                 "make room in /dev/shm, or set TMPDIR to a directory that you may write",
             ) from fault
         self._journal = Journal(self._buffer, what.workers, what.concurrency)
-        self._events = Events("supervisor", self._config.history)
+        self._events = Events("supervisor", self._config.history, subscribers=what.subscribers)
+        self._hearing = Hearing(what.subscribers, self._life.rundir, self._events)
         self._memory = MemoryKills(memory_kill_counter())
         self._agent: Child | None = None
         self._session = ""
@@ -88,18 +90,28 @@ class Host:
                 self._start_missing()
                 connection.wait(self._watched(), self._timeout())
                 self._heed_wishes()
+                self._hearing.hear()
                 self._look_at_agent()
                 self._look_at_workers()
                 self._look_at_the_clock()
         finally:
             self._end_everything()
+            self._hearing.close()
             self._life.close(remove=self._left)
             self._what.wishes.count(clock())
         summary = self._summary()
         counts = ", ".join(
             f"{queue}: {done} done, {dead} dead" for queue, (done, dead) in sorted(self._settled.items())
         )
-        self._events.emit("ended", drained=self._left, messages=summary.messages, deaths=self._deaths, text=counts)
+        self._events.emit(
+            "ended",
+            drained=self._left,
+            messages=summary.messages,
+            deaths=self._deaths,
+            done=sum(done for done, _ in self._settled.values()),
+            dead=sum(dead for _, dead in self._settled.values()),
+            text=counts,
+        )
         self._events.close()
         return summary
 
@@ -175,13 +187,14 @@ class Host:
             "session": self._session,
             "buffer": self._buffer,
             "tasks": what.tasks,
+            "ears": self._hearing.ears(),
         }
 
     def _start(self, role: Role, number: int, fields: dict[str, Any]) -> Child | None:
         """None if the system has no memory or descriptors for a process now. While other children live, this is retried
         without end."""
         name = child_name(role, number)
-        ours = [*self._what.wishes.descriptors(), *(child.conn for child in self._children())]
+        ours = [*self._what.wishes.descriptors(), *self._hearing.watched(), *(it.conn for it in self._children())]
         try:
             return Child(self._context, role, name, fields, self._life, ours)
         except (OSError, EOFError, MemoryError) as fault:
@@ -196,7 +209,8 @@ class Host:
     # ---- events --------------------------------------------------------------------------------------------
 
     def _watched(self) -> list[Any]:
-        return [self._what.wishes.bell, *(it for child in self._children() for it in child.watched())]
+        children = (it for child in self._children() for it in child.watched())
+        return [self._what.wishes.bell, *self._hearing.watched(), *children]
 
     def _timeout(self) -> float:
         end = self._drain_until if self._leave_until is None else self._leave_until
@@ -266,7 +280,7 @@ class Host:
         self._orphaned.append(self._session)
         fenced = agent.status == FENCED
         cause, text = agent.death(out_of_memory=self._memory.just_rose())
-        self._events.emit("fenced" if fenced else "died", cause=cause, text=text)
+        self._events.emit("fenced" if fenced else "agent_died", cause=cause, text=text)
         self._deaths += 1
         wait_s = self._agent_patience.died(
             up=agent.up, age_s=agent.age_s, blameless=fenced, waiting=agent.waiting and not agent.up
@@ -297,7 +311,10 @@ class Host:
         in_order = child.status == 0 or (child.status == UNKNOWN and child.verdict is None and not journal.running())
         if not in_order and cause != "shutdown" and child.status != ORPHANED:
             # The agent reports it together with the affected messages, once it has read the journal.
-            self._events.emit("died" if self._agent is None else "reaped", cause=cause, text=text)
+            if self._agent is None:
+                self._events.emit("worker_died", worker=number, cause=cause, text=text)
+            else:
+                self._events.emit("reaped", cause=cause, text=text)
             self._deaths += 1
         # A worker that ends before it has run anything would do so for ever.
         worked = journal.messages > self._counted[number]
@@ -315,6 +332,8 @@ class Host:
         patience.is_up()
         if not self._ever_up:
             self._events.emit("serving", **self._what.described())
+        if child.role == "worker":
+            self._events.emit("worker_started", worker=self._workers.index(child), worker_pid=child.pid)
         self._ever_up.add(child.role)
 
     def _cannot_start(self, child: Child, note: CannotStart) -> None:

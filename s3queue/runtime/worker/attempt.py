@@ -8,31 +8,37 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
-import os
 import threading
 import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
+from s3queue.acknowledging import manual, manual_async
 from s3queue.context import Context
 from s3queue.core.keys import Layout, parse_source
-from s3queue.core.records import Failed, Message, decode_message, decode_moved
+from s3queue.core.records import Failed, Message, Origin, decode_message, decode_moved
 from s3queue.errors import CorruptRecord, Fenced
 from s3queue.lazy import refuse_lazy
 from s3queue.middleware import wrap
 from s3queue.observe.events import Events
+from s3queue.observe.logs import name_the_running
 from s3queue.policies import own_limits
+from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.journal import WorkerJournal
 from s3queue.runtime.worker import outcomes
 from s3queue.runtime.worker.dealt import Dealt, Piece
 from s3queue.runtime.worker.forks import adopt, part
 from s3queue.runtime.worker.loop import Runs, TaskLoop, within
+from s3queue.runtime.worker.notes import Notes
+from s3queue.runtime.worker.results import Results, into
 
 if TYPE_CHECKING:
     from s3queue.tasks import Task
 
+#: The event by kind of outcome, where that has another name.
+_TOLD_AS = {"retry": "retrying", "snooze": "snoozed"}
 #: Seconds beyond its time limit for an async task to be cancelled before its process is killed: it may hang in code that
 #: does not await.
 CANCEL_GRACE_S = 2.0
@@ -47,6 +53,7 @@ class _Plan:
         "is_async",
         "max_attempts",
         "middleware",
+        "result_s",
         "soft_s",
         "task",
         "terms",
@@ -58,6 +65,7 @@ class _Plan:
         self.task, self.terms = task, terms
         self.max_attempts, self.time_limit = terms.max_attempts, terms.time_limit
         self.soft_s = soft_s = task.policy.soft_time_limit
+        self.result_s = task.policy.result_ttl
         self.decode = task.decode
         self.call: Callable[..., Any] = task.call
         self.is_async = task.is_async
@@ -65,6 +73,8 @@ class _Plan:
         # What a task does not use it does not pay for: the call is put together here, once.
         if task.resources:
             self.call = _handing(task)
+        if task.policy.ack == "manual":
+            self.call = (manual_async if task.is_async else manual)(self.call)
         if soft_s is not None and task.is_async:
             self.call = within(soft_s, self.call)
         self.middleware = middleware
@@ -84,6 +94,11 @@ class _Plan:
         return _Plan(self.task, terms, self.middleware), headers
 
 
+_At: TypeAlias = tuple[_Plan, Piece, int]
+#: What an async task, and what it has started, belongs to.
+_running: contextvars.ContextVar[_At | None] = contextvars.ContextVar("s3queue_running", default=None)
+
+
 def _handing(task: Task[..., Any]) -> Callable[..., Any]:
     """The call of a task that is handed resources. One that cannot be made is a failure of the attempt."""
 
@@ -97,6 +112,7 @@ class Attempts:
     """
     Args:
         find: the task of a queue and a name, or None.
+        results: stores what tasks return whose results are kept.
         middleware: around every attempt, the outermost first.
     """
 
@@ -108,15 +124,21 @@ class Attempts:
         session: str,
         find: Callable[[str, str], Task[..., Any] | None],
         events: Events,
+        results: Results,
+        notes: Notes,
         middleware: tuple[object, ...] = (),
     ) -> None:
+        self._notes = notes
         self._middleware = middleware
+        self._results = results
         self._journal = journal
         self._layout = layout
         self._session = session
         self._find = find
         self._events = events
-        self._tell_runs = events.wants("run")
+        self._tell_starts = events.wants("started")
+        self._tell_ends = events.wants("succeeded")
+        self._tell_failures = events.wants("failed")
         self._strange = adopt()
         self._plans: dict[tuple[str, str], _Plan] = {}
         #: Context variables that imports have set; every message gets a copy of its own.
@@ -126,6 +148,9 @@ class Attempts:
         self._lock = threading.Lock()
         self._awaited: dict[Future[BaseException | None], tuple[Dealt, int, Runs]] = {}
         self._unfit: set[str] = set()
+        #: What runs, by thread.
+        self._running: dict[int, _At | None] = {}
+        name_the_running(self.running)
 
     def cancel(self) -> None:
         """The session is over, and each `Dealt` of it is marked so. Async tasks are cancelled. A sync task that ignores
@@ -134,6 +159,19 @@ class Attempts:
             awaited = list(self._awaited)
         for future in awaited:
             future.cancel()
+
+    def running(self) -> dict[str, Any] | None:
+        """The message that the caller's code belongs to: called in the thread or the context of a task."""
+        at = _running.get() or self._running.get(threading.get_ident())
+        if at is None:
+            return None
+        plan, piece, number = at
+        return {
+            "task": plan.task.name,
+            "message_id": self._message_id(piece, number),
+            "attempt": piece.part.attempt,
+            "queue": piece.dealt.queue,
+        }
 
     def interrupt(self, dealt: Dealt) -> None:
         """More messages of this deal are marked. Those that are async tasks are cancelled; others are told if they ask
@@ -167,27 +205,55 @@ class Attempts:
         deadline = 0.0 if limit is None else started + limit + (CANCEL_GRACE_S if plan.is_async else 0.0)
         # From here on a death of this process counts as an attempt of this message.
         self._journal.start(slot, dealt.row, piece.first + number, started, deadline)
-        if self._tell_runs:
-            self._tell(piece, number)
+        if self._tell_starts:
+            self._tell_start(plan, piece, number)
         try:
             args, kwargs = plan.decode(message.payload)
         except ValueError as wrong:
             return self._misfit(plan, piece, number, message, wrong)
         except Exception as raised:  # noqa: BLE001 - of types of the user's, or for want of memory
             return self._told(plan, piece, number, outcomes.judge(plan.terms, attempt, dealt.spared, raised))
-        ctx = self._context(plan, piece, number, headers) if plan.wants_ctx else None
+        ctx = self._context(slot, plan, piece, number, headers) if plan.wants_ctx else None
         variables = self._vars.copy()
+        at, thread = (plan, piece, number), threading.get_ident()
+        self._running[thread] = at
+        if plan.is_async:
+            variables.run(_running.set, at)
         try:
             result = variables.run(plan.call, args, kwargs, ctx)
             if plan.is_async:
+                if plan.result_s is not None:
+                    box: list[Any] = []
+                    result = into(box, result)
                 ended_with = self._await(dealt, piece.first + number, variables, result, limit)
                 if ended_with is not None:
                     return self._told(plan, piece, number, self._judged(plan, piece, number, ended_with))
+                if plan.result_s is not None:
+                    result = box[0]
             elif self._strange[0]:
                 part(None)
         except BaseException as raised:  # noqa: BLE001 - SystemExit in a task ends the attempt, not the worker
             if self._strange[0]:
                 part(raised)
+            return self._told(plan, piece, number, self._judged(plan, piece, number, raised))
+        finally:
+            self._running[thread] = None
+        if plan.result_s is not None and (failed := self._keep(plan, slot, piece, number, result)) is not None:
+            return failed
+        if self._tell_ends:
+            self._tell_end(plan, piece, number, clock() - started)
+        return None
+
+    def _keep(self, plan: _Plan, slot: int, piece: Piece, number: int, value: Any) -> Failed | None:
+        """Store what the task returned. Where that can never be, the attempt has failed."""
+        result_s = plan.result_s
+        assert result_s is not None
+        self._journal.unlimit(slot)  # the task has ended in time; the store may be away for longer
+        try:
+            encoded = plan.task.encode_result(value)
+            message, life = self._message_id(piece, number), parse_source(piece.part.source).life
+            self._results.keep(piece.dealt, message, encoded, result_s, life)
+        except Exception as raised:  # noqa: BLE001 - too large, refused, or not to be encoded, perhaps for a type of the user's
             return self._told(plan, piece, number, self._judged(plan, piece, number, raised))
         return None
 
@@ -232,10 +298,12 @@ class Attempts:
         plan = self._plans[queue, name] = _Plan(task, terms, self._middleware)
         return plan
 
-    def _context(self, plan: _Plan, piece: Piece, number: int, headers: dict[str, str]) -> Context:
+    def _context(self, slot: int, plan: _Plan, piece: Piece, number: int, headers: dict[str, str]) -> Context:
         dealt, limit, soft_s, now = piece.dealt, plan.time_limit, plan.soft_s, time.monotonic()
+        at, origin = piece.first + number, self._origin(piece, number)
+        given = dealt.memos.get(at) or (origin.memo if origin is not None else None)
         return Context(
-            self._message_id(piece, number),
+            self._layout.message_id(piece.part.source, piece.part.start + number) if origin is None else origin.message,
             dealt.queue,
             plan.task.name,
             piece.part.attempt,
@@ -247,16 +315,23 @@ class Attempts:
             None if soft_s is None else now + soft_s,
             dealt,
             piece.first + number,
+            self._notes.page(slot, dealt, at, given),
         )
 
     def _message_id(self, piece: Piece, number: int) -> str:
+        origin = self._origin(piece, number)
+        if origin is not None:
+            return origin.message
+        return self._layout.message_id(piece.part.source, piece.part.start + number)
+
+    @staticmethod
+    def _origin(piece: Piece, number: int) -> Origin | None:
+        """Of a message that was moved off the board."""
         source = piece.part.source
         if parse_source(source).moved and piece.messages is not None:
             with contextlib.suppress(CorruptRecord):
-                origin = decode_moved(source, piece.messages[number]).origin
-                if origin is not None:
-                    return origin.message
-        return self._layout.message_id(piece.part.source, piece.part.start + number)
+                return decode_moved(source, piece.messages[number]).origin
+        return None
 
     def _await(
         self, dealt: Dealt, index: int, variables: contextvars.Context, coroutine: Any, limit: float | None
@@ -295,9 +370,26 @@ class Attempts:
 
     # ---- telling -------------------------------------------------------------------------------------------
 
-    def _tell(self, piece: Piece, number: int) -> None:
-        message, source = self._message_id(piece, number), piece.part
-        self._events.emit("run", message=message, attempt=source.attempt, ticket=piece.dealt.ticket, pid=os.getpid())
+    def _tell_start(self, plan: _Plan, piece: Piece, number: int) -> None:
+        self._events.emit(
+            "started",
+            task=plan.task.name,
+            queue=piece.dealt.queue,
+            message=self._message_id(piece, number),
+            attempt=piece.part.attempt,
+            ticket=piece.dealt.ticket,
+        )
+
+    def _tell_end(self, plan: _Plan, piece: Piece, number: int, run_s: float) -> None:
+        if not piece.dealt.over:
+            self._events.emit(
+                "succeeded",
+                task=plan.task.name,
+                queue=piece.dealt.queue,
+                message=self._message_id(piece, number),
+                attempt=piece.part.attempt,
+                run_s=round(run_s, 6),
+            )
 
     def _told(self, plan: _Plan | None, piece: Piece, number: int, outcome: Failed) -> Failed:
         """Log an attempt that did not end well, once, where it ended."""
@@ -316,9 +408,8 @@ class Attempts:
         if outcome.failure is not None:
             fields["text"] = outcome.failure.text
         if not piece.dealt.over:  # else nothing of it counts, and another host runs it
-            kind = {"retry": "retrying", "snooze": "snoozed"}.get(outcome.kind, outcome.kind)
-            if outcome.failure is not None and outcome.failure.cause == "cancelled":
-                kind = "cancelled"
-                del fields["next_s"]
-            self._events.emit(kind, **fields)
+            if self._tell_failures and outcome.kind != "snooze":
+                self._events.emit("failed", **{name: it for name, it in fields.items() if name != "next_s"})
+            if fields.get("cause") != "cancelled":  # of that the coordinator tells
+                self._events.emit(_TOLD_AS.get(outcome.kind, outcome.kind), **fields)
         return outcome

@@ -22,7 +22,7 @@ class Dealt:
 
     Attributes:
         token: fencing token of the ticket.
-        spared: as in `Deal`.
+        spared, memos: as in `Deal`.
         came: when it came, by `s3queue.runtime.local.clock.clock`: a slot that is idle from then on waits for a source.
         last: the end that is the last of the row; ``ended`` hands out the numbers, each once, to whichever thread ends
             one.
@@ -39,6 +39,7 @@ class Dealt:
         "ended",
         "last",
         "marked",
+        "memos",
         "over",
         "queue",
         "row",
@@ -54,6 +55,7 @@ class Dealt:
         self.ticket = deal.ticket
         self.queue = deal.queue
         self.spared = deal.spared
+        self.memos = deal.memos
         self.token = fencing_token(deal.ticket)
         self.came = clock()
         self.last = sum(part.stop - part.start for part in deal.parts) - 1

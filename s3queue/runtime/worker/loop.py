@@ -109,8 +109,11 @@ def within(soft_s: float, call: Callable[..., Coroutine[Any, Any, Any]]) -> Call
             async with asyncio.timeout(soft_s) as timeout:
                 return await coroutine
         except TimeoutError as raised:
-            if timeout.expired() and isinstance(raised.__cause__, asyncio.CancelledError):
-                raise SoftTimeLimit(f"the task was cancelled at its soft time limit of {soft_s:g} s") from raised
+            cancelled = raised.__cause__
+            if timeout.expired() and isinstance(cancelled, asyncio.CancelledError):
+                told = SoftTimeLimit(f"the task was cancelled at its soft time limit of {soft_s:g} s")
+                # Where the task was, and not how it was cancelled.
+                raise told.with_traceback(cancelled.__traceback__) from None
             raise
 
     return lambda *given: ended(call(*given))

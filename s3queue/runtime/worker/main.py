@@ -30,6 +30,7 @@ import traceback
 from queue import SimpleQueue
 
 from s3queue.core.keys import Layout
+from s3queue.observe import tracing
 from s3queue.observe.events import Events
 from s3queue.resources import close_resources
 from s3queue.runtime.drive import Driver
@@ -55,6 +56,8 @@ from s3queue.runtime.local.wire import (
 from s3queue.runtime.meter import Meter
 from s3queue.runtime.worker.attempt import Attempts
 from s3queue.runtime.worker.dealt import Dealt, Item
+from s3queue.runtime.worker.notes import Notes
+from s3queue.runtime.worker.results import Results
 from s3queue.runtime.worker.slots import Slots
 from s3queue.runtime.worker.sources import Sources
 from s3queue.runtime.worker.stdio import survive_broken_output
@@ -78,7 +81,7 @@ class Worker:
         journal = Journal(spec.buffer, spec.workers, spec.concurrency)
         self._journal = journal.worker(spec.worker)
         self._run_before = self._journal.messages
-        self._events = Events("worker", spec.config.history)
+        self._events = Events("worker", spec.config.history, spec.ears)
         layout = Layout(spec.config.namespace)
         ready: SimpleQueue[Item | None] = SimpleQueue()
         self._driver = Driver(spec.store, Meter(self._journal.usage), patience_s=PATIENCE_S)
@@ -91,19 +94,23 @@ class Worker:
             send=self._send,
             events=self._events,
         )
+        self._notes = Notes(self._send, spec.concurrency)
         self._attempts = Attempts(
             self._journal,
             layout=layout,
             session=spec.session,
             find=spec.tasks.find,
             events=self._events,
-            middleware=spec.tasks.middleware,
+            results=Results(self._driver, layout, journal.trust, self._events),
+            notes=self._notes,
+            middleware=(*tracing.middleware(spec.config.tracing), *spec.tasks.middleware),
         )
         self._slots = Slots(
             ready,
             journal,
             spec.worker,
             self._attempts,
+            self._notes,
             send=self._send,
             release=self._sources.release,
             finished=self._row_ended,
@@ -131,6 +138,7 @@ class Worker:
         self._read()
         self._slots.stop()
         close_resources()
+        tracing.flush()
         self._sources.stop()
         self._driver.close()
         self._events.close()
@@ -179,6 +187,7 @@ class Worker:
                         return
                     self._obey(note)
             now = time.monotonic()
+            self._notes.tick()
             if now >= next_tick:
                 next_tick = now + TICK_S / 2
                 self._journal.beat()

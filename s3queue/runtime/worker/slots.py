@@ -13,6 +13,7 @@ from s3queue.runtime.local.journal import OK, Journal, WorkerJournal, state_of
 from s3queue.runtime.local.wire import FailedNote, Finished, Note
 from s3queue.runtime.worker.attempt import Attempts
 from s3queue.runtime.worker.dealt import Dealt, Item, Piece
+from s3queue.runtime.worker.notes import Notes
 
 #: Seconds between a waiting slot's checks of the trust window.
 _RECHECK_S = 0.25
@@ -35,6 +36,7 @@ class Slots:
         journal: Journal,
         worker: int,
         attempts: Attempts,
+        notes: Notes,
         *,
         send: Callable[[Note], None],
         release: Callable[[Piece], None],
@@ -44,6 +46,7 @@ class Slots:
         self._journal: WorkerJournal = journal.worker(worker)
         self._trust = journal.trust
         self._attempts = attempts
+        self._notes = notes
         self._send = send
         self._release = release
         self._finished = finished
@@ -92,6 +95,7 @@ class Slots:
 
     def _serve(self, slot: int) -> None:
         get, trust, journal, run = self._ready.get, self._trust, self._journal, self._attempts.run
+        pages = self._notes.open[slot]
         ended = clock()
         while (item := get()) is not None:
             piece, number = item
@@ -109,6 +113,8 @@ class Slots:
             except Exception:  # noqa: BLE001 - ours, of this one message: the slot goes on
                 failed = self._attempts.faulty(piece, number)
             ended = clock()
+            if pages:
+                self._notes.end(slot, failed=failed is not None)
             if dealt.over:
                 journal.finish(slot, None)
                 self.over(piece)

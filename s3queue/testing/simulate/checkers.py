@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
-from s3queue.testing.simulate import invariants, lives, promises, steering
+from s3queue.testing.simulate import dozing, invariants, lives, promises, steering
 from s3queue.testing.simulate.history import Deleted
 from s3queue.testing.simulate.lives import begun
 from s3queue.testing.simulate.story import Story
@@ -32,8 +32,11 @@ CHECKERS: dict[str, Callable[[Story], Verdict]] = {
     "P6": promises.p6_nothing_is_enqueued_twice,
     "I13": steering.i13_a_cancelled_message_does_not_start,
     "I16": lives.i16_a_life_answers_one_death,
+    "I18": steering.i18_a_purge_ends_what_was_there_and_nothing_later,
     "I20": steering.i20_an_answer_stays_true,
     "I19": steering.i19_a_paused_queue_gets_no_ticket,
+    "I22": dozing.i22_a_dozing_host_can_claim_before_it_is_fenced,
+    "notes": promises.what_was_noted_comes_back,
     "alone": promises.suspects_run_alone,
     "innocent": promises.innocents_pay_nothing,
     "fits": promises.what_is_unfit_goes_where_it_fits,
@@ -73,12 +76,16 @@ SOMETIMES = (
     "a missing ledger was fenced",
     "what a fenced host had claimed ran again",
     "a host left",
+    "a host dozed",
+    "a dozing host claimed",
+    "a leader announced a longer lease",
     "a journal outlived its agent",
     "a flush was not answered",
     "a worker waited for the trust window",
     "messages were recalled",
     "messages were released",
     "a message snoozed",
+    "a message went on from what it had noted",
     "a message fitted no host at first",
     "a waiting message was moved off the board",
     "a message ran that was moved off the board",
@@ -87,6 +94,9 @@ SOMETIMES = (
     "a producer gave up",
     "a retired page left the window",
     "an operator saw that a change holds",
+    "an operator was told: purged",
+    "a running message was told that it is cancelled",
+    "a cancelled message ended with its process",
     *(f"an operator was told: {answer}" for answer in ("cancelled", "ready", "running", "done", "over", "absent")),
     *(f"an operator was told of letters: {answer}" for answer in ("redriven", "purged", "no", "some of them")),
     "a redriven message was done",

@@ -81,7 +81,8 @@ class Answered(NamedTuple):
 
 
 class Started(NamedTuple):
-    """User code began to run on a message, with this payload. ``host`` is the supervisor, ``who`` the slot."""
+    """User code began to run on a message. ``host`` is the supervisor, ``who`` the slot, ``memo`` what it was given that
+    earlier attempts had noted, ``payload`` its payload."""
 
     at: float
     who: str
@@ -92,7 +93,16 @@ class Started(NamedTuple):
     path: str
     number: int
     attempt: int
+    memo: str = ""
     payload: bytes = b""
+
+
+class Noted(NamedTuple):
+    """The user code that ``who`` runs has noted something, for its next attempt."""
+
+    at: float
+    who: str
+    memo: str
 
 
 class Ended(NamedTuple):
@@ -202,6 +212,7 @@ Event: TypeAlias = (
     | Asked
     | Answered
     | Started
+    | Noted
     | Ended
     | Overran
     | ReadMarks

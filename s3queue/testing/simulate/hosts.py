@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,6 +45,7 @@ class Pacing(NamedTuple):
     ack_interval: float | None
     leader_lease: float
     visibility_timeout: float
+    doze_interval: float = 0.0
 
 
 class Link:
@@ -256,7 +257,7 @@ class Agent(Process):
         self._journals = [journal.worker(number) for number in range(workers)]
         self.crew = Crew(world, host, self._journals, scene.slots, end_worker=supervisor.end_worker)
         capabilities = Capabilities("simulated", requests_cost=scene.billed)
-        pacing = Pacing("balanced", 0.5, times.ack, settings.leader_lease, settings.visibility_timeout)
+        pacing = Pacing("balanced", 0.5, times.ack, settings.leader_lease, settings.visibility_timeout, scene.doze_s)
         self.core = core.Agent(
             world.layout,
             host,
@@ -298,7 +299,13 @@ class Agent(Process):
     def is_local(self, place: Place) -> bool:
         return False
 
+    def wake_waiters(self) -> None:
+        pass
+
     def wake_machine(self) -> None:
+        pass
+
+    def knock(self, addresses: Collection[str]) -> None:
         pass
 
     def trust(self, until: float) -> None:

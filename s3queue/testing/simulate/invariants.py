@@ -173,7 +173,7 @@ def i8_everything_drains(story: Story) -> Verdict:
             if key in story.pages:
                 page = story.pages[key][1]
                 expired = page.uptime_ms + story.settings.window_s * 1000 + 5000 < uptime_ms
-                if expired and not story.is_unheard(key):
+                if expired and drained.at > story.calm + 5.0 and not story.is_unheard(key):
                     yield f"{key} has left the window, and is still there"
             elif key in (layout.board, layout.control, layout.summary) or key.startswith(layout.hosts):
                 continue

@@ -66,7 +66,7 @@ def _is_cancelled(story: Story, move: Move) -> bool:
         and not any(run.n < move.n and damaged(story, run.started.session, move.n) for run in story.runs)
     ):
         return False  # it had begun, so there is to be a letter
-    if new == DYING and story.ending(move) != "cancelled":
+    if new == DYING and story.ending(move) not in ("cancelled", "purged"):
         return False
     if old is None or old.kind in ("ready", "waiting"):
         return True

@@ -12,6 +12,7 @@ from s3queue.core.ops import Unknown, get
 from s3queue.core.produce import Accepted
 from s3queue.core.records import (
     CANCEL,
+    PURGE,
     PURGE_LETTERS,
     REDRIVE,
     RUN_NOW,
@@ -50,11 +51,11 @@ class Operator(Process):
         self.spawn("main", self._main())
 
     def _main(self) -> Program:
-        choices = self.world.choices
+        world, choices = self.world, self.world.choices
         for _ in range(_DOES):
             yield Sleep(choices.choose(self.world.scene.times.between))
             queue = choices.choose(QUEUES)
-            match choices.choose(("cancel", "pause", "resume", "run now", "cancel")):
+            match choices.choose(("cancel", "pause", "resume", "run now", "cancel", "purge")):
                 case "pause":
                     seconds = choices.choose(_PAUSE_S)
                     yield from self._change(operate.pause(queue, self.wall_ms() + seconds * 1000 if seconds else 0))
@@ -62,6 +63,9 @@ class Operator(Process):
                     yield from self._change(operate.resume(queue))
                 case "cancel":
                     yield from self._ask(CANCEL)
+                case "purge":
+                    request = Request(world.nonce(), PURGE, "", queue=queue, force_after=choices.choose(_FORCE_S))
+                    yield from self._request(request, queue, 0)
                 case _:
                     yield from self._ask(RUN_NOW)
 
@@ -76,14 +80,18 @@ class Operator(Process):
         path = choices.choose(paths)
         number = choices.choose(range(parse_source(path).count))
         message = layout.message_id(path, number)
-        name = request_path(self.wall_ms(), f"{world.number():016x}")
         force = choices.choose(_FORCE_S) if kind == CANCEL else None
         at = message if path in moved else ""
         request = Request(world.nonce(), kind, message, at, "the schedule says so", force)
-        world.record(Asked(world.now, self.name, name, kind, path, number))
+        yield from self._request(request, path, number)
+
+    def _request(self, request: Request, path: str, number: int) -> Doing[None]:
+        world = self.world
+        name = request_path(self.wall_ms(), f"{world.number():016x}")
+        world.record(Asked(world.now, self.name, name, request.kind, path, number))
         answer = yield from self._answer(name, request)
         if answer is not None:
-            world.mark(f"an operator was told: {answer}")
+            world.mark(f"an operator was told: {answer.partition(' ')[0]}")
 
     def _answer(self, name: str, request: Request | LetterRequest) -> Doing[str | None]:
         world, layout = self.world, self.world.layout

@@ -12,6 +12,9 @@ from s3queue.testing.simulate.moves import illegal, unfounded
 from s3queue.testing.simulate.story import SETTLED, BoardAt, LedgerAt, Message, Move, Post, Run, Story, damaged, process
 from s3queue.testing.simulate.verdicts import OK, Verdict, first, unknown
 
+#: Seconds of a snoozed message whose own wait was lost with its worker; see `s3queue.runtime.agent.deaths`.
+_LOST_SNOOZE_S = 1.0
+
 
 def _stuck(story: Story) -> set[Message]:
     """Messages that cannot come to an end, since the store refuses a key that they need."""
@@ -22,7 +25,9 @@ def _stuck(story: Story) -> set[Message]:
 def _is_called_off(story: Story, path: str, n: int) -> bool:
     """Whether somebody cancelled the one message of this batch before its producer sent it again."""
     ends = story.committed.get((path, 0), [])
-    return parse_source(path).count == 1 and any(at < n and how in ("cancelled", "absent") for at, how in ends)
+    return parse_source(path).count == 1 and any(
+        at < n and how in ("cancelled", "absent", "purged") for at, how in ends
+    )
 
 
 def p1_no_accepted_message_is_lost(story: Story) -> Verdict:
@@ -56,11 +61,9 @@ def p2_committed_exactly_once(story: Story) -> Verdict:
             if len(commits) > 1:
                 yield f"message {index} of {path} was committed {len(commits)} times"
         if _at_rest(story):
-            done = sum(totals.done for totals in story.boards[-1].board.totals.values()) if story.boards else 0
-            dead = sum(totals.dead for totals in story.boards[-1].board.totals.values()) if story.boards else 0
-            cancelled = (
-                sum(totals.cancelled for totals in story.boards[-1].board.totals.values()) if story.boards else 0
-            )
+            totals = list(story.boards[-1].board.totals.values()) if story.boards else []
+            done, dead = sum(one.done for one in totals), sum(one.dead for one in totals)
+            cancelled = sum(one.cancelled + one.purged for one in totals)
             stored = sum(parse_source(path).count for path in story.landed.keys() - story.targets.keys())
             stored += len(begun(story))
             stuck = len(_stuck(story) - story.committed.keys())
@@ -68,7 +71,7 @@ def p2_committed_exactly_once(story: Story) -> Verdict:
                 commits[0][1] == "absent" and one[0] in story.landed for one, commits in story.committed.items()
             )
             if done + dead + cancelled + absent + stuck != stored:
-                counts = f"{done} done, {dead} dead and {cancelled} cancelled"
+                counts = f"{done} done, {dead} dead and {cancelled} cancelled or purged"
                 yield f"{stored} messages were stored; the board counts {counts}"
 
     verdict = first(faults())
@@ -81,7 +84,9 @@ def p3_runs_once_unless_something_died(story: Story) -> Verdict:
     def faults() -> Iterator[str]:
         for session, over in story.ended.items():
             assert over.ledger is not None
-            if over.ledger.fenced and not _was_silent(story, session, over):
+            was = story.ledger_before(session, over.n)
+            dozed = was is not None and was.ledger is not None and was.ledger.dozing is not None  # then: I22
+            if over.ledger.fenced and not dozed and not _was_silent(story, session, over):
                 yield f"event {over.n}: {session} was fenced, and was alive"
         for message, runs in story.by_message.items():
             for before, run in pairwise(runs):
@@ -102,9 +107,13 @@ def _may_run_again(story: Story, before: Run, run: Run) -> bool:
     return ended and before.outcome in ("retry", "snooze", "killed")
 
 
+def is_known_dead(story: Story, session: str, n: int) -> bool:
+    return story.dead.get(session, n) < n or story.reaped.get(session, n) < n or damaged(story, session, n)
+
+
 def _was_silent(story: Story, session: str, over: LedgerAt) -> bool:
     n = over.n
-    if story.dead.get(session, n) < n or story.reaped.get(session, n) < n or damaged(story, session, n):
+    if is_known_dead(story, session, n):
         return True
     before = story.ledger_before(session, n)
     if before is None or before.ledger is None:
@@ -234,7 +243,8 @@ def what_is_unfit_goes_where_it_fits(story: Story) -> Verdict:
             if outcome is not None and outcome.kind == "unfit" and outcome.failed is not None and outcome.n < move.n:
                 unknown_tasks[move.message] = outcome.failed.token.partition("@")[0]
             lost = old is not None and old.ticket and damaged(story, story.tickets[old.ticket][1].session, move.n)
-            if lost or (new is not None and new.kind in ("waiting", "moving")):
+            hastened = story.is_hastened(move.message, move.n)
+            if lost or hastened or (new is not None and new.kind in ("waiting", "moving")):
                 unknown_tasks.pop(move.message, None)  # too many of those wait on the board: it is tried again anywhere
             task = unknown_tasks.get(move.message)
             if task is None or new is None or not new.ticket or (old is not None and new.ticket == old.ticket):
@@ -299,7 +309,10 @@ def leaders_are_replaced_when_silent(story: Story) -> Verdict:
                 continue
             if min(sessions.get(leader.session, state.n) for sessions in (story.dead, story.reaped)) < state.n:
                 continue
-            if state.at - before.at <= (before.board.leader_lease or story.settings.leader_lease):
+            lease_s = before.board.leader_lease or story.settings.leader_lease
+            if not before.board.is_busy:  # whoever knows of work does not wait for a longer lease
+                lease_s = min(lease_s, story.settings.leader_lease)
+            if state.at - before.at <= lease_s:
                 yield f"event {state.n}: {leader.session} was replaced {state.at - before.at:.2f} s after it wrote"
             elif before.at > story.calm:
                 yield f"event {state.n}: {leader.session} was replaced, and nothing kept it from writing"
@@ -328,3 +341,39 @@ def no_step_raises(story: Story) -> Verdict:
 
 def _at_rest(story: Story) -> bool:
     return story.drained is not None and not story.drained.why
+
+
+def what_was_noted_comes_back(story: Story) -> Verdict:
+    """An attempt is given what the message itself has noted, and never less than an earlier one was given. If the attempt
+    before it said how it ended, and its ledger was stored, it is given the last that this one noted. What is over leaves
+    nothing behind."""
+    order = {memo: at for at, memo in enumerate(memo for run in story.runs for memo in run.memos)}
+
+    def faults() -> Iterator[str]:
+        for message, runs in story.by_message.items():
+            newest, known, expected = -1, set[str](), -1
+            for run in runs:
+                memo = run.started.memo
+                sound = not damaged(story, run.started.session, run.n)
+                if memo and memo not in known:
+                    yield f"event {run.n}: {message} is given {memo!r}, which it never noted"
+                if sound and order.get(memo, -1) < max(newest, expected):
+                    yield f"event {run.n}: {message} is given {memo!r}, and had noted something later"
+                newest, expected = max(newest, order.get(memo, -1)), -1
+                known.update(run.memos)
+                if run.memos and _has_told(story, run):
+                    expected = order[run.memos[-1]]
+        if _at_rest(story) and story.boards and not _stuck(story) and story.boards[-1].board.memos:
+            yield f"the last board holds {story.boards[-1].board.memos}"
+
+    return first(faults()) if order else OK
+
+
+def _has_told(story: Story, run: Run) -> bool:
+    """Whether a stored ledger says what this attempt said of its end; a journal only knows that it ended."""
+    outcome = story.outcomes.get((run.started.ticket, run.started.offset))
+    if outcome is None or outcome.failed is None or run.outcome not in ("retry", "snooze"):
+        return False
+    failure = outcome.failed.failure
+    is_told = outcome.failed.delay_s != _LOST_SNOOZE_S if failure is None else not failure.text
+    return outcome.kind == run.outcome and is_told

@@ -41,6 +41,7 @@ _SETTINGS = Settings(
     unfit_pause=2.0,
     summary_s=1.0,
     census_s=0.5,
+    purge_page=2,
 )
 
 
@@ -74,6 +75,13 @@ class Times:
     between: tuple[float, ...] = (0.0, 0.3, 1.0)
 
 
+#: Of worlds with pauses in which hosts doze, and leaders announce a longer lease. An idle leader polls every 3.6 s.
+DOZY = Times(
+    settings=_SETTINGS._replace(visibility_timeout=2.0, leader_lease=4.5, idle_lease=9.0),
+    between=(0.0, 7.0, 11.0),
+)
+
+
 @dataclass(frozen=True)
 class Weather:
     """
@@ -105,11 +113,13 @@ class Scene:
         shapes: what kinds of batches producers send; see `s3queue.testing.simulate.producers`.
         operators: those who pause and resume queues meanwhile. redrivers: who redrive and purge dead letters.
         deaths: of all attempts during the storm, how many are the last ones, whatever they are.
+        notes: some attempts note something for the next.
         crowd: batches of one group that each producer sends before all others.
         patience: time-outs and leases of every other host are so many times as long.
         page: the longest page of a survey; small ones make it skip and come back.
         width: of how many the next one to move is chosen.
         storm_s: how long there are faults.
+        doze_s: hosts without work write so rarely; 0: as often as others.
         outlast: go on until the last retired page has left the window.
     """
 
@@ -127,11 +137,13 @@ class Scene:
     operators: int = 0
     redrivers: int = 0
     deaths: float = 0.0
+    notes: bool = False
     patience: float = 1.0
     shapes: tuple[str, ...] = ("plain",)
     page: int = 1000
     width: int = 4
     storm_s: float = 6.0
+    doze_s: float = 0.0
     outlast: bool = False
     weather: Weather = Weather()
     times: Times = Times()
@@ -192,7 +204,10 @@ def draw(choices: Choices) -> Scene:
         calm=0.65,
     )
     scene = replace(scene, outlast=outlast, operators=operators, redrivers=redrivers)
+    scene = replace(scene, notes=scene.weather.ends > Weather.ends)
     if redrivers:
         weather = replace(scene.weather, chaos=scene.weather.chaos / 3)
         scene = replace(scene, deaths=0.6, storm_s=20.0, weather=weather)
+    if scene.billed and choices.choose((False, True), calm=0.7):
+        scene = replace(scene, doze_s=4.0, times=DOZY, storm_s=scene.storm_s + 16.0)
     return scene if scene.shared else replace(scene, candidates=2)

@@ -276,6 +276,11 @@ class Simulation:
         waits |= edits
         if board.edits.keys() - edits:
             return f"letters that are to have other payloads: {sorted(board.edits)}"
+        if stuck:
+            # A purge waits for what is stuck, and another one of its queue for that.
+            waits |= {path for path in map(layout.path, world.store.keys(layout.requests)) if board.purges}
+        elif board.purges:
+            return f"purges that are not over: {sorted(board.purges)}"
         if board.answers:
             return f"requests that are not forgotten: {sorted(board.answers)}"
         if tickets or board.sources.keys() - stuck:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from s3queue.core.keys import parse_source
-from s3queue.core.records import CANCEL, Control
+from s3queue.core.records import CANCEL, PURGE, Control
+from s3queue.testing.simulate.lives import begun
 from s3queue.testing.simulate.story import Message, Story, damaged
 from s3queue.testing.simulate.verdicts import Verdict, first
 from s3queue.testing.simulate.world import EPOCH_MS, SKEW_MS
@@ -30,7 +31,7 @@ def i13_a_cancelled_message_does_not_start(story: Story) -> Verdict:
                 for run in story.by_message.get(life, ()):
                     if run.n > n and not damaged(story, run.started.session, run.n):
                         yield f"event {run.n}: {life} starts, and was said to be cancelled at event {n}"
-            others = {how for _, how in story.committed.get(lives[-1], ())} - {"cancelled"}
+            others = {how for _, how in story.committed.get(lives[-1], ())} - {"cancelled", "purged"}
             if others:
                 yield f"event {n}: {message} is said to be cancelled, and is {others}"
         for run in story.runs:
@@ -44,6 +45,39 @@ def i13_a_cancelled_message_does_not_start(story: Story) -> Verdict:
         for move in story.moves:
             if move.new is not None and move.new.ticket and marked.get(move.message, move.n) < move.n:
                 yield f"event {move.n}: {move.message} gets ticket {move.new.ticket}, and is to be cancelled"
+
+    return first(faults())
+
+
+def i18_a_purge_ends_what_was_there_and_nothing_later(story: Story) -> Verdict:
+    """What was stored before it was asked for does not start once it is answered. What was first sent after the answer is
+    not touched."""
+
+    def faults() -> Iterator[str]:
+        answered: dict[str, int] = {}
+        for n, request, _ in [*_on_boards(story), *story.answers]:
+            answered[request] = min(n, answered.get(request, n))
+        purges = {one: (at, about[0]) for one, (at, kind, about) in story.asked.items() if kind == PURGE}
+        for request, (asked, queue) in purges.items():
+            told = answered.get(request)
+            if told is None:
+                continue
+            for run in story.runs:
+                path, _ = story.first((run.started.path, run.started.number))
+                is_older = parse_source(path).queue == queue and story.landed.get(path, asked) < asked
+                if is_older and run.n > told and not damaged(story, run.started.session, run.n):
+                    yield f"event {run.n}: {path} starts; all of {queue} was purged at event {told}"
+        lives = set(begun(story))
+        for message, ends in story.committed.items():
+            if message[0].startswith("dead/") and message not in lives:
+                continue  # its letter was purged
+            for at, how in ends:
+                queue = parse_source(message[0]).queue
+                if how == "purged" and not any(
+                    of == queue and asked < at and answered.get(one, at) >= story.landed.get(message[0], 0)
+                    for one, (asked, of) in purges.items()
+                ):
+                    yield f"event {at}: {message} is purged, and was sent when no purge of {queue} was going on"
 
     return first(faults())
 
@@ -68,7 +102,7 @@ def i20_an_answer_stays_true(story: Story) -> Verdict:
             if at >= n or answer != committed:
                 yield f"event {n}: {request} is answered {answer}; a board says {committed}"
         for request, (n, answer) in known.items():
-            if request in story.asked:
+            if request in story.asked and story.asked[request][1] != PURGE:
                 yield from _untrue(story, request, n, answer, known)
 
     return first(faults())

@@ -17,6 +17,8 @@ from s3queue.core.keys import BORROWED, Layout, is_about_letters, parse_message_
 from s3queue.core.plan import Settings
 from s3queue.core.records import (
     CANCEL,
+    PURGE,
+    RUN_NOW,
     Answer,
     Board,
     Control,
@@ -99,6 +101,7 @@ class Run:
     ended_n: int | None = None
     outcome: str = ""
     overran: bool = False
+    memos: list[str] = field(default_factory=list)
 
     @property
     def message(self) -> Message:
@@ -179,6 +182,8 @@ class Story:
                 case Started():
                     run = running[event.who] = Run(n, event)
                     self.runs.append(run)
+                case history.Noted(_, who, memo):
+                    running[who].memos.append(memo)
                 case Ended(_, who, outcome):
                     run = running.pop(who)
                     run.ended_n, run.outcome = n, outcome
@@ -302,8 +307,24 @@ class Story:
 
     def is_called_off(self, message: Message, n: int) -> bool:
         """Whether somebody had asked before to cancel it."""
+        return self._was_asked(CANCEL, message, n) or self.is_purged(parse_source(message[0]).queue, n)
+
+    def is_hastened(self, message: Message, n: int) -> bool:
+        """Whether somebody had asked before to run it now."""
+        return self._was_asked(RUN_NOW, message, n)
+
+    def _was_asked(self, kind: str, message: Message, n: int) -> bool:
         names = {message, self.first(message), self.born(message)}
-        return any(at < n and kind == CANCEL and about in names for at, kind, about in self.asked.values())
+        return any(at < n and kind == one and about in names for at, one, about in self.asked.values())
+
+    def is_purged(self, queue: str, n: int) -> bool:
+        """Whether the board of this time, or the one before it, names a purge of this queue that somebody asked for."""
+        boards = self.board_before(n), self.board_before(n + 1)
+        named = {board.purges[queue].request for board in boards if board is not None and queue in board.purges}
+        return any(self.asked[one][0] < n and self.asked[one][1:] == (PURGE, (queue, 0)) for one in named)
+
+    def _called_off(self, move: Move) -> str:
+        return "purged" if self.is_purged(parse_source(move.message[0]).queue, move.n) else "cancelled"
 
     def survey_before(self, who: str, n: int) -> int | None:
         """When this process last listed the partition before."""
@@ -540,10 +561,10 @@ class Story:
                 )
                 if is_absent and self.first(move.message) in commits:
                     continue  # it has ended and was forgotten
-                how = "absent" if is_absent else "cancelled"
+                how = "absent" if is_absent else self._called_off(move)
             else:
                 outcome = self.outcomes.get((move.old.ticket, move.old.offset))
-                how = "done" if outcome is not None and outcome.kind == "ok" else "cancelled"
+                how = "done" if outcome is not None and outcome.kind == "ok" else self._called_off(move)
             commits.setdefault(self.first(move.message), []).append((move.n, how))
         return commits
 

@@ -15,11 +15,23 @@ from msgspec import Raw
 from s3queue.core.bodies import batch_in
 from s3queue.core.keys import parse_source
 from s3queue.core.ops import Get
-from s3queue.core.records import Failed, Failure, decode_message
+from s3queue.core.records import Failed, Failure, Memo, decode_moved
 from s3queue.errors import CorruptRecord, StoreDenied, StoreUnavailable
 from s3queue.runtime.local.journal import OK, Journal, state_of
-from s3queue.runtime.local.wire import Cancel, Deal, FailedNote, Finished, Interrupt, Leaving, Note, Recall, Returned
+from s3queue.runtime.local.wire import (
+    Cancel,
+    Deal,
+    FailedNote,
+    Finished,
+    Interrupt,
+    Leaving,
+    Note,
+    Noted,
+    Recall,
+    Returned,
+)
 from s3queue.store import Found
+from s3queue.testing.simulate import history
 from s3queue.testing.simulate.history import Ended, Overran, Started
 from s3queue.testing.simulate.producers import BOMB, POISON
 from s3queue.testing.simulate.world import FOREVER, Doing, Machine, Process, Program, Sleep, World
@@ -46,6 +58,7 @@ class Item(NamedTuple):
     number: int
     attempt: int
     spared: int
+    memo: Memo | None
 
 
 class Worker(Process):
@@ -97,11 +110,12 @@ class Worker(Process):
         if not self.alive:
             return
         match note:
-            case Deal(row, ticket, _, parts, spared):
+            case Deal(row, ticket, _, parts, spared, memos):
                 at = 0
                 for part in parts:
                     for index in range(part.start, part.stop):
-                        self._line.append(Item(row, at, ticket, base + at, part.source, index, part.attempt, spared))
+                        item = Item(row, at, ticket, base + at, part.source, index, part.attempt, spared, memos.get(at))
+                        self._line.append(item)
                         at += 1
                 self._left[row], self._busy[row] = at, 0.0
                 self._interrupted = {one for one in self._interrupted if one[0] != row}
@@ -194,7 +208,7 @@ class Worker(Process):
             assert failure is not None
             return Failed(messages.kind, messages.delay_s, Failure(item.attempt, failure.cause, failure.text))
         try:
-            message = decode_message(item.path, messages[item.number])
+            message = decode_moved(item.path, messages[item.number])
         except CorruptRecord as fault:
             return Failed("dead", 0.0, Failure(item.attempt, "corrupt", str(fault)))
         if message.task not in self._knows:
@@ -204,6 +218,9 @@ class Worker(Process):
             return Failed("dead")
         self._row.start(slot, item.row, item.at, self.steady())
         self._running[slot] = who
+        memo = item.memo or (message.origin.memo if message.origin is not None else None)
+        if memo is not None:
+            world.mark("a message went on from what it had noted")
         world.record(
             Started(
                 world.now,
@@ -215,10 +232,16 @@ class Worker(Process):
                 item.path,
                 item.number,
                 item.attempt,
+                "" if memo is None else memo.text,
                 bytes(message.payload),
             )
         )
         yield Sleep(world.choices.choose(times.tasks, 0.7) if world.stormy else times.tasks[0])
+        if world.scene.notes and world.number() % 2:
+            noted = Memo(text=f"note {world.number()}")
+            world.record(history.Noted(world.now, who, noted.text))
+            self._tell(Noted(item.row, item.at, noted))
+            yield Sleep(times.tasks[0])
         if (item.row, item.at) in self._interrupted:
             world.mark("a running message was told that it is cancelled")
             match world.choices.choose(("ends", "goes on", "hangs")):

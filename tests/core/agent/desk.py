@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from s3queue_backends.memory import MemoryStore
@@ -21,6 +21,7 @@ from tests.core.world import LAYOUT, NOW_MS
 
 class Pacing:
     pacing, overhead, ack_interval, leader_lease, visibility_timeout = "balanced", 0.5, 0.2, 15.0, 30.0
+    doze_interval = 300.0
 
 
 class Idle:
@@ -79,6 +80,10 @@ class Desk:
         return False
 
     def wake_machine(self) -> None: ...
+    def knock(self, addresses: Collection[str]) -> None:
+        self.told.append(("knock", " ".join(sorted(addresses))))
+
+    def wake_waiters(self) -> None: ...
     def trust(self, until: float) -> None: ...
     def usage(self) -> dict[str, Usage]:
         return {}

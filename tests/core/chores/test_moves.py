@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 from msgspec import Raw
+from msgspec.structs import replace
 from s3queue_backends.memory import MemoryStore
 
 from s3queue.core.chores import moves
@@ -16,6 +17,7 @@ from s3queue.core.ops import Gather, Missed, Put, Unknown
 from s3queue.core.records import (
     Board,
     Failure,
+    Memo,
     Message,
     Moved,
     SourceState,
@@ -70,6 +72,23 @@ def body(store: MemoryStore, target: str) -> bytes:
 
 
 class TestCopies:
+    def test_what_attempts_have_noted_goes_along_and_further(self) -> None:
+        store, source, memo = MemoryStore(), path(1, 2), Memo(3.0, 10.0, "half")
+        stored(store, source, *map(message, range(2)))
+        of, target = moving((source, 0), (source, 1))
+        chores, _ = chore(replace(of, memos={source: {1: memo}}))
+        step = chores.take(0.0)
+        assert step is not None
+        assert Hand(step, store).finish()
+        again, further = moving((target, 1), (target, 0), number=2)
+        chores, _ = chore(again)
+        step = chores.take(0.0)
+        assert step is not None
+        assert Hand(step, store).finish()
+        for at, expected in ((target, [None, memo]), (further, [memo, None])):
+            origins = [decode_moved(at, raw).origin for raw in decode_batch(at, body(store, at)).messages]
+            assert [None if one is None else one.memo for one in origins] == expected
+
     def test_messages_arrive_as_they_were_and_know_where_they_come_from(self) -> None:
         store, first, second = MemoryStore(), path(1, 3), path(2)
         stored(store, first, *map(message, range(3)), sent_ms=7)

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from s3queue_backends.memory import MemoryStore
 
+from s3queue.config import Config
 from s3queue.core import operate
-from s3queue.core.records import Board, Failed, Failure, Summary, decode
+from s3queue.core.records import Board, Failed, Failure, Memo, Summary, decode
 from s3queue.errors import OutcomeUnknown, StoreDenied
 from s3queue.inspection import QueueStats, Stats, stats
+from s3queue.messages import message
 from s3queue.store import Conflict, Found, Stored
 from tests.regressions.town import QUEUE, SETTINGS, Member, Town, drain, led
 
@@ -97,6 +99,22 @@ class TestSummary:
         assert (seen.coordinator, seen.epoch, seen.full) == (counted.coordinator, counted.epoch, counted.full)
         assert seen.as_of is not None
         assert counted.as_of is None
+
+    def test_it_tells_how_far_running_messages_are_whose_tasks_say_so(self, store: Watched) -> None:
+        town, host = led(store, EVERY)
+        town.enqueue(3)
+        host.cycles(3)
+        (ticket,) = host.claim()
+        host.host.note(ticket, 1, Memo(3.0, 10.0, "resizing", b"\xc0"))
+        host.host.note(ticket, 2, Memo(state=b"\xc0"))
+        host.flush()
+        host.cycles(3)
+        (seen,) = told(town).hosts
+        (one,) = seen.progress
+        assert (one.done, one.total, one.text) == (3.0, 10.0, "resizing")
+        config = Config(namespace="town")
+        assert message(one.message, store, config=config).status() == "running"
+        assert str(message(one.message, store, config=config).progress()) == "3 of 10, resizing"
 
     def test_reading_it_is_one_get(self, store: Watched) -> None:
         town, host = led(store, EVERY)

@@ -60,6 +60,18 @@ def test_task_at_its_soft_time_limit_is_told_and_has_failed(store: ObjectStore, 
     assert "SoftTimeLimit" in failed.failure.text
 
 
+def test_soft_time_limit_of_an_async_task_tells_where_it_was_and_nothing_else(store: ObjectStore) -> None:
+    with desk(store) as it:
+        it.deal_new(0, it.message("soft_async", "raises"))
+        failed = outcome(it)
+    assert failed.failure is not None
+    lines = failed.failure.text.splitlines()
+    assert lines[-1].endswith("SoftTimeLimit: the task was cancelled at its soft time limit of 0.01 s")
+    assert [line for line in lines if line.lstrip().startswith("File ") and "jobs.py" in line]
+    assert failed.failure.text.count("Traceback") == 1
+    assert "CancelledError" not in failed.failure.text
+
+
 def test_async_task_that_ends_well_after_its_soft_time_limit_is_done(store: ObjectStore) -> None:
     with desk(store) as it:
         it.deal_new(0, it.message("soft_async", "returns"))

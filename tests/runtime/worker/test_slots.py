@@ -14,6 +14,7 @@ from s3queue.runtime.local.journal import FAILED, OK, RUNNING, Journal
 from s3queue.runtime.local.wire import Deal, FailedNote, Finished, Note
 from s3queue.runtime.worker.attempt import Attempts
 from s3queue.runtime.worker.dealt import Dealt, Item, Piece
+from s3queue.runtime.worker.notes import Notes
 from s3queue.runtime.worker.slots import Slots
 
 SOURCE = "in/q/5/0000000000001-1-3"
@@ -36,6 +37,7 @@ class Bench:
             self.journal,
             0,
             cast(Attempts, self),
+            Notes(self.notes.put, concurrency),
             send=self.notes.put,
             release=self.released.append,
             finished=lambda dealt: None,

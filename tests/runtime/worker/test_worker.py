@@ -125,7 +125,7 @@ def test_history_names_each_run_before_it_starts(store: ObjectStore, tmp_path: P
         pid, message = it.process.pid, it.layout.message_id(path, 0)
     (line,) = (tmp_path / "history" / f"worker-{pid}.jsonl").read_text().splitlines()
     told = json.loads(line)
-    assert (told["kind"], told["message"], told["attempt"], told["ticket"]) == ("run", message, 2, "1-7")
+    assert (told["kind"], told["message"], told["attempt"], told["ticket"]) == ("started", message, 2, "1-7")
 
 
 # ---- what does not end well

@@ -1,0 +1,55 @@
+"""``s3queue result``."""
+
+from __future__ import annotations
+
+import click
+import msgspec
+
+from s3queue.cli.common import json_option, show_json, store_options, use
+from s3queue.errors import ResultGone, TaskCancelled, TaskFailed
+
+
+@click.command("result")
+@click.argument("message", metavar="ID")
+@click.option("--timeout", type=float, default=60.0, show_default=True, metavar="SECONDS", help="For how long to wait.")
+@store_options
+@json_option
+def command(
+    message: str, timeout: float, store_url: str | None, namespace: str | None, config_file: str | None, as_json: bool
+) -> int:
+    """Wait for a message to end, and print what its task returned, as JSON.
+
+    Only for tasks that keep their results (result_ttl).
+
+    Exit status 1: it failed, was cancelled, has not ended in time, or no result of it is kept.
+    """
+    from s3queue.messages import MessageHandle
+
+    store, config = use(store_url, config_file, namespace=namespace)
+    told: dict[str, object] = {"id": message}
+    try:
+        value = MessageHandle(message, store, config=config).result(timeout)
+    except (TaskFailed, TaskCancelled, ResultGone, TimeoutError) as why:
+        told |= {"state": _STATES[type(why)], "error": str(why)}
+        if isinstance(why, TaskFailed):
+            told |= {"cause": why.cause, "error": why.error}
+        click.echo(f"s3queue: {why}", err=True)
+        if as_json:
+            show_json(told)
+        return 1
+    finally:
+        store.close()
+    told |= {"state": "done", "result": value}
+    if as_json:
+        show_json(told)
+    else:
+        click.echo(msgspec.json.encode(value))
+    return 0
+
+
+_STATES: dict[type[BaseException], str] = {
+    TaskFailed: "dead",
+    TaskCancelled: "cancelled",
+    ResultGone: "gone",
+    TimeoutError: "waiting",
+}

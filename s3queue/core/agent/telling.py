@@ -1,0 +1,82 @@
+"""The events of a cycle: what the coordinator has just committed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from s3queue.core.agent.environment import Environment
+from s3queue.core.cycle import Cycled, Lead
+from s3queue.core.keys import Layout, parse_source
+from s3queue.core.plan import Settled
+from s3queue.core.records import Board, Control
+
+#: Outcomes that nobody has told of before they were committed.
+_OURS = ("cancelled", "expired", "purged")
+#: Causes of death that no worker and no host has told of: the host was lost, or none knew the task.
+_UNHEARD = frozenset({"lost", "unknown_task", "signature"})
+
+
+class Telling:
+    """Of one term: the pauses that it begins with were told by the leader before."""
+
+    def __init__(self, env: Environment, layout: Layout) -> None:
+        self._env, self._layout = env, layout
+        self._paused: dict[str, int] | None = None
+
+    def tell(self, lead: Lead, cycled: Cycled) -> None:
+        """After the commit. What nobody listens to costs a look at a set."""
+        env, planned = self._env, cycled.planned
+        if planned.assigned and env.wants("tickets_assigned"):
+            env.emit("tickets_assigned", messages=planned.assigned, tickets=len(lead.board.tickets))
+        if cycled.settled:
+            self._tell_settled(lead.board, cycled.settled)
+        if lead.control is not None:
+            self._tell_paused(lead.control)
+
+    def _tell_settled(self, board: Board, settled: list[Settled]) -> None:
+        env = self._env
+        if env.wants("settled"):
+            for one in settled:
+                env.emit("settled", **one._asdict())
+        for outcome in _OURS:
+            if env.wants(outcome):
+                for queue, ids in self._by_queue(one for one in settled if one.outcome == outcome).items():
+                    env.emit(outcome, queue=queue, ids=ids)
+        if env.wants("dead"):
+            for one in settled:
+                if one.outcome == "dead":
+                    self._tell_dead(board, one)
+
+    def _by_queue(self, settled: Iterable[Settled]) -> dict[str, list[str]]:
+        ids: dict[str, list[str]] = {}
+        for one in settled:
+            of_queue = ids.setdefault(parse_source(one.source).queue, [])
+            of_queue += [self._layout.message_id(one.source, index) for index in range(one.start, one.stop)]
+        return ids
+
+    def _tell_dead(self, board: Board, one: Settled) -> None:
+        """Of those that their host has not told of."""
+        state = board.sources.get(one.source)
+        for index in range(one.start, one.stop):
+            failures = () if state is None else state.failures.get(index, ())
+            if failures and failures[-1].cause in _UNHEARD:
+                last = failures[-1]
+                self._env.emit(
+                    "dead",
+                    queue=parse_source(one.source).queue,
+                    message=self._layout.message_id(one.source, index),
+                    attempt=one.attempt,
+                    cause=last.cause,
+                    text=last.text,
+                )
+
+    def _tell_paused(self, control: Control) -> None:
+        before, self._paused = self._paused, control.paused
+        if before is None or before == control.paused:
+            return
+        for queue, until_ms in control.paused.items():
+            if before.get(queue) != until_ms:
+                self._env.emit("paused", queue=queue, until_ms=until_ms)
+        for queue in before:
+            if queue not in control.paused:
+                self._env.emit("resumed", queue=queue)

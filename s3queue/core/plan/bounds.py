@@ -1,0 +1,105 @@
+"""What bounds the queues of one plan: the seam between the assignment and the rules of queues that have any.
+
+A queue without rules has a plain `Line`, and nothing else is asked here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from s3queue.core.plan import breaker
+from s3queue.core.plan.hosts import Host, Pool
+from s3queue.core.plan.lanes import Lanes
+from s3queue.core.plan.lines import Line
+from s3queue.core.plan.places import Places, QueuePlaces
+from s3queue.core.plan.planning import Planning
+from s3queue.core.plan.rules import rules
+from s3queue.core.plan.taking import take
+
+
+class Bounds:
+    """
+    Args:
+        serving: hosts by queue. Queues whose breaker is open are taken out.
+        turns: by queue, the key after which its turns begin.
+    """
+
+    def __init__(self, planning: Planning, serving: dict[str, list[Pool]], turns: Mapping[str, str]) -> None:
+        self._planning = planning
+        self.rules = rules(planning, serving, turns)
+        self._lanes: dict[str, Lanes] = {}
+        self._queues: dict[str, QueuePlaces] = {}
+        self._places: Places | None = None
+        if planning.board.allowed or self.rules:
+            self._places = places = Places(planning)
+            limited = {queue: rule for queue, rule in self.rules.items() if rule.limits.limits_running}
+            self._queues = {queue: places.of(queue, rule) for queue, rule in limited.items()}
+        if planning.fuses or self.rules:
+            breaker.judge(planning, self.rules)
+            for queue, rule in self.rules.items():
+                if rule.held:
+                    del serving[queue]
+
+    def line(self, queue: str) -> Line:
+        """Where the batches of a queue stand."""
+        rule = self.rules.get(queue)
+        if rule is None:
+            return Line()
+        lanes = self._lanes[queue] = Lanes(rule)
+        return lanes
+
+    def binds(self, queue: str) -> bool:
+        """Whether something says how much of a queue may be assigned."""
+        return queue in self._lanes
+
+    def assign(self, queue: str, line: Line, pools: list[Pool], busy: set[tuple[str, str]], share: int) -> bool:
+        """Assign messages of a queue of which only so many may run at once. False: this is none."""
+        places = self._queues.get(queue)
+        if places is None:
+            return False
+        assert isinstance(line, Lanes)
+        planning = self._planning
+        places.assign(
+            line,
+            pools,
+            lambda source, most: take(planning, line, source, busy, most),
+            share,
+            lambda source: source.group is not None and (queue, source.group) in busy,
+        )
+        return True
+
+    def give_unfit(
+        self, queue: str, line: Line, host: Host, pool: Pool, busy: set[tuple[str, str]], token: str
+    ) -> None:
+        """Give a host that knows their task one message of these, if the bounds allow it."""
+        source, rule = line.first(), self.rules[queue]
+        if source is None or rule.left(source) < 1 or not (host.room(queue) or host.idle):
+            return
+        assert self._places is not None
+        places = self._queues.get(queue) or self._places.of(queue, rule)
+        places.give_one(host, pool, source, lambda source, most: take(self._planning, line, source, busy, most, token))
+
+    def enter(self) -> None:
+        """Write what was used on the board."""
+        planning = self._planning
+        for queue, lanes in self._lanes.items():
+            lanes.first()  # asks the rates that messages wait for
+            if lanes.served is not None and lanes.rules.limits.fair:
+                planning.planned.turns[queue] = lanes.served
+            if lanes.rules.probes:
+                breaker.probing(planning, queue)
+        buckets = dict(planning.board.buckets)
+        for queue, rule in self.rules.items():
+            if not rule.held:
+                buckets[queue] = rule.buckets()
+                if (due_s := rule.due_s()) < _SOON_S:
+                    planning.comes([planning.now_ms + int(due_s * 1000) + 1])
+        planning.buckets = {queue: kept for queue, kept in buckets.items() if kept}
+        if self._places is not None:
+            planning.allowed = self._places.allowed()
+        if planning.fuses != planning.board.fuses:
+            planning.planned.changed = True
+
+
+#: Seconds: later than that is no time to plan for.
+_SOON_S = 1e6

@@ -1,0 +1,145 @@
+"""What holds for a queue that has limits, takes turns between its keys, or has a breaker; and what its rates allow now.
+
+A rate is a token bucket by the coordinator's clock (`Board.uptime_ms`), which never runs ahead of time and survives a
+change of leader. What a bucket holds stands on the board unless it is full.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+
+from s3queue.core.keys import Source
+from s3queue.core.plan.planning import Planning
+from s3queue.core.records import Bucket, Limits
+from s3queue.core.records.limits import NO_LIMITS, overlaid, strictest
+
+#: Seconds of a rate that may be assigned at once after a rest, and while messages have waited for it all the time: then a
+#: late cycle loses nothing.
+BURST_S, WAITED_S = 0.25, 2.0
+#: Milliseconds after which nobody knows whether they have waited all the time.
+_ALL_THE_TIME_MS = 10_000
+#: Seconds of a rate that are worth a cycle.
+_WORTH_S = 0.1
+#: Any number.
+MANY = 1 << 40
+
+
+class Rules:
+    """
+    Attributes:
+        limits: what holds.
+        held: nothing is assigned: its breaker is open. probes: one message is, to see whether it may be closed.
+        after: the key after which the turns begin.
+    """
+
+    def __init__(self, limits: Limits, buckets: Mapping[str, Bucket], uptime_ms: int, after: str = "") -> None:
+        self.limits, self.after = limits, after
+        self.held = self.probes = False
+        self._before, self._uptime_ms = buckets, uptime_ms
+        #: By key ("": the queue), what is left of what was there.
+        self._tokens: dict[str, float] = {}
+        self._rates: dict[str, float] = {}
+        self._asked: set[str] = set()
+
+    def rate(self, key: str) -> float:
+        """Of a key, or ("") of the queue; 0: any."""
+        known = self._rates.get(key)
+        if known is None:
+            known = self._rates[key] = (self.limits.of(key).rate if key else self.limits.queue.rate) or 0.0
+        return known
+
+    def most_running(self, key: str) -> int:
+        """How many messages of a key, or ("") of the queue, may run at once; 0: any number."""
+        return (self.limits.of(key) if key else self.limits.queue).max_running or 0
+
+    def left(self, source: Source) -> int:
+        """How many messages of it the rates allow."""
+        return min(self._left(""), self._left(source.key) if source.key else MANY)
+
+    @property
+    def left_of_queue(self) -> int:
+        return self._left("")
+
+    def _left(self, key: str) -> int:
+        rate = self.rate(key)
+        if not key and self.probes:
+            return int(self._tokens.setdefault(key, 1.0))
+        if not rate:
+            return MANY
+        if key not in self._tokens:
+            self._tokens[key] = filled(self._before.get(key), rate, self._uptime_ms)
+        tokens = int(self._tokens[key] + 1e-9)
+        if tokens < 1:
+            self._asked.add(key)
+        return tokens
+
+    def spend(self, key: str, many: int) -> None:
+        """So many of a key, or of none, were assigned."""
+        for name in {"", key}:
+            if name in self._tokens:
+                self._tokens[name] -= many
+
+    def buckets(self) -> dict[str, Bucket]:
+        """Those that are not full. They are as before where nothing was assigned."""
+        now_ms, kept = self._uptime_ms, dict[str, Bucket]()
+        for name in {*self._before, *self._tokens}:
+            rate, before = self.rate(name), self._before.get(name)
+            if not rate:
+                continue
+            was = filled(before, rate, now_ms)
+            tokens = self._tokens.get(name, was)
+            if tokens == was and before is not None:
+                if tokens < _full(rate):
+                    kept[name] = before
+            elif tokens < _full(rate):
+                kept[name] = Bucket(max(0.0, round(tokens, 6)), now_ms, name in self._asked)
+        return kept
+
+    def due_s(self) -> float:
+        """Seconds until one of the rates that messages wait for is worth a cycle; infinity: none is waited for."""
+        waits = [math.inf]
+        for name in self._asked:
+            rate = self.rate(name)
+            waits.append((max(1.0, rate * _WORTH_S) - self._tokens[name]) / rate)
+        return max(0.001, min(waits))
+
+
+def _full(rate: float) -> float:
+    return max(1.0, rate * BURST_S)
+
+
+def filled(before: Bucket | None, rate: float, uptime_ms: int) -> float:
+    """What is in a bucket by now."""
+    if before is None:
+        return _full(rate)
+    passed_ms = max(0, uptime_ms - before.at_ms)
+    waited = before.waited and passed_ms <= _ALL_THE_TIME_MS
+    return min(before.tokens + rate * passed_ms / 1000, max(1.0, rate * WAITED_S) if waited else _full(rate))
+
+
+def declared(planning: Planning) -> dict[str, Limits]:
+    """By queue, what holds: what operators have set, and otherwise what living hosts declare."""
+    found: dict[str, Limits] = {}
+    for ledger in planning.ledgers.values():
+        if ledger.limits and not ledger.over:
+            for queue, limits in ledger.limits.items():
+                found[queue] = strictest(found[queue], limits) if queue in found else limits
+    if planning.control is not None and planning.control.limits:
+        for queue, limits in planning.control.limits.items():
+            found[queue] = overlaid(limits, found.get(queue, NO_LIMITS))
+    return found
+
+
+def rules(planning: Planning, queues: Collection[str], turns: Mapping[str, str]) -> dict[str, Rules]:
+    """By queue, of those that have any.
+
+    Args:
+        turns: by queue, the key after which they begin.
+    """
+    buckets, uptime_ms = planning.board.buckets, planning.uptime_ms
+    return {
+        queue: Rules(limits, buckets.get(queue, {}), uptime_ms, turns.get(queue, ""))
+        for queue, limits in declared(planning).items()
+        if queue in queues
+    }

@@ -1,0 +1,67 @@
+"""Schedules: what ticks, when, and how far each has come."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from s3queue.core.records.format import Count
+
+#: Of a schedule's task and payload: drawn, and never used twice for one name.
+Revision = Annotated[int, Meta(ge=1, lt=10**10)]
+#: What becomes of ticks that nobody led: the last of them runs, all do, none does.
+CATCH_UP = ("last", "all", "none")
+
+
+class Schedule(Struct, frozen=True, omit_defaults=True):
+    """One schedule, as `Control.schedules` names it. Either ``cron`` or ``every_s``.
+
+    Attributes:
+        revision: which object holds its task and payload. An edit is a new revision.
+        queue, priority, task: of its messages; ``task`` is for people, its object says what runs.
+        cron, tz: expression and time zone.
+        every_s: whole seconds; it ticks at the multiples of them since 1970.
+        catch_up: one of `CATCH_UP`.
+        paused_ms: None: it ticks; 0: not until it is resumed; else: not until then (wall clock in milliseconds).
+        from_ms: ticks up to then do not count.
+        since_ms: with a new revision, the last tick from which it goes on, also where an earlier one has come further. 0:
+            from that of the revision before, and where there was none, from now.
+        digest: of what the code declares; "" where an operator set it.
+    """
+
+    revision: Revision
+    queue: str
+    task: str = ""
+    priority: Annotated[int, Meta(ge=0, le=9)] = 5
+    cron: str = ""
+    every_s: Count = 0
+    tz: str = "UTC"
+    catch_up: str = "last"
+    paused_ms: Count | None = None
+    from_ms: Count = 0
+    since_ms: Count = 0
+    digest: str = ""
+
+    def __post_init__(self) -> None:
+        if bool(self.cron) == bool(self.every_s):
+            raise ValueError("a schedule has either cron or every_s")
+
+    def is_paused(self, now_ms: int) -> bool:
+        return self.paused_ms is not None and (self.paused_ms == 0 or now_ms < self.paused_ms)
+
+
+class Ticked(Struct, frozen=True, gc=False, array_like=True):
+    """How far one schedule has come, on the board.
+
+    Attributes:
+        revision: of its ticks.
+        last_ms: its last tick, admitted or passed over: none up to then is admitted any more.
+        gone_ms: since when no control names it (wall clock); 0: one does.
+        old: earlier revisions, whose objects are not known to be deleted.
+    """
+
+    revision: Revision
+    last_ms: Count
+    gone_ms: Count = 0
+    old: tuple[Revision, ...] = ()

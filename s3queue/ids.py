@@ -1,0 +1,106 @@
+"""The id of a message: a text, and what can be done about the message."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Generator
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+from s3queue.errors import ConfigError
+
+if TYPE_CHECKING:
+    from s3queue.messages import MessageHandle, Status
+    from s3queue.queue import Queue
+    from s3queue.tasks import Task
+
+__all__ = ["MessageId"]
+
+R_co = TypeVar("R_co", covariant=True)
+T = TypeVar("T")
+
+
+class MessageId(str, Generic[R_co]):
+    """The id of a message, as `enqueue` returns it. It equals the text that it is, and travels as that.
+
+    Attributes:
+        is_new: whether this call has enqueued the message. False: an earlier call with the same ``dedup_id``, or the same
+            arguments of a ``unique`` task, had.
+    """
+
+    __slots__ = ("_home",)
+
+    #: Queue, task, and whether it is new; not there where the id was made of a text.
+    _home: tuple[Queue, Task[..., Any] | None, bool]
+
+    @classmethod
+    def of(cls, id: str, queue: Queue, task: Task[..., Any] | None = None, *, is_new: bool = True) -> MessageId[Any]:
+        """An id that knows where its message is, and of what task."""
+        made: MessageId[Any] = str.__new__(cls, id)
+        made._home = queue, task, is_new
+        return made
+
+    @classmethod
+    def all_of(cls, ids: list[str], queue: Queue, task: Task[..., Any] | None) -> list[MessageId[Any]]:
+        """As `of`, of new messages."""
+        home, new, made = (queue, task, True), str.__new__, []
+        for id in ids:
+            one: MessageId[Any] = new(cls, id)
+            one._home = home
+            made.append(one)
+        return made
+
+    @property
+    def is_new(self) -> bool:
+        return self._at()[2]
+
+    def _at(self) -> tuple[Queue | None, Task[..., Any] | None, bool]:
+        return getattr(self, "_home", (None, None, True))
+
+    def __reduce__(self) -> tuple[type[str], tuple[str]]:
+        return MessageId, (str.__str__(self),)  # elsewhere its store is that of the process
+
+    @property
+    def handle(self) -> MessageHandle:
+        """The message. Asks for nothing."""
+        from s3queue.messages import MessageHandle
+
+        queue, task, _ = self._at()
+        if queue is None:
+            return MessageHandle(self)
+        return MessageHandle(self, queue.store, namespace=queue.namespace, config=queue.config, task=task)
+
+    def status(self) -> Status:
+        """See `MessageHandle.status`."""
+        return self.handle.status()
+
+    def cancel(self, *, reason: str = "", wait: bool = True, timeout: float = 60.0) -> str:
+        """See `MessageHandle.cancel`."""
+        return self.handle.cancel(reason=reason, wait=wait, timeout=timeout)
+
+    @overload
+    def result(self: MessageId[Coroutine[Any, Any, T]], timeout: float = ...) -> T: ...
+    @overload
+    def result(self: MessageId[T], timeout: float = ...) -> T: ...
+    def result(self, timeout: float = 60.0) -> Any:
+        """What the task returned; waits for that. See `MessageHandle.result`."""
+        return self._with_result().result(timeout)
+
+    @overload
+    def aresult(self: MessageId[Coroutine[Any, Any, T]], timeout: float = ...) -> Coroutine[Any, Any, T]: ...
+    @overload
+    def aresult(self: MessageId[T], timeout: float = ...) -> Coroutine[Any, Any, T]: ...
+    def aresult(self, timeout: float = 60.0) -> Coroutine[Any, Any, Any]:
+        """As `result`, for callers on an event loop. ``await id`` is the same with the default."""
+        return self._with_result().aresult(timeout)
+
+    @overload
+    def __await__(self: MessageId[Coroutine[Any, Any, T]]) -> Generator[Any, Any, T]: ...
+    @overload
+    def __await__(self: MessageId[T]) -> Generator[Any, Any, T]: ...
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self.aresult().__await__()
+
+    def _with_result(self) -> MessageHandle:
+        task = self._at()[1]
+        if task is not None and task.policy.result_ttl is None:
+            raise ConfigError(f"{task.label} keeps no results", "declare it with result_ttl=, seconds to keep them for")
+        return self.handle

@@ -1,0 +1,86 @@
+"""Stores what tasks return, for those whose results are kept, before their outcome is reported."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from msgspec import Raw
+
+from s3queue.core.keys import Layout
+from s3queue.core.produce import ENVELOPE_BYTES
+from s3queue.core.records import Result
+from s3queue.core.results import Kept, keep
+from s3queue.errors import StoreDenied, StoreUnavailable
+from s3queue.observe.events import Events
+from s3queue.runtime.drive import Driver, pauses
+from s3queue.runtime.local.clock import clock
+from s3queue.runtime.worker.dealt import Dealt
+
+#: Seconds between checks of a trust window that is over, and of a store that is away, at most.
+_RECHECK_S, _LONGEST_S = 0.25, 5.0
+
+
+class ResultTooLarge(Exception):
+    """What a task returned is larger than an object of the store may be."""
+
+
+class Results:
+    """
+    Args:
+        trust: until when messages may be started; see `s3queue.runtime.local.journal.Journal`.
+        most_bytes: of a value.
+    """
+
+    def __init__(
+        self, driver: Driver, layout: Layout, trust: Sequence[float], events: Events, most_bytes: int | None = None
+    ) -> None:
+        self._driver, self._layout, self._trust, self._events = driver, layout, trust, events
+        holds = driver.store.capabilities.max_body_bytes - ENVELOPE_BYTES
+        self._most = holds if most_bytes is None else min(holds, most_bytes)
+
+    def keep(self, dealt: Dealt, message: str, value: Raw, ttl_s: float, life: int = 1) -> None:
+        """Store it, however long that takes; or not, if the session of this deal is over meanwhile.
+
+        Raises:
+            ResultTooLarge: it is never stored. StoreDenied: the store refuses it.
+        """
+        if len(value) > self._most:
+            raise ResultTooLarge(
+                f"the task returned {len(value):,} bytes, and one object of this store holds {self._most:,}; "
+                "store them under a key of your own, and return the key"
+            )
+        result = Result(os.urandom(8).hex(), message, dealt.ticket, value, 0, _wall_ms(), life)
+        waits = pauses(_RECHECK_S, _LONGEST_S)
+        while not dealt.over:
+            try:
+                kept = self._driver.run(keep(self._layout, result, self._stamp(dealt, ttl_s)))
+            except StoreDenied:
+                raise
+            except StoreUnavailable as away:
+                self._events.warn("result", f"cannot store a result, retrying: {away}")
+                time.sleep(next(waits))
+                continue
+            if kept is not Kept.NOT_NOW:
+                return  # LATER: this host was fenced, and nothing that it reports counts
+            time.sleep(_RECHECK_S)
+
+    def _stamp(self, dealt: Dealt, ttl_s: float) -> Callable[[], int | None]:
+        def stamp() -> int | None:
+            wall_ms = _wall_ms()  # before the other clock: one that stands still in between does not stamp
+            return wall_ms + int(ttl_s * 1000) if clock() <= self._trust[0] and not dealt.over else None
+
+        return stamp
+
+
+async def into(box: list[Any], coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Put what the coroutine returns into the box."""
+    value = await coroutine
+    box.append(value)
+    return value
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import ast
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+import s3queue
+from s3queue import ConfigError
+from s3queue.events import KINDS, Dead, Enqueued, Event, decode_event
+from s3queue.observe.events import LEVELS, Events
+from s3queue.observe.subscribing import Subscribers, here
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(here, "_calls", {})
+
+
+def test_subscriber_gets_the_typed_event_of_its_kind_and_no_other() -> None:
+    heard: list[Event] = []
+
+    @s3queue.on("dead", "enqueued")
+    def keep(event: Event) -> None:
+        heard.append(event)
+
+    sink = Events("worker")
+    sink.emit("dead", message="m", attempt=3, task="send", cause="error", text="no such user")
+    sink.emit("snoozed", message="m", attempt=1)
+    sink.emit("enqueued", ids=["a"], queue="mail")
+    dead, enqueued = heard
+    assert isinstance(dead, Dead)
+    assert (dead.kind, dead.message, dead.attempt, dead.task, dead.role, dead.pid) == (
+        "dead", "m", 3, "send", "worker", os.getpid(),
+    )  # fmt: skip
+    assert dead.at > 0
+    assert enqueued == Enqueued(ids=["a"], queue="mail", at=enqueued.at, role="worker", pid=os.getpid())
+
+
+def test_kind_is_wanted_only_once_somebody_subscribes() -> None:
+    own = Subscribers()
+    sink = Events("worker", subscribers=own)
+    assert not sink.wants("succeeded")
+    own.on("succeeded")(print)
+    assert sink.wants("succeeded")
+
+
+def test_subscriber_that_raises_is_logged_and_the_next_one_is_called(caplog: pytest.LogCaptureFixture) -> None:
+    heard: list[Event] = []
+
+    @s3queue.on("dead")
+    def breaks(event: Dead) -> None:
+        raise RuntimeError("the pager is away")
+
+    s3queue.on("dead")(heard.append)
+    Events("worker").emit("dead", message="m", attempt=1)
+    assert len(heard) == 1
+    assert "a subscriber of dead raised RuntimeError: the pager is away" in caplog.text
+
+
+@pytest.mark.parametrize("kinds", [(), ("deed",)])
+def test_kind_that_does_not_exist_is_refused_where_it_is_written(kinds: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigError):
+        s3queue.on(*kinds)
+
+
+def test_line_of_a_history_is_read_as_the_event_that_was_told(tmp_path: Path) -> None:
+    sink = Events("worker", str(tmp_path))
+    sink.emit("dead", message="m", attempt=3, cause="error")
+    sink.close()
+    (line,) = (tmp_path / f"worker-{os.getpid()}.jsonl").read_text().splitlines()
+    event = decode_event(line)
+    assert isinstance(event, Dead)
+    assert (event.message, event.attempt, event.cause) == ("m", 3, "error")
+
+
+# ---- what is told is what is promised ---------------------------------------------------------------------------------
+
+
+def emits() -> Iterator[tuple[str, str, set[str], bool]]:
+    """Where an event is told in the code: place, kind, names of its fields, and whether more are added there."""
+    for file in sorted((ROOT / "s3queue").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            if not isinstance(node, ast.Call) or not node.args:
+                continue
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            first: Any = node.args[0]
+            if name == "emit" and isinstance(first, ast.Constant) and isinstance(first.value, str):
+                fields = {keyword.arg for keyword in node.keywords if keyword.arg}
+                more = any(keyword.arg is None for keyword in node.keywords)
+                yield f"{file.relative_to(ROOT)}:{node.lineno}", first.value, fields, more
+
+
+def test_every_event_that_is_told_has_the_fields_of_its_kind() -> None:
+    told = list(emits())
+    assert len(told) > 20
+    for place, kind, fields, more in told:
+        assert kind in KINDS, place
+        known = {field.name: field for field in msgspec.structs.fields(KINDS[kind])}
+        assert fields <= known.keys(), (place, fields - known.keys())
+        needed = {name for name, field in known.items() if field.required}
+        assert more or needed <= fields, (place, needed - fields)
+
+
+def test_every_kind_has_a_known_level_and_no_level_is_for_an_unknown_kind() -> None:
+    assert set(LEVELS) <= set(KINDS)
+    assert logging.getLevelName(LEVELS["dead"]) == "ERROR"
+
+
+def test_reference_names_every_kind_with_its_fields() -> None:
+    rows = [
+        line for line in (ROOT / "docs/reference/events.md").read_text("utf-8").splitlines() if line.startswith("| `")
+    ]
+    told = {row.split("`")[1]: row for row in rows}
+    assert list(told) == list(KINDS)
+    common = {"at", "role", "pid"}
+    for kind, struct in KINDS.items():
+        for field in msgspec.structs.fields(struct):
+            assert field.name in common or f"`{field.name}`" in told[kind], (kind, field.name)
