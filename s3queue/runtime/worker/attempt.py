@@ -201,6 +201,8 @@ class Attempts:
             plan, headers = plan.of(message)
         if attempt - dealt.spared > plan.max_attempts:
             return self._is_over(plan, piece, number)
+        if piece.expires_ms is not None and time.time() * 1000 >= piece.expires_ms:
+            return Failed("expired")  # the coordinator tells
         limit = plan.time_limit
         deadline = 0.0 if limit is None else started + limit + (CANCEL_GRACE_S if plan.is_async else 0.0)
         # From here on a death of this process counts as an attempt of this message.

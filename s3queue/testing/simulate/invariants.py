@@ -181,7 +181,12 @@ def i8_everything_drains(story: Story) -> Verdict:
                 if layout.path(key) in story.landed and layout.path(key) not in drained.stuck:
                     yield f"{key} is still there"
             elif not key.startswith(
-                (layout.home, layout.answers, *(f"{layout.root}/{kept}/" for kept in ("dead", "meta", "payloads")))
+                (
+                    layout.home,
+                    layout.answers,
+                    layout.schedule(""),
+                    *(f"{layout.root}/{kept}/" for kept in ("dead", "meta", "payloads")),
+                )
             ):
                 yield f"{key} is still there"
 

@@ -29,7 +29,7 @@ def _fault(story: Story, move: Move) -> tuple[str, str] | None:
     old, new = move.old, move.new
     if old is None:
         return _admitted(story, move)
-    if _is_cancelled(story, move):
+    if _is_cancelled(story, move) or _is_expired(story, move):
         return None
     if old == SETTLED:
         return None if new is None else ("I3", "it was settled")
@@ -79,9 +79,30 @@ def _is_cancelled(story: Story, move: Move) -> bool:
     return over is not None and over.n < move.n
 
 
+def _is_expired(story: Story, move: Move) -> bool:
+    """Whether it ends since it had not begun in time: where it waits, or as its host has said."""
+    old, new = move.old, move.new
+    if not story.may_expire(move):
+        return False
+    outcome = story.outcomes.get((old.ticket, old.offset)) if old is not None and old.kind == "ticket" else None
+    if outcome is not None and outcome.n < move.n and outcome.kind == "expired":
+        return new == DYING and story.ending(move) == "expired"
+    over = story.ended.get(story.tickets[old.ticket][1].session) if old is not None and old.kind == "ticket" else None
+    is_back = (outcome is not None and outcome.n < move.n and outcome.kind in ("released", "unfit")) or (
+        outcome is None and over is not None and over.n < move.n
+    )
+    if old is None or old.kind == "ready" or is_back:
+        ran = any(
+            run.n < move.n and not damaged(story, run.started.session, move.n)
+            for run in story.by_message.get(story.first(move.message), ())
+        )
+        return new == SETTLED and not ran
+    return False
+
+
 def _admitted(story: Story, move: Move) -> tuple[str, str] | None:
     path, index = move.message
-    if _is_cancelled(story, move):
+    if _is_cancelled(story, move) or _is_expired(story, move):
         return None
     if path.startswith("dead/") and (move.new == EDITING or (move.new == DYING and story.ending(move) == "purged")):
         return None  # whether somebody asked for that, others look

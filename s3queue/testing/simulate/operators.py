@@ -20,6 +20,8 @@ from s3queue.core.records import (
     Chosen,
     DeadLetter,
     LetterRequest,
+    Limit,
+    Limits,
     Request,
     decode,
 )
@@ -39,6 +41,14 @@ _LOOK_S = 0.3
 _PATIENCE_S = 6.0
 #: Seconds after which a pause ends by itself, in some.
 _PAUSE_S = (0, 2, 5)
+#: What a queue is limited to.
+_LIMITS = (
+    Limits(Limit(max_running=1)),
+    Limits(Limit(max_running=3)),
+    Limits(each=Limit(max_running=1)),
+    Limits(Limit(max_running=0), Limit(max_running=0)),
+    Limits(Limit(rate=2.0), fair=True),
+)
 #: Seconds after which what runs ends with its process.
 _FORCE_S = (None, 0.5, 0.0)
 
@@ -55,7 +65,12 @@ class Operator(Process):
         for _ in range(_DOES):
             yield Sleep(choices.choose(self.world.scene.times.between))
             queue = choices.choose(QUEUES)
-            match choices.choose(("cancel", "pause", "resume", "run now", "cancel", "purge")):
+            does = ("cancel", "pause", "resume", "run now", "cancel", "purge")
+            match choices.choose(does if world.scene.limits is None else ("limit", "unlimit", *does, "limit")):
+                case "limit":
+                    yield from self._change(operate.limit(QUEUES[0], choices.choose(_LIMITS)))
+                case "unlimit":
+                    yield from self._change(operate.unlimit(QUEUES[0]))
                 case "pause":
                     seconds = choices.choose(_PAUSE_S)
                     yield from self._change(operate.pause(queue, self.wall_ms() + seconds * 1000 if seconds else 0))
