@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from s3queue.messages import MessageHandle, MessageProgress, message
     from s3queue.producer import Producer
     from s3queue.queue import Queue
+    from s3queue.schedules import ScheduleInfo, Schedules
     from s3queue.supervisor import Summary, Supervisor
     from s3queue.views import FailedAttempt
 
@@ -69,6 +70,8 @@ __all__ = [
     "Reject",
     "ResultGone",
     "Retry",
+    "ScheduleInfo",
+    "Schedules",
     "Snooze",
     "SoftTimeLimit",
     "Stats",
@@ -97,6 +100,8 @@ __all__ = [
 #: and process machinery that producers and workers need.
 _LATER = {
     "DeadGroup": "s3queue.letters",
+    "ScheduleInfo": "s3queue.schedules",
+    "Schedules": "s3queue.schedules",
     "DeadLetter": "s3queue.letters",
     "FailedAttempt": "s3queue.views",
     "MessageHandle": "s3queue.messages",

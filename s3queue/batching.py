@@ -24,8 +24,9 @@ from s3queue.policies import Delay, Policy, Which
 
 if TYPE_CHECKING:
     from s3queue.limits import Breaker, Limit
+    from s3queue.timing import CatchUp
 
-__all__ = ["ItemCodec", "Options", "check_batch"]
+__all__ = ["ItemCodec", "Options", "TaskOptions", "check_batch"]
 
 #: Messages of one call at most: as many as a deal to a worker holds.
 MOST = 1000
@@ -62,7 +63,7 @@ class ItemCodec(ValueCodec):
 
 
 class Options(TypedDict, total=False):
-    """What `s3queue.task` takes besides, for type checkers."""
+    """What `s3queue.handler` takes besides, for type checkers."""
 
     max_attempts: int | None
     backoff: Backoff | Delay | None
@@ -80,3 +81,12 @@ class Options(TypedDict, total=False):
     ageing: float | timedelta | None
     breaker: Breaker | None
     expires_in: float | timedelta | None
+
+
+class TaskOptions(Options, total=False):
+    """What `s3queue.task` takes besides."""
+
+    cron: str | None
+    every: float | timedelta | None
+    tz: str | None
+    catch_up: CatchUp | None

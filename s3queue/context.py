@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Container, Mapping
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from msgspec import Struct
 
 from s3queue.acknowledging import Verdict, verdict_of
-from s3queue.core.keys import ticket_id
-from s3queue.errors import Cancelled, ConfigError, Fenced, Retry, SoftTimeLimit
+from s3queue.core.keys import parse_message_id, parse_source, ticket_id
+from s3queue.errors import Cancelled, ConfigError, CorruptRecord, Fenced, Retry, SoftTimeLimit
 from s3queue.noting import Page, State
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 __all__ = ["Backoff", "Context"]
 
@@ -166,6 +169,17 @@ class Context:
             raise Cancelled
         if self.soft_deadline is not None and time.monotonic() >= self.soft_deadline:
             raise SoftTimeLimit
+
+    @property
+    def tick(self) -> datetime | None:
+        """Of a message that a schedule has enqueued: the time that it is for, whenever it runs, in UTC. Of others None."""
+        from datetime import UTC, datetime
+
+        try:
+            source = parse_source(parse_message_id(self.message_id).path)
+        except CorruptRecord:
+            return None
+        return datetime.fromtimestamp(source.order / 1000, UTC) if source.kind == "tick" else None
 
     def ack(self, result: Any = None) -> None:
         """Of a task with ``ack="manual"``: the message is done, with this result, when the task ends; whatever it raises

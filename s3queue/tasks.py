@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol
 from msgspec import UNSET, Raw, UnsetType
 
 from s3queue.acknowledging import Ack, Verdict
-from s3queue.batching import ItemCodec, Options, check_batch
+from s3queue.batching import ItemCodec, Options, TaskOptions, check_batch
 from s3queue.config import current_config, current_store
 from s3queue.context import Backoff, Context
 from s3queue.core.keys import check_name
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from s3queue.queue import Queue
     from s3queue.sending import Load, Progress, Sending, stream
     from s3queue.store import ObjectStore
+    from s3queue.timing import CatchUp, Timing
 
 __all__ = ["Registry", "Task", "handler", "registry", "task", "use"]
 
@@ -192,6 +193,7 @@ class Task(Generic[P, R_co]):
         middleware: what is done around each attempt, inside of that of the supervisor.
         resources: by parameter, what the worker hands to it.
         batch, wait_s: how many messages it takes at once, 0 for one, and how long to wait for them.
+        timing: when it is enqueued by itself, without arguments; None: never.
         limits: what it declares of its queue. expires_in: seconds after which its messages do not begin; None: any time.
     """
 
@@ -215,6 +217,7 @@ class Task(Generic[P, R_co]):
         self.policy: Policy = policy
         self.backoff: Any = policy.backoff
         self.execution = Execution()
+        self.timing: Timing | None = None
         what = self.label
         _refuse_methods(function, what)
         if not inspect.isroutine(function):
@@ -505,10 +508,10 @@ class _BatchDecorator(Protocol):
 
 
 @overload
-def task(queue: str, name: str | None = None, *, batch: None = None, **options: Unpack[Options]) -> _Decorator: ...
+def task(queue: str, name: str | None = None, *, batch: None = None, **options: Unpack[TaskOptions]) -> _Decorator: ...
 @overload
 def task(
-    queue: str, name: str | None = None, *, batch: int, wait: float = 0.1, **options: Unpack[Options]
+    queue: str, name: str | None = None, *, batch: int, wait: float = 0.1, **options: Unpack[TaskOptions]
 ) -> _BatchDecorator: ...
 def task(
     queue: str,
@@ -532,6 +535,10 @@ def task(
     ageing: float | timedelta | None = None,
     breaker: Breaker | None = None,
     expires_in: float | timedelta | None = None,
+    cron: str | None = None,
+    every: float | timedelta | None = None,
+    tz: str | None = None,
+    catch_up: CatchUp | None = None,
 ) -> _Decorator | _BatchDecorator:
     """Declare a function as a task.
 
@@ -563,6 +570,12 @@ def task(
         max_running, rate, per_key, fair, ageing, breaker: of the whole queue, for as long as no operator sets another one;
             see `s3queue.Queue.limit`. Where tasks of one queue declare any of these, they declare the same.
         expires_in: seconds or a `timedelta` from the enqueue; a message that has not begun by then ends as expired.
+        cron: enqueue it by itself, without arguments, whenever this expression says so: minute, hour, day, month, weekday.
+            Hosts that serve the queue see to it; of two releases that say different things, the last one to start decides.
+        every: or whenever so many whole seconds have passed since 1970.
+        tz: time zone of the expression, such as ``Europe/Berlin``; by default UTC.
+        catch_up: what becomes of times at which no host ran: the ``last`` is made up for (the default), ``all`` are,
+            at most 100 at a time, or ``none``.
 
     Raises:
         ConfigError: what is decorated is no function, an annotation cannot be carried, or the name is taken.
@@ -580,12 +593,19 @@ def task(
         ageing=ageing,
         breaker=breaker,
     )
+    timing: Timing | None = None
+    if (cron, every, tz, catch_up) != (None, None, None, None):
+        from s3queue.timing import timing_of
+
+        timing = timing_of(cron, every, tz, catch_up, f"task of queue {queue!r}")
     expires_s = None if expires_in is None else seconds_of(expires_in, "expires_in")
 
     def decorate(function: Callable[..., R]) -> Task[..., R]:
         own = name if name is not None else str(getattr(function, "__qualname__", repr(function)))
         codec = CallCodec if batch is None else ItemCodec
-        return _declare(function, queue, own, policy, codec, middleware, limits, expires_s, batch, wait)
+        made = _declare(function, queue, own, policy, codec, middleware, limits, expires_s, batch, wait)
+        made.timing = timing
+        return made
 
     return cast("_Decorator", decorate)
 

@@ -16,6 +16,7 @@ COMMANDS = {
     "scale": "stress.scale.command",
     "sweep": "stress.scale.sweep",
     "simulate": "stress.simulate",
+    "wake": "stress.wake",
 }
 
 

@@ -74,7 +74,7 @@ def command(
         stdin, values = True, ()
     if stdin and values:
         raise ConfigError("messages were given as arguments and on stdin", "give them one way only")
-    modules = () if target is None else (_split(target)[0],)
+    modules = () if target is None else (module_of(target),)
     store, _ = use(store_url, config_file, modules=modules, namespace=namespace)
     options: dict[str, Any] = {
         "delay": delay,
@@ -94,9 +94,9 @@ def command(
     if stdin:
         encoded = _from_lines(sys.stdin, encode)
     elif queue_name is not None:
-        encoded = [encode(_json(value)) for value in values]
+        encoded = [encode(json_of(value)) for value in values]
     else:
-        encoded = [task.encode(*_arguments(values), exact=False)]
+        encoded = [task.encode(*call_of(values), exact=False)]
     if not encoded:
         raise ConfigError("no message was given", "for example '{\"n\": 1}', or --stdin")
     reach(store)
@@ -123,6 +123,11 @@ def find_task(target: str) -> Task[..., Any]:
     raise ConfigError(f"module {module!r} has no task {name!r}", "it has: " + (", ".join(sorted(tasks)) or "none"))
 
 
+def module_of(target: str) -> str:
+    """The module that ``MODULE:NAME`` names."""
+    return _split(target)[0]
+
+
 def _split(target: str) -> tuple[str, str]:
     module, separator, name = target.partition(":")
     if not separator or not module or not name:
@@ -134,7 +139,8 @@ def _is_of(task: Task[..., Any], module: str) -> bool:
     return task.function.__module__ == module or task in vars(sys.modules[module]).values()
 
 
-def _json(text: str | bytes) -> Any:
+def json_of(text: str | bytes) -> Any:
+    """Raises `ConfigError`: not JSON."""
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
@@ -143,14 +149,15 @@ def _json(text: str | bytes) -> Any:
         raise ConfigError(f"not JSON: {shown!r}: {wrong}", "a text needs quotes of its own: '\"text\"'") from None
 
 
-def _arguments(values: Iterable[str]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def call_of(values: Iterable[str]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Positional and keyword arguments, as JSON on the command line."""
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
     for value in values:
         if match := _KEYWORD.fullmatch(value):
-            kwargs[match[1]] = _json(match[2])
+            kwargs[match[1]] = json_of(match[2])
         else:
-            args.append(_json(value))
+            args.append(json_of(value))
     return tuple(args), kwargs
 
 
@@ -162,7 +169,7 @@ def _from_lines(stdin: Any, encode: Callable[[Any], Raw]) -> list[Raw]:
     for number, line in enumerate(data.removeprefix(codecs.BOM_UTF8).split(b"\n"), 1):
         if line.strip():
             try:
-                encoded.append(encode(_json(line)))
+                encoded.append(encode(json_of(line)))
             except ConfigError as wrong:
                 raise ConfigError(f"line {number}: {wrong.message}", wrong.hint) from None
     return encoded

@@ -24,7 +24,7 @@ from s3queue.core.elect import View
 from s3queue.core.keys import Layout, parse_source
 from s3queue.core.ops import Missed, Overtaken, Step, Unknown, get_within, list_all, write
 from s3queue.core.plan import NO_CONTROL, Planned, Settings, Settled, plan
-from s3queue.core.plan.requests import pending, refers
+from s3queue.core.plan.requests import paths_of, pending
 from s3queue.core.records import Board, Control, Ledger, Request, decode
 from s3queue.core.rounds import Rounds
 from s3queue.core.silence import Silence, longest_s
@@ -36,6 +36,8 @@ from s3queue.store import Found, Stored
 #: New batches of one queue that a survey looks for at most. A thousand hosts of four slots start that many in five
 #: seconds.
 _MOST_WANTED = 20_000
+#: Messages that the requests of one cycle are about, if they are about several each.
+_MOST_LOOKED_UP = 1000
 #: Share of the lease: time-out of a survey's reads of ledgers.
 _PATIENCE = 1 / 6
 
@@ -122,7 +124,7 @@ class Lead:
         self._control_version = ""
         #: Wall clock at which the next message is due, as far as the last survey saw; infinity: none.
         self._due_ms = -math.inf
-        self.clocks = Clocks()
+        self.clocks = Clocks(settings.visibility_timeout / 2)
 
     # ---- what it knows -------------------------------------------------------------------------------------
 
@@ -293,7 +295,7 @@ class Lead:
             asked=asked,
             there=there,
             wall_ms=now_ms,
-            is_clock_off=self.clocks.off_s != 0.0,
+            is_clock_off=self.clocks.is_off,
             deleted=self.chores.revisions.deleted,
             retired=self.chores.pages.off,
             walked=self.chores.purges.pages,
@@ -373,7 +375,8 @@ class Lead:
                     troubles.met(key, found.fault or StoreError("get", key), now)
             except CorruptRecord as corrupt:  # one that was cut short is completed by whoever sent it
                 troubles.met(key, corrupt, now)
-        about = {ref.path for request in asked.values() if (ref := refers(request)) is not None}
+        asked = _so_many(asked)
+        about = {path for request in asked.values() for path in paths_of(request)}
         there = about & (seen.listed - {source.path for source in seen.empty})
         unseen = sorted(about - there - self.board.sources.keys())
         looked = yield from get_within(list(map(layout.source, unseen)), within_s)
@@ -381,7 +384,7 @@ class Lead:
             if isinstance(one, Found) and one.body:
                 there.add(path)
             elif isinstance(one, Missed):  # nobody knows: not now
-                gone = [at for at, request in asked.items() if (ref := refers(request)) and ref.path == path]
+                gone = [at for at, request in asked.items() if path in paths_of(request)]
                 for at in gone:
                     troubles.met(layout.source(at), one.fault or StoreError("get", path), now)
                     del asked[at]
@@ -462,6 +465,17 @@ class Lead:
                 self.board_bytes = len(body)
                 self.view.learn(board, version)
                 return self._cycled(True, planned, now, seen)
+
+
+def _so_many(asked: dict[str, Request]) -> dict[str, Request]:
+    """The first of these, as long as they are about no more messages than one cycle looks up. One always fits."""
+    many, taken = 0, dict[str, Request]()
+    for path, request in asked.items():
+        many += max(1, len(request.messages))
+        if taken and many > _MOST_LOOKED_UP:
+            break
+        taken[path] = request
+    return taken
 
 
 def take_office(view: View, layout: Layout, settings: Settings, now: float, now_ms: int) -> Step[Lead]:

@@ -68,6 +68,8 @@ LATER = "later/"
 #: Paths that begin so name a source without an object of its own.
 _LETTER, _TICK = "dead/", "tick/"
 BORROWED = (_LETTER, _TICK)
+#: In the path of every batch with a key.
+KEYED = "/k/"
 #: Greater than every key that continues the string before it: U+10FFFF is the last code point in byte order.
 END = "\U0010ffff"
 #: 0 goes first, 9 goes last.

@@ -37,6 +37,12 @@ def quick(runs: str, number: int) -> None:
     say(runs, f"{number} {os.getpid()}")
 
 
+@task(queue=QUEUE, name="timed")
+def timed(ctx: Context, started: str) -> None:
+    """Says for which time it was enqueued."""
+    say(started, f"{ctx.tick.timestamp() if ctx.tick is not None else 0.0} {ctx.session}")
+
+
 @task(queue=QUEUE, name="nap")
 def nap(runs: str, number: int) -> None:
     """Takes so long that it is dealt one by one."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 import tests.simulation.noting
-import tests.simulation.steering  # noqa: F401 - more of them
+import tests.simulation.steering
+import tests.simulation.ticking  # noqa: F401 - and more
 from s3queue.testing.simulate import CHECKERS, replay, run, shorten
 from s3queue.testing.simulate.choices import Replay
 from tests.simulation.mutants import MUTANTS, Mutant

@@ -158,7 +158,7 @@ class Mark(Struct, frozen=True, gc=False, array_like=True):
     """One message that is to be cancelled, and that only its host, or its batch, can tell of.
 
     Attributes:
-        requests: those that are answered when it ends. None: they are answered; the mark goes when its batch is admitted.
+        requests: those that are answered when it ends. None: they are answered already.
         reason: for people.
         purge: it ends as ``purged``, and not as ``cancelled``.
         force_s: seconds after which what runs ends with its process, from when its host reads this; None: never.
@@ -226,8 +226,15 @@ class Place(Struct, frozen=True, omit_defaults=True):
 
 
 class Leader(Struct, frozen=True, omit_defaults=True):
+    """Who may write the board.
+
+    Attributes:
+        knock: where it listens for knocks, see `s3queue.runtime.knocks`. Empty: nowhere.
+    """
+
     session: str
     place: Place = Place()
+    knock: str = ""
 
 
 class Board(Struct, frozen=True, omit_defaults=True):

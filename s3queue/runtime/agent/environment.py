@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from s3queue.config import Config
 from s3queue.core.pacing import ack_s
@@ -14,12 +14,14 @@ from s3queue.core.produce import largest_source
 from s3queue.core.records import Place, Usage
 from s3queue.observe.ears import Ear
 from s3queue.observe.events import Events
+from s3queue.runtime.knocks import Knocker
 from s3queue.runtime.local import life
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.folder import machine
 from s3queue.runtime.local.journal import Journal
 from s3queue.runtime.local.wakeups import WakeSocket, waiters, wake
 from s3queue.store import Capabilities
+from s3queue.timetable import next_tick
 
 
 def plan_settings(config: Config, capabilities: Capabilities) -> Settings:
@@ -36,6 +38,7 @@ def plan_settings(config: Config, capabilities: Capabilities) -> Settings:
         max_source_bytes=largest_source(config.max_message_bytes),
         summary_s=max(10.0 if capabilities.requests_cost else 2.0, capabilities.min_rewrite_s),
         census_s=5.0 if capabilities.requests_cost else 1.0,
+        timetable=next_tick,
         idle_lease=config.idle_lease if capabilities.requests_cost else 0.0,
     )
 
@@ -66,6 +69,7 @@ class Surroundings:
         self._journal, self._trusted, self._empty = journal, trusted, empty
         self.events = Events("agent", config.history, ears)
         self.wakes: WakeSocket | None = None
+        self._knocker = None if config.knock_key is None else Knocker(config.knock_key, config.namespace)
 
     now = staticmethod(clock)
 
@@ -88,6 +92,10 @@ class Surroundings:
 
     def wake_machine(self) -> None:
         wake(self._url, self._config.namespace, but=self.wakes)
+
+    def knock(self, addresses: Collection[str]) -> None:
+        if self._knocker is not None:
+            self._knocker.knock(addresses)
 
     def wake_waiters(self) -> None:
         wake(self._url, waiters(self._config.namespace))

@@ -66,8 +66,8 @@ __all__ = [
 
 #: States of a message, as in the table above.
 READY, RUNNING, OK, FAILED, MOVED, REJECTED, SNOOZED, READING, UNFIT = range(9)
-#: By `Failed.kind`.
-STATES = {"retry": FAILED, "dead": REJECTED, "snooze": SNOOZED, "unfit": UNFIT}
+#: By `Failed.kind`. What is expired is given back where the note of it is lost: it is expired elsewhere, too.
+STATES = {"retry": FAILED, "dead": REJECTED, "snooze": SNOOZED, "unfit": UNFIT, "expired": UNFIT}
 
 #: Rows of a worker: so many, and so many more for each slot. A ticket of a group holds one message and takes a row, until
 #: its outcome is stored; so each slot needs one for what it runs, one for what comes next, and some for what just ended.

@@ -143,6 +143,8 @@ class Attempts:
             plan, headers = plan.of(message)
         if attempt - dealt.spared > plan.max_attempts:
             return self._is_over(plan, piece, number)
+        if piece.expires_ms is not None and time.time() * 1000 >= piece.expires_ms:
+            return Failed("expired")  # the coordinator tells
         if plan.batch:
             return Member((piece, number), self._plans[dealt.queue, message.task], plan, message, headers)
         limit = plan.time_limit
@@ -193,7 +195,8 @@ class Attempts:
     def member(self, item: Item) -> Member | None:
         """The message, if its task takes several at once and it can be started."""
         piece, number = item
-        if piece.messages is None or piece.dealt.over:
+        expires_ms = piece.expires_ms
+        if piece.messages is None or piece.dealt.over or (expires_ms is not None and time.time() * 1000 >= expires_ms):
             return None
         with contextlib.suppress(CorruptRecord):
             message = decode_message(piece.part.source, piece.messages[number])

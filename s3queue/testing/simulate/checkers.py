@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
-from s3queue.testing.simulate import dozing, invariants, promises, steering
+from s3queue.testing.simulate import bounds, dozing, invariants, promises, steering, ticking
 from s3queue.testing.simulate.history import Deleted
 from s3queue.testing.simulate.story import Story
 from s3queue.testing.simulate.verdicts import Verdict
@@ -31,10 +31,14 @@ CHECKERS: dict[str, Callable[[Story], Verdict]] = {
     "P6": promises.p6_nothing_is_enqueued_twice,
     "I13": steering.i13_a_cancelled_message_does_not_start,
     "I18": steering.i18_a_purge_ends_what_was_there_and_nothing_later,
+    "I15": ticking.i15_a_tick_is_enqueued_once,
     "I20": steering.i20_an_answer_stays_true,
     "I19": steering.i19_a_paused_queue_gets_no_ticket,
     "I22": dozing.i22_a_dozing_host_can_claim_before_it_is_fenced,
     "notes": promises.what_was_noted_comes_back,
+    "I14": bounds.i14_no_limit_is_passed,
+    "I21": bounds.i21_no_lane_waits_while_others_are_served,
+    "expiry": bounds.nothing_begins_after_it_expired,
     "alone": promises.suspects_run_alone,
     "innocent": promises.innocents_pay_nothing,
     "fits": promises.what_is_unfit_goes_where_it_fits,
@@ -83,6 +87,11 @@ SOMETIMES = (
     "messages were recalled",
     "messages were released",
     "a message snoozed",
+    "a message expired with its host",
+    "messages expired before any host had them",
+    "a limit was reached",
+    "a circuit breaker opened",
+    "a circuit breaker closed",
     "a message went on from what it had noted",
     "a message fitted no host at first",
     "a waiting message was moved off the board",
@@ -92,6 +101,9 @@ SOMETIMES = (
     "a producer gave up",
     "a retired page left the window",
     "an operator saw that a change holds",
+    "a host declared its schedules",
+    "a schedule ticked",
+    "missed ticks were made up for",
     "an operator was told: purged",
     "a running message was told that it is cancelled",
     "a cancelled message ended with its process",
@@ -117,10 +129,17 @@ def happened(story: Story) -> Iterator[str]:
         for key in event.keys
     ):
         yield "a retired page left the window"
+    yield from bounds.happened(story)
     if story.moved_off:
         yield "a waiting message was moved off the board"
     if any(run.message[0] in story.targets for run in story.runs):
         yield "a message ran that was moved off the board"
+    for earlier, state in pairwise(story.boards):
+        ticks = [path for path in state.board.sources.keys() - earlier.board.sources.keys() if path.startswith("tick/")]
+        if ticks:
+            yield "a schedule ticked"
+        if len(ticks) > 3:
+            yield "missed ticks were made up for"
     last = story.settings.max_attempts
     for runs in story.by_message.values():
         for before, run in pairwise(runs):

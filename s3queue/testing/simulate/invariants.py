@@ -180,7 +180,9 @@ def i8_everything_drains(story: Story) -> Verdict:
             elif key.startswith(layout.home):
                 if layout.path(key) in story.landed and layout.path(key) not in drained.stuck:
                     yield f"{key} is still there"
-            elif not key.startswith((layout.home, layout.answers, layout.root + "/dead/", layout.root + "/meta/")):
+            elif not key.startswith(
+                (layout.home, layout.answers, layout.root + "/dead/", layout.root + "/meta/", layout.schedule(""))
+            ):
                 yield f"{key} is still there"
 
     return first(faults())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from s3queue.core.keys import parse_source
+from s3queue.core.keys import BORROWED, parse_source
 from s3queue.core.records import decode_batch, decode_message, decode_moved
 from s3queue.errors import CorruptRecord
 from s3queue.testing.simulate.story import DYING, SETTLED, Move, Offset, Post, Story, damaged
@@ -29,7 +29,7 @@ def _fault(story: Story, move: Move) -> tuple[str, str] | None:
     old, new = move.old, move.new
     if old is None:
         return _admitted(story, move)
-    if _is_cancelled(story, move):
+    if _is_cancelled(story, move) or _is_expired(story, move):
         return None
     if old == SETTLED:
         return None if new is None else ("I3", "it was settled")
@@ -77,9 +77,30 @@ def _is_cancelled(story: Story, move: Move) -> bool:
     return over is not None and over.n < move.n
 
 
+def _is_expired(story: Story, move: Move) -> bool:
+    """Whether it ends since it had not begun in time: where it waits, or as its host has said."""
+    old, new = move.old, move.new
+    if not story.may_expire(move):
+        return False
+    outcome = story.outcomes.get((old.ticket, old.offset)) if old is not None and old.kind == "ticket" else None
+    if outcome is not None and outcome.n < move.n and outcome.kind == "expired":
+        return new == DYING and story.ending(move) == "expired"
+    over = story.ended.get(story.tickets[old.ticket][1].session) if old is not None and old.kind == "ticket" else None
+    is_back = (outcome is not None and outcome.n < move.n and outcome.kind in ("released", "unfit")) or (
+        outcome is None and over is not None and over.n < move.n
+    )
+    if old is None or old.kind == "ready" or is_back:
+        ran = any(
+            run.n < move.n and not damaged(story, run.started.session, move.n)
+            for run in story.by_message.get(story.first(move.message), ())
+        )
+        return new == SETTLED and not ran
+    return False
+
+
 def _admitted(story: Story, move: Move) -> tuple[str, str] | None:
     path, index = move.message
-    if _is_cancelled(story, move):
+    if _is_cancelled(story, move) or _is_expired(story, move):
         return None
     if path in story.targets and move.new == SETTLED:
         return None  # nothing came of that move, and nothing will
@@ -173,6 +194,8 @@ def unfounded(story: Story) -> Iterator[tuple[str, str]]:
 def _is_readable(story: Story, offset: Offset, n: int) -> bool:
     """Whether a worker that was given this message before could start it."""
     part = next(story.tickets[offset[0]][1].spans((offset[1], offset[1] + 1)))
+    if part.source.startswith(BORROWED):
+        return True
     try:
         messages = decode_batch(part.source, story.bodies[part.source]).messages
         decode_message(part.source, messages[part.start])

@@ -10,7 +10,7 @@ from s3queue.core.keys import parse_source, request_path
 from s3queue.core.operate import Edit
 from s3queue.core.ops import Unknown, get
 from s3queue.core.produce import Accepted
-from s3queue.core.records import CANCEL, PURGE, RUN_NOW, Board, Request, decode
+from s3queue.core.records import CANCEL, PURGE, RUN_NOW, Board, Limit, Limits, Request, decode
 from s3queue.errors import StoreError
 from s3queue.store import Found
 from s3queue.testing.simulate.history import Answered, Asked, Steered
@@ -25,6 +25,14 @@ _LOOK_S = 0.3
 _PATIENCE_S = 6.0
 #: Seconds after which a pause ends by itself, in some.
 _PAUSE_S = (0, 2, 5)
+#: What a queue is limited to.
+_LIMITS = (
+    Limits(Limit(max_running=1)),
+    Limits(Limit(max_running=3)),
+    Limits(each=Limit(max_running=1)),
+    Limits(Limit(max_running=0), Limit(max_running=0)),
+    Limits(Limit(rate=2.0), fair=True),
+)
 #: Seconds after which what runs ends with its process.
 _FORCE_S = (None, 0.5, 0.0)
 
@@ -41,7 +49,12 @@ class Operator(Process):
         for _ in range(_DOES):
             yield Sleep(choices.choose(self.world.scene.times.between))
             queue = choices.choose(QUEUES)
-            match choices.choose(("cancel", "pause", "resume", "run now", "cancel", "purge")):
+            does = ("cancel", "pause", "resume", "run now", "cancel", "purge")
+            match choices.choose(does if world.scene.limits is None else ("limit", "unlimit", *does, "limit")):
+                case "limit":
+                    yield from self._change(operate.limit(QUEUES[0], choices.choose(_LIMITS)))
+                case "unlimit":
+                    yield from self._change(operate.unlimit(QUEUES[0]))
                 case "pause":
                     seconds = choices.choose(_PAUSE_S)
                     yield from self._change(operate.pause(queue, self.wall_ms() + seconds * 1000 if seconds else 0))

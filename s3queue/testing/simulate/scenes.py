@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from s3queue.core.plan import Settings
+from s3queue.core.records import Breaker, Limit, Limits
 from s3queue.testing.simulate.choices import Choices
 
 #: What may become of a request. ``served`` first. What is not possible for a read or a delete is left out there.
@@ -115,11 +116,14 @@ class Scene:
         notes: some attempts note something for the next.
         crowd: batches of one group that each producer sends before all others.
         patience: time-outs and leases of every other host are so many times as long.
+        limits: what hosts declare of the first queue; operators change it, if there are any.
         page: the longest page of a survey; small ones make it skip and come back.
         width: of how many the next one to move is chosen.
         storm_s: how long there are faults.
         doze_s: hosts without work write so rarely; 0: as often as others.
         outlast: go on until the last retired page has left the window.
+        schedules: who change schedules meanwhile; if there are any, hosts declare some, too.
+        astray_s: how far the wall clock of the first machine is ahead.
     """
 
     machines: int = 2
@@ -135,6 +139,7 @@ class Scene:
     crowd: int = 0
     operators: int = 0
     notes: bool = False
+    limits: Limits | None = None
     patience: float = 1.0
     shapes: tuple[str, ...] = ("plain",)
     page: int = 1000
@@ -142,6 +147,8 @@ class Scene:
     storm_s: float = 6.0
     doze_s: float = 0.0
     outlast: bool = False
+    schedules: int = 0
+    astray_s: float = 0.0
     weather: Weather = Weather()
     times: Times = Times()
 
@@ -179,6 +186,16 @@ _SHAPES = (
     ("grouped", "grouped later"),
     ("plain", "other", "urgent", "new"),
 )
+#: Limits, and what is sent where they hold.
+_BOUNDED: tuple[tuple[Limits | None, tuple[str, ...]], ...] = (
+    (Limits(Limit(max_running=1)), ("plain", "keyed", "grouped")),
+    (Limits(Limit(max_running=2), Limit(max_running=1)), ("keyed", "keyed", "plain")),
+    (Limits(each=Limit(max_running=1), fair=True), ("keyed", "keyed", "keyed brief")),
+    (Limits(Limit(rate=2.0), Limit(rate=1.0)), ("keyed", "plain")),
+    (Limits(fair=True, weights={"b": 2}, ageing_s=1.0), ("keyed", "keyed", "urgent", "keyed later", "grouped")),
+    (Limits(breaker=Breaker(2, 3.0, 1.5)), ("plain", "other")),
+    (None, ("brief", "plain", "keyed brief", "brief later")),
+)
 
 
 def draw(choices: Choices) -> Scene:
@@ -198,6 +215,13 @@ def draw(choices: Choices) -> Scene:
     )
     outlast, operators = choices.choose(((False, 0), (True, 0), (False, 1), (False, 2), (False, 3)), calm=0.7)
     scene = replace(scene, outlast=outlast, operators=operators, notes=scene.weather.ends > Weather.ends)
+    limits, shapes = choices.choose(((None, ()), *_BOUNDED), calm=0.75)
+    if limits is not None:
+        scene = replace(scene, limits=limits, shapes=shapes)
+    elif shapes:
+        scene = replace(scene, shapes=shapes)
     if scene.billed and choices.choose((False, True), calm=0.7):
         scene = replace(scene, doze_s=4.0, times=DOZY, storm_s=scene.storm_s + 16.0)
+    if not operators and choices.choose((False, True), calm=0.85):
+        scene = replace(scene, schedules=1)
     return scene if scene.shared else replace(scene, candidates=2)

@@ -12,7 +12,7 @@ from typing import Any
 from s3queue.core import cycle, survey
 from s3queue.core.keys import parse_source
 from s3queue.core.ops import Step
-from s3queue.core.records import Board, Ledger, decode, decode_batch, decode_moved
+from s3queue.core.records import Board, Control, Ledger, decode, decode_batch, decode_moved
 from s3queue.core.survey import Survey
 from s3queue.errors import CorruptRecord
 from s3queue.testing.simulate.choices import Choices
@@ -21,6 +21,7 @@ from s3queue.testing.simulate.hosts import Supervisor
 from s3queue.testing.simulate.operators import Operator, Resumer
 from s3queue.testing.simulate.producers import QUEUES, Producer, Scribbler
 from s3queue.testing.simulate.scenes import Scene
+from s3queue.testing.simulate.schedulers import Remover, Scheduler
 from s3queue.testing.simulate.story import SHORT_SURVEYS, Story
 from s3queue.testing.simulate.world import Machine, World
 
@@ -56,6 +57,8 @@ class Simulation:
         if "corrupt" in scene.shapes:
             Scribbler(world, "scribbler", self._machine(0))
         self.operators = [Operator(world, f"o{number}", self._machine(number)) for number in range(scene.operators)]
+        self.schedulers = [Scheduler(world, f"s{number}", self._machine(number)) for number in range(scene.schedules)]
+        self._machines[0].wall_skew += scene.astray_s
         for number in range(scene.hosts):
             self._new_host(QUEUES[: 1 + (number != 1)])
         for _ in range(scene.candidates):
@@ -191,10 +194,16 @@ class Simulation:
             if state.dying and any(letter in refused for letter in letters):
                 stuck.add(path)
         crowds = {(one.queue, one.group) for one in map(parse_source, stuck) if one.group is not None}
+        # Nor can those that wait for the places of what nobody can take back.
+        limited = {
+            ticket.queue
+            for name, ticket in board.tickets.items()
+            if name in board.allowed and ticket.session in sessions
+        }
         for key in self.world.store.keys(layout.home):
             with contextlib.suppress(CorruptRecord):
                 source = parse_source(layout.path(key))
-                if (source.queue, source.group) in crowds:
+                if (source.queue, source.group) in crowds or source.queue in limited:
                     stuck.add(source.path)
         return stuck
 
@@ -237,8 +246,10 @@ class Simulation:
         while world.now < self.scene.storm_s and world.actors:
             world.step()
         world.calm()
-        for operator in self.operators:
+        for operator in (*self.operators, *self.schedulers):
             operator.kill()
+        if self.schedulers:
+            Remover(world, self._machine(0))
         if self.operators:
             Resumer(world, self._machine(0))
         bombs = self.scene.producers * self.scene.batches if "bomb" in self.scene.shapes else 0
@@ -273,6 +284,8 @@ class Simulation:
             waits |= {path for path in map(layout.path, world.store.keys(layout.requests)) if board.purges}
         elif board.purges:
             return f"purges that are not over: {sorted(board.purges)}"
+        if self.schedulers and (why := self._ticks(board)):
+            return why
         if board.answers:
             return f"requests that are not forgotten: {sorted(board.answers)}"
         if tickets or board.sources.keys() - stuck:
@@ -295,6 +308,15 @@ class Simulation:
             if pages := [page for page in pages if not story.is_unheard(page)]:
                 return f"retired pages: {pages}"
         return ""
+
+    def _ticks(self, board: Board) -> str:
+        """Why schedules are not over; empty if they are."""
+        world, layout = self.world, self.world.layout
+        body = world.store.body(layout.control)
+        if body is not None and decode(Control, layout.control, body).schedules:
+            return "there are schedules"
+        left = [name for name, ticked in board.schedules.items() if ticked.old or not ticked.gone_ms]
+        return f"schedules that have not gone: {left}" if left else ""
 
     def _lives(self, session: str) -> bool:
         hosts = (*self.hosts, *self.candidates)

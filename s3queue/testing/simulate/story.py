@@ -33,6 +33,7 @@ from s3queue.core.records import (
 from s3queue.errors import CorruptRecord
 from s3queue.testing.simulate import history
 from s3queue.testing.simulate.history import Drained, Ended, Event, Started
+from s3queue.testing.simulate.world import EPOCH_MS, SKEW_MS
 
 #: Path and index.
 Message: TypeAlias = tuple[str, int]
@@ -291,7 +292,20 @@ class Story:
         named = {board.purges[queue].request for board in boards if board is not None and queue in board.purges}
         return any(self.asked[one][0] < n and self.asked[one][1:] == (PURGE, (queue, 0)) for one in named)
 
+    def may_expire(self, move: Move) -> bool:
+        """Whether it ends without a run, of a batch of which it may be time, by some clock."""
+        expires_ms = parse_source(move.message[0]).expires_ms
+        if expires_ms is None or (move.old is not None and move.old.attempt > 1):
+            return False
+        return EPOCH_MS + int(self.at(move.n) * 1000) + SKEW_MS >= expires_ms
+
+    def at(self, n: int) -> float:
+        """When the board was stored that is this event."""
+        return self.boards[bisect_left(self.boards, n, key=lambda state: state.n)].at
+
     def _called_off(self, move: Move) -> str:
+        if self.may_expire(move) and not self.is_called_off(move.message, move.n):
+            return "expired"
         return "purged" if self.is_purged(parse_source(move.message[0]).queue, move.n) else "cancelled"
 
     def survey_before(self, who: str, n: int) -> int | None:
@@ -501,8 +515,11 @@ class Story:
                 old, new = before.get(path), now.get(path)
                 if old == new:
                     continue
-                for index in range(parse_source(path).count):
+                source = parse_source(path)
+                for index in range(source.count):
                     was, comes = old and old.get(index), new and new.get(index)
+                    if path not in now and source.kind == "tick":
+                        comes = SETTLED  # it leaves the board with its outcome
                     if was != comes:
                         moves.append(Move(state.n, (path, index), was or None, comes or None))
             before = now

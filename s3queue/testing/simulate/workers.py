@@ -59,6 +59,7 @@ class Item(NamedTuple):
     attempt: int
     spared: int
     memo: Memo | None
+    begun: bool
 
 
 class Worker(Process):
@@ -110,11 +111,12 @@ class Worker(Process):
         if not self.alive:
             return
         match note:
-            case Deal(row, ticket, _, parts, spared, memos, _):
+            case Deal(row, ticket, _, parts, spared, memos, begun, _):
                 at = 0
                 for part in parts:
                     for index in range(part.start, part.stop):
-                        item = Item(row, at, ticket, base + at, part.source, index, part.attempt, spared, memos.get(at))
+                        where = row, at, ticket, base + at, part.source, index
+                        item = Item(*where, part.attempt, spared, memos.get(at), begun)
                         self._line.append(item)
                         at += 1
                 self._left[row], self._busy[row] = at, 0.0
@@ -212,6 +214,10 @@ class Worker(Process):
             return Failed("unfit", token=f"{message.task}@")
         if item.attempt - item.spared > times.settings.max_attempts:
             return Failed("dead")
+        expires_ms = parse_source(item.path).expires_ms
+        if expires_ms is not None and item.attempt == 1 and not item.begun and self.wall_ms() >= expires_ms:
+            world.mark("a message expired with its host")
+            return Failed("expired")
         self._row.start(slot, item.row, item.at, self.steady())
         self._running[slot] = who
         memo = item.memo or (message.origin.memo if message.origin is not None else None)
