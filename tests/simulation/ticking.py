@@ -37,10 +37,10 @@ def a_tick_is_admitted_and_its_schedule_stays(enter: Any, planning: Planning, na
 
 
 @mutant(schedules, "_admit", "I15", **_TIMED)
-def a_schedule_moves_on_and_forgets_a_tick(admit: Any, planning: Planning, schedule: Schedule, path: str) -> None:
+def a_schedule_moves_on_and_forgets_a_tick(admit: Any, planning: Planning, path: str) -> None:
     """The commit that moves a schedule's last tick admits what it passes."""
     if planning.board.turn % 3:
-        admit(planning, schedule, path)
+        admit(planning, path)
 
 
 @mutant(Lead, "_stamped", "I15", within=300, **_TIMED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
-from s3queue.testing.simulate import bounds, dozing, invariants, promises, steering, ticking
+from s3queue.testing.simulate import bounds, dozing, invariants, promises, results, steering, ticking
 from s3queue.testing.simulate.history import Deleted
 from s3queue.testing.simulate.story import Story
 from s3queue.testing.simulate.verdicts import Verdict
@@ -22,7 +22,8 @@ CHECKERS: dict[str, Callable[[Story], Verdict]] = {
     "I9": invariants.i9_a_finished_source_never_runs_again,
     "I10": invariants.i10_groups_go_in_order,
     "I11": invariants.i11_nothing_runs_unclaimed,
-    "I12": invariants.i12_results_are_visible_when_committed,
+    "I12": results.i12_a_result_is_shown_when_its_message_is_committed,
+    "I23": results.i23_results_are_stored_first_and_swept_last,
     "P1": promises.p1_no_accepted_message_is_lost,
     "P2": promises.p2_committed_exactly_once,
     "P3": promises.p3_runs_once_unless_something_died,
