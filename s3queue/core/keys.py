@@ -66,8 +66,8 @@ REQUESTS = "do/"
 #: Sources that are not to run yet lie there, and those that were moved off the board.
 LATER = "later/"
 #: Paths that begin so name a source without an object of its own.
-_LETTER, _TICK = "dead/", "tick/"
-BORROWED = (_LETTER, _TICK)
+_LETTER, TICKS = "dead/", "tick/"
+BORROWED = (_LETTER, TICKS)
 #: In the path of every batch with a key.
 KEYED = "/k/"
 #: Greater than every key that continues the string before it: U+10FFFF is the last code point in byte order.
@@ -306,10 +306,22 @@ def tick_path(queue: str, priority: int, tick_ms: int, name: str, revision: int,
     Raises:
         ConfigError: it would not be read back as such.
     """
-    path = f"{_TICK}{check_name(queue)}/{priority}/{tick_ms:013}-{name}.{revision}{beside and f'-{beside}'}"
-    if not _TIME.fullmatch(path):
-        raise ConfigError(f"not the path of a tick: {path!r}")
-    return path
+    head, tail = _around_tick(queue, priority, f"{name}.{revision}", beside)
+    return f"{head}{tick_ms:013}{tail}"
+
+
+@lru_cache(maxsize=8192)
+def _around_tick(queue: str, priority: int, of: str, beside: str) -> tuple[str, str]:
+    """What stands before and behind the time."""
+    head, tail = f"{TICKS}{check_name(queue)}/{priority}/", f"-{of}{beside and f'-{beside}'}"
+    if not _TIME.fullmatch(f"{head}{0:013}{tail}"):
+        raise ConfigError(f"not the path of a tick: {head!r} … {tail!r}")
+    return head, tail
+
+
+def schedule_in(path: str) -> str:
+    """The name of the schedule in the path of one of its ticks."""
+    return path.split("/", 3)[3][14:].rpartition(".")[0]
 
 
 def _parse_life(path: str) -> Source:

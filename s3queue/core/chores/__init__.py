@@ -19,6 +19,7 @@ from s3queue.core.chores.letters import Letters
 from s3queue.core.chores.moves import Moves
 from s3queue.core.chores.pages import Pages
 from s3queue.core.chores.purges import Purges
+from s3queue.core.chores.results import Results
 from s3queue.core.chores.revisions import Revisions
 from s3queue.core.chores.summaries import Summaries
 from s3queue.core.chores.troubles import Troubles
@@ -87,6 +88,7 @@ class Chores:
         self.garbage = Garbage(self.troubles)
         self.revisions = Revisions(layout)
         self.summaries = Summaries(layout, epoch, heard, settings, self.troubles)
+        self.results = Results(layout, now, settings, self.troubles)
         self._faulty = Backoffs(_FIRST_S, _LONGEST_S)
 
     def follow(self, facts: Facts, heard: Mapping[str, Heard], window_s: float) -> None:
@@ -96,6 +98,7 @@ class Chores:
         self.moves.follow(board)
         self.purges.follow(board)
         self.answers.follow(board)
+        self.results.follow(board)
         self.summaries.follow(facts)
         if (seen := facts.seen) is None:
             return
@@ -136,6 +139,7 @@ class Chores:
             "pages": lambda: self.pages.take(now),
             "summaries": lambda: self.summaries.take(now, now_ms, nonce),
             "garbage": lambda: self.garbage.take(now, self._deleted),
+            "results": lambda: self.results.take(now, now_ms),
         }
         for kind, take in kinds.items():
             if self._faulty.is_due(kind, now) and (step := take()) is not None:
@@ -154,7 +158,7 @@ class Chores:
 
     def next_at(self, now: float) -> float:
         """Steady time at which `take` may have a chore, if nothing else happens; infinity if unknown."""
-        known = self.pages.next_at(), self.summaries.next_at()
+        known = self.pages.next_at(), self.summaries.next_at(), self.results.next_at()
         return min(self.troubles.next_at(now), self._faulty.next_at(now), *known)
 
     def _deleted(self, keys: Collection[str]) -> None:

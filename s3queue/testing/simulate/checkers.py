@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
-from s3queue.testing.simulate import bounds, dozing, invariants, promises, steering
+from s3queue.testing.simulate import bounds, dozing, invariants, promises, results, steering, ticking
 from s3queue.testing.simulate.history import Deleted
 from s3queue.testing.simulate.story import Story
 from s3queue.testing.simulate.verdicts import Verdict
@@ -22,7 +22,8 @@ CHECKERS: dict[str, Callable[[Story], Verdict]] = {
     "I9": invariants.i9_a_finished_source_never_runs_again,
     "I10": invariants.i10_groups_go_in_order,
     "I11": invariants.i11_nothing_runs_unclaimed,
-    "I12": invariants.i12_results_are_visible_when_committed,
+    "I12": results.i12_a_result_is_shown_when_its_message_is_committed,
+    "I23": results.i23_results_are_stored_first_and_swept_last,
     "P1": promises.p1_no_accepted_message_is_lost,
     "P2": promises.p2_committed_exactly_once,
     "P3": promises.p3_runs_once_unless_something_died,
@@ -31,6 +32,7 @@ CHECKERS: dict[str, Callable[[Story], Verdict]] = {
     "P6": promises.p6_nothing_is_enqueued_twice,
     "I13": steering.i13_a_cancelled_message_does_not_start,
     "I18": steering.i18_a_purge_ends_what_was_there_and_nothing_later,
+    "I15": ticking.i15_a_tick_is_enqueued_once,
     "I20": steering.i20_an_answer_stays_true,
     "I19": steering.i19_a_paused_queue_gets_no_ticket,
     "I22": dozing.i22_a_dozing_host_can_claim_before_it_is_fenced,
@@ -100,6 +102,9 @@ SOMETIMES = (
     "a producer gave up",
     "a retired page left the window",
     "an operator saw that a change holds",
+    "a host declared its schedules",
+    "a schedule ticked",
+    "missed ticks were made up for",
     "an operator was told: purged",
     "a running message was told that it is cancelled",
     "a cancelled message ended with its process",
@@ -130,6 +135,12 @@ def happened(story: Story) -> Iterator[str]:
         yield "a waiting message was moved off the board"
     if any(run.message[0] in story.targets for run in story.runs):
         yield "a message ran that was moved off the board"
+    for earlier, state in pairwise(story.boards):
+        ticks = [path for path in state.board.sources.keys() - earlier.board.sources.keys() if path.startswith("tick/")]
+        if ticks:
+            yield "a schedule ticked"
+        if len(ticks) > 3:
+            yield "missed ticks were made up for"
     last = story.settings.max_attempts
     for runs in story.by_message.values():
         for before, run in pairwise(runs):

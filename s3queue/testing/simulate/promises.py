@@ -65,6 +65,7 @@ def p2_committed_exactly_once(story: Story) -> Verdict:
             done, dead = sum(one.done for one in totals), sum(one.dead for one in totals)
             cancelled = sum(one.cancelled + one.purged + one.expired for one in totals)
             stored = sum(parse_source(path).count for path in story.landed.keys() - story.targets.keys())
+            stored += len({path for state in story.boards for path in state.board.sources if path.startswith("tick/")})
             stuck = len(_stuck(story) - story.committed.keys())
             absent = sum(
                 commits[0][1] == "absent" and one[0] in story.landed for one, commits in story.committed.items()

@@ -25,10 +25,12 @@ from s3queue.core.records import (
     DeadLetter,
     Failed,
     Ledger,
+    Result,
     RetiredPage,
     SourceState,
     Ticket,
     decode,
+    decode_result,
 )
 from s3queue.errors import CorruptRecord
 from s3queue.testing.simulate import history
@@ -125,6 +127,8 @@ class Story:
         marks_read: by ticket and offset, when a host has read that it is cancelled.
         controls: what operators have set, and when. steered: when one was told that a turn holds.
         asked: by request, when it was first sent, its kind and its message. answers: that were stored, or read.
+        results: by key, what was stored as a result, and when; None: it was deleted.
+        told: what readers were told: when they asked and when they were told, and about which message.
         doubled: messages that a board has in two places.
         surveys: when each process listed the partition.
         dead: sessions whose processes all ended, and when; ``reaped``: where only the agent did.
@@ -148,7 +152,8 @@ class Story:
     maimed: dict[str, int] = field(default_factory=dict)
     letters: dict[str, tuple[int, bool]] = field(default_factory=dict)
     pages: dict[str, tuple[int, RetiredPage]] = field(default_factory=dict)
-    results: list[str] = field(default_factory=list)
+    results: dict[str, list[tuple[int, Result | None]]] = field(default_factory=dict)
+    told: list[tuple[int, int, Message, history.Told]] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     surveys: dict[str, list[int]] = field(default_factory=dict)
     accepted: dict[str, int] = field(default_factory=dict)
@@ -164,6 +169,7 @@ class Story:
 
     def __post_init__(self) -> None:
         running: dict[str, Run] = {}
+        wondering: dict[str, tuple[int, Message]] = {}
         for n, event in enumerate(self.events):
             match event:
                 case history.Wrote():
@@ -196,6 +202,10 @@ class Story:
                     self.asked[request] = n, kind, (path, number)
                 case history.Answered(_, _, request, told):
                     self.answers.append((n, request, told))
+                case history.Wondered(_, who, path, number):
+                    wondering[who] = n, (path, number)
+                case history.Told(_, who):
+                    self.told.append((*wondering[who][:1], n, wondering[who][1], event))
                 case history.Joined(_, host, session):
                     self.hosts[session] = host
                 case history.Gone(_, _, sessions, whole):
@@ -244,10 +254,12 @@ class Story:
             rest = letter.raw and self.bodies.get(parse_message_id(letter.message).path) == letter.payload
             self.letters.setdefault(key, (n, rest))
         elif key.startswith(f"{layout.root}/results/"):
-            self.results.append(key)
+            self.results.setdefault(key, []).append((n, decode_result(key, event.body)))
 
     def _deleted(self, n: int, at: float, who: str, key: str) -> None:
         layout = self.layout
+        if key in self.results:
+            self.results[key].append((n, None))
         if key.startswith(layout.hosts):
             self.ledgers.setdefault(layout.session(key), []).append(LedgerAt(n, at, who, None))
         elif key.startswith((layout.inbox, layout.later)):
@@ -515,8 +527,11 @@ class Story:
                 old, new = before.get(path), now.get(path)
                 if old == new:
                     continue
-                for index in range(parse_source(path).count):
+                source = parse_source(path)
+                for index in range(source.count):
                     was, comes = old and old.get(index), new and new.get(index)
+                    if path not in now and source.kind == "tick":
+                        comes = SETTLED  # it leaves the board with its outcome
                     if was != comes:
                         moves.append(Move(state.n, (path, index), was or None, comes or None))
             before = now
@@ -537,7 +552,7 @@ class Story:
                     continue  # nothing came of that move
                 absent = (one for one, what in self.board_at(move.n).answers.items() if what == "absent")
                 is_absent = parse_source(path).count == 1 and any(
-                    self.asked[one][1:] == (CANCEL, move.message) for one in absent
+                    one in self.asked and self.asked[one][1:] == (CANCEL, move.message) for one in absent
                 )
                 if is_absent and self.first(move.message) in commits:
                     continue  # it has ended and was forgotten
