@@ -115,7 +115,7 @@ class Worker(Process):
         if not self.alive:
             return
         match note:
-            case Deal(row, ticket, _, parts, spared, memos, begun):
+            case Deal(row, ticket, _, parts, spared, memos, begun, _):
                 at = 0
                 for part in parts:
                     for index in range(part.start, part.stop):
