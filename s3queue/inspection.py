@@ -162,7 +162,7 @@ def stats(
     driver = Driver(store, meter or Meter())
     before = driver.meter.as_dict()
     seen = Stats(store.url, layout.root)
-    if exact or not _read_summary(seen, layout, driver):
+    if exact or not read_summary(seen, layout, driver):
         _count(seen, layout, driver)
     seen.queues = dict(sorted(seen.queues.items()))
     seen.requests = {kind: count - before[kind] for kind, count in driver.meter.as_dict().items()}
@@ -172,7 +172,8 @@ def stats(
 # ---- as the coordinator says it --------------------------------------------------------------------------------------
 
 
-def _read_summary(seen: Stats, layout: Layout, driver: Driver) -> bool:
+def read_summary(seen: Stats, layout: Layout, driver: Driver) -> bool:
+    """Fill in what the coordinator said last. False: it has said nothing, or what cannot be decoded. One GET."""
     found = driver.run(get(layout.summary))
     if not isinstance(found, Found):
         return False

@@ -21,7 +21,7 @@ from s3queue.core.chores import Chores, Facts
 from s3queue.core.chores.pages import Page
 from s3queue.core.clocks import Clocks
 from s3queue.core.elect import View
-from s3queue.core.keys import Layout, parse_source
+from s3queue.core.keys import Layout, is_about_letters, parse_source
 from s3queue.core.ops import Missed, Overtaken, Step, Unknown, get_within, list_all, write
 from s3queue.core.plan import NO_CONTROL, Planned, Settings, Settled, plan
 from s3queue.core.plan.requests import paths_of, pending
@@ -296,6 +296,7 @@ class Lead:
             uptime_ms=self.uptime_ms(now),
             turns=self.turns,
             asked=asked,
+            letters=self.chores.redrives.looked,
             there=there,
             wall_ms=now_ms,
             is_clock_off=self.clocks.is_off,
@@ -368,6 +369,7 @@ class Lead:
         layout, troubles, within_s = self.layout, self.chores.troubles, self.settings.leader_lease * _PATIENCE
         handled = pending(self.board)
         new = [one for one in seen.requests if one not in handled and one not in self.window]
+        new = [one for one in new if not is_about_letters(one)]
         new = [one for one in new if troubles.allow(layout.source(one), now)][:MOST_REQUESTS]
         asked: dict[str, Request] = {}
         for path, found in zip(new, (yield from get_within(list(map(layout.source, new)), within_s)), strict=True):
