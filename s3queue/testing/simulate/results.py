@@ -11,6 +11,10 @@ from s3queue.testing.simulate.verdicts import Verdict, first, unknown
 from s3queue.testing.simulate.world import EPOCH_MS, SKEW_MS
 
 
+#: Endings that a reader is told of as if somebody had cancelled the message.
+_SAID = frozenset({"cancelled", "expired", "purged"})
+
+
 def i12_a_result_is_shown_when_its_message_is_committed(story: Story) -> Verdict:
     """What a reader is told is so: a result only of the ticket by which the message is done; and whoever asks after that is
     shown it until it expires."""
@@ -29,7 +33,7 @@ def i12_a_result_is_shown_when_its_message_is_committed(story: Story) -> Verdict
                 ]:
                     yield f"{what} by ticket {told.ticket}, and it is {ends or 'not over'}, by {done.get(message)}"
             elif told.verdict in ("dead", "cancelled"):
-                if told.verdict not in ends:
+                if not (_SAID if told.verdict == "cancelled" else {"dead"}) & set(ends):
                     yield f"{what}, and it is {ends or 'not over'}"
             elif story.accepted.get(message[0], asked) < asked and message not in story.committed:
                 yield f"{what}, and it was accepted, and is not over"
