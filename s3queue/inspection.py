@@ -123,6 +123,7 @@ class Stats(Struct):
         census_at: when the census began that ``at_least`` counts come from; None before the first one, or if all counts
             are exact.
         board_bytes: size of the board; 0 if unknown.
+        cycle_s: duration of the coordinator's last cycle, in seconds; 0 if unknown.
     """
 
     store: str
@@ -137,6 +138,7 @@ class Stats(Struct):
     as_of: datetime | None = None
     census_at: datetime | None = None
     board_bytes: int = 0
+    cycle_s: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         builtins: dict[str, Any] = msgspec.to_builtins(self)
@@ -162,7 +164,7 @@ def stats(
     driver = Driver(store, meter or Meter())
     before = driver.meter.as_dict()
     seen = Stats(store.url, layout.root)
-    if exact or not _read_summary(seen, layout, driver):
+    if exact or not read_summary(seen, layout, driver):
         _count(seen, layout, driver)
     seen.queues = dict(sorted(seen.queues.items()))
     seen.requests = {kind: count - before[kind] for kind, count in driver.meter.as_dict().items()}
@@ -172,7 +174,8 @@ def stats(
 # ---- as the coordinator says it --------------------------------------------------------------------------------------
 
 
-def _read_summary(seen: Stats, layout: Layout, driver: Driver) -> bool:
+def read_summary(seen: Stats, layout: Layout, driver: Driver) -> bool:
+    """Fill in what the coordinator said last. False: it has said nothing, or what cannot be decoded. One GET."""
     found = driver.run(get(layout.summary))
     if not isinstance(found, Found):
         return False
@@ -189,6 +192,7 @@ def _read_summary(seen: Stats, layout: Layout, driver: Driver) -> bool:
         seen.coordinator = None  # it resigns as it leaves
     seen.unreadable, seen.full = list(summary.unreadable), list(summary.full)
     seen.as_of, seen.board_bytes = time_of(summary.written_ms), summary.board_bytes
+    seen.cycle_s = summary.cycle_s
     seen.census_at = time_of(summary.census_ms) if summary.census_ms else None
     return True
 

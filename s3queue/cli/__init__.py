@@ -47,6 +47,7 @@ COMMANDS = {
     "ls": "List the messages of a queue.",
     "cron": "Show and change schedules.",
     "dead": "Show dead letters, and their causes in groups.",
+    "exporter": "Serve metrics of a namespace, without workers.",
     "config": "Show the effective settings and where each came from.",
     "board": "Restore a board that was deleted while hosts ran.",
     "doctor": "Check that a store keeps the promises that a queue needs.",

@@ -24,6 +24,7 @@ from s3queue.lazy import refuse_lazy
 from s3queue.middleware import wrap
 from s3queue.observe.events import Events
 from s3queue.observe.logs import name_the_running
+from s3queue.observe.measures import Measures
 from s3queue.policies import own_limits
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.journal import WorkerJournal
@@ -52,6 +53,7 @@ class _Plan:
         "decode",
         "is_async",
         "max_attempts",
+        "measures",
         "middleware",
         "result_s",
         "soft_s",
@@ -61,7 +63,13 @@ class _Plan:
         "wants_ctx",
     )
 
-    def __init__(self, task: Task[..., Any], terms: outcomes.Terms, middleware: tuple[object, ...]) -> None:
+    def __init__(
+        self,
+        task: Task[..., Any],
+        terms: outcomes.Terms,
+        middleware: tuple[object, ...],
+        measures: Measures | None = None,
+    ) -> None:
         self.task, self.terms = task, terms
         self.max_attempts, self.time_limit = terms.max_attempts, terms.time_limit
         self.soft_s = soft_s = task.policy.soft_time_limit
@@ -80,6 +88,9 @@ class _Plan:
         self.middleware = middleware
         if middleware := middleware + task.middleware:
             self.call, self.wants_ctx = wrap(self.call, task.is_async, middleware), True
+        self.measures = measures
+        if measures is not None:
+            self.call = measures.timed(self.call, task.queue, task.name, is_async=task.is_async)
 
     def of(self, message: Message) -> tuple[_Plan, dict[str, str]]:
         """For a message with headers: what holds for it, and the headers that its task is shown."""
@@ -91,7 +102,7 @@ class _Plan:
             max_attempts=self.max_attempts if attempts is None else min(attempts, self.max_attempts),
             time_limit=self.time_limit if limit is None else limit,
         )
-        return _Plan(self.task, terms, self.middleware), headers
+        return _Plan(self.task, terms, self.middleware, self.measures), headers
 
 
 _At: TypeAlias = tuple[_Plan, Piece, int]
@@ -106,6 +117,13 @@ def _handing(task: Task[..., Any]) -> Callable[..., Any]:
         return task.call(args, {**kwargs, **{name: one.get() for name, one in task.resources.items()}}, ctx)
 
     return call
+
+
+def _result(outcome: Failed) -> str:
+    """What is counted of it."""
+    if outcome.failure is not None and outcome.failure.cause == "cancelled":
+        return "cancelled"
+    return _TOLD_AS.get(outcome.kind, outcome.kind)
 
 
 class Attempts:
@@ -127,7 +145,9 @@ class Attempts:
         results: Results,
         notes: Notes,
         middleware: tuple[object, ...] = (),
+        measures: Measures | None = None,
     ) -> None:
+        self._measures = measures
         self._notes = notes
         self._middleware = middleware
         self._results = results
@@ -205,6 +225,8 @@ class Attempts:
         deadline = 0.0 if limit is None else started + limit + (CANCEL_GRACE_S if plan.is_async else 0.0)
         # From here on a death of this process counts as an attempt of this message.
         self._journal.start(slot, dealt.row, piece.first + number, started, deadline)
+        if self._measures is not None and attempt == 1:
+            self._measures.starts(source.source, started)
         if self._tell_starts:
             self._tell_start(plan, piece, number)
         try:
@@ -295,7 +317,7 @@ class Attempts:
         if task is None:
             return None
         terms = outcomes.Terms(task.max_attempts, task.time_limit, task.policy)
-        plan = self._plans[queue, name] = _Plan(task, terms, self._middleware)
+        plan = self._plans[queue, name] = _Plan(task, terms, self._middleware, self._measures)
         return plan
 
     def _context(self, slot: int, plan: _Plan, piece: Piece, number: int, headers: dict[str, str]) -> Context:
@@ -408,6 +430,8 @@ class Attempts:
         if outcome.failure is not None:
             fields["text"] = outcome.failure.text
         if not piece.dealt.over:  # else nothing of it counts, and another host runs it
+            if self._measures is not None:
+                self._measures.ended(piece.dealt.queue, fields["task"] or "", _result(outcome))
             if self._tell_failures and outcome.kind != "snooze":
                 self._events.emit("failed", **{name: it for name, it in fields.items() if name != "next_s"})
             if fields.get("cause") != "cancelled":  # of that the coordinator tells
