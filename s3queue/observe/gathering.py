@@ -21,11 +21,13 @@ class Totals:
     Attributes:
         durations: by queue and task.
         waits: by queue.
+        ran: attempts, by queue and task.
         results: attempts that did not end well, by queue, task and result.
         store: by role, operation and result.
         deaths: of workers, by cause.
     """
 
+    ran: dict[tuple[str, str], int] = field(default_factory=dict)
     durations: dict[tuple[str, str], Histogram] = field(default_factory=dict)
     waits: dict[str, Histogram] = field(default_factory=dict)
     results: dict[tuple[str, str, str], int] = field(default_factory=dict)
@@ -38,11 +40,11 @@ class Totals:
         """All, by queue, task and result: those that ended well are those that did not end otherwise."""
         counts = dict(self.results)
         bad: dict[tuple[str, str], int] = {}
-        for (queue, task, result), many in self.results.items():
-            if result != "lost":  # such a call has neither returned nor raised
+        for (queue, task, _), many in self.results.items():
+            if task:  # else it was not known, or has not begun
                 bad[queue, task] = bad.get((queue, task), 0) + many
-        for label, it in self.durations.items():
-            ok = sum(it.counts) - bad.get(label, 0)
+        for label, many in self.ran.items():
+            ok = many - bad.get(label, 0)
             if ok > 0:
                 counts[(*label, "ok")] = ok
         return counts
@@ -56,6 +58,8 @@ class Totals:
         return counts
 
     def add(self, snapshot: Mapping[str, Any]) -> None:
+        for queue, task, many in snapshot["ran"]:
+            self.ran[queue, task] = self.ran.get((queue, task), 0) + many
         for queue, task, counts, total in snapshot["durations"]:
             _merge(self.durations, (queue, task), counts, total)
         for queue, counts, total in snapshot["waits"]:
@@ -122,6 +126,7 @@ class Gathered:
 
 def _as_snapshot(totals: Totals) -> dict[str, Any]:
     return {
+        "ran": [[*label, many] for label, many in totals.ran.items()],
         "durations": [[*label, it.counts, it.sum] for label, it in totals.durations.items()],
         "waits": [[queue, it.counts, it.sum] for queue, it in totals.waits.items()],
         "results": [[*label, many] for label, many in totals.results.items()],

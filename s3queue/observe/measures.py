@@ -1,15 +1,15 @@
 """What agents and workers measure while a host serves metrics: attempts, waits, and requests to the store.
 
-Whoever measures appends to a deque, which costs some hundred nanoseconds and no lock. Once a second the process sorts that
-into histograms, and sends them all to the process that serves them: each snapshot holds everything since this process
-started, so one that is lost costs nothing.
+Every attempt is counted. Of short tasks one attempt in sixteen is timed, and stands for those since the last one. Whoever
+measures appends to a deque, without a lock. Once a second the process sorts that into histograms, and sends them all to the
+process that serves them: each snapshot holds everything since this process started, so one that is lost costs nothing.
 """
 
 from __future__ import annotations
 
-import inspect
 import os
 import secrets
+import threading
 import time
 from bisect import bisect_left
 from collections import deque
@@ -22,12 +22,14 @@ from s3queue.observe.ears import Ear
 from s3queue.runtime.local.clock import clock
 from s3queue.store import Capabilities, Conflict, Found, Listed, Missing, ObjectStore, Stored, Unchanged
 
-__all__ = ["BUCKETS", "SNAPSHOT_S", "Histogram", "MeasuredStore", "Measures"]
+__all__ = ["BUCKETS", "SNAPSHOT_S", "Histogram", "MeasuredStore", "Measures", "Tried"]
 
 #: Upper bounds of the buckets of all histograms, in seconds; above the last one is one more.
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 #: Seconds between two snapshots.
 SNAPSHOT_S = 1.0
+#: Of tasks that are shorter than that, in seconds, one in so many is timed: to time each would cost a tenth of their rate.
+_SHORT_S, _EACH = 0.001, 16
 #: Measurements that may wait to be sorted; older ones are lost.
 _MOST = 500_000
 
@@ -44,13 +46,36 @@ class Histogram:
         self.counts = [0] * (len(BUCKETS) + 1) if counts is None else list(counts)
         self.sum = total
 
-    def add(self, seconds: float) -> None:
-        self.counts[bisect_left(BUCKETS, seconds)] += 1
-        self.sum += seconds
+    def add(self, seconds: float, weight: int = 1) -> None:
+        self.counts[bisect_left(BUCKETS, seconds)] += weight
+        self.sum += seconds * weight
 
     def merge(self, other: Histogram) -> None:
         self.counts = [mine + its for mine, its in zip(self.counts, other.counts, strict=True)]
         self.sum += other.sum
+
+
+class Tried:
+    """Attempts of one task by one worker. Each slot has numbers of its own, so that no two threads add to one.
+
+    Attributes:
+        ran: attempts, by slot.
+        due: the attempt of the slot that is timed next.
+        each: one of so many is timed, and stands for them.
+    """
+
+    __slots__ = ("due", "each", "ran", "timed")
+
+    def __init__(self, slots: int) -> None:
+        self.ran, self.due, self.timed = [0] * slots, [1] * slots, [0] * slots
+        self.each = _EACH
+
+    def weight(self, slot: int) -> int:
+        """For how many attempts the one stands that is timed now; chooses the next one."""
+        ran = self.ran[slot]
+        weight, self.timed[slot] = ran - self.timed[slot], ran
+        self.due[slot] = ran + self.each
+        return weight
 
 
 class Measures:
@@ -64,10 +89,11 @@ class Measures:
     def __init__(self, seat: str, ear: Ear) -> None:
         self._seat, self._ear = seat, ear
         self._id = f"{os.getpid()}-{secrets.token_hex(4)}"
-        self._calls: deque[tuple[tuple[str, str], float]] = deque(maxlen=_MOST)
+        self._samples: deque[tuple[tuple[str, str], str, float, float, int]] = deque(maxlen=_MOST)
         self._ended: deque[tuple[str, str, str]] = deque(maxlen=_MOST)
-        self._starts: deque[tuple[str, float]] = deque(maxlen=_MOST)
         self._requests: deque[tuple[tuple[str, str, str], float]] = deque(maxlen=_MOST)
+        self._tried: dict[tuple[str, str], Tried] = {}
+        self._lock = threading.Lock()
         self._durations: dict[tuple[str, str], Histogram] = {}
         self._waits: dict[str, Histogram] = {}
         self._results: dict[tuple[str, str, str], int] = {}
@@ -78,30 +104,18 @@ class Measures:
 
     # ---- measuring, in any thread ------------------------------------------------------------------------------------
 
-    def timed(self, call: Callable[..., Any], queue: str, task: str, *, is_async: bool) -> Callable[..., Any]:
-        """The call of a task, with the time of each one that returned or raised."""
-        note, now, label = self._calls.append, time.perf_counter, (queue, task)
+    def task(self, queue: str, task: str, slots: int) -> Tried:
+        """Where a worker counts the attempts of one task."""
+        with self._lock:
+            return self._tried.setdefault((queue, task), Tried(slots))
 
-        def timed(args: Any, kwargs: Any, ctx: Any) -> Any:
-            began = now()
-            try:
-                return call(args, kwargs, ctx)
-            finally:
-                note((label, now() - began))
+    def ran(self, queue: str, task: str, source: str, attempt: int, began: float, seconds: float, weight: int) -> None:
+        """An attempt has ended that stands for so many.
 
-        async def timed_async(args: Any, kwargs: Any, ctx: Any) -> Any:
-            began = now()
-            try:
-                result = call(args, kwargs, ctx)
-                return await result if inspect.isawaitable(result) else result
-            finally:
-                note((label, now() - began))
-
-        return timed_async if is_async else timed
-
-    def starts(self, source: str, started: float) -> None:
-        """A message of this source starts for the first time, at this time by `clock`."""
-        self._starts.append((source, started))
+        Args:
+            began: by `clock`.
+        """
+        self._samples.append(((queue, task), source if attempt == 1 else "", began, seconds, weight))
 
     def ended(self, queue: str, task: str, result: str) -> None:
         """An attempt did not end well."""
@@ -135,6 +149,7 @@ class Measures:
         return {
             "seat": self._seat,
             "id": self._id,
+            "ran": [[*label, sum(it.ran)] for label, it in list(self._tried.items())],
             "durations": _rows(self._durations),
             "waits": [[queue, it.counts, it.sum] for queue, it in self._waits.items()],
             "results": [[*label, many] for label, many in self._results.items()],
@@ -143,22 +158,29 @@ class Measures:
         }
 
     def _sort(self) -> None:
-        for label, seconds in _taken(self._calls):
-            _at(self._durations, label).add(seconds)
         for request, seconds in _taken(self._requests):
             _at(self._store, request).add(seconds)
         for result in _taken(self._ended):
             self._results[result] = self._results.get(result, 0) + 1
-        wall, now = time.time(), clock()
-        for path, started in _taken(self._starts):
-            try:
-                source = parse_source(path)
-            except CorruptRecord:
-                continue
-            if not source.moved:  # how long those waited on purpose is not known any more
-                could_ms = max(min(source.order, MAX_ORDER - source.order), source.due_ms or 0)
-                waited = wall - (now - started) - could_ms / 1000
-                _at(self._waits, source.queue).add(max(0.0, waited))
+        wall_s = time.time() - clock()
+        took: dict[tuple[str, str], list[float]] = {}
+        for label, path, began, seconds, weight in _taken(self._samples):
+            _at(self._durations, label).add(seconds, weight)
+            took.setdefault(label, []).append(seconds)
+            if path:
+                self._waited(path, wall_s + began, weight)
+        for label, times in took.items():
+            self._tried[label].each = _EACH if sum(times) / len(times) < _SHORT_S else 1
+
+    def _waited(self, path: str, began: float, weight: int) -> None:
+        """Until then, by the wall clock."""
+        try:
+            source = parse_source(path)
+        except CorruptRecord:
+            return
+        if not source.moved:  # how long those waited on purpose is not known any more
+            could_ms = max(min(source.order, MAX_ORDER - source.order), source.due_ms or 0)
+            _at(self._waits, source.queue).add(max(0.0, began - could_ms / 1000), weight)
 
 
 def _taken(measured: deque[Any]) -> list[Any]:

@@ -100,13 +100,11 @@ def value(families: Iterable[Metric], name: str, **labels: str) -> float:
 
 def measured() -> Totals:
     measures = Measures("worker 0", NOBODY)
-    call = measures.timed(lambda args, kwargs, ctx: 1 / args[0], "mail", "send", is_async=False)
-    for number in (1, 2, 0):
-        try:
-            call((number,), {}, None)
-        except ZeroDivisionError:
-            measures.ended("mail", "send", "retrying")
-    measures.starts(source_path("mail", sent_ms=1, batch="a", count=1), clock())
+    tried, source = measures.task("mail", "send", 1), source_path("mail", sent_ms=1, batch="a", count=1)
+    for attempt in (1, 1, 2):
+        tried.ran[0] += 1
+        measures.ran("mail", "send", source, attempt, clock(), 0.5, 1)
+    measures.ended("mail", "send", "retrying")
     store = MeasuredStore(MemoryStore(), measures, "worker")
     store.put("k", b"x", if_version=None)
     store.put("k", b"x", if_version=None)
@@ -158,7 +156,7 @@ def test_attempts_durations_and_requests_are_those_that_were_made() -> None:
     assert value(families, "s3queue_attempts_total", queue="mail", task="send", result="ok") == 2
     assert value(families, "s3queue_attempts_total", queue="mail", task="send", result="retrying") == 1
     assert value(families, "s3queue_message_duration_seconds_count", queue="mail", task="send") == 3
-    assert value(families, "s3queue_message_wait_seconds_count", queue="mail") == 1
+    assert value(families, "s3queue_message_wait_seconds_count", queue="mail") == 2
     assert value(families, "s3queue_message_wait_seconds_bucket", queue="mail", le="1800") == 0, "it was sent in 1970"
     assert value(families, "s3queue_store_requests_total", role="worker", op="put", result="conflict") == 1
     assert value(families, "s3queue_store_request_seconds_count", op="put") == 2
@@ -169,28 +167,42 @@ def test_attempts_durations_and_requests_are_those_that_were_made() -> None:
 
 def test_wait_is_counted_from_when_the_message_could_start() -> None:
     measures, now_ms = Measures("worker 0", NOBODY), 1_000_000_000_000
+    measures.task("mail", "send", 1)
     for path in (
         source_path("mail", sent_ms=1, batch="a", count=1, due_ms=MAX_ORDER),
         source_path("mail", sent_ms=now_ms, batch="b", count=1, newest_first=True),
     ):
-        measures.starts(path, clock())
+        measures.ran("mail", "send", path, 1, clock(), 0.0, 1)
     ((_, counts, total),) = measures.snapshot()["waits"]
     assert counts[0] == 1, "due after its start, by the clock of the one who sent it"
     assert total > 1e8
 
 
-async def twice(args: Any, kwargs: Any, ctx: Any) -> int:
-    return 2 * int(args[0])
-
-
-def test_call_of_an_async_task_is_timed_until_it_ends() -> None:
+def test_short_tasks_are_counted_each_and_timed_one_in_sixteen() -> None:
     measures = Measures("worker 0", NOBODY)
-    coroutine = measures.timed(twice, "mail", "send", is_async=True)((4,), {}, None)
-    assert measures.snapshot()["durations"] == []
-    with pytest.raises(StopIteration) as end:
-        coroutine.send(None)
-    assert end.value.value == 8
-    assert sum(measures.snapshot()["durations"][0][2]) == 1
+    tried = measures.task("mail", "send", 2)
+
+    def run(slot: int, seconds: float) -> None:
+        tried.ran[slot] += 1
+        if tried.ran[slot] >= tried.due[slot]:
+            measures.ran("mail", "send", "", 1, clock(), seconds, tried.weight(slot))
+
+    for number in range(2 * (16 * 10 + 1)):
+        run(number % 2, 0.0001)
+    ((_, _, counts, total),) = measures.snapshot()["durations"]
+    assert (sum(counts), measures.snapshot()["ran"]) == (322, [["mail", "send", 322]])
+    assert total == pytest.approx(0.0322)
+    run(0, 3.0)
+    assert sum(measures.snapshot()["durations"][0][2]) == 322, "it is not due"
+    for _ in range(15):
+        run(0, 3.0)
+    measures.snapshot()
+    for _ in range(3):
+        run(0, 3.0)
+    assert sum(measures.snapshot()["durations"][0][2]) == 322 + 16, "what was chosen before still holds"
+    for _ in range(16):
+        run(0, 3.0)
+    assert sum(measures.snapshot()["durations"][0][2]) == 322 + 16 + 19, "each one is timed, since they are long"
 
 
 @pytest.mark.parametrize(

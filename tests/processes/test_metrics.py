@@ -78,7 +78,7 @@ def test_host_serves_what_its_processes_measure_and_says_how_it_is(
         started.word()
         assert values(where)["s3queue_slots", frozenset({("state", "busy")})] == 1
         now = values(where)
-        assert now["s3queue_message_wait_seconds_count", frozenset({("queue", QUEUE)})] >= 20
+        assert now["s3queue_message_wait_seconds_count", frozenset({("queue", QUEUE)})] > 0
         assert now["s3queue_store_requests_total", frozenset({"role": "host", "op": "put", "result": "ok"}.items())] > 0
         assert ask(where, "/healthz")[0] == 200
         until(lambda: ask(where, "/scale")[1]["queues"][QUEUE] == {"wanted": 1, "ready": 0, "running": 1})

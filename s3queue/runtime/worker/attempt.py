@@ -24,7 +24,7 @@ from s3queue.lazy import refuse_lazy
 from s3queue.middleware import wrap
 from s3queue.observe.events import Events
 from s3queue.observe.logs import name_the_running
-from s3queue.observe.measures import Measures
+from s3queue.observe.measures import Measures, Tried
 from s3queue.policies import own_limits
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.journal import WorkerJournal
@@ -38,6 +38,8 @@ from s3queue.runtime.worker.results import Results, into
 if TYPE_CHECKING:
     from s3queue.tasks import Task
 
+#: Threads of slots have this name, and the number of the slot.
+SLOT = "s3queue-slot-"
 #: The event by kind of outcome, where that has another name.
 _TOLD_AS = {"retry": "retrying", "snooze": "snoozed"}
 #: Seconds beyond its time limit for an async task to be cancelled before its process is killed: it may hang in code that
@@ -53,13 +55,13 @@ class _Plan:
         "decode",
         "is_async",
         "max_attempts",
-        "measures",
         "middleware",
         "result_s",
         "soft_s",
         "task",
         "terms",
         "time_limit",
+        "tried",
         "wants_ctx",
     )
 
@@ -68,7 +70,7 @@ class _Plan:
         task: Task[..., Any],
         terms: outcomes.Terms,
         middleware: tuple[object, ...],
-        measures: Measures | None = None,
+        tried: Tried | None = None,
     ) -> None:
         self.task, self.terms = task, terms
         self.max_attempts, self.time_limit = terms.max_attempts, terms.time_limit
@@ -88,9 +90,7 @@ class _Plan:
         self.middleware = middleware
         if middleware := middleware + task.middleware:
             self.call, self.wants_ctx = wrap(self.call, task.is_async, middleware), True
-        self.measures = measures
-        if measures is not None:
-            self.call = measures.timed(self.call, task.queue, task.name, is_async=task.is_async)
+        self.tried = tried
 
     def of(self, message: Message) -> tuple[_Plan, dict[str, str]]:
         """For a message with headers: what holds for it, and the headers that its task is shown."""
@@ -102,7 +102,7 @@ class _Plan:
             max_attempts=self.max_attempts if attempts is None else min(attempts, self.max_attempts),
             time_limit=self.time_limit if limit is None else limit,
         )
-        return _Plan(self.task, terms, self.middleware, self.measures), headers
+        return _Plan(self.task, terms, self.middleware, self.tried), headers
 
 
 _At: TypeAlias = tuple[_Plan, Piece, int]
@@ -168,8 +168,8 @@ class Attempts:
         self._lock = threading.Lock()
         self._awaited: dict[Future[BaseException | None], tuple[Dealt, int, Runs]] = {}
         self._unfit: set[str] = set()
-        #: What runs, by thread.
-        self._running: dict[int, _At | None] = {}
+        #: What runs, by slot.
+        self._running: list[_At | None] = [None] * journal.concurrency
         name_the_running(self.running)
 
     def cancel(self) -> None:
@@ -182,7 +182,9 @@ class Attempts:
 
     def running(self) -> dict[str, Any] | None:
         """The message that the caller's code belongs to: called in the thread or the context of a task."""
-        at = _running.get() or self._running.get(threading.get_ident())
+        at = _running.get()
+        if at is None and (name := threading.current_thread().name).startswith(SLOT):
+            at = self._running[int(name.removeprefix(SLOT))]
         if at is None:
             return None
         plan, piece, number = at
@@ -225,8 +227,10 @@ class Attempts:
         deadline = 0.0 if limit is None else started + limit + (CANCEL_GRACE_S if plan.is_async else 0.0)
         # From here on a death of this process counts as an attempt of this message.
         self._journal.start(slot, dealt.row, piece.first + number, started, deadline)
-        if self._measures is not None and attempt == 1:
-            self._measures.starts(source.source, started)
+        tried, is_timed = plan.tried, False
+        if tried is not None:
+            tried.ran[slot] += 1
+            is_timed = tried.ran[slot] >= tried.due[slot]
         if self._tell_starts:
             self._tell_start(plan, piece, number)
         try:
@@ -237,8 +241,7 @@ class Attempts:
             return self._told(plan, piece, number, outcomes.judge(plan.terms, attempt, dealt.spared, raised))
         ctx = self._context(slot, plan, piece, number, headers) if plan.wants_ctx else None
         variables = self._vars.copy()
-        at, thread = (plan, piece, number), threading.get_ident()
-        self._running[thread] = at
+        self._running[slot] = at = (plan, piece, number)
         if plan.is_async:
             variables.run(_running.set, at)
         try:
@@ -259,12 +262,21 @@ class Attempts:
                 part(raised)
             return self._told(plan, piece, number, self._judged(plan, piece, number, raised))
         finally:
-            self._running[thread] = None
+            self._running[slot] = None
+            if is_timed:
+                self._timed(plan, slot, piece, started)
         if plan.result_s is not None and (failed := self._keep(plan, slot, piece, number, result)) is not None:
             return failed
         if self._tell_ends:
             self._tell_end(plan, piece, number, clock() - started)
         return None
+
+    def _timed(self, plan: _Plan, slot: int, piece: Piece, started: float) -> None:
+        assert self._measures is not None
+        assert plan.tried is not None
+        part, weight = piece.part, plan.tried.weight(slot)
+        queue, name = piece.dealt.queue, plan.task.name
+        self._measures.ran(queue, name, part.source, part.attempt, started, clock() - started, weight)
 
     def _keep(self, plan: _Plan, slot: int, piece: Piece, number: int, value: Any) -> Failed | None:
         """Store what the task returned. Where that can never be, the attempt has failed."""
@@ -317,7 +329,8 @@ class Attempts:
         if task is None:
             return None
         terms = outcomes.Terms(task.max_attempts, task.time_limit, task.policy)
-        plan = self._plans[queue, name] = _Plan(task, terms, self._middleware, self._measures)
+        tried = None if self._measures is None else self._measures.task(queue, name, self._journal.concurrency)
+        plan = self._plans[queue, name] = _Plan(task, terms, self._middleware, tried)
         return plan
 
     def _context(self, slot: int, plan: _Plan, piece: Piece, number: int, headers: dict[str, str]) -> Context:
@@ -381,6 +394,8 @@ class Attempts:
         attempt, text = piece.part.attempt, f"the arguments do not fit {plan.task.label}: {wrong}"
         if not outcomes.is_message_pack(message.payload):
             return self._told(plan, piece, number, outcomes.dead(attempt, "corrupt", text))
+        if self._measures is not None:
+            self._measures.ended(piece.dealt.queue, message.task, "unfit")
         return self._is_unfit(attempt, "signature", text, f"{message.task}@{plan.task.digest}")
 
     def _is_unfit(self, attempt: int, cause: str, text: str, token: str) -> Failed:
