@@ -101,6 +101,12 @@ class Config(Struct, frozen=True, kw_only=True):
     #: How often to poll on billed stores: ``latency``, ``balanced`` or ``frugal``. Idle agents poll every 1, 3.6 or 15
     #: seconds, and at once when a process of their machine wakes them.
     pacing: Literal["latency", "balanced", "frugal"] = "balanced"
+    #: ``HOST:PORT`` at which an agent listens for datagrams that say "look now", as other machines reach it; port 0: any.
+    #: None: it does not, and finds the first message from another machine with its next poll. Needs ``knock_key``.
+    knock: str | None = None
+    #: Secret shared by all that knock: producers send one to the coordinator after each enqueue, the coordinator to hosts.
+    #: A producer reads the board for that, at most every 10 s.
+    knock_key: str | None = None
     #: Write requests per message that the coordinator adds under load, at most.
     overhead: Seconds = 0.5
     #: How children are made: ``fork`` (fast), ``spawn`` or ``forkserver`` (for programs that cannot fork safely).
@@ -137,6 +143,8 @@ class Config(Struct, frozen=True, kw_only=True):
                 f"({self.visibility_timeout:g} s)",
                 "a host would look dead while it works; lower ack_interval",
             )
+        if self.knock is not None and self.knock_key is None:
+            raise ConfigError("knock is set, and knock_key is not", "set the secret that all who knock share")
         if self.enqueue_deadline >= self.dedup_window:
             raise ConfigError(
                 f"enqueue_deadline ({self.enqueue_deadline:g} s) is not below dedup_window ({self.dedup_window:g} s)",

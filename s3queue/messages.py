@@ -10,10 +10,8 @@ import msgspec
 from msgspec import Struct
 
 from s3queue.config import Config, current_config, current_store
-from s3queue.core import operate
-from s3queue.core.keys import Layout, MessageRef, Source, check_name, parse_message_id, parse_source, request_path
+from s3queue.core.keys import Layout, MessageRef, Source, check_name, parse_message_id, parse_source
 from s3queue.core.ops import get, get_all, list_all
-from s3queue.core.produce import Accepted
 from s3queue.core.records import (
     CANCEL,
     RUN_NOW,
@@ -27,9 +25,9 @@ from s3queue.core.records import (
     decode_moved,
 )
 from s3queue.core.results import Looked, Verdict
-from s3queue.errors import ConfigError, CorruptRecord, ResultGone, StoreUnavailable, TaskCancelled, TaskFailed
+from s3queue.errors import ConfigError, CorruptRecord, ResultGone, TaskCancelled, TaskFailed
 from s3queue.operating import Operation
-from s3queue.runtime.drive import Driver, pauses
+from s3queue.runtime.drive import Driver
 from s3queue.runtime.meter import Meter
 from s3queue.store import Found, ObjectStore, as_store
 from s3queue.views import decode_payload, time_of
@@ -142,7 +140,8 @@ class MessageHandle:
         status = _on_board(board, self._ref) if board is not None else None
         if status is not None and status != "done":
             return status
-        if status is None and isinstance(body, Found) and body.body:
+        is_borrowed = parse_source(self._ref.path).is_borrowed  # then its object is there for others, too
+        if status is None and not is_borrowed and isinstance(body, Found) and body.body:
             return self._unadmitted(self._ref, board)
         if (ended := self._letter()) is not None:
             return ended
@@ -323,27 +322,8 @@ class MessageHandle:
         return answer
 
     def _request(self, request: Request, wait: bool, timeout: float) -> str:
-        path = request_path(time.time_ns() // 1_000_000, secrets.token_hex(8))
-        deadline, waits = time.monotonic() + self.config.enqueue_deadline, pauses(0.1, 5.0)
-        while not isinstance(self._driver.run(operate.ask(self.layout, path, request)), Accepted):
-            pause = next(waits)
-            if time.monotonic() + pause >= deadline:
-                raise StoreUnavailable(
-                    "put", self.layout.source(path), "no answer; the request may or may not be stored"
-                )
-            time.sleep(pause)
         operation = Operation(self.store, self.layout, self._driver)
-        operation.wake()
-        if not wait:
-            return ""
-        answers: list[str] = []
-
-        def is_answered() -> bool:
-            answers.extend(filter(None, [self._driver.run(operate.read_answer(self.layout, path))]))
-            return bool(answers)
-
-        operation.wait_for(is_answered, timeout, "no coordinator has answered; the request stands")
-        return answers[0]
+        return operation.ask(request, wait, timeout, self.config.enqueue_deadline)
 
 
 def check_force(force_after: float | None) -> float | None:

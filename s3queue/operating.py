@@ -9,12 +9,13 @@ from collections.abc import Callable
 from typing import Literal
 
 from s3queue.core import operate
-from s3queue.core.keys import Layout
+from s3queue.core.keys import Layout, request_path
 from s3queue.core.operate import Edit
 from s3queue.core.ops import Unknown, get
-from s3queue.core.records import Board, decode
+from s3queue.core.produce import Accepted
+from s3queue.core.records import Board, Request, decode
 from s3queue.errors import StoreUnavailable
-from s3queue.runtime.drive import Driver
+from s3queue.runtime.drive import Driver, pauses
 from s3queue.runtime.local.wakeups import wake
 from s3queue.store import Found, Missing, ObjectStore
 
@@ -47,6 +48,39 @@ class Operation:
             )
         if wait == "idle":
             self.until(lambda board: operate.is_idle(board, queue), timeout, "hosts still hold some of its messages")
+
+    def ask(self, request: Request, wait: bool, timeout: float, patience_s: float) -> str:
+        """Ask something of the coordinator, and wait for the answer: see `s3queue.core.records.Answer`.
+
+        Args:
+            wait: for the answer; else it is empty. timeout: seconds. patience_s: seconds for which to try to store it.
+
+        Raises:
+            StoreUnavailable: no answer of the store. The request may or may not be stored.
+            TimeoutError: no answer of the coordinator. The request stands.
+
+        Asks: one PUT, and one GET for each look at the answer.
+        """
+        path = request_path(time.time_ns() // 1_000_000, secrets.token_hex(8))
+        deadline, waits = time.monotonic() + patience_s, pauses(0.1, 5.0)
+        while not isinstance(self._driver.run(operate.ask(self._layout, path, request)), Accepted):
+            pause = next(waits)
+            if time.monotonic() + pause >= deadline:
+                raise StoreUnavailable(
+                    "put", self._layout.source(path), "no answer; the request may or may not be stored"
+                )
+            time.sleep(pause)
+        self.wake()
+        if not wait:
+            return ""
+        answers: list[str] = []
+
+        def is_answered() -> bool:
+            answers.extend(filter(None, [self._driver.run(operate.read_answer(self._layout, path))]))
+            return bool(answers)
+
+        self.wait_for(is_answered, timeout, "no coordinator has answered; the request stands")
+        return answers[0]
 
     def wake(self) -> None:
         """Have the coordinator look, if it runs on this machine. Elsewhere it sees it with its next poll."""

@@ -20,7 +20,8 @@ from s3queue import letters, looking
 from s3queue.config import Config, current_config, current_store
 from s3queue.core import operate, produce
 from s3queue.core.keys import PRIORITIES, Layout, check_group, check_name, key_name
-from s3queue.core.records import Message, QueueMeta, encode_message
+from s3queue.core.ops import get
+from s3queue.core.records import Board, Message, QueueMeta, decode, encode_message
 from s3queue.errors import ConfigError, StoreUnavailable
 from s3queue.inspection import QueueStats, stats
 from s3queue.letters import DeadGroup, DeadLetter
@@ -32,17 +33,19 @@ from s3queue.operating import Operation
 from s3queue.payloads import encode_value
 from s3queue.policies import RESERVED
 from s3queue.runtime.drive import Driver, pauses
+from s3queue.runtime.knocks import LeaderKnocker
 from s3queue.runtime.local.wakeups import wake
 from s3queue.runtime.meter import Meter
 from s3queue.sending import Load, Progress, Sending, stream
-from s3queue.store import ObjectStore, as_store
+from s3queue.steering import Steerable
+from s3queue.store import Found, ObjectStore, as_store
 
 __all__ = ["Queue"]
 
 _NO_HEADERS: dict[str, str] = {}
 
 
-class Queue:
+class Queue(Steerable):
     """A named queue on a store. Cheap to make; safe to use from many threads, and across a fork.
 
     Args:
@@ -82,6 +85,8 @@ class Queue:
         self._meta: QueueMeta | None = None
         self._wanted = QueueMeta(nonce=secrets.token_hex(8), order=order or "fifo")
         self.events = Events("producer", self.config.history)
+        key = self.config.knock_key
+        self._knocker = None if key is None else LeaderKnocker(key, self.namespace, self._where_the_leader_listens)
 
     def __repr__(self) -> str:
         return f"<Queue {self.name!r} on {self.store.url}>"
@@ -262,6 +267,8 @@ class Queue:
         """Wake the agents of this machine, and write the history. The messages are stored: nothing may fail now."""
         try:
             wake(self._url, self.namespace)
+            if self._knocker is not None:
+                self._knocker.knock()
         except Exception as fault:  # noqa: BLE001 - agents find the messages with their next poll
             self.events.warn(
                 "wake",
@@ -269,6 +276,11 @@ class Queue:
             )
         if self.events.wants("enqueued"):
             self.events.emit("enqueued", ids=ids, queue=self.name)
+
+    def _where_the_leader_listens(self) -> str:
+        found = self.driver().run(get(self.layout.board))
+        leader = decode(Board, self.layout.board, found.body).leader if isinstance(found, Found) else None
+        return "" if leader is None else leader.knock
 
     def _on_retry(self, unavailable: StoreUnavailable) -> None:
         self.events.warn("unavailable", f"{self.store.url} is unavailable, retrying: {unavailable}")

@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
-from s3queue.cli.common import json_option, show_json, store_options, use
+from s3queue.cli.common import confirm, json_option, show_json, store_options, use, yes_option
+from s3queue.errors import ConfigError
+
+if TYPE_CHECKING:
+    from s3queue.config import Config
+    from s3queue.looking import State
+    from s3queue.steering import Changed
+    from s3queue.store import ObjectStore
 
 #: Answers that say that the message does not start any more, because of this.
-_GOOD = frozenset({"cancelled", "absent", ""})
+_GOOD = frozenset({"cancelled", "absent", "purged", ""})
 
 
 @click.command("cancel")
-@click.argument("ids", metavar="ID", nargs=-1, required=True)
+@click.argument("ids", metavar="[ID]...", nargs=-1)
+@click.option("--queue", metavar="QUEUE", help="All messages of this queue, instead of some by their ids.")
+@click.option("--task", metavar="NAME", help="Of the queue only those of this task.")
+@click.option(
+    "--state",
+    type=click.Choice(["ready", "scheduled", "running", "waiting"]),
+    help="Of the queue only those in this state.",
+)
+@click.option("--dry-run", is_flag=True, help="Of the queue: only say how many they are.")
+@yes_option
 @click.option("--reason", default="", metavar="TEXT", help="For people; kept with a message that had begun.")
 @click.option(
     "--force-after",
@@ -25,6 +43,11 @@ _GOOD = frozenset({"cancelled", "absent", ""})
 @json_option
 def command(
     ids: tuple[str, ...],
+    queue: str | None,
+    task: str | None,
+    state: State | None,
+    dry_run: bool,
+    yes: bool,
     reason: str,
     force_after: float | None,
     no_wait: bool,
@@ -34,31 +57,115 @@ def command(
     config_file: str | None,
     as_json: bool,
 ) -> int:
-    """See to it that messages do not start any more.
+    """See to it that messages do not start any more: some by their ids, or those of a queue.
 
     What runs is told: an async task is cancelled, another one may ask its context. If it ends well all the same it is done,
     otherwise cancelled.
 
     Exit status 1: not all of them were cancelled; some had ended before, or no answer came within the time-out.
     """
-    from s3queue.messages import MessageHandle
-
+    if bool(ids) == (queue is not None) or (ids and (task or state or dry_run)):
+        raise ConfigError(
+            "name messages by their ids, or a queue with --queue", "--task, --state, --dry-run: of a queue"
+        )
     store, config = use(store_url, config_file, namespace=namespace)
-    answers: dict[str, str] = {}
     try:
-        for handle in [MessageHandle(one, store, config=config) for one in ids]:
-            try:
-                answers[handle.id] = handle.cancel(
-                    reason=reason, force_after=force_after, wait=not no_wait, timeout=timeout
-                )
-            except TimeoutError as late:
-                answers[handle.id] = "no answer yet"
-                click.echo(f"s3queue: {late}", err=True)
+        if queue is None:
+            return _some(ids, store, config, reason, force_after, not no_wait, timeout, as_json)
+        return _many(
+            queue, store, config, task, state, dry_run, yes, reason, force_after, not no_wait, timeout, as_json
+        )
     finally:
         store.close()
+
+
+def _some(
+    ids: tuple[str, ...],
+    store: ObjectStore,
+    config: Config,
+    reason: str,
+    force_after: float | None,
+    wait: bool,
+    timeout: float,
+    as_json: bool,
+) -> int:
+    from s3queue.messages import MessageHandle
+
+    answers: dict[str, str] = {}
+    for handle in [MessageHandle(one, store, config=config) for one in ids]:
+        try:
+            answers[handle.id] = handle.cancel(reason=reason, force_after=force_after, wait=wait, timeout=timeout)
+        except TimeoutError as late:
+            answers[handle.id] = "no answer yet"
+            click.echo(f"s3queue: {late}", err=True)
     if as_json:
         show_json(answers)
     else:
         for one, answer in answers.items():
             click.echo(f"{one} {answer or 'asked'}")
     return 0 if set(answers.values()) <= _GOOD else 1
+
+
+def _many(
+    name: str,
+    store: ObjectStore,
+    config: Config,
+    task: str | None,
+    state: State | None,
+    dry_run: bool,
+    yes: bool,
+    reason: str,
+    force_after: float | None,
+    wait: bool,
+    timeout: float,
+    as_json: bool,
+) -> int:
+    from s3queue.queue import Queue
+    from s3queue.steering import Changed
+
+    queue, told = Queue(name, store, config=config), Changed(0)
+
+    def progress(changed: Changed) -> None:
+        nonlocal told
+        told = changed
+        if not as_json and not dry_run:
+            click.echo(f"{changed.found:,} so far", err=True)
+
+    if dry_run or not yes:
+        told = queue.cancel(state=state, task=task, dry_run=True)
+        if dry_run:
+            show_json(told) if as_json else click.echo(f"would cancel {_states(told)} of {name}")
+            return 0
+        confirm(f"Cancel {_states(told)} of {name}?", yes)
+    try:
+        told = queue.cancel(
+            state=state,
+            task=task,
+            reason=reason,
+            force_after=force_after,
+            wait=wait,
+            timeout=timeout,
+            progress=progress,
+        )
+    except TimeoutError as late:
+        click.echo(f"s3queue: {late}", err=True)
+        show_answers(told, as_json)
+        return 1
+    show_answers(told, as_json)
+    return 0 if set(told.answers) <= _GOOD | {"running"} else 1
+
+
+def _states(changed: Changed) -> str:
+    of = ", ".join(f"{many:,} {state}" for state, many in sorted(changed.states.items()))
+    return f"{changed.found:,} messages ({of})" if of else "0 messages"
+
+
+def show_answers(changed: Changed, as_json: bool) -> None:
+    """What became of many messages."""
+    if as_json:
+        show_json(changed)
+        return
+    for answer, many in sorted(changed.answers.items()):
+        click.echo(f"{many:>9,}  {answer}")
+    if not changed.found:
+        click.echo("no such messages", err=True)

@@ -239,6 +239,23 @@ def _look_here(name: str) -> None:
         sys.path.insert(0, here)
 
 
+yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Ask on a terminal whether to go on; nobody can answer elsewhere.
+
+    Raises:
+        ConfigError: there is no terminal, and ``yes`` was not said.
+        click.Abort: the answer is no.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise ConfigError("this is not a terminal, so nobody can be asked", "give --yes to go on without")
+    click.confirm(question, abort=True, err=True)
+
+
 def show_json(value: Any) -> None:
     click.echo(msgspec.json.encode(value).decode())
 

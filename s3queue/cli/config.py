@@ -22,6 +22,8 @@ def show(store_url: str | None, namespace: str | None, config_file: str | None, 
     loaded = load(store_url, path=config_file, namespace=namespace)
     url = None if loaded.store_url is None else redact_url(loaded.store_url)
     values = {"store.url": url, **msgspec.structs.asdict(loaded.config)}
+    if values["knock_key"] is not None:
+        values["knock_key"] = "***"
     if as_json:
         show_json({name: {"value": value, "from": loaded.origins[name]} for name, value in values.items()})
         return

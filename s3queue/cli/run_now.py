@@ -4,30 +4,63 @@ from __future__ import annotations
 
 import click
 
-from s3queue.cli.common import store_options, use
+from s3queue.cli.common import confirm, json_option, show_json, store_options, use, yes_option
+from s3queue.errors import ConfigError
 
 
 @click.command("run-now")
-@click.argument("message", metavar="ID")
+@click.argument("message", metavar="[ID]", required=False)
+@click.option("--queue", metavar="QUEUE", help="All messages of this queue that are scheduled or wait.")
+@click.option("--task", metavar="NAME", help="Of the queue only those of this task.")
+@click.option("--dry-run", is_flag=True, help="Of the queue: only say how many they are.")
+@yes_option
 @click.option("--no-wait", is_flag=True, help="Do not wait for the answer.")
 @click.option("--timeout", type=float, default=60.0, show_default=True, metavar="SECONDS", help="For how long to wait.")
 @store_options
+@json_option
 def command(
-    message: str, no_wait: bool, timeout: float, store_url: str | None, namespace: str | None, config_file: str | None
+    message: str | None,
+    queue: str | None,
+    task: str | None,
+    dry_run: bool,
+    yes: bool,
+    no_wait: bool,
+    timeout: float,
+    store_url: str | None,
+    namespace: str | None,
+    config_file: str | None,
+    as_json: bool,
 ) -> int:
-    """Start a message as soon as a host has room, though it is scheduled, or waits after a failure.
+    """Start a message as soon as a host has room, though it is scheduled, or waits after a failure; or all of a queue.
 
     Exit status 1: it is neither ready nor running now, or no answer came within the time-out.
     """
     from s3queue.messages import MessageHandle
+    from s3queue.queue import Queue
 
+    if (message is None) == (queue is None) or (message and (task or dry_run)):
+        raise ConfigError("name a message by its id, or a queue with --queue", "--task and --dry-run: of a queue")
     store, config = use(store_url, config_file, namespace=namespace)
     try:
-        answer = MessageHandle(message, store, config=config).run_now(wait=not no_wait, timeout=timeout)
+        if message is not None:
+            answer = MessageHandle(message, store, config=config).run_now(wait=not no_wait, timeout=timeout)
+            show_json({message: answer}) if as_json else click.echo(f"{message} {answer or 'asked'}")
+            return 0 if answer in ("ready", "running", "") else 1
+        assert queue is not None
+        of = Queue(queue, store, config=config)
+        if dry_run or not yes:
+            changed = of.run_now(task=task, dry_run=True)
+            if dry_run:
+                show_json(changed) if as_json else click.echo(f"would start {changed.found:,} messages of {queue}")
+                return 0
+            confirm(f"Start {changed.found:,} messages of {queue} now?", yes)
+        changed = of.run_now(task=task, timeout=timeout)
+        show_json(changed) if as_json else click.echo(
+            f"{changed.answers.get('ready', 0):,} of {changed.found:,} are ready"
+        )
+        return 0
     except TimeoutError as late:
         click.echo(f"s3queue: {late}", err=True)
         return 1
     finally:
         store.close()
-    click.echo(f"{message} {answer or 'asked'}")
-    return 0 if answer in ("ready", "running", "") else 1

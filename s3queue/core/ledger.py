@@ -97,6 +97,7 @@ class Host:
         visibility_timeout, window_s: bounds for the coordinator, see `Ledger`.
         usage: store requests of this host, by role; stored with the next write, and causes none by itself.
         marked: by ticket, messages that operators have cancelled: those that have not begun do not begin.
+        knock: where it listens for knocks.
         dozing: how rarely it writes after the next write; None: it is awake.
         clock_ms: wall clock, for a board with schedules; see `Ledger`.
         forced: by ticket and offset, those of them that end with their process if they still run so many seconds later.
@@ -128,6 +129,7 @@ class Host:
     visibility_timeout: float = 0.0
     window_s: float = 0.0
     dozing: Dozing | None = None
+    knock: str = ""
     clock_ms: int = 0
     limits: dict[str, Limits] = field(default_factory=dict)
     allowed: dict[str, Allowed] = field(default_factory=dict)
@@ -322,6 +324,7 @@ class Host:
             visibility_timeout=self.visibility_timeout,
             window_s=self.window_s,
             dozing=self.dozing,
+            knock=self.knock,
             clock_ms=self.clock_ms,
             limits=self.limits,
         )

@@ -383,7 +383,7 @@ class Draft:
 
     def withdraw_new(self) -> list[Ready]:
         """Take out all that is ready and has never begun."""
-        touched = self.failures.keys() | self.spared.keys()
+        touched = self.failures.keys() | self.spared.keys() | set(self.begun)
         taken: list[Ready] = []
         kept: list[Ready] = []
         for one in self.ready:

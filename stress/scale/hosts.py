@@ -7,6 +7,7 @@ process. Each host is on its own machine, so there are no wake-ups.
 from __future__ import annotations
 
 import mmap
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from s3queue.core import agent as core
@@ -154,6 +155,9 @@ class SimHost:
         pass
 
     def wake_machine(self) -> None:
+        pass
+
+    def knock(self, addresses: Collection[str]) -> None:
         pass
 
     def trust(self, until: float) -> None:

@@ -80,6 +80,14 @@ class Agent:
         elif self._post.is_led_here:
             self._hosting.look_soon()
 
+    def look(self) -> None:
+        """A process of another machine says that there is news."""
+        self._post.woken = self.view.version
+        if self._leading.lead is not None:
+            self._leading.wake()
+        else:
+            self._hosting.look_soon()
+
     def drain(self) -> None:
         """Claim nothing more, finish or give back the claimed messages, and leave."""
         if not self.host.draining:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple, Protocol
@@ -47,6 +47,9 @@ class Environment(Protocol):
 
     def wake_machine(self) -> None:
         """Wake the other agents of this machine: the board or a ledger has news."""
+
+    def knock(self, addresses: Collection[str]) -> None:
+        """Wake agents of other machines that listen there."""
 
     def wake_waiters(self) -> None:
         """Wake who waits on this machine for messages to end: some may have."""

@@ -243,6 +243,20 @@ class Leading:
         lead = self.lead
         if lead is not None and any(ticket.session != self._post.me.session for ticket in lead.board.tickets.values()):
             self._post.env.wake_machine()
+            self._knock(lead)
+
+    def _knock(self, lead: Lead) -> None:
+        """Wake those that have not claimed what the board assigns to them, where they listen for that."""
+        given: dict[str, set[str]] = {}
+        for name, ticket in lead.board.tickets.items():
+            given.setdefault(ticket.session, set()).add(name)
+        listening = {
+            heard.ledger.knock: given[session].difference(heard.ledger.claims)
+            for session, heard in lead.heard.items()
+            if heard.ledger is not None and heard.ledger.knock and session in given
+        }
+        if addresses := [address for address, unclaimed in listening.items() if unclaimed]:
+            self._post.env.knock(addresses)
 
     def _tell(self, lead: Lead, cycled: Cycled) -> None:
         env = self._post.env

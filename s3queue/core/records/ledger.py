@@ -23,11 +23,13 @@ class Offer(Struct, frozen=True, omit_defaults=True):
         max_attempts: the most that any task of the queue allows.
         mean_s: measured time of one message in a slot, in seconds; 0 until known.
         tasks: by name, a short digest of the signature of each task that it knows there. Empty: not said.
+        batch: the most messages that any task of the queue takes at once; 0: one.
     """
 
     max_attempts: Attempt = 3
     mean_s: Delay = 0.0
     tasks: dict[str, str] = {}
+    batch: Count = 0
 
     def __post_init__(self) -> None:
         if 0.0 < self.mean_s < SHORTEST_S:
@@ -107,6 +109,7 @@ class Ledger(Struct, frozen=True, omit_defaults=True):
         claims: the tickets that this session may run.
         reports: outcomes that the board has not taken over yet.
         usage: by role, for people; some requests behind.
+        knock: where the host listens for knocks, see `s3queue.runtime.knocks`. Empty: nowhere.
         dozing: it holds nothing and writes rarely, see `s3queue.core.silence`. None: it is awake.
         clock_ms: wall clock of the host before the write, where the board names schedules. 0: not said.
         limits: by queue, what this host declares; for as long as no operator says otherwise.
@@ -127,6 +130,7 @@ class Ledger(Struct, frozen=True, omit_defaults=True):
     visibility_timeout: Patience = 0.0
     window_s: Patience = 0.0
     dozing: Dozing | None = None
+    knock: str = ""
     clock_ms: Count = 0
     limits: dict[str, Limits] = {}
 

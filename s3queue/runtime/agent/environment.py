@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from s3queue.config import Config
 from s3queue.core.pacing import ack_s
@@ -14,6 +14,7 @@ from s3queue.core.produce import largest_source
 from s3queue.core.records import Place, Usage
 from s3queue.observe.ears import Ear
 from s3queue.observe.events import Events
+from s3queue.runtime.knocks import Knocker
 from s3queue.runtime.local import life
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.folder import machine
@@ -68,6 +69,7 @@ class Surroundings:
         self._journal, self._trusted, self._empty = journal, trusted, empty
         self.events = Events("agent", config.history, ears)
         self.wakes: WakeSocket | None = None
+        self._knocker = None if config.knock_key is None else Knocker(config.knock_key, config.namespace)
 
     now = staticmethod(clock)
 
@@ -90,6 +92,10 @@ class Surroundings:
 
     def wake_machine(self) -> None:
         wake(self._url, self._config.namespace, but=self.wakes)
+
+    def knock(self, addresses: Collection[str]) -> None:
+        if self._knocker is not None:
+            self._knocker.knock(addresses)
 
     def wake_waiters(self) -> None:
         wake(self._url, waiters(self._config.namespace))

@@ -35,6 +35,7 @@ from s3queue.runtime.agent.programs import run
 from s3queue.runtime.agent.proof import prove
 from s3queue.runtime.agent.seats import Seats, WorkerDeath
 from s3queue.runtime.drive import Driver
+from s3queue.runtime.knocks import KnockSocket
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.journal import Journal
 from s3queue.runtime.local.spec import AgentSpec
@@ -100,6 +101,10 @@ class Agent:
             {queue: spec.tasks.offer(queue) for queue in spec.queues},
             spec.place,
         )
+        self._knocks: KnockSocket | None = None
+        if config.knock is not None and config.knock_key is not None:
+            self._knocks = KnockSocket(config.knock, config.knock_key, config.namespace)
+            host.knock = self._knocks.address
         host.limits = {queue: limits for queue in spec.queues if (limits := spec.tasks.limits(queue)) is not None}
         journals = [self._journal.worker(number) for number in range(spec.workers)]
         self._dealer = Dealer(
@@ -126,7 +131,7 @@ class Agent:
             Pace(config, store.capabilities),
             plan_settings(config, store.capabilities),
             self._env,
-            Leader(spec.session, spec.place),
+            Leader(spec.session, spec.place, host.knock),
             core.Terms(until_empty=spec.until_empty, declared=declared(spec.tasks, spec.queues)),
         )
         readers = READERS if store.capabilities.requests_cost else LOCAL_READERS
@@ -169,6 +174,8 @@ class Agent:
         wakes = self._env.wakes = WakeSocket(self._spec.store.url, self._spec.config.namespace, self._spec.session)
         loop.add_reader(wakes.fileno(), self._woken, wakes)
         loop.add_reader(self._spec.conn.fileno(), self._told)
+        if (knocks := self._knocks) is not None:
+            loop.add_reader(knocks.fileno(), self._knocked, knocks)
         self._tell(Started())
         self._joined = True
         self._env.emit(
@@ -190,6 +197,9 @@ class Agent:
             loop.remove_reader(wakes.fileno())
             loop.remove_reader(self._spec.conn.fileno())
             wakes.close()
+            if knocks is not None:
+                loop.remove_reader(knocks.fileno())
+                knocks.close()
             for door in self._doors:
                 (await door).close()
             self._threads.shutdown(wait=False, cancel_futures=True)
@@ -258,6 +268,10 @@ class Agent:
     def _woken(self, wakes: WakeSocket) -> None:
         wakes.drain()
         self._agent.wake()
+
+    def _knocked(self, knocks: KnockSocket) -> None:
+        if knocks.heard():
+            self._agent.look()
 
     def _told(self) -> None:
         """A note from the supervisor, or its end."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from s3queue_backends.memory import MemoryStore
@@ -80,6 +80,9 @@ class Desk:
         return False
 
     def wake_machine(self) -> None: ...
+    def knock(self, addresses: Collection[str]) -> None:
+        self.told.append(("knock", " ".join(sorted(addresses))))
+
     def wake_waiters(self) -> None: ...
     def trust(self, until: float) -> None: ...
     def usage(self) -> dict[str, Usage]:

@@ -191,6 +191,37 @@ def test_leader_that_was_replaced_before_it_heard_of_its_election_does_not_lead_
     assert desk.agent.lead is None
 
 
+def test_only_hosts_that_have_not_claimed_their_tickets_are_knocked_at() -> None:
+    desk = led()
+    for session in ("h2", "h3"):
+        desk.store.put(LAYOUT.host(session), encode(ledger(session, knock=f"{session}:7")), if_version=None)
+    for order in range(1, 10):
+        desk.store.put(LAYOUT.source(path(order)), body(), if_version=None)
+    desk.go(1003.0)
+    tickets = stored_board(desk).tickets
+    assert {"h2", "h3"} <= {ticket.session for ticket in tickets.values()}
+    assert ("knock", "h2:7 h3:7") in desk.told
+    mine = tuple(name for name, ticket in tickets.items() if ticket.session == "h2")
+    desk.told.clear()
+    there = desk.store.get(LAYOUT.host("h2"))
+    assert isinstance(there, Found)
+    now = encode(ledger("h2", knock="h2:7", claims=mine))
+    desk.store.put(LAYOUT.host("h2"), now, if_version=there.version)
+    desk.store.put(LAYOUT.source(path(10)), body(), if_version=None)
+    desk.go(1010.0)
+    assert [text for kind, text in desk.told if kind == "knock"][-1] == "h3:7"
+
+
+def test_leader_that_is_knocked_at_looks_at_once() -> None:
+    desk = led(billed=True)
+    desk.go(1100.0)
+    desk.store.put(LAYOUT.source(path(1)), body(), if_version=None)
+    before = desk.count(Put, LAYOUT.board)
+    desk.agent.look()
+    desk.go(1100.1)
+    assert desk.count(Put, LAYOUT.board) == before + 1
+
+
 def test_coordinator_tells_what_it_has_committed() -> None:
     desk = led()
     desk.store.put(LAYOUT.source(path(1)), body(), if_version=None)

@@ -1,0 +1,46 @@
+"""``s3queue delete``."""
+
+from __future__ import annotations
+
+import click
+
+from s3queue.cli.common import confirm, json_option, show_json, store_options, use, yes_option
+
+
+@click.command("delete")
+@click.argument("queue")
+@click.option("--force", is_flag=True, help="Though hosts serve it.")
+@yes_option
+@click.option(
+    "--timeout", type=float, default=600.0, show_default=True, metavar="SECONDS", help="For how long to wait."
+)
+@store_options
+@json_option
+def command(
+    queue: str,
+    force: bool,
+    yes: bool,
+    timeout: float,
+    store_url: str | None,
+    namespace: str | None,
+    config_file: str | None,
+    as_json: bool,
+) -> int:
+    """Purge a queue, and forget its settings.
+
+    Exit status 1: it was not over within the time-out; do it again. 2: hosts serve it.
+    """
+    from s3queue.queue import Queue
+
+    store, config = use(store_url, config_file, namespace=namespace)
+    try:
+        of = Queue(queue, store, config=config)
+        confirm(f"End all messages of {queue}, and forget it?", yes)
+        many = of.delete(force=force, timeout=timeout)
+    except TimeoutError as late:
+        click.echo(f"s3queue: {queue}: {late}", err=True)
+        return 1
+    finally:
+        store.close()
+    show_json({"queue": queue, "purged": many}) if as_json else click.echo(f"{queue} is gone, with {many:,} messages")
+    return 0

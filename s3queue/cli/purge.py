@@ -1,0 +1,63 @@
+"""``s3queue purge``."""
+
+from __future__ import annotations
+
+import click
+
+from s3queue.cli.common import confirm, json_option, show_json, store_options, use, yes_option
+
+
+@click.command("purge")
+@click.argument("queue")
+@yes_option
+@click.option("--reason", default="", metavar="TEXT", help="For people; kept with messages that had begun.")
+@click.option(
+    "--force-after",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="End the worker process of what still runs then.",
+)
+@click.option("--no-wait", is_flag=True, help="Do not wait until it is over.")
+@click.option(
+    "--timeout", type=float, default=600.0, show_default=True, metavar="SECONDS", help="For how long to wait."
+)
+@store_options
+@json_option
+def command(
+    queue: str,
+    yes: bool,
+    reason: str,
+    force_after: float | None,
+    no_wait: bool,
+    timeout: float,
+    store_url: str | None,
+    namespace: str | None,
+    config_file: str | None,
+    as_json: bool,
+) -> int:
+    """End every message that was sent to a queue before now. Dead letters stay: see `s3queue dead`.
+
+    What was accepted before does not start after this returns; what is sent after it returns is safe.
+
+    Exit status 1: it goes on, and was not over within the time-out.
+    """
+    from s3queue.queue import Queue
+
+    store, config = use(store_url, config_file, namespace=namespace)
+    try:
+        of = Queue(queue, store, config=config)
+        if not yes:
+            seen = of.stats()
+            many = seen.ready + seen.scheduled + seen.running + seen.waiting
+            confirm(f"End all messages of {queue}, {many:,} as of some seconds ago?", yes)
+        many = of.purge(reason=reason, force_after=force_after, wait=not no_wait, timeout=timeout)
+    except TimeoutError as late:
+        click.echo(f"s3queue: {queue}: {late}", err=True)
+        return 1
+    finally:
+        store.close()
+    if as_json:
+        show_json({"queue": queue, "purged": None if no_wait else many})
+    else:
+        click.echo(f"{queue}: a purge was asked for" if no_wait else f"{queue}: {many:,} messages have ended")
+    return 0
