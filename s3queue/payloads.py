@@ -177,19 +177,22 @@ class CallCodec:
 class ValueCodec:
     """The one argument of a handler."""
 
+    #: What its function takes.
+    takes = f"a handler takes one payload and, if it likes, {CONTEXT}"
+
     def __init__(self, function: Callable[..., Any], what: str) -> None:
         self._what = what
         parameters = [p for p in inspect.signature(function).parameters.values() if _travels(p)]
         if len(parameters) != 1 or parameters[0].kind not in _POSITIONAL:
-            raise ConfigError(f"{what}: a handler takes one payload and, if it likes, {CONTEXT}")
-        kind = _hints(function).get(parameters[0].name, Any)
+            raise ConfigError(f"{what}: {self.takes}")
+        kind = self._kind_of(_hints(function).get(parameters[0].name, Any))
         _check_type(kind, f"{what}, parameter {parameters[0].name!r}")
         self._kind = kind
         self._value: Callable[[Any], Any] = msgspec.msgpack.Decoder(kind).decode
 
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, exact: bool = True) -> Raw:
         if len(args) != 1 or kwargs:
-            raise ConfigError(f"{self._what}: a handler is sent one payload, not {len(args) + len(kwargs)} arguments")
+            raise ConfigError(f"{self._what}: is sent one payload, not {len(args) + len(kwargs)} arguments")
         payload = encode_value(args[0], self._what)
         try:
             arrived = self._value(payload)
@@ -198,6 +201,10 @@ class ValueCodec:
         if exact:
             _check_same(args[0], arrived, self._kind, self._what)
         return payload
+
+    def _kind_of(self, kind: Any) -> Any:
+        """What one message holds, by the annotation."""
+        return kind
 
     def decode(self, payload: Raw) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return (self._value(payload),), _NO_KWARGS

@@ -22,11 +22,12 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
 
 from msgspec import UNSET, Raw, UnsetType
 
 from s3queue.acknowledging import Ack, Verdict
+from s3queue.batching import ItemCodec, Options, TaskOptions, check_batch
 from s3queue.config import current_config, current_store
 from s3queue.context import Backoff, Context
 from s3queue.core.keys import check_name
@@ -53,6 +54,7 @@ __all__ = ["Registry", "Task", "handler", "registry", "task", "use"]
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
+T = TypeVar("T")
 C = TypeVar("C")
 
 
@@ -190,6 +192,7 @@ class Task(Generic[P, R_co]):
         policy: what becomes of an attempt that fails.
         middleware: what is done around each attempt, inside of that of the supervisor.
         resources: by parameter, what the worker hands to it.
+        batch, wait_s: how many messages it takes at once, 0 for one, and how long to wait for them.
         timing: when it is enqueued by itself, without arguments; None: never.
         limits: what it declares of its queue. expires_in: seconds after which its messages do not begin; None: any time.
     """
@@ -205,8 +208,11 @@ class Task(Generic[P, R_co]):
         middleware: Iterable[object] = (),
         limits: Limits | None = None,
         expires_in: float | None = None,
+        batch: int | None = None,
+        wait: float = 0.0,
     ) -> None:
         self.limits, self.expires_in = limits, expires_in
+        self.batch, self.wait_s = batch or 0, wait
         self.function, self.queue, self.name = function, check_name(queue), name
         self.policy: Policy = policy
         self.backoff: Any = policy.backoff
@@ -219,6 +225,8 @@ class Task(Generic[P, R_co]):
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise ConfigError(f"{what} is a generator, which a worker would never start", "return instead of yield")
         policy.check(what)
+        if batch is not None:
+            check_batch(batch, wait, policy, what)
         self.middleware = check(middleware)
         self.is_async = inspect.iscoroutinefunction(function)
         check_fit(self.middleware, self.is_async, what)
@@ -482,6 +490,29 @@ class _Decorator(Protocol):
     def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
 
 
+class BatchTask(Task[[T], R_co]):
+    """A task that takes several messages at once: enqueued one by one, called with a list."""
+
+    if TYPE_CHECKING:
+
+        def __call__(self, messages: list[T]) -> R_co: ...  # type: ignore[override]
+
+
+class _BatchDecorator(Protocol):
+    """A function of a list becomes a task of what is in it."""
+
+    @overload
+    def __call__(self, function: Callable[[Context, list[T]], R], /) -> BatchTask[T, R]: ...
+    @overload
+    def __call__(self, function: Callable[[list[T]], R], /) -> BatchTask[T, R]: ...
+
+
+@overload
+def task(queue: str, name: str | None = None, *, batch: None = None, **options: Unpack[TaskOptions]) -> _Decorator: ...
+@overload
+def task(
+    queue: str, name: str | None = None, *, batch: int, wait: float = 0.1, **options: Unpack[TaskOptions]
+) -> _BatchDecorator: ...
 def task(
     queue: str,
     name: str | None = None,
@@ -494,6 +525,8 @@ def task(
     give_up_on: Which | None = None,
     result_ttl: float | None = None,
     ack: Ack = "auto",
+    batch: int | None = None,
+    wait: float = 0.1,
     middleware: Iterable[object] = (),
     max_running: int | None = None,
     rate: float | str | None = None,
@@ -506,7 +539,7 @@ def task(
     every: float | timedelta | None = None,
     tz: str | None = None,
     catch_up: CatchUp | None = None,
-) -> _Decorator:
+) -> _Decorator | _BatchDecorator:
     """Declare a function as a task.
 
     The function may have a parameter ``ctx``, which receives a `Context`; for type checkers it is best the first.
@@ -529,6 +562,10 @@ def task(
             more for each message. None: it is dropped.
         ack: ``manual``: the task says what became of its message, with ``ctx.ack(result)`` or ``ctx.nack(why)``. Returning
             without either is a failed attempt.
+        batch: the function takes a list of up to so many messages, which are enqueued one by one; it may return an outcome
+            for each: an exception where that one failed. What it raises, all of them failed with. Attempts, histories and
+            dead letters are of each message; the shortest time limit of them holds for the call.
+        wait: seconds from the first message of a batch for which it waits for more.
         middleware: see `s3queue.middleware`; inside of what `s3queue.use` and the supervisor name.
         max_running, rate, per_key, fair, ageing, breaker: of the whole queue, for as long as no operator sets another one;
             see `s3queue.Queue.limit`. Where tasks of one queue declare any of these, they declare the same.
@@ -565,13 +602,18 @@ def task(
 
     def decorate(function: Callable[..., R]) -> Task[..., R]:
         own = name if name is not None else str(getattr(function, "__qualname__", repr(function)))
-        made = _declare(function, queue, own, policy, CallCodec, middleware, limits, expires_s)
+        codec = CallCodec if batch is None else ItemCodec
+        made = _declare(function, queue, own, policy, codec, middleware, limits, expires_s, batch, wait)
         made.timing = timing
         return made
 
     return cast("_Decorator", decorate)
 
 
+@overload
+def handler(queue: str, *, batch: None = None, **options: Unpack[Options]) -> _Decorator: ...
+@overload
+def handler(queue: str, *, batch: int, wait: float = 0.1, **options: Unpack[Options]) -> _BatchDecorator: ...
 def handler(
     queue: str,
     *,
@@ -583,6 +625,8 @@ def handler(
     give_up_on: Which | None = None,
     result_ttl: float | None = None,
     ack: Ack = "auto",
+    batch: int | None = None,
+    wait: float = 0.1,
     middleware: Iterable[object] = (),
     max_running: int | None = None,
     rate: float | str | None = None,
@@ -591,7 +635,7 @@ def handler(
     ageing: float | timedelta | None = None,
     breaker: Breaker | None = None,
     expires_in: float | timedelta | None = None,
-) -> _Decorator:
+) -> _Decorator | _BatchDecorator:
     """Declare a function as the handler of a queue's raw messages: those that `s3queue.Queue.enqueue` stores.
 
     It is called with the payload, in the type that its parameter is annotated with, and with ``ctx`` if it has that.
@@ -611,7 +655,8 @@ def handler(
     expires_s = None if expires_in is None else seconds_of(expires_in, "expires_in")
 
     def decorate(function: Callable[..., R]) -> Task[..., R]:
-        return _declare(function, queue, "", policy, ValueCodec, middleware, limits, expires_s)
+        codec = ValueCodec if batch is None else ItemCodec
+        return _declare(function, queue, "", policy, codec, middleware, limits, expires_s, batch, wait)
 
     return cast("_Decorator", decorate)
 
@@ -641,6 +686,8 @@ def _declare(
     middleware: Iterable[object],
     limits: Limits | None,
     expires_in: float | None,
+    batch: int | None,
+    wait: float,
 ) -> Task[..., R]:
     if "Sending" not in globals():
         _import_producer()
@@ -648,7 +695,7 @@ def _declare(
         function = function.function
     if isinstance(function, staticmethod):
         function = function.__func__
-    made: Task[..., R] = Task(
+    made: Task[..., R] = (Task if batch is None else BatchTask)(
         function,
         queue,
         name,
@@ -657,6 +704,8 @@ def _declare(
         middleware=middleware,
         limits=limits,
         expires_in=expires_in,
+        batch=batch,
+        wait=wait,
     )
     registry.add(made)
     return made

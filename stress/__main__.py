@@ -9,6 +9,7 @@ import click
 #: Where each subcommand is; imported when it is asked for, since each has its own needs.
 COMMANDS = {
     "bench": "stress.bench.command",
+    "cron": "stress.cron",
     "linger": "stress.linger",
     "peers": "stress.peers.command",
     "report": "stress.report",

@@ -5,7 +5,7 @@
     {root}/meta/{queue}
     {root}/{part}/board
     {root}/{part}/control
-    {root}/{part}/do/{ms}-{random}
+    {root}/{part}/do/{ms}-{random}[.dead]
     {root}/{part}/hosts/{session}
     {root}/{part}/in/{folder}/[k/{key}/]{priority}/{order}-{batch}-{count}[x{expires_ms}][-{group}]
     {root}/{part}/later/{due_ms}-{folder}/[k/{key}/]{priority}/{order}-{batch}-{count}[x{expires_ms}][.{attempt}[a]][-{group}]
@@ -63,11 +63,12 @@ MAX_ORDER = 9_999_999_999_999
 MAX_BATCH = 1000
 #: Requests lie there; such a path names one.
 REQUESTS = "do/"
+_ABOUT_LETTERS = ".dead"
 #: Sources that are not to run yet lie there, and those that were moved off the board.
 LATER = "later/"
 #: Paths that begin so name a source without an object of its own.
-_LETTER, _TICK = "dead/", "tick/"
-BORROWED = (_LETTER, _TICK)
+_LETTER, TICKS = "dead/", "tick/"
+BORROWED = (_LETTER, TICKS)
 #: In the path of every batch with a key.
 KEYED = "/k/"
 #: Greater than every key that continues the string before it: U+10FFFF is the last code point in byte order.
@@ -306,10 +307,22 @@ def tick_path(queue: str, priority: int, tick_ms: int, name: str, revision: int,
     Raises:
         ConfigError: it would not be read back as such.
     """
-    path = f"{_TICK}{check_name(queue)}/{priority}/{tick_ms:013}-{name}.{revision}{beside and f'-{beside}'}"
-    if not _TIME.fullmatch(path):
-        raise ConfigError(f"not the path of a tick: {path!r}")
-    return path
+    head, tail = _around_tick(queue, priority, f"{name}.{revision}", beside)
+    return f"{head}{tick_ms:013}{tail}"
+
+
+@lru_cache(maxsize=8192)
+def _around_tick(queue: str, priority: int, of: str, beside: str) -> tuple[str, str]:
+    """What stands before and behind the time."""
+    head, tail = f"{TICKS}{check_name(queue)}/{priority}/", f"-{of}{beside and f'-{beside}'}"
+    if not _TIME.fullmatch(f"{head}{0:013}{tail}"):
+        raise ConfigError(f"not the path of a tick: {head!r} … {tail!r}")
+    return head, tail
+
+
+def schedule_in(path: str) -> str:
+    """The name of the schedule in the path of one of its ticks."""
+    return path.split("/", 3)[3][14:].rpartition(".")[0]
 
 
 def _parse_life(path: str) -> Source:
@@ -346,9 +359,17 @@ def _parse_tick(path: str) -> Source:
     return Source(path, match["queue"], priority, tick_ms, batch, 1, None, None, rank, path, kind="tick", object=name)
 
 
-def request_path(ms: int, random: str) -> str:
-    """The path of a new request: in the order of their senders' clocks, and never used twice."""
-    return f"{REQUESTS}{ms:013}-{random}"
+def request_path(ms: int, random: str, *, about_letters: bool = False) -> str:
+    """The path of a new request: in the order of their senders' clocks, and never used twice.
+
+    Args:
+        about_letters: it is about dead letters, which are looked at beside the cycles.
+    """
+    return f"{REQUESTS}{ms:013}-{random}{_ABOUT_LETTERS if about_letters else ''}"
+
+
+def is_about_letters(request: str) -> bool:
+    return request.endswith(_ABOUT_LETTERS)
 
 
 def retired_id(path: str) -> str:

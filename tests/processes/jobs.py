@@ -201,3 +201,15 @@ def by_steps(ctx: Context, started: str, release: str) -> None:
     if step < 2:
         os.kill(os.getpid(), signal.SIGKILL) if step else None
         raise ValueError(f"step {step}")
+
+
+@task(queue=QUEUE, name="batched", batch=4, wait=60, max_attempts=2, time_limit=1.0, backoff=AT_ONCE)
+def batched(words: list[str]) -> None:
+    """Says how many there are; a word may end the process, or take longer than it may."""
+    for word in words:
+        path, _, how = word.partition(" ")
+        say(path, f"{len(words)}")
+        if how == "exit":
+            os._exit(7)
+        if how == "hang":
+            time.sleep(600)

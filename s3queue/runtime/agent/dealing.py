@@ -26,7 +26,7 @@ from s3queue.runtime.agent.gates import Gates, is_limited, line_of, may_start, q
 from s3queue.runtime.agent.interrupts import EndWorker, Interrupts
 from s3queue.runtime.agent.loads import Load, Row
 from s3queue.runtime.agent.pool import Piece, Pool
-from s3queue.runtime.local.journal import MOVED, READING, READY, ROW_STATES, WorkerJournal
+from s3queue.runtime.local.journal import MOVED, READING, READY, ROW_STATES, TOGETHER, WorkerJournal
 from s3queue.runtime.local.wire import Deal, Note
 
 #: Seconds of work handed to a worker in one deal: long against a round trip between processes (0.2 ms), short against
@@ -214,11 +214,13 @@ class Dealer:
         dealt = 0
         mean = self._runs.get(queue_of(queue), 0.0)
         limited = gates if is_limited(queue) else None
+        offer = self.host.offers.get(queue_of(queue))
+        batch = 0 if offer is None else offer.batch
         for place, load in enumerate(able):
-            most = self._wants(load, mean, now)
+            most = self._wants(load, mean, now, batch)
             if limited is not None:
                 most = min(most, limited.most(queue, load))
-            if most > self.concurrency:
+            if most > self.concurrency and not batch:
                 # Towards the end each worker gets a share of the rest.
                 most = min(most, max(self.concurrency, -(-self._pool.left(queue) // (len(able) - place))))
             while most > 0 and load.has_room and (piece := self._pool.take(queue)) is not None:
@@ -229,11 +231,14 @@ class Dealer:
                     limited.deals(queue, load, many)
         return dealt
 
-    def _wants(self, load: Load, mean: float, now: float) -> int:
+    def _wants(self, load: Load, mean: float, now: float, batch: int) -> int:
         """Messages to deal to this worker: one for each free slot, more if they are short, never more than its process
-        may run."""
+        may run. Of tasks that take several at once, as many as its slots can take, and as many behind them."""
         free = self.concurrency - load.unfinished
-        if mean <= 0.0 or mean >= PORTION_S:
+        if batch:
+            whole = batch * self.concurrency
+            wants = whole if load.unfinished <= whole and not load.is_stuck(now) else 0
+        elif mean <= 0.0 or mean >= PORTION_S:
             wants = max(0, free)
         else:
             portion = min(ROW_STATES, max(1, int(PORTION_S / mean) * self.concurrency))
@@ -267,7 +272,8 @@ class Dealer:
         memos = {}
         if held.given:
             memos = {at - piece.start: memo for at, memo in held.given.items() if piece.start <= at < piece.stop}
-        load.send(Deal(load.open(piece, queue), piece.ticket, queue, parts, held.spared, memos, held.begun))
+        row = load.open(piece, queue)
+        load.send(Deal(row, piece.ticket, queue, parts, held.spared, memos, held.begun, load.suspect))
 
     # ---- outcomes ------------------------------------------------------------------------------------------
 
@@ -369,13 +375,17 @@ class Dealer:
         if not (AT_WORK | ENDED) & set(states):
             return []
         parts = self._parts(row)
+        running = load.journal.running()
+        named = {one.message for one in running if one.row == number}
+        shares = any(one.message == TOGETHER for one in running)
         for index, state in enumerate(states):
             if index in row.told:
                 continue
             part = parts[index] if parts else None
             attempt = part.attempt if part is not None else 0
             if state in AT_WORK:
-                suspects.append(Suspect(number, index, attempt, part.source if part and state == READING else ""))
+                reading = part.source if part and state == READING else ""
+                suspects.append(Suspect(number, index, attempt, reading, shares and index not in named))
             elif state in ENDED:
                 outcome = last_word(state, attempt, at_ms)
                 load.release(row, index) if outcome is None else load.fail(row, index, outcome)

@@ -53,6 +53,7 @@ __all__ = [
     "RUNNING",
     "SNOOZED",
     "STATES",
+    "TOGETHER",
     "UNFIT",
     "Journal",
     "Row",
@@ -73,6 +74,9 @@ STATES = {"retry": FAILED, "dead": REJECTED, "snooze": SNOOZED, "unfit": UNFIT, 
 _ROWS, _ROWS_PER_SLOT = 64, 4
 #: States per row: room for a whole batch (`s3queue.core.keys.MAX_BATCH`).
 ROW_STATES = 1024
+
+#: In a slot, instead of the index of a message: several run together. A row has no such index.
+TOGETHER = ROW_STATES
 
 _HEADER = 192
 _WORKER = 128
@@ -95,8 +99,8 @@ class Row(NamedTuple):
 
 
 class Running(NamedTuple):
-    """A slot at work, on this message of this row. ``started`` and ``deadline`` (0: none) are seconds by
-    `s3queue.runtime.local.clock.clock`."""
+    """A slot at work, on this message of this row; `TOGETHER`: on several, of any rows. ``started`` and ``deadline`` (0:
+    none) are seconds by `s3queue.runtime.local.clock.clock`."""
 
     slot: int
     row: int
@@ -254,6 +258,10 @@ class WorkerJournal:
         words[at] = row + 1  # last: from here on the slot is believed
         words[at + 4] += 1
         self.bytes[self._rows_at + row * _ROW + _STATES + index] = RUNNING
+
+    def share(self, slot: int) -> None:
+        """The messages that were started in this slot run together: none of them is named by it."""
+        self.slot_words[slot * 6 + 1] = TOGETHER
 
     def unlimit(self, slot: int) -> None:
         """The user's code in the slot has ended; what is left to do may take any time."""

@@ -22,7 +22,7 @@ class Dealt:
 
     Attributes:
         token: fencing token of the ticket.
-        spared, memos: as in `Deal`.
+        spared, memos, alone: as in `Deal`.
         came: when it came, by `s3queue.runtime.local.clock.clock`: a slot that is idle from then on waits for a source.
         last: the end that is the last of the row; ``ended`` hands out the numbers, each once, to whichever thread ends
             one.
@@ -34,6 +34,7 @@ class Dealt:
     """
 
     __slots__ = (
+        "alone",
         "begun",
         "came",
         "cancelled",
@@ -57,7 +58,7 @@ class Dealt:
         self.queue = deal.queue
         self.spared = deal.spared
         self.begun = deal.begun
-        self.memos = deal.memos
+        self.memos, self.alone = deal.memos, deal.alone
         self.token = fencing_token(deal.ticket)
         self.came = clock()
         self.last = sum(part.stop - part.start for part in deal.parts) - 1

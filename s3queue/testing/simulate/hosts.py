@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from s3queue.core import agent as core
 from s3queue.core import ranges
 from s3queue.core.chores import CHORES_AT_ONCE
+from s3queue.core.declare import Declared
 from s3queue.core.ledger import Host
 from s3queue.core.pacing import Pace, ack_s
 from s3queue.core.ranges import Ranges
@@ -26,6 +27,7 @@ from s3queue.store import Capabilities
 from s3queue.testing.simulate.history import GivenUp, Gone, Joined, Overran, Raised, ReadMarks
 from s3queue.testing.simulate.producers import BOMB, POISON, QUEUES, tasks_of
 from s3queue.testing.simulate.scenes import settings_of
+from s3queue.testing.simulate.schedulers import declared_by
 from s3queue.testing.simulate.workers import Worker
 from s3queue.testing.simulate.world import FOREVER, Machine, Process, Program, Sleep, World
 
@@ -268,7 +270,7 @@ class Agent(Process):
             settings._replace(ack_s=ack_s(pacing, capabilities)),
             self,
             Leader(session),
-            core.Terms(stands=supervisor.coordinates),
+            core.Terms(stands=supervisor.coordinates, declared=self._declared(supervisor)),
         )
         self.seats = Seats(
             self.crew,
@@ -286,6 +288,11 @@ class Agent(Process):
         if supervisor.coordinates:
             self._beside.append(self.spawn("lead" if workers else "main", self.core.coordinate()))
             self._beside += [self.spawn("chore", self.core.do_chores(number)) for number in range(CHORES_AT_ONCE)]
+
+    def _declared(self, supervisor: Supervisor) -> tuple[Declared, ...]:
+        if not self.world.scene.schedules or not self.world.stormy:
+            return ()
+        return declared_by(int(supervisor.name[1:]), supervisor.queues)
 
     # ---- its environment -----------------------------------------------------------------------------------
 
