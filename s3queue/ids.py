@@ -73,9 +73,11 @@ class MessageId(str, Generic[R_co]):
         """See `MessageHandle.status`."""
         return self.handle.status()
 
-    def cancel(self, *, reason: str = "", wait: bool = True, timeout: float = 60.0) -> str:
+    def cancel(
+        self, *, reason: str = "", force_after: float | None = None, wait: bool = True, timeout: float = 60.0
+    ) -> str:
         """See `MessageHandle.cancel`."""
-        return self.handle.cancel(reason=reason, wait=wait, timeout=timeout)
+        return self.handle.cancel(reason=reason, force_after=force_after, wait=wait, timeout=timeout)
 
     @overload
     def result(self: MessageId[Coroutine[Any, Any, T]], timeout: float = ...) -> T: ...
