@@ -37,7 +37,9 @@ if TYPE_CHECKING:
 
 __all__ = ["MessageHandle", "MessageProgress", "Status", "message"]
 
-Status: TypeAlias = Literal["scheduled", "ready", "running", "waiting", "done", "dead", "cancelled", "expired", "unknown"]
+Status: TypeAlias = Literal[
+    "scheduled", "ready", "running", "waiting", "done", "dead", "cancelled", "expired", "unknown"
+]
 #: What a message is by how it ends; others come to their turn.
 _ENDED: dict[str, Status] = {"cancelled": "cancelled", "expired": "expired", "purged": "unknown", "done": "done"}
 #: Batches of moved messages that are read at once.
