@@ -140,7 +140,8 @@ class MessageHandle:
         status = _on_board(board, self._ref) if board is not None else None
         if status is not None and status != "done":
             return status
-        if status is None and isinstance(body, Found) and body.body:
+        is_borrowed = parse_source(self._ref.path).is_borrowed  # then its object is there for others, too
+        if status is None and not is_borrowed and isinstance(body, Found) and body.body:
             return self._unadmitted(self._ref, board)
         if (ended := self._letter()) is not None:
             return ended

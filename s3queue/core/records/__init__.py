@@ -52,7 +52,20 @@ from s3queue.core.records.messages import Batch, Message, Moved, Origin
 from s3queue.core.records.newer import Newer, encode_over, encode_with, newer
 from s3queue.core.records.pages import RetiredPage
 from s3queue.core.records.queues import QueueMeta
-from s3queue.core.records.requests import CANCEL, CODES, MOST_MESSAGES, PURGE, RUN_NOW, TICK, Answer, Request
+from s3queue.core.records.requests import (
+    CANCEL,
+    CODES,
+    MOST_MESSAGES,
+    PURGE,
+    PURGE_LETTERS,
+    REDRIVE,
+    RUN_NOW,
+    TICK,
+    Answer,
+    Chosen,
+    LetterRequest,
+    Request,
+)
 from s3queue.core.records.results import Result
 from s3queue.core.records.schedules import CATCH_UP, Schedule, Ticked
 from s3queue.core.records.summary import HostTally, Progress, Summary, Tally
@@ -67,6 +80,8 @@ __all__ = [
     "NO_LIMIT",
     "NO_LIMITS",
     "PURGE",
+    "PURGE_LETTERS",
+    "REDRIVE",
     "RUN_NOW",
     "TICK",
     "Allowed",
@@ -75,6 +90,7 @@ __all__ = [
     "Board",
     "Breaker",
     "Bucket",
+    "Chosen",
     "Control",
     "DeadLetter",
     "Dozing",
@@ -85,6 +101,7 @@ __all__ = [
     "HostTally",
     "Leader",
     "Ledger",
+    "LetterRequest",
     "Life",
     "Limit",
     "Limits",
