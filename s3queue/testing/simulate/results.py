@@ -29,7 +29,8 @@ def i12_a_result_is_shown_when_its_message_is_committed(story: Story) -> Verdict
                 ]:
                     yield f"{what} by ticket {told.ticket}, and it is {ends or 'not over'}, by {done.get(message)}"
             elif told.verdict in ("dead", "cancelled"):
-                if told.verdict not in ends:
+                wanted = {"dead"} if told.verdict == "dead" else {"cancelled", "expired", "purged"}
+                if not wanted & set(ends):
                     yield f"{what}, and it is {ends or 'not over'}"
             elif story.accepted.get(message[0], asked) < asked and message not in story.committed:
                 yield f"{what}, and it was accepted, and is not over"
