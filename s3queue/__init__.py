@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from s3queue.carrying import payload_type
 from s3queue.config import Config, configure
 from s3queue.context import Backoff, Context
 from s3queue.errors import (
@@ -90,6 +91,7 @@ __all__ = [
     "message",
     "on",
     "open_store",
+    "payload_type",
     "resource",
     "stats",
     "task",
