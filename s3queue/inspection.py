@@ -123,6 +123,7 @@ class Stats(Struct):
         census_at: when the census began that ``at_least`` counts come from; None before the first one, or if all counts
             are exact.
         board_bytes: size of the board; 0 if unknown.
+        cycle_s: duration of the coordinator's last cycle, in seconds; 0 if unknown.
     """
 
     store: str
@@ -137,6 +138,7 @@ class Stats(Struct):
     as_of: datetime | None = None
     census_at: datetime | None = None
     board_bytes: int = 0
+    cycle_s: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         builtins: dict[str, Any] = msgspec.to_builtins(self)
@@ -190,6 +192,7 @@ def read_summary(seen: Stats, layout: Layout, driver: Driver) -> bool:
         seen.coordinator = None  # it resigns as it leaves
     seen.unreadable, seen.full = list(summary.unreadable), list(summary.full)
     seen.as_of, seen.board_bytes = time_of(summary.written_ms), summary.board_bytes
+    seen.cycle_s = summary.cycle_s
     seen.census_at = time_of(summary.census_ms) if summary.census_ms else None
     return True
 

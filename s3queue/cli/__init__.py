@@ -49,6 +49,7 @@ COMMANDS = {
     "ls": "List the messages of a queue.",
     "cron": "Show and change schedules.",
     "dead": "Show dead letters, and their causes in groups.",
+    "exporter": "Serve metrics of a namespace, without workers.",
     "dashboard": "Serve screens of queues, messages, dead letters and hosts.",
     "config": "Show the effective settings and where each came from.",
     "board": "Restore a board that was deleted while hosts ran.",

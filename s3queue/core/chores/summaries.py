@@ -58,6 +58,8 @@ class Summaries:
         self._refused: Collection[str] = ()
         self._control: Control | None = None
         self._board_bytes = 0
+        #: Duration of the last cycle, in seconds.
+        self.cycle_s = 0.0
         self._died: dict[str, dict[str, int]] = {}
         self._stored: Summary | None = None
         self._version: str | None = None
@@ -140,6 +142,7 @@ class Summaries:
             coordinator=board.leader.session if board.leader is not None else "",
             census_ms=self.census.counted_ms if any(tally.at_least for tally in queues.values()) else 0,
             board_bytes=self._board_bytes,
+            cycle_s=self.cycle_s,
             queues=dict(sorted(queues.items())),
             hosts=tuple(self._hosts(board)),
             full=board.full,
@@ -308,4 +311,4 @@ def _content(summary: Summary) -> Summary:
         for queue, tally in summary.queues.items()
     }
     hosts = tuple(replace(host, usage={}) for host in summary.hosts)
-    return replace(summary, nonce="", written_ms=0, board_bytes=0, queues=queues, hosts=hosts)
+    return replace(summary, nonce="", written_ms=0, board_bytes=0, cycle_s=0.0, queues=queues, hosts=hosts)

@@ -77,6 +77,7 @@ class Summary(Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         written_ms: wall clock of the coordinator.
+        cycle_s: duration of its last cycle.
         census_ms: when the census began that what is ``at_least`` rests on; 0 where there was none yet.
         unreadable: some of the keys of what cannot be decoded or read; ``unreadable_many`` is how many there are.
     """
@@ -87,6 +88,7 @@ class Summary(Struct, frozen=True, omit_defaults=True):
     coordinator: str = ""
     census_ms: Count = 0
     board_bytes: Count = 0
+    cycle_s: Delay = 0.0
     queues: dict[str, Tally] = {}
     hosts: tuple[HostTally, ...] = ()
     full: tuple[str, ...] = ()
