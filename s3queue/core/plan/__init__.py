@@ -101,9 +101,9 @@ def plan(
     planning.expire()
     if asked:
         requests.handle(planning, asked, there, window)
-    schedules.admit(planning, now_ms if wall_ms is None else wall_ms, is_held=is_clock_off, deleted=deleted)
     if planning.purges:
         purge.go_on(planning, walked or {}, window)
+    schedules.admit(planning, now_ms if wall_ms is None else wall_ms, is_held=is_clock_off, deleted=deleted)
     redrive.handle(planning, letters or {})
     park.choose(planning, parking)
     if control is not None:
