@@ -116,6 +116,8 @@ def _empty(planning: Planning, queue: str) -> bool:
         state = planning.state(path)
         if state.ready or state.waiting:
             is_all = _end(planning, path, purge.reason) and is_all
+        if any(ending.kind == "edited" for ending in state.endings.values()):
+            is_all = False  # ready, once its letter has another payload
     for ticket in planning.tickets.values():
         if ticket.queue != queue:
             continue
