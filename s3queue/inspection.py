@@ -49,6 +49,8 @@ class QueueStats(Struct):
         hosts: living ones that serve it.
         in_per_s, out_per_s: messages that came, and that were done or died, in the seconds before; None: not known.
         mean_s: time of one message in a slot; None until known.
+        limited: limits that hold up messages, or are used up; for people. Empty where it was counted exactly.
+        expired: messages that had not begun in time, since the namespace began.
         died: by cause, since a coordinator counted them first. Empty where it was counted exactly.
     """
 
@@ -68,6 +70,8 @@ class QueueStats(Struct):
     out_per_s: float | None = None
     mean_s: float | None = None
     died: dict[str, int] = field(default_factory=dict)
+    limited: list[str] = field(default_factory=list)
+    expired: int = 0
 
     @property
     def is_unserved(self) -> bool:
@@ -215,6 +219,8 @@ def _queue_stats(tally: Tally, now_ms: float) -> QueueStats:
         out_per_s=tally.out_per_s,
         mean_s=tally.mean_s or None,
         died=tally.died,
+        limited=list(tally.limited),
+        expired=tally.expired,
     )
 
 

@@ -14,6 +14,7 @@ from s3queue.core.chores.troubles import Troubles
 from s3queue.core.keys import END, Layout, parse_source
 from s3queue.core.ops import Overtaken, Step, get, write
 from s3queue.core.plan import Settings, Settled
+from s3queue.core.plan.rules import in_force, reached
 from s3queue.core.records import Board, Control, HostTally, Ledger, Progress, Summary, Tally, decode, encode
 from s3queue.core.survey import Heard, Survey
 from s3queue.core.tally import count_batch, count_board, of
@@ -134,6 +135,8 @@ class Summaries:
         if self._control is not None:
             for queue in self._control.paused:
                 of(queues, queue).paused = self._control.holds(queue, now_ms)
+        for queue, limited in reached(board, in_force(self._ledgers(), self._control)).items():
+            of(queues, queue).limited = limited
         self._add_rates(queues, now)
         return Summary(
             nonce,
