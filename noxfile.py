@@ -58,7 +58,7 @@ def stress(session: nox.Session) -> None:
     asked = session.posargs
     if not asked:
         session.run("python", "-m", "stress", "simulate", "--seconds", "60")
-        asked = ["run", "--messages", "2000", "--chaos", "kill,stop,agent,supervisor"]
+        asked = ["run", "--messages", "2000", "--chaos", "kill,stop,agent,supervisor,operate"]
     elif asked[0].startswith("-"):
         asked = ["run", *asked]
     session.run("python", "-m", "stress", *asked)
@@ -71,7 +71,7 @@ def soak(session: nox.Session) -> None:
     half = str(float(seconds) / 2)
     _install(session)
     session.run("python", "-m", "stress", "simulate", "--seconds", half, "--jobs", "2")
-    session.run("python", "-m", "stress", "run", "--chaos", "kill,stop,agent,supervisor", "--for", half, *more)
+    session.run("python", "-m", "stress", "run", "--chaos", "kill,stop,agent,supervisor,operate", "--for", half, *more)
 
 
 @nox.session

@@ -37,9 +37,11 @@ if TYPE_CHECKING:
 
 __all__ = ["MessageHandle", "MessageProgress", "Status", "message"]
 
-Status: TypeAlias = Literal["scheduled", "ready", "running", "waiting", "done", "dead", "cancelled", "unknown"]
+Status: TypeAlias = Literal[
+    "scheduled", "ready", "running", "waiting", "done", "dead", "cancelled", "expired", "unknown"
+]
 #: What a message is by how it ends; others come to their turn.
-_ENDED: dict[str, Status] = {"cancelled": "cancelled", "expired": "unknown", "purged": "unknown", "done": "done"}
+_ENDED: dict[str, Status] = {"cancelled": "cancelled", "expired": "expired", "purged": "unknown", "done": "done"}
 #: Batches of moved messages that are read at once.
 _AT_ONCE = 64
 #: Seconds: the longest that a record can hold.
@@ -140,7 +142,8 @@ class MessageHandle:
         status = _on_board(board, self._ref) if board is not None else None
         if status is not None and status != "done":
             return status
-        if status is None and isinstance(body, Found) and body.body:
+        is_borrowed = parse_source(self._ref.path).is_borrowed  # then its object is there for others, too
+        if status is None and not is_borrowed and isinstance(body, Found) and body.body:
             return self._unadmitted(self._ref, board)
         if (ended := self._letter()) is not None:
             return ended
@@ -255,7 +258,7 @@ class MessageHandle:
         letter = decode(DeadLetter, key, found.body)
         if not letter.tombstone:
             return "dead"
-        return "cancelled" if letter.ending == "cancelled" else "unknown"
+        return _ENDED.get(letter.ending, "unknown")
 
     def _moved(self) -> _Place | None:
         """Where it is, if it was moved off the board while it waited."""

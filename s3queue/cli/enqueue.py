@@ -38,6 +38,8 @@ _KEYWORD = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 @click.option("--at", metavar="TIME", help="Not to run before; ISO 8601 with a time zone.")
 @click.option("--priority", type=int, default=5, show_default=True, help="0 goes first, 9 last.")
 @click.option("--group", metavar="NAME", help="One at a time, in order.")
+@click.option("--key", metavar="NAME", help="Whose it is, for limits and turns; not beside a group.")
+@click.option("--expires-in", type=seconds, metavar="TIME", help="Not begun by then, it ends as expired.")
 @click.option(
     "--dedup-id", metavar="TEXT", help="Enqueue it only once: while this is known, print the id of the first."
 )
@@ -54,6 +56,8 @@ def command(
     at: str | None,
     priority: int,
     group: str | None,
+    key: str | None,
+    expires_in: float | None,
     dedup_id: str | None,
     dedup_window: float | None,
     headers: tuple[str, ...],
@@ -90,6 +94,8 @@ def command(
         "at": _time(at),
         "priority": priority,
         "group": group,
+        "key": key,
+        "expires_in": expires_in,
         "headers": _headers(headers),
     }
     encode: Callable[[Any], Raw]

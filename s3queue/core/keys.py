@@ -5,7 +5,7 @@
     {root}/meta/{queue}
     {root}/{part}/board
     {root}/{part}/control
-    {root}/{part}/do/{ms}-{random}
+    {root}/{part}/do/{ms}-{random}[.dead]
     {root}/{part}/hosts/{session}
     {root}/{part}/in/{folder}/[k/{key}/]{priority}/{order}-{batch}-{count}[x{expires_ms}][_{gate}][-{group}]
     {root}/{part}/later/{due_ms}-{folder}/[k/{key}/]{priority}/{order}-{batch}-{count}[x{expires_ms}][_{gate}][.{attempt}[a]][-{group}]
@@ -67,6 +67,7 @@ MAX_ORDER = 9_999_999_999_999
 MAX_BATCH = 1000
 #: Requests lie there; such a path names one.
 REQUESTS = "do/"
+_ABOUT_LETTERS = ".dead"
 #: Sources that are not to run yet lie there, and those that were moved off the board.
 LATER = "later/"
 #: Paths that begin so name a source without an object of its own.
@@ -380,9 +381,17 @@ def _parse_tick(path: str) -> Source:
     return Source(path, match["queue"], priority, tick_ms, batch, 1, None, None, rank, path, kind="tick", object=name)
 
 
-def request_path(ms: int, random: str) -> str:
-    """The path of a new request: in the order of their senders' clocks, and never used twice."""
-    return f"{REQUESTS}{ms:013}-{random}"
+def request_path(ms: int, random: str, *, about_letters: bool = False) -> str:
+    """The path of a new request: in the order of their senders' clocks, and never used twice.
+
+    Args:
+        about_letters: it is about dead letters, which are looked at beside the cycles.
+    """
+    return f"{REQUESTS}{ms:013}-{random}{_ABOUT_LETTERS if about_letters else ''}"
+
+
+def is_about_letters(request: str) -> bool:
+    return request.endswith(_ABOUT_LETTERS)
 
 
 def retired_id(path: str) -> str:

@@ -133,6 +133,7 @@ class Dashboard:
             get("/queues/{queue}/messages", screens.messages),
             get("/queues/{queue}/dead", screens.letters),
             get("/queues/{queue}/groups", screens.groups),
+            get("/queues/{queue}/settings", screens.settings),
             get("/dead", screens.dead),
             get("/message", screens.message),
             get("/schedules", screens.schedules),

@@ -14,6 +14,11 @@ def dollars(requests: Mapping[str, int]) -> float:
     return sum(requests.get(kind, 0) * price / 1e6 for kind, price in PRICES.items())
 
 
+def both(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    """Requests by kind, of two looks."""
+    return {kind: one.get(kind, 0) + other.get(kind, 0) for kind in KINDS}
+
+
 def told(requests: Mapping[str, int], *, costs: bool) -> str:
     """``3 GET, 1 LIST, about $0.0000062``.
 

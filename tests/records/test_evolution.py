@@ -17,6 +17,7 @@ from s3queue.core.records import (
     FORMAT,
     Answer,
     Board,
+    Chosen,
     Control,
     DeadLetter,
     Ending,
@@ -25,6 +26,7 @@ from s3queue.core.records import (
     HostTally,
     Leader,
     Ledger,
+    LetterRequest,
     Life,
     Mark,
     Memo,
@@ -64,6 +66,26 @@ EXPECTED = {
         "4f21", "cancel", "p00~in~mail~5~1700000000000-0a1-3~1", f"p00~{_MOVED.replace('/', '~')}~0", "wrong list"
     ),
     "format-1/answer.json": Answer("do/1700000000000-0123456789abcdef", "cancelled"),
+    "format-1/letter-request.json": LetterRequest(
+        "4f31",
+        "redrive",
+        "mail",
+        (
+            Chosen("p00~in~mail~5~1700000000000-0a1-3~1", 1, "v7", b"\x81\xa1a"),
+            Chosen("p00~in~mail~5~1700000000000-0a1-3~2", 2),
+        ),
+    ),
+    "format-1/board-lives.json": Board(
+        "4f32",
+        4,
+        sources={
+            "dead/mail/2/p00~in~mail~5~1700000000000-0a1-3~1": SourceState(
+                dying=(0,), endings={0: Ending("edited", "do/1700000070000-0123456789abcdef.dead")}, letter="v7"
+            )
+        },
+        totals={"mail": Totals(dead=3, redriven=1, letters_purged=1, expired=2, purged=4)},
+        edits={"do/1700000070000-0123456789abcdef.dead": "redriven 0"},
+    ),
     "format-1/board-control.json": Board(
         "4f22",
         4,

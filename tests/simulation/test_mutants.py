@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import tests.simulation.noting
+import tests.simulation.redriving
 import tests.simulation.results
 import tests.simulation.steering
 import tests.simulation.ticking  # noqa: F401 - and more

@@ -20,6 +20,7 @@ from s3queue.core.chores.letters import Letters
 from s3queue.core.chores.moves import Moves
 from s3queue.core.chores.pages import Pages
 from s3queue.core.chores.purges import Purges
+from s3queue.core.chores.redrives import Redrives
 from s3queue.core.chores.results import Results
 from s3queue.core.chores.revisions import Revisions
 from s3queue.core.chores.summaries import Summaries
@@ -82,7 +83,8 @@ class Chores:
         self._layout = layout
         self.troubles = Troubles()
         self.fences = Fences(layout, heard, self.troubles)
-        self.letters = Letters(layout, self.troubles)
+        self.redrives = Redrives(layout, self.troubles)
+        self.letters = Letters(layout, self.troubles, self.redrives)
         self.moves = Moves(layout, self.troubles)
         self.pages = Pages(layout, epoch, now, self.troubles)
         settings = settings or Settings()
@@ -99,6 +101,7 @@ class Chores:
         """Find the chores of a newly committed board."""
         board, layout, pages = facts.board, self._layout, self.pages
         self.letters.follow(board)
+        self.redrives.follow(board, facts.seen, pages.window)
         self.moves.follow(board)
         self.purges.follow(board)
         self.answers.follow(board)
@@ -141,6 +144,7 @@ class Chores:
             "fences": lambda: self.fences.take(now, nonce),
             "letters": lambda: self.letters.take(now, now_ms, nonce),
             "moves": lambda: self.moves.take(now),
+            "redrives": lambda: self.redrives.take(now),
             "answers": lambda: self.answers.take(now),
             "purges": lambda: self.purges.take(now),
             "pages": lambda: self.pages.take(now),

@@ -73,6 +73,8 @@ def admit(planning: Planning, now_ms: int, *, is_held: bool, deleted: Collection
             if schedule.paused_ms:
                 planning.comes([schedule.paused_ms])
             continue
+        if planning.is_emptied(schedule.queue):
+            continue  # after the purge, as after an outage
         room = MOST_UNSETTLED - unsettled.get(name, 0)
         last_ms = ticked.last_ms
         for tick_ms, runs in _due(planning, schedule, last_ms, now_ms, room):

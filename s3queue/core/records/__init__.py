@@ -53,7 +53,21 @@ from s3queue.core.records.messages import Batch, Message, Moved, Origin
 from s3queue.core.records.newer import Newer, encode_over, encode_with, newer
 from s3queue.core.records.pages import RetiredPage
 from s3queue.core.records.queues import QueueMeta
-from s3queue.core.records.requests import CANCEL, CODES, MOST_MESSAGES, PURGE, REPLACE, RUN_NOW, TICK, Answer, Request
+from s3queue.core.records.requests import (
+    CANCEL,
+    CODES,
+    MOST_MESSAGES,
+    PURGE,
+    PURGE_LETTERS,
+    REDRIVE,
+    REPLACE,
+    RUN_NOW,
+    TICK,
+    Answer,
+    Chosen,
+    LetterRequest,
+    Request,
+)
 from s3queue.core.records.results import Result
 from s3queue.core.records.schedules import CATCH_UP, Schedule, Ticked
 from s3queue.core.records.summary import HostTally, Progress, Summary, Tally
@@ -68,6 +82,8 @@ __all__ = [
     "NO_LIMIT",
     "NO_LIMITS",
     "PURGE",
+    "PURGE_LETTERS",
+    "REDRIVE",
     "REPLACE",
     "RUN_NOW",
     "TICK",
@@ -77,6 +93,7 @@ __all__ = [
     "Board",
     "Breaker",
     "Bucket",
+    "Chosen",
     "Control",
     "DeadLetter",
     "Dozing",
@@ -88,6 +105,7 @@ __all__ = [
     "HostTally",
     "Leader",
     "Ledger",
+    "LetterRequest",
     "Life",
     "Limit",
     "Limits",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
-from s3queue.testing.simulate import bounds, dozing, invariants, promises, results, steering, ticking
+from s3queue.testing.simulate import bounds, dozing, invariants, lives, promises, results, steering, ticking
 from s3queue.testing.simulate.history import Deleted
+from s3queue.testing.simulate.lives import begun
 from s3queue.testing.simulate.story import Story
 from s3queue.testing.simulate.verdicts import Verdict
 
@@ -31,6 +32,7 @@ CHECKERS: dict[str, Callable[[Story], Verdict]] = {
     "P5": promises.p5_a_dead_host_costs_at_most_what_it_had_not_flushed,
     "P6": promises.p6_nothing_is_enqueued_twice,
     "I13": steering.i13_a_cancelled_message_does_not_start,
+    "I16": lives.i16_a_life_answers_one_death,
     "I18": steering.i18_a_purge_ends_what_was_there_and_nothing_later,
     "I15": ticking.i15_a_tick_is_enqueued_once,
     "I20": steering.i20_an_answer_stays_true,
@@ -89,6 +91,7 @@ SOMETIMES = (
     "messages were released",
     "a message snoozed",
     "a message expired with its host",
+    "a host ended what it ran, since it was silent",
     "messages expired before any host had them",
     "a limit was reached",
     "a circuit breaker opened",
@@ -109,6 +112,10 @@ SOMETIMES = (
     "a running message was told that it is cancelled",
     "a cancelled message ended with its process",
     *(f"an operator was told: {answer}" for answer in ("cancelled", "ready", "running", "done", "over", "absent")),
+    *(f"an operator was told of letters: {answer}" for answer in ("redriven", "purged", "no", "some of them")),
+    "a redriven message was done",
+    "a redriven message died again",
+    "a letter got another payload",
 )
 
 
@@ -130,6 +137,14 @@ def happened(story: Story) -> Iterator[str]:
         for key in event.keys
     ):
         yield "a retired page left the window"
+    for life in begun(story):
+        ends = {how for _, how in story.committed.get(life, ())}
+        if "done" in ends:
+            yield "a redriven message was done"
+        if "dead" in ends:
+            yield "a redriven message died again"
+        if any(run.started.payload.startswith(b"\xabedited") for run in story.by_message.get(life, ())):
+            yield "a letter got another payload"
     yield from bounds.happened(story)
     if story.moved_off:
         yield "a waiting message was moved off the board"

@@ -103,7 +103,7 @@ class Told(NamedTuple):
 
 class Started(NamedTuple):
     """User code began to run on a message. ``host`` is the supervisor, ``who`` the slot, ``memo`` what it was given that
-    earlier attempts had noted."""
+    earlier attempts had noted, ``payload`` its payload."""
 
     at: float
     who: str
@@ -115,6 +115,7 @@ class Started(NamedTuple):
     number: int
     attempt: int
     memo: str = ""
+    payload: bytes = b""
 
 
 class Noted(NamedTuple):

@@ -169,7 +169,8 @@ def i8_everything_drains(story: Story) -> Verdict:
         if drained.why:
             yield f"not at rest at {drained.at:.1f} s: {drained.why}"
         uptime_ms = story.boards[-1].board.uptime_ms if story.boards else 0
-        others = f"{layout.root}/dead/", f"{layout.root}/meta/", layout.results, layout.schedule("")
+        kept = (f"{layout.root}/{one}/" for one in ("dead", "meta", "payloads"))
+        others = *kept, layout.results, layout.schedule("")
         for key in drained.keys:
             if key in story.pages:
                 page = story.pages[key][1]
@@ -246,6 +247,14 @@ def _out_of_turn(
     if board.tickets[name].size != 1:
         yield f"event {n}: ticket {name} holds more than one message of group {source.group}"
     places = posts(board, [])
+    for path, others in places.items():
+        if path != source.path and (source.is_borrowed or path.startswith("dead/")):
+            other = parse_source(path)
+            out = [post.ticket for post in others.values() if post.kind == "ticket"]
+            if out and (other.queue, other.group) == (source.queue, source.group):
+                yield f"event {n}: tickets {name} and {out[0]} hold messages of one group"
+    if source.is_borrowed:
+        return  # it goes before what waits, and after what has begun
     for path, landed in story.landed.items():
         other = parse_source(path)
         if (other.queue, other.group) != (source.queue, source.group) or path > source.path:

@@ -115,7 +115,8 @@ class Scene:
             hosts only host, and ``candidates`` are hosts without workers that coordinate.
         billed: requests cost money, so that polls and writes are paced.
         shapes: what kinds of batches producers send; see `s3queue.testing.simulate.producers`.
-        operators: those who pause and resume queues meanwhile.
+        operators: those who pause and resume queues meanwhile. redrivers: who redrive and purge dead letters.
+        deaths: of all attempts during the storm, how many are the last ones, whatever they are.
         notes: some attempts note something for the next.
         readers: those who ask for results. With any, tasks keep what they return.
         crowd: batches of one group that each producer sends before all others.
@@ -142,6 +143,8 @@ class Scene:
     most: int = 3
     crowd: int = 0
     operators: int = 0
+    redrivers: int = 0
+    deaths: float = 0.0
     notes: bool = False
     readers: int = 0
     limits: Limits | None = None
@@ -218,8 +221,15 @@ def draw(choices: Choices) -> Scene:
         page=choices.choose((1000, 1000, 2)),
         storm_s=choices.choose((4.0, 7.0, 10.0)),
     )
-    outlast, operators = choices.choose(((False, 0), (True, 0), (False, 1), (False, 2), (False, 3)), calm=0.7)
-    scene = replace(scene, outlast=outlast, operators=operators, notes=scene.weather.ends > Weather.ends)
+    outlast, operators, redrivers = choices.choose(
+        ((False, 0, 0), (True, 0, 0), (False, 1, 0), (False, 2, 0), (False, 3, 0), (False, 1, 1), (False, 0, 2)),
+        calm=0.65,
+    )
+    scene = replace(scene, outlast=outlast, operators=operators, redrivers=redrivers)
+    scene = replace(scene, notes=scene.weather.ends > Weather.ends)
+    if redrivers:
+        weather = replace(scene.weather, chaos=scene.weather.chaos / 3)
+        scene = replace(scene, deaths=0.6, storm_s=20.0, weather=weather)
     if choices.choose((False, True), calm=0.75):
         scene = replace(scene, readers=2)
     limits, shapes = choices.choose(((None, ()), *_BOUNDED), calm=0.75)

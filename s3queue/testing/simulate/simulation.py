@@ -18,7 +18,7 @@ from s3queue.errors import CorruptRecord
 from s3queue.testing.simulate.choices import Choices
 from s3queue.testing.simulate.history import Drained, Event, Meddled, Raised, Refused
 from s3queue.testing.simulate.hosts import Supervisor
-from s3queue.testing.simulate.operators import Operator, Resumer
+from s3queue.testing.simulate.operators import Operator, Redriver, Resumer
 from s3queue.testing.simulate.producers import QUEUES, Producer, Scribbler
 from s3queue.testing.simulate.readers import Reader
 from s3queue.testing.simulate.scenes import Scene
@@ -58,6 +58,7 @@ class Simulation:
         if "corrupt" in scene.shapes:
             Scribbler(world, "scribbler", self._machine(0))
         self.operators = [Operator(world, f"o{number}", self._machine(number)) for number in range(scene.operators)]
+        self.operators += [Redriver(world, f"d{number}", self._machine(number)) for number in range(scene.redrivers)]
         for number in range(scene.readers):
             Reader(world, f"r{number}", self._machine(number))
         self.schedulers = [Scheduler(world, f"s{number}", self._machine(number)) for number in range(scene.schedules)]
@@ -194,7 +195,7 @@ class Simulation:
             source = parse_source(path)
             # One letter may stand for all that nobody can read, whichever they are.
             letters = (layout.dead(source.queue, self._message_id(path, at)) for at in range(source.count))
-            if state.dying and any(letter in refused for letter in letters):
+            if (state.dying or source.kind == "dead") and any(letter in refused for letter in letters):
                 stuck.add(path)
         crowds = {(one.queue, one.group) for one in map(parse_source, stuck) if one.group is not None}
         # Nor can those that wait for the places of what nobody can take back.
@@ -203,9 +204,10 @@ class Simulation:
             for name, ticket in board.tickets.items()
             if name in board.allowed and ticket.session in sessions
         }
-        for key in self.world.store.keys(layout.home):
+        paths = [layout.path(key) for key in self.world.store.keys(layout.home)]
+        for path in (*paths, *(path for path in board.sources if path.startswith("dead/"))):
             with contextlib.suppress(CorruptRecord):
-                source = parse_source(layout.path(key))
+                source = parse_source(path)
                 if (source.queue, source.group) in crowds or source.queue in limited:
                     stuck.add(source.path)
         return stuck
@@ -282,6 +284,12 @@ class Simulation:
         stuck = self._stuck(board)
         waits = {one for path in stuck for mark in board.marks.get(path, {}).values() for one in mark.requests}
         tickets = [name for name, ticket in board.tickets.items() if ticket.parts[0].source not in stuck]
+        edits = {
+            one.by for path in stuck if path in board.sources for one in board.sources[path].endings.values() if one.by
+        }
+        waits |= edits
+        if board.edits.keys() - edits:
+            return f"letters that are to have other payloads: {sorted(board.edits)}"
         if stuck:
             # A purge waits for what is stuck, and another one of its queue for that.
             waits |= {path for path in map(layout.path, world.store.keys(layout.requests)) if board.purges}

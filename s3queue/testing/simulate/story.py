@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
 from s3queue.core import ranges
-from s3queue.core.keys import Layout, parse_message_id, parse_source
+from s3queue.core.keys import Layout, is_about_letters, parse_message_id, parse_source
 from s3queue.core.plan import Settings
 from s3queue.core.records import (
     CANCEL,
@@ -25,6 +25,7 @@ from s3queue.core.records import (
     DeadLetter,
     Failed,
     Ledger,
+    LetterRequest,
     Result,
     RetiredPage,
     SourceState,
@@ -50,7 +51,7 @@ class Post(NamedTuple):
     """Where a board has a message.
 
     Attributes:
-        kind: ``ticket``, ``ready``, ``waiting``, ``dying``, ``moving``, ``settled``.
+        kind: ``ticket``, ``ready``, ``waiting``, ``dying``, ``editing``, ``moving``, ``settled``.
         attempt: 0 where the board does not say.
         ticket: its ticket, and its offset there.
         target: the source that it moves to.
@@ -65,6 +66,8 @@ class Post(NamedTuple):
 
 SETTLED = Post("settled")
 DYING = Post("dying")
+#: Its letter gets another payload before it may run.
+EDITING = Post("editing")
 
 
 class Move(NamedTuple):
@@ -123,6 +126,8 @@ class Story:
         sources: by path, when an object of that name appeared (True) or was gone (False).
         maimed: batches that were accepted, and when, and stood there otherwise than they were sent.
         letters: keys of dead letters, when each was stored first, and whether it is about all that comes after its message.
+        letter_states: by key, each letter that was stored there, and when.
+        letter_requests: by path, what was asked about dead letters, and when that was stored first.
         pages: by key, when a retired page was stored, and what is on it.
         marks_read: by ticket and offset, when a host has read that it is cancelled.
         controls: what operators have set, and when. steered: when one was told that a turn holds.
@@ -151,6 +156,8 @@ class Story:
     bodies: dict[str, bytes] = field(default_factory=dict)
     maimed: dict[str, int] = field(default_factory=dict)
     letters: dict[str, tuple[int, bool]] = field(default_factory=dict)
+    letter_states: dict[str, list[tuple[int, DeadLetter]]] = field(default_factory=dict)
+    letter_requests: dict[str, tuple[int, LetterRequest]] = field(default_factory=dict)
     pages: dict[str, tuple[int, RetiredPage]] = field(default_factory=dict)
     results: dict[str, list[tuple[int, Result | None]]] = field(default_factory=dict)
     told: list[tuple[int, int, Message, history.Told]] = field(default_factory=list)
@@ -238,7 +245,8 @@ class Story:
         elif key == layout.control:
             self.controls.append((n, decode(Control, key, event.body)))
         elif key.startswith(layout.requests):
-            pass
+            if is_about_letters(key) and event.body:
+                self.letter_requests.setdefault(layout.path(key), (n, decode(LetterRequest, key, event.body)))
         elif key.startswith(layout.answers):
             answer = decode(Answer, key, event.body)
             self.answers.append((n, answer.request, answer.answer))
@@ -253,6 +261,7 @@ class Story:
             letter = decode(DeadLetter, key, event.body)
             rest = letter.raw and self.bodies.get(parse_message_id(letter.message).path) == letter.payload
             self.letters.setdefault(key, (n, rest))
+            self.letter_states.setdefault(key, []).append((n, letter))
         elif key.startswith(f"{layout.root}/results/"):
             self.results.setdefault(key, []).append((n, decode_result(key, event.body)))
 
@@ -286,6 +295,29 @@ class Story:
         endings = self.board_at(move.n).sources[path].endings
         return endings[index].kind if index in endings else "dead"
 
+    def letter_before(self, message: str, n: int) -> DeadLetter | None:
+        """The letter of the message with this id, as it was then."""
+        key = self.layout.dead(parse_source(parse_message_id(message).path).queue, message)
+        states = self.letter_states.get(key, [])
+        at = bisect_left(states, n, key=lambda state: state[0])
+        return states[at - 1][1] if at else None
+
+    def born(self, message: Message) -> Message:
+        """What it was called in its first life."""
+        if not message[0].startswith("dead/"):
+            return self.first(message)
+        ref = parse_message_id(parse_source(message[0]).message)
+        return ref.path, ref.index
+
+    @cached_property
+    def lives(self) -> dict[Message, list[Message]]:
+        """Further lives of messages, by what they were called first; in the order in which boards named them."""
+        found: dict[Message, list[Message]] = {}
+        for move in self.moves:
+            if move.old is None and move.message[0].startswith("dead/"):
+                found.setdefault(self.born(move.message), []).append(move.message)
+        return found
+
     def is_called_off(self, message: Message, n: int) -> bool:
         """Whether somebody had asked before to cancel it."""
         return self._was_asked(CANCEL, message, n) or self.is_purged(parse_source(message[0]).queue, n)
@@ -295,7 +327,7 @@ class Story:
         return self._was_asked(RUN_NOW, message, n)
 
     def _was_asked(self, kind: str, message: Message, n: int) -> bool:
-        names = {message, self.first(message)}
+        names = {message, self.first(message), self.born(message)}
         return any(at < n and kind == one and about in names for at, one, about in self.asked.values())
 
     def is_purged(self, queue: str, n: int) -> bool:
@@ -530,8 +562,8 @@ class Story:
                 source = parse_source(path)
                 for index in range(source.count):
                     was, comes = old and old.get(index), new and new.get(index)
-                    if path not in now and source.kind == "tick":
-                        comes = SETTLED  # it leaves the board with its outcome
+                    if comes is None and source.is_borrowed:
+                        comes = SETTLED  # it leaves the board with that commit
                     if was != comes:
                         moves.append(Move(state.n, (path, index), was or None, comes or None))
             before = now
@@ -617,4 +649,4 @@ def _listed(state: SourceState) -> Iterator[tuple[int, Post]]:
     for waiting in state.waiting:
         yield waiting.index, Post("waiting", waiting.attempt)
     for index in state.dying:
-        yield index, DYING
+        yield index, EDITING if index in state.endings and state.endings[index].kind == "edited" else DYING

@@ -17,7 +17,7 @@ from s3queue.core.keys import parse_source
 from s3queue.core.ops import Get
 from s3queue.core.records import Failed, Failure, Memo, Origin, Result, decode_moved
 from s3queue.core.results import Kept, keep
-from s3queue.errors import CorruptRecord, StoreUnavailable
+from s3queue.errors import CorruptRecord, StoreDenied, StoreUnavailable
 from s3queue.runtime.local.journal import OK, Journal, state_of
 from s3queue.runtime.local.wire import (
     Cancel,
@@ -178,7 +178,11 @@ class Worker(Process):
 
     def _fetch(self, path: str) -> Doing[None]:
         key = self.world.layout.source(path)
-        found = yield Get(key)
+        try:
+            found = yield Get(key)
+        except StoreDenied as fault:  # a letter that the store refuses; for ever
+            self._cache[path] = Failed("snooze", _GONE_DELAY_S, Failure(0, "unreadable", str(fault)))
+            return
         if not isinstance(found, Found):
             self.world.mark("a worker found a source gone")
             self._cache[path] = Failed("retry", _GONE_DELAY_S, Failure(0, "corrupt", "its batch is gone"))
@@ -240,6 +244,7 @@ class Worker(Process):
                 item.number,
                 item.attempt,
                 "" if memo is None else memo.text,
+                bytes(message.payload),
             )
         )
         yield Sleep(world.choices.choose(times.tasks, 0.7) if world.stormy else times.tasks[0])
@@ -261,6 +266,9 @@ class Worker(Process):
                         yield Sleep(until - self.steady())
         ends = world.scene.weather.ends if world.stormy else 0.0
         end = world.choices.choose(_ENDS, 1.0 - ends) if ends else "ok"
+        deaths = world.scene.deaths if world.stormy else 0.0
+        if deaths and world.choices.choose((False, True), 1.0 - deaths):
+            end = "dead"
         if message.task in (POISON, BOMB):
             end = "killed"
         if end == "killed":
