@@ -123,6 +123,7 @@ class Agent:
             trusted=lambda: self._dealer.tell(Trust()),
             empty=lambda: self._tell(Empty()),
             ears=spec.ears,
+            worker_pids=lambda: self._seats.pids(),
         )
         self._agent = core.Agent(
             layout,
@@ -302,6 +303,7 @@ class Agent:
         """A worker died and its journal was read: report it, and allow the supervisor to replace it."""
         if not (it.expected or self._agent.host.over):  # else it was told to stop
             emit, ran = self._env.events.emit, [one.message for one in it.affected]
+            self._env.deaths[it.cause] = self._env.deaths.get(it.cause, 0) + 1
             emit("worker_died", worker=it.worker, cause=it.cause, text=it.text, messages=ran)
             for one in it.affected:
                 ended = {"message": one.message, "attempt": one.attempt, "of": one.most, "cause": it.cause}
