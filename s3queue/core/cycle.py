@@ -95,6 +95,7 @@ class Lead:
         rounds: how much work hosts need to stay busy.
         written_at: steady time before the last board was sent.
         board_bytes: size of the board that was committed last; None where another leader wrote it.
+        lanes: by queue, the key after which the next survey begins. ageing: queues in which a wait counts as priority.
         turns: by queue whose keys take turns, the key that was served last.
         control: the operators' settings, as read last; None: not read yet, so nothing is assigned.
         clocks: whether our wall clock is right, where there are schedules.
@@ -121,6 +122,8 @@ class Lead:
         self.board_bytes: int | None = None
         self.control: Control | None = None
         self.turns: dict[str, str] = {}
+        self.lanes: dict[str, str] = {}
+        self.ageing: frozenset[str] = frozenset()
         self._control_version = ""
         #: Wall clock at which the next message is due, as far as the last survey saw; infinity: none.
         self._due_ms = -math.inf
@@ -299,6 +302,7 @@ class Lead:
             is_clock_off=self.clocks.is_off,
             deleted=self.chores.revisions.deleted,
             retired=self.chores.pages.off,
+            freed=self.chores.gates.freed,
             walked=self.chores.purges.pages,
             quiet=self._silence.quiet_s(self.heard, self._me, now),
         )
@@ -323,6 +327,7 @@ class Lead:
             planned.settled if committed else (),
             self.control,
             self.board_bytes or 0,
+            planned.opening,
         )
         self.chores.follow(facts, self.heard, self.window_s(now))
         due = [at for at in (planned.next_due_ms, seen.next_due_ms if seen is not None else None) if at is not None]
@@ -349,6 +354,8 @@ class Lead:
             may_read=lambda key: troubles.allow(key, now),
             largest=self.settings.max_source_bytes,
             moved_ms=self.clock_ms(now),
+            lanes=self.lanes,
+            ageing=self.ageing,
             handled=pending(self.board),
         )
         for key, fault in seen.missed:
@@ -440,6 +447,10 @@ class Lead:
                 started[queue] = started.get(queue, 0) + 1
         self.deep = seen.deep
         self.turns.update(planned.turns)
+        # Where some lanes were left out, the next survey goes on behind the one that was served last, or, where keys take
+        # no turns, or none was served, behind those that were seen.
+        self.lanes = {queue: planned.turns.get(queue) or key for queue, key in seen.lanes.items()}
+        self.ageing = planned.ageing
         self.wanted = {
             queue: min(_MOST_WANTED, max(32, 2 * started.get(queue, 0), room)) for queue, room in planned.room.items()
         }

@@ -14,7 +14,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
 from s3queue.dashboard.access import Viewer
-from s3queue.dashboard.actions import ACTIONS, Action
+from s3queue.dashboard.actions import ACTIONS
+from s3queue.dashboard.actions.action import Action
 from s3queue.dashboard.desk import Desk
 from s3queue.dashboard.works import Work
 from s3queue.errors import QueueError

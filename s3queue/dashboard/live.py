@@ -22,7 +22,7 @@ from s3queue.inspection import QueueStats
 VIEWS = {
     "overview": ("tiles", "notices", "queues", "causes"),
     "queues": ("notices", "queues"),
-    "queue": ("queue_tiles", "notices", "queue_facts"),
+    "queue": ("queue_acts", "queue_tiles", "notices", "queue_facts"),
     "dead": ("dead",),
     "hosts": ("hosts",),
     "coordinator": ("coordinator",),

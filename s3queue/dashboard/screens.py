@@ -13,11 +13,12 @@ from starlette.responses import RedirectResponse, Response
 from s3queue import letters, looking
 from s3queue.cli.reading import parse_since
 from s3queue.core.keys import fencing_token
-from s3queue.core.ops import get
 from s3queue.core.produce import largest_source
-from s3queue.core.records import Control, decode
+from s3queue.dashboard import costs
 from s3queue.dashboard.desk import Desk
 from s3queue.dashboard.live import values_of
+from s3queue.dashboard.looks import Seen
+from s3queue.dashboard.settings import QueueSettings, read_settings
 from s3queue.errors import ConfigError
 from s3queue.inspection import QueueStats
 from s3queue.letters import DeadGroup, DeadLetter
@@ -25,7 +26,7 @@ from s3queue.looking import QueuedMessage
 from s3queue.messages import MessageHandle
 from s3queue.runtime.drive import Driver
 from s3queue.runtime.meter import Meter
-from s3queue.store import Found
+from s3queue.schedules import ScheduleInfo, Schedules
 
 #: Rows of a page.
 _ROWS = 50
@@ -88,13 +89,9 @@ class Screens:
         )
 
     async def schedules(self, request: Request) -> Response:
-        control = await self._desk.looks.take("control", _KEPT_S, self._control)
+        seen = await self._schedules()
         return await self._desk.page(
-            request,
-            "schedules.html",
-            "schedules",
-            schedules=[],
-            cost=self._desk.cost(control),
+            request, "schedules.html", "schedules", schedules=seen.found, cost=self._desk.cost(seen), at=seen.at
         )
 
     # ---- a queue -------------------------------------------------------------------------------------------
@@ -130,6 +127,24 @@ class Screens:
             is_later=bool(after),
             states=looking.STATES,
             cost=self._desk.cost(seen),
+            at=seen.at,
+        )
+
+    async def settings(self, request: Request) -> Response:
+        """The limits, keys and schedules of a queue."""
+        name, layout = self._name(request), self._desk.reader.layout
+
+        def look(meter: Meter) -> QueueSettings:
+            return read_settings(Driver(self._desk.store, meter), layout, name, int(time.time() * 1000))
+
+        seen, schedules = await self._desk.looks.take(("settings", name), _KEPT_S, look), await self._schedules()
+        return await self._list(
+            request,
+            "settings",
+            name,
+            **seen.found._asdict(),
+            schedules=[one for one in schedules.found if one.queue == name],
+            cost=self._desk.cost(seen._replace(cost=costs.both(seen.cost, schedules.cost))),
             at=seen.at,
         )
 
@@ -260,10 +275,14 @@ class Screens:
         self._desk.queue(name)  # or it is no name
         return name
 
-    def _control(self, meter: Meter) -> Control | None:
-        layout = self._desk.reader.layout
-        found = Driver(self._desk.store, meter).run(get(layout.control))
-        return decode(Control, layout.control, found.body) if isinstance(found, Found) else None
+    async def _schedules(self) -> Seen[list[ScheduleInfo]]:
+        def look(meter: Meter) -> list[ScheduleInfo]:
+            of = Schedules(self._desk.store, namespace=self._desk.reader.layout.root, config=self._desk.config)
+            found = of.all()
+            meter.add(of.meter.usage)
+            return found
+
+        return await self._desk.looks.take("schedules", _KEPT_S, look)
 
 
 def _wanted(filters: Mapping[str, str]) -> dict[str, Any]:

@@ -11,12 +11,16 @@ from typing import Any, Literal
 
 from s3queue.errors import ConfigError, QueueError
 
-__all__ = ["Work", "Works"]
+__all__ = ["Stopped", "Work", "Works"]
 
 #: Works that are remembered, ended ones included.
 _MOST = 100
 #: Works that go on at a time.
 _AT_ONCE = 8
+
+
+class Stopped(Exception):
+    """A work ends, since somebody wants that. Says how far it came."""
 
 
 class Work:
@@ -61,6 +65,8 @@ class Work:
         try:
             self.told = what(self)
             self.state = "cancelled" if self.is_cancelled else "done"
+        except Stopped as end:
+            self.state, self.told = "cancelled", str(end)
         except (QueueError, TimeoutError) as fault:
             self.state, self.told = "failed", str(fault)
         except Exception as fault:  # noqa: BLE001 - told to whoever looks, and in the audit

@@ -7,6 +7,7 @@ import re
 import threading
 from pathlib import Path
 
+import httpx
 import pytest
 from s3queue_backends.memory import MemoryStore
 
@@ -17,6 +18,7 @@ from s3queue.core.records import Control, decode
 from s3queue.dashboard.actions import ACTIONS
 from s3queue.dashboard.works import Work, Works
 from s3queue.events import decode_event
+from s3queue.schedules import Schedules
 from s3queue.store import Found
 from tests.dashboard.conftest import Serve
 from tests.dashboard.serve import form_token
@@ -79,6 +81,56 @@ def test_a_target_must_be_named(serve: Serve) -> None:
     with serve(allow=["pause"]).client() as client:
         assert client.get("/act/pause").status_code == 400
         assert client.get("/act/nothing").status_code == 404
+
+
+def act(client: httpx.Client, name: str, **values: str) -> str:
+    """Do it, as a person would, and return the page that answers."""
+    question = client.get(f"/act/{name}", params=values)
+    assert question.status_code == 200, question.text
+    answer = client.post(f"/act/{name}", data={**values, "form_token": form_token(question.text)})
+    if answer.status_code == 303:
+        page = client.get(answer.headers["location"]).text
+        while 'data-state="running"' in page:
+            page = client.get(answer.headers["location"], headers={"hx-request": "true"}).text
+        return page
+    return answer.text
+
+
+def test_a_limit_is_set_shown_and_undone(serve: Serve, store: MemoryStore) -> None:
+    with serve(allow=["limit", "unlimit"]).client() as client:
+        assert "No limits" in client.get("/queues/mail/settings").text
+        assert "holds." in act(client, "limit", queue="mail", running="50", rate="20/min")
+        page = client.get("/queues/mail/settings").text
+        assert re.search(r"the whole queue</td><td class=.n.>50</td>.*0.33</td><td>an operator", page)
+        assert "nothing was filled in" in act(client, "limit", queue="mail")
+        assert "not a number" in act(client, "limit", queue="mail", running="many")
+        act(client, "unlimit", queue="mail")
+        assert "No limits" in client.get("/queues/mail/settings").text
+    assert control(store).limits == {}
+
+
+def test_a_schedule_is_paused_resumed_and_removed(serve: Serve, store: MemoryStore) -> None:
+    Schedules(store).set("nightly", "mail", payload=1, cron="30 2 * * *", tz="Europe/Berlin")
+    with serve(allow=["cron_pause", "cron_resume", "cron_rm"]).client() as client:
+        assert "30 2 * * *" in client.get("/schedules").text
+        act(client, "cron_pause", schedule="nightly")
+        assert ">paused<" in client.get("/queues/mail/settings").text
+        act(client, "cron_resume", schedule="nightly")
+        assert ">paused<" not in client.get("/schedules").text
+        act(client, "cron_rm", schedule="nightly")
+        assert "No schedules" in client.get("/schedules").text
+        assert "no schedule" in act(client, "cron_pause", schedule="nightly")
+
+
+def test_messages_of_a_filter_are_counted_before_they_are_cancelled(serve: Serve, store: MemoryStore) -> None:
+    queue = Queue("mail", store)
+    queue.enqueue_many([1, 2, 3])
+    queue.enqueue(4, delay=1000)
+    with serve(allow=["cancel_many"]).client() as client:
+        told = act(client, "cancel_many", queue="mail", dry="yes")
+        assert "4 messages would be cancelled (3 ready, 1 scheduled)" in told
+        assert "no state" in act(client, "cancel_many", queue="mail", state="asleep", dry="yes")
+    assert len(list(queue.messages())) == 4
 
 
 class TestWorks:

@@ -18,7 +18,7 @@
 
   /* ---- charts ---- */
   const KINDS = {
-    backlog: [["ready", "Ready", 1], ["running", "Running", 2], ["waiting", "Retrying", 3], ["scheduled", "Scheduled", 4]],
+    backlog: [["ready", "Ready", 1], ["running", "Running", 2], ["waiting", "Retrying", 3]],
     throughput: [["in_per_s", "In", 1], ["out_per_s", "Out", 2]],
     latency: [["oldest_s", "Oldest", 3], ["mean_s", "Mean", 1]],
     dollars: [["dollars_per_hour", "Dollars per hour", 4]],
@@ -47,7 +47,7 @@
     const axis = { stroke: colour("--dim"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif" };
     chart.plot = new uPlot({
       width: place.clientWidth, height: place.clientHeight - ROOM,
-      padding: [10, 14, 0, 0],
+      padding: [10, 26, 0, 0],
       hooks: { setLegend: [(plot) => { if (plot.legend.idx == null && chart.data[0].length) queueMicrotask(() => chart.plot && settle(chart)); }] },
       cursor: { points: { size: 6 }, drag: { x: false, y: false }, sync: { key: "all" } },
       scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
