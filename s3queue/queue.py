@@ -32,6 +32,7 @@ from s3queue.observe.tracing import begin_send
 from s3queue.operating import Operation
 from s3queue.payloads import encode_value
 from s3queue.policies import RESERVED
+from s3queue.redriving import Redrivable
 from s3queue.runtime.drive import Driver, pauses
 from s3queue.runtime.knocks import LeaderKnocker
 from s3queue.runtime.local.wakeups import wake
@@ -45,7 +46,7 @@ __all__ = ["Queue"]
 _NO_HEADERS: dict[str, str] = {}
 
 
-class Queue(Steerable):
+class Queue(Steerable, Redrivable):
     """A named queue on a store. Cheap to make; safe to use from many threads, and across a fork.
 
     Args:
