@@ -36,6 +36,21 @@ _WORD = re.compile(r"\w+")
 _PAGE = 1000
 
 
+class PastLife(Struct, frozen=True):
+    """A death of a message that was redriven since.
+
+    Attributes:
+        attempt: how many there were.
+        cause, error: of the last one: see `FailedAttempt`, and the last line of its text.
+    """
+
+    life: int
+    attempt: int
+    cause: str
+    error: str
+    died_at: datetime
+
+
 class DeadLetter(Struct, frozen=True, kw_only=True):
     """A message that is out of attempts, was rejected, or cannot be read.
 
@@ -49,6 +64,8 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
         raw: it could not be decoded.
         body: the payload, encoded (MessagePack); of what is ``raw``, the message or the whole batch as it is stored.
         sent_at: None where that cannot be read.
+        life: how many of its lives have ended: 1, and one more for each time it was redriven and died again.
+        lives: the deaths before, oldest first; ten at most.
     """
 
     id: str
@@ -63,6 +80,8 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     body: bytes
     sent_at: datetime | None
     died_at: datetime
+    life: int = 1
+    lives: tuple[PastLife, ...] = ()
 
     @property
     def payload(self) -> Any:
@@ -297,4 +316,15 @@ def _view(record: Record) -> DeadLetter:
         body=record.payload,
         sent_at=time_of(record.sent_ms) if record.sent_ms else None,
         died_at=time_of(record.died_ms),
+        life=record.life,
+        lives=tuple(
+            PastLife(
+                one.life,
+                one.attempt,
+                one.failure.cause if one.failure is not None else "",
+                last_line(one.failure.text) if one.failure is not None else "",
+                time_of(one.died_ms),
+            )
+            for one in record.lives
+        ),
     )
