@@ -34,6 +34,7 @@ from s3queue.once import Unique, once_of
 from s3queue.operating import Operation
 from s3queue.payloads import encode_value
 from s3queue.policies import RESERVED
+from s3queue.redriving import Redrivable
 from s3queue.runtime.drive import Driver, pauses
 from s3queue.runtime.knocks import LeaderKnocker
 from s3queue.runtime.local.wakeups import wake
@@ -47,7 +48,7 @@ __all__ = ["Queue"]
 _NO_HEADERS: dict[str, str] = {}
 
 
-class Queue(Steerable):
+class Queue(Steerable, Redrivable):
     """A named queue on a store. Cheap to make; safe to use from many threads, and across a fork.
 
     Args:

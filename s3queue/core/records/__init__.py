@@ -42,7 +42,7 @@ from s3queue.core.records.codec import (
     encode_result,
 )
 from s3queue.core.records.control import Control
-from s3queue.core.records.failures import FATAL_CAUSES, Failed, Failure
+from s3queue.core.records.failures import CAUSES, FATAL_CAUSES, Failed, Failure
 from s3queue.core.records.format import FORMAT
 from s3queue.core.records.gates import Gate
 from s3queue.core.records.ledger import About, Dozing, Ledger, Offer, Report, Usage
@@ -76,6 +76,7 @@ __all__ = [
     "About",
     "CANCEL",
     "CATCH_UP",
+    "CAUSES",
     "CODES",
     "FATAL_CAUSES",
     "FORMAT",
