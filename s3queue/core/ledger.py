@@ -96,7 +96,8 @@ class Host:
             next, messages given back for another host.
         settled: messages done and dead, by queue, in tickets that the board has taken over.
         visibility_timeout, window_s: bounds for the coordinator, see `Ledger`.
-        usage: store requests of this host, by role; stored with the next write, and causes none by itself. about: what it tells of itself.
+        usage: store requests of this host, by role; stored with the next write, and causes none by itself.
+        about: what it tells of itself.
         marked: by ticket, messages that operators have cancelled: those that have not begun do not begin.
         knock: where it listens for knocks.
         dozing: how rarely it writes after the next write; None: it is awake.
@@ -124,7 +125,7 @@ class Host:
     awaited: int = 0
     settled: dict[str, tuple[int, int]] = field(default_factory=dict)
     usage: dict[str, Usage] = field(default_factory=dict)
-    about: About = About()
+    about: About = field(default_factory=About)
     texts: int = 0
     marked: dict[str, Ranges] = field(default_factory=dict)
     forced: dict[str, dict[int, float]] = field(default_factory=dict)

@@ -73,7 +73,6 @@ from s3queue.core.records.schedules import CATCH_UP, Schedule, Ticked
 from s3queue.core.records.summary import HostTally, Progress, Summary, Tally
 
 __all__ = [
-    "About",
     "CANCEL",
     "CATCH_UP",
     "CAUSES",
@@ -89,6 +88,7 @@ __all__ = [
     "REPLACE",
     "RUN_NOW",
     "TICK",
+    "About",
     "Allowed",
     "Answer",
     "Batch",

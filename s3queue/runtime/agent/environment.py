@@ -26,7 +26,6 @@ from s3queue.runtime.local.wakeups import WakeSocket, waiters, wake
 from s3queue.store import Capabilities
 from s3queue.timetable import next_tick
 
-
 #: Seconds between two looks at the memory of the processes of this host.
 WEIGH_S = 10.0
 
@@ -58,9 +57,9 @@ class Surroundings:
         trusted: called when the trust window was extended after it had run out.
         empty: called when the served queues are empty.
         ears: processes of this host that listen to events.
-        worker_pids: of the workers that live.
 
     Attributes:
+        worker_pids: tells the processes of the workers that live.
         deaths: of workers that nobody had asked to end, by cause.
     """
 
@@ -75,10 +74,9 @@ class Surroundings:
         trusted: Callable[[], None],
         empty: Callable[[], None],
         ears: tuple[Ear, ...] = (),
-        worker_pids: Callable[[], Collection[int]] = tuple,
     ) -> None:
         self.deaths: dict[str, int] = {}
-        self._worker_pids = worker_pids
+        self.worker_pids: Callable[[], Collection[int]] = tuple
         self._weigh_at, self._rss_bytes = 0.0, 0
         self._config, self._url, self._session, self._place = config, url, session, place
         self._journal, self._trusted, self._empty = journal, trusted, empty
@@ -126,11 +124,11 @@ class Surroundings:
 
     def about(self) -> About:
         """Its memory is read every ten seconds: it takes a file for each process."""
-        now = clock()
+        now, pids = clock(), self.worker_pids()
         if now >= self._weigh_at:
             self._weigh_at = now + WEIGH_S
-            self._rss_bytes = sum(map(rss_of, (os.getpid(), *self._worker_pids())))
-        return About(__version__, len(self._worker_pids()), dict(self.deaths), self._rss_bytes)
+            self._rss_bytes = sum(map(rss_of, (os.getpid(), *pids)))
+        return About(__version__, len(pids), dict(self.deaths), self._rss_bytes)
 
     def queues_are_empty(self) -> None:
         self._empty()

@@ -123,7 +123,6 @@ class Agent:
             trusted=lambda: self._dealer.tell(Trust()),
             empty=lambda: self._tell(Empty()),
             ears=spec.ears,
-            worker_pids=lambda: self._seats.pids(),
         )
         self._agent = core.Agent(
             layout,
@@ -161,6 +160,7 @@ class Agent:
             leaving=lambda worker, why: self._env.events.emit("leaving", worker=worker, why=why),
             warn=self._env.warn,
         )
+        self._env.worker_pids = self._seats.pids
         self._doors: list[asyncio.Task[asyncio.Server]] = []
 
     async def serve(self) -> int:
