@@ -96,11 +96,11 @@ class Summary(Struct, frozen=True, omit_defaults=True):
     coordinator: str = ""
     census_ms: Count = 0
     board_bytes: Count = 0
-    cycle_s: Delay = 0.0
-    fences: Count = 0
     queues: dict[str, Tally] = {}
     hosts: tuple[HostTally, ...] = ()
     full: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
     unreadable_many: Count = 0
     format: int = field(default_factory=lambda: FORMAT)
+    cycle_s: Delay = 0.0
+    fences: Count = 0
