@@ -24,6 +24,7 @@ from s3queue.policies import Delay, Policy, Which
 
 if TYPE_CHECKING:
     from s3queue.limits import Breaker, Limit
+    from s3queue.once import Unique
     from s3queue.timing import CatchUp
 
 __all__ = ["ItemCodec", "Options", "TaskOptions", "check_batch"]
@@ -90,3 +91,4 @@ class TaskOptions(Options, total=False):
     every: float | timedelta | None
     tz: str | None
     catch_up: CatchUp | None
+    unique: Unique

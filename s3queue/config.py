@@ -122,6 +122,10 @@ class Config(Struct, frozen=True, kw_only=True):
     #: What a first attempt does with the trace of its enqueue, where OpenTelemetry is configured: ``continue`` it, or begin
     #: its own and ``link`` it. Further attempts always begin their own.
     tracing: Literal["continue", "link"] = "continue"
+    #: Where a host serves metrics, health and scaling, for example ``127.0.0.1:9191``; None: nowhere.
+    metrics: str | None = None
+    #: Prices of the store in dollars for a million requests, for example ``put=5 get=0.4 list=5``; None: as a table says.
+    prices: str | None = None
     #: Directory for the event history, one JSON line per event, which auditing commands read; None: no history.
     history: str | None = None
     #: Worker processes; None: one per CPU.

@@ -49,6 +49,8 @@ class QueueStats(Struct):
         hosts: living ones that serve it.
         in_per_s, out_per_s: messages that came, and that were done or died, in the seconds before; None: not known.
         mean_s: time of one message in a slot; None until known.
+        limited: limits that hold up messages, or are used up; for people. Empty where it was counted exactly.
+        expired: messages that had not begun in time, since the namespace began.
         died: by cause, since a coordinator counted them first. Empty where it was counted exactly.
     """
 
@@ -68,6 +70,8 @@ class QueueStats(Struct):
     out_per_s: float | None = None
     mean_s: float | None = None
     died: dict[str, int] = field(default_factory=dict)
+    limited: list[str] = field(default_factory=list)
+    expired: int = 0
 
     @property
     def is_unserved(self) -> bool:
@@ -123,6 +127,7 @@ class Stats(Struct):
         census_at: when the census began that ``at_least`` counts come from; None before the first one, or if all counts
             are exact.
         board_bytes: size of the board; 0 if unknown.
+        cycle_s: duration of the coordinator's last cycle, in seconds; 0 if unknown.
     """
 
     store: str
@@ -137,6 +142,7 @@ class Stats(Struct):
     as_of: datetime | None = None
     census_at: datetime | None = None
     board_bytes: int = 0
+    cycle_s: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         builtins: dict[str, Any] = msgspec.to_builtins(self)
@@ -190,6 +196,7 @@ def read_summary(seen: Stats, layout: Layout, driver: Driver) -> bool:
         seen.coordinator = None  # it resigns as it leaves
     seen.unreadable, seen.full = list(summary.unreadable), list(summary.full)
     seen.as_of, seen.board_bytes = time_of(summary.written_ms), summary.board_bytes
+    seen.cycle_s = summary.cycle_s
     seen.census_at = time_of(summary.census_ms) if summary.census_ms else None
     return True
 
@@ -212,6 +219,8 @@ def _queue_stats(tally: Tally, now_ms: float) -> QueueStats:
         out_per_s=tally.out_per_s,
         mean_s=tally.mean_s or None,
         died=tally.died,
+        limited=list(tally.limited),
+        expired=tally.expired,
     )
 
 

@@ -37,9 +37,11 @@ if TYPE_CHECKING:
 
 __all__ = ["MessageHandle", "MessageProgress", "Status", "message"]
 
-Status: TypeAlias = Literal["scheduled", "ready", "running", "waiting", "done", "dead", "cancelled", "unknown"]
+Status: TypeAlias = Literal[
+    "scheduled", "ready", "running", "waiting", "done", "dead", "cancelled", "expired", "unknown"
+]
 #: What a message is by how it ends; others come to their turn.
-_ENDED: dict[str, Status] = {"cancelled": "cancelled", "expired": "unknown", "purged": "unknown", "done": "done"}
+_ENDED: dict[str, Status] = {"cancelled": "cancelled", "expired": "expired", "purged": "unknown", "done": "done"}
 #: Batches of moved messages that are read at once.
 _AT_ONCE = 64
 #: Seconds: the longest that a record can hold.
@@ -256,7 +258,7 @@ class MessageHandle:
         letter = decode(DeadLetter, key, found.body)
         if not letter.tombstone:
             return "dead"
-        return "cancelled" if letter.ending == "cancelled" else "unknown"
+        return _ENDED.get(letter.ending, "unknown")
 
     def _moved(self) -> _Place | None:
         """Where it is, if it was moved off the board while it waited."""

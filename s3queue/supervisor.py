@@ -23,12 +23,14 @@ from typing import Any, TypeVar
 from s3queue.config import Config, current_config, current_store
 from s3queue.core.keys import check_name
 from s3queue.errors import ConfigError
+from s3queue.observe.prices import parse_prices
 from s3queue.observe.subscribing import Subscribers
 from s3queue.registry import Registry, registry
 from s3queue.runtime.local.cgroup import cpus
 from s3queue.runtime.supervisor.household import Household, Summary
 from s3queue.runtime.supervisor.loop import Host
 from s3queue.runtime.supervisor.processes import end_if_imported
+from s3queue.runtime.supervisor.sidecar import check_metrics, open_door
 from s3queue.runtime.supervisor.wishes import Wishes
 from s3queue.store import ObjectStore, as_store
 
@@ -78,6 +80,10 @@ class Supervisor:
         if middleware:
             tasks = tasks.within(middleware)
         self.tasks = tasks
+        if self.config.prices:
+            parse_prices(self.config.prices)
+        if self.config.metrics is not None:
+            check_metrics()
         self._wishes = Wishes()
         self._subscribers = Subscribers()
         if not self.queues:
@@ -97,6 +103,7 @@ class Supervisor:
         """
         end_if_imported()
         self._wishes.begin()
+        door = None if self.config.metrics is None else open_door(self.config.metrics)
         with self._wishes.of_signals():
             what = Household(
                 self.store,
@@ -107,6 +114,7 @@ class Supervisor:
                 self.tasks,
                 self._wishes,
                 self._subscribers,
+                door,
             )
             return Host(what, until_empty).serve()
 

@@ -22,6 +22,7 @@ from s3queue.registry import registry
 @click.option(
     "--drain-timeout", type=float, metavar="SECONDS", help="What running tasks get after SIGTERM. [default: 8]"
 )
+@click.option("--metrics", metavar="HOST:PORT", help="Serve /metrics, /healthz, /readyz and /scale there.")
 @click.option("--history", metavar="DIRECTORY", help="Write every event there, for audits.")
 @click.option("--until-empty", is_flag=True, help="End when there is no message left.")
 @click.option("--log-level", metavar="LEVEL", help="DEBUG, INFO, WARNING or ERROR. [default: INFO]")

@@ -213,3 +213,19 @@ def batched(words: list[str]) -> None:
             os._exit(7)
         if how == "hang":
             time.sleep(600)
+
+
+@task(queue=QUEUE, name="alone", unique=True)
+def alone(runs: str, number: int) -> None:
+    say(runs, f"{number} {os.getpid()}")
+
+
+@task(queue=QUEUE, name="queued", unique="waiting")
+def queued(started: str, release: str) -> None:
+    say(started, "x")
+    hang(release)
+
+
+@task(queue=QUEUE, name="last_call")
+def last_call(runs: str, number: int) -> None:
+    say(runs, f"{number} {os.getpid()}")

@@ -23,6 +23,7 @@ from s3queue.errors import CorruptRecord, Fenced
 from s3queue.lazy import refuse_lazy
 from s3queue.observe.events import Events
 from s3queue.observe.logs import name_the_running
+from s3queue.observe.measures import Measures
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.journal import WorkerJournal
 from s3queue.runtime.worker import outcomes
@@ -37,6 +38,8 @@ from s3queue.runtime.worker.results import Results, into
 if TYPE_CHECKING:
     from s3queue.tasks import Task
 
+#: Threads of slots have this name, and the number of the slot.
+SLOT = "s3queue-slot-"
 #: The event by kind of outcome, where that has another name.
 _TOLD_AS = {"retry": "retrying", "snooze": "snoozed"}
 #: Seconds beyond its time limit for an async task to be cancelled before its process is killed: it may hang in code that
@@ -47,6 +50,13 @@ CANCEL_GRACE_S = 2.0
 _At: TypeAlias = tuple[Plan, Piece, int]
 #: What an async task, and what it has started, belongs to.
 _running: contextvars.ContextVar[_At | None] = contextvars.ContextVar("s3queue_running", default=None)
+
+
+def _result(outcome: Failed) -> str:
+    """What is counted of it."""
+    if outcome.failure is not None and outcome.failure.cause == "cancelled":
+        return "cancelled"
+    return _TOLD_AS.get(outcome.kind, outcome.kind)
 
 
 class Attempts:
@@ -68,7 +78,9 @@ class Attempts:
         results: Results,
         notes: Notes,
         middleware: tuple[object, ...] = (),
+        measures: Measures | None = None,
     ) -> None:
+        self._measures = measures
         self._notes = notes
         self._middleware = middleware
         self._results = results
@@ -89,8 +101,8 @@ class Attempts:
         self._lock = threading.Lock()
         self._awaited: dict[Future[BaseException | None], tuple[Dealt, int, Runs]] = {}
         self._unfit: set[str] = set()
-        #: What runs, by thread.
-        self._running: dict[int, _At | None] = {}
+        #: What runs, by slot.
+        self._running: list[_At | None] = [None] * journal.concurrency
         name_the_running(self.running)
 
     def cancel(self) -> None:
@@ -103,7 +115,9 @@ class Attempts:
 
     def running(self) -> dict[str, Any] | None:
         """The message that the caller's code belongs to: called in the thread or the context of a task."""
-        at = _running.get() or self._running.get(threading.get_ident())
+        at = _running.get()
+        if at is None and (name := threading.current_thread().name).startswith(SLOT):
+            at = self._running[int(name.removeprefix(SLOT))]
         if at is None:
             return None
         plan, piece, number = at
@@ -151,6 +165,10 @@ class Attempts:
         deadline = 0.0 if limit is None else started + limit + (CANCEL_GRACE_S if plan.is_async else 0.0)
         # From here on a death of this process counts as an attempt of this message.
         self._journal.start(slot, dealt.row, piece.first + number, started, deadline)
+        tried, is_timed = plan.tried, False
+        if tried is not None:
+            tried.ran[slot] += 1
+            is_timed = tried.ran[slot] >= tried.due[slot]
         if self._tell_starts:
             self._tell_start(plan, piece, number)
         try:
@@ -161,8 +179,7 @@ class Attempts:
             return self._told(plan, piece, number, outcomes.judge(plan.terms, attempt, dealt.spared, raised))
         ctx = self._context(slot, plan, piece, number, headers) if plan.wants_ctx else None
         variables = self._vars.copy()
-        at, thread = (plan, piece, number), threading.get_ident()
-        self._running[thread] = at
+        self._running[slot] = at = (plan, piece, number)
         if plan.is_async:
             variables.run(_running.set, at)
         try:
@@ -183,12 +200,21 @@ class Attempts:
                 part(raised)
             return self._told(plan, piece, number, self._judged(plan, piece, number, raised))
         finally:
-            self._running[thread] = None
+            self._running[slot] = None
+            if is_timed:
+                self._timed(plan, slot, piece, started)
         if plan.result_s is not None and (failed := self._keep(plan, slot, piece, number, result)) is not None:
             return failed
         if self._tell_ends:
             self._tell_end(plan, piece, number, clock() - started)
         return None
+
+    def _timed(self, plan: Plan, slot: int, piece: Piece, started: float) -> None:
+        assert self._measures is not None
+        assert plan.tried is not None
+        part, weight = piece.part, plan.tried.weight(slot)
+        queue, name = piece.dealt.queue, plan.task.name
+        self._measures.ran(queue, name, part.source, part.attempt, started, clock() - started, weight)
 
     # ---- several at once -----------------------------------------------------------------------------------
 
@@ -218,6 +244,8 @@ class Attempts:
                 self._tell_start(plan, piece, number)
         if many > 1:
             self._journal.share(slot)
+        if plan.tried is not None:
+            plan.tried.ran[slot] += many
         found: list[Failed | None] = [None] * many
         values: dict[int, Any] = {}
         for at, one in enumerate(members):
@@ -235,12 +263,16 @@ class Attempts:
         ctx.batch = tuple(contexts)
         try:
             ends = each(
-                plan.task.label, len(values), self._call(plan, members[next(iter(values))].item, values, ctx, limit)
+                plan.task.label,
+                len(values),
+                self._call(slot, plan, members[next(iter(values))].item, values, ctx, limit),
             )
         except BaseException as raised:  # noqa: BLE001 - SystemExit in a task ends the attempts, not the worker
             if self._strange[0]:
                 part(raised)
             ends = [raised] * len(values)
+        if plan.tried is not None:
+            self._timed(plan, slot, members[0].item[0], started)
         for at, ended_with in zip(values, ends, strict=True):
             own, (piece, number) = members[at].own, members[at].item
             if ended_with is not None:
@@ -249,12 +281,13 @@ class Attempts:
                 self._tell_end(own, piece, number, clock() - started)
         return found
 
-    def _call(self, plan: Plan, item: Item, values: dict[int, Any], ctx: Context, limit: float | None) -> Any:
+    def _call(
+        self, slot: int, plan: Plan, item: Item, values: dict[int, Any], ctx: Context, limit: float | None
+    ) -> Any:
         """What the task returns. Raises what it raises."""
         piece, number = item
         variables = self._vars.copy()
-        at, thread = (plan, piece, number), threading.get_ident()
-        self._running[thread] = at
+        self._running[slot] = at = (plan, piece, number)
         if plan.is_async:
             variables.run(_running.set, at)
         try:
@@ -269,7 +302,7 @@ class Attempts:
                 part(None)
             return result
         finally:
-            self._running[thread] = None
+            self._running[slot] = None
 
     # ---- what becomes of one -------------------------------------------------------------------------------
 
@@ -324,7 +357,8 @@ class Attempts:
         if task is None:
             return None
         terms = outcomes.Terms(task.max_attempts, task.time_limit, task.policy)
-        plan = self._plans[queue, name] = Plan(task, terms, self._middleware)
+        tried = None if self._measures is None else self._measures.task(queue, name, self._journal.concurrency)
+        plan = self._plans[queue, name] = Plan(task, terms, self._middleware, tried)
         return plan
 
     def _context(self, slot: int, plan: Plan, piece: Piece, number: int, headers: dict[str, str]) -> Context:
@@ -388,6 +422,8 @@ class Attempts:
         attempt, text = piece.part.attempt, f"the arguments do not fit {plan.task.label}: {wrong}"
         if not outcomes.is_message_pack(message.payload):
             return self._told(plan, piece, number, outcomes.dead(attempt, "corrupt", text))
+        if self._measures is not None:
+            self._measures.ended(piece.dealt.queue, message.task, "unfit")
         return self._is_unfit(attempt, "signature", text, f"{message.task}@{plan.task.digest}")
 
     def _is_unfit(self, attempt: int, cause: str, text: str, token: str) -> Failed:
@@ -437,6 +473,8 @@ class Attempts:
         if outcome.failure is not None:
             fields["text"] = outcome.failure.text
         if not piece.dealt.over:  # else nothing of it counts, and another host runs it
+            if self._measures is not None:
+                self._measures.ended(piece.dealt.queue, fields["task"] or "", _result(outcome))
             if self._tell_failures and outcome.kind != "snooze":
                 self._events.emit("failed", **{name: it for name, it in fields.items() if name != "next_s"})
             if fields.get("cause") != "cancelled":  # of that the coordinator tells

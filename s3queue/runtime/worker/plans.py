@@ -9,6 +9,7 @@ from s3queue.acknowledging import manual, manual_async
 from s3queue.context import Context
 from s3queue.core.records import Message
 from s3queue.middleware import those_of_attempts, wrap
+from s3queue.observe.measures import Tried
 from s3queue.policies import own_limits
 from s3queue.runtime.worker import outcomes
 from s3queue.runtime.worker.loop import within
@@ -36,11 +37,19 @@ class Plan:
         "task",
         "terms",
         "time_limit",
+        "tried",
         "wait_s",
         "wants_ctx",
     )
 
-    def __init__(self, task: Task[..., Any], terms: outcomes.Terms, middleware: tuple[object, ...]) -> None:
+    def __init__(
+        self,
+        task: Task[..., Any],
+        terms: outcomes.Terms,
+        middleware: tuple[object, ...],
+        tried: Tried | None = None,
+    ) -> None:
+        self.tried = tried
         self.task, self.terms = task, terms
         self.max_attempts, self.time_limit = terms.max_attempts, terms.time_limit
         self.soft_s = soft_s = task.policy.soft_time_limit
@@ -71,7 +80,7 @@ class Plan:
             max_attempts=self.max_attempts if attempts is None else min(attempts, self.max_attempts),
             time_limit=self.time_limit if limit is None else limit,
         )
-        return Plan(self.task, terms, self.middleware), headers
+        return Plan(self.task, terms, self.middleware, self.tried), headers
 
 
 def _handing(task: Task[..., Any]) -> Callable[..., Any]:

@@ -12,7 +12,7 @@ from s3queue.core.records import Failed
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.journal import OK, Journal, WorkerJournal, state_of
 from s3queue.runtime.local.wire import FailedNote, Finished, Note
-from s3queue.runtime.worker.attempt import Attempts
+from s3queue.runtime.worker.attempt import SLOT, Attempts
 from s3queue.runtime.worker.batches import Batches, Member
 from s3queue.runtime.worker.dealt import Dealt, Item, Piece
 from s3queue.runtime.worker.notes import Notes
@@ -57,7 +57,7 @@ class Slots:
         self._gate = threading.Condition()
         self._held: list[Item | None] = [None] * journal.concurrency
         self._threads = [
-            threading.Thread(target=self._work, args=(slot,), name=f"s3queue-slot-{slot}", daemon=True)
+            threading.Thread(target=self._work, args=(slot,), name=f"{SLOT}{slot}", daemon=True)
             for slot in range(journal.concurrency)
         ]
 

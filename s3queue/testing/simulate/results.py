@@ -6,9 +6,12 @@ from collections.abc import Iterator
 
 from s3queue.core.keys import parse_source
 from s3queue.core.records import Result
-from s3queue.testing.simulate.story import SETTLED, Message, Story
+from s3queue.testing.simulate.story import DYING, SETTLED, Message, Story
 from s3queue.testing.simulate.verdicts import Verdict, first, unknown
 from s3queue.testing.simulate.world import EPOCH_MS, SKEW_MS
+
+#: Endings that a reader is told as ``cancelled``.
+_AS_CANCELLED = "expired", "purged"
 
 
 def i12_a_result_is_shown_when_its_message_is_committed(story: Story) -> Verdict:
@@ -22,14 +25,16 @@ def i12_a_result_is_shown_when_its_message_is_committed(story: Story) -> Verdict
         for asked, n, about, told in story.told:
             message = story.first(about)
             what = f"event {n}: {told.who} is told that {message} is {told.verdict}"
-            ends = [how for at, how in story.committed.get(message, ()) if at < n]
+            lives = (message, *story.lives.get(message, ()))
+            ends = [how for life in lives for at, how in story.committed.get(life, ()) if at < n]
+            by = [end for life in lives for end in done.get(life, ())]
             if told.verdict == "done":
                 if told.expires_ms > told.wall_ms and (told.ticket, True) not in [
-                    (ticket, at < n) for at, ticket in done.get(message, ())
+                    (ticket, at < n) for at, ticket in by
                 ]:
-                    yield f"{what} by ticket {told.ticket}, and it is {ends or 'not over'}, by {done.get(message)}"
+                    yield f"{what} by ticket {told.ticket}, and it is {ends or 'not over'}, by {by}"
             elif told.verdict in ("dead", "cancelled"):
-                if told.verdict not in ends:
+                if not {told.verdict, *(_AS_CANCELLED if told.verdict == "cancelled" else ())} & set(ends):
                     yield f"{what}, and it is {ends or 'not over'}"
             elif story.accepted.get(message[0], asked) < asked and message not in story.committed:
                 yield f"{what}, and it was accepted, and is not over"
@@ -63,7 +68,7 @@ def i23_results_are_stored_first_and_swept_last(story: Story) -> Verdict:
 
     def faults() -> Iterator[str]:
         for message, ends in done.items():
-            key = story.layout.result(story.layout.message_id(*message))
+            key = story.layout.result(story.layout.message_id(*message), parse_source(message[0]).life)
             for n, ticket in ends:
                 if not any(
                     at < n and result is not None and result.ticket == ticket
@@ -111,4 +116,6 @@ def _done(story: Story) -> dict[Message, list[tuple[int, str]]]:
             outcome = story.outcomes.get((move.old.ticket, move.old.offset))
             if outcome is not None and outcome.kind == "ok":
                 done.setdefault(story.first(move.message), []).append((move.n, move.old.ticket))
+        elif move.new == DYING and move.old is not None and story.ending(move) == "done":
+            done.setdefault(move.message, []).append((move.n, move.old.ticket))
     return done
