@@ -82,6 +82,7 @@ class Options(TypedDict, total=False):
     ageing: float | timedelta | None
     breaker: Breaker | None
     expires_in: float | timedelta | None
+    unique: Unique
 
 
 class TaskOptions(Options, total=False):
@@ -91,4 +92,3 @@ class TaskOptions(Options, total=False):
     every: float | timedelta | None
     tz: str | None
     catch_up: CatchUp | None
-    unique: Unique
