@@ -28,6 +28,7 @@ from s3queue.errors import (
     TaskFailed,
 )
 from s3queue.ids import MessageId
+from s3queue.limits import Breaker, Limit
 from s3queue.observe.subscribing import on
 from s3queue.resources import given, resource
 from s3queue.store import ObjectStore, open_store
@@ -49,6 +50,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Backoff",
+    "Breaker",
     "Cancelled",
     "Config",
     "ConfigError",
@@ -59,6 +61,7 @@ __all__ = [
     "EnqueueUncertain",
     "FailedAttempt",
     "Fenced",
+    "Limit",
     "MessageHandle",
     "MessageId",
     "MessageProgress",

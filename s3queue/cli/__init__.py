@@ -38,6 +38,7 @@ COMMANDS = {
     "enqueue": "Put messages into a queue.",
     "pause": "Stop starting messages of a queue.",
     "resume": "Resume a paused queue.",
+    "limit": "Limit how much of a queue runs: at once, a second, and by key.",
     "stats": "Show the queues, and the hosts that serve them.",
     "top": "Watch queues, hosts and their store requests.",
     "message": "Show where a message is.",

@@ -64,6 +64,9 @@ def marks(seen: Stats) -> Iterator[str]:
         if counts.paused:
             yield f"[yellow]paused[/]: {queue}; s3queue resume {queue}"
     for queue, counts in seen.queues.items():
+        if counts.limited:
+            yield f"[yellow]limit reached[/]: {queue}: {escape(', '.join(counts.limited))}; s3queue limit ls"
+    for queue, counts in seen.queues.items():
         if counts.died:
             causes = sorted(counts.died.items(), key=lambda one: -one[1])
             told = ", ".join(f"{many:,} {escape(cause)}" for cause, many in causes[:_CAUSES])

@@ -302,6 +302,7 @@ class Lead:
             is_clock_off=self.clocks.is_off,
             deleted=self.chores.revisions.deleted,
             retired=self.chores.pages.off,
+            freed=self.chores.gates.freed,
             walked=self.chores.purges.pages,
             quiet=self._silence.quiet_s(self.heard, self._me, now),
         )
@@ -326,6 +327,7 @@ class Lead:
             planned.settled if committed else (),
             self.control,
             self.board_bytes or 0,
+            planned.opening,
         )
         self.chores.follow(facts, self.heard, self.window_s(now))
         due = [at for at in (planned.next_due_ms, seen.next_due_ms if seen is not None else None) if at is not None]

@@ -145,7 +145,8 @@ class Planning:
                 purges=self.purges,
                 memos=self._kept_memos() if self.memos else {},
                 schedules=self.ticked,
-                allowed=self.allowed,
+                # While the control is not read nothing is assigned, and tickets end all the same.
+                allowed={name: one for name, one in self.allowed.items() if name in self.tickets},
                 buckets=self.buckets,
                 fuses=self.fuses,
             )

@@ -21,6 +21,7 @@ class Tally(Struct, omit_defaults=True):
         mean_s: time of one message in a slot, as hosts measure it; 0 until known.
         died: by cause, how many; since a coordinator first counted them.
         hosts: living ones that serve it.
+        limited: limits that hold up messages, or are used up; for people. expired: committed since the namespace began.
     """
 
     ready: Count = 0
@@ -39,6 +40,8 @@ class Tally(Struct, omit_defaults=True):
     unfit: dict[str, Count] = {}
     hosts: Count = 0
     paused: bool = False
+    limited: tuple[str, ...] = ()
+    expired: Count = 0
 
 
 class Progress(Struct, frozen=True, array_like=True):

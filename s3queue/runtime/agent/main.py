@@ -182,17 +182,18 @@ class Agent:
             "host_joined", session=self._spec.session, queues=list(self._spec.queues), slots=self._agent.host.slots
         )
         agent = self._agent
+        guarding = asyncio.create_task(self._guard())
         beside = [self._start(agent.coordinate(), _COORDINATOR)]
         beside += [self._start(agent.do_chores(number), _CHORES) for number in range(CHORES_AT_ONCE)]
         try:
-            if await self._until(self._start(agent.serve()), beating, *beside) is core.Ending.FENCED:
+            if await self._until(self._start(agent.serve()), beating, guarding, *beside) is core.Ending.FENCED:
                 # At once, even with requests under way: other hosts may run the claimed messages by now.
                 self._cancel()
                 os._exit(FENCED)
             await self._leave(beside)
             return 0
         finally:
-            for task in (beating, *beside):
+            for task in (beating, guarding, *beside):
                 task.cancel()
             loop.remove_reader(wakes.fileno())
             loop.remove_reader(self._spec.conn.fileno())
@@ -221,6 +222,15 @@ class Agent:
             for task in done:
                 task.result()
         return await first
+
+    async def _guard(self) -> None:
+        """End with what runs once this host is silent for too long to count for the limits of its queues."""
+        await self._start(self._agent.guard())
+        self._env.warn(
+            "limit", "no write of the ledger was stored in time; what runs of limited queues ends, and runs again"
+        )
+        self._cancel()
+        os._exit(FENCED)
 
     async def _beat(self) -> None:
         """Write heartbeats. The supervisor kills an agent whose event loop hangs, so that its ledger is taken over. An

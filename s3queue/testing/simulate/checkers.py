@@ -91,6 +91,7 @@ SOMETIMES = (
     "messages were released",
     "a message snoozed",
     "a message expired with its host",
+    "a host ended what it ran, since it was silent",
     "messages expired before any host had them",
     "a limit was reached",
     "a circuit breaker opened",

@@ -284,6 +284,8 @@ class Agent(Process):
         self._before = supervisor.sessions[:-1]
         self._ears = self.spawn("ears", self._listen())
         self.spawn("host", self._live())
+        if scene.limits is not None:
+            self.spawn("guard", self._guard())
         self._beside = []
         if supervisor.coordinates:
             self._beside.append(self.spawn("lead" if workers else "main", self.core.coordinate()))
@@ -382,6 +384,11 @@ class Agent(Process):
         yield from self.core.hand_over()
         world.mark("a host left")
         world.soon(lambda: supervisor.kill("left"))
+
+    def _guard(self) -> Program:
+        yield from self.core.guard()
+        self.world.mark("a host ended what it ran, since it was silent")
+        self._fenced()
 
     def _fenced(self) -> None:
         self.world.record(GivenUp(self.world.now, self.session))
