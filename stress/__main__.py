@@ -13,6 +13,7 @@ COMMANDS = {
     "dashboard": "stress.dashboard.command",
     "linger": "stress.linger",
     "peers": "stress.peers.command",
+    "redrive": "stress.redrive",
     "report": "stress.report",
     "run": "stress.run",
     "scale": "stress.scale.command",
