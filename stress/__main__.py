@@ -10,6 +10,7 @@ import click
 COMMANDS = {
     "bench": "stress.bench.command",
     "cron": "stress.cron",
+    "limits": "stress.limits",
     "linger": "stress.linger",
     "peers": "stress.peers.command",
     "report": "stress.report",
