@@ -37,6 +37,7 @@ from s3queue.ids import MessageId
 from s3queue.lazy import refuse_lazy
 from s3queue.limits import Breaker, Limit, declared, seconds_of
 from s3queue.middleware import check, check_fit
+from s3queue.once import ONCE, Unique, check_unique
 from s3queue.payloads import CONTEXT, CallCodec, Codec, ResultCodec, ValueCodec
 from s3queue.policies import Delay, Policy, Which, own_headers
 from s3queue.policies import policy as policy_of
@@ -86,7 +87,7 @@ class Sender(Generic[P, R_co]):
             StoreUnavailable: not stored.
         """
         sending = Sending(lambda: self._load([self._task.encode(args, kwargs)]))
-        return self._named(sending.run())[0]
+        return self._one(sending.run(), sending)
 
     def enqueue_many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> list[MessageId[R_co]]:
         """Store many calls, and return their ids in the same order. One PUT per 1,000.
@@ -102,7 +103,7 @@ class Sender(Generic[P, R_co]):
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> MessageId[R_co]:
         """As `enqueue`. If it is cancelled, the message may be stored: `EnqueueUncertain.behind` the exception knows."""
         sending = Sending(lambda: self._load([self._task.encode(args, kwargs)]))
-        return self._named(await sending.arun())[0]
+        return self._one(await sending.arun(), sending)
 
     async def aenqueue_many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> list[MessageId[R_co]]:
         """As `enqueue_many`, and as `aenqueue` if it is cancelled."""
@@ -137,6 +138,10 @@ class Sender(Generic[P, R_co]):
         encoded = (self._task.encode(*_arguments(call)) for call in calls)
         return stream(lambda payloads: Sending(lambda: self._load(payloads)), encoded, batch, progress)
 
+    def _one(self, ids: list[str], sending: Sending) -> MessageId[R_co]:
+        queue = self._task.queue_on(self._store or current_store())
+        return MessageId.of(ids[0], queue, self._task, is_new=sending.is_new)
+
     def _named(self, ids: list[str]) -> list[MessageId[R_co]]:
         queue = self._task.queue_on(self._store or current_store())
         return MessageId.all_of(ids, queue, self._task)
@@ -146,6 +151,10 @@ class Sender(Generic[P, R_co]):
         options, expires_in = self._options, self._task.expires_in
         if expires_in is not None and options.get("expires_in") is None:
             options = {**options, "expires_in": expires_in}
+        if self._task.middleware:
+            options = {**options, "middleware": self._task.middleware}
+        if self._task.policy.unique and not options.keys() & ONCE:
+            options = {**options, "unique": self._task.policy.unique}
         return queue.load(self._task.name, payloads, **options)
 
 
@@ -402,6 +411,10 @@ class Task(Generic[P, R_co]):
         expires_in: float | timedelta | None = None,
         max_attempts: int | None = None,
         time_limit: float | None = None,
+        dedup_id: str | None = None,
+        dedup_window: float | timedelta | None = None,
+        unique: Unique | None = None,
+        debounce: float | timedelta | None = None,
         store: ObjectStore | None = None,
     ) -> Sender[P, R_co]:
         """The same task with other options; see `s3queue.Queue.enqueue`. Given apart from the arguments, so that no
@@ -410,13 +423,15 @@ class Task(Generic[P, R_co]):
         Args:
             max_attempts: after how many attempts this message is dead; at most as many as the task gives.
             time_limit: seconds for each attempt of this message, instead of the task's.
-            expires_in: by default that of the task.
+            expires_in, unique: by default that of the task.
 
         Raises:
             ConfigError: one of the last two is out of range.
         """
         options = {"delay": delay, "at": at, "priority": priority, "group": group, "headers": headers}
         options |= {"key": key, "expires_in": expires_in}
+        once = {"dedup_id": dedup_id, "dedup_window": dedup_window, "unique": unique, "debounce": debounce}
+        options |= {name: value for name, value in once.items() if value is not None}
         if max_attempts is not None or time_limit is not None:
             options["limits"] = own_headers(self.label, self.max_attempts, max_attempts, time_limit)
         return Sender(self, store, options)
@@ -524,6 +539,7 @@ def task(
     retry_on: Which | None = None,
     give_up_on: Which | None = None,
     result_ttl: float | None = None,
+    unique: Unique = False,
     ack: Ack = "auto",
     batch: int | None = None,
     wait: float = 0.1,
@@ -558,6 +574,8 @@ def task(
         retry_on: exception classes, or functions of an exception: what is none of these makes a dead letter at once.
             Of what is not raised (a hard time limit, the death of a process) there is always another attempt.
         give_up_on: what is one of these makes a dead letter at once. `Retry`, `Snooze`, `Reject` mean what they say.
+        unique: a message with the same arguments as one that is not over (True), or has not begun (``"waiting"``), is not
+            enqueued: the call returns the id of that one, whose ``is_new`` is False. See `s3queue.Queue.enqueue`.
         result_ttl: seconds for which what the task returns is kept, for `MessageId.result`; at most 30 days. One PUT
             more for each message. None: it is dropped.
         ack: ``manual``: the task says what became of its message, with ``ctx.ack(result)`` or ``ctx.nack(why)``. Returning
@@ -581,9 +599,12 @@ def task(
         ConfigError: what is decorated is no function, an annotation cannot be carried, or the name is taken.
     """
     _check_queue(queue, "task")
+    check_unique(unique)
     if name is not None and not (isinstance(name, str) and name):
         raise ConfigError("a task needs a name", "leave name out, or use @s3queue.handler for raw messages")
-    policy = policy_of(max_attempts, backoff, time_limit, soft_time_limit, retry_on, give_up_on, result_ttl, ack)
+    policy = policy_of(
+        max_attempts, backoff, time_limit, soft_time_limit, retry_on, give_up_on, result_ttl, ack, unique
+    )
     limits = declared(
         f"queue {queue!r}",
         max_running=max_running,
@@ -624,6 +645,7 @@ def handler(
     retry_on: Which | None = None,
     give_up_on: Which | None = None,
     result_ttl: float | None = None,
+    unique: Unique = False,
     ack: Ack = "auto",
     batch: int | None = None,
     wait: float = 0.1,
@@ -642,7 +664,10 @@ def handler(
     The rest is as for `task`.
     """
     _check_queue(queue, "handler")
-    policy = policy_of(max_attempts, backoff, time_limit, soft_time_limit, retry_on, give_up_on, result_ttl, ack)
+    check_unique(unique)
+    policy = policy_of(
+        max_attempts, backoff, time_limit, soft_time_limit, retry_on, give_up_on, result_ttl, ack, unique
+    )
     limits = declared(
         f"queue {queue!r}",
         max_running=max_running,
@@ -662,7 +687,7 @@ def handler(
 
 
 def use(*middleware: object) -> None:
-    """Have the workers of this program do this around every attempt; see `s3queue.middleware`. For the module that
+    """Do this around every attempt and every enqueue of this program; see `s3queue.middleware`. For the module that
     declares the tasks. Each call adds to those before it, on the inside.
 
     Raises:

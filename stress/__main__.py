@@ -10,6 +10,7 @@ import click
 COMMANDS = {
     "bench": "stress.bench.command",
     "cron": "stress.cron",
+    "dashboard": "stress.dashboard.command",
     "limits": "stress.limits",
     "linger": "stress.linger",
     "peers": "stress.peers.command",

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from s3queue.core.chores.answers import Answers
 from s3queue.core.chores.fences import Fences
 from s3queue.core.chores.garbage import Garbage
+from s3queue.core.chores.gates import Gates, gated
 from s3queue.core.chores.letters import Letters
 from s3queue.core.chores.moves import Moves
 from s3queue.core.chores.pages import Pages
@@ -53,6 +54,7 @@ class Facts(NamedTuple):
         settled: what that board has settled; nothing where it was committed before.
         control: what operators have set; None where that is not known.
         board_bytes: size of the board.
+        opening: paths of batches that are admitted when their gate is free.
     """
 
     board: Board
@@ -65,6 +67,7 @@ class Facts(NamedTuple):
     settled: Sequence[Settled] = ()
     control: Control | None = None
     board_bytes: int = 0
+    opening: Sequence[str] = ()
 
 
 class Chores:
@@ -90,6 +93,7 @@ class Chores:
         self.garbage = Garbage(self.troubles)
         self.revisions = Revisions(layout)
         self.summaries = Summaries(layout, epoch, heard, settings, self.troubles)
+        self.gates = Gates(layout, now, self.troubles)
         self.results = Results(layout, now, settings, self.troubles)
         self._faulty = Backoffs(_FIRST_S, _LONGEST_S)
 
@@ -109,6 +113,9 @@ class Chores:
         assert not any(path.startswith(BORROWED) for path in over), (
             "what is not ours alone is neither deleted nor retired"
         )
+        self.gates.follow(board, gated(over), facts.opening)
+        if self.gates.held:
+            over = [path for path in over if path not in self.gates.held]
         over += [path for path in board.answers if path in self.answers.stored]
         pages.follow(board, over, seen, facts.uptime_ms)
         keys = [layout.source(path) for path in facts.refused]
@@ -142,6 +149,7 @@ class Chores:
             "purges": lambda: self.purges.take(now),
             "pages": lambda: self.pages.take(now),
             "summaries": lambda: self.summaries.take(now, now_ms, nonce),
+            "gates": lambda: self.gates.take(now, now_ms, nonce),
             "garbage": lambda: self.garbage.take(now, self._deleted),
             "results": lambda: self.results.take(now, now_ms),
         }

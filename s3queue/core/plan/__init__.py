@@ -67,6 +67,7 @@ def plan(
     deleted: Collection[tuple[str, int]] = (),
     uptime_ms: int | None = None,
     turns: Mapping[str, str] | None = None,
+    freed: Collection[str] = (),
 ) -> Planned:
     """Decide one cycle.
 
@@ -88,6 +89,7 @@ def plan(
         deleted: name and revision of schedules, of those that the board calls old, whose objects are deleted.
         uptime_ms: see `Board.uptime_ms`; None: as the board says. turns: by queue, the key after which its turns begin.
         board_bytes: size of the stored board; None if it is not known.
+        freed: paths of sources whose gates are free.
         quiet: by session of a dozing host, seconds since its last write.
     """
     parking = parking or Parking()
@@ -107,5 +109,5 @@ def plan(
     redrive.handle(planning, letters or {})
     park.choose(planning, parking)
     if control is not None:
-        assign.tickets(planning, sources, window, quiet or {}, turns or {})
+        assign.tickets(planning, sources, window, quiet or {}, turns or {}, freed)
     return planning.result()

@@ -14,7 +14,7 @@ from s3queue.core.plan import purge, schedules
 from s3queue.core.plan.marking import mark
 from s3queue.core.plan.planning import Planning
 from s3queue.core.plan.room import added
-from s3queue.core.records import CANCEL, CODES, PURGE, RUN_NOW, TICK, Board, Mark, Part, Request, SourceState
+from s3queue.core.records import CANCEL, CODES, PURGE, REPLACE, RUN_NOW, TICK, Board, Mark, Part, Request, SourceState
 from s3queue.core.settle import LAST_TEXT, Draft
 from s3queue.errors import CorruptRecord
 
@@ -56,11 +56,11 @@ def handle(planning: Planning, asked: Mapping[str, Request], there: Collection[s
             answers = (_one_of(planning, path, request, one, there, out, window, lives) for one in request.messages)
             planning.answer(path, "".join(CODES[answer] for answer in answers))
             continue
-        if ref is None or request.kind not in (CANCEL, RUN_NOW):
+        if ref is None or request.kind not in (CANCEL, REPLACE, RUN_NOW):
             planning.answer(path, "unknown")
             continue
         one = _One(planning, path, request, ref, ref.path in there, (ref.path, ref.index) in out, window)
-        answer = one.cancel() if request.kind == CANCEL else one.run_now()
+        answer = one.run_now() if request.kind == RUN_NOW else one.cancel()
         if answer is not None:
             planning.answer(path, answer)
 
@@ -152,6 +152,8 @@ class _One:
         planning, path, index = self._planning, self._source.path, self._index
         if path not in planning.sources and path not in planning.drafts:
             return self._cancel_new()
+        if self._request.kind == REPLACE and self._has_begun(path):
+            return "running"
         if self._is_out:
             self._mark(() if self._request.messages else (self._path,))
             return "running" if self._request.messages and self._is_marked else None
@@ -170,6 +172,12 @@ class _One:
             return None
         planning.cancel(Part(path, index, index + 1, attempt), began=began, reason=self._request.reason)
         return "cancelled"
+
+    def _has_begun(self, path: str) -> bool:
+        """Whether it is, or was, in a ticket, as far as can be told."""
+        state = self._planning.state(path)
+        ready = [one for one in state.ready if one.start <= self._index < one.stop]
+        return not ready or ready[0].attempt > 1 or self._index in state.failures or self._index in state.spared
 
     def _cancel_new(self) -> str | None:
         """No board has named its source yet."""

@@ -42,8 +42,9 @@ from s3queue.core.records.codec import (
     encode_result,
 )
 from s3queue.core.records.control import Control
-from s3queue.core.records.failures import FATAL_CAUSES, Failed, Failure
+from s3queue.core.records.failures import CAUSES, FATAL_CAUSES, Failed, Failure
 from s3queue.core.records.format import FORMAT
+from s3queue.core.records.gates import Gate
 from s3queue.core.records.ledger import Dozing, Ledger, Offer, Report, Usage
 from s3queue.core.records.letters import DeadLetter, Life
 from s3queue.core.records.limits import NO_LIMIT, NO_LIMITS, Allowed, Breaker, Bucket, Fuse, Limit, Limits
@@ -59,6 +60,7 @@ from s3queue.core.records.requests import (
     PURGE,
     PURGE_LETTERS,
     REDRIVE,
+    REPLACE,
     RUN_NOW,
     TICK,
     Answer,
@@ -73,6 +75,7 @@ from s3queue.core.records.summary import HostTally, Progress, Summary, Tally
 __all__ = [
     "CANCEL",
     "CATCH_UP",
+    "CAUSES",
     "CODES",
     "FATAL_CAUSES",
     "FORMAT",
@@ -82,6 +85,7 @@ __all__ = [
     "PURGE",
     "PURGE_LETTERS",
     "REDRIVE",
+    "REPLACE",
     "RUN_NOW",
     "TICK",
     "Allowed",
@@ -98,6 +102,7 @@ __all__ = [
     "Failed",
     "Failure",
     "Fuse",
+    "Gate",
     "HostTally",
     "Leader",
     "Ledger",

@@ -10,6 +10,8 @@ from s3queue.core.records.format import FORMAT, Count, Patience
 
 #: Kinds of requests.
 CANCEL, RUN_NOW, PURGE = "cancel", "run_now", "purge"
+#: As a cancel, of a message that has not begun; one that has goes on.
+REPLACE = "replace"
 #: The same, about dead letters.
 REDRIVE, PURGE_LETTERS = "redrive", "purge_letters"
 #: The same, about a schedule: it ticks once more, now.
@@ -39,7 +41,7 @@ class Request(Struct, frozen=True, omit_defaults=True):
     """Created once, handled once by the coordinator, and deleted; as a source is.
 
     Attributes:
-        kind: ``cancel``, ``run_now``, ``tick`` or ``purge``.
+        kind: ``cancel``, ``replace``, ``run_now``, ``tick`` or ``purge``.
         message: its id; of ``tick``, the name of the schedule; of ``purge`` empty.
         at: where it is now, written as an id, if it was moved off the board while it waited.
         reason: for people.
