@@ -101,6 +101,11 @@ def _usage(queue: Queue) -> dict[str, dict[str, int]]:
     return roles
 
 
+def _sum(roles: dict[str, dict[str, int]]) -> int:
+    """Of the coordinator."""
+    return sum(roles.get("coordinator", {}).values())
+
+
 def _quiet(queue: Queue, wanted: int) -> Iterator[None]:
     """Until so many letters are tombstones."""
     while True:
@@ -178,8 +183,8 @@ def command(
             for role, kinds in after.items()
         }
         # What the coordinator asks for the other queue, in as much time.
-        hum_per_s = (sum(before["coordinator"].values()) - sum(first["coordinator"].values())) / (until_s - from_s)
-        asked = sum(own.values()) + sum(spent["coordinator"].values())
+        hum_per_s = (_sum(before) - _sum(first)) / (until_s - from_s)
+        asked = sum(own.values()) + _sum(spent)
         requests = asked - hum_per_s * (over - began)
         others = sum(sum(kinds.values()) for role, kinds in spent.items() if role != "coordinator")
         click.echo(f"redriven {decided.done:,} in {asked_s:.0f} s, all done after {over - began:.0f} s")
