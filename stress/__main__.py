@@ -12,6 +12,7 @@ COMMANDS = {
     "cron": "stress.cron",
     "dashboard": "stress.dashboard.command",
     "linger": "stress.linger",
+    "night": "stress.night.command",
     "peers": "stress.peers.command",
     "report": "stress.report",
     "run": "stress.run",
