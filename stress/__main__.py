@@ -11,6 +11,7 @@ COMMANDS = {
     "bench": "stress.bench.command",
     "cron": "stress.cron",
     "dashboard": "stress.dashboard.command",
+    "limits": "stress.limits",
     "linger": "stress.linger",
     "night": "stress.night.command",
     "peers": "stress.peers.command",

@@ -52,6 +52,7 @@ COMMANDS = {
     "dead": "Show dead letters, and their causes in groups.",
     "exporter": "Serve metrics of a namespace, without workers.",
     "dashboard": "Serve screens of queues, messages, dead letters and hosts.",
+    "policy": "Print what a role must be allowed to do in the bucket.",
     "config": "Show the effective settings and where each came from.",
     "board": "Restore a board that was deleted while hosts ran.",
     "doctor": "Check that a store keeps the promises that a queue needs.",
