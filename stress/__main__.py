@@ -13,6 +13,7 @@ COMMANDS = {
     "dashboard": "stress.dashboard.command",
     "limits": "stress.limits",
     "linger": "stress.linger",
+    "night": "stress.night.command",
     "peers": "stress.peers.command",
     "redrive": "stress.redrive",
     "report": "stress.report",
