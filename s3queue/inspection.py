@@ -38,8 +38,7 @@ class QueueStats(Struct):
         scheduled: have not reached their due time.
         running: assigned to a host: running, or next there.
         waiting: failed or snoozed, and wait for their next start; on the board or off it.
-        dead: messages that died since the namespace began. Counted exactly: dead letters in the bucket, decided ones
-            included, and messages whose letter is being written.
+        dead: messages that are dead: those that were redriven or purged since are not.
         done, failed: committed since the namespace began: messages done; attempts that failed.
         oldest_s: age in seconds of the oldest message that is ready; None where there is none.
         unfit: messages that wait for a host that knows their task, or takes their arguments, by ``task@digests``: the
@@ -160,7 +159,7 @@ def stats(
 
     Args:
         exact: count it now. One GET for the board, one for each host, and one where an operator has set anything; one LIST
-            per 1,000 objects, and one per queue for its dead letters. It is also done where no coordinator has said
+            per 1,000 objects. It is also done where no coordinator has said
             anything yet.
     """
     store = current_store() if store is None else store
@@ -257,10 +256,9 @@ def _count(seen: Stats, layout: Layout, driver: Driver) -> None:
         seen.queues[queue].out_per_s = None
     _read_hosts(seen, layout, board, listing, driver)
     _read_control(seen, layout, listing, driver)
-    live, dying = _letters(layout, board)
-    for queue, counts in seen.queues.items():
-        letters = {item.key for item in driver.run(list_all(layout.dead(queue)))}
-        counts.dead = len((letters | dying.get(queue, set())) - live)
+    if board is None:  # which counts what was decided
+        for queue, counts in seen.queues.items():
+            counts.dead = len(driver.run(list_all(layout.dead(queue))))
 
 
 def _read_board(seen: Stats, layout: Layout, driver: Driver) -> Board | None:
@@ -274,30 +272,6 @@ def _read_board(seen: Stats, layout: Layout, driver: Driver) -> Board | None:
         return None
     seen.board_bytes = len(found.body)
     return board
-
-
-def _letters(layout: Layout, board: Board | None) -> tuple[set[str], dict[str, set[str]]]:
-    """Keys of the letters that messages would have which are counted as alive already: one that has died since the board
-    was read is not counted twice. And by queue, those of messages that are dying: their letters may be there or not."""
-    live: set[str] = set()
-    dying: dict[str, set[str]] = {}
-    if board is None:
-        return live, dying
-    for ticket in board.tickets.values():
-        for part in ticket.spans(ranges.minus((0, ticket.size), ticket.taken)):
-            live.update(_letter(layout, part.source, index) for index in range(part.start, part.stop))
-    for path, state in board.sources.items():
-        for ready in state.ready:
-            live.update(_letter(layout, path, index) for index in range(ready.start, ready.stop))
-        live.update(_letter(layout, path, one.index) for one in state.waiting)
-        if state.dying:
-            letters = dying.setdefault(parse_source(path).queue, set())
-            letters.update(_letter(layout, path, index) for index in state.dying)
-    return live, dying
-
-
-def _letter(layout: Layout, path: str, index: int) -> str:
-    return layout.dead(parse_source(path).queue, layout.message_id(path, index))
 
 
 def _count_batches(

@@ -18,10 +18,12 @@ from s3queue.core import operate, produce
 from s3queue.core.keys import MAX_BATCH, batch_id, request_path
 from s3queue.core.once import Call, Once, enqueue_once
 from s3queue.core.records import REPLACE, Request
+from s3queue.enqueuing import caller
 from s3queue.errors import ConfigError, CorruptRecord, EnqueueUncertain, StoreDenied, StoreUnavailable
 from s3queue.runtime.drive import Driver, pauses
 
 if TYPE_CHECKING:
+    from s3queue.enqueuing import Enqueuing
     from s3queue.observe.tracing import SendSpan
     from s3queue.once import OnlyOnce
     from s3queue.queue import Queue
@@ -74,7 +76,7 @@ class Load(NamedTuple):
     due_ms: int | None
     key: str | None = None
     expires_ms: int | None = None
-    span: SendSpan | None = None
+    span: SendSpan | Enqueuing | None = None
     once: OnlyOnce | None = None
 
 
@@ -164,7 +166,9 @@ class Sending:
 
         try:
             try:
-                sending = asyncio.get_running_loop().run_in_executor(None, copy_context().run, self.run, again)
+                loop, context = asyncio.get_running_loop(), copy_context()
+                context.run(caller.set, loop)
+                sending = loop.run_in_executor(None, context.run, self.run, again)
             except RuntimeError:
                 # The main thread has ended, and executors start nothing any more.
                 return self.run(again)

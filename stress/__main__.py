@@ -10,8 +10,12 @@ import click
 COMMANDS = {
     "bench": "stress.bench.command",
     "cron": "stress.cron",
+    "dashboard": "stress.dashboard.command",
+    "limits": "stress.limits",
     "linger": "stress.linger",
+    "night": "stress.night.command",
     "peers": "stress.peers.command",
+    "redrive": "stress.redrive",
     "report": "stress.report",
     "run": "stress.run",
     "scale": "stress.scale.command",

@@ -96,7 +96,7 @@ class Dashboard:
         name = check_name(namespace or config.namespace, "namespace")
         if every <= 0:
             raise ConfigError(f"every is {every!r}", "seconds between two looks, above 0")
-        self.reader = Reader(found, name, every_s=every, always=always)
+        self.reader = Reader(found, name, every_s=every, always=always, prices=config.prices)
         self._access = access
         self._desk = Desk(found, config.replace(namespace=name), access, self.reader)
         self._app = Guard(self._make(), access)

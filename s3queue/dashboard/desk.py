@@ -39,7 +39,8 @@ class Desk:
         self.store, self.config, self.access, self.reader = store, config, access, reader
         self.looks, self.works = Looks(), Works()
         self.events = Events("dashboard", config.history)
-        self.requests_cost = store.capabilities.requests_cost
+        self.prices = reader.prices
+        self.requests_cost = any(self.prices.values())
         self._templates = render.make_environment()
         self._version = render.fingerprint()
 
@@ -51,7 +52,7 @@ class Desk:
         return found
 
     def cost(self, seen: Seen[Any]) -> str:
-        return costs.told(seen.cost, costs=self.requests_cost)
+        return costs.told(seen.cost, self.prices)
 
     # ---- pages ---------------------------------------------------------------------------------------------
 
@@ -112,6 +113,7 @@ class Desk:
             "look": look,
             "seen": look.seen,
             "requests_cost": self.requests_cost,
+            "prices": self.prices,
             "every_s": self.reader.every_s,
             "viewers": self.reader.viewers,
             "look_cost": self.look_cost(),
@@ -122,7 +124,7 @@ class Desk:
         every = f"one GET every {self.reader.every_s:g} s"
         if not self.requests_cost:
             return every
-        return f"{every}, {costs.money(86_400 / self.reader.every_s * costs.PRICES['get'] / 1e6)} a day"
+        return f"{every}, {costs.money(86_400 / self.reader.every_s * self.prices['get'] / 1e6)} a day"
 
 
 def _theme(request: Request) -> str:

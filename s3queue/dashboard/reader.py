@@ -17,6 +17,7 @@ from s3queue.core.keys import Layout
 from s3queue.dashboard.series import Chronicle, Spending, Spendings
 from s3queue.errors import QueueError
 from s3queue.inspection import Stats, read_summary
+from s3queue.observe.prices import prices_of
 from s3queue.runtime.drive import Driver
 from s3queue.runtime.meter import Meter
 from s3queue.store import ObjectStore
@@ -52,6 +53,7 @@ class Reader:
 
     Args:
         every_s: seconds between two looks, at least.
+        prices: override the table, see `s3queue.observe.prices.parse_prices`.
         always: also while nobody looks, so that charts have no gaps. It begins with the first request.
 
     Attributes:
@@ -59,12 +61,21 @@ class Reader:
         viewers: streams that are open.
     """
 
-    def __init__(self, store: ObjectStore, namespace: str, *, every_s: float = 2.0, always: bool = False) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        namespace: str,
+        *,
+        every_s: float = 2.0,
+        always: bool = False,
+        prices: str | None = None,
+    ) -> None:
         self.store, self.layout, self.every_s = store, Layout(namespace), every_s
         self.meter = Meter()
         self.viewers = 0
         self.chronicle = Chronicle()
-        self._spendings = Spendings()
+        self.prices = prices_of(store, prices)
+        self._spendings = Spendings(self.prices)
         self._driver = Driver(store, self.meter, patience_s=_PATIENCE_S)
         self._always = always
         self._last = Look(0, datetime.now(UTC), Stats(store.url, namespace), False)

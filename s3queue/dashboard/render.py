@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from s3queue.dashboard import costs
 from s3queue.inspection import HostStats
+from s3queue.observe.prices import AS_OF, dollars
 
 #: Characters of a payload or an error that a page shows.
 MOST_SHOWN = 64_000
@@ -140,7 +141,7 @@ def make_environment() -> Environment:
         shortened=shortened,
         tail=tail,
     )
-    environment.globals.update(query=query, dollars=costs.dollars, added=added, asked_by=asked_by)
+    environment.globals.update(query=query, dollars=dollars, added=added, asked_by=asked_by, prices_as_of=AS_OF)
     return environment
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from s3queue.dashboard.costs import dollars
 from s3queue.inspection import QueueStats, Stats
+from s3queue.observe.prices import dollars
 
 #: Points that are kept: an hour, one every two seconds.
 POINTS = 1800
@@ -42,7 +43,8 @@ class _Account(NamedTuple):
 class Spendings:
     """Spending between two summaries, a minute or more apart where there are such."""
 
-    def __init__(self) -> None:
+    def __init__(self, prices: Mapping[str, float]) -> None:
+        self._prices = prices
         self._accounts: deque[_Account] = deque()
 
     def add(self, seen: Stats) -> Spending | None:
@@ -61,10 +63,10 @@ class Spendings:
             accounts.append(now)
         while len(accounts) > 2 and now.at_s - accounts[1].at_s >= _SPAN_S:
             accounts.popleft()
-        return _spent(accounts[0], accounts[-1])
+        return _spent(accounts[0], accounts[-1], self._prices)
 
 
-def _spent(before: _Account, now: _Account) -> Spending | None:
+def _spent(before: _Account, now: _Account, prices: Mapping[str, float]) -> Spending | None:
     if now.at_s <= before.at_s:
         return None
     asked = dict.fromkeys(("put", "get", "list", "delete"), 0)
@@ -73,7 +75,7 @@ def _spent(before: _Account, now: _Account) -> Spending | None:
         for kind, many in counts.items():
             asked[kind] += max(0, many - counted.get(kind, 0))
     span_s, ended = now.at_s - before.at_s, now.ended - before.ended
-    spent = dollars(asked)
+    spent = dollars(asked, prices)
     return Spending(sum(asked.values()) / span_s, spent * 3600 / span_s, spent * 1e6 / ended if ended > 0 else None)
 
 

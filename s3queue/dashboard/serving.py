@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 from collections.abc import Iterable
 
@@ -120,14 +121,20 @@ def serve(
         timeout_graceful_shutdown=_STOP_S,
         ws="none",
     )
-    server = Server(settings, app)
+    run(settings, app, listener)
+    return 0
+
+
+def run(settings: uvicorn.Config, app: Dashboard, listener: socket.socket) -> None:
+    """Serve until SIGINT or SIGTERM. To be called in the main thread."""
+    # uvicorn raises again what it has handled, for whoever handled it before: nobody.
+    before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        server.run(sockets=[listener])
-    except KeyboardInterrupt:  # uvicorn raises again what it has handled
-        pass
+        Server(settings, app).run(sockets=[listener])
     finally:
         listener.close()
-    return 0
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def listen(host: str, port: int) -> socket.socket:

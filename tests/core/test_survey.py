@@ -423,3 +423,14 @@ class TestLanes:
         assert path(60, priority=9) not in {one.path for one in look(store, wanted={"q": 3}, limit=8).sources}
         seen = look(store, wanted={"q": 3}, limit=8, ageing={"q"})
         assert path(60, priority=9) in {one.path for one in seen.sources}
+
+
+def test_requests_that_a_board_names_hide_no_others() -> None:
+    names = [f"do/{number:013}-{number:016x}" for number in range(1205)]
+    store = stored(*names, path(1))
+    seen = look(store, handled=set(names[:1200]), limit=50)
+    assert set(names[1200:]) <= seen.requests.keys()
+    assert seen.listed == {path(1)}
+    crowded = look(store, handled=set(names[:5]), limit=50)
+    assert 100 <= len(crowded.requests) < len(names), "of those that are new one cycle looks at some"
+    assert crowded.listed == {path(1)}

@@ -15,6 +15,7 @@ from s3queue.dashboard.reader import Reader
 from s3queue.dashboard.series import POINTS, Chronicle, Series, Spendings
 from s3queue.errors import StoreUnavailable
 from s3queue.inspection import HostStats, QueueStats, Stats
+from s3queue.observe.prices import PRICES
 from s3queue.store import Found, Listed, Missing, Unchanged
 from tests.dashboard.conftest import Serve, say
 
@@ -174,7 +175,7 @@ def account(at_s: float, puts: int, done: int) -> Stats:
 
 
 def test_dollars_an_hour_and_for_a_million_messages() -> None:
-    spendings = Spendings()
+    spendings = Spendings(PRICES["s3"])
     assert spendings.add(account(1000.0, 0, 0)) is None
     spent = spendings.add(account(1010.0, 100, 1000))
     assert spent is not None
@@ -184,7 +185,7 @@ def test_dollars_an_hour_and_for_a_million_messages() -> None:
 
 
 def test_a_host_that_was_restarted_spends_nothing_below_zero() -> None:
-    spendings = Spendings()
+    spendings = Spendings(PRICES["s3"])
     spendings.add(account(1000.0, 500, 10))
     spent = spendings.add(account(1010.0, 3, 10))
     assert spent is not None

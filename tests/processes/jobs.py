@@ -43,6 +43,14 @@ def timed(ctx: Context, started: str) -> None:
     say(started, f"{ctx.tick.timestamp() if ctx.tick is not None else 0.0} {ctx.session}")
 
 
+@task(queue=QUEUE, name="moody", max_attempts=1)
+def moody(runs: str, mood: str) -> None:
+    """Fails while its file says so."""
+    say(runs, mood)
+    if mood == "bad":
+        raise ValueError("not today")
+
+
 @task(queue=QUEUE, name="nap")
 def nap(runs: str, number: int) -> None:
     """Takes so long that it is dealt one by one."""

@@ -15,7 +15,7 @@ from s3queue.core.keys import END, Layout, parse_source
 from s3queue.core.ops import Overtaken, Step, get, write
 from s3queue.core.plan import Settings, Settled
 from s3queue.core.plan.rules import in_force, reached
-from s3queue.core.records import Board, Control, HostTally, Ledger, Progress, Summary, Tally, decode, encode
+from s3queue.core.records import Board, Control, HostTally, Ledger, Progress, Summary, Tally, Totals, decode, encode
 from s3queue.core.survey import Heard, Survey
 from s3queue.core.tally import count_batch, count_board, of
 from s3queue.errors import CorruptRecord, StoreError
@@ -208,7 +208,8 @@ class Summaries:
 
     def _add_rates(self, queues: dict[str, Tally], now: float) -> None:
         """From what has ended since the last time this was asked, which is not long ago while there is work."""
-        ended = {queue: tally.done + tally.dead for queue, tally in queues.items()}
+        totals = self._board.totals if self._board is not None else {}
+        ended = {queue: one.done + one.dead for queue in queues for one in (totals.get(queue, Totals()),)}
         there = {queue: None if tally.at_least else _there(tally) for queue, tally in queues.items()}
         before, self._sample = self._sample, _Sample(now, ended, there)
         if before is None or now <= before.at:

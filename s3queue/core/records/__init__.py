@@ -42,7 +42,7 @@ from s3queue.core.records.codec import (
     encode_result,
 )
 from s3queue.core.records.control import Control
-from s3queue.core.records.failures import FATAL_CAUSES, Failed, Failure
+from s3queue.core.records.failures import CAUSES, FATAL_CAUSES, Failed, Failure
 from s3queue.core.records.format import FORMAT
 from s3queue.core.records.gates import Gate
 from s3queue.core.records.ledger import Dozing, Ledger, Offer, Report, Usage
@@ -75,6 +75,7 @@ from s3queue.core.records.summary import HostTally, Progress, Summary, Tally
 __all__ = [
     "CANCEL",
     "CATCH_UP",
+    "CAUSES",
     "CODES",
     "FATAL_CAUSES",
     "FORMAT",

@@ -213,6 +213,11 @@ class Totals(Struct, frozen=True, omit_defaults=True):
     redriven: Count = 0
     letters_purged: Count = 0
 
+    @property
+    def dead_now(self) -> int:
+        """Messages that are dead, and were neither redriven nor purged since."""
+        return max(0, self.dead - self.redriven - self.letters_purged)
+
 
 class Place(Struct, frozen=True, omit_defaults=True):
     """Where a host runs.

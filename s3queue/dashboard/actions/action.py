@@ -11,7 +11,7 @@ from s3queue.errors import ConfigError
 if TYPE_CHECKING:
     from s3queue.dashboard.desk import Desk
 
-__all__ = ["WAIT_S", "Action", "Field", "flag", "line", "option", "seconds", "whole"]
+__all__ = ["WAIT_S", "Action", "Field", "flag", "line", "number", "option", "seconds", "whole"]
 
 #: Seconds that a page waits for the coordinator.
 WAIT_S = 15.0
@@ -22,6 +22,7 @@ class Field(NamedTuple):
 
     Attributes:
         kind: ``text``, ``number``, ``json`` (several lines) or ``flag``.
+        unless: it is left out where this value is given.
     """
 
     name: str
@@ -29,6 +30,7 @@ class Field(NamedTuple):
     kind: str = "text"
     hint: str = ""
     default: str = ""
+    unless: str = ""
 
 
 class Action(NamedTuple):
@@ -72,6 +74,20 @@ def seconds(values: Mapping[str, str], name: str) -> float | None:
         value = -1.0
     if not 0 < value < 1e9:
         raise ConfigError(f"not a number of seconds: {text!r}", "for example 600")
+    return value
+
+
+def number(values: Mapping[str, str], name: str) -> float | None:
+    """A number above 0 that was filled in; None: it was left empty. Raises `ConfigError`."""
+    text = values.get(name, "").strip()
+    if not text:
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 < value < 1e9:
+        raise ConfigError(f"not a number above 0: {text!r}", "for example 20")
     return value
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from s3queue.acknowledging import manual, manual_async
 from s3queue.context import Context
 from s3queue.core.records import Message
-from s3queue.middleware import wrap
+from s3queue.middleware import those_of_attempts, wrap
 from s3queue.observe.measures import Tried
 from s3queue.policies import own_limits
 from s3queue.runtime.worker import outcomes
@@ -67,7 +67,7 @@ class Plan:
         if soft_s is not None and task.is_async:
             self.call = within(soft_s, self.call)
         self.middleware = middleware
-        if middleware := middleware + task.middleware:
+        if middleware := those_of_attempts(middleware + task.middleware):
             self.call, self.wants_ctx = wrap(self.call, task.is_async, middleware), True
 
     def of(self, message: Message) -> tuple[Plan, dict[str, str]]:

@@ -91,12 +91,13 @@ class Slots:
 
     def _work(self, slot: int) -> None:
         try:
-            self._serve(slot)
+            self.serve(slot)
         except BaseException:  # noqa: BLE001 - a bug of ours: end the whole process; the journal has the rest
             traceback.print_exc()
             os._exit(1)
 
-    def _serve(self, slot: int) -> None:
+    def serve(self, slot: int) -> None:
+        """Run messages in this thread, until there is a None among them."""
         get, trust, journal, run = self._ready.get, self._trust, self._journal, self._attempts.run
         pages = self._notes.open[slot]
         ended = clock()

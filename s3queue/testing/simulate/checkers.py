@@ -42,6 +42,7 @@ CHECKERS: dict[str, Callable[[Story], Verdict]] = {
     "notes": promises.what_was_noted_comes_back,
     "I14": bounds.i14_no_limit_is_passed,
     "I21": bounds.i21_no_lane_waits_while_others_are_served,
+    "breaker": bounds.an_open_breaker_lets_one_through,
     "expiry": bounds.nothing_begins_after_it_expired,
     "alone": promises.suspects_run_alone,
     "innocent": promises.innocents_pay_nothing,

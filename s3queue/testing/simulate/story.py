@@ -353,7 +353,11 @@ class Story:
         expires_ms = parse_source(move.message[0]).expires_ms
         if expires_ms is None or (move.old is not None and move.old.attempt > 1):
             return False
-        return EPOCH_MS + int(self.at(move.n) * 1000) + SKEW_MS >= expires_ms
+        return self.wall_ms(move.n) + SKEW_MS >= expires_ms
+
+    def wall_ms(self, n: int) -> int:
+        """The true time when the board was stored that is this event, in milliseconds."""
+        return EPOCH_MS + int(self.at(n) * 1000)
 
     def at(self, n: int) -> float:
         """When the board was stored that is this event."""
