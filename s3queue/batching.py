@@ -24,6 +24,7 @@ from s3queue.policies import Delay, Policy, Which
 
 if TYPE_CHECKING:
     from s3queue.limits import Breaker, Limit
+    from s3queue.once import Unique
     from s3queue.timing import CatchUp
 
 __all__ = ["ItemCodec", "Options", "TaskOptions", "check_batch"]
@@ -81,6 +82,7 @@ class Options(TypedDict, total=False):
     ageing: float | timedelta | None
     breaker: Breaker | None
     expires_in: float | timedelta | None
+    unique: Unique
 
 
 class TaskOptions(Options, total=False):

@@ -22,6 +22,7 @@ from s3queue.core import operate, produce
 from s3queue.core.keys import PRIORITIES, Layout, check_group, check_name, key_name
 from s3queue.core.ops import get
 from s3queue.core.records import Board, Message, QueueMeta, decode, encode_message
+from s3queue.enqueuing import Enqueue, Enqueuing, those_that_enqueue
 from s3queue.errors import ConfigError, StoreUnavailable
 from s3queue.ids import MessageId
 from s3queue.inspection import QueueStats, stats
@@ -29,12 +30,13 @@ from s3queue.letters import DeadGroup, DeadLetter
 from s3queue.limits import Breaker, Limit, declare, seconds_of
 from s3queue.looking import QueuedMessage, State
 from s3queue.observe.events import Events
-from s3queue.observe.tracing import begin_send
+from s3queue.observe.tracing import SendSpan, begin_send
 from s3queue.once import Unique, once_of
 from s3queue.operating import Operation
 from s3queue.payloads import encode_value
 from s3queue.policies import RESERVED
 from s3queue.redriving import Redrivable
+from s3queue.registry import registry
 from s3queue.runtime.drive import Driver, pauses
 from s3queue.runtime.knocks import LeaderKnocker
 from s3queue.runtime.local.wakeups import wake
@@ -203,6 +205,7 @@ class Queue(Steerable, Redrivable):
         limits: Mapping[str, str] | None = None,
         key: str | None = None,
         expires_in: float | timedelta | None = None,
+        middleware: tuple[object, ...] = (),
         dedup_id: str | None = None,
         dedup_window: float | timedelta | None = None,
         unique: Unique = False,
@@ -211,6 +214,7 @@ class Queue(Steerable, Redrivable):
         """What `send` sends, checked. Asks for nothing.
 
         Args:
+            middleware: of its task, inside of what `s3queue.use` named.
             limits: headers of our own, see `s3queue.policies.own_headers`.
         """
         once = None
@@ -241,16 +245,26 @@ class Queue(Steerable, Redrivable):
             if due_ms is not None and due_ms >= expires_ms:
                 raise ConfigError("a message expires before it is due", "a longer expires_in, which counts from now")
         given = _headers(headers)
+        told: SendSpan | Enqueuing | None = None
+        if around := those_that_enqueue(registry.middleware + middleware) if registry.middleware or middleware else ():
+            told = Enqueuing(Enqueue(self.name, task, len(payloads), dict(given)), around)
+            given = _headers(told.begin())
         if limits:
             given = {**given, **limits}
         span = begin_send(self.name, len(payloads))
         if span is not None:
+            given = span.headers(given)
+        if isinstance(told, Enqueuing):
+            told.span = span
+        else:
+            told = span
+        if told is not None:
             try:
-                messages = self._encoded(task, payloads, span.headers(given))
+                messages = self._encoded(task, payloads, given)
             except BaseException as fault:
-                span.failed(fault)
+                told.failed(fault)
                 raise
-            return Load(self, messages, priority, group, due_ms, key, expires_ms, span, once)
+            return Load(self, messages, priority, group, due_ms, key, expires_ms, told, once)
         messages = self._encoded(task, payloads, given)
         return Load(self, messages, priority, group, due_ms, key, expires_ms, None, once)
 

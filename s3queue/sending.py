@@ -18,10 +18,12 @@ from s3queue.core import operate, produce
 from s3queue.core.keys import MAX_BATCH, batch_id, request_path
 from s3queue.core.once import Call, Once, enqueue_once
 from s3queue.core.records import REPLACE, Request
+from s3queue.enqueuing import caller
 from s3queue.errors import ConfigError, CorruptRecord, EnqueueUncertain, StoreDenied, StoreUnavailable
 from s3queue.runtime.drive import Driver, pauses
 
 if TYPE_CHECKING:
+    from s3queue.enqueuing import Enqueuing
     from s3queue.observe.tracing import SendSpan
     from s3queue.once import OnlyOnce
     from s3queue.queue import Queue
@@ -74,7 +76,7 @@ class Load(NamedTuple):
     due_ms: int | None
     key: str | None = None
     expires_ms: int | None = None
-    span: SendSpan | None = None
+    span: SendSpan | Enqueuing | None = None
     once: OnlyOnce | None = None
 
 
@@ -164,7 +166,9 @@ class Sending:
 
         try:
             try:
-                sending = asyncio.get_running_loop().run_in_executor(None, copy_context().run, self.run, again)
+                loop, context = asyncio.get_running_loop(), copy_context()
+                context.run(caller.set, loop)
+                sending = loop.run_in_executor(None, context.run, self.run, again)
             except RuntimeError:
                 # The main thread has ended, and executors start nothing any more.
                 return self.run(again)
@@ -246,7 +250,8 @@ class Sending:
                 self._sent = now if earlier is None else earlier
             driver.patience_s = max(0.0, began + queue.config.enqueue_deadline - now)
             try:
-                outcome = driver.run(enqueue_once(queue.layout, call, outgoing, now_ms, os.urandom(8).hex()))
+                nonce = os.urandom(8).hex()
+                outcome = driver.run(enqueue_once(queue.layout, call, outgoing, now_ms, nonce, _in_time(queue, now)))
             except (StoreUnavailable, StoreDenied):
                 if len(call.offered) == 1 and not call.unsure and call.under_way == outgoing.path and not call.is_held:
                     self._sent = earlier  # the first put was not applied
@@ -337,6 +342,10 @@ class Sending:
                 f"first sent {age_s:.0f} s ago, a message cannot be sent again safely after {most_s:.0f} s",
                 "if it was stored it may have run; enqueue it anew only where a duplicate is better than a loss",
             )
+
+
+def _in_time(queue: Queue, began: float) -> Callable[[], bool]:
+    return lambda: time.monotonic() < began + queue.config.enqueue_deadline
 
 
 class Progress(NamedTuple):

@@ -91,9 +91,12 @@ class Supervisor:
         for queue in self.queues:
             tasks.offer(check_name(queue))
 
-    def run(self, *, until_empty: bool = False) -> Summary:
+    def run(self, *, until_empty: bool = False, inline: bool = False) -> Summary:
         """Serve until drained: by SIGTERM or SIGINT, by `stop`, or, with ``until_empty``, when the served queues hold
         no message any more. Signals are handled only in the main thread.
+
+        Args:
+            inline: in this process, in threads, one message at a time: for debuggers. See `s3queue.runtime.inline`.
 
         Raises:
             StoreUnsupported: the store cannot keep the promises of the queue: the first agent asks it (about 430 requests)
@@ -101,8 +104,10 @@ class Supervisor:
             ConfigError: a child says that it cannot start.
             QueueError: a child keeps dying before it is up.
         """
-        end_if_imported()
         self._wishes.begin()
+        if inline:
+            return self._run_inline(until_empty)
+        end_if_imported()
         door = None if self.config.metrics is None else open_door(self.config.metrics)
         with self._wishes.of_signals():
             what = Household(
@@ -117,6 +122,13 @@ class Supervisor:
                 door,
             )
             return Host(what, until_empty).serve()
+
+    def _run_inline(self, until_empty: bool) -> Summary:
+        from s3queue.runtime import inline
+
+        with self._wishes.of_signals():
+            what = Household(self.store, self.config, self.queues, 1, 1, self.tasks, self._wishes, self._subscribers)
+            return inline.serve(what, until_empty)
 
     def on(self, *kinds: str) -> Callable[[_Call], _Call]:
         """Have a function called, in this process, with each event of these kinds in any process of this host::

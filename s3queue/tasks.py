@@ -151,6 +151,8 @@ class Sender(Generic[P, R_co]):
         options, expires_in = self._options, self._task.expires_in
         if expires_in is not None and options.get("expires_in") is None:
             options = {**options, "expires_in": expires_in}
+        if self._task.middleware:
+            options = {**options, "middleware": self._task.middleware}
         if self._task.policy.unique and not options.keys() & ONCE:
             options = {**options, "unique": self._task.policy.unique}
         return queue.load(self._task.name, payloads, **options)
@@ -685,7 +687,7 @@ def handler(
 
 
 def use(*middleware: object) -> None:
-    """Have the workers of this program do this around every attempt; see `s3queue.middleware`. For the module that
+    """Do this around every attempt and every enqueue of this program; see `s3queue.middleware`. For the module that
     declares the tasks. Each call adds to those before it, on the inside.
 
     Raises:

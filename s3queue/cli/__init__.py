@@ -27,6 +27,8 @@ MISTAKE = 2
 REFUSED = 3
 #: The store cannot be reached.
 UNREACHABLE = 4
+#: Drained, and messages died here, where the caller wants to know: ``run --fail-on-dead``.
+LETTERS = 5
 #: Ended by a signal, before the work was done in good order.
 INTERRUPTED = 130
 #: The reader of the output has closed the pipe.
@@ -52,6 +54,7 @@ COMMANDS = {
     "dead": "Show dead letters, and their causes in groups.",
     "exporter": "Serve metrics of a namespace, without workers.",
     "dashboard": "Serve screens of queues, messages, dead letters and hosts.",
+    "policy": "Print what a role must be allowed to do in the bucket.",
     "config": "Show the effective settings and where each came from.",
     "board": "Restore a board that was deleted while hosts ran.",
     "doctor": "Check that a store keeps the promises that a queue needs.",

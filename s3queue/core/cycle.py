@@ -430,13 +430,14 @@ class Lead:
             troubles.over(key)
 
     def _compare_clocks(self, now: float, now_ms: int) -> None:
-        ledgers = {
-            session: (heard.version, heard.ledger, longest_s(heard.ledger, self.settings.visibility_timeout))
-            for session, heard in self.heard.items()
-            if heard.ledger is not None and heard.is_read and not heard.ledger.over
-        }
-        me = self.board.leader.session if self.board.leader is not None else ""
-        self.clocks.look(ledgers, me, now, now_ms)
+        own_s = self.settings.visibility_timeout
+        ledgers: dict[str, tuple[str, Ledger | None, float]] = {}
+        for session, heard in self.heard.items():
+            ledger = heard.ledger if heard.is_read else None
+            if heard.ledger is None or not heard.ledger.over:
+                age_s = own_s if ledger is None else longest_s(ledger, own_s)
+                ledgers[session] = heard.version, ledger, age_s
+        self.clocks.look(ledgers, self._me, now, now_ms)
 
     def _look_ahead(self, seen: Survey, planned: Planned) -> None:
         """Choose how far the next survey looks: twice what this cycle started, and at once as far as hosts have room."""

@@ -540,6 +540,34 @@ class Layout:
         return [f"{start}{index}" for index in range(count)]
 
 
+def patterns(root: str, queue: str | None = None) -> dict[str, tuple[str, ...]]:
+    """By kind, patterns of all keys of a namespace: ``*`` is any characters, ``?`` one. For policies of a bucket.
+
+    Args:
+        queue: only its keys, where keys tell that; the others are those of all queues.
+    """
+    folder = "*" if queue is None else check_name(queue).translate(_TO_FOLDER)
+    name = "*" if queue is None else queue
+    ms = "?" * 13
+    messages = (f"in~{folder}~*", f"later~{ms}-{folder}~*", f"tick~{name}~*")
+    return {
+        "board": (f"{root}/p??/board",),
+        "control": (f"{root}/p??/control",),
+        "requests": (f"{root}/p??/{REQUESTS}*",),
+        "hosts": (f"{root}/p??/hosts/*",),
+        "inbox": (f"{root}/p??/in/{folder}/*",),
+        "later": (f"{root}/p??/{LATER}{ms}-{folder}/*",),
+        "meta": (f"{root}/meta/{name}",),
+        "summary": (f"{root}/summary/*",),
+        "dead": (f"{root}/dead/{name}/*",),
+        "payloads": (f"{root}/payloads/{name}/*",),
+        "results": tuple(f"{root}/results/p??~{message}" for message in messages),
+        "answers": (f"{root}/answers/*",),
+        "schedules": (f"{root}/schedules/*",),
+        "everything": (f"{root}/*",),
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class MessageRef:
     part: str

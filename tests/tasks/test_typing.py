@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, assert_type
 
 import s3queue
 from s3queue import Context, MessageId, Task
+from s3queue.batching import Options, TaskOptions
 
 
 @s3queue.task("typed")
@@ -44,6 +46,12 @@ def test_a_call_has_the_type_of_the_function() -> None:
     running = coroutine(1)
     _ = assert_type(running, Coroutine[Any, Any, int])
     running.close()
+
+
+def test_type_checkers_know_every_option() -> None:
+    for decorator, options in ((s3queue.task, TaskOptions), (s3queue.handler, Options)):
+        takes = inspect.signature(decorator).parameters.keys() - {"queue", "name", "batch", "wait"}
+        assert options.__annotations__.keys() | Options.__annotations__.keys() == takes
 
 
 if TYPE_CHECKING:

@@ -141,6 +141,7 @@ class Journal:
     def __init__(self, buffer: Any, workers: int, concurrency: int) -> None:
         self.workers = workers
         self.concurrency = concurrency
+        self.buffer = buffer
         self._bytes = memoryview(buffer).cast("B")
         if len(self._bytes) < self.size(workers, concurrency):
             raise ValueError("the journal's buffer is too small")

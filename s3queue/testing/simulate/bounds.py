@@ -170,11 +170,15 @@ def i21_no_lane_waits_while_others_are_served(story: Story) -> Verdict:
             until = admitted.get(path, len(story.events))
             times: dict[str, int] = {}
             for n, keys in served:
-                for key in keys - {source.key} if landed < n < until else ():
+                if not landed < n < until:
+                    continue
+                for key in keys:
                     times[key] = times.get(key, 0) + 1
-            for key, many in times.items():
-                if many > _PATIENCE:
-                    yield f"{path} waits since event {landed}, and {key!r} is served on {many} boards meanwhile"
+                if source.key in keys:
+                    times = {}
+                most = max(times.values(), default=0)
+                if most > _PATIENCE:
+                    yield f"event {n}: {source.key!r} waits, and another key is served on {most} boards meanwhile"
 
     return first(faults())
 
@@ -187,10 +191,42 @@ def _is_bounded(limits: Limits) -> bool:
     return bool(limits.limits_running or limits.queue.rate or limits.each.rate or limits.breaker)
 
 
+def an_open_breaker_lets_one_through(story: Story) -> Verdict:
+    """While the breaker of a queue is open, one message of it is given out after the pause, and the next one when that has
+    ended."""
+    if not any(state.board.fuses for state in story.boards):
+        return unknown("no breaker has seen a failure")
+
+    def faults() -> Iterator[str]:
+        for before, state in pairwise(story.boards):
+            for queue, fuse in state.board.fuses.items():
+                if not fuse.open_ms:
+                    continue
+                fresh = [
+                    name
+                    for name in state.board.tickets.keys() - before.board.tickets.keys()
+                    if state.board.tickets[name].queue == queue
+                ]
+                if any(name != fuse.probe or state.board.tickets[name].size > 1 for name in fresh):
+                    yield f"event {state.n}: tickets {fresh} of {queue}, whose breaker is open, for probe {fuse.probe!r}"
+                old = before.board.fuses.get(queue)
+                if fresh and old is not None and old.probe in state.board.tickets:
+                    yield f"event {state.n}: another probe of {queue}, while {old.probe} is out"
+
+    return first(faults())
+
+
 def nothing_begins_after_it_expired(story: Story) -> Verdict:
     """A message that is said to be expired never starts, and one that has not started does not start after that time."""
 
     def faults() -> Iterator[str]:
+        for move in story.moves:
+            if move.new is None or not move.new.ticket or move.new.attempt > 1 or (move.old and move.old.ticket):
+                continue
+            expires_ms = parse_source(move.message[0]).expires_ms
+            began = any(run.n < move.n for run in story.by_message.get(story.first(move.message), ()))
+            if expires_ms is not None and not began and story.wall_ms(move.n) - SKEW_MS > expires_ms:
+                yield f"event {move.n}: {move.message} gets ticket {move.new.ticket}, and expired before"
         for message, runs in story.by_message.items():
             run = runs[0]
             expires_ms = parse_source(message[0]).expires_ms

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
-from s3queue.testing.simulate import bounds, dozing, invariants, lives, promises, results, steering, ticking
+from s3queue.testing.simulate import bounds, dozing, invariants, lives, once, promises, results, steering, ticking
 from s3queue.testing.simulate.history import Deleted
 from s3queue.testing.simulate.lives import begun
 from s3queue.testing.simulate.story import Story
@@ -24,6 +24,7 @@ CHECKERS: dict[str, Callable[[Story], Verdict]] = {
     "I10": invariants.i10_groups_go_in_order,
     "I11": invariants.i11_nothing_runs_unclaimed,
     "I12": results.i12_a_result_is_shown_when_its_message_is_committed,
+    "I17": once.i17_what_is_enqueued_only_once_is,
     "I23": results.i23_results_are_stored_first_and_swept_last,
     "P1": promises.p1_no_accepted_message_is_lost,
     "P2": promises.p2_committed_exactly_once,
@@ -41,6 +42,7 @@ CHECKERS: dict[str, Callable[[Story], Verdict]] = {
     "notes": promises.what_was_noted_comes_back,
     "I14": bounds.i14_no_limit_is_passed,
     "I21": bounds.i21_no_lane_waits_while_others_are_served,
+    "breaker": bounds.an_open_breaker_lets_one_through,
     "expiry": bounds.nothing_begins_after_it_expired,
     "alone": promises.suspects_run_alone,
     "innocent": promises.innocents_pay_nothing,
