@@ -1,5 +1,5 @@
-"""A census began its listing after ``…/in/``. SeaweedFS leaves out a folder that a listing begins after, and all below it, so
-there a long backlog was never counted."""
+"""A census began its listing after ``…/in/``. SeaweedFS leaves out a folder that a listing begins after, and all below it,
+so there a long backlog was never counted."""
 
 from __future__ import annotations
 
