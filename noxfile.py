@@ -53,11 +53,13 @@ def types(session: nox.Session) -> None:
 @nox.session
 def stress(session: nox.Session) -> None:
     """Simulations, chaos and benchmarks. Arguments go to ``python -m stress``, to ``run`` where they name nothing else;
-    without any, a simulation of a minute with all mutants, and one chaos run."""
+    without any, a simulation of a minute with all mutants, the night of an operator, and one chaos run."""
     _install(session)
     asked = session.posargs
     if not asked:
         session.run("python", "-m", "stress", "simulate", "--seconds", "60")
+        for store in ("sqlite", "seaweedfs"):
+            session.run("python", "-m", "stress", "night", "--store", store)
         asked = ["run", "--messages", "2000", "--chaos", "kill,stop,agent,supervisor,operate"]
     elif asked[0].startswith("-"):
         asked = ["run", *asked]

@@ -27,6 +27,8 @@ MISTAKE = 2
 REFUSED = 3
 #: The store cannot be reached.
 UNREACHABLE = 4
+#: Drained, and messages died here, where the caller wants to know: ``run --fail-on-dead``.
+LETTERS = 5
 #: Ended by a signal, before the work was done in good order.
 INTERRUPTED = 130
 #: The reader of the output has closed the pipe.

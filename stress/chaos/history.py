@@ -16,7 +16,7 @@ from s3queue.core.keys import parse_message_id, parse_source
 from s3queue.core.plan import is_finished
 from stress.chaos.accounts import Accounts, Run
 from stress.chaos.notes import Done, Start
-from stress.chaos.plan import MAX_ATTEMPTS, Order
+from stress.chaos.plan import BEATS, MAX_ATTEMPTS, Order
 from stress.chaos.steering import broken_words, called_off
 
 #: How a run that asked to be run again ended.
@@ -130,8 +130,9 @@ def _judge_outcomes(accounts: Accounts, orders: Mapping[int, Order], verdict: Ve
         wrong.append("there is no board")
         return
     board = accounts.board
-    verdict.cancelled = sum(totals.cancelled + totals.purged for totals in board.totals.values())
-    settled = verdict.cancelled + sum(totals.done + totals.dead for totals in board.totals.values())
+    counted = [totals for queue, totals in board.totals.items() if queue != BEATS]
+    verdict.cancelled = sum(totals.cancelled + totals.purged for totals in counted)
+    settled = verdict.cancelled + sum(totals.done + totals.dead for totals in counted)
     exist = len(accounts.sent.keys() - kept) + len((done | dead | told_off) & accounts.uncertain.keys())
     exist += min(max(0, settled - exist), len(unheard & accounts.uncertain.keys()))
     wrong += [f"left on the board: {what}" for what in (board.marks, board.purges) if what]

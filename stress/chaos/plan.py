@@ -22,8 +22,10 @@ KINDS = {
     "poison": "messages that kill their process, are no messages, or are too large; batches and letters that are refused",
 }
 QUEUES = ("single", "bulk")
+#: Of schedules, where there are any.
+BEATS = "beats"
 #: How often one of this kind may start. The tasks that are to succeed can lose many processes.
-MAX_ATTEMPTS = {"work": 12, "doomed": 3, "poison": 2}
+MAX_ATTEMPTS = {"beat": 12, "work": 12, "doomed": 3, "poison": 2}
 
 #: What messages do, with their share of all.
 _SHARES = {

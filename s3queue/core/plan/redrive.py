@@ -20,10 +20,10 @@ from s3queue.core.plan.planning import Planning
 from s3queue.core.plan.requests import MOST_ANSWERS
 from s3queue.core.records import PURGE_LETTERS, REDRIVE, Chosen, Ending, LetterRequest, Ready, SourceState, Totals
 
-#: Further lives on the board at most, of one queue: those that are waiting do not leave it.
-MOST_LIVES = 1000
+#: Further lives on the board at most, of one queue: those that wait do not leave it, and a cycle looks at each.
+MOST_LIVES = 500
 #: How many letters one request may be about.
-MOST_LETTERS = 500
+MOST_LETTERS = 250
 
 _SAYS = {REDRIVE: "redriven", PURGE_LETTERS: "purged"}
 
@@ -124,6 +124,8 @@ def _admit(planning: Planning, path: str, request: LetterRequest, chosen: Chosen
     else:
         state = SourceState(ready=(Ready(0, 1, 1),), letter=version)
     planning.sources[life] = state
+    if request.kind == REDRIVE:
+        planning.planned.redriven.append(life)
     planning.lives[request.queue] = planning.lives.get(request.queue, 0) + 1
     planning.bytes += len(life) + len(version) + 60
     planning.planned.changed = True
