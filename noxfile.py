@@ -16,7 +16,7 @@ nox.options.reuse_venv = "yes"
 nox.options.sessions = ["lint", "types", "tests"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
-STORES = "boto3,minio,obstore"
+EXTRAS = "boto3,minio,obstore,dashboard"
 
 
 def _group(*names: str) -> list[str]:
@@ -25,7 +25,7 @@ def _group(*names: str) -> list[str]:
 
 def _install(session: nox.Session) -> None:
     """The project as it stands, with every store, and what its tests and stress programs need."""
-    session.install("-q", "-e", f".[{STORES}]", *_group("test", "servers"))
+    session.install("-q", "-e", f".[{EXTRAS}]", *_group("test", "servers"))
 
 
 @nox.session
@@ -46,19 +46,21 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """mypy --strict on the library, the backends and the stress programs."""
-    session.install("-q", "-e", f".[{STORES}]", *_group("test", "servers", "lint"))
+    session.install("-q", "-e", f".[{EXTRAS}]", *_group("test", "servers", "lint"))
     session.run("mypy", *session.posargs)
 
 
 @nox.session
 def stress(session: nox.Session) -> None:
     """Simulations, chaos and benchmarks. Arguments go to ``python -m stress``, to ``run`` where they name nothing else;
-    without any, a simulation of a minute with all mutants, and one chaos run."""
+    without any, a simulation of a minute with all mutants, the night of an operator, and one chaos run."""
     _install(session)
     asked = session.posargs
     if not asked:
         session.run("python", "-m", "stress", "simulate", "--seconds", "60")
-        asked = ["run", "--messages", "2000", "--chaos", "kill,stop,agent,supervisor"]
+        for store in ("sqlite", "seaweedfs"):
+            session.run("python", "-m", "stress", "night", "--store", store)
+        asked = ["run", "--messages", "2000", "--chaos", "kill,stop,agent,supervisor,operate"]
     elif asked[0].startswith("-"):
         asked = ["run", *asked]
     session.run("python", "-m", "stress", *asked)
@@ -71,7 +73,7 @@ def soak(session: nox.Session) -> None:
     half = str(float(seconds) / 2)
     _install(session)
     session.run("python", "-m", "stress", "simulate", "--seconds", half, "--jobs", "2")
-    session.run("python", "-m", "stress", "run", "--chaos", "kill,stop,agent,supervisor", "--for", half, *more)
+    session.run("python", "-m", "stress", "run", "--chaos", "kill,stop,agent,supervisor,operate", "--for", half, *more)
 
 
 @nox.session
@@ -91,7 +93,7 @@ def peers(session: nox.Session) -> None:
 @nox.session
 def demo(session: nox.Session) -> None:
     """Drain a queue while workers are killed, and audit it. Arguments go to ``s3queue demo``."""
-    session.install("-q", "-e", f".[{STORES}]")
+    session.install("-q", "-e", f".[{EXTRAS}]")
     session.run("s3queue", "demo", *session.posargs)
 
 

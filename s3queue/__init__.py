@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from s3queue.carrying import payload_type
 from s3queue.config import Config, configure
 from s3queue.context import Backoff, Context
 from s3queue.errors import (
@@ -27,6 +28,7 @@ from s3queue.errors import (
     TaskFailed,
 )
 from s3queue.ids import MessageId
+from s3queue.limits import Breaker, Limit
 from s3queue.observe.subscribing import on
 from s3queue.resources import given, resource
 from s3queue.store import ObjectStore, open_store
@@ -48,6 +50,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Backoff",
+    "Breaker",
     "Cancelled",
     "Config",
     "ConfigError",
@@ -58,6 +61,7 @@ __all__ = [
     "EnqueueUncertain",
     "FailedAttempt",
     "Fenced",
+    "Limit",
     "MessageHandle",
     "MessageId",
     "MessageProgress",
@@ -90,6 +94,7 @@ __all__ = [
     "message",
     "on",
     "open_store",
+    "payload_type",
     "resource",
     "stats",
     "task",

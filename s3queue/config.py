@@ -19,7 +19,8 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
 
@@ -122,6 +123,10 @@ class Config(Struct, frozen=True, kw_only=True):
     #: What a first attempt does with the trace of its enqueue, where OpenTelemetry is configured: ``continue`` it, or begin
     #: its own and ``link`` it. Further attempts always begin their own.
     tracing: Literal["continue", "link"] = "continue"
+    #: Where a host serves metrics, health and scaling, for example ``127.0.0.1:9191``; None: nowhere.
+    metrics: str | None = None
+    #: Prices of the store in dollars for a million requests, for example ``put=5 get=0.4 list=5``; None: as a table says.
+    prices: str | None = None
     #: Directory for the event history, one JSON line per event, which auditing commands read; None: no history.
     history: str | None = None
     #: Worker processes; None: one per CPU.
@@ -328,6 +333,20 @@ def configure(store: ObjectStore | str | None = None, config: Config | None = No
     _Defaults.store, _Defaults.config, _Defaults.settings = store, config, checked
     _Defaults.used_store = _Defaults.used_config = None
     _Defaults.calls += 1
+
+
+@contextmanager
+def configured(store: ObjectStore, config: Config) -> Iterator[None]:
+    """As `configure`, until the end of the block; then everything is as it was."""
+    names = ("store", "config", "settings", "used_store", "used_config")
+    before = {name: getattr(_Defaults, name) for name in names}
+    configure(store=store, config=config)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(_Defaults, name, value)
+        _Defaults.calls += 1
 
 
 def times_configured() -> int:

@@ -90,6 +90,8 @@ class Context:
         deadline: ``time.monotonic()`` at which the time limit is reached; None without a limit.
         soft_deadline: the same of the soft time limit.
         headers: as given when enqueued.
+        batch: of a task that takes several messages at once: the contexts of all of them, in order. The rest is then that
+            of the first.
     """
 
     __slots__ = (
@@ -99,6 +101,7 @@ class Context:
         "_page",
         "_verdict",
         "attempt",
+        "batch",
         "deadline",
         "fencing_token",
         "headers",
@@ -136,6 +139,7 @@ class Context:
         self.headers = headers or {}
         self._cancel: _Flag = cancel or _Never()
         self._page = page or Page()
+        self.batch: tuple[Context, ...] = ()
         #: Of a task that says itself what became of its message.
         self._verdict: Verdict | None = None
         self._dealt, self._index = dealt, index

@@ -3,8 +3,9 @@
 Most kinds are told once, by the process that learns of it first, which may be before it is committed: a host that is fenced
 meanwhile has told of attempts that do not count. `Settled` is told after the commit, and is what auditing programs read.
 
-Fields of every event: ``at`` (seconds since 1970), ``role`` (``producer``, ``worker``, ``agent``, ``supervisor``) and
-``pid`` of the process that told it. ``message`` is a message's id. ``text`` is for people, and may be a traceback.
+Fields of every event: ``at`` (seconds since 1970), ``role`` (``producer``, ``worker``, ``agent``, ``supervisor``,
+``dashboard``) and ``pid`` of the process that told it. ``message`` is a message's id. ``text`` is for people, and may be a
+traceback.
 """
 
 from __future__ import annotations
@@ -328,6 +329,27 @@ class Purged(Event, frozen=True, tag="purged"):
 
     queue: str
     ids: list[str]
+
+
+class Operated(Event, frozen=True, tag="operated"):
+    """Somebody did something from the dashboard, or was refused. By the dashboard, once for each action. ``outcome``:
+    ``done``, ``failed``, ``cancelled`` or ``refused``; ``given``: what else was filled in."""
+
+    who: str
+    action: str
+    outcome: str
+    role_of: str = ""
+    address: str = ""
+    queue: str = ""
+    message: str = ""
+    given: dict[str, str] = {}
+    text: str = ""
+
+
+class LoginRefused(Event, frozen=True, tag="login_refused"):
+    """Somebody gave the dashboard a token that nobody has. By the dashboard."""
+
+    address: str = ""
 
 
 class StoreUnavailable(Event, frozen=True, tag="store_unavailable"):

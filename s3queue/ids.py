@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Coroutine, Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
+from s3queue.carrying import payload_type
 from s3queue.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -72,9 +73,11 @@ class MessageId(str, Generic[R_co]):
         """See `MessageHandle.status`."""
         return self.handle.status()
 
-    def cancel(self, *, reason: str = "", wait: bool = True, timeout: float = 60.0) -> str:
+    def cancel(
+        self, *, reason: str = "", force_after: float | None = None, wait: bool = True, timeout: float = 60.0
+    ) -> str:
         """See `MessageHandle.cancel`."""
-        return self.handle.cancel(reason=reason, wait=wait, timeout=timeout)
+        return self.handle.cancel(reason=reason, force_after=force_after, wait=wait, timeout=timeout)
 
     @overload
     def result(self: MessageId[Coroutine[Any, Any, T]], timeout: float = ...) -> T: ...
@@ -104,3 +107,6 @@ class MessageId(str, Generic[R_co]):
         if task is not None and task.policy.result_ttl is None:
             raise ConfigError(f"{task.label} keeps no results", "declare it with result_ttl=, seconds to keep them for")
         return self.handle
+
+
+payload_type(MessageId, encode=str.__str__, decode=MessageId)

@@ -38,8 +38,7 @@ class QueueStats(Struct):
         scheduled: have not reached their due time.
         running: assigned to a host: running, or next there.
         waiting: failed or snoozed, and wait for their next start; on the board or off it.
-        dead: messages that died since the namespace began. Counted exactly: dead letters in the bucket, decided ones
-            included, and messages whose letter is being written.
+        dead: messages that are dead: those that were redriven or purged since are not.
         done, failed: committed since the namespace began: messages done; attempts that failed.
         oldest_s: age in seconds of the oldest message that is ready; None where there is none.
         unfit: messages that wait for a host that knows their task, or takes their arguments, by ``task@digests``: the
@@ -49,6 +48,8 @@ class QueueStats(Struct):
         hosts: living ones that serve it.
         in_per_s, out_per_s: messages that came, and that were done or died, in the seconds before; None: not known.
         mean_s: time of one message in a slot; None until known.
+        limited: limits that hold up messages, or are used up; for people. Empty where it was counted exactly.
+        expired: messages that had not begun in time, since the namespace began.
         died: by cause, since a coordinator counted them first. Empty where it was counted exactly.
     """
 
@@ -68,6 +69,8 @@ class QueueStats(Struct):
     out_per_s: float | None = None
     mean_s: float | None = None
     died: dict[str, int] = field(default_factory=dict)
+    limited: list[str] = field(default_factory=list)
+    expired: int = 0
 
     @property
     def is_unserved(self) -> bool:
@@ -123,6 +126,7 @@ class Stats(Struct):
         census_at: when the census began that ``at_least`` counts come from; None before the first one, or if all counts
             are exact.
         board_bytes: size of the board; 0 if unknown.
+        cycle_s: duration of the coordinator's last cycle, in seconds; 0 if unknown.
     """
 
     store: str
@@ -137,6 +141,7 @@ class Stats(Struct):
     as_of: datetime | None = None
     census_at: datetime | None = None
     board_bytes: int = 0
+    cycle_s: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         builtins: dict[str, Any] = msgspec.to_builtins(self)
@@ -154,7 +159,7 @@ def stats(
 
     Args:
         exact: count it now. One GET for the board, one for each host, and one where an operator has set anything; one LIST
-            per 1,000 objects, and one per queue for its dead letters. It is also done where no coordinator has said
+            per 1,000 objects. It is also done where no coordinator has said
             anything yet.
     """
     store = current_store() if store is None else store
@@ -162,7 +167,7 @@ def stats(
     driver = Driver(store, meter or Meter())
     before = driver.meter.as_dict()
     seen = Stats(store.url, layout.root)
-    if exact or not _read_summary(seen, layout, driver):
+    if exact or not read_summary(seen, layout, driver):
         _count(seen, layout, driver)
     seen.queues = dict(sorted(seen.queues.items()))
     seen.requests = {kind: count - before[kind] for kind, count in driver.meter.as_dict().items()}
@@ -172,7 +177,8 @@ def stats(
 # ---- as the coordinator says it --------------------------------------------------------------------------------------
 
 
-def _read_summary(seen: Stats, layout: Layout, driver: Driver) -> bool:
+def read_summary(seen: Stats, layout: Layout, driver: Driver) -> bool:
+    """Fill in what the coordinator said last. False: it has said nothing, or what cannot be decoded. One GET."""
     found = driver.run(get(layout.summary))
     if not isinstance(found, Found):
         return False
@@ -189,6 +195,7 @@ def _read_summary(seen: Stats, layout: Layout, driver: Driver) -> bool:
         seen.coordinator = None  # it resigns as it leaves
     seen.unreadable, seen.full = list(summary.unreadable), list(summary.full)
     seen.as_of, seen.board_bytes = time_of(summary.written_ms), summary.board_bytes
+    seen.cycle_s = summary.cycle_s
     seen.census_at = time_of(summary.census_ms) if summary.census_ms else None
     return True
 
@@ -211,6 +218,8 @@ def _queue_stats(tally: Tally, now_ms: float) -> QueueStats:
         out_per_s=tally.out_per_s,
         mean_s=tally.mean_s or None,
         died=tally.died,
+        limited=list(tally.limited),
+        expired=tally.expired,
     )
 
 
@@ -247,10 +256,9 @@ def _count(seen: Stats, layout: Layout, driver: Driver) -> None:
         seen.queues[queue].out_per_s = None
     _read_hosts(seen, layout, board, listing, driver)
     _read_control(seen, layout, listing, driver)
-    live, dying = _letters(layout, board)
-    for queue, counts in seen.queues.items():
-        letters = {item.key for item in driver.run(list_all(layout.dead(queue)))}
-        counts.dead = len((letters | dying.get(queue, set())) - live)
+    if board is None:  # which counts what was decided
+        for queue, counts in seen.queues.items():
+            counts.dead = len(driver.run(list_all(layout.dead(queue))))
 
 
 def _read_board(seen: Stats, layout: Layout, driver: Driver) -> Board | None:
@@ -264,30 +272,6 @@ def _read_board(seen: Stats, layout: Layout, driver: Driver) -> Board | None:
         return None
     seen.board_bytes = len(found.body)
     return board
-
-
-def _letters(layout: Layout, board: Board | None) -> tuple[set[str], dict[str, set[str]]]:
-    """Keys of the letters that messages would have which are counted as alive already: one that has died since the board
-    was read is not counted twice. And by queue, those of messages that are dying: their letters may be there or not."""
-    live: set[str] = set()
-    dying: dict[str, set[str]] = {}
-    if board is None:
-        return live, dying
-    for ticket in board.tickets.values():
-        for part in ticket.spans(ranges.minus((0, ticket.size), ticket.taken)):
-            live.update(_letter(layout, part.source, index) for index in range(part.start, part.stop))
-    for path, state in board.sources.items():
-        for ready in state.ready:
-            live.update(_letter(layout, path, index) for index in range(ready.start, ready.stop))
-        live.update(_letter(layout, path, one.index) for one in state.waiting)
-        if state.dying:
-            letters = dying.setdefault(parse_source(path).queue, set())
-            letters.update(_letter(layout, path, index) for index in state.dying)
-    return live, dying
-
-
-def _letter(layout: Layout, path: str, index: int) -> str:
-    return layout.dead(parse_source(path).queue, layout.message_id(path, index))
 
 
 def _count_batches(

@@ -6,18 +6,19 @@ letters shows its first one at once.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
 from s3queue.core.keys import Layout, parse_message_id, parse_source
 from s3queue.core.ops import get, get_all, list_page
+from s3queue.core.records import CAUSES, decode
 from s3queue.core.records import DeadLetter as Record
-from s3queue.core.records import decode
 from s3queue.errors import ConfigError, CorruptRecord
 from s3queue.runtime.drive import Driver
 from s3queue.store import Found, Listed
@@ -35,6 +36,21 @@ _WORD = re.compile(r"\w+")
 _PAGE = 1000
 
 
+class PastLife(Struct, frozen=True):
+    """A death of a message that was redriven since.
+
+    Attributes:
+        attempt: how many there were.
+        cause, error: of the last one: see `FailedAttempt`, and the last line of its text.
+    """
+
+    life: int
+    attempt: int
+    cause: str
+    error: str
+    died_at: datetime
+
+
 class DeadLetter(Struct, frozen=True, kw_only=True):
     """A message that is out of attempts, was rejected, or cannot be read.
 
@@ -48,6 +64,8 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
         raw: it could not be decoded.
         body: the payload, encoded (MessagePack); of what is ``raw``, the message or the whole batch as it is stored.
         sent_at: None where that cannot be read.
+        life: how many of its lives have ended: 1, and one more for each time it was redriven and died again.
+        lives: the deaths before, oldest first; ten at most.
     """
 
     id: str
@@ -62,6 +80,8 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     body: bytes
     sent_at: datetime | None
     died_at: datetime
+    life: int = 1
+    lives: tuple[PastLife, ...] = ()
 
     @property
     def payload(self) -> Any:
@@ -108,6 +128,12 @@ class Wanted(Struct, frozen=True):
     since: datetime | None = None
 
     def __post_init__(self) -> None:
+        if self.cause is not None and self.cause not in CAUSES:
+            close = difflib.get_close_matches(self.cause, CAUSES, 1)
+            raise ConfigError(
+                f"there is no cause {self.cause!r}" + (f"; do you mean {close[0]!r}?" if close else ""),
+                ", ".join(sorted(CAUSES)),
+            )
         if self.since is not None and (not isinstance(self.since, datetime) or self.since.tzinfo is None):
             raise ConfigError(f"since is {self.since!r}", "a datetime with a time zone, for example datetime.now(UTC)")
 
@@ -168,20 +194,61 @@ def read_all(
 
     Asks: one List per 1,000 letters, one Get for each; behind the last one wanted, for a few more.
     """
+    given = 0
+    most = limit if wanted.is_all else None
+    for one in read_records(driver, layout, queue, after=after, most=most, unreadable=unreadable):
+        if wanted.takes(one.letter):
+            yield one.letter
+            given += 1
+            if given == limit:
+                return
+
+
+class Read(NamedTuple):
+    """A dead letter as it is stored, and its version."""
+
+    record: Record
+    version: str
+    letter: DeadLetter
+
+
+def read_records(
+    driver: Driver,
+    layout: Layout,
+    queue: str,
+    *,
+    after: str | None = None,
+    most: int | None = None,
+    unreadable: Callable[[CorruptRecord], None],
+) -> Iterator[Read]:
+    """The letters of a queue as they are stored, without decided ones.
+
+    Args:
+        most: how many will be wanted; None: not known.
+    """
     at_once, given = _FIRST, 0
     for page in _pages(driver, layout.dead(queue), layout.dead(queue, after) if after else ""):
         rest = page
         while rest:
-            most = at_once if limit is None or not wanted.is_all else min(at_once, max(_FIRST, limit - given))
-            now, rest = _portion(rest, most)
-            for letter in _read(driver, [item.key for item in now], unreadable):
-                if not wanted.takes(letter):
-                    continue
-                yield letter
+            now, rest = _portion(rest, at_once if most is None else min(at_once, max(_FIRST, most - given)))
+            for one in _read(driver, [item.key for item in now], unreadable):
+                yield one
                 given += 1
-                if given == limit:
-                    return
             at_once = min(2 * at_once, _MOST)
+
+
+def read_named(driver: Driver, layout: Layout, queue: str, messages: Sequence[str]) -> Iterator[Read]:
+    """The letters of these messages, without those that are not there or decided. One Get for each.
+
+    Raises:
+        CorruptRecord: one cannot be decoded.
+    """
+
+    def fail(corrupt: CorruptRecord) -> None:
+        raise corrupt
+
+    for first in range(0, len(messages), _MOST):
+        yield from _read(driver, [layout.dead(queue, one) for one in messages[first : first + _MOST]], fail)
 
 
 def group(letters: Iterable[DeadLetter]) -> list[DeadGroup]:
@@ -222,7 +289,7 @@ def _portion(page: Sequence[Listed], most: int) -> tuple[Sequence[Listed], Seque
     return page[:most], page[most:]
 
 
-def _read(driver: Driver, keys: list[str], unreadable: Callable[[CorruptRecord], None]) -> Iterator[DeadLetter]:
+def _read(driver: Driver, keys: list[str], unreadable: Callable[[CorruptRecord], None]) -> Iterator[Read]:
     for key, found in zip(keys, driver.run(get_all(keys)), strict=True):
         if not isinstance(found, Found):
             continue
@@ -232,7 +299,7 @@ def _read(driver: Driver, keys: list[str], unreadable: Callable[[CorruptRecord],
             unreadable(corrupt)
             continue
         if not record.tombstone:
-            yield _view(record)
+            yield Read(record, found.version, _view(record))
 
 
 def _view(record: Record) -> DeadLetter:
@@ -249,4 +316,15 @@ def _view(record: Record) -> DeadLetter:
         body=record.payload,
         sent_at=time_of(record.sent_ms) if record.sent_ms else None,
         died_at=time_of(record.died_ms),
+        life=record.life,
+        lives=tuple(
+            PastLife(
+                one.life,
+                one.attempt,
+                one.failure.cause if one.failure is not None else "",
+                last_line(one.failure.text) if one.failure is not None else "",
+                time_of(one.died_ms),
+            )
+            for one in record.lives
+        ),
     )

@@ -52,6 +52,8 @@ class QueuedMessage(Struct, frozen=True, kw_only=True):
         raw: it could not be read: what is stored is no message, or larger than ``max_message_bytes`` allows.
         body: the payload, encoded (MessagePack).
         place: where it stands in the listing; what ``after`` takes. The id, unless it was moved off the board.
+        ticket: of what is running: the id of its ticket.
+        session: of what is running: the session of its host.
     """
 
     id: str
@@ -70,6 +72,8 @@ class QueuedMessage(Struct, frozen=True, kw_only=True):
     raw: bool
     body: bytes
     place: str
+    ticket: str = ""
+    session: str = ""
 
     @property
     def payload(self) -> Any:
@@ -103,6 +107,7 @@ class _Spot(NamedTuple):
     due_ms: int | None = None
     session: str = ""
     unfit: str = ""
+    ticket: str = ""
 
 
 class _Entry(NamedTuple):
@@ -149,6 +154,27 @@ def read_queue(
     if state is not None and state not in STATES:
         raise ConfigError(f"no state {state!r}", ", ".join(STATES) + "; for dead ones see Queue.dead_letters")
     return _read(_Look(driver, layout, queue, state, now_ms, largest), task, limit, _place(after))
+
+
+def read_message(driver: Driver, layout: Layout, place: str, *, now_ms: int, largest: float) -> QueuedMessage | None:
+    """One message that is neither done nor dead; None: it is not there, or was moved off the board.
+
+    Args:
+        place: as `QueuedMessage.place` told it; the id of a message that was not moved.
+
+    Raises:
+        ConfigError: no such place. CorruptRecord: the board cannot be decoded.
+
+    Asks: one Get for the board, one for its batch, and one for the host that runs it. One List where it is not on the
+        board.
+    """
+    path, index = _place(place)
+    look = _Look(driver, layout, parse_source(path).queue, None, now_ms, largest)
+    entry = look.entry(path)
+    if entry is None:
+        return None
+    spots = [spot for spot in entry.spots if spot.at == index]
+    return next(look.messages([entry._replace(spots=spots)]), None) if spots else None
 
 
 def _place(after: str | None) -> tuple[str, int]:
@@ -215,6 +241,17 @@ class _Look:
             if wanted:
                 yield entry._replace(spots=wanted)
 
+    def entry(self, path: str) -> _Entry | None:
+        """One batch, wherever it is."""
+        found = self._driver.run(get(self._layout.board))
+        if isinstance(found, Found):
+            self._board = decode(Board, self._layout.board, found.body)
+        if path in self._board.sources or path in self._board.moves:
+            return self._on_board().get(path)
+        key = self._layout.source(path)
+        listed = self._list(key, "")
+        return next((entry for entry in listed if entry.path == path), None)
+
     def _on_board(self) -> dict[str, _Entry]:
         board = self._board
         spots: dict[str, list[_Spot]] = {
@@ -228,11 +265,11 @@ class _Look:
                 spots[target] = []  # it is there for nobody before the board says so
                 for path, index in members:
                     spots.setdefault(path, []).append(_Spot(index, "waiting", source.attempt, source.due_ms))
-        for ticket in board.tickets.values():
+        for name, ticket in board.tickets.items():
             if ticket.queue == self._queue:
                 for part in ticket.spans(ticket.left_ranges):
                     spots.setdefault(part.source, []).extend(
-                        _Spot(index, "running", part.attempt, session=ticket.session)
+                        _Spot(index, "running", part.attempt, session=ticket.session, ticket=name)
                         for index in range(part.start, part.stop)
                     )
         return {path: _Entry(path, found, 0, board.sources.get(path)) for path, found in spots.items()}
@@ -339,6 +376,8 @@ class _Look:
             raw=message is None,
             body=b"" if message is None else bytes(message.payload),
             place=place,
+            ticket=spot.ticket,
+            session=spot.session,
         )
 
 

@@ -37,9 +37,13 @@ if TYPE_CHECKING:
 
 __all__ = ["MessageHandle", "MessageProgress", "Status", "message"]
 
-Status: TypeAlias = Literal["scheduled", "ready", "running", "waiting", "done", "dead", "cancelled", "unknown"]
+Status: TypeAlias = Literal[
+    "scheduled", "ready", "running", "waiting", "done", "dead", "cancelled", "expired", "unknown"
+]
+#: The payload stays as it is.
+UNCHANGED: Any = object()
 #: What a message is by how it ends; others come to their turn.
-_ENDED: dict[str, Status] = {"cancelled": "cancelled", "expired": "unknown", "purged": "unknown", "done": "done"}
+_ENDED: dict[str, Status] = {"cancelled": "cancelled", "expired": "expired", "purged": "unknown", "done": "done"}
 #: Batches of moved messages that are read at once.
 _AT_ONCE = 64
 #: Seconds: the longest that a record can hold.
@@ -126,9 +130,9 @@ class MessageHandle:
         """Where it is now.
 
         ``scheduled`` (its time has not come), ``ready``, ``running`` (a host has it, running or next), ``waiting``
-        (failed or snoozed, and not due yet), ``done``, ``dead``, ``cancelled``, or ``unknown``: there is no such message,
-        or it has ended and is forgotten. How one has ended is known while its batch is on the board, and from its letter;
-        ``done`` is told as ``unknown`` where messages of its queue were ever cancelled before they began.
+        (failed or snoozed, and not due yet), ``done``, ``dead``, ``cancelled``, ``expired``, or ``unknown``: there is no
+        such message, or it has ended and is forgotten. How one has ended is known while its batch is on the board, and
+        from its letter; ``done`` is told as ``unknown`` where messages of its queue were ever cancelled before they began.
 
         Asks: two GETs, and a third where it is on no board. Where it is nowhere, one LIST per 1,000 scheduled batches, and
         one GET for each batch of its queue that was moved off the board.
@@ -137,10 +141,11 @@ class MessageHandle:
         # In this order: what is not seen in the first has gone on to the next.
         body = self._driver.run(get(layout.source(self._ref.path)))
         board = Operation(self.store, layout, self._driver).look()
-        status = _on_board(board, self._ref) if board is not None else None
+        status = _on_board(board, self._living(board)) if board is not None else None
         if status is not None and status != "done":
             return status
-        if status is None and isinstance(body, Found) and body.body:
+        is_borrowed = parse_source(self._ref.path).is_borrowed  # then its object is there for others, too
+        if status is None and not is_borrowed and isinstance(body, Found) and body.body:
             return self._unadmitted(self._ref, board)
         if (ended := self._letter()) is not None:
             return ended
@@ -247,6 +252,13 @@ class MessageHandle:
             return "waiting" if source.moved else "scheduled"
         return "ready"
 
+    def _living(self, board: Board) -> MessageRef:
+        """Where it would be on this board: elsewhere if it was redriven."""
+        for path in board.sources:
+            if path.startswith("dead/") and parse_source(path).message == self.id:
+                return MessageRef(self._ref.part, path, 0)
+        return self._ref
+
     def _letter(self) -> Status | None:
         key = self.layout.dead(self.queue, self.id)
         found = self._driver.run(get(key))
@@ -255,7 +267,7 @@ class MessageHandle:
         letter = decode(DeadLetter, key, found.body)
         if not letter.tombstone:
             return "dead"
-        return "cancelled" if letter.ending == "cancelled" else "unknown"
+        return _ENDED.get(letter.ending, "unknown")
 
     def _moved(self) -> _Place | None:
         """Where it is, if it was moved off the board while it waited."""
@@ -310,6 +322,25 @@ class MessageHandle:
         Raises, asks: as `cancel`.
         """
         return self._ask(RUN_NOW, "", wait, timeout)
+
+    def redrive(self, *, payload: Any = UNCHANGED, timeout: float = 60.0) -> str:
+        """Run it again, if it is dead: a new life begins, with the same id, at attempt 1. See `Queue.redrive`.
+
+        Args:
+            payload: with which it runs from now on, as `DeadLetter.payload` tells it: of a task, its arguments by name.
+
+        Returns:
+            ``redriven``; ``no``: it is not dead, or was redriven or purged by another.
+
+        Raises: as `cancel`; `ConfigError` where the payload cannot be encoded.
+
+        Asks: one GET, one PUT, and one GET for each look at the answer.
+        """
+        from s3queue.queue import Queue
+
+        queue = Queue(self.queue, self.store, namespace=self.layout.root, config=self.config)
+        edit = None if payload is UNCHANGED else lambda letter: payload
+        return "redriven" if queue.redrive(self.id, edit=edit, timeout=timeout).done else "no"
 
     def _ask(self, kind: str, reason: str, wait: bool, timeout: float, force: float | None = None) -> str:
         began = time.monotonic()

@@ -1,6 +1,7 @@
-"""What is done around every attempt: logging, error reports, connections.
+"""What is done around every attempt: error reports, connections, what a message carries from its enqueue.
 
-A middleware is a plain object with some of these methods, or with ``around`` alone::
+A middleware is a plain object with some of these methods, or with ``around`` alone, and perhaps with those of
+`s3queue.enqueuing` for the producer::
 
     class Timing:
         def before(self, ctx): ...              # an attempt begins
@@ -20,6 +21,7 @@ had raised it. Where there is no middleware nothing of this is called.
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import functools
 import inspect
 import logging
@@ -27,9 +29,10 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any
 
 from s3queue.context import Context
+from s3queue.enqueuing import Enqueue, those_that_enqueue
 from s3queue.errors import ConfigError, Reject, Retry, Snooze
 
-__all__ = ["DjangoConnections", "Report", "check", "wrap"]
+__all__ = ["CarryContext", "DjangoConnections", "Enqueue", "Report", "check", "those_of_attempts", "wrap"]
 
 _HOOKS = ("before", "after", "failed")
 _Call = Callable[..., Any]
@@ -41,14 +44,20 @@ def check(middleware: Iterable[object]) -> tuple[object, ...]:
     for one in found:
         hooks = [name for name in _HOOKS if callable(getattr(one, name, None))]
         around = callable(getattr(one, "around", None))
-        if isinstance(one, type) or around == bool(hooks):
+        enqueues = bool(those_that_enqueue([one]))
+        if isinstance(one, type) or (around and hooks) or not (around or hooks or enqueues):
             raise ConfigError(
                 f"{one!r} is no middleware",
-                "an object with before, after or failed, or one with around and none of those",
+                "an object with before, after or failed, or one with around and none of those; or with before_enqueue",
             )
         if around and not (inspect.isgeneratorfunction(one.around) or inspect.isasyncgenfunction(one.around)):  # type: ignore[attr-defined]
             raise ConfigError(f"around of {one!r} is not a generator", "write yield where the task is to run")
     return found
+
+
+def those_of_attempts(middleware: Iterable[object]) -> tuple[object, ...]:
+    """Those with a method for attempts."""
+    return tuple(one for one in middleware if any(callable(getattr(one, name, None)) for name in (*_HOOKS, "around")))
 
 
 def check_fit(middleware: Iterable[object], is_async: bool, what: str) -> None:
@@ -64,7 +73,7 @@ def check_fit(middleware: Iterable[object], is_async: bool, what: str) -> None:
 
 def wrap(call: _Call, is_async: bool, middleware: tuple[object, ...]) -> _Call:
     """The call of a task, with all of these around it. Its last argument is a `Context`, always."""
-    for one in reversed(middleware):
+    for one in reversed(those_of_attempts(middleware)):
         call = (_wrapped_async if is_async else _wrapped)(call, one)
     return call
 
@@ -199,3 +208,42 @@ class DjangoConnections:
             yield
         finally:
             close()
+
+
+class CarryContext:
+    """Attempts see these context variables as they were where their message was enqueued: a tenant, a request id.
+
+    They travel as headers ``context-NAME``. One that has no value there has none, or its default, in the attempt.
+
+    Args:
+        variables: each with a name of its own; their values are texts.
+
+    Raises:
+        ConfigError: two have one name. At an enqueue: a value is no text.
+    """
+
+    def __init__(self, *variables: contextvars.ContextVar[str]) -> None:
+        self._variables = {f"context-{one.name}": one for one in variables}
+        if len(self._variables) < len(variables):
+            raise ConfigError("two of these context variables have the same name")
+
+    def before_enqueue(self, call: Enqueue) -> None:
+        for header, variable in self._variables.items():
+            value: object = variable.get(None)
+            if value is None:
+                continue
+            if not isinstance(value, str):
+                raise ConfigError(f"context variable {variable.name!r} holds {value!r}", "only texts are carried")
+            call.headers.setdefault(header, value)
+
+    def around(self, ctx: Context) -> Iterator[None]:
+        tokens = [
+            (variable, variable.set(ctx.headers[header]))
+            for header, variable in self._variables.items()
+            if header in ctx.headers
+        ]
+        try:
+            yield
+        finally:
+            for variable, token in tokens:
+                variable.reset(token)

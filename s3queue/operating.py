@@ -13,7 +13,7 @@ from s3queue.core.keys import Layout, request_path
 from s3queue.core.operate import Edit
 from s3queue.core.ops import Unknown, get
 from s3queue.core.produce import Accepted
-from s3queue.core.records import Board, Request, decode
+from s3queue.core.records import Board, LetterRequest, Request, decode
 from s3queue.errors import StoreUnavailable
 from s3queue.runtime.drive import Driver, pauses
 from s3queue.runtime.local.wakeups import wake
@@ -61,7 +61,13 @@ class Operation:
 
         Asks: one PUT, and one GET for each look at the answer.
         """
-        path = request_path(time.time_ns() // 1_000_000, secrets.token_hex(8))
+        path = self.send(request, patience_s)
+        return self.answer_of(path, timeout) if wait else ""
+
+    def send(self, request: Request | LetterRequest, patience_s: float) -> str:
+        """Store a request, and wake the coordinator. Returns its path. Raises `StoreUnavailable`; asks one PUT."""
+        about_letters = isinstance(request, LetterRequest)
+        path = request_path(time.time_ns() // 1_000_000, secrets.token_hex(8), about_letters=about_letters)
         deadline, waits = time.monotonic() + patience_s, pauses(0.1, 5.0)
         while not isinstance(self._driver.run(operate.ask(self._layout, path, request)), Accepted):
             pause = next(waits)
@@ -71,8 +77,10 @@ class Operation:
                 )
             time.sleep(pause)
         self.wake()
-        if not wait:
-            return ""
+        return path
+
+    def answer_of(self, path: str, timeout: float) -> str:
+        """Wait for the answer to a request. Raises `TimeoutError`; asks one GET for each look."""
         answers: list[str] = []
 
         def is_answered() -> bool:

@@ -5,7 +5,8 @@ parameters that have a default. Extra positional arguments stand under ``*name``
 ``**name``. A handler's payload is the value itself.
 
 What a producer may enqueue is exactly what a worker can decode, because the producer decodes it first. Annotated
-parameters arrive in their annotated type (dataclass, Struct, datetime, UUID, Enum: whatever msgspec knows), equal to what
+parameters arrive in their annotated type (dataclass, Struct, datetime, UUID, Enum: whatever msgspec knows, and what
+`s3queue.carrying` adds), equal to what
 was given, or are refused; those without an annotation arrive as builtins.
 """
 
@@ -19,6 +20,7 @@ from typing import Any, Protocol, get_type_hints
 import msgspec
 from msgspec import Raw
 
+from s3queue.carrying import carrier, from_plain, schema_of, to_plain
 from s3queue.errors import ConfigError
 from s3queue.resources import Given
 
@@ -26,15 +28,7 @@ from s3queue.resources import Given
 CONTEXT = "ctx"
 
 
-def _plain(value: Any) -> Any:
-    """What msgspec encodes in place of a value that it does not know: of a text that can do more, such as the id of a
-    message, the text."""
-    if isinstance(value, str):
-        return str.__str__(value)
-    raise TypeError(f"Encoding objects of type {type(value).__name__} is unsupported")
-
-
-_encode = msgspec.msgpack.Encoder(enc_hook=_plain).encode
+_encode = msgspec.msgpack.Encoder(enc_hook=to_plain).encode
 _NO_KWARGS: dict[str, Any] = {}
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -67,7 +61,7 @@ def encode_value(value: Any, what: str) -> Raw:
     except (TypeError, ValueError, OverflowError, RecursionError) as wrong:
         raise ConfigError(
             f"{what}: {_lower(wrong)}",
-            "a payload is anything msgspec encodes: builtins, dataclasses, Structs, …",
+            "a payload is builtins, dataclasses, Structs, … (docs/reference/payloads.md)",
         ) from wrong
 
 
@@ -99,7 +93,7 @@ class CallCodec:
             self._keys[parameter.name] = key
             fields.append((f"p{number}", kind, _field(key, default)))
         record = msgspec.defstruct("Arguments", fields, kw_only=True, forbid_unknown_fields=True)
-        self._record = msgspec.msgpack.Decoder(record).decode
+        self._record = msgspec.msgpack.Decoder(record, dec_hook=from_plain).decode
         self._takes = [
             (self._keys[p.name], kind, p.default is p.empty) for p, (_, kind, _) in zip(parameters, fields, strict=True)
         ]
@@ -177,19 +171,22 @@ class CallCodec:
 class ValueCodec:
     """The one argument of a handler."""
 
+    #: What its function takes.
+    takes = f"a handler takes one payload and, if it likes, {CONTEXT}"
+
     def __init__(self, function: Callable[..., Any], what: str) -> None:
         self._what = what
         parameters = [p for p in inspect.signature(function).parameters.values() if _travels(p)]
         if len(parameters) != 1 or parameters[0].kind not in _POSITIONAL:
-            raise ConfigError(f"{what}: a handler takes one payload and, if it likes, {CONTEXT}")
-        kind = _hints(function).get(parameters[0].name, Any)
+            raise ConfigError(f"{what}: {self.takes}")
+        kind = self._kind_of(_hints(function).get(parameters[0].name, Any))
         _check_type(kind, f"{what}, parameter {parameters[0].name!r}")
         self._kind = kind
-        self._value: Callable[[Any], Any] = msgspec.msgpack.Decoder(kind).decode
+        self._value: Callable[[Any], Any] = msgspec.msgpack.Decoder(kind, dec_hook=from_plain).decode
 
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, exact: bool = True) -> Raw:
         if len(args) != 1 or kwargs:
-            raise ConfigError(f"{self._what}: a handler is sent one payload, not {len(args) + len(kwargs)} arguments")
+            raise ConfigError(f"{self._what}: is sent one payload, not {len(args) + len(kwargs)} arguments")
         payload = encode_value(args[0], self._what)
         try:
             arrived = self._value(payload)
@@ -198,6 +195,10 @@ class ValueCodec:
         if exact:
             _check_same(args[0], arrived, self._kind, self._what)
         return payload
+
+    def _kind_of(self, kind: Any) -> Any:
+        """What one message holds, by the annotation."""
+        return kind
 
     def decode(self, payload: Raw) -> tuple[tuple[Any, ...], dict[str, Any]]:
         return (self._value(payload),), _NO_KWARGS
@@ -222,7 +223,7 @@ class ResultCodec:
         kind = get_type_hints(holder, globalns=getattr(function, "__globals__", None), include_extras=True)
         self._kind: Any = Any if kind.get("return", object) is object else kind["return"]
         _check_type(self._kind, self._what)
-        self._value: Callable[[Any], Any] = msgspec.msgpack.Decoder(self._kind).decode
+        self._value: Callable[[Any], Any] = msgspec.msgpack.Decoder(self._kind, dec_hook=from_plain).decode
 
     def encode(self, value: Any) -> Raw:
         """Raises `ConfigError`: it cannot be carried, or would arrive as something else."""
@@ -246,7 +247,7 @@ def _digest(takes: Iterable[tuple[str, Any, bool]]) -> str:
     described = []
     for key, kind, required in sorted(takes, key=lambda one: one[0]):
         try:
-            shape: Any = _bare(msgspec.json.schema(kind))
+            shape: Any = _bare(msgspec.json.schema(kind, schema_hook=schema_of))
         except (TypeError, ValueError):  # a type that JSON has no form for
             shape = str(kind)
         described.append((key, shape, required))
@@ -320,14 +321,15 @@ def _check_type(kind: Any, what: str) -> None:
     if foreign is not None:
         name = getattr(foreign, "__qualname__", str(foreign))
         raise ConfigError(
-            f"{what}: {name} cannot be carried in a message", "annotate a type that msgspec knows, or leave it out"
+            f"{what}: {name} cannot be carried in a message",
+            "annotate a type that messages carry (docs/reference/payloads.md), or name it with s3queue.payload_type",
         )
 
 
 def _foreign(info: Any, seen: set[int]) -> Any:
     """The first type inside that msgspec does not know, or None."""
     if isinstance(info, msgspec.inspect.CustomType):
-        return info.cls
+        return None if carrier(info.cls) is not None else info.cls
     if id(info) in seen:
         return None
     seen.add(id(info))

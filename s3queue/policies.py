@@ -46,6 +46,7 @@ class Policy(Struct, frozen=True, kw_only=True):
         soft_time_limit: None: none.
         retry_on: only these are tried again; None: all are.
         give_up_on: these are never tried again, whatever ``retry_on`` says.
+        unique: whether a message with the same arguments is enqueued only once; see `s3queue.once`.
         result_ttl: seconds for which what it returns is kept; None: it is dropped.
         ack: ``manual``: the task says itself what became of its message.
     """
@@ -57,6 +58,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     retry_on: tuple[Any, ...] | None = None
     give_up_on: tuple[Any, ...] = ()
     result_ttl: float | None = None
+    unique: bool | str = False
     ack: Ack = "auto"
 
     def check(self, what: str) -> None:
@@ -122,6 +124,7 @@ def policy(
     give_up_on: Which | None,
     result_ttl: float | None = None,
     ack: Ack = "auto",
+    unique: bool | str = False,
 ) -> Policy:
     """The arguments of a decorator, not checked yet."""
     return Policy(
@@ -132,6 +135,7 @@ def policy(
         retry_on=None if retry_on is None else _several(retry_on),
         give_up_on=() if give_up_on is None else _several(give_up_on),
         result_ttl=result_ttl,
+        unique=unique,
         ack=ack,
     )
 

@@ -18,6 +18,7 @@ from s3queue.core.keys import MAX_BATCH
 from s3queue.core.produce import BATCH_BYTES
 from s3queue.errors import ConfigError, EnqueueUncertain
 from s3queue.ids import MessageId
+from s3queue.once import ONCE
 from s3queue.payloads import encode_value
 from s3queue.policies import is_limit
 from s3queue.queue import Queue
@@ -101,20 +102,31 @@ class Producer:
             EnqueueUncertain, StoreUnavailable, StoreDenied: as `Sender.enqueue`, in each caller whose batch failed.
         """
         load = self._load(task, args, kwargs)
+        if load.once is not None:  # it has an object of its own
+            sending = Sending(lambda: load)
+            return MessageId.of(sending.run()[0], load.queue, task_of(task), is_new=sending.is_new)
         return MessageId.of(self._enqueue(load), load.queue, task_of(task))
 
     async def aenqueue(self, task: Task[P, R] | Sender[P, R], /, *args: P.args, **kwargs: P.kwargs) -> MessageId[R]:
         """As `enqueue`, for callers on an event loop. If it is cancelled before its batch is sent nothing is stored; later
         the message may be."""
         load = self._load(task, args, kwargs)
+        if load.once is not None:
+            sending = Sending(lambda: load)
+            ids = await sending.arun()
+            return MessageId.of(ids[0], load.queue, task_of(task), is_new=sending.is_new)
         return MessageId.of(await self._aenqueue(load), load.queue, task_of(task))
 
     def send(self, queue: Queue, payload: Any, **options: Any) -> str:
         """Store one message for the queue's handler; arguments and errors as `s3queue.Queue.enqueue`."""
+        if options.keys() & ONCE:
+            return queue.enqueue(payload, **options)
         return self._enqueue(queue.load("", [encode_value(payload, f"message for {queue.name!r}")], **options))
 
     async def asend(self, queue: Queue, payload: Any, **options: Any) -> str:
         """As `send`, and as `aenqueue`."""
+        if options.keys() & ONCE:
+            raise ConfigError("asend cannot enqueue only once", "use a task, or Queue.enqueue")
         return await self._aenqueue(queue.load("", [encode_value(payload, f"message for {queue.name!r}")], **options))
 
     def close(self) -> None:

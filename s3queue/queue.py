@@ -22,16 +22,21 @@ from s3queue.core import operate, produce
 from s3queue.core.keys import PRIORITIES, Layout, check_group, check_name, key_name
 from s3queue.core.ops import get
 from s3queue.core.records import Board, Message, QueueMeta, decode, encode_message
+from s3queue.enqueuing import Enqueue, Enqueuing, those_that_enqueue
 from s3queue.errors import ConfigError, StoreUnavailable
+from s3queue.ids import MessageId
 from s3queue.inspection import QueueStats, stats
 from s3queue.letters import DeadGroup, DeadLetter
 from s3queue.limits import Breaker, Limit, declare, seconds_of
 from s3queue.looking import QueuedMessage, State
 from s3queue.observe.events import Events
-from s3queue.observe.tracing import begin_send
+from s3queue.observe.tracing import SendSpan, begin_send
+from s3queue.once import Unique, once_of
 from s3queue.operating import Operation
 from s3queue.payloads import encode_value
 from s3queue.policies import RESERVED
+from s3queue.redriving import Redrivable
+from s3queue.registry import registry
 from s3queue.runtime.drive import Driver, pauses
 from s3queue.runtime.knocks import LeaderKnocker
 from s3queue.runtime.local.wakeups import wake
@@ -45,7 +50,7 @@ __all__ = ["Queue"]
 _NO_HEADERS: dict[str, str] = {}
 
 
-class Queue(Steerable):
+class Queue(Steerable, Redrivable):
     """A named queue on a store. Cheap to make; safe to use from many threads, and across a fork.
 
     Args:
@@ -104,7 +109,11 @@ class Queue(Steerable):
         headers: Mapping[str, str] | None = None,
         key: str | None = None,
         expires_in: float | timedelta | None = None,
-    ) -> str:
+        dedup_id: str | None = None,
+        dedup_window: float | timedelta | None = None,
+        unique: Unique = False,
+        debounce: float | timedelta | None = None,
+    ) -> MessageId[Any]:
         """Store one message for the queue's handler, and return its id. One PUT (the first time also one GET).
 
         Args:
@@ -117,6 +126,15 @@ class Queue(Steerable):
             key: whose message it is, for limits and fairness between keys (see `limit`); 1 to 300 characters, and not
                 beside a group.
             expires_in: seconds or a `timedelta` from now; not begun by then, it ends as expired.
+            dedup_id: names this message: while an earlier call with it counts, its message is returned instead, and
+                the id's ``is_new`` is False. Two PUTs; a call that finds an earlier one makes two that are refused,
+                and a GET.
+            dedup_window: for how long it counts, whatever became of its message: seconds or a `timedelta`; by default the
+                setting of that name.
+            unique: the same for messages with an equal payload: until they are over (True), or until they begin
+                (``"waiting"``).
+            debounce: not to run before so many seconds; a later call with an equal payload, or ``dedup_id``, takes the
+                place of this message, unless it has begun.
 
         Raises:
             ConfigError: an argument is wrong; nothing was sent.
@@ -125,8 +143,11 @@ class Queue(Steerable):
             StoreUnavailable: not stored.
         """
         encoded = encode_value(payload, f"message for {self.name!r}")
-        options = {"delay": delay, "at": at, "priority": priority, "group": group, "headers": headers, "key": key}
-        return self.send("", [encoded], **options, expires_in=expires_in)[0]
+        options: dict[str, Any] = {"delay": delay, "at": at, "priority": priority, "group": group, "headers": headers}
+        options |= {"key": key, "expires_in": expires_in, "dedup_id": dedup_id, "dedup_window": dedup_window}
+        options |= {"unique": unique, "debounce": debounce}
+        sending = Sending(lambda: self.load("", [encoded], **options))
+        return MessageId.of(sending.run()[0], self, is_new=sending.is_new)
 
     def enqueue_many(
         self,
@@ -184,12 +205,31 @@ class Queue(Steerable):
         limits: Mapping[str, str] | None = None,
         key: str | None = None,
         expires_in: float | timedelta | None = None,
+        middleware: tuple[object, ...] = (),
+        dedup_id: str | None = None,
+        dedup_window: float | timedelta | None = None,
+        unique: Unique = False,
+        debounce: float | timedelta | None = None,
     ) -> Load:
         """What `send` sends, checked. Asks for nothing.
 
         Args:
+            middleware: of its task, inside of what `s3queue.use` named.
             limits: headers of our own, see `s3queue.policies.own_headers`.
         """
+        once = None
+        if dedup_id is not None or unique or debounce is not None or dedup_window is not None:
+            if debounce is not None and delay is None and at is None:
+                delay = debounce
+            once = once_of(
+                task,
+                payloads,
+                dedup_id=dedup_id,
+                dedup_window=dedup_window,
+                unique=unique,
+                debounce=debounce,
+                default_window_s=self.config.dedup_window,
+            )
         due_ms = _due_ms(delay, at)
         if type(priority) is not int or priority not in PRIORITIES:
             raise ConfigError(f"priority is {priority!r}", "0 goes first, 9 goes last")
@@ -205,17 +245,28 @@ class Queue(Steerable):
             if due_ms is not None and due_ms >= expires_ms:
                 raise ConfigError("a message expires before it is due", "a longer expires_in, which counts from now")
         given = _headers(headers)
+        told: SendSpan | Enqueuing | None = None
+        if around := those_that_enqueue(registry.middleware + middleware) if registry.middleware or middleware else ():
+            told = Enqueuing(Enqueue(self.name, task, len(payloads), dict(given)), around)
+            given = _headers(told.begin())
         if limits:
             given = {**given, **limits}
         span = begin_send(self.name, len(payloads))
         if span is not None:
+            given = span.headers(given)
+        if isinstance(told, Enqueuing):
+            told.span = span
+        else:
+            told = span
+        if told is not None:
             try:
-                messages = self._encoded(task, payloads, span.headers(given))
+                messages = self._encoded(task, payloads, given)
             except BaseException as fault:
-                span.failed(fault)
+                told.failed(fault)
                 raise
-            return Load(self, messages, priority, group, due_ms, key, expires_ms, span)
-        return Load(self, self._encoded(task, payloads, given), priority, group, due_ms, key, expires_ms)
+            return Load(self, messages, priority, group, due_ms, key, expires_ms, told, once)
+        messages = self._encoded(task, payloads, given)
+        return Load(self, messages, priority, group, due_ms, key, expires_ms, None, once)
 
     def _encoded(self, task: str, payloads: list[Raw], headers: dict[str, str]) -> list[bytes]:
         return self._sized([bytes(encode_message(Message(task, payload, headers))) for payload in payloads])

@@ -77,7 +77,8 @@ class Registry:
             check_fit(self.middleware, task.is_async, task.label)
         self.limits(queue)
         digests = {task.name: task.digest for task in tasks}
-        return Offer(max_attempts=max(task.max_attempts for task in tasks), tasks=digests)
+        batch = max(task.batch for task in tasks)
+        return Offer(max_attempts=max(task.max_attempts for task in tasks), tasks=digests, batch=batch)
 
     def limits(self, queue: str) -> Limits | None:
         """What the tasks of a queue declare of it; None: nothing.

@@ -14,13 +14,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Raw
 
-from s3queue.core import produce
-from s3queue.core.keys import MAX_BATCH, batch_id
+from s3queue.core import operate, produce
+from s3queue.core.keys import MAX_BATCH, batch_id, request_path
+from s3queue.core.once import Call, Once, enqueue_once
+from s3queue.core.records import REPLACE, Request
+from s3queue.enqueuing import caller
 from s3queue.errors import ConfigError, CorruptRecord, EnqueueUncertain, StoreDenied, StoreUnavailable
 from s3queue.runtime.drive import Driver, pauses
 
 if TYPE_CHECKING:
+    from s3queue.enqueuing import Enqueuing
     from s3queue.observe.tracing import SendSpan
+    from s3queue.once import OnlyOnce
     from s3queue.queue import Queue
 
 __all__ = ["Load", "Progress", "Sending", "stream"]
@@ -71,7 +76,8 @@ class Load(NamedTuple):
     due_ms: int | None
     key: str | None = None
     expires_ms: int | None = None
-    span: SendSpan | None = None
+    span: SendSpan | Enqueuing | None = None
+    once: OnlyOnce | None = None
 
 
 class _Stopped(Exception):
@@ -90,12 +96,16 @@ class Sending:
         self._load: Load | None = None
         #: Batches still to be sent, the last one first.
         self._left: list[list[Raw]] = []
+        self._portion: list[Raw] = []
         self._stored: list[str] = []
         self._outgoing: produce.Outgoing | None = None
         #: Ids of the batch that is under way, in the order of the call.
         self._under_way: list[str] = []
         #: When it was first sent, on the monotonic clock; None where it certainly has not been.
         self._sent: float | None = None
+        #: Of a message that is enqueued only once: what was tried so far, and whether it is this call that enqueued it.
+        self._call: Call | None = None
+        self.is_new = True
         self._busy = threading.Lock()
         self._gate = threading.Lock()
         self._stop = False
@@ -156,7 +166,9 @@ class Sending:
 
         try:
             try:
-                sending = asyncio.get_running_loop().run_in_executor(None, copy_context().run, self.run, again)
+                loop, context = asyncio.get_running_loop(), copy_context()
+                context.run(caller.set, loop)
+                sending = loop.run_in_executor(None, context.run, self.run, again)
             except RuntimeError:
                 # The main thread has ended, and executors start nothing any more.
                 return self.run(again)
@@ -180,6 +192,10 @@ class Sending:
         if load is None:
             load = self._load = self._prepare()
             self._left = _portions(load.messages)
+        if load.once is not None:
+            if not self._stored:
+                self._run_once(load, load.once, load.queue.newest_first(), load.queue.driver())
+            return self._stored
         if not self._left and self._outgoing is None:
             return self._stored
         newest_first = load.queue.newest_first()
@@ -206,12 +222,72 @@ class Sending:
             newest_first=newest_first,
             key=load.key,
             expires_ms=load.expires_ms,
+            gate="" if load.once is None else load.once.gate,
         )
         ids = load.queue.layout.message_ids(outgoing.path, outgoing.count)
         if newest_first:
             ids.reverse()
         self._under_way = ids
         self._outgoing = outgoing
+
+    def _run_once(self, load: Load, once: OnlyOnce, newest_first: bool, driver: Driver) -> None:
+        """Have the one message of this call enqueued, by this call or an earlier one."""
+        queue = load.queue
+        if self._call is None:
+            self._call = Call(queue.name, once.gate, int(once.window_s * 1000), once.takes_over)
+        call, portion = self._call, self._left[-1] if self._left else self._portion
+        self._portion, self._left = portion, []
+        began, waits = time.monotonic(), pauses(_FIRST_PAUSE_S, _LAST_PAUSE_S)
+        while True:
+            now_ms, now = time.time_ns() // 1_000_000, time.monotonic()
+            self._left = [list(portion)]
+            self._next(load, newest_first)
+            outgoing, earlier, self._outgoing = self._outgoing, self._sent, None
+            assert outgoing is not None
+            with self._gate:
+                if self._stop:
+                    raise _Stopped
+                self._sent = now if earlier is None else earlier
+            driver.patience_s = max(0.0, began + queue.config.enqueue_deadline - now)
+            try:
+                outcome = driver.run(enqueue_once(queue.layout, call, outgoing, now_ms, os.urandom(8).hex()))
+            except (StoreUnavailable, StoreDenied):
+                if len(call.offered) == 1 and not call.unsure and call.under_way == outgoing.path and not call.is_held:
+                    self._sent = earlier  # the first put was not applied
+                raise
+            finally:
+                self._under_way = [queue.layout.message_id(call.under_way or outgoing.path, 0)]
+            if isinstance(outcome, Once):
+                break
+            pause = next(waits) if isinstance(outcome, produce.Unanswered) else 0.0
+            if time.monotonic() + pause >= began + queue.config.enqueue_deadline:
+                raise self.uncertain()
+            time.sleep(pause)
+        self.is_new = outcome.is_new
+        with self._gate:
+            self._stored, self._under_way, self._sent = [queue.layout.message_id(outcome.path, 0)], [], None
+        if outcome.replaced:
+            self._withdraw(queue, driver, outcome.replaced, began)
+        if outcome.is_new:
+            queue.tell(self._stored)
+
+    @staticmethod
+    def _withdraw(queue: Queue, driver: Driver, path: str, began: float) -> None:
+        """Cancel the message of which this one takes the place, unless it has begun. Without an answer both run."""
+        message = queue.layout.message_id(path, 0)
+        request = Request(os.urandom(8).hex(), REPLACE, message, reason="a later call takes its place")
+        name, waits = (
+            request_path(time.time_ns() // 1_000_000, os.urandom(8).hex()),
+            pauses(_FIRST_PAUSE_S, _LAST_PAUSE_S),
+        )
+        try:
+            while not isinstance(driver.run(operate.ask(queue.layout, name, request)), produce.Accepted):
+                pause = next(waits)
+                if time.monotonic() + pause >= began + queue.config.enqueue_deadline:
+                    raise StoreUnavailable("put", queue.layout.source(name), "no answer")
+                time.sleep(pause)
+        except (StoreUnavailable, StoreDenied) as fault:
+            queue.events.warn("replace", f"message {message} may run beside the one that takes its place: {fault}")
 
     def _store(self, queue: Queue, driver: Driver) -> None:
         """Make the batch under way exist: the same put, until it is answered or the deadline has passed."""

@@ -23,12 +23,14 @@ from typing import Any, TypeVar
 from s3queue.config import Config, current_config, current_store
 from s3queue.core.keys import check_name
 from s3queue.errors import ConfigError
+from s3queue.observe.prices import parse_prices
 from s3queue.observe.subscribing import Subscribers
 from s3queue.registry import Registry, registry
 from s3queue.runtime.local.cgroup import cpus
 from s3queue.runtime.supervisor.household import Household, Summary
 from s3queue.runtime.supervisor.loop import Host
 from s3queue.runtime.supervisor.processes import end_if_imported
+from s3queue.runtime.supervisor.sidecar import check_metrics, open_door
 from s3queue.runtime.supervisor.wishes import Wishes
 from s3queue.store import ObjectStore, as_store
 
@@ -78,6 +80,10 @@ class Supervisor:
         if middleware:
             tasks = tasks.within(middleware)
         self.tasks = tasks
+        if self.config.prices:
+            parse_prices(self.config.prices)
+        if self.config.metrics is not None:
+            check_metrics()
         self._wishes = Wishes()
         self._subscribers = Subscribers()
         if not self.queues:
@@ -85,9 +91,12 @@ class Supervisor:
         for queue in self.queues:
             tasks.offer(check_name(queue))
 
-    def run(self, *, until_empty: bool = False) -> Summary:
+    def run(self, *, until_empty: bool = False, inline: bool = False) -> Summary:
         """Serve until drained: by SIGTERM or SIGINT, by `stop`, or, with ``until_empty``, when the served queues hold
         no message any more. Signals are handled only in the main thread.
+
+        Args:
+            inline: in this process, in threads, one message at a time: for debuggers. See `s3queue.runtime.inline`.
 
         Raises:
             StoreUnsupported: the store cannot keep the promises of the queue: the first agent asks it (about 430 requests)
@@ -95,8 +104,11 @@ class Supervisor:
             ConfigError: a child says that it cannot start.
             QueueError: a child keeps dying before it is up.
         """
-        end_if_imported()
         self._wishes.begin()
+        if inline:
+            return self._run_inline(until_empty)
+        end_if_imported()
+        door = None if self.config.metrics is None else open_door(self.config.metrics)
         with self._wishes.of_signals():
             what = Household(
                 self.store,
@@ -107,8 +119,16 @@ class Supervisor:
                 self.tasks,
                 self._wishes,
                 self._subscribers,
+                door,
             )
             return Host(what, until_empty).serve()
+
+    def _run_inline(self, until_empty: bool) -> Summary:
+        from s3queue.runtime import inline
+
+        with self._wishes.of_signals():
+            what = Household(self.store, self.config, self.queues, 1, 1, self.tasks, self._wishes, self._subscribers)
+            return inline.serve(what, until_empty)
 
     def on(self, *kinds: str) -> Callable[[_Call], _Call]:
         """Have a function called, in this process, with each event of these kinds in any process of this host::

@@ -22,11 +22,12 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
 
 from msgspec import UNSET, Raw, UnsetType
 
 from s3queue.acknowledging import Ack, Verdict
+from s3queue.batching import ItemCodec, Options, TaskOptions, check_batch
 from s3queue.config import current_config, current_store
 from s3queue.context import Backoff, Context
 from s3queue.core.keys import check_name
@@ -36,6 +37,7 @@ from s3queue.ids import MessageId
 from s3queue.lazy import refuse_lazy
 from s3queue.limits import Breaker, Limit, declared, seconds_of
 from s3queue.middleware import check, check_fit
+from s3queue.once import ONCE, Unique, check_unique
 from s3queue.payloads import CONTEXT, CallCodec, Codec, ResultCodec, ValueCodec
 from s3queue.policies import Delay, Policy, Which, own_headers
 from s3queue.policies import policy as policy_of
@@ -53,6 +55,7 @@ __all__ = ["Registry", "Task", "handler", "registry", "task", "use"]
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
+T = TypeVar("T")
 C = TypeVar("C")
 
 
@@ -84,7 +87,7 @@ class Sender(Generic[P, R_co]):
             StoreUnavailable: not stored.
         """
         sending = Sending(lambda: self._load([self._task.encode(args, kwargs)]))
-        return self._named(sending.run())[0]
+        return self._one(sending.run(), sending)
 
     def enqueue_many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> list[MessageId[R_co]]:
         """Store many calls, and return their ids in the same order. One PUT per 1,000.
@@ -100,7 +103,7 @@ class Sender(Generic[P, R_co]):
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> MessageId[R_co]:
         """As `enqueue`. If it is cancelled, the message may be stored: `EnqueueUncertain.behind` the exception knows."""
         sending = Sending(lambda: self._load([self._task.encode(args, kwargs)]))
-        return self._named(await sending.arun())[0]
+        return self._one(await sending.arun(), sending)
 
     async def aenqueue_many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> list[MessageId[R_co]]:
         """As `enqueue_many`, and as `aenqueue` if it is cancelled."""
@@ -135,6 +138,10 @@ class Sender(Generic[P, R_co]):
         encoded = (self._task.encode(*_arguments(call)) for call in calls)
         return stream(lambda payloads: Sending(lambda: self._load(payloads)), encoded, batch, progress)
 
+    def _one(self, ids: list[str], sending: Sending) -> MessageId[R_co]:
+        queue = self._task.queue_on(self._store or current_store())
+        return MessageId.of(ids[0], queue, self._task, is_new=sending.is_new)
+
     def _named(self, ids: list[str]) -> list[MessageId[R_co]]:
         queue = self._task.queue_on(self._store or current_store())
         return MessageId.all_of(ids, queue, self._task)
@@ -144,6 +151,10 @@ class Sender(Generic[P, R_co]):
         options, expires_in = self._options, self._task.expires_in
         if expires_in is not None and options.get("expires_in") is None:
             options = {**options, "expires_in": expires_in}
+        if self._task.middleware:
+            options = {**options, "middleware": self._task.middleware}
+        if self._task.policy.unique and not options.keys() & ONCE:
+            options = {**options, "unique": self._task.policy.unique}
         return queue.load(self._task.name, payloads, **options)
 
 
@@ -190,6 +201,7 @@ class Task(Generic[P, R_co]):
         policy: what becomes of an attempt that fails.
         middleware: what is done around each attempt, inside of that of the supervisor.
         resources: by parameter, what the worker hands to it.
+        batch, wait_s: how many messages it takes at once, 0 for one, and how long to wait for them.
         timing: when it is enqueued by itself, without arguments; None: never.
         limits: what it declares of its queue. expires_in: seconds after which its messages do not begin; None: any time.
     """
@@ -205,8 +217,11 @@ class Task(Generic[P, R_co]):
         middleware: Iterable[object] = (),
         limits: Limits | None = None,
         expires_in: float | None = None,
+        batch: int | None = None,
+        wait: float = 0.0,
     ) -> None:
         self.limits, self.expires_in = limits, expires_in
+        self.batch, self.wait_s = batch or 0, wait
         self.function, self.queue, self.name = function, check_name(queue), name
         self.policy: Policy = policy
         self.backoff: Any = policy.backoff
@@ -219,6 +234,8 @@ class Task(Generic[P, R_co]):
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise ConfigError(f"{what} is a generator, which a worker would never start", "return instead of yield")
         policy.check(what)
+        if batch is not None:
+            check_batch(batch, wait, policy, what)
         self.middleware = check(middleware)
         self.is_async = inspect.iscoroutinefunction(function)
         check_fit(self.middleware, self.is_async, what)
@@ -394,6 +411,10 @@ class Task(Generic[P, R_co]):
         expires_in: float | timedelta | None = None,
         max_attempts: int | None = None,
         time_limit: float | None = None,
+        dedup_id: str | None = None,
+        dedup_window: float | timedelta | None = None,
+        unique: Unique | None = None,
+        debounce: float | timedelta | None = None,
         store: ObjectStore | None = None,
     ) -> Sender[P, R_co]:
         """The same task with other options; see `s3queue.Queue.enqueue`. Given apart from the arguments, so that no
@@ -402,13 +423,15 @@ class Task(Generic[P, R_co]):
         Args:
             max_attempts: after how many attempts this message is dead; at most as many as the task gives.
             time_limit: seconds for each attempt of this message, instead of the task's.
-            expires_in: by default that of the task.
+            expires_in, unique: by default that of the task.
 
         Raises:
             ConfigError: one of the last two is out of range.
         """
         options = {"delay": delay, "at": at, "priority": priority, "group": group, "headers": headers}
         options |= {"key": key, "expires_in": expires_in}
+        once = {"dedup_id": dedup_id, "dedup_window": dedup_window, "unique": unique, "debounce": debounce}
+        options |= {name: value for name, value in once.items() if value is not None}
         if max_attempts is not None or time_limit is not None:
             options["limits"] = own_headers(self.label, self.max_attempts, max_attempts, time_limit)
         return Sender(self, store, options)
@@ -482,6 +505,29 @@ class _Decorator(Protocol):
     def __call__(self, function: Callable[P, R], /) -> Task[P, R]: ...
 
 
+class BatchTask(Task[[T], R_co]):
+    """A task that takes several messages at once: enqueued one by one, called with a list."""
+
+    if TYPE_CHECKING:
+
+        def __call__(self, messages: list[T]) -> R_co: ...  # type: ignore[override]
+
+
+class _BatchDecorator(Protocol):
+    """A function of a list becomes a task of what is in it."""
+
+    @overload
+    def __call__(self, function: Callable[[Context, list[T]], R], /) -> BatchTask[T, R]: ...
+    @overload
+    def __call__(self, function: Callable[[list[T]], R], /) -> BatchTask[T, R]: ...
+
+
+@overload
+def task(queue: str, name: str | None = None, *, batch: None = None, **options: Unpack[TaskOptions]) -> _Decorator: ...
+@overload
+def task(
+    queue: str, name: str | None = None, *, batch: int, wait: float = 0.1, **options: Unpack[TaskOptions]
+) -> _BatchDecorator: ...
 def task(
     queue: str,
     name: str | None = None,
@@ -493,7 +539,10 @@ def task(
     retry_on: Which | None = None,
     give_up_on: Which | None = None,
     result_ttl: float | None = None,
+    unique: Unique = False,
     ack: Ack = "auto",
+    batch: int | None = None,
+    wait: float = 0.1,
     middleware: Iterable[object] = (),
     max_running: int | None = None,
     rate: float | str | None = None,
@@ -506,7 +555,7 @@ def task(
     every: float | timedelta | None = None,
     tz: str | None = None,
     catch_up: CatchUp | None = None,
-) -> _Decorator:
+) -> _Decorator | _BatchDecorator:
     """Declare a function as a task.
 
     The function may have a parameter ``ctx``, which receives a `Context`; for type checkers it is best the first.
@@ -525,10 +574,16 @@ def task(
         retry_on: exception classes, or functions of an exception: what is none of these makes a dead letter at once.
             Of what is not raised (a hard time limit, the death of a process) there is always another attempt.
         give_up_on: what is one of these makes a dead letter at once. `Retry`, `Snooze`, `Reject` mean what they say.
+        unique: a message with the same arguments as one that is not over (True), or has not begun (``"waiting"``), is not
+            enqueued: the call returns the id of that one, whose ``is_new`` is False. See `s3queue.Queue.enqueue`.
         result_ttl: seconds for which what the task returns is kept, for `MessageId.result`; at most 30 days. One PUT
             more for each message. None: it is dropped.
         ack: ``manual``: the task says what became of its message, with ``ctx.ack(result)`` or ``ctx.nack(why)``. Returning
             without either is a failed attempt.
+        batch: the function takes a list of up to so many messages, which are enqueued one by one; it may return an outcome
+            for each: an exception where that one failed. What it raises, all of them failed with. Attempts, histories and
+            dead letters are of each message; the shortest time limit of them holds for the call.
+        wait: seconds from the first message of a batch for which it waits for more.
         middleware: see `s3queue.middleware`; inside of what `s3queue.use` and the supervisor name.
         max_running, rate, per_key, fair, ageing, breaker: of the whole queue, for as long as no operator sets another one;
             see `s3queue.Queue.limit`. Where tasks of one queue declare any of these, they declare the same.
@@ -544,9 +599,12 @@ def task(
         ConfigError: what is decorated is no function, an annotation cannot be carried, or the name is taken.
     """
     _check_queue(queue, "task")
+    check_unique(unique)
     if name is not None and not (isinstance(name, str) and name):
         raise ConfigError("a task needs a name", "leave name out, or use @s3queue.handler for raw messages")
-    policy = policy_of(max_attempts, backoff, time_limit, soft_time_limit, retry_on, give_up_on, result_ttl, ack)
+    policy = policy_of(
+        max_attempts, backoff, time_limit, soft_time_limit, retry_on, give_up_on, result_ttl, ack, unique
+    )
     limits = declared(
         f"queue {queue!r}",
         max_running=max_running,
@@ -565,13 +623,18 @@ def task(
 
     def decorate(function: Callable[..., R]) -> Task[..., R]:
         own = name if name is not None else str(getattr(function, "__qualname__", repr(function)))
-        made = _declare(function, queue, own, policy, CallCodec, middleware, limits, expires_s)
+        codec = CallCodec if batch is None else ItemCodec
+        made = _declare(function, queue, own, policy, codec, middleware, limits, expires_s, batch, wait)
         made.timing = timing
         return made
 
     return cast("_Decorator", decorate)
 
 
+@overload
+def handler(queue: str, *, batch: None = None, **options: Unpack[Options]) -> _Decorator: ...
+@overload
+def handler(queue: str, *, batch: int, wait: float = 0.1, **options: Unpack[Options]) -> _BatchDecorator: ...
 def handler(
     queue: str,
     *,
@@ -582,7 +645,10 @@ def handler(
     retry_on: Which | None = None,
     give_up_on: Which | None = None,
     result_ttl: float | None = None,
+    unique: Unique = False,
     ack: Ack = "auto",
+    batch: int | None = None,
+    wait: float = 0.1,
     middleware: Iterable[object] = (),
     max_running: int | None = None,
     rate: float | str | None = None,
@@ -591,14 +657,17 @@ def handler(
     ageing: float | timedelta | None = None,
     breaker: Breaker | None = None,
     expires_in: float | timedelta | None = None,
-) -> _Decorator:
+) -> _Decorator | _BatchDecorator:
     """Declare a function as the handler of a queue's raw messages: those that `s3queue.Queue.enqueue` stores.
 
     It is called with the payload, in the type that its parameter is annotated with, and with ``ctx`` if it has that.
     The rest is as for `task`.
     """
     _check_queue(queue, "handler")
-    policy = policy_of(max_attempts, backoff, time_limit, soft_time_limit, retry_on, give_up_on, result_ttl, ack)
+    check_unique(unique)
+    policy = policy_of(
+        max_attempts, backoff, time_limit, soft_time_limit, retry_on, give_up_on, result_ttl, ack, unique
+    )
     limits = declared(
         f"queue {queue!r}",
         max_running=max_running,
@@ -611,13 +680,14 @@ def handler(
     expires_s = None if expires_in is None else seconds_of(expires_in, "expires_in")
 
     def decorate(function: Callable[..., R]) -> Task[..., R]:
-        return _declare(function, queue, "", policy, ValueCodec, middleware, limits, expires_s)
+        codec = ValueCodec if batch is None else ItemCodec
+        return _declare(function, queue, "", policy, codec, middleware, limits, expires_s, batch, wait)
 
     return cast("_Decorator", decorate)
 
 
 def use(*middleware: object) -> None:
-    """Have the workers of this program do this around every attempt; see `s3queue.middleware`. For the module that
+    """Do this around every attempt and every enqueue of this program; see `s3queue.middleware`. For the module that
     declares the tasks. Each call adds to those before it, on the inside.
 
     Raises:
@@ -641,6 +711,8 @@ def _declare(
     middleware: Iterable[object],
     limits: Limits | None,
     expires_in: float | None,
+    batch: int | None,
+    wait: float,
 ) -> Task[..., R]:
     if "Sending" not in globals():
         _import_producer()
@@ -648,7 +720,7 @@ def _declare(
         function = function.function
     if isinstance(function, staticmethod):
         function = function.__func__
-    made: Task[..., R] = Task(
+    made: Task[..., R] = (Task if batch is None else BatchTask)(
         function,
         queue,
         name,
@@ -657,6 +729,8 @@ def _declare(
         middleware=middleware,
         limits=limits,
         expires_in=expires_in,
+        batch=batch,
+        wait=wait,
     )
     registry.add(made)
     return made

@@ -9,7 +9,11 @@ import click
 #: Where each subcommand is; imported when it is asked for, since each has its own needs.
 COMMANDS = {
     "bench": "stress.bench.command",
+    "cron": "stress.cron",
+    "dashboard": "stress.dashboard.command",
+    "limits": "stress.limits",
     "linger": "stress.linger",
+    "night": "stress.night.command",
     "peers": "stress.peers.command",
     "report": "stress.report",
     "run": "stress.run",

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
-from s3queue.cli.common import json_lines_option, json_option, show_json, store_options
+from s3queue.cli.common import confirm, json_lines_option, json_option, show_json, store_options, yes_option
 from s3queue.cli.reading import cut, limit_option, local_time, none_of, parse_since, plain, queue_named, show_page
+from s3queue.errors import ConfigError
+from s3queue.redriving import Decided
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from s3queue.letters import DeadLetter
+
+
+_TIMEOUT = "For how long to wait for one answer."
 
 
 def _filters(function: Any) -> Any:
@@ -29,7 +37,7 @@ def _filters(function: Any) -> Any:
 
 @click.group("dead")
 def command() -> None:
-    """Show what died of what, and each dead letter."""
+    """Show what died of what and each dead letter, run dead messages again, remove them."""
 
 
 @command.command("ls")
@@ -135,6 +143,177 @@ def show(message: str, store_url: str | None, namespace: str | None, config_file
     return 0
 
 
+def _deciding(function: Any) -> Any:
+    for option in (
+        json_option,
+        store_options,
+        click.option("--timeout", type=float, default=600.0, show_default=True, metavar="SECONDS", help=_TIMEOUT),
+        click.option(
+            "--rate", type=click.FloatRange(min=0, min_open=True), metavar="N", help="So many a second at most."
+        ),
+        click.option("--dry-run", is_flag=True, help="Only say how many they are."),
+        yes_option,
+        click.option("--all", "is_all", is_flag=True, help="All letters of the queue."),
+        _filters,
+        click.argument("targets", metavar="QUEUE|ID...", nargs=-1, required=True),
+    ):
+        function = option(function)
+    return function
+
+
+@command.command("redrive")
+@click.option("--edit", is_flag=True, help="Of one message: change its payload in your editor first ($EDITOR).")
+@click.option("--payload", metavar="JSON", help="Of one message: run it with this payload.")
+@_deciding
+def redrive(edit: bool, payload: str | None, **given: Any) -> int:
+    """Run dead messages again: some by their ids, or those of a queue.
+
+    Each begins a new life with the same id, at attempt 1. Doing it twice, or two at once, has no message run twice: a
+    message runs once for each death. Ctrl-C stops it; what was asked for until then is done, and doing it again goes on.
+
+    Exit status 1: not all of them were redriven; another has decided some, or no answer came within the time-out.
+    """
+    targets = given["targets"]
+    if (edit or payload is not None) and (len(targets) != 1 or "~" not in targets[0]):
+        raise ConfigError("--edit and --payload are for one message", "name it by its id")
+    return _decide("redrive", "redriven", _edit(edit, payload), **given)
+
+
+@command.command("purge")
+@_deciding
+def purge(**given: Any) -> int:
+    """Remove dead letters: some by their ids, or those of a queue. Their payloads and histories are gone then.
+
+    Exit status 1: not all of them were removed; another has decided some, or no answer came within the time-out.
+    """
+    return _decide("purge", "purged", None, **given)
+
+
+def _edit(in_editor: bool, text: str | None) -> Callable[[DeadLetter], Any] | None:
+    if text is not None:
+        new = _json(text)
+        return lambda letter: new
+    if not in_editor:
+        return None
+
+    def edit(letter: DeadLetter) -> Any:
+        told = letter.as_dict()
+        if "payload" not in told:
+            raise ConfigError(
+                f"JSON cannot carry the payload of {letter.id}", "edit it from Python: Queue.redrive(edit=)"
+            )
+        before = msgspec.json.format(msgspec.json.encode(told["payload"]), indent=2).decode()
+        after = click.edit(before, extension=".json")
+        if after is None:
+            raise click.Abort
+        return _json(after)
+
+    return edit
+
+
+def _json(text: str) -> Any:
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError as wrong:
+        raise ConfigError(f"the payload is not JSON: {wrong}", "strings have quotes: '\"text\"'") from wrong
+
+
+def _decide(
+    verb: str,
+    said: str,
+    edit: Callable[[DeadLetter], Any] | None,
+    *,
+    targets: tuple[str, ...],
+    task: str | None,
+    cause: str | None,
+    since: str | None,
+    is_all: bool,
+    yes: bool,
+    dry_run: bool,
+    rate: float | None,
+    timeout: float,
+    store_url: str | None,
+    namespace: str | None,
+    config_file: str | None,
+    as_json: bool,
+) -> int:
+    queue, ids = _targets(targets, is_filtered=bool(task or cause or since), is_all=is_all)
+    of = queue_named(queue, store_url, namespace, config_file)
+    wanted: dict[str, Any] = {"task": task, "cause": cause, "since": _since(since)}
+    decide = of.redrive if verb == "redrive" else of.purge_letters
+    told = _Progress(said, as_json)
+    more: dict[str, Any] = {} if edit is None else {"edit": edit}
+    try:
+        if not (yes or dry_run or ids):
+            many = decide(dry_run=True, **wanted).found
+            confirm(f"{verb.capitalize()} {many:,} dead letters of {queue}?", yes)
+        elif verb == "purge" and not (yes or dry_run):
+            confirm(f"Purge {len(ids)} dead letters of {queue}?", yes)
+        done = decide(ids or None, rate=rate, dry_run=dry_run, timeout=timeout, progress=told.show, **wanted, **more)
+    except TimeoutError as late:
+        click.echo(f"s3queue: {queue}: {late}; {told.last.done:,} {said} so far", err=True)
+        return 1
+    except (KeyboardInterrupt, click.Abort):
+        if told.last.done:
+            click.echo(f"{told.last.done:,} {said} so far; run it again to go on", err=True)
+        raise
+    finally:
+        told.close()
+        of.store.close()
+    if as_json:
+        show_json({"queue": queue, **msgspec.to_builtins(done)})
+    elif dry_run:
+        click.echo(f"{queue}: {done.found - done.refused:,} dead letters would be {said}")
+    else:
+        click.echo(f"{queue}: {done.done:,} of {done.found:,} dead letters {said}{_left(done)}")
+    return 0 if dry_run or done.done == done.found else 1
+
+
+def _left(done: Decided) -> str:
+    left = []
+    if done.refused:
+        left.append(f"{done.refused:,} were decided already")
+    if done.unreadable:
+        left.append(f"{done.unreadable:,} cannot be read")
+    return f"; {', '.join(left)}" if left else ""
+
+
+class _Progress:
+    """One line that is written over, on a terminal, while nothing else is shown."""
+
+    def __init__(self, said: str, as_json: bool) -> None:
+        self._said, self._is_shown = said, sys.stderr.isatty() and not as_json
+        self._is_open = False
+        self.last = Decided()
+
+    def show(self, decided: Decided) -> None:
+        self.last = decided
+        if self._is_shown:
+            click.echo(f"\r{decided.done:,} {self._said}, {decided.found:,} read", nl=False, err=True)
+            self._is_open = True
+
+    def close(self) -> None:
+        if self._is_open:
+            click.echo(err=True)
+
+
+def _targets(targets: tuple[str, ...], *, is_filtered: bool, is_all: bool) -> tuple[str, list[str]]:
+    """The queue, and the ids if some are named."""
+    from s3queue.letters import queue_of
+
+    ids = [one for one in targets if "~" in one]
+    if not ids:
+        if len(targets) > 1:
+            raise ConfigError("more than one queue was named", "one at a time")
+        if is_filtered == is_all:
+            raise ConfigError(f"which dead letters of {targets[0]!r}?", "--all, or some by --task, --cause or --since")
+        return targets[0], []
+    queues = {queue_of(one) for one in ids}
+    if len(ids) < len(targets) or len(queues) > 1 or is_all:
+        raise ConfigError("name one queue, or messages of one queue by their ids", "ids are what enqueue returns")
+    return queues.pop(), ids
+
+
 def _since(text: str | None) -> datetime | None:
     return None if text is None else parse_since(text)
 
@@ -154,6 +333,8 @@ def _show_whole(letter: DeadLetter, told: dict[str, Any]) -> None:
     click.echo(f"task     {plain(letter.task) or '-'}")
     click.echo(f"sent     {local_time(letter.sent_at) if letter.sent_at else 'unknown'}")
     click.echo(f"died     {local_time(letter.died_at)}, at attempt {letter.attempt}")
+    for life in letter.lives:
+        click.echo(f"before   {local_time(life.died_at)}, at attempt {life.attempt}: {life.cause}: {cut(life.error)}")
     for name, value in letter.headers.items():
         click.echo(f"header   {plain(name)}: {plain(value)}")
     for one in letter.failures:

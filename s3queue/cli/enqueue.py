@@ -38,6 +38,12 @@ _KEYWORD = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 @click.option("--at", metavar="TIME", help="Not to run before; ISO 8601 with a time zone.")
 @click.option("--priority", type=int, default=5, show_default=True, help="0 goes first, 9 last.")
 @click.option("--group", metavar="NAME", help="One at a time, in order.")
+@click.option("--key", metavar="NAME", help="Whose it is, for limits and turns; not beside a group.")
+@click.option("--expires-in", type=seconds, metavar="TIME", help="Not begun by then, it ends as expired.")
+@click.option(
+    "--dedup-id", metavar="TEXT", help="Enqueue it only once: while this is known, print the id of the first."
+)
+@click.option("--dedup-window", type=seconds, metavar="TIME", help="For how long. [default: the setting dedup_window]")
 @click.option("--header", "headers", metavar="NAME=TEXT", multiple=True, help="Travels with the message.")
 @store_options
 @json_option
@@ -50,6 +56,10 @@ def command(
     at: str | None,
     priority: int,
     group: str | None,
+    key: str | None,
+    expires_in: float | None,
+    dedup_id: str | None,
+    dedup_window: float | None,
     headers: tuple[str, ...],
     store_url: str | None,
     namespace: str | None,
@@ -65,6 +75,7 @@ def command(
     s3queue enqueue jobs.mail:add -- -5
     """
     from s3queue.queue import Queue
+    from s3queue.sending import Sending
 
     if queue_name is not None and target is not None:
         values, target = (target, *values), None
@@ -78,9 +89,13 @@ def command(
     store, _ = use(store_url, config_file, modules=modules, namespace=namespace)
     options: dict[str, Any] = {
         "delay": delay,
+        "dedup_id": dedup_id,
+        "dedup_window": dedup_window,
         "at": _time(at),
         "priority": priority,
         "group": group,
+        "key": key,
+        "expires_in": expires_in,
         "headers": _headers(headers),
     }
     encode: Callable[[Any], Raw]
@@ -90,6 +105,8 @@ def command(
     else:
         task = find_task(target or "")
         queue, name = task.queue_on(store), task.name
+        if dedup_id is None and task.policy.unique:
+            options["unique"] = task.policy.unique
         encode = lambda line: task.encode(*_call(line), exact=False)  # noqa: E731
     if stdin:
         encoded = _from_lines(sys.stdin, encode)
@@ -100,11 +117,12 @@ def command(
     if not encoded:
         raise ConfigError("no message was given", "for example '{\"n\": 1}', or --stdin")
     reach(store)
-    ids = queue.send(name, encoded, **options)
+    sending = Sending(lambda: queue.load(name, encoded, **options))
+    ids = sending.run()
     requests = queue.meter.as_dict()
     store.close()
     if as_json:
-        show_json({"queue": queue.name, "ids": ids, "requests": requests})
+        show_json({"queue": queue.name, "ids": ids, "new": sending.is_new, "requests": requests})
     else:
         click.echo("\n".join(ids))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import sys
+from pathlib import Path
 from typing import Any
 
 import click
@@ -22,8 +24,11 @@ from s3queue.registry import registry
 @click.option(
     "--drain-timeout", type=float, metavar="SECONDS", help="What running tasks get after SIGTERM. [default: 8]"
 )
+@click.option("--metrics", metavar="HOST:PORT", help="Serve /metrics, /healthz, /readyz and /scale there.")
 @click.option("--history", metavar="DIRECTORY", help="Write every event there, for audits.")
 @click.option("--until-empty", is_flag=True, help="End when there is no message left.")
+@click.option("--reload", is_flag=True, help="Start again when a Python file below the working directory changes.")
+@click.option("--inline", is_flag=True, help="In one process, one message at a time: breakpoints work.")
 @click.option("--log-level", metavar="LEVEL", help="DEBUG, INFO, WARNING or ERROR. [default: INFO]")
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="json: one object a line. [default: text]")
 @store_options
@@ -32,6 +37,8 @@ def command(
     modules: tuple[str, ...],
     queues: tuple[str, ...],
     until_empty: bool,
+    reload: bool,
+    inline: bool,
     log_level: str | None,
     log_format: str | None,
     store_url: str | None,
@@ -49,6 +56,10 @@ def command(
     """
     from s3queue.supervisor import Supervisor
 
+    if reload:
+        from s3queue.cli import reloading
+
+        return reloading.reload([one for one in sys.argv[1:] if one != "--reload"], Path.cwd())
     store, config = use(store_url, config_file, modules=modules, **settings)
     set_up_logging(log_level, log_format)
     if not registry.queues():
@@ -62,7 +73,7 @@ def command(
     for number in (signal.SIGINT, signal.SIGTERM):
         # Handled while it runs. What comes in the last moment, when it has run, must not take the place of its status.
         signal.signal(number, signal.SIG_IGN)
-    summary = supervisor.run(until_empty=until_empty)
+    summary = supervisor.run(until_empty=until_empty, inline=inline)
     if as_json:
         show_json(summary._asdict())
     if summary.interrupted:

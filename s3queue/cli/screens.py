@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from rich.console import Group, RenderableType
@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from s3queue.inspection import QueueStats, Stats
+from s3queue.observe.prices import dollars
 from s3queue.runtime.meter import ROLES
 
 #: What the columns are called, and what each counts.
@@ -24,8 +25,6 @@ COLUMNS = {
 }
 #: Of these there may be more than the coordinator knows.
 _AT_LEAST = ("ready", "scheduled", "waiting")
-#: Dollars for a million requests of S3 Standard in us-east-1 (https://aws.amazon.com/s3/pricing/).
-_PRICES = {"put": 5.0, "list": 5.0, "get": 0.4}
 _KINDS = ("put", "get", "list", "delete")
 #: Causes of death that are shown of a queue.
 _CAUSES = 5
@@ -65,6 +64,9 @@ def marks(seen: Stats) -> Iterator[str]:
         if counts.paused:
             yield f"[yellow]paused[/]: {queue}; s3queue resume {queue}"
     for queue, counts in seen.queues.items():
+        if counts.limited:
+            yield f"[yellow]limit reached[/]: {queue}: {escape(', '.join(counts.limited))}; s3queue limit ls"
+    for queue, counts in seen.queues.items():
         if counts.died:
             causes = sorted(counts.died.items(), key=lambda one: -one[1])
             told = ", ".join(f"{many:,} {escape(cause)}" for cause, many in causes[:_CAUSES])
@@ -93,11 +95,11 @@ def freshness(seen: Stats, now: datetime) -> str:
     return told
 
 
-def screen(seen: Stats, now: datetime | None = None, *, costs: bool) -> RenderableType:
+def screen(seen: Stats, now: datetime | None = None, *, prices: Mapping[str, float] | None) -> RenderableType:
     """All of it.
 
     Args:
-        costs: requests have a price.
+        prices: in dollars for a million requests; None: they cost nothing.
     """
     now = now or datetime.now(UTC)
     slots = sum(host.slots for host in seen.hosts if not host.over)
@@ -114,7 +116,7 @@ def screen(seen: Stats, now: datetime | None = None, *, costs: bool) -> Renderab
         _hosts_table(seen) if seen.hosts else "no hosts",
         *_progress(seen),
         "",
-        _requests_table(seen, costs=costs),
+        _requests_table(seen, prices),
         *marks(seen),
         *unreadable(seen),
     )
@@ -148,18 +150,18 @@ def _progress(seen: Stats) -> Iterator[RenderableType]:
     yield table
 
 
-def _requests_table(seen: Stats, *, costs: bool) -> Table:
+def _requests_table(seen: Stats, prices: Mapping[str, float] | None) -> Table:
     """Since the supervisors of these hosts started."""
     table = Table(box=None, pad_edge=False)
     table.add_column("requests by")
     for kind in _KINDS:
         table.add_column(kind, justify="right")
-    if costs:
+    if prices:
         table.add_column("about", justify="right")
     for role in ROLES:
         asked = {kind: sum(host.usage.get(role, {}).get(kind, 0) for host in seen.hosts) for kind in _KINDS}
-        dollars = sum(asked[kind] * price / 1e6 for kind, price in _PRICES.items())
-        table.add_row(role, *(f"{many:,}" for many in asked.values()), *([f"${dollars:,.4f}"] if costs else []))
+        spent = dollars(asked, prices or {})
+        table.add_row(role, *(f"{many:,}" for many in asked.values()), *([f"${spent:,.4f}"] if prices else []))
     return table
 
 

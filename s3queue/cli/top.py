@@ -27,19 +27,20 @@ def command(interval: float, store_url: str | None, namespace: str | None, confi
     """
     from s3queue.cli.screens import screen
     from s3queue.inspection import stats
+    from s3queue.observe.prices import prices_of
 
     store, config = use(store_url, config_file, namespace=namespace)
-    costs = store.capabilities.requests_cost
+    prices = prices_of(store, config.prices) if store.capabilities.requests_cost else None
     out = console()
     try:
         if not sys.stdout.isatty():
-            out.print(screen(stats(store, config.namespace), costs=costs))
+            out.print(screen(stats(store, config.namespace), prices=prices))
             return
         from rich.live import Live
 
         with Live(console=out, screen=True, auto_refresh=False) as live:
             while True:
-                live.update(screen(stats(store, config.namespace), costs=costs), refresh=True)
+                live.update(screen(stats(store, config.namespace), prices=prices), refresh=True)
                 time.sleep(interval)
     finally:
         store.close()

@@ -33,11 +33,12 @@ class Clocks:
         self.off_s = 0.0
         self.is_off = False
 
-    def look(self, ledgers: Mapping[str, tuple[str, Ledger, float]], me: str, now: float, now_ms: int) -> None:
+    def look(self, ledgers: Mapping[str, tuple[str, Ledger | None, float]], me: str, now: float, now_ms: int) -> None:
         """A survey has read these.
 
         Args:
-            ledgers: by session, of living ones: version, content, and how old it may be, in seconds.
+            ledgers: by session, of living ones: version, content, and how old it may be, in seconds. Without content: it
+                could not be read.
             me: our own session, whose clock is ours.
             now, now_ms: steady time and wall clock before the survey.
         """
@@ -49,10 +50,10 @@ class Clocks:
         for session, (version, ledger, age_s) in ledgers.items():
             if session == me:
                 continue
-            if not ledger.clock_ms:
-                silent = True
-            elif session in known and known[session][0] == version:
+            if session in known and (ledger is None or known[session][0] == version):
                 self._ahead_s[session] = known[session]
+            elif ledger is None or not ledger.clock_ms:
+                silent = True
             else:
                 slack_s = min(since_s, age_s) if session in known else age_s
                 ahead_s = (now_ms - ledger.clock_ms) / 1000

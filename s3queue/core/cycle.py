@@ -21,7 +21,7 @@ from s3queue.core.chores import Chores, Facts
 from s3queue.core.chores.pages import Page
 from s3queue.core.clocks import Clocks
 from s3queue.core.elect import View
-from s3queue.core.keys import Layout, parse_source
+from s3queue.core.keys import Layout, is_about_letters, parse_source
 from s3queue.core.ops import Missed, Overtaken, Step, Unknown, get_within, list_all, write
 from s3queue.core.plan import NO_CONTROL, Planned, Settings, Settled, plan
 from s3queue.core.plan.requests import paths_of, pending
@@ -95,6 +95,7 @@ class Lead:
         rounds: how much work hosts need to stay busy.
         written_at: steady time before the last board was sent.
         board_bytes: size of the board that was committed last; None where another leader wrote it.
+        lanes: by queue, the key after which the next survey begins. ageing: queues in which a wait counts as priority.
         turns: by queue whose keys take turns, the key that was served last.
         control: the operators' settings, as read last; None: not read yet, so nothing is assigned.
         clocks: whether our wall clock is right, where there are schedules.
@@ -121,6 +122,8 @@ class Lead:
         self.board_bytes: int | None = None
         self.control: Control | None = None
         self.turns: dict[str, str] = {}
+        self.lanes: dict[str, str] = {}
+        self.ageing: frozenset[str] = frozenset()
         self._control_version = ""
         #: Wall clock at which the next message is due, as far as the last survey saw; infinity: none.
         self._due_ms = -math.inf
@@ -293,11 +296,13 @@ class Lead:
             uptime_ms=self.uptime_ms(now),
             turns=self.turns,
             asked=asked,
+            letters=self.chores.redrives.looked,
             there=there,
             wall_ms=now_ms,
             is_clock_off=self.clocks.is_off,
             deleted=self.chores.revisions.deleted,
             retired=self.chores.pages.off,
+            freed=self.chores.gates.freed,
             walked=self.chores.purges.pages,
             quiet=self._silence.quiet_s(self.heard, self._me, now),
         )
@@ -322,6 +327,7 @@ class Lead:
             planned.settled if committed else (),
             self.control,
             self.board_bytes or 0,
+            planned.opening,
         )
         self.chores.follow(facts, self.heard, self.window_s(now))
         due = [at for at in (planned.next_due_ms, seen.next_due_ms if seen is not None else None) if at is not None]
@@ -348,6 +354,8 @@ class Lead:
             may_read=lambda key: troubles.allow(key, now),
             largest=self.settings.max_source_bytes,
             moved_ms=self.clock_ms(now),
+            lanes=self.lanes,
+            ageing=self.ageing,
             handled=pending(self.board),
         )
         for key, fault in seen.missed:
@@ -363,6 +371,7 @@ class Lead:
         layout, troubles, within_s = self.layout, self.chores.troubles, self.settings.leader_lease * _PATIENCE
         handled = pending(self.board)
         new = [one for one in seen.requests if one not in handled and one not in self.window]
+        new = [one for one in new if not is_about_letters(one)]
         new = [one for one in new if troubles.allow(layout.source(one), now)][:MOST_REQUESTS]
         asked: dict[str, Request] = {}
         for path, found in zip(new, (yield from get_within(list(map(layout.source, new)), within_s)), strict=True):
@@ -421,13 +430,14 @@ class Lead:
             troubles.over(key)
 
     def _compare_clocks(self, now: float, now_ms: int) -> None:
-        ledgers = {
-            session: (heard.version, heard.ledger, longest_s(heard.ledger, self.settings.visibility_timeout))
-            for session, heard in self.heard.items()
-            if heard.ledger is not None and heard.is_read and not heard.ledger.over
-        }
-        me = self.board.leader.session if self.board.leader is not None else ""
-        self.clocks.look(ledgers, me, now, now_ms)
+        own_s = self.settings.visibility_timeout
+        ledgers: dict[str, tuple[str, Ledger | None, float]] = {}
+        for session, heard in self.heard.items():
+            ledger = heard.ledger if heard.is_read else None
+            if heard.ledger is None or not heard.ledger.over:
+                age_s = own_s if ledger is None else longest_s(ledger, own_s)
+                ledgers[session] = heard.version, ledger, age_s
+        self.clocks.look(ledgers, self._me, now, now_ms)
 
     def _look_ahead(self, seen: Survey, planned: Planned) -> None:
         """Choose how far the next survey looks: twice what this cycle started, and at once as far as hosts have room."""
@@ -438,6 +448,10 @@ class Lead:
                 started[queue] = started.get(queue, 0) + 1
         self.deep = seen.deep
         self.turns.update(planned.turns)
+        # Where some lanes were left out, the next survey goes on behind the one that was served last, or, where keys take
+        # no turns, or none was served, behind those that were seen.
+        self.lanes = {queue: planned.turns.get(queue) or key for queue, key in seen.lanes.items()}
+        self.ageing = planned.ageing
         self.wanted = {
             queue: min(_MOST_WANTED, max(32, 2 * started.get(queue, 0), room)) for queue, room in planned.room.items()
         }

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from s3queue.core import ranges
 from s3queue.core.keys import parse_source
 from s3queue.core.ranges import EMPTY, Ranges
-from s3queue.core.records import Board, Failed, Memo, Report, Ticket
+from s3queue.core.records import Board, Failed, Memo, Part, Report, Ticket
 from s3queue.core.settle import is_suspect
 
 
@@ -19,6 +19,7 @@ class Held:
         left: number of its messages without an outcome.
         spared: attempts of its only message that do not count; 0 if it has several messages.
         suspect: its only message must run in a process of its own.
+        begun: its only message has begun before, though this is its first attempt: it must not expire.
         given: what earlier attempts have noted. memos: what these have.
     """
 
@@ -28,6 +29,7 @@ class Held:
     failed: dict[int, Failed] = field(default_factory=dict)
     spared: int = 0
     suspect: bool = False
+    begun: bool = False
     given: dict[int, Memo] = field(default_factory=dict)
     memos: dict[int, Memo] = field(default_factory=dict)
     left: int = field(init=False)
@@ -38,7 +40,7 @@ class Held:
         given = _given(ticket, board) if board.memos else {}
         state = board.sources.get(part.source) if part.attempt > 1 and ticket.size == 1 else None
         if state is None:
-            return cls(ticket, given=given)
+            return cls(ticket, given=given, begun=part.attempt == 1 and _has_begun(part, board))
         suspect = parse_source(part.source).alone or is_suspect(state.failures, state.spared, part.start)
         return cls(ticket, spared=state.spared.get(part.start, 0), suspect=suspect, given=given)
 
@@ -134,3 +136,9 @@ def _given(ticket: Ticket, board: Board) -> dict[int, Memo]:
                 found[base + index - part.start] = memo
         base += part.stop - part.start
     return found
+
+
+def _has_begun(part: Part, board: Board) -> bool:
+    """Whether the one message of a ticket was snoozed in its first attempt, of a batch that expires."""
+    state = board.sources.get(part.source)
+    return state is not None and bool(state.begun) and part.start in state.begun

@@ -5,16 +5,17 @@
     {root}/meta/{queue}
     {root}/{part}/board
     {root}/{part}/control
-    {root}/{part}/do/{ms}-{random}
+    {root}/{part}/do/{ms}-{random}[.dead]
     {root}/{part}/hosts/{session}
-    {root}/{part}/in/{folder}/[k/{key}/]{priority}/{order}-{batch}-{count}[x{expires_ms}][-{group}]
-    {root}/{part}/later/{due_ms}-{folder}/[k/{key}/]{priority}/{order}-{batch}-{count}[x{expires_ms}][.{attempt}[a]][-{group}]
+    {root}/{part}/in/{folder}/[k/{key}/]{priority}/{order}-{batch}-{count}[x{expires_ms}][_{gate}][-{group}]
+    {root}/{part}/later/{due_ms}-{folder}/[k/{key}/]{priority}/{order}-{batch}-{count}[x{expires_ms}][_{gate}][.{attempt}[a]][-{group}]
     {root}/retired/{part}/{epoch}-{page}
     {root}/summary/{part}
     {root}/dead/{queue}/{message}
     {root}/answers/{part}/{ms}-{random}
     {root}/lost/{part}/{session}
     {root}/results/{message}[.{life}]
+    {root}/unique/{queue}/{gate}
     {root}/schedules/{name}.{revision}
     {root}/payloads/{queue}/{message}.{life}
 
@@ -33,6 +34,9 @@ however many batches are in front. ``expires_ms`` is the wall clock by which a m
 
 No segment is longer than `MAX_SEGMENT`: a long group, and a message's id in the keys of its dead letter and its result, are
 cut and end with a hash of the whole. Two names are equal exactly where these are.
+
+``gate`` is that of a message that is enqueued only once: one letter for its kind, and a hash of what must not be there
+twice.
 
 A **source** is named by its key below ``{root}/{part}/`` (its *path*). A **message** is named by partition, path and
 index, joined by ``~``, which occurs in none of them.
@@ -63,11 +67,14 @@ MAX_ORDER = 9_999_999_999_999
 MAX_BATCH = 1000
 #: Requests lie there; such a path names one.
 REQUESTS = "do/"
+_ABOUT_LETTERS = ".dead"
 #: Sources that are not to run yet lie there, and those that were moved off the board.
 LATER = "later/"
 #: Paths that begin so name a source without an object of its own.
-_LETTER, _TICK = "dead/", "tick/"
-BORROWED = (_LETTER, _TICK)
+_LETTER, TICKS = "dead/", "tick/"
+BORROWED = (_LETTER, TICKS)
+#: In the path of every batch with a key.
+KEYED = "/k/"
 #: Greater than every key that continues the string before it: U+10FFFF is the last code point in byte order.
 END = "\U0010ffff"
 #: 0 goes first, 9 goes last.
@@ -87,6 +94,7 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 _SOURCE = re.compile(
     r"(?:in/|later/(?P<due>\d{13})-)(?P<folder>[A-Za-z0-9_][A-Za-z0-9_@=]{0,99})/(?:k/(?P<key>[A-Za-z0-9_=]{1,128})/)?"
     r"(?P<priority>\d)/(?P<order>\d{13})-(?P<batch>[0-9a-f]{1,32})-(?P<count>[1-9]\d{0,3})(?:x(?P<expires>\d{13}))?"
+    r"(?:_(?P<gate>[a-z][0-9a-f]{24}))?"
     r"(?:\.(?P<attempt>[1-9]\d{0,5})(?P<alone>a?))?(?:-(?P<group>[A-Za-z0-9_.=-]{1,300}))?",
     re.ASCII,
 )
@@ -188,6 +196,7 @@ class Source:
         life: of its messages; the first one is 1.
         object: of the kind ``tick``: name and revision of the schedule.
         key: of its messages; "": none. expires_ms: wall clock by which those that have not begun end; None: never.
+        gate: of its message, where that is enqueued only once; "": none.
     """
 
     path: str
@@ -209,6 +218,7 @@ class Source:
     object: str = ""
     key: str = ""
     expires_ms: int | None = None
+    gate: str = ""
 
     @property
     def is_borrowed(self) -> bool:
@@ -218,7 +228,7 @@ class Source:
     @property
     def stays(self) -> bool:
         """Whether its messages stay on the board while they wait."""
-        return self.group is not None or self.is_borrowed
+        return self.group is not None or self.is_borrowed or self.gate != ""
 
 
 def source_path(
@@ -233,6 +243,7 @@ def source_path(
     newest_first: bool = False,
     key: str | None = None,
     expires_ms: int | None = None,
+    gate: str = "",
 ) -> str:
     """The path of a new batch. It has a group or a key, or neither.
 
@@ -244,12 +255,25 @@ def source_path(
     tail = f"{check_name(queue).translate(_TO_FOLDER)}/{lane}{priority}/{order:013}-{batch}-{count}"
     if expires_ms is not None:
         tail += f"x{expires_ms:013}"
+    if gate:
+        tail += f"_{gate}"
     if group is not None:
         tail += f"-{_shorten(_escape(check_group(group)), _GROUP_IN_KEY)}"
     path = f"in/{tail}" if due_ms is None else f"later/{due_ms:013}-{tail}"
     if not _SOURCE.fullmatch(path) or count > MAX_BATCH:
         raise ConfigError(f"not the key of a batch: {path!r}", f"1 to {MAX_BATCH} messages")
     return path
+
+
+#: Kinds of gates: of a ``dedup_id``; of arguments, until their message is over, and while it waits; of a debounced call.
+DEDUP, UNIQUE, WAITING, DEBOUNCE = "d", "u", "w", "b"
+#: Those that hold only until their message gets its first ticket.
+BRIEF = (WAITING, DEBOUNCE)
+
+
+def gate_of(kind: str, *what: str) -> str:
+    """The gate for what must not be there twice."""
+    return kind + sha256("\0".join(what).encode()).hexdigest()[:24]
 
 
 def moved_path(like: Source, *, due_ms: int, batch: str, count: int, attempt: int, alone: bool) -> str:
@@ -287,6 +311,7 @@ def parse_source(path: str) -> Source:
         "in" if match["due"] is None else "later",
         key="" if match["key"] is None else _key_of(match["key"]),
         expires_ms=None if match["expires"] is None else int(match["expires"]),
+        gate=match["gate"] or "",
     )
 
 
@@ -304,10 +329,22 @@ def tick_path(queue: str, priority: int, tick_ms: int, name: str, revision: int,
     Raises:
         ConfigError: it would not be read back as such.
     """
-    path = f"{_TICK}{check_name(queue)}/{priority}/{tick_ms:013}-{name}.{revision}{beside and f'-{beside}'}"
-    if not _TIME.fullmatch(path):
-        raise ConfigError(f"not the path of a tick: {path!r}")
-    return path
+    head, tail = _around_tick(queue, priority, f"{name}.{revision}", beside)
+    return f"{head}{tick_ms:013}{tail}"
+
+
+@lru_cache(maxsize=8192)
+def _around_tick(queue: str, priority: int, of: str, beside: str) -> tuple[str, str]:
+    """What stands before and behind the time."""
+    head, tail = f"{TICKS}{check_name(queue)}/{priority}/", f"-{of}{beside and f'-{beside}'}"
+    if not _TIME.fullmatch(f"{head}{0:013}{tail}"):
+        raise ConfigError(f"not the path of a tick: {head!r} … {tail!r}")
+    return head, tail
+
+
+def schedule_in(path: str) -> str:
+    """The name of the schedule in the path of one of its ticks."""
+    return path.split("/", 3)[3][14:].rpartition(".")[0]
 
 
 def _parse_life(path: str) -> Source:
@@ -344,9 +381,17 @@ def _parse_tick(path: str) -> Source:
     return Source(path, match["queue"], priority, tick_ms, batch, 1, None, None, rank, path, kind="tick", object=name)
 
 
-def request_path(ms: int, random: str) -> str:
-    """The path of a new request: in the order of their senders' clocks, and never used twice."""
-    return f"{REQUESTS}{ms:013}-{random}"
+def request_path(ms: int, random: str, *, about_letters: bool = False) -> str:
+    """The path of a new request: in the order of their senders' clocks, and never used twice.
+
+    Args:
+        about_letters: it is about dead letters, which are looked at beside the cycles.
+    """
+    return f"{REQUESTS}{ms:013}-{random}{_ABOUT_LETTERS if about_letters else ''}"
+
+
+def is_about_letters(request: str) -> bool:
+    return request.endswith(_ABOUT_LETTERS)
 
 
 def retired_id(path: str) -> str:
@@ -397,6 +442,7 @@ class Layout:
     answers: str = field(init=False)
     summary: str = field(init=False)
     results: str = field(init=False)
+    gates: str = field(init=False)
 
     def __post_init__(self) -> None:
         home = f"{self.root}/{self.part}/"
@@ -410,6 +456,7 @@ class Layout:
         places |= {"later": f"{home}later/", "retired": f"{self.root}/retired/{self.part}/"}
         places |= {"requests": f"{home}{REQUESTS}", "answers": f"{self.root}/answers/{self.part}/"}
         places |= {"summary": f"{self.root}/summary/{self.part}", "results": f"{self.root}/results/{self.part}~"}
+        places |= {"gates": f"{self.root}/unique/"}
         for name, place in places.items():
             object.__setattr__(self, name, place)
 
@@ -484,10 +531,41 @@ class Layout:
             return parse_source(path).message
         return f"{self.part}~{path.replace('/', '~')}~{index}"
 
+    def gate(self, queue: str, gate: str) -> str:
+        return f"{self.gates}{check_name(queue)}/{gate}"
+
     def message_ids(self, path: str, count: int) -> list[str]:
         """Of all messages of a batch."""
         start = f"{self.part}~{path.replace('/', '~')}~"
         return [f"{start}{index}" for index in range(count)]
+
+
+def patterns(root: str, queue: str | None = None) -> dict[str, tuple[str, ...]]:
+    """By kind, patterns of all keys of a namespace: ``*`` is any characters, ``?`` one. For policies of a bucket.
+
+    Args:
+        queue: only its keys, where keys tell that; the others are those of all queues.
+    """
+    folder = "*" if queue is None else check_name(queue).translate(_TO_FOLDER)
+    name = "*" if queue is None else queue
+    ms = "?" * 13
+    messages = (f"in~{folder}~*", f"later~{ms}-{folder}~*", f"tick~{name}~*")
+    return {
+        "board": (f"{root}/p??/board",),
+        "control": (f"{root}/p??/control",),
+        "requests": (f"{root}/p??/{REQUESTS}*",),
+        "hosts": (f"{root}/p??/hosts/*",),
+        "inbox": (f"{root}/p??/in/{folder}/*",),
+        "later": (f"{root}/p??/{LATER}{ms}-{folder}/*",),
+        "meta": (f"{root}/meta/{name}",),
+        "summary": (f"{root}/summary/*",),
+        "dead": (f"{root}/dead/{name}/*",),
+        "payloads": (f"{root}/payloads/{name}/*",),
+        "results": tuple(f"{root}/results/p??~{message}" for message in messages),
+        "answers": (f"{root}/answers/*",),
+        "schedules": (f"{root}/schedules/*",),
+        "everything": (f"{root}/*",),
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,6 +148,11 @@ class Host:
         fence before it starts anything."""
         return 0.0 if self.trusted_from is None or self.over else self.trusted_from + visibility_timeout / 2
 
+    @property
+    def holds_limited(self) -> bool:
+        """Whether it may run messages of which only so many may run at once."""
+        return bool(self.allowed) and any(name in self.allowed and it.left for name, it in self.tickets.items())
+
     # ---- tickets and outcomes ------------------------------------------------------------------------------
 
     def see(self, board: Board) -> None:

@@ -15,7 +15,18 @@ from msgspec.structs import replace
 from s3queue.core.keys import Layout
 from s3queue.core.ops import Step, Unknown, get, write
 from s3queue.core.produce import Accepted, Outgoing, Unanswered, enqueue
-from s3queue.core.records import NO_LIMITS, Answer, Board, Control, Limits, Request, decode, encode, encode_over
+from s3queue.core.records import (
+    NO_LIMITS,
+    Answer,
+    Board,
+    Control,
+    LetterRequest,
+    Limits,
+    Request,
+    decode,
+    encode,
+    encode_over,
+)
 from s3queue.core.records.limits import overlaid
 from s3queue.store import Found, Stored
 
@@ -115,7 +126,7 @@ def is_idle(board: Board | None, queue: str) -> bool:
     return board is None or all(ticket.queue != queue for ticket in board.tickets.values())
 
 
-def ask(layout: Layout, path: str, request: Request) -> Step[Accepted | Unanswered]:
+def ask(layout: Layout, path: str, request: Request | LetterRequest) -> Step[Accepted | Unanswered]:
     """Try once to make this request exist. Repeating it is safe for as long as ``dedup_window``, as with a batch: it is
     handled once.
 

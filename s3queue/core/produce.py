@@ -54,6 +54,7 @@ def new_batch(
     newest_first: bool = False,
     key: str | None = None,
     expires_ms: int | None = None,
+    gate: str = "",
 ) -> Outgoing:
     """Encode 1 to 1,000 messages that share queue, priority, group or key, due time and time of expiry.
 
@@ -73,6 +74,7 @@ def new_batch(
         newest_first=newest_first,
         key=key,
         expires_ms=expires_ms,
+        gate=gate,
     )
     return Outgoing(path, encode_batch(messages, sent_ms), len(messages))
 

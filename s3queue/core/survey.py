@@ -21,6 +21,8 @@ from s3queue.store import Found, Listed, Missing
 
 #: Pages of one queue in one survey besides those of batches on the board, and pages of what is due in ``later/``.
 _MAX_PAGES = 8
+#: Of a page of a lane, the least that it counts for: those of batches on the board cost a request, too.
+_LEAST = 0.25
 #: Requests that one survey looks at before it passes over the others.
 MOST_REQUESTS = 100
 #: Keys in every page but the first of a queue: further listings are as long as one request allows.
@@ -61,6 +63,7 @@ class Survey:
         corrupt: key and reason of everything that could not be decoded.
         empty: batches without a body: truncated puts. They never run; those with an id in the window are late.
         missed: keys of ledgers that could not be read in time, and why.
+        lanes: queues of which not every lane was looked at: the key with which that ended.
         control: version of the control; None where there is none.
         requests: paths of requests, oldest first: as many as one cycle may look at.
     """
@@ -74,6 +77,7 @@ class Survey:
     empty: list[Source] = field(default_factory=list)
     missed: list[tuple[str, Exception | None]] = field(default_factory=list)
     control: str | None = None
+    lanes: dict[str, str] = field(default_factory=dict)
     requests: dict[str, None] = field(default_factory=dict)
 
     def shows_gone(self, key: str, path: str) -> bool:
@@ -104,6 +108,8 @@ def survey(
     largest: float = math.inf,
     moved_ms: float = math.inf,
     handled: Collection[str] = (),
+    lanes: Mapping[str, str] | None = None,
+    ageing: Collection[str] = (),
 ) -> Step[Survey]:
     """List the partition, and read the ledgers whose version changed.
 
@@ -126,18 +132,20 @@ def survey(
             retries, which a step of the wall clock does not start.
         handled: paths of requests that boards have named: they are passed over.
 
+        lanes: by queue, the key after which to begin with its lanes. ageing: queues in which every priority is looked at.
+
     Asks: one List; one more for each further page of hosts and of known batches, for each queue whose head does not fit
         its page, and for each further page of what is due, up to a bound. One Get for each ledger that changed.
     """
     sweep = sweep or Sweep()
     at_start = {session: state.version for session, state in heard.items()}
-    listing = _Listing(layout, now_ms, wanted, known, limit, sweep, largest, moved_ms, handled)
-    lanes = _divide(layout, heard, known, deep, sweep.scans, limit)
-    while lanes:
-        pages = yield from list_pages([List(layout.home, lane.after, lane.size) for lane in lanes])
-        for lane, page in zip(lanes, pages, strict=True):
-            listing.enter(lane, page)
-        lanes = [lane for lane in lanes if lane.after < lane.upto]
+    listing = _Listing(layout, now_ms, wanted, known, limit, sweep, largest, moved_ms, handled, ageing)
+    stretches = _divide(layout, heard, known, deep, sweep.scans, limit, lanes or {})
+    while stretches:
+        pages = yield from list_pages([List(layout.home, one.after, one.size) for one in stretches])
+        for stretch, page in zip(stretches, pages, strict=True):
+            listing.enter(stretch, page)
+        stretches = [one for one in stretches if one.after < one.upto]
     yield from _hear(listing.seen, layout, heard, listing.hosts, at_start, now, within_s, may_read)
     seen = listing.result()
     sweep.after = listing.swept
@@ -147,7 +155,7 @@ def survey(
 
 
 @dataclass
-class _Lane:
+class _Stretch:
     """An interval of keys ``(after, upto]`` that is listed page by page, at the same time as others.
 
     Attributes:
@@ -167,12 +175,15 @@ def _divide(
     deep: Collection[str],
     scans: Mapping[str, Scan],
     limit: int,
-) -> list[_Lane]:
-    """Intervals of keys, each expected to fit one page.
+    begin: Mapping[str, str],
+) -> list[_Stretch]:
+    """Intervals of keys, each expected to fit one page. Lanes before those to begin with are left out.
 
     ``later/`` is in the last one, since it is listed in order.
     """
-    ends = [layout.queue(queue) + END for queue in {*deep, *scans}]
+    ends = [layout.lanes(queue) for queue in {*deep, *scans, *begin}]
+    skipped = {layout.lanes(queue): layout.lane(queue, key) + END for queue, key in begin.items()}
+    ends += skipped.values()
     ends += [layout.source(scan.after) for scan in scans.values() if scan.after]
     if len(heard) + len(known) > _FULL_PAGE:
         expected = [layout.host(session) for session in sorted(heard)]
@@ -180,7 +191,9 @@ def _divide(
         stride = max(1, _FULL_PAGE * 9 // 10)  # the rest is for keys not known yet
         ends += expected[stride - 1 :: stride]
     cuts = [layout.board, *sorted(set(ends)), layout.home + END]
-    return [_Lane(number, after, upto, limit) for number, (after, upto) in enumerate(pairwise(cuts))]
+    left_out = [cut for cut in cuts if any(after < cut < upto for after, upto in skipped.items())] if skipped else []
+    kept = [(after, upto) for after, upto in pairwise(cuts) if after not in skipped and after not in left_out]
+    return [_Stretch(number, after, upto, limit) for number, (after, upto) in enumerate(kept)]
 
 
 class _Listing:
@@ -204,7 +217,12 @@ class _Listing:
         largest: float,
         moved_ms: float,
         handled: Collection[str],
+        ageing: Collection[str],
     ) -> None:
+        self._ageing = ageing
+        #: By queue: of each key, batches that are not on the board, and pages of them.
+        self._by_key: dict[str, dict[str, int]] = {}
+        self._turned_over: dict[str, float] = {}
         self._largest, self._moved_ms, self._handled = largest, moved_ms, handled
         self._layout, self._now_ms, self._wanted, self._known = layout, now_ms, wanted, known
         self._limit, self._sweep = limit, sweep
@@ -215,53 +233,71 @@ class _Listing:
         self.due_crowds: set[tuple[str, str]] = set()
         self._crowds: set[tuple[str, str]] = set()
         self._asked = 0
-        #: By queue and lane: batches that are not on the board, and pages of them.
+        #: By queue and stretch: batches that are not on the board, and pages of them.
         self._fresh: dict[str, dict[int, int]] = {}
         self._pages: dict[tuple[str, bool], dict[int, float]] = {}
         #: By queue: where the look behind its head ended; and those whose head was left for lack of pages.
         self._ends: dict[str, str] = {}
         self._crowded: set[str] = set()
 
-    def enter(self, lane: _Lane, page: Sequence[Listed]) -> None:
-        """Enter a page, and move the lane to the start of its next one."""
-        last = page[-1].key if len(page) == lane.size and page[-1].key < lane.upto else lane.upto
-        began = lane.after
+    def enter(self, stretch: _Stretch, page: Sequence[Listed]) -> None:
+        """Enter a page, and move the stretch to the start of its next one."""
+        last = page[-1].key if len(page) == stretch.size and page[-1].key < stretch.upto else stretch.upto
+        began = stretch.after
         self.seen.covered.append((began, last))
-        source, new = self._read(lane, page, last)
-        lane.after, lane.size = last, _FULL_PAGE
-        if last.startswith(self._layout.requests) and self._asked >= MOST_REQUESTS and last < lane.upto:
-            lane.after = self._layout.requests + END  # the others have their turn when these are over
+        source, new = self._read(stretch, page, last)
+        stretch.after, stretch.size = last, _FULL_PAGE
+        if last.startswith(self._layout.requests) and self._asked >= MOST_REQUESTS and last < stretch.upto:
+            stretch.after = self._layout.requests + END  # the others have their turn when these are over
             return
-        if last == lane.upto or source is None:
+        if last == stretch.upto or source is None:
             return
         if source.due_ms is not None:
             if source.due_ms > self._now_ms:
-                lane.after = lane.upto
-            elif self._turned(("later/", False), lane, 1.0) >= _MAX_PAGES:
-                self.swept, lane.after = last, lane.upto
+                stretch.after = stretch.upto
+            elif self._turned(("later/", False), stretch, 1.0) >= _MAX_PAGES:
+                self.swept, stretch.after = last, stretch.upto
             else:
-                lane.after = max(last, self._sweep.after)
+                stretch.after = max(last, self._sweep.after)
             return
         queue = source.queue
+        if source.key:
+            self._enter_lane(stretch, source, last, new / len(page))
+            return
         scan = self._sweep.scans.get(queue)
         active = scan is not None and scan.after != ""
         behind = active and scan is not None and began >= self._layout.source(scan.after)
         # A page of batches that are on the board already does not count: it found nothing new.
-        pages = self._turned((queue, behind), lane, new / len(page))
-        enough = _upto(lane, self._fresh.get(queue, {})) >= self._wanted.get(queue, 0)
+        pages = self._turned((queue, behind), stretch, new / len(page))
+        enough = _upto(stretch, self._fresh.get(queue, {})) >= self._wanted.get(queue, 0)
         if enough or pages >= (_MAX_PAGES if not active else max(1, _MAX_PAGES - 1) if behind else 1):
             ends = self._ends if behind else self.seen.deep
             ends[queue] = min(last, ends.get(queue, last))
             if not enough:
                 self._crowded.add(queue)
-            lane.after, lane.size = self._layout.queue(queue) + END, self._limit
+            passed = f"{self._layout.queue(queue)}{source.priority}/{END}"
+            stretch.after = passed if queue in self._ageing else self._layout.lanes(queue)
+            stretch.size = self._limit
 
-    def _turned(self, what: tuple[str, bool], lane: _Lane, pages: float) -> float:
+    def _enter_lane(self, stretch: _Stretch, source: Source, last: str, new: float) -> None:
+        """A page ended within the lane of a key: go on behind it once that is enough of it, and leave the others for the
+        next survey once there are enough of them."""
+        layout, queue, wanted = self._layout, source.queue, max(1, self._wanted.get(source.queue, 0))
+        turned = self._turned_over[queue] = self._turned_over.get(queue, 0.0) + max(new, _LEAST)
+        found = self._by_key.get(queue, {})
+        enough = found.get(source.key, 0) >= wanted
+        if turned >= _MAX_PAGES or sum(min(many, 1) for many in found.values()) >= max(wanted, _FULL_PAGE):
+            self.seen.lanes[queue] = source.key
+            stretch.after, stretch.size = layout.queue(queue) + END, self._limit
+        elif enough:
+            stretch.after = layout.lane(queue, source.key) + END
+
+    def _turned(self, what: tuple[str, bool], stretch: _Stretch, pages: float) -> float:
         turned = self._pages.setdefault(what, {})
-        turned[lane.number] = turned.get(lane.number, 0.0) + pages
-        return _upto(lane, turned)
+        turned[stretch.number] = turned.get(stretch.number, 0.0) + pages
+        return _upto(stretch, turned)
 
-    def _read(self, lane: _Lane, page: Sequence[Listed], last: str) -> tuple[Source | None, int]:
+    def _read(self, stretch: _Stretch, page: Sequence[Listed], last: str) -> tuple[Source | None, int]:
         """Enter the keys up to ``last``. Returns the batch that is named by the last of them, if one is, and how many are
         not on the board."""
         layout, seen, known, crowds = self._layout, self.seen, self._known, self._crowds
@@ -303,9 +339,13 @@ class _Listing:
                 # A group takes one message at a time: a thousand batches of one group are one that can be assigned, and
                 # none while an earlier one is on the board.
                 crowds.add(crowd)
-            if not is_known:
+            if source.key:
+                if not is_known:
+                    found = self._by_key.setdefault(source.queue, {})
+                    found[source.key] = found.get(source.key, 0) + 1
+            elif not is_known:
                 fresh = self._fresh.setdefault(source.queue, {})
-                fresh[lane.number] = fresh.get(lane.number, 0) + 1
+                fresh[stretch.number] = fresh.get(stretch.number, 0) + 1
         return source, new
 
     def _enter(self, item: Listed) -> bool:
@@ -333,7 +373,8 @@ class _Listing:
         found: dict[str, tuple[list[Source], list[Source]]] = {queue: ([], []) for queue in gaps}
         rest: list[Source] = []
         for source in seen.sources:
-            lists = found.get(source.queue)
+            is_free = source.key or (source.group is None and source.queue in self._ageing)
+            lists = None if is_free else found.get(source.queue)
             (rest if lists is None else lists[source.due_ms is not None]).append(source)
         for queue, (inbox, due) in sorted(found.items()):
             head, end = (
@@ -348,10 +389,10 @@ class _Listing:
         return seen
 
 
-def _upto(lane: _Lane, counts: Mapping[int, float]) -> float:
-    """The sum of this lane and those before it. Finds of later lanes do not count: batches behind the first place at
+def _upto(stretch: _Stretch, counts: Mapping[int, float]) -> float:
+    """The sum of this stretch and those before it. Finds of later lanes do not count: batches behind the first place at
     which a queue was left are not offered."""
-    return sum(count for number, count in counts.items() if number <= lane.number)
+    return sum(count for number, count in counts.items() if number <= stretch.number)
 
 
 def _joined(intervals: list[tuple[str, str]]) -> list[tuple[str, str]]:

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-__all__ = ["Ear", "Listener"]
+__all__ = ["Ear", "Listener", "open_ear"]
 
 #: Seconds that a sender waits for a listener that has not taken what was sent before.
 _WAIT_S = 0.1
@@ -91,15 +91,26 @@ class Ear:
         self._socket = None
 
 
-class Listener:
-    """The listener's side. Replaces one that was there."""
+def open_ear(path: str) -> socket.socket:
+    """A socket where a `Listener` may listen, now or later: what is sent meanwhile waits for it. Replaces one that was
+    there."""
+    Path(path).unlink(missing_ok=True)
+    door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    door.bind(path)
+    door.listen(128)
+    return door
 
-    def __init__(self, path: str) -> None:
-        self.path = path
-        Path(path).unlink(missing_ok=True)
-        self._door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._door.bind(path)
-        self._door.listen(128)
+
+class Listener:
+    """The listener's side.
+
+    Args:
+        door: from `open_ear`.
+    """
+
+    def __init__(self, door: socket.socket) -> None:
+        self.path: str = door.getsockname()
+        self._door = door
         self._door.setblocking(False)
         #: What has come of a record that is not whole yet, by connection.
         self._callers: dict[socket.socket, bytearray] = {}

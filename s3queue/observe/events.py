@@ -48,6 +48,7 @@ LEVELS = {
     "agent_died": logging.WARNING,
     "worker_died": logging.WARNING,
     "fenced": logging.WARNING,
+    "login_refused": logging.WARNING,
     "store_unavailable": logging.WARNING,
     "gave_up": logging.ERROR,
 }

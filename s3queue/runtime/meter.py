@@ -66,6 +66,11 @@ class Meter:
     def unanswered(self) -> None:
         self._counts[_UNANSWERED] += 1
 
+    def add(self, usage: Usage) -> None:
+        """What another meter has counted."""
+        for index, many in enumerate(msgspec.structs.astuple(usage)):
+            self._counts[index] += many
+
 
 def total(usages: list[Usage]) -> Usage:
     """All of them together."""

@@ -13,7 +13,21 @@ from msgspec import Struct
 
 from s3queue.core.keys import Layout, ticket_id
 from s3queue.core.records import Board, DeadLetter
-from stress.chaos.notes import Claimed, Done, End, Ending, Flushed, Ruled, Sent, Start, Uncertain, lines, read
+from stress.chaos.notes import (
+    Answered,
+    Asked,
+    Claimed,
+    Done,
+    End,
+    Ending,
+    Flushed,
+    Ruled,
+    Sent,
+    Start,
+    Uncertain,
+    lines,
+    read,
+)
 
 _PROCESS = re.compile(r"^(?P<role>agent|worker).*?\(process (?P<pid>\d+)\)")
 
@@ -57,7 +71,9 @@ class Accounts:
     """Everything about one run.
 
     Attributes:
-        sent, uncertain: numbers of messages by id.
+        sent, uncertain: numbers of messages by id. sent_at: when producers were told.
+        asked, answered: what operators did.
+        stones: tombstones, by message.
         told: what coordinators said of each message.
         runs: in the order of their starts.
         dead: processes whose death is on record: ``(party, pid in its own process space)``, and pids of the machine.
@@ -67,6 +83,7 @@ class Accounts:
     """
 
     sent: dict[str, int] = field(default_factory=dict)
+    sent_at: dict[str, float] = field(default_factory=dict)
     uncertain: dict[str, int] = field(default_factory=dict)
     told: dict[str, list[Told]] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
@@ -81,6 +98,9 @@ class Accounts:
     board: Board | None = None
     letters: dict[str, DeadLetter] = field(default_factory=dict)
     left: set[str] = field(default_factory=set)
+    asked: list[Asked] = field(default_factory=list)
+    answered: list[Answered] = field(default_factory=list)
+    stones: dict[str, DeadLetter] = field(default_factory=dict)
 
     @property
     def fences(self) -> dict[str, Ending]:
@@ -104,8 +124,9 @@ def gather(folder: Path, layout: Layout, concurrency: int) -> Accounts:
     for file in sorted((folder / "sent").glob("*.jsonl")):
         for record in read(file):
             match record:
-                case Sent(_, ids, numbers):
+                case Sent(at, ids, numbers):
                     accounts.sent.update(zip(ids, numbers, strict=True))
+                    accounts.sent_at.update(dict.fromkeys(ids, at))
                 case Uncertain(_, ids, numbers):
                     accounts.uncertain.update(zip(ids, numbers, strict=True))
     for file in sorted((folder / "runs").glob("*.jsonl")):
@@ -126,6 +147,12 @@ def gather(folder: Path, layout: Layout, concurrency: int) -> Accounts:
         flushes.sort()
     for file in folder.glob("faults-*.jsonl"):
         accounts.faults += [record for record in read(file) if isinstance(record, Done)]
+    for file in sorted((folder / "operators").glob("*.jsonl")):
+        for record in read(file):
+            if isinstance(record, Asked):
+                accounts.asked.append(record)
+            elif isinstance(record, Answered):
+                accounts.answered.append(record)
     _deaths(folder, accounts)
     moved: dict[str, list[str]] = {}
     files = sorted((folder / "history").glob("*/agent-*.jsonl"))

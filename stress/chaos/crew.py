@@ -20,6 +20,7 @@ from s3queue.runtime.local.clock import clock
 from stress.chaos.clocks import Clock
 from stress.chaos.host import HostSpec
 from stress.chaos.notes import Done, Notebook
+from stress.chaos.operator import OperatorSpec
 from stress.chaos.producer import Line, ProducerSpec
 
 
@@ -43,6 +44,7 @@ class Crew:
         self.book = Notebook(folder, "faults")
         self.hosts: list[Host] = []
         self.producers: list[Producer] = []
+        self.operators: list[subprocess.Popen[bytes]] = []
 
     @property
     def parties(self) -> list[Host | Producer]:
@@ -67,8 +69,20 @@ class Crew:
                 **more,
             )
 
+    def operate(self, draw: float) -> subprocess.Popen[bytes]:
+        """Start an operator. It comes to the store by the way of the last host, which is never disturbed."""
+        party = f"o{len(self.operators)}"
+        url = list(self.urls.values())[-1] if "z" not in self.urls else self.urls["z"]
+        spec = OperatorSpec(party, url, str(self.folder), self.settings, str(self.folder / f"{party}.clock"), draw)
+        Clock(Path(spec.clock))
+        self.operators.append(self.start(party, "stress.chaos.operator", spec))
+        return self.operators[-1]
+
     def end(self) -> None:
         """Kill whatever still runs."""
+        for operator in self.operators:
+            operator.kill()
+            operator.wait()
         for host in self.hosts:
             if host.process is not None:
                 host.kill_tree()

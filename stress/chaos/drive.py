@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from s3queue.config import redact_url
+from s3queue.core import operate
 from s3queue.core.keys import Layout
-from s3queue.core.ops import get, list_all
+from s3queue.core.ops import Unknown, get, list_all
 from s3queue.core.records import Board, DeadLetter, decode
 from s3queue.errors import ConfigError, QueueError
 from s3queue.runtime.drive import Driver
@@ -28,7 +29,7 @@ from stress.chaos import faults, notes
 from stress.chaos.accounts import gather
 from stress.chaos.crew import Crew, Failed, Host, Producer, can_be_far
 from stress.chaos.history import Verdict, judge
-from stress.chaos.plan import KINDS, LARGEST, OVERSIZE, Mishap, Order, mishaps, portion
+from stress.chaos.plan import KINDS, LARGEST, OVERSIZE, QUEUES, Mishap, Order, mishaps, portion
 from stress.chaos.stores import clean_up, endpoint, proxied
 
 #: After so long without a start of a task, in seconds, something else goes wrong.
@@ -80,6 +81,7 @@ class Outcome(NamedTuple):
             "messages": verdict.messages,
             "done": verdict.done,
             "dead": verdict.dead,
+            "cancelled": verdict.cancelled,
             "lost": len(verdict.lost),
             "committed_twice": verdict.committed_twice,
             "ran_twice": sum(verdict.ran_twice.values()),
@@ -254,6 +256,9 @@ class Drive:
         self._wait(lambda: not self._faults.open, self._until)
         self._say("healing")
         self._faults.heal()
+        if "operate" in self.kinds:
+            self._wait(lambda: all(operator.poll() is not None for operator in self._crew.operators), self._until)
+            self._go_on()
         self._wait(lambda: all(process.poll() is not None for process in producers), self._until)
         for process, producer in zip(producers, self._crew.producers, strict=True):
             if process.returncode != 0:
@@ -269,6 +274,14 @@ class Drive:
         for host in self._crew.hosts:
             if (status := self._end_of(host, self._until)) != 0:
                 self._violations.append(f"host {host.party} ended with status {status}")
+
+    def _go_on(self) -> None:
+        """Resume what operators have paused who were killed."""
+        layout, driver = Layout(self._namespace), Driver(self._store)
+        while isinstance(
+            driver.run(operate.change(layout, operate.resume(*QUEUES), secrets.token_hex(8))), Unknown
+        ):  # as an operator does
+            pass
 
     def _end_of(self, host: Host, until: float) -> int:
         """Wait for a host to end; its status. 0 if it is down."""
@@ -338,7 +351,9 @@ class Drive:
             if item.key.startswith(f"{layout.root}/dead/"):
                 letter = driver.run(get(item.key))
                 if isinstance(letter, Found):
-                    accounts.letters[item.key.rpartition("/")[2]] = decode(DeadLetter, item.key, letter.body)
+                    record = decode(DeadLetter, item.key, letter.body)
+                    place = accounts.stones if record.tombstone else accounts.letters
+                    place[item.key.rpartition("/")[2]] = record
             elif item.key.startswith((layout.inbox, layout.later)):
                 accounts.left.add(layout.path(item.key))
                 if item.size < OVERSIZE:

@@ -118,6 +118,7 @@ class Faults:
             "net": self._net,
             "clock": self._clock,
             "disk": self._fill,
+            "operate": self._operate,
             "poison": self._refuse,
         }[mishap.kind](mishap)
 
@@ -300,6 +301,14 @@ class Faults:
         self._did("poison", f"{what} refused for {length_s:.1f} s", "")
         refusal.touch()
         self.open.append(Trouble(lambda: False, 0, clock() + length_s, lambda: refusal.unlink(missing_ok=True)))
+
+    def _operate(self, mishap: Mishap) -> None:
+        """An operator does something. Some are killed before they have seen what came of it."""
+        self._did("operate", "operator", "")
+        operator = self._crew.operate(mishap.variant)
+        if mishap.later < 0.3:
+            length_s = 0.5 + mishap.length
+            self.open.append(Trouble(lambda: False, 0, clock() + length_s, operator.kill))
 
     def _fill(self, mishap: Mishap) -> None:
         assert self._disk is not None

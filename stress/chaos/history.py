@@ -17,9 +17,12 @@ from s3queue.core.plan import is_finished
 from stress.chaos.accounts import Accounts, Run
 from stress.chaos.notes import Done, Start
 from stress.chaos.plan import MAX_ATTEMPTS, Order
+from stress.chaos.steering import broken_words, called_off
 
 #: How a run that asked to be run again ended.
 _ASKED = ("retry", "error", "snooze")
+#: How operators end messages.
+_CALLED_OFF = ("cancelled", "purged")
 #: Ends of runs whose process did not outlive them.
 _CUT_SHORT = ("", "poison")
 #: A fault is noted before it is done; what it hits may have started in between, in seconds.
@@ -31,6 +34,7 @@ class Verdict:
     """
     Attributes:
         messages: accepted from producers; without those of which a producer never heard.
+        cancelled: messages that operators have cancelled or purged.
         ran_twice: starts beyond the first of their message, by what explains them: ``asked`` (the task wanted it), ``died``
             (its process died at it), ``fenced`` (its session was ended); ``unexplained``.
         finished_again: of these, those whose run before had ended well.
@@ -40,6 +44,7 @@ class Verdict:
     messages: int = 0
     done: int = 0
     dead: int = 0
+    cancelled: int = 0
     lost: list[str] = field(default_factory=list)
     committed_twice: int = 0
     ran_twice: dict[str, int] = field(default_factory=dict)
@@ -72,6 +77,7 @@ def judge(accounts: Accounts, orders: Mapping[int, Order], concurrency: int) -> 
     verdict.fences = len({ending.session for ending in stored if ending.how == "fence"})
     verdict.bequests = len({ending.session for ending in stored if ending.how == "bequest"})
     verdict.takeovers = max(0, len({ruled.epoch for ruled in accounts.ruled if ruled.outcome == "stored"}) - 1)
+    verdict.violations += broken_words(accounts)
     for check in (_attempts, _claims, _boards, _groups):
         verdict.violations += check(accounts, orders)
     verdict.violations += _zombies(accounts, concurrency)
@@ -90,18 +96,24 @@ def _judge_outcomes(accounts: Accounts, orders: Mapping[int, Order], verdict: Ve
     told_done = {one for one, told in accounts.told.items() if any(it.outcome == "done" for it in told)}
     told_dead = {one for one, told in accounts.told.items() if any(it.outcome == "dead" for it in told)}
     ran_well = {run.start.message for run in accounts.runs if run.how == "ok"}
+    told_off = {one for one, told in accounts.told.items() if any(it.outcome in _CALLED_OFF for it in told)}
+    told_off |= accounts.stones.keys()
     dead = told_dead | accounts.letters.keys()
-    done = told_done | (ran_well - dead)
+    done = told_done | (ran_well - dead - told_off)  # one whose host died with its outcome may have been called off
     wrong = verdict.violations
 
+    # A coordinator that dies right after a commit does not tell of it, and what had not begun leaves no tombstone.
+    unheard = called_off(accounts) - done - dead - told_off
     verdict.done, verdict.dead = len(done), len(dead)
     # What is larger than hosts read is reported, and stays for somebody to decide.
     kept = {one for one, number in known.items() if number in orders and orders[number].does == "oversized"}
+    kept -= told_off | unheard
     wrong += [f"larger than hosts read, and settled or gone: {one}" for one in sorted(kept & (done | dead))]
-    missing = sorted(accounts.sent.keys() - done - dead - kept)
+    missing = sorted(accounts.sent.keys() - done - dead - kept - told_off - unheard)
     verdict.lost = [one for one in missing if parse_message_id(one).path not in accounts.left]
     wrong += [f"not done: {one}" for one in missing if one not in verdict.lost]
     verdict.committed_twice = sum(len(told) - 1 for told in accounts.told.values()) + len(told_done & dead)
+    verdict.committed_twice += len(told_off & (told_done | told_dead))
     wrong += [f"nobody enqueued {one}, and it was settled" for one in sorted((done | dead) - known.keys())]
     wrong += [f"told to be done, and never ran to its end: {one}" for one in sorted(told_done - ran_well)]
     wrong += [f"told to be dead, without a dead letter: {one}" for one in sorted(told_dead - accounts.letters.keys())]
@@ -117,8 +129,12 @@ def _judge_outcomes(accounts: Accounts, orders: Mapping[int, Order], verdict: Ve
     if accounts.board is None:
         wrong.append("there is no board")
         return
-    settled = sum(totals.done + totals.dead for totals in accounts.board.totals.values())
-    exist = len(accounts.sent.keys() - kept) + len((done | dead) & accounts.uncertain.keys())
+    board = accounts.board
+    verdict.cancelled = sum(totals.cancelled + totals.purged for totals in board.totals.values())
+    settled = verdict.cancelled + sum(totals.done + totals.dead for totals in board.totals.values())
+    exist = len(accounts.sent.keys() - kept) + len((done | dead | told_off) & accounts.uncertain.keys())
+    exist += min(max(0, settled - exist), len(unheard & accounts.uncertain.keys()))
+    wrong += [f"left on the board: {what}" for what in (board.marks, board.purges) if what]
     if settled > exist:
         verdict.committed_twice += settled - exist
         wrong.append(f"the board has settled {settled} messages, of {exist}")

@@ -136,6 +136,27 @@ class Done(Note, frozen=True):
     begins: bool = True
 
 
+class Asked(Note, frozen=True):
+    """An operator is about to ask for something: ``cancel`` of a message, ``cancel_many``, ``pause``, ``resume`` or
+    ``purge`` of a queue."""
+
+    at: float
+    kind: str
+    queue: str
+    ids: tuple[str, ...] = ()
+
+
+class Answered(Note, frozen=True):
+    """An operator was told what came of that. ``asked_at``: when it began to ask."""
+
+    at: float
+    asked_at: float
+    kind: str
+    queue: str
+    ids: tuple[str, ...]
+    answer: str
+
+
 class Notebook:
     """Appends records to one file per process. May be made before a fork and used on both sides."""
 
@@ -216,7 +237,9 @@ def lines(file: Path) -> Iterator[bytes]:
     yield from data[: data.rfind(b"\n") + 1].splitlines()
 
 
-_decode = msgspec.json.Decoder(Start | End | Claimed | Flushed | Ending | Ruled | Uncertain | Sent | Done).decode
+_decode = msgspec.json.Decoder(
+    Start | End | Claimed | Flushed | Ending | Ruled | Uncertain | Sent | Done | Asked | Answered
+).decode
 
 
 def read(file: Path) -> Iterator[Note]:

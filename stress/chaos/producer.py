@@ -82,7 +82,7 @@ def _send(sending: Sending, notes: Notebook) -> None:
         except EnqueueUncertain as fault:
             notes.write(Uncertain(clock(), _all_of(fault.message_id), numbers))
         else:
-            notes.write(Sent(clock(), tuple(ids), numbers))
+            notes.write(Sent(clock(), tuple(map(str, ids)), numbers))
         return
 
 

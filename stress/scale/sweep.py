@@ -33,7 +33,7 @@ def fixed(per_slot: int | None) -> Iterator[None]:
     """Tickets of a fixed size, whatever tasks take."""
     original: Any = hosts.capacity
     if per_slot is not None:
-        hosts.capacity = lambda slots, mean_s, settings: slots * per_slot
+        hosts.capacity = lambda slots, mean_s, settings, batch=0: slots * per_slot
     try:
         yield
     finally:

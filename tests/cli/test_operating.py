@@ -17,7 +17,7 @@ from tests.cli.conftest import Invoke
 
 @pytest.fixture
 def message(url: str) -> str:
-    return Queue("raw", open_store(url)).enqueue(1, delay=3600)
+    return str(Queue("raw", open_store(url)).enqueue(1, delay=3600))
 
 
 def test_queue_is_paused_and_resumed_and_stats_says_so(
@@ -52,7 +52,8 @@ def test_message_is_shown_and_an_unknown_one_is_bad_news(
     assert s3queue("message", message, "--store", url) == 0
     assert capsys.readouterr().out == "scheduled\n"
     assert s3queue("message", message, "--store", url, "--json") == 0
-    assert json.loads(capsys.readouterr().out) == {"id": message, "queue": "raw", "status": "scheduled"}
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"id": message, "queue": "raw", "status": "scheduled", "progress": None}
     other = message.replace("-raw~", "-other~")
     assert s3queue("message", other, "--store", url) == 1
     assert s3queue("message", "nonsense", "--store", url) == 2
@@ -85,3 +86,35 @@ def test_result_is_printed_as_json(s3queue: Invoke, url: str, message: str, caps
     store.put(layout.board, encode(Board("b", epoch=1, sequence=1)), if_version=None)
     assert s3queue("result", message, "--store", url) == 0
     assert capsys.readouterr().out == '{"n":1}\n'
+
+
+def test_messages_of_a_queue_are_counted_before_they_are_cancelled(
+    s3queue: Invoke, url: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Queue("raw", open_store(url)).enqueue(2)
+    assert s3queue("cancel", "--queue", "raw", "--dry-run", "--store", url) == 0
+    assert capsys.readouterr().out == "would cancel 2 messages (1 ready, 1 scheduled) of raw\n"
+    assert s3queue("cancel", "--queue", "raw", "--state", "ready", "--dry-run", "--json", "--store", url) == 0
+    assert json.loads(capsys.readouterr().out) == {"found": 1, "states": {"ready": 1}, "answers": {}}
+    assert s3queue("run-now", "--queue", "raw", "--dry-run", "--store", url) == 0
+    assert capsys.readouterr().out == "would start 1 messages of raw\n"
+    assert list(open_store(url).list("s3queue/p00/do/")) == []
+
+
+@pytest.mark.parametrize("words", [("cancel", "--queue", "raw"), ("purge", "raw"), ("delete", "raw")])
+def test_many_messages_are_ended_only_by_who_says_yes(
+    s3queue: Invoke, url: str, message: str, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    assert s3queue(*words, "--store", url) == 2
+    assert "--yes" in capsys.readouterr().err
+    assert list(open_store(url).list("s3queue/p00/do/")) == []
+    assert s3queue(*words, "--yes", "--timeout", "0", "--store", url) == 1
+    assert "no coordinator has answered" in capsys.readouterr().err
+    assert len(list(open_store(url).list("s3queue/p00/do/"))) == 1
+
+
+@pytest.mark.parametrize("words", [(), ("--task", "x"), ("ID", "--queue", "raw"), ("ID", "--dry-run")])
+def test_cancel_of_messages_and_of_a_queue_at_once_is_a_mistake(
+    s3queue: Invoke, url: str, words: tuple[str, ...]
+) -> None:
+    assert s3queue("cancel", *words, "--store", url) == 2

@@ -14,6 +14,7 @@ from s3queue.cli.screens import screen
 from s3queue.core.keys import Layout
 from s3queue.core.records import HostTally, Summary, Tally, Usage, encode
 from s3queue.inspection import HostStats, QueueStats, RunningStats, Stats
+from s3queue.observe.prices import PRICES
 from tests.cli.conftest import Invoke
 
 NOW = datetime(2030, 1, 31, 8, 0, tzinfo=UTC)
@@ -39,7 +40,7 @@ def seen(**more: Any) -> Stats:
 
 def rendered(stats: Stats, *, costs: bool = True) -> str:
     console = Console(record=True, width=140, file=StringIO())
-    console.print(screen(stats, NOW, costs=costs))
+    console.print(screen(stats, NOW, prices=PRICES["s3"] if costs else None))
     return console.export_text()
 
 

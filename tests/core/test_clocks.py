@@ -57,6 +57,16 @@ def test_ledger_that_does_not_change_proves_no_more_than_when_it_was_read() -> N
     assert clocks.is_off is False
 
 
+def test_ledger_that_cannot_be_read_is_waited_for_or_counts_as_it_was() -> None:
+    """A new leader that reads the few that agree with it would tick by a clock that most contradict."""
+    clocks = Clocks(10.0)
+    clocks.look({"a": ("v1", None, AGE_S), "b": ("v1", None, AGE_S)}, "me", 0.0, NOW_MS)
+    assert clocks.is_off is True
+    known = look(Clocks(10.0), 0.0, me=0.0, a=3600.0, b=3600.0)
+    known.look({"a": ("v2", None, AGE_S), "b": ("v2", None, AGE_S)}, "me", 20.0, NOW_MS)
+    assert known.off_s > 60
+
+
 def test_nothing_ticks_until_the_others_have_said_what_time_it_is_or_had_time_to() -> None:
     clocks = look(Clocks(10.0), 0.0, me=None, a=None)
     assert (clocks.is_off, clocks.off_s) == (True, 0.0)

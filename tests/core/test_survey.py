@@ -179,7 +179,7 @@ class TestBacklogs:
         store = stored(*(path(n) for n in range(50)), path(1, queue="z"), path(1, due_ms=NOW_MS))
         hand = Hand(survey(LAYOUT, {}, now=1.0, now_ms=NOW_MS, wanted={"q": 5}, known=(), limit=8), store)
         hand.do()
-        assert hand.op == List(HOME, f"{LAYOUT.inbox}q/{END}", 8)
+        assert hand.op == List(HOME, LAYOUT.lanes("q"), 8)
         seen = hand.finish()
         assert [source.queue for source in seen.sources] == ["q"] * 8 + ["z", "q"]
         assert not seen.shows_gone(HOME + path(99), path(99))  # nobody looked there
@@ -238,7 +238,7 @@ class TestSeveralAtOnce:
         first = look(store, limit=8)
         assert first.deep == {queue: HOME + path(7, queue=queue) for queue in "abc"}
         hand = Hand(survey(LAYOUT, {}, now=1.0, now_ms=NOW_MS, wanted={}, known=(), limit=8, deep=first.deep), store)
-        ends = [LAYOUT.board, *(f"{LAYOUT.inbox}{queue}/{END}" for queue in "abc")]
+        ends = [LAYOUT.board, *map(LAYOUT.lanes, "abc")]
         assert hand.op == Gather(tuple(List(HOME, after, 8) for after in ends))
         again = hand.finish()
         assert hand.count(Gather) == len(hand.asked) == 1
@@ -388,3 +388,49 @@ def test_object_below_the_partition_that_is_named_like_a_further_life_is_no_batc
     message = LAYOUT.message_id("in/q/5/0000000000017-0a-1", 0)
     seen = look(stored(life_path(message, 2)))
     assert (seen.sources, len(seen.corrupt)) == ([], 1)
+
+
+class TestLanes:
+    """Batches with keys, each key in a lane of its own."""
+
+    def test_a_long_lane_hides_no_other(self) -> None:
+        lanes = [path(n, key="a") for n in range(50)] + [path(n, key=key) for n, key in enumerate("bcd", 50)]
+        seen = look(stored(*lanes), wanted={"q": 3}, limit=8)
+        assert {source.key for source in seen.sources} == set("abcd")
+        assert seen.lanes == {}
+
+    def test_batches_without_a_key_hide_no_lane(self) -> None:
+        seen = look(stored(*(path(n) for n in range(50)), path(60, key="b")), wanted={"q": 3}, limit=8)
+        assert path(60, key="b") in {source.path for source in seen.sources}
+        assert "q" in seen.deep
+
+    def test_lanes_that_were_left_out_come_with_the_next_survey(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("s3queue.core.survey._FULL_PAGE", 4)
+        monkeypatch.setattr("s3queue.core.survey._MAX_PAGES", 2)
+        store = stored(*(path(n, key=f"k{n:02}") for n in range(20)))
+        found: list[str] = []
+        begin: dict[str, str] = {}
+        for _ in range(5):
+            seen = look(store, wanted={"q": 99}, limit=4, lanes=begin)
+            found += [source.key for source in seen.sources]
+            begin = seen.lanes
+            if not begin:
+                break
+        assert found == [f"k{n:02}" for n in range(20)]
+
+    def test_every_priority_of_an_ageing_queue_is_looked_at(self) -> None:
+        store = stored(*(path(n, priority=0) for n in range(50)), path(60, priority=9))
+        assert path(60, priority=9) not in {one.path for one in look(store, wanted={"q": 3}, limit=8).sources}
+        seen = look(store, wanted={"q": 3}, limit=8, ageing={"q"})
+        assert path(60, priority=9) in {one.path for one in seen.sources}
+
+
+def test_requests_that_a_board_names_hide_no_others() -> None:
+    names = [f"do/{number:013}-{number:016x}" for number in range(1205)]
+    store = stored(*names, path(1))
+    seen = look(store, handled=set(names[:1200]), limit=50)
+    assert set(names[1200:]) <= seen.requests.keys()
+    assert seen.listed == {path(1)}
+    crowded = look(store, handled=set(names[:5]), limit=50)
+    assert 100 <= len(crowded.requests) < len(names), "of those that are new one cycle looks at some"
+    assert crowded.listed == {path(1)}

@@ -40,6 +40,8 @@ def path(
     priority: int = 5,
     due_ms: int | None = None,
     newest_first: bool = False,
+    key: str | None = None,
+    expires_ms: int | None = None,
 ) -> str:
     return source_path(
         queue,
@@ -50,6 +52,8 @@ def path(
         priority=priority,
         due_ms=due_ms,
         newest_first=newest_first,
+        key=key,
+        expires_ms=expires_ms,
     )
 
 

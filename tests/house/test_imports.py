@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -48,6 +49,13 @@ def test_the_first_enqueue_imports_nothing_of_ours_that_the_declaration_has_not(
     store = "import s3queue_backends.memory as memory\ns3queue.configure(store=memory.MemoryStore())\n"
     late = loaded_by(f"{DECLARE}{store}before |= set(sys.modules)\nf.enqueue(1)")
     assert late == set()
+
+
+def test_only_its_command_imports_the_dashboard() -> None:
+    imports = re.compile(r"^\s*(from|import) s3queue\.dashboard", re.M)
+    package = ROOT / "s3queue"
+    outside = [path for path in package.rglob("*.py") if path.relative_to(package).parts[0] != "dashboard"]
+    assert [path.name for path in outside if imports.search(path.read_text("utf-8"))] == ["dashboard.py"]
 
 
 def test_opening_the_embedded_store_loads_no_sdk() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from s3queue.observe import ears
-from s3queue.observe.ears import Ear, Listener
+from s3queue.observe.ears import Ear, Listener, open_ear
 from s3queue.observe.events import Events
 
 
@@ -22,7 +22,7 @@ def hear(listener: Listener, most: int = 1) -> list[dict[str, Any]]:
 
 
 def test_records_of_several_processes_arrive_whole_and_each_in_order(tmp_path: Path) -> None:
-    listener = Listener(str(tmp_path / "sock"))
+    listener = Listener(open_ear(str(tmp_path / "sock")))
     ear = Ear(listener.path)
     ear.hear({"n": -1})  # a connection that a fork must not share
     children = []
@@ -44,13 +44,13 @@ def test_records_of_several_processes_arrive_whole_and_each_in_order(tmp_path: P
 
 def test_listener_that_is_replaced_is_heard_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ears, "_AWAY_S", 0.0)
-    first = Listener(str(tmp_path / "sock"))
+    first = Listener(open_ear(str(tmp_path / "sock")))
     ear = Ear(first.path)
     assert ear.hear({"n": 1})
     first.close()
     while ear.hear({"n": 2}):  # until the end of the connection is noticed
         pass
-    second = Listener(first.path)
+    second = Listener(open_ear(first.path))
     assert ear.hear({"n": 3})
     assert hear(second) == [{"n": 3}]
     ear.close()
@@ -61,7 +61,7 @@ def test_listener_that_takes_nothing_costs_the_event_and_not_the_sender(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ears, "_WAIT_S", 0.01)
-    listener = Listener(str(tmp_path / "sock"))
+    listener = Listener(open_ear(str(tmp_path / "sock")))
     sink = Events("worker", ears=[Ear(listener.path, frozenset({"dead"}))])
     while "did not reach" not in caplog.text:
         sink.emit("dead", message="m", attempt=1, text="x" * 100_000)
@@ -70,7 +70,7 @@ def test_listener_that_takes_nothing_costs_the_event_and_not_the_sender(
 
 
 def test_only_what_a_listener_asked_for_is_sent(tmp_path: Path) -> None:
-    listener = Listener(str(tmp_path / "sock"))
+    listener = Listener(open_ear(str(tmp_path / "sock")))
     sink = Events("worker", ears=[Ear(listener.path, frozenset({"dead"}))])
     assert sink.wants("dead")
     assert not sink.wants("succeeded")

@@ -43,6 +43,14 @@ def timed(ctx: Context, started: str) -> None:
     say(started, f"{ctx.tick.timestamp() if ctx.tick is not None else 0.0} {ctx.session}")
 
 
+@task(queue=QUEUE, name="moody", max_attempts=1)
+def moody(runs: str, mood: str) -> None:
+    """Fails while its file says so."""
+    say(runs, mood)
+    if mood == "bad":
+        raise ValueError("not today")
+
+
 @task(queue=QUEUE, name="nap")
 def nap(runs: str, number: int) -> None:
     """Takes so long that it is dealt one by one."""
@@ -201,3 +209,31 @@ def by_steps(ctx: Context, started: str, release: str) -> None:
     if step < 2:
         os.kill(os.getpid(), signal.SIGKILL) if step else None
         raise ValueError(f"step {step}")
+
+
+@task(queue=QUEUE, name="batched", batch=4, wait=60, max_attempts=2, time_limit=1.0, backoff=AT_ONCE)
+def batched(words: list[str]) -> None:
+    """Says how many there are; a word may end the process, or take longer than it may."""
+    for word in words:
+        path, _, how = word.partition(" ")
+        say(path, f"{len(words)}")
+        if how == "exit":
+            os._exit(7)
+        if how == "hang":
+            time.sleep(600)
+
+
+@task(queue=QUEUE, name="alone", unique=True)
+def alone(runs: str, number: int) -> None:
+    say(runs, f"{number} {os.getpid()}")
+
+
+@task(queue=QUEUE, name="queued", unique="waiting")
+def queued(started: str, release: str) -> None:
+    say(started, "x")
+    hang(release)
+
+
+@task(queue=QUEUE, name="last_call")
+def last_call(runs: str, number: int) -> None:
+    say(runs, f"{number} {os.getpid()}")

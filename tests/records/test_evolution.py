@@ -17,6 +17,7 @@ from s3queue.core.records import (
     FORMAT,
     Answer,
     Board,
+    Chosen,
     Control,
     DeadLetter,
     Ending,
@@ -25,6 +26,7 @@ from s3queue.core.records import (
     HostTally,
     Leader,
     Ledger,
+    LetterRequest,
     Life,
     Mark,
     Memo,
@@ -38,9 +40,11 @@ from s3queue.core.records import (
     Report,
     Request,
     RetiredPage,
+    Schedule,
     SourceState,
     Summary,
     Tally,
+    Ticked,
     Ticket,
     Totals,
     Unfit,
@@ -64,6 +68,26 @@ EXPECTED = {
         "4f21", "cancel", "p00~in~mail~5~1700000000000-0a1-3~1", f"p00~{_MOVED.replace('/', '~')}~0", "wrong list"
     ),
     "format-1/answer.json": Answer("do/1700000000000-0123456789abcdef", "cancelled"),
+    "format-1/letter-request.json": LetterRequest(
+        "4f31",
+        "redrive",
+        "mail",
+        (
+            Chosen("p00~in~mail~5~1700000000000-0a1-3~1", 1, "v7", b"\x81\xa1a"),
+            Chosen("p00~in~mail~5~1700000000000-0a1-3~2", 2),
+        ),
+    ),
+    "format-1/board-lives.json": Board(
+        "4f32",
+        4,
+        sources={
+            "dead/mail/2/p00~in~mail~5~1700000000000-0a1-3~1": SourceState(
+                dying=(0,), endings={0: Ending("edited", "do/1700000070000-0123456789abcdef.dead")}, letter="v7"
+            )
+        },
+        totals={"mail": Totals(dead=3, redriven=1, letters_purged=1, expired=2, purged=4)},
+        edits={"do/1700000070000-0123456789abcdef.dead": "redriven 0"},
+    ),
     "format-1/board-control.json": Board(
         "4f22",
         4,
@@ -172,6 +196,36 @@ EXPECTED = {
             HostTally("h1", slots=4, progress=(Progress("p00~in~mail~5~1700000000000-0a1-3~1", 3.0, 10.0, "half"),)),
         ),
     ),
+    "format-1/control-schedules.json": Control(
+        "c9",
+        7,
+        schedules={
+            "mail.digest": Schedule(
+                9856956921,
+                "mail",
+                "digest",
+                2,
+                "30 2 * * *",
+                tz="Europe/Berlin",
+                catch_up="all",
+                paused_ms=0,
+                from_ms=1_700_000_000_000,
+                digest="0f3a",
+            ),
+            "beat": Schedule(7, "raw", every_s=60, since_ms=1_699_999_000_000),
+        },
+    ),
+    "format-1/board-schedules.json": Board(
+        "5a",
+        4,
+        sources={"tick/mail/2/1700000060000-mail.digest.9856956921": SourceState(0, (Ready(0, 1, 1),))},
+        control=7,
+        schedules={
+            "mail.digest": Ticked(9856956921, 1_700_000_060_000, 0, (12,)),
+            "old": Ticked(5, 1_700_000_000_000, 1_700_000_030_000),
+        },
+    ),
+    "format-1/ledger-clock.json": Ledger("7b", "h1", slots=2, clock_ms=1_700_000_061_234),
     "format-1/retired.json": RetiredPage(("1700000000000-0a1", "1700000000001-0a2"), 361_000),
     "format-1/dead-lives.json": DeadLetter(
         "9a",

@@ -56,6 +56,45 @@ def test_a_cancel_holds_after_one_cycle_and_costs_at_most_three_writes_and_four_
     assert spent["put"] <= 7
 
 
+def test_a_cancel_of_five_hundred_messages_costs_what_one_costs_and_their_lookup(store: ObjectStore) -> None:
+    town, leader = led(store)
+    leader.cycles(2)
+    sources = [town.enqueue(due_ms=town.now_ms() + 3_600_000) for _ in range(500)]
+    before = town.meter.as_dict()
+    path = request_path(town.now_ms(), "1")
+    messages = tuple(town.layout.message_id(source, 0) for source in sources)
+    assert town.driver.run(operate.ask(town.layout, path, Request("n", "cancel", "", messages=messages))) == Accepted()
+    leader.cycle()
+    assert town.driver.run(operate.read_answer(town.layout, path)) == "c" * 500
+    spent = {kind: count - before[kind] for kind, count in town.meter.as_dict().items()}
+    assert (spent["put"], spent["list"]) == (3, 1)
+    assert spent["get"] <= 2 + 500, "one for each batch that the survey does not show"
+
+
+def test_a_purge_of_thousands_of_batches_costs_few_requests_for_each_thousand(store: ObjectStore) -> None:
+    town, leader = led(store)
+    leader.cycles(2)
+    many = 3000
+    for _ in range(many):
+        town.enqueue()
+    waits = town.enqueue(due_ms=town.now_ms() + 3_600_000)
+    before = town.meter.as_dict()
+    path = request_path(town.now_ms(), "1")
+    assert town.driver.run(operate.ask(town.layout, path, Request("n", "purge", "", queue=QUEUE))) == Accepted()
+    seconds = 0
+    while (answer := town.driver.run(operate.read_answer(town.layout, path))) is None and seconds < 60:
+        leader.cycles(1)
+        seconds += 1
+    assert answer == f"purged {many + 1}"
+    assert waits not in town.sources() or town.board().sources[waits].settled == 1
+    leader.cycles(12)
+    assert (town.sources(), town.board().sources, town.board().purges) == ([], {}, {})
+    spent = {kind: count - before[kind] - (kind == "get") * seconds for kind, count in town.meter.as_dict().items()}
+    assert spent["put"] <= 3 * many / 1000 + 12
+    assert spent["delete"] <= many / 1000 + 4
+    assert spent["get"] <= 8, "nothing is looked up one by one"
+
+
 def test_operators_are_heard_on_a_real_server(server_store: ObjectStore) -> None:
     """Its folders are sorted by their own rules, and what operators store is seen with everything else."""
     town, leader = led(server_store)

@@ -525,3 +525,47 @@ async def by_hand_async(ctx: Context, *words: str) -> None:
 @task(queue=QUEUE, name="acks_by_itself")
 def acks_by_itself(ctx: Context) -> None:
     ctx.ack()
+
+
+# ---- several at once
+
+
+@task(
+    queue=QUEUE,
+    name="together",
+    batch=4,
+    wait=30,
+    max_attempts=3,
+    time_limit=600,
+    backoff=Backoff(base=20, jitter=False),
+)
+def together(words: list[str]) -> list[BaseException | None] | None:
+    """What each word says becomes of it; the last one may speak for all. Paths are told how many there were."""
+    outcomes: list[BaseException | None] = []
+    for word in words:
+        match word:
+            case "retry":
+                outcomes.append(Retry("again", after=7))
+            case "error":
+                outcomes.append(ValueError("wrong"))
+            case "reject":
+                outcomes.append(Reject("never"))
+            case "raise":
+                raise KeyError("all of them")
+            case "few":
+                return outcomes[:-1]
+            case "exit":
+                os._exit(7)
+            case _:
+                append.function(word, f"{len(words)}") if "/" in word else None
+                outcomes.append(None)
+    return outcomes
+
+
+@task(queue=QUEUE, name="at_once", batch=1000, wait=0, max_attempts=3)
+async def at_once(ctx: Context, words: list[str]) -> None:
+    for one, word in zip(ctx.batch, words, strict=True):
+        one.progress(len(words), text=word)
+        append.function(word, f"{one.message_id} {one.attempt}")
+    if ctx.attempt == 1:
+        raise ValueError("once more")

@@ -67,7 +67,7 @@ class Mutant:
         """After how many schedules it was caught, and by which. None: it was not."""
         with self.applied():
             for seed in range(self.within):
-                outcome = run(Seeded(seed), **({"operators": 0} | dict(self.scene)))
+                outcome = run(Seeded(seed), **({"operators": 0, "redrivers": 0, "deaths": 0.0} | dict(self.scene)))
                 if set(self.caught_by) & outcome.violations.keys():
                     return seed + 1, outcome
         return None

@@ -56,9 +56,9 @@ def a_new_leader_plans_before_it_has_read_control(read: Any, lead: Lead, seen: A
 
 
 @mutant(Lead, "_stamped", "I19", **_STEERED)
-def a_heartbeat_names_no_turn(stamped: Any, lead: Lead, board: Board, now: float, nonce: str) -> Board:
+def a_heartbeat_names_no_turn(stamped: Any, lead: Lead, board: Board, *more: Any, **news: Any) -> Board:
     """No board names a lower turn of control than the one before it."""
-    after: Board = stamped(lead, board, now, nonce)
+    after: Board = stamped(lead, board, *more, **news)
     return replace(after, control=0) if after.tickets == lead.board.tickets else after
 
 

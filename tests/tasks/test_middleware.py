@@ -15,8 +15,8 @@ import s3queue
 from s3queue import ConfigError, Context, Supervisor, configure
 from s3queue.middleware import DjangoConnections, Report
 from s3queue.registry import registry
-from s3queue.runtime.worker.attempt import _Plan
 from s3queue.runtime.worker.outcomes import Terms
+from s3queue.runtime.worker.plans import Plan
 from tests.tasks.test_queue import batches
 
 
@@ -73,7 +73,7 @@ def test_task_without_middleware_is_called_as_if_there_were_no_such_thing() -> N
     @s3queue.task("q")
     def plain() -> None: ...
 
-    plan = _Plan(plain, Terms(3, None, plain.policy), ())
+    plan = Plan(plain, Terms(3, None, plain.policy), ())
     assert plan.call == plain.call
     assert not plan.wants_ctx
     calls: list[str] = []
@@ -105,7 +105,7 @@ def test_django_connections_are_closed_before_and_after(monkeypatch: pytest.Monk
     def send() -> None:
         closed.append("task")
 
-    plan = _Plan(send, Terms(3, None, send.policy), ())
+    plan = Plan(send, Terms(3, None, send.policy), ())
     plan.call((), {}, Context.local("q", "send"))
     assert closed == ["closed", "task", "closed"]
 

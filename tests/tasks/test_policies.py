@@ -41,10 +41,12 @@ def test_backoff_grows_as_it_is_told(growth: Any, waits: list[float]) -> None:
     ],
 )
 def test_policy_that_cannot_be_meant_is_refused_where_it_is_written(wrong: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match=next(reversed(wrong))):
+    def declare() -> None:
+        decorate: Any = s3queue.task("q", **wrong)
+        decorate(declare)
 
-        @s3queue.task("q", **wrong)
-        def send() -> None: ...
+    with pytest.raises(ConfigError, match=next(reversed(wrong))):
+        declare()
 
 
 def test_growth_that_is_none_is_refused() -> None:

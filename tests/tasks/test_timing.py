@@ -31,10 +31,10 @@ def registry_of(*made: Any) -> Registry:
     ],
 )
 def test_task_says_when_it_is_enqueued(given: dict[str, Any], timing: Timing) -> None:
-    @tasks.task("timing", **given)
     def it() -> None: ...
 
-    assert it.timing == timing
+    decorate: Any = tasks.task("timing", **given)
+    assert decorate(it).timing == timing
 
 
 @pytest.mark.parametrize(

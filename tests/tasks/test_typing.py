@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, assert_type
 
 import s3queue
 from s3queue import Context, MessageId, Task
+from s3queue.batching import Options, TaskOptions
 
 
 @s3queue.task("typed")
@@ -24,6 +26,15 @@ async def coroutine(n: int) -> int:
     return n
 
 
+@s3queue.task("typed", batch=10, wait=0.5)
+def several(numbers: list[int]) -> list[Exception | None]:
+    return [None for _ in numbers]
+
+
+@s3queue.task("typed", batch=10)
+def several_with_context(ctx: Context, numbers: list[int]) -> None: ...
+
+
 @s3queue.handler("typed-raw")
 def take(payload: bytes) -> None: ...
 
@@ -31,9 +42,16 @@ def take(payload: bytes) -> None: ...
 def test_a_call_has_the_type_of_the_function() -> None:
     assert_type(plain(2, "x"), str)
     assert_type(with_context(2), float)
+    assert_type(several([1, 2]), list[Exception | None])
     running = coroutine(1)
     _ = assert_type(running, Coroutine[Any, Any, int])
     running.close()
+
+
+def test_type_checkers_know_every_option() -> None:
+    for decorator, options in ((s3queue.task, TaskOptions), (s3queue.handler, Options)):
+        takes = inspect.signature(decorator).parameters.keys() - {"queue", "name", "batch", "wait"}
+        assert options.__annotations__.keys() | Options.__annotations__.keys() == takes
 
 
 if TYPE_CHECKING:
@@ -52,3 +70,7 @@ if TYPE_CHECKING:
     plain.enqueue()  # type: ignore[call-arg]
     with_context.enqueue(1, 2)  # type: ignore[call-arg]
     plain.options(delay=1).enqueue(1, txt="x")  # type: ignore[call-arg]
+    several.enqueue(1)
+    several.enqueue([1])  # type: ignore[arg-type]
+    several(1)  # type: ignore[arg-type]
+    several_with_context.enqueue(1)

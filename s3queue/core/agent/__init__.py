@@ -9,6 +9,7 @@ One agent runs these programs concurrently, over one view of the board:
 - `Agent.join`, then `Agent.serve`: reads the board, writes the ledger, deals claimed messages.
 - `Agent.coordinate`: stands for election when there is no leader; when elected, runs the cycles.
 - `Agent.do_chores`, `CHORES_AT_ONCE` times: the work that follows from committed boards.
+- `Agent.guard`: returns when the session has to end although nothing says so.
 - `Agent.hand_over`, at the end of a session that left.
 """
 
@@ -101,6 +102,9 @@ class Agent:
 
     def serve(self) -> Program[Ending]:
         return self._hosting.serve()
+
+    def guard(self) -> Program[None]:
+        return self._hosting.guard()
 
     def coordinate(self) -> Program[None]:
         return self._leading.coordinate()

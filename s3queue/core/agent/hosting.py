@@ -27,6 +27,8 @@ SOON_S = 0.01
 RELEASE_S = 5.0
 #: Seconds between checks for empty queues: the first pause and the longest.
 _EMPTY_S, _EMPTY_MAX_S = 0.1, 2.0
+#: Share of the visibility timeout: between two looks whether this host runs anything of a limited queue.
+_GUARD = 1 / 4
 #: Attempts to end the session of a dead agent before the board is read again.
 _TRIES = 5
 
@@ -127,6 +129,19 @@ class Hosting:
                 self._next_look = until = env.now() + self._backoff.failed()
                 yield from self._mind_until(until)
                 until = 0.0
+
+    def guard(self) -> Program[None]:
+        """Return when what this host runs of limited queues has to end, since its last stored write is as old as the
+        visibility timeout: from then on it may be fenced, and its places given to others."""
+        host, env, timeout_s = self._host, self._post.env, self._post.settings.visibility_timeout
+        while True:
+            now = env.now()
+            until = now + timeout_s * _GUARD
+            if host.trusted_from is not None and not host.over and host.holds_limited:
+                if now - host.trusted_from >= timeout_s:
+                    return
+                until = host.trusted_from + timeout_s
+            yield from wait(until, self._never)
 
     def _is_shut_out(self, fault: Exception) -> bool:
         """Whether the store has refused this session's ledger for longer than the visibility timeout. Other hosts may run

@@ -102,6 +102,8 @@ class Leading:
                 wait_s = yield from self.cycle(survey=survey)
                 ended = env.now()
                 until = ended + wait_s
+                if self.lead is not None:
+                    self.lead.chores.summaries.cycle_s = round(ended - last, 6)
                 self._backoff.worked()
             except StoreUnsupported:  # proof that this store breaks promises: end loudly, before more is lost
                 raise

@@ -15,10 +15,13 @@ from typing import NamedTuple
 from s3queue.core.chores.answers import Answers
 from s3queue.core.chores.fences import Fences
 from s3queue.core.chores.garbage import Garbage
+from s3queue.core.chores.gates import Gates, gated
 from s3queue.core.chores.letters import Letters
 from s3queue.core.chores.moves import Moves
 from s3queue.core.chores.pages import Pages
 from s3queue.core.chores.purges import Purges
+from s3queue.core.chores.redrives import Redrives
+from s3queue.core.chores.results import Results
 from s3queue.core.chores.revisions import Revisions
 from s3queue.core.chores.summaries import Summaries
 from s3queue.core.chores.troubles import Troubles
@@ -51,6 +54,7 @@ class Facts(NamedTuple):
         settled: what that board has settled; nothing where it was committed before.
         control: what operators have set; None where that is not known.
         board_bytes: size of the board.
+        opening: paths of batches that are admitted when their gate is free.
     """
 
     board: Board
@@ -63,6 +67,7 @@ class Facts(NamedTuple):
     settled: Sequence[Settled] = ()
     control: Control | None = None
     board_bytes: int = 0
+    opening: Sequence[str] = ()
 
 
 class Chores:
@@ -78,7 +83,8 @@ class Chores:
         self._layout = layout
         self.troubles = Troubles()
         self.fences = Fences(layout, heard, self.troubles)
-        self.letters = Letters(layout, self.troubles)
+        self.redrives = Redrives(layout, self.troubles)
+        self.letters = Letters(layout, self.troubles, self.redrives)
         self.moves = Moves(layout, self.troubles)
         self.pages = Pages(layout, epoch, now, self.troubles)
         settings = settings or Settings()
@@ -87,15 +93,19 @@ class Chores:
         self.garbage = Garbage(self.troubles)
         self.revisions = Revisions(layout)
         self.summaries = Summaries(layout, epoch, heard, settings, self.troubles)
+        self.gates = Gates(layout, now, self.troubles)
+        self.results = Results(layout, now, settings, self.troubles)
         self._faulty = Backoffs(_FIRST_S, _LONGEST_S)
 
     def follow(self, facts: Facts, heard: Mapping[str, Heard], window_s: float) -> None:
         """Find the chores of a newly committed board."""
         board, layout, pages = facts.board, self._layout, self.pages
         self.letters.follow(board)
+        self.redrives.follow(board, facts.seen, pages.window)
         self.moves.follow(board)
         self.purges.follow(board)
         self.answers.follow(board)
+        self.results.follow(board)
         self.summaries.follow(facts)
         if (seen := facts.seen) is None:
             return
@@ -103,6 +113,9 @@ class Chores:
         assert not any(path.startswith(BORROWED) for path in over), (
             "what is not ours alone is neither deleted nor retired"
         )
+        self.gates.follow(board, gated(over), facts.opening)
+        if self.gates.held:
+            over = [path for path in over if path not in self.gates.held]
         over += [path for path in board.answers if path in self.answers.stored]
         pages.follow(board, over, seen, facts.uptime_ms)
         keys = [layout.source(path) for path in facts.refused]
@@ -131,11 +144,14 @@ class Chores:
             "fences": lambda: self.fences.take(now, nonce),
             "letters": lambda: self.letters.take(now, now_ms, nonce),
             "moves": lambda: self.moves.take(now),
+            "redrives": lambda: self.redrives.take(now),
             "answers": lambda: self.answers.take(now),
             "purges": lambda: self.purges.take(now),
             "pages": lambda: self.pages.take(now),
             "summaries": lambda: self.summaries.take(now, now_ms, nonce),
+            "gates": lambda: self.gates.take(now, now_ms, nonce),
             "garbage": lambda: self.garbage.take(now, self._deleted),
+            "results": lambda: self.results.take(now, now_ms),
         }
         for kind, take in kinds.items():
             if self._faulty.is_due(kind, now) and (step := take()) is not None:
@@ -154,7 +170,7 @@ class Chores:
 
     def next_at(self, now: float) -> float:
         """Steady time at which `take` may have a chore, if nothing else happens; infinity if unknown."""
-        known = self.pages.next_at(), self.summaries.next_at()
+        known = self.pages.next_at(), self.summaries.next_at(), self.results.next_at()
         return min(self.troubles.next_at(now), self._faulty.next_at(now), *known)
 
     def _deleted(self, keys: Collection[str]) -> None:

@@ -13,16 +13,19 @@ from itertools import islice
 
 from msgspec.structs import replace
 
-from s3queue.core.chores.letter import DEAD, dead_letter, further_letter, tombstone
+from s3queue.core.chores.letter import DEAD, dead_letter, further_letter, preview, tombstone
+from s3queue.core.chores.redrives import Redrives
 from s3queue.core.chores.troubles import Troubles
-from s3queue.core.keys import BORROWED, Layout, parse_message_id, parse_source
+from s3queue.core.keys import Layout, Source, parse_message_id, parse_source
 from s3queue.core.ops import Step, Unknown, get, put
-from s3queue.core.records import Board, DeadLetter, SourceState, decode, encode
+from s3queue.core.records import Board, DeadLetter, Ending, SourceState, decode, encode
 from s3queue.errors import CorruptRecord, StoreError
 from s3queue.store import Conflict, Found, Missing, Stored, Unchanged
 
 #: Letters written by one chore, all of one source, which is read once.
 _LETTERS_AT_ONCE = 100
+#: Paths of further lives begin so.
+_LIVES = "dead/"
 #: Letters of further lives written by one chore.
 _LIVES_AT_ONCE = 25
 #: Bytes of sources in memory while letters are written. One source always fits.
@@ -35,17 +38,31 @@ class Letters:
         written: (path, index) of messages whose letter is stored and which the board does not yet count as settled.
     """
 
-    def __init__(self, layout: Layout, troubles: Troubles) -> None:
-        self._layout, self._troubles = layout, troubles
+    def __init__(self, layout: Layout, troubles: Troubles, redrives: Redrives) -> None:
+        self._layout, self._troubles, self._redrives = layout, troubles, redrives
         self._dying: dict[str, SourceState] = {}
         self._turn = 0
         self._under_way: set[tuple[str, int]] = set()
         self._held_bytes = 0
+        #: Of further lives, what was written: a message may end while its letter gets another payload.
+        self._said: dict[str, Ending] = {}
         self.written: set[tuple[str, int]] = set()
 
     def follow(self, board: Board) -> None:
         self._dying, self._turn = {path: state for path, state in board.sources.items() if state.dying}, board.turn
-        self.written = {one for one in self.written if one[0] in self._dying and one[1] in self._dying[one[0]].dying}
+        self._said = {path: ending for path, ending in self._said.items() if self._is_asked(path, ending)}
+        self.written = {
+            (path, index)
+            for path, index in self.written
+            if path in self._dying
+            and index in self._dying[path].dying
+            and (path in self._said or not path.startswith(_LIVES))
+        }
+
+    def _is_asked(self, path: str, ending: Ending) -> bool:
+        """Whether the board still says this of a further life."""
+        state = self._dying.get(path)
+        return state is not None and state.endings.get(0, DEAD) == ending
 
     def take(self, now: float, now_ms: int, nonce: str) -> Step[bool] | None:
         if self._held_bytes > _BUDGET_BYTES:
@@ -54,7 +71,7 @@ class Letters:
             if not self._troubles.allow(self._layout.source(path), now):
                 continue
             due = list(islice(self._due(path, state, now), _LETTERS_AT_ONCE))
-            if due and path.startswith(BORROWED) and parse_source(path).kind == "dead":
+            if due and path.startswith(_LIVES):
                 return self._live_on(list(islice(self._lives(now), _LIVES_AT_ONCE)), now, now_ms, nonce)
             if due:
                 self._under_way.update((path, index) for index in due)
@@ -71,8 +88,7 @@ class Letters:
 
     def _lives(self, now: float) -> Iterator[tuple[str, SourceState]]:
         for path, state in self._dying.items():
-            is_life = path.startswith(BORROWED) and parse_source(path).kind == "dead"
-            if is_life and any(True for _ in self._due(path, state, now)):
+            if path.startswith(_LIVES) and any(True for _ in self._due(path, state, now)):
                 yield path, state
 
     def _live_on(self, lives: list[tuple[str, SourceState]], now: float, now_ms: int, nonce: str) -> Step[bool]:
@@ -81,7 +97,7 @@ class Letters:
         Asks: for each, one Put where its version is known and nothing of it is kept; else one Get and one Put.
         """
         self._under_way.update((path, 0) for path, _ in lives)
-        done: set[tuple[str, int]] = set()
+        done: dict[str, Ending] = {}
         try:
             for number, (path, state) in enumerate(lives):
                 try:
@@ -91,11 +107,13 @@ class Letters:
                     continue
                 if is_written:
                     self._troubles.over(f"{path}#0")
-                    done.add((path, 0))
+                    done[path] = state.endings.get(0, DEAD)
                 else:
                     self._troubles.met(f"{path}#0", StoreError("put", self._layout.source(path)), now)
         finally:
-            self.written |= done
+            done = {path: ending for path, ending in done.items() if self._is_asked(path, ending)}
+            self._said |= done
+            self.written.update((path, 0) for path in done)
             self._under_way.difference_update((path, 0) for path, _ in lives)
         return bool(done)
 
@@ -108,10 +126,11 @@ class Letters:
             if isinstance(outcome, Stored):
                 return True
         found = yield from get(key)
+        if ending.kind == "edited":
+            return (yield from self._edit(key, source, found, ending.by, nonce))
         if isinstance(found, Found):
-            letter = further_letter(
-                decode(DeadLetter, key, found.body), source, ending, failures, nonce, now_ms, self._turn
-            )
+            before = decode(DeadLetter, key, found.body)
+            letter = further_letter(before, source, ending, failures, nonce, now_ms, self._turn)
             if letter is None:
                 return True
             version: str | None = found.version
@@ -120,6 +139,24 @@ class Letters:
             if ending.kind == "dead":
                 letter = replace(letter, tombstone=False, ending="", failures=failures, life=source.life)
         return isinstance((yield from put(key, encode(letter), version)), Stored)
+
+    def _edit(
+        self, key: str, source: Source, found: Found | Missing | Unchanged, request: str, nonce: str
+    ) -> Step[bool]:
+        """Give a letter the payload that a request says, before its message may run.
+
+        Asks: one Put; one Get where another coordinator has begun with this request.
+        """
+        if not isinstance(found, Found):
+            return False
+        letter = decode(DeadLetter, key, found.body)
+        if letter.edit == request:
+            return True
+        payloads = yield from self._redrives.payloads(request)
+        if (payload := payloads.get(source.message)) is None:
+            return False
+        edited = replace(letter, nonce=nonce, edit=request, payload=payload, payload_at=0, preview=preview(payload))
+        return isinstance((yield from put(key, encode(edited), found.version)), Stored)
 
     # ---- first lives ---------------------------------------------------------------------------------------
 

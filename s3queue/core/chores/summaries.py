@@ -14,7 +14,8 @@ from s3queue.core.chores.troubles import Troubles
 from s3queue.core.keys import END, Layout, parse_source
 from s3queue.core.ops import Overtaken, Step, get, write
 from s3queue.core.plan import Settings, Settled
-from s3queue.core.records import Board, Control, HostTally, Ledger, Progress, Summary, Tally, decode, encode
+from s3queue.core.plan.rules import in_force, reached
+from s3queue.core.records import Board, Control, HostTally, Ledger, Progress, Summary, Tally, Totals, decode, encode
 from s3queue.core.survey import Heard, Survey
 from s3queue.core.tally import count_batch, count_board, of
 from s3queue.errors import CorruptRecord, StoreError
@@ -58,6 +59,8 @@ class Summaries:
         self._refused: Collection[str] = ()
         self._control: Control | None = None
         self._board_bytes = 0
+        #: Duration of the last cycle, in seconds.
+        self.cycle_s = 0.0
         self._died: dict[str, dict[str, int]] = {}
         self._stored: Summary | None = None
         self._version: str | None = None
@@ -132,6 +135,8 @@ class Summaries:
         if self._control is not None:
             for queue in self._control.paused:
                 of(queues, queue).paused = self._control.holds(queue, now_ms)
+        for queue, limited in reached(board, in_force(self._ledgers(), self._control)).items():
+            of(queues, queue).limited = limited
         self._add_rates(queues, now)
         return Summary(
             nonce,
@@ -140,6 +145,7 @@ class Summaries:
             coordinator=board.leader.session if board.leader is not None else "",
             census_ms=self.census.counted_ms if any(tally.at_least for tally in queues.values()) else 0,
             board_bytes=self._board_bytes,
+            cycle_s=self.cycle_s,
             queues=dict(sorted(queues.items())),
             hosts=tuple(self._hosts(board)),
             full=board.full,
@@ -202,7 +208,8 @@ class Summaries:
 
     def _add_rates(self, queues: dict[str, Tally], now: float) -> None:
         """From what has ended since the last time this was asked, which is not long ago while there is work."""
-        ended = {queue: tally.done + tally.dead for queue, tally in queues.items()}
+        totals = self._board.totals if self._board is not None else {}
+        ended = {queue: one.done + one.dead for queue in queues for one in (totals.get(queue, Totals()),)}
         there = {queue: None if tally.at_least else _there(tally) for queue, tally in queues.items()}
         before, self._sample = self._sample, _Sample(now, ended, there)
         if before is None or now <= before.at:
@@ -308,4 +315,4 @@ def _content(summary: Summary) -> Summary:
         for queue, tally in summary.queues.items()
     }
     hosts = tuple(replace(host, usage={}) for host in summary.hosts)
-    return replace(summary, nonce="", written_ms=0, board_bytes=0, queues=queues, hosts=hosts)
+    return replace(summary, nonce="", written_ms=0, board_bytes=0, cycle_s=0.0, queues=queues, hosts=hosts)

@@ -14,18 +14,20 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from s3queue.core.keys import Source
-from s3queue.core.plan import assign, park, purge, requests, schedules, take_over
+from s3queue.core.plan import assign, park, purge, redrive, requests, schedules, take_over
 from s3queue.core.plan.hosts import capacity
 from s3queue.core.plan.park import Parking
 from s3queue.core.plan.planned import Planned, Settled, is_finished
 from s3queue.core.plan.planning import Planning
 from s3queue.core.plan.purge import Walked
+from s3queue.core.plan.redrive import Looked
 from s3queue.core.plan.settings import Settings
 from s3queue.core.plan.share import share_out
 from s3queue.core.records import Board, Control, Ledger, Request, encode
 
 __all__ = [
     "NO_CONTROL",
+    "Looked",
     "Parking",
     "Planned",
     "Settings",
@@ -56,6 +58,7 @@ def plan(
     board_bytes: int | None = None,
     control: Control | None = NO_CONTROL,
     asked: Mapping[str, Request] | None = None,
+    letters: Mapping[str, Looked] | None = None,
     there: Collection[str] = (),
     walked: Mapping[str, Walked] | None = None,
     quiet: Mapping[str, float] | None = None,
@@ -64,6 +67,7 @@ def plan(
     deleted: Collection[tuple[str, int]] = (),
     uptime_ms: int | None = None,
     turns: Mapping[str, str] | None = None,
+    freed: Collection[str] = (),
 ) -> Planned:
     """Decide one cycle.
 
@@ -77,6 +81,7 @@ def plan(
         retired: paths of sources that are gone and whose ids are on a stored page.
         parking: what came of the moves on the board.
         control: the operators' settings. None: not read yet, so nothing is assigned.
+        letters: by path, requests about dead letters, and what was found of them.
         asked: by path, requests that were read. there: paths of sources, of those that they are about, that exist.
         walked: by queue, the next page of what a purge has to end.
         wall_ms: wall clock before the survey, also where it was set since the election: schedules tick by it. None: as
@@ -84,6 +89,7 @@ def plan(
         deleted: name and revision of schedules, of those that the board calls old, whose objects are deleted.
         uptime_ms: see `Board.uptime_ms`; None: as the board says. turns: by queue, the key after which its turns begin.
         board_bytes: size of the stored board; None if it is not known.
+        freed: paths of sources whose gates are free.
         quiet: by session of a dozing host, seconds since its last write.
     """
     parking = parking or Parking()
@@ -97,10 +103,11 @@ def plan(
     planning.expire()
     if asked:
         requests.handle(planning, asked, there, window)
-    schedules.admit(planning, now_ms if wall_ms is None else wall_ms, is_held=is_clock_off, deleted=deleted)
     if planning.purges:
         purge.go_on(planning, walked or {}, window)
+    schedules.admit(planning, now_ms if wall_ms is None else wall_ms, is_held=is_clock_off, deleted=deleted)
+    redrive.handle(planning, letters or {})
     park.choose(planning, parking)
     if control is not None:
-        assign.tickets(planning, sources, window, quiet or {}, turns or {})
+        assign.tickets(planning, sources, window, quiet or {}, turns or {}, freed)
     return planning.result()

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from s3queue.core.keys import Source, parse_source
 from s3queue.core.plan import expiry
 from s3queue.core.plan.bounds import Bounds
+from s3queue.core.plan.doors import Doors
 from s3queue.core.plan.hosts import Host, Pool
 from s3queue.core.plan.lines import Line, rank
 from s3queue.core.plan.places import joined
@@ -47,6 +48,7 @@ def tickets(
     window: Collection[str],
     quiet: Mapping[str, float],
     turns: Mapping[str, str],
+    freed: Collection[str] = (),
 ) -> None:
     pools = _pools(planning, quiet)
     serving: dict[str, list[Pool]] = {}
@@ -58,7 +60,7 @@ def tickets(
     if planning.control is not None:
         planning.comes(until_ms for until_ms in planning.control.paused.values() if until_ms > planning.now_ms)
     stand = _stand(planning, serving, bounds)
-    _admit(planning, sources, window, stand, serving)
+    _admit(planning, sources, window, stand, serving, freed)
     lines = stand.lines
     turn = sorted(queue for queue, line in lines.items() if line.size)
     if turn:
@@ -104,6 +106,7 @@ def _stand(planning: Planning, serving: Collection[str], bounds: Bounds) -> _Sta
     unfit: dict[tuple[str, str], Line] = {}
     busy, held = _busy_groups(planning), set[tuple[str, str]]()
     waits: dict[tuple[str, str], int] = {}
+    doors = Doors(planning, ())
     for path, known in planning.states():
         state = known
         if not (state.ready or state.waiting):
@@ -113,7 +116,7 @@ def _stand(planning: Planning, serving: Collection[str], bounds: Bounds) -> _Sta
             state = expiry.ready(planning, source, state)
         if state.waiting and source.group is not None:
             busy.add((source.queue, source.group))
-        if not state.ready:
+        if not state.ready or (source.gate and source.is_borrowed and not doors.may_go(source)):
             continue
         many = sum(ready.stop - ready.start for ready in state.ready)
         if state.unfit:
@@ -145,6 +148,7 @@ def _admit(
     window: Collection[str],
     stand: _Stand,
     serving: dict[str, list[Pool]],
+    freed: Collection[str],
 ) -> None:
     """Put batches that are not on the board in line, as many as the hosts can take."""
     fresh: dict[str, list[Source]] = {queue: [] for queue in stand.lines}
@@ -160,18 +164,23 @@ def _admit(
             fresh[source.queue].append(source)
     for source in over[: expiry.MOST_NEW]:
         expiry.new(planning, source)
+    doors = Doors(planning, freed)
     for queue, listed in fresh.items():
         if not listed:
             continue
         if stand.lines[queue].takes_all:
             for source in listed:
-                stand.lines[queue].add(source, source.count)
+                if not source.gate or doors.admits(source):
+                    stand.lines[queue].add(source, source.count)
             continue
         # Batches beyond the hosts' room need not stand in line. Whether a group is busy is not known yet.
         enough = 1 + 2 * sum(pool.room(queue) for pool in serving[queue])
         for source in sorted(listed, key=rank):
             if enough <= 0:
                 break
+            if source.gate and not doors.admits(source):
+                enough -= source.path in planning.planned.opening
+                continue
             stand.lines[queue].add(source, source.count)
             enough -= source.count if source.group is None else 0
 

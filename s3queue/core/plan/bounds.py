@@ -88,6 +88,7 @@ class Bounds:
                 planning.planned.turns[queue] = lanes.served
             if lanes.rules.probes:
                 breaker.probing(planning, queue)
+        planning.planned.ageing = frozenset(queue for queue, rule in self.rules.items() if rule.limits.ageing_s)
         buckets = dict(planning.board.buckets)
         for queue, rule in self.rules.items():
             if not rule.held:

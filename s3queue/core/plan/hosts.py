@@ -52,7 +52,8 @@ class Host:
         if known is None:
             offer = self.offers.get(queue)
             measured_s = offer.mean_s if offer is not None and self.weight == 1.0 else 0.0
-            known = capacity(self.slots, measured_s, self._settings)
+            batch = offer.batch if offer is not None and self.weight == 1.0 else 0
+            known = capacity(self.slots, measured_s, self._settings, batch)
             self._capacities[queue] = known
         return known
 
@@ -197,13 +198,17 @@ class _Top:
         return None
 
 
-def capacity(slots: int, mean_s: float, settings: Settings) -> int:
+def capacity(slots: int, mean_s: float, settings: Settings, batch: int = 0) -> int:
     """How many messages a host may hold: one for each slot, and about ``ticket_target`` seconds of work behind them.
 
-    One for each slot while nothing was measured: the first messages of a queue are its measurement.
+    One for each slot while nothing was measured: the first messages of a queue are its measurement. Where a slot takes up
+    to ``batch`` messages at once, as many for each slot, and as many behind them.
     """
+    most = max(slots, settings.max_out)
+    if batch:
+        whole = min(most, slots * batch)
+        return whole if mean_s <= 0 else max(min(most, 2 * whole), capacity(slots, mean_s, settings))
     if mean_s <= 0:
         return slots
-    most = max(slots, settings.max_out)
     work = slots * settings.ticket_target
     return min(most, slots + math.ceil(work / mean_s)) if work < mean_s * most else most

@@ -85,10 +85,12 @@ class QueuePlaces:
         #: By key with a limit of its own.
         self._by_key: dict[str, int] = {}
         self._sessions: dict[str | None, list[str]] = {}
+        self._on_host: dict[str, int] = {}
         self._limits_keys = bool(rules.limits.each.max_running or rules.limits.keys)
         for (session, of, key), many in places.granted.items():
             if of == queue and many:
                 self.used += many
+                self._on_host[session] = self._on_host.get(session, 0) + many
                 self._by_key[key] = self._by_key.get(key, 0) + many
                 self._sessions.setdefault(key, []).append(session)
         self._count_others()
@@ -172,6 +174,7 @@ class QueuePlaces:
         self._places.granted[whose] = before + is_new
         if is_new:
             self.used += 1
+            self._on_host[host.session] = self._on_host.get(host.session, 0) + 1
             self._by_key[key] = self._by_key.get(key, 0) + 1
             if not before:
                 self._sessions.setdefault(key, []).append(host.session)
@@ -180,6 +183,8 @@ class QueuePlaces:
         """The host with most room, if there is a place. The message that goes there counts as its load."""
         if self.spare(key) < 1:
             return None
+        if self._rules.most_running(""):
+            return self._new_place_of_few(pools)
         for pool in sorted(pools, key=lambda pool: -pool.idle) if len(pools) > 1 else pools:
             if pool.has_room:
                 for host in pool.shares(self._queue, 1, share):
@@ -187,6 +192,24 @@ class QueuePlaces:
                         return host, pool, 1, True
                     pool.load(host, self._queue, -1)
         return None
+
+    def _new_place_of_few(self, pools: list[Pool]) -> tuple[Host, Pool, int, bool] | None:
+        """As `_new_place`, where places are few: a host gets no more of them than it has slots."""
+        best: tuple[float, int, Host, Pool] | None = None
+        for pool in pools:
+            for host in pool.hosts if pool.has_room else ():
+                has = self._on_host.get(host.session, 0)
+                if has >= host.slots or host.ranges >= self._planning.settings.max_ranges:
+                    continue
+                if not host.idle and host.room(self._queue) < 1:
+                    continue
+                if best is None or (has / host.slots, -host.idle) < best[:2]:
+                    best = has / host.slots, -host.idle, host, pool
+        if best is None:
+            return None
+        _, _, host, pool = best
+        pool.load(host, self._queue, 1)
+        return host, pool, 1, True
 
     def _more(self, hosts: Mapping[str, tuple[Host, Pool]], key: str | None) -> tuple[Host, Pool, int, bool] | None:
         """The host that has least for its places, and lacks something, and how many messages to give it."""

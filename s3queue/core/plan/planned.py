@@ -32,7 +32,9 @@ class Planned:
         assigned: how many messages were put into tickets.
         room: by queue, how many more messages the hosts could have taken, one by one.
         unfit: messages that wait for a host that they fit: queue, token (see `Unfit`), how many.
+        ageing: queues in which a wait counts as priority.
         turns: by queue whose keys take turns, the key that was served last.
+        opening: paths of batches that are admitted when their gate is free.
         next_due_ms: when the next waiting message is due, or the next pause ends; None if there is none.
     """
 
@@ -45,7 +47,13 @@ class Planned:
     room: dict[str, int] = field(default_factory=dict)
     next_due_ms: int | None = None
     unfit: list[tuple[str, str, int]] = field(default_factory=list)
+    opening: list[str] = field(default_factory=list)
     turns: dict[str, str] = field(default_factory=dict)
+    ageing: frozenset[str] = frozenset()
+
+
+def is_over(path: str, settled: int) -> bool:
+    return settled > 0 and settled == parse_source(path).count
 
 
 def is_finished(path: str, state: SourceState) -> bool:

@@ -56,6 +56,7 @@ class Planning:
         self.totals = dict(board.totals)
         self.moves = dict(board.moves)
         self.answers = dict(board.answers)
+        self.edits = dict(board.edits)
         self.marks = {path: dict(marked) for path, marked in board.marks.items()}
         self.purges = dict(board.purges)
         self.memos = {path: dict(noted) for path, noted in board.memos.items()}
@@ -139,11 +140,13 @@ class Planning:
                 full=full,
                 control=turn,
                 answers=self.answers,
+                edits=self.edits,
                 marks={path: marked for path, marked in self.marks.items() if marked},
                 purges=self.purges,
                 memos=self._kept_memos() if self.memos else {},
                 schedules=self.ticked,
-                allowed=self.allowed,
+                # While the control is not read nothing is assigned, and tickets end all the same.
+                allowed={name: one for name, one in self.allowed.items() if name in self.tickets},
                 buckets=self.buckets,
                 fuses=self.fuses,
             )
@@ -293,13 +296,10 @@ class Planning:
                 by_path.setdefault(path, set()).add(index)
         for path, indexes in by_path.items():
             draft = self.draft(path)
-            if path.startswith(BORROWED) and any(one.kind == "edited" for one in draft.endings.values()):
-                self._edited(path, draft)
+            if any(draft.endings[index].kind == "edited" for index in indexes & draft.endings.keys()):
+                draft.edited(0, 1)
             else:
                 draft.letters_written(indexes)
-
-    def _edited(self, path: str, draft: Draft) -> None:
-        draft.edited(0, 1)
 
     def retire(self, retired: Collection[str]) -> None:
         for path in retired:

@@ -110,9 +110,14 @@ def _empty(planning: Planning, queue: str) -> bool:
     """End what is ready or waits, and mark what is in tickets. Returns whether that was all."""
     is_all, purge = True, planning.purges[queue]
     for path in [path for path in planning.sources if parse_source(path).queue == queue]:
+        if path not in planning.board.sources and parse_source(path).is_borrowed:
+            is_all = False  # it was admitted just now: some board is to name it, since nothing else does
+            continue
         state = planning.state(path)
         if state.ready or state.waiting:
             is_all = _end(planning, path, purge.reason) and is_all
+        if any(ending.kind == "edited" for ending in state.endings.values()):
+            is_all = False  # ready, once its letter has another payload
     for ticket in planning.tickets.values():
         if ticket.queue != queue:
             continue

@@ -14,8 +14,8 @@ from s3queue.core.plan import purge, schedules
 from s3queue.core.plan.marking import mark
 from s3queue.core.plan.planning import Planning
 from s3queue.core.plan.room import added
-from s3queue.core.records import CANCEL, CODES, PURGE, RUN_NOW, TICK, Board, Mark, Part, Request, SourceState
-from s3queue.core.settle import LAST_TEXT
+from s3queue.core.records import CANCEL, CODES, PURGE, REPLACE, RUN_NOW, TICK, Board, Mark, Part, Request, SourceState
+from s3queue.core.settle import LAST_TEXT, Draft
 from s3queue.errors import CorruptRecord
 
 #: Answers on the board at most: those of requests that are not known to be gone.
@@ -25,7 +25,7 @@ MOST_ANSWERS = 10_000
 def pending(board: Board | Planning) -> set[str]:
     """Requests that were handled, and are not forgotten."""
     marked = (one for marks in board.marks.values() for mark in marks.values() for one in mark.requests)
-    return {*board.answers, *marked, *(purge.request for purge in board.purges.values())}
+    return {*board.answers, *board.edits, *marked, *(purge.request for purge in board.purges.values())}
 
 
 def handle(planning: Planning, asked: Mapping[str, Request], there: Collection[str], window: Collection[str]) -> None:
@@ -35,12 +35,16 @@ def handle(planning: Planning, asked: Mapping[str, Request], there: Collection[s
         there: paths of sources that were seen to exist, of those that they are about.
         window: ids of finished sources.
     """
-    out = _in_tickets(planning, {path for request in asked.values() for path in paths_of(request)})
+    lives = {parse_source(path).message: path for path in planning.sources if path.startswith("dead/")}
+    about = {path for request in asked.values() for path in paths_of(request)}
+    out = _in_tickets(planning, about | set(lives.values()))
     handled = pending(planning)
     for path in sorted(asked):
         if path in handled or len(planning.answers) >= MOST_ANSWERS:
             continue
         request, ref = asked[path], refers(asked[path])
+        if ref is not None and request.message in lives:
+            ref = MessageRef(ref.part, lives[request.message], 0)
         if request.kind == PURGE:
             purge.begin(planning, path, request)
             continue
@@ -49,14 +53,14 @@ def handle(planning: Planning, asked: Mapping[str, Request], there: Collection[s
                 planning.answer(path, done)
             continue
         if request.messages and request.kind in (CANCEL, RUN_NOW):
-            answers = (_one_of(planning, path, request, one, there, out, window) for one in request.messages)
+            answers = (_one_of(planning, path, request, one, there, out, window, lives) for one in request.messages)
             planning.answer(path, "".join(CODES[answer] for answer in answers))
             continue
-        if ref is None or request.kind not in (CANCEL, RUN_NOW):
+        if ref is None or request.kind not in (CANCEL, REPLACE, RUN_NOW):
             planning.answer(path, "unknown")
             continue
         one = _One(planning, path, request, ref, ref.path in there, (ref.path, ref.index) in out, window)
-        answer = one.cancel() if request.kind == CANCEL else one.run_now()
+        answer = one.run_now() if request.kind == RUN_NOW else one.cancel()
         if answer is not None:
             planning.answer(path, answer)
 
@@ -67,6 +71,12 @@ def refers(request: Request) -> MessageRef | None:
         return parse_message_id(request.at or request.message)
     except CorruptRecord:
         return None
+
+
+def _how(state: Draft | SourceState, index: int) -> str | None:
+    """How a message that is dying ends. None: it does not, and has its turn when its letter has another payload."""
+    how = state.endings[index].kind if index in state.endings else "dead"
+    return None if how == "edited" else how
 
 
 def paths_of(request: Request) -> set[str]:
@@ -89,12 +99,15 @@ def _one_of(
     there: Collection[str],
     out: Collection[tuple[str, int]],
     window: Collection[str],
+    lives: Mapping[str, str],
 ) -> str:
     """What becomes of one of several messages, at once: nothing is waited for."""
     try:
         ref = parse_message_id(message)
     except CorruptRecord:
         return "unknown"
+    if message in lives:
+        ref = MessageRef(ref.part, lives[message], 0)
     one = _One(planning, path, request, ref, ref.path in there, (ref.path, ref.index) in out, window)
     return (one.cancel() if request.kind == CANCEL else one.run_now()) or "later"
 
@@ -139,12 +152,14 @@ class _One:
         planning, path, index = self._planning, self._source.path, self._index
         if path not in planning.sources and path not in planning.drafts:
             return self._cancel_new()
+        if self._request.kind == REPLACE and self._has_begun(path):
+            return "running"
         if self._is_out:
             self._mark(() if self._request.messages else (self._path,))
             return "running" if self._request.messages and self._is_marked else None
         state = planning.state(path)
         if index in state.dying:
-            return state.endings[index].kind if index in state.endings else "dead"
+            return _how(state, index)
         if self._is_moving:
             return None
         draft = planning.draft(path)
@@ -157,6 +172,12 @@ class _One:
             return None
         planning.cancel(Part(path, index, index + 1, attempt), began=began, reason=self._request.reason)
         return "cancelled"
+
+    def _has_begun(self, path: str) -> bool:
+        """Whether it is, or was, in a ticket, as far as can be told."""
+        state = self._planning.state(path)
+        ready = [one for one in state.ready if one.start <= self._index < one.stop]
+        return not ready or ready[0].attempt > 1 or self._index in state.failures or self._index in state.spared
 
     def _cancel_new(self) -> str | None:
         """No board has named its source yet."""
@@ -201,7 +222,7 @@ class _One:
             return "running"
         state = planning.state(source.path)
         if index in state.dying:
-            return state.endings[index].kind if index in state.endings else "dead"
+            return _how(state, index)
         if self._is_moving:
             return None
         if any(one.start <= index < one.stop for one in state.ready):

@@ -7,11 +7,11 @@ change of leader. What a bucket holds stands on the board unless it is full.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from s3queue.core.keys import Source
 from s3queue.core.plan.planning import Planning
-from s3queue.core.records import Bucket, Limits
+from s3queue.core.records import Board, Bucket, Control, Ledger, Limits
 from s3queue.core.records.limits import NO_LIMITS, overlaid, strictest
 
 #: Seconds of a rate that may be assigned at once after a rest, and while messages have waited for it all the time: then a
@@ -21,6 +21,8 @@ BURST_S, WAITED_S = 0.25, 2.0
 _ALL_THE_TIME_MS = 10_000
 #: Seconds of a rate that are worth a cycle.
 _WORTH_S = 0.1
+#: Limits of one queue that people are told of.
+_TOLD = 10
 #: Any number.
 MANY = 1 << 40
 
@@ -118,15 +120,15 @@ def filled(before: Bucket | None, rate: float, uptime_ms: int) -> float:
     return min(before.tokens + rate * passed_ms / 1000, max(1.0, rate * WAITED_S) if waited else _full(rate))
 
 
-def declared(planning: Planning) -> dict[str, Limits]:
+def in_force(ledgers: Iterable[Ledger], control: Control | None) -> dict[str, Limits]:
     """By queue, what holds: what operators have set, and otherwise what living hosts declare."""
     found: dict[str, Limits] = {}
-    for ledger in planning.ledgers.values():
+    for ledger in ledgers:
         if ledger.limits and not ledger.over:
             for queue, limits in ledger.limits.items():
                 found[queue] = strictest(found[queue], limits) if queue in found else limits
-    if planning.control is not None and planning.control.limits:
-        for queue, limits in planning.control.limits.items():
+    if control is not None and control.limits:
+        for queue, limits in control.limits.items():
             found[queue] = overlaid(limits, found.get(queue, NO_LIMITS))
     return found
 
@@ -140,6 +142,30 @@ def rules(planning: Planning, queues: Collection[str], turns: Mapping[str, str])
     buckets, uptime_ms = planning.board.buckets, planning.uptime_ms
     return {
         queue: Rules(limits, buckets.get(queue, {}), uptime_ms, turns.get(queue, ""))
-        for queue, limits in declared(planning).items()
+        for queue, limits in in_force(planning.ledgers.values(), planning.control).items()
         if queue in queues
     }
+
+
+def reached(board: Board, limits: Mapping[str, Limits]) -> dict[str, tuple[str, ...]]:
+    """By queue, which of its limits hold up messages or are used up; for people."""
+    found: dict[str, list[str]] = {}
+    used: dict[tuple[str, str], int] = {}
+    for name, allowed in board.allowed.items():
+        queue = board.tickets[name].queue
+        for key in {"", allowed.key}:
+            used[queue, key] = used.get((queue, key), 0) + allowed.at_once
+    for (queue, key), many in sorted(used.items()):
+        limit = limits.get(queue, NO_LIMITS)
+        most = (limit.of(key) if key else limit.queue).max_running
+        if most and many >= most:
+            found.setdefault(queue, []).append(f"{f'key {key}: ' if key else ''}{many} running")
+    for queue, buckets in sorted(board.buckets.items()):
+        limit = limits.get(queue, NO_LIMITS)
+        for key in sorted(key for key, bucket in buckets.items() if bucket.waited):
+            if rate := (limit.of(key) if key else limit.queue).rate:
+                found.setdefault(queue, []).append(f"{f'key {key}: ' if key else ''}{rate:g}/s")
+    for queue, fuse in sorted(board.fuses.items()):
+        if fuse.open_ms:
+            found.setdefault(queue, []).append(f"breaker open after {fuse.failed} failures")
+    return {queue: tuple(those[:_TOLD]) for queue, those in found.items()}

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from s3queue.core.keys import parse_source, tick_path
+from s3queue.core.keys import TICKS, schedule_in, tick_path
 from s3queue.core.plan.planning import Planning
 from s3queue.core.plan.settings import Timetable
-from s3queue.core.records import Request, Schedule, SourceState, Ticked
+from s3queue.core.records import Ready, Request, Schedule, SourceState, Ticked
+from s3queue.errors import ConfigError
 
 #: Ticks of one schedule that are not settled, at most: more are admitted as these end.
 MOST_UNSETTLED = 100
@@ -22,6 +23,7 @@ LATE_MS = 60_000
 KEEP_MS = 86_400_000
 #: Milliseconds before now in which the last tick is looked for: the first that holds one has it.
 _LOOK_BACK_MS = (3_600_000, KEEP_MS, 32 * KEEP_MS, 366 * KEEP_MS)
+_NEW = SourceState(ready=(Ready(0, 1, 1),))
 
 
 def next_tick(schedule: Schedule, after_ms: int, timetable: Timetable) -> int | None:
@@ -71,12 +73,18 @@ def admit(planning: Planning, now_ms: int, *, is_held: bool, deleted: Collection
             if schedule.paused_ms:
                 planning.comes([schedule.paused_ms])
             continue
+        if planning.is_emptied(schedule.queue):
+            continue  # after the purge, as after an outage
         room = MOST_UNSETTLED - unsettled.get(name, 0)
         last_ms = ticked.last_ms
         for tick_ms, runs in _due(planning, schedule, last_ms, now_ms, room):
+            try:
+                path = tick_path(schedule.queue, schedule.priority, tick_ms, name, ticked.revision)
+            except ConfigError:  # a control that was written by hand
+                break
             last_ms = tick_ms
             if runs:
-                _admit(planning, schedule, tick_path(schedule.queue, schedule.priority, tick_ms, name, ticked.revision))
+                _admit(planning, path)
         if last_ms != ticked.last_ms:
             _enter(planning, name, Ticked(ticked.revision, last_ms, 0, ticked.old))
     for name in planning.ticked.keys() - control.schedules.keys():
@@ -92,7 +100,7 @@ def run_now(planning: Planning, path: str, request: Request) -> str | None:
     if schedule is None:
         return "absent"
     ms, _, random = path.rpartition("/")[2].partition("-")
-    _admit(planning, schedule, tick_path(schedule.queue, schedule.priority, int(ms), name, schedule.revision, random))
+    _admit(planning, tick_path(schedule.queue, schedule.priority, int(ms), name, schedule.revision, random))
     return "ready"
 
 
@@ -117,10 +125,10 @@ def _due(planning: Planning, schedule: Schedule, last_ms: int, now_ms: int, room
         planning.comes([tick_ms])
 
 
-def _admit(planning: Planning, schedule: Schedule, path: str) -> None:
+def _admit(planning: Planning, path: str) -> None:
     if path not in planning.sources:
-        planning.draft(path)
-        planning.sources[path] = SourceState()  # its draft says what is in it
+        planning.sources[path] = _NEW
+        planning.planned.changed = True
 
 
 def _adopt(planning: Planning, name: str, schedule: Schedule, now_ms: int) -> Ticked:
@@ -169,10 +177,10 @@ def _enter(planning: Planning, name: str, ticked: Ticked) -> Ticked:
 
 
 def _unsettled(planning: Planning) -> dict[str, int]:
-    """By schedule, how many of its ticks are on the board and not settled."""
+    """By schedule, how many of its messages are on the board and not settled."""
     many: dict[str, int] = {}
     for path in planning.sources:
-        if path.startswith("tick/"):
-            name = parse_source(path).object.rpartition(".")[0]
+        if path.startswith(TICKS):
+            name = schedule_in(path)
             many[name] = many.get(name, 0) + 1
     return many

@@ -32,7 +32,8 @@ class Settings(NamedTuple):
         unfit_pause: seconds of wait for unfit messages beyond the ``max_parked`` that wait for a host on the board.
         max_source_bytes: larger batches are never read.
         summary_s: seconds between two summaries, at least; infinity: none are written.
-        census_s: seconds between two pages of the census, at least.
+        census_s: seconds between two pages of the census, and of the walk through results, at least.
+        result_grace_s: seconds for which an expired result is kept: the clocks of hosts may differ by less.
         max_attempts: for tickets of sessions that left no word about it.
         max_out: the most messages in the tickets of one host. max_ranges: the most message ranges in them: one for each
             one-message object, so this bounds the board, and that what a host that dies leaves behind.
@@ -65,3 +66,4 @@ class Settings(NamedTuple):
     purge_page: int = 1000
     idle_lease: float = 0.0
     timetable: Timetable = no_timetable
+    result_grace_s: float = 3600.0

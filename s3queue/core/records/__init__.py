@@ -42,8 +42,9 @@ from s3queue.core.records.codec import (
     encode_result,
 )
 from s3queue.core.records.control import Control
-from s3queue.core.records.failures import FATAL_CAUSES, Failed, Failure
+from s3queue.core.records.failures import CAUSES, FATAL_CAUSES, Failed, Failure
 from s3queue.core.records.format import FORMAT
+from s3queue.core.records.gates import Gate
 from s3queue.core.records.ledger import Dozing, Ledger, Offer, Report, Usage
 from s3queue.core.records.letters import DeadLetter, Life
 from s3queue.core.records.limits import NO_LIMIT, NO_LIMITS, Allowed, Breaker, Bucket, Fuse, Limit, Limits
@@ -52,7 +53,21 @@ from s3queue.core.records.messages import Batch, Message, Moved, Origin
 from s3queue.core.records.newer import Newer, encode_over, encode_with, newer
 from s3queue.core.records.pages import RetiredPage
 from s3queue.core.records.queues import QueueMeta
-from s3queue.core.records.requests import CANCEL, CODES, MOST_MESSAGES, PURGE, RUN_NOW, TICK, Answer, Request
+from s3queue.core.records.requests import (
+    CANCEL,
+    CODES,
+    MOST_MESSAGES,
+    PURGE,
+    PURGE_LETTERS,
+    REDRIVE,
+    REPLACE,
+    RUN_NOW,
+    TICK,
+    Answer,
+    Chosen,
+    LetterRequest,
+    Request,
+)
 from s3queue.core.records.results import Result
 from s3queue.core.records.schedules import CATCH_UP, Schedule, Ticked
 from s3queue.core.records.summary import HostTally, Progress, Summary, Tally
@@ -60,6 +75,7 @@ from s3queue.core.records.summary import HostTally, Progress, Summary, Tally
 __all__ = [
     "CANCEL",
     "CATCH_UP",
+    "CAUSES",
     "CODES",
     "FATAL_CAUSES",
     "FORMAT",
@@ -67,6 +83,9 @@ __all__ = [
     "NO_LIMIT",
     "NO_LIMITS",
     "PURGE",
+    "PURGE_LETTERS",
+    "REDRIVE",
+    "REPLACE",
     "RUN_NOW",
     "TICK",
     "Allowed",
@@ -75,6 +94,7 @@ __all__ = [
     "Board",
     "Breaker",
     "Bucket",
+    "Chosen",
     "Control",
     "DeadLetter",
     "Dozing",
@@ -82,9 +102,11 @@ __all__ = [
     "Failed",
     "Failure",
     "Fuse",
+    "Gate",
     "HostTally",
     "Leader",
     "Ledger",
+    "LetterRequest",
     "Life",
     "Limit",
     "Limits",

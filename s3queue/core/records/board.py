@@ -199,6 +199,7 @@ class Totals(Struct, frozen=True, omit_defaults=True):
     """Outcomes committed since the namespace began, of one queue.
 
     Attributes:
+        redriven, letters_purged: dead letters that were.
         moved: messages that are in sources that were moved off the board, and not over.
     """
 
@@ -209,6 +210,13 @@ class Totals(Struct, frozen=True, omit_defaults=True):
     moved: Count = 0
     expired: Count = 0
     purged: Count = 0
+    redriven: Count = 0
+    letters_purged: Count = 0
+
+    @property
+    def dead_now(self) -> int:
+        """Messages that are dead, and were neither redriven nor purged since."""
+        return max(0, self.dead - self.redriven - self.letters_purged)
 
 
 class Place(Struct, frozen=True, omit_defaults=True):
@@ -256,6 +264,7 @@ class Board(Struct, frozen=True, omit_defaults=True):
         window_s: seconds for which its writer keeps the ids of finished sources.
         answers: by request, what came of it; until the request is known to be gone, and its id to be remembered.
         marks: messages that are to be cancelled, by source and index.
+        edits: redrive requests whose letters get new payloads, with the answers that they get then.
         purges: queues that are being emptied, by name.
         control: turn of the `Control` that it was planned with.
         memos: what earlier attempts have noted, of messages that are not over, by source and index.
@@ -282,6 +291,7 @@ class Board(Struct, frozen=True, omit_defaults=True):
     control: Count = 0
     answers: dict[str, str] = {}
     marks: dict[str, dict[Index, Mark]] = {}
+    edits: dict[str, str] = {}
     purges: dict[str, Purge] = {}
     memos: dict[str, dict[Index, Memo]] = {}
     schedules: dict[str, Ticked] = {}

@@ -11,12 +11,13 @@ from msgspec import Raw, Struct
 from s3queue.core.records.board import Board
 from s3queue.core.records.control import Control
 from s3queue.core.records.format import FORMAT
+from s3queue.core.records.gates import Gate
 from s3queue.core.records.ledger import Ledger
 from s3queue.core.records.letters import DeadLetter
 from s3queue.core.records.messages import Batch, Message, Moved
 from s3queue.core.records.pages import RetiredPage
 from s3queue.core.records.queues import QueueMeta
-from s3queue.core.records.requests import Answer, Request
+from s3queue.core.records.requests import Answer, LetterRequest, Request
 from s3queue.core.records.results import Result
 from s3queue.core.records.summary import Summary
 from s3queue.errors import CorruptRecord
@@ -33,7 +34,19 @@ _to_msgpack = msgspec.msgpack.Encoder().encode
 _json_head = msgspec.json.Decoder(_Head).decode
 _json: dict[type[Struct], Any] = {
     kind: msgspec.json.Decoder(kind).decode
-    for kind in (Board, Control, Ledger, RetiredPage, DeadLetter, QueueMeta, Request, Answer, Summary)
+    for kind in (
+        Board,
+        Gate,
+        Control,
+        Ledger,
+        RetiredPage,
+        DeadLetter,
+        QueueMeta,
+        Request,
+        LetterRequest,
+        Answer,
+        Summary,
+    )
 }
 _batch = msgspec.msgpack.Decoder(Batch).decode
 _batch_head = msgspec.msgpack.Decoder(_Head).decode

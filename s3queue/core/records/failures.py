@@ -26,6 +26,11 @@ class Failure(Struct, frozen=True, gc=False, array_like=True):
     at_ms: Count = 0
 
 
+#: Every cause that this release enters.
+CAUSES = frozenset(
+    {"error", "killed", "exited", "oom", "time_limit", "lost", "interrupted", "cancelled", "shutdown", "rejected"}
+    | {"corrupt", "unreadable", "unknown_task", "signature", "expired", "purged"}
+)
 #: Causes after which a message runs alone, so that a poison message harms no neighbour.
 FATAL_CAUSES = frozenset({"killed", "exited", "oom", "time_limit", "lost"})
 

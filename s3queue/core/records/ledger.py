@@ -23,11 +23,13 @@ class Offer(Struct, frozen=True, omit_defaults=True):
         max_attempts: the most that any task of the queue allows.
         mean_s: measured time of one message in a slot, in seconds; 0 until known.
         tasks: by name, a short digest of the signature of each task that it knows there. Empty: not said.
+        batch: the most messages that any task of the queue takes at once; 0: one.
     """
 
     max_attempts: Attempt = 3
     mean_s: Delay = 0.0
     tasks: dict[str, str] = {}
+    batch: Count = 0
 
     def __post_init__(self) -> None:
         if 0.0 < self.mean_s < SHORTEST_S:

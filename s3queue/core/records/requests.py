@@ -1,4 +1,4 @@
-"""What operators ask of the coordinator, about messages or a queue, and what came of it."""
+"""What operators ask of the coordinator, about messages, dead letters or a queue, and what came of it."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from typing import Annotated
 
 from msgspec import Meta, Struct, field
 
-from s3queue.core.records.format import FORMAT, Patience
+from s3queue.core.records.format import FORMAT, Count, Patience
 
 #: Kinds of requests.
 CANCEL, RUN_NOW, PURGE = "cancel", "run_now", "purge"
+#: As a cancel, of a message that has not begun; one that has goes on.
+REPLACE = "replace"
+#: The same, about dead letters.
+REDRIVE, PURGE_LETTERS = "redrive", "purge_letters"
 #: The same, about a schedule: it ticks once more, now.
 TICK = "tick"
 
@@ -37,7 +41,7 @@ class Request(Struct, frozen=True, omit_defaults=True):
     """Created once, handled once by the coordinator, and deleted; as a source is.
 
     Attributes:
-        kind: ``cancel``, ``run_now``, ``tick`` or ``purge``.
+        kind: ``cancel``, ``replace``, ``run_now``, ``tick`` or ``purge``.
         message: its id; of ``tick``, the name of the schedule; of ``purge`` empty.
         at: where it is now, written as an id, if it was moved off the board while it waited.
         reason: for people.
@@ -57,6 +61,37 @@ class Request(Struct, frozen=True, omit_defaults=True):
     format: int = field(default_factory=lambda: FORMAT)
 
 
+class Chosen(Struct, frozen=True, array_like=True):
+    """One dead letter.
+
+    Attributes:
+        message: its id.
+        life: how many of its lives have ended: the request is about this death and no other.
+        version: of the letter, as the requester has read it; "": the coordinator is to read it.
+        payload: of the message from now on (MessagePack); None: as it is.
+    """
+
+    message: str
+    life: Count
+    version: str = ""
+    payload: bytes | None = None
+
+
+class LetterRequest(Struct, frozen=True, omit_defaults=True):
+    """About dead letters of one queue, in the order of their keys. Created, handled and deleted as a `Request` is.
+
+    Attributes:
+        kind: ``redrive``: begin the next life of each message; or ``purge_letters``.
+        letters: 500 at most.
+    """
+
+    nonce: str
+    kind: str
+    queue: str
+    letters: tuple[Chosen, ...]
+    format: int = field(default_factory=lambda: FORMAT)
+
+
 class Answer(Struct, frozen=True, omit_defaults=True):
     """What a request itself did.
 
@@ -66,7 +101,9 @@ class Answer(Struct, frozen=True, omit_defaults=True):
             ``over``: it had ended before, or was moved off the board; ``absent``: it was not there, and a single one that
             was to be cancelled never will be; ``purged`` and a number: so many messages of the queue were ended;
             ``grouped``: others of its group cannot be overtaken; ``unknown``: no id, or
-            a kind of request that this release does not know.
+            a kind of request that this release does not know. About letters: ``redriven`` or ``purged``: all; ``no``:
+            none; otherwise with the numbers of those that were, from 0: ``redriven 0-3,7``. The others have no letter of
+            that death any more, or live again.
     """
 
     request: str

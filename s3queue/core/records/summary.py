@@ -21,6 +21,7 @@ class Tally(Struct, omit_defaults=True):
         mean_s: time of one message in a slot, as hosts measure it; 0 until known.
         died: by cause, how many; since a coordinator first counted them.
         hosts: living ones that serve it.
+        limited: limits that hold up messages, or are used up; for people. expired: committed since the namespace began.
     """
 
     ready: Count = 0
@@ -39,6 +40,8 @@ class Tally(Struct, omit_defaults=True):
     unfit: dict[str, Count] = {}
     hosts: Count = 0
     paused: bool = False
+    limited: tuple[str, ...] = ()
+    expired: Count = 0
 
 
 class Progress(Struct, frozen=True, array_like=True):
@@ -77,6 +80,7 @@ class Summary(Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         written_ms: wall clock of the coordinator.
+        cycle_s: duration of its last cycle.
         census_ms: when the census began that what is ``at_least`` rests on; 0 where there was none yet.
         unreadable: some of the keys of what cannot be decoded or read; ``unreadable_many`` is how many there are.
     """
@@ -87,6 +91,7 @@ class Summary(Struct, frozen=True, omit_defaults=True):
     coordinator: str = ""
     census_ms: Count = 0
     board_bytes: Count = 0
+    cycle_s: Delay = 0.0
     queues: dict[str, Tally] = {}
     hosts: tuple[HostTally, ...] = ()
     full: tuple[str, ...] = ()

@@ -17,14 +17,16 @@ from collections.abc import Callable, Iterable, Sequence
 
 from s3queue.core import ranges
 from s3queue.core.held import Held
+from s3queue.core.keys import KEYED, parse_source
 from s3queue.core.ledger import Host
 from s3queue.core.ranges import Ranges
 from s3queue.core.records import FATAL_CAUSES, Failed, Memo, Part
 from s3queue.runtime.agent.deaths import AT_WORK, ENDED, Affected, Death, Suspect, judge, last_word
+from s3queue.runtime.agent.gates import Gates, is_limited, line_of, may_start, queue_of
 from s3queue.runtime.agent.interrupts import EndWorker, Interrupts
 from s3queue.runtime.agent.loads import Load, Row
 from s3queue.runtime.agent.pool import Piece, Pool
-from s3queue.runtime.local.journal import MOVED, READING, READY, ROW_STATES, WorkerJournal
+from s3queue.runtime.local.journal import MOVED, READING, READY, ROW_STATES, TOGETHER, WorkerJournal
 from s3queue.runtime.local.wire import Deal, Note
 
 #: Seconds of work handed to a worker in one deal: long against a round trip between processes (0.2 ms), short against
@@ -102,18 +104,20 @@ class Dealer:
             held = self.host.tickets.get(name)
             if held is None:
                 continue
-            pieces = [Piece(name, start, stop) for start, stop in ranges.pairs(held.open)]
             if held.ticket.parts[0].attempt > 1:
-                self._put_back(held.ticket.queue, held, pieces)
+                self._put_back(held.ticket.queue, name, held.open)
             else:
-                self._pool.add(held.ticket.queue, pieces)
+                line = line_of(self.host, held.ticket.queue, name)
+                self._pool.add(line, _pieces(name, held, held.open))
 
-    def _put_back(self, queue: str, held: Held | None, pieces: list[Piece]) -> None:
+    def _put_back(self, queue: str, ticket: str, offsets: Ranges) -> None:
+        held, line = self.host.tickets.get(ticket), line_of(self.host, queue, ticket)
+        pieces = _pieces(ticket, held, offsets)
         if held is not None and held.suspect:
             for piece in pieces:
-                self._pool.suspect(queue, piece)
+                self._pool.suspect(line, piece)
         else:
-            self._pool.put_back(queue, pieces)
+            self._pool.put_back(line, pieces)
 
     @property
     def pooled(self) -> int:
@@ -146,19 +150,23 @@ class Dealer:
         if self._absent_since is not None:
             self._absent_since = None
             self.host.resize(self.concurrency * len(self.loads))
+        gates = Gates(self.host, self.loads, self.concurrency) if self.host.allowed and self._pool.size else None
         if self._pool.suspects or self._is_clearing:
-            self._deal_suspects()
+            self._deal_suspects(gates)
         queues = self._pool.queues()
+        if gates is not None:
+            queues = [line for line in queues if may_start(gates, line)]
+            self._pool.forget()
         if not queues:
             return
         kept: list[Load] = []
         for queue in sorted(queues, key=lambda queue: self._turns.get(queue, 0)):
             able = [load for load in self.loads if load.takes and load not in kept]
             able.sort(key=lambda load: load.unfinished)
-            if self._deal_queue(queue, able, now):
+            if self._deal_queue(queue, able, now, gates):
                 self._turn += 1
                 self._turns[queue] = self._turn
-            elif able:
+            elif able and not is_limited(queue):
                 # A queue of short tasks fills workers up before they have a free slot. One is left to this queue.
                 kept.append(min(able, key=lambda load: load.is_stuck(now)))
 
@@ -170,7 +178,7 @@ class Dealer:
             self.release_pool()
             self.host.resize(0)
 
-    def _deal_suspects(self) -> None:
+    def _deal_suspects(self, gates: Gates | None) -> None:
         """Clear workers for suspects, and deal one suspect to each clear worker. Other messages keep a worker, or a
         turn."""
         able = [load for load in self.loads if load.is_able and load.has_room]
@@ -188,33 +196,49 @@ class Dealer:
             if load.unfinished:
                 load.recall()
             elif not load.recalled:
-                queue, piece = self._pool.take_suspect()
+                suspect = self._pool.take_suspect(lambda line: gates is None or may_start(gates, line))
+                if suspect is None:
+                    break
+                line, piece = suspect
                 held = self.host.tickets.get(piece.ticket)
                 if held is not None:
                     load.clearing, load.suspect = False, True
-                    self._send(load, queue, held, piece, tuple(held.ticket.spans((piece.start, piece.stop))))
+                    parts = tuple(held.ticket.spans((piece.start, piece.stop)))
+                    self._send(load, queue_of(line), held, piece, parts)
+                    if gates is not None:
+                        gates.deals(line, load, piece.size)
         self._is_clearing = any(load.clearing for load in self.loads)
 
-    def _deal_queue(self, queue: str, able: list[Load], now: float) -> int:
+    def _deal_queue(self, queue: str, able: list[Load], now: float, gates: Gates | None) -> int:
         """Deal to these workers, of which the first have the least to do. Returns how many messages."""
         dealt = 0
-        mean = self._runs.get(queue, 0.0)
+        mean = self._runs.get(queue_of(queue), 0.0)
+        limited = gates if is_limited(queue) else None
+        offer = self.host.offers.get(queue_of(queue))
+        batch = 0 if offer is None else offer.batch
         for place, load in enumerate(able):
-            most = self._wants(load, mean, now)
-            if most > self.concurrency:
+            most = self._wants(load, mean, now, batch)
+            if limited is not None:
+                most = min(most, limited.most(queue, load))
+            if most > self.concurrency and not batch:
                 # Towards the end each worker gets a share of the rest.
                 most = min(most, max(self.concurrency, -(-self._pool.left(queue) // (len(able) - place))))
             while most > 0 and load.has_room and (piece := self._pool.take(queue)) is not None:
                 many = self._deal_piece(queue, piece, load, most)
                 most -= many
                 dealt += many
+                if limited is not None:
+                    limited.deals(queue, load, many)
         return dealt
 
-    def _wants(self, load: Load, mean: float, now: float) -> int:
+    def _wants(self, load: Load, mean: float, now: float, batch: int) -> int:
         """Messages to deal to this worker: one for each free slot, more if they are short, never more than its process
-        may run."""
+        may run. Of tasks that take several at once, as many as its slots can take, and as many behind them."""
         free = self.concurrency - load.unfinished
-        if mean <= 0.0 or mean >= PORTION_S:
+        if batch:
+            whole = batch * self.concurrency
+            wants = whole if load.unfinished <= whole and not load.is_stuck(now) else 0
+        elif mean <= 0.0 or mean >= PORTION_S:
             wants = max(0, free)
         else:
             portion = min(ROW_STATES, max(1, int(PORTION_S / mean) * self.concurrency))
@@ -237,8 +261,8 @@ class Dealer:
             # The cut goes through a batch, which is better left whole to one worker.
             cut, parts = cut - tail, parts[:-1]
         if cut < piece.stop:
-            self._pool.put_back(queue, [Piece(piece.ticket, cut, piece.stop)])
-        self._send(load, queue, held, Piece(piece.ticket, piece.start, cut), parts)
+            self._pool.rest(queue, piece._replace(start=cut))
+        self._send(load, queue_of(queue), held, Piece(piece.ticket, piece.start, cut), parts)
         return cut - piece.start
 
     @staticmethod
@@ -248,7 +272,8 @@ class Dealer:
         memos = {}
         if held.given:
             memos = {at - piece.start: memo for at, memo in held.given.items() if piece.start <= at < piece.stop}
-        load.send(Deal(load.open(piece, queue), piece.ticket, queue, parts, held.spared, memos))
+        row = load.open(piece, queue)
+        load.send(Deal(row, piece.ticket, queue, parts, held.spared, memos, held.begun, load.suspect))
 
     # ---- outcomes ------------------------------------------------------------------------------------------
 
@@ -317,8 +342,8 @@ class Dealer:
         for index in ranges.members(indexes):
             states[index] = MOVED
         load.move(row, ranges.size(indexes))
-        pieces = [Piece(row.ticket, row.base + a, row.base + b) for a, b in ranges.pairs(indexes)]
-        self._put_back(row.queue, self.host.tickets.get(row.ticket), pieces)
+        offsets = ranges.union((row.base + a, row.base + b) for a, b in ranges.pairs(indexes))
+        self._put_back(row.queue, row.ticket, offsets)
 
     # ---- deaths --------------------------------------------------------------------------------------------
 
@@ -350,13 +375,17 @@ class Dealer:
         if not (AT_WORK | ENDED) & set(states):
             return []
         parts = self._parts(row)
+        running = load.journal.running()
+        named = {one.message for one in running if one.row == number}
+        shares = any(one.message == TOGETHER for one in running)
         for index, state in enumerate(states):
             if index in row.told:
                 continue
             part = parts[index] if parts else None
             attempt = part.attempt if part is not None else 0
             if state in AT_WORK:
-                suspects.append(Suspect(number, index, attempt, part.source if part and state == READING else ""))
+                reading = part.source if part and state == READING else ""
+                suspects.append(Suspect(number, index, attempt, reading, shares and index not in named))
             elif state in ENDED:
                 outcome = last_word(state, attempt, at_ms)
                 load.release(row, index) if outcome is None else load.fail(row, index, outcome)
@@ -417,3 +446,22 @@ class Dealer:
         if mean and len(running) >= self.concurrency * len(self.loads):
             mean = max(mean, min(now - one.started for one in running))
         return mean
+
+
+def _pieces(ticket: str, held: Held | None, offsets: Ranges) -> list[Piece]:
+    """These messages of a ticket; where they have keys, each piece is of one."""
+    parts = held.ticket.parts if held is not None else ()
+    if not parts or not any(KEYED in part.source for part in (parts[0], parts[-1])):
+        return [Piece(ticket, start, stop) for start, stop in ranges.pairs(offsets)]
+    pieces: list[Piece] = []
+    base = 0
+    for part in parts:
+        end = base + part.stop - part.start
+        key = parse_source(part.source).key
+        for start, stop in ranges.pairs(ranges.minus((base, end), ranges.minus((base, end), offsets))):
+            if pieces and (pieces[-1].stop, pieces[-1].key) == (start, key):
+                pieces[-1] = pieces[-1]._replace(stop=stop)
+            else:
+                pieces.append(Piece(ticket, start, stop, key))
+        base = end
+    return pieces

@@ -19,6 +19,7 @@ from s3queue.runtime.local.journal import (
     REJECTED,
     RUNNING,
     SNOOZED,
+    TOGETHER,
     UNFIT,
     WorkerJournal,
     ok_ranges,
@@ -52,12 +53,14 @@ class Suspect(NamedTuple):
     Attributes:
         row, at: where it is in the journal.
         reading: the source that was being read for it; empty where its task was running.
+        shared: it ran together with others, in one call.
     """
 
     row: int
     at: int
     attempt: int
     reading: str = ""
+    shared: bool = False
 
 
 class Affected(NamedTuple):
@@ -83,7 +86,8 @@ def judge(suspects: Collection[Suspect], death: Death) -> dict[Suspect, Failed]:
     if death.cause == "shutdown":
         return {one: _outcome("interrupted", one, "shutdown", death.text, death) for one in running}
     if death.overran:
-        return {one: _over_time(one, death) for one in running}
+        together = [one for one in running if one.shared and any(at == TOGETHER for _, at in death.overran)]
+        return {one: _over_time(one, death, len(together) if one in together else 0) for one in running}
     # A source being read goes to another worker. If it is at fault, that shows when it is read while no task runs.
     accused = running or list(suspects)
     can_be_read = not running or death.cause != "exited"
@@ -94,9 +98,14 @@ def judge(suspects: Collection[Suspect], death: Death) -> dict[Suspect, Failed]:
     return {one: _outcome("interrupted", one, death.cause, text, death) for one in accused}
 
 
-def _over_time(one: Suspect, death: Death) -> Failed:
-    if (one.row, one.at) in death.overran:
+def _over_time(one: Suspect, death: Death, together: int) -> Failed:
+    if (one.row, one.at) in death.overran or together == 1:
         return _outcome("retry", one, death.cause, death.text, death)
+    if together:
+        text = (
+            f"{death.text} while it ran {together} messages together; each runs alone next, and no attempt is counted"
+        )
+        return _outcome("interrupted", one, death.cause, text, death)
     text = f"{death.text}; the task of another message, so no attempt is counted for this one"
     return _outcome("interrupted", one, "interrupted", text, death)
 

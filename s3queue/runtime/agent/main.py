@@ -26,6 +26,7 @@ from s3queue.core.ops import Program
 from s3queue.core.pacing import Pace
 from s3queue.core.records import Leader
 from s3queue.errors import StoreUnavailable
+from s3queue.observe.measures import MeasuredStore, Measures
 from s3queue.runtime.agent.dealing import Dealer
 from s3queue.runtime.agent.deaths import journaled_outcomes
 from s3queue.runtime.agent.environment import Surroundings, plan_settings
@@ -137,16 +138,18 @@ class Agent:
         self._outage = outage = Outage(self._env.events)
         meters = Meter(self._journal.host_usage), Meter(self._journal.coordinator_usage)
         #: Of the host, the coordinator, and its chores: what those read and hangs holds up no cycle.
+        self._measures = None if spec.measured is None else Measures("agent", spec.measured)
+        self._joined = False
         self._drivers = [
             Driver(
-                store,
+                store if self._measures is None else MeasuredStore(store, self._measures, role),
                 meter,
                 readers=readers,
                 patience_s=PATIENCE_S,
                 on_retry=outage.begins,
                 on_answer=outage.ends,
             )
-            for meter in (*meters, meters[1])
+            for role, meter in (("host", meters[0]), ("coordinator", meters[1]), ("coordinator", meters[1]))
         ]
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3queue-store")
         self._seats = Seats(
@@ -174,21 +177,23 @@ class Agent:
         if (knocks := self._knocks) is not None:
             loop.add_reader(knocks.fileno(), self._knocked, knocks)
         self._tell(Started())
+        self._joined = True
         self._env.emit(
             "host_joined", session=self._spec.session, queues=list(self._spec.queues), slots=self._agent.host.slots
         )
         agent = self._agent
+        guarding = asyncio.create_task(self._guard())
         beside = [self._start(agent.coordinate(), _COORDINATOR)]
         beside += [self._start(agent.do_chores(number), _CHORES) for number in range(CHORES_AT_ONCE)]
         try:
-            if await self._until(self._start(agent.serve()), beating, *beside) is core.Ending.FENCED:
+            if await self._until(self._start(agent.serve()), beating, guarding, *beside) is core.Ending.FENCED:
                 # At once, even with requests under way: other hosts may run the claimed messages by now.
                 self._cancel()
                 os._exit(FENCED)
             await self._leave(beside)
             return 0
         finally:
-            for task in (beating, *beside):
+            for task in (beating, guarding, *beside):
                 task.cancel()
             loop.remove_reader(wakes.fileno())
             loop.remove_reader(self._spec.conn.fileno())
@@ -201,6 +206,8 @@ class Agent:
             self._threads.shutdown(wait=False, cancel_futures=True)
             for driver in self._drivers:
                 driver.close()
+            if self._measures is not None:
+                self._measures.flush()
             self._env.events.close()
 
     def _start(self, program: Program[T], role: int = _HOST) -> asyncio.Task[T]:
@@ -216,11 +223,22 @@ class Agent:
                 task.result()
         return await first
 
+    async def _guard(self) -> None:
+        """End with what runs once this host is silent for too long to count for the limits of its queues."""
+        await self._start(self._agent.guard())
+        self._env.warn(
+            "limit", "no write of the ledger was stored in time; what runs of limited queues ends, and runs again"
+        )
+        self._cancel()
+        os._exit(FENCED)
+
     async def _beat(self) -> None:
         """Write heartbeats. The supervisor kills an agent whose event loop hangs, so that its ledger is taken over. An
         agent that waits for the store goes on beating."""
         while True:
             self._journal.beat_agent()
+            if self._measures is not None:
+                self._measures.tick(joined=self._joined, draining=self._agent.host.draining)
             await asyncio.sleep(TICK_S * 5)
 
     # ---- start ---------------------------------------------------------------------------------------------

@@ -3,27 +3,76 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from s3queue.core import ranges
 from s3queue.core.ranges import Ranges
 
+#: Lines, of keys with limits, after which those without messages are forgotten.
+_LINES = 1000
+
 
 class Piece(NamedTuple):
-    """Messages ``start`` to ``stop`` (excluded) of a ticket, by offset."""
+    """Messages ``start`` to ``stop`` (excluded) of a ticket, by offset, all with this key."""
 
     ticket: str
     start: int
     stop: int
+    key: str = ""
 
     @property
     def size(self) -> int:
         return self.stop - self.start
 
 
+class Turns:
+    """Pieces of which the keys take turns; of one key, in order."""
+
+    def __init__(self, pieces: Iterable[Piece] = ()) -> None:
+        self._keys: deque[str] = deque()
+        self._pieces: dict[str, deque[Piece]] = {}
+        for piece in pieces:
+            self.append(piece)
+
+    def __bool__(self) -> bool:
+        return bool(self._keys)
+
+    def __iter__(self) -> Iterator[Piece]:
+        for key in self._keys:
+            yield from self._pieces[key]
+
+    def append(self, piece: Piece) -> None:
+        self._of(piece, self._keys.append).append(piece)
+
+    def appendleft(self, piece: Piece) -> None:
+        self._of(piece, self._keys.appendleft).appendleft(piece)
+
+    def rest(self, piece: Piece) -> None:
+        """What is left of the piece that was taken last: its key has had its turn."""
+        self._of(piece, self._keys.append).appendleft(piece)
+
+    def popleft(self) -> Piece:
+        key = self._keys.popleft()
+        pieces = self._pieces[key]
+        piece = pieces.popleft()
+        if pieces:
+            self._keys.append(key)
+        else:
+            del self._pieces[key]
+        return piece
+
+    def _of(self, piece: Piece, enter: Callable[[str], None]) -> deque[Piece]:
+        pieces = self._pieces.get(piece.key)
+        if pieces is None:
+            pieces = self._pieces[piece.key] = deque()
+            enter(piece.key)
+        return pieces
+
+
 class Pool:
-    """
+    """Messages stand in lines: one for each queue, and for each limit of which only so many may run at once.
+
     Attributes:
         size: messages in it.
         suspects: each runs in a process with nothing else; with their queues.
@@ -32,29 +81,39 @@ class Pool:
     def __init__(self) -> None:
         self.size = 0
         self.suspects: deque[tuple[str, Piece]] = deque()
-        self._queues: dict[str, deque[Piece]] = {}
+        self._queues: dict[str, deque[Piece] | Turns] = {}
         self._sizes: dict[str, int] = {}
 
     def add(self, queue: str, pieces: Iterable[Piece]) -> None:
         """Behind all others."""
         for piece in pieces:
-            self._line(queue).append(piece)
+            self._line(queue, piece).append(piece)
             self._grow(queue, piece.size)
 
     def put_back(self, queue: str, pieces: Iterable[Piece]) -> None:
         """Before all others, in this order."""
         for piece in reversed(list(pieces)):
-            self._line(queue).appendleft(piece)
+            self._line(queue, piece).appendleft(piece)
             self._grow(queue, piece.size)
+
+    def rest(self, queue: str, piece: Piece) -> None:
+        """Put back what is left of the piece that was taken last: before those of its key, and after other keys."""
+        line = self._line(queue, piece)
+        (line.rest if isinstance(line, Turns) else line.appendleft)(piece)
+        self._grow(queue, piece.size)
 
     def suspect(self, queue: str, piece: Piece) -> None:
         self.suspects.append((queue, piece))
         self.size += piece.size
 
-    def take_suspect(self) -> tuple[str, Piece]:
-        queue, piece = self.suspects.popleft()
-        self.size -= piece.size
-        return queue, piece
+    def take_suspect(self, may_start: Callable[[str], bool] = lambda queue: True) -> tuple[str, Piece] | None:
+        """The first one of which the line may start something."""
+        for at, (queue, piece) in enumerate(self.suspects):
+            if may_start(queue):
+                del self.suspects[at]
+                self.size -= piece.size
+                return queue, piece
+        return None
 
     def take(self, queue: str) -> Piece | None:
         """The next of a queue."""
@@ -73,6 +132,12 @@ class Pool:
         """Those that have messages, suspects aside."""
         return [queue for queue, line in self._queues.items() if line]
 
+    def forget(self) -> None:
+        """Forget lines without messages, where there came to be many."""
+        if len(self._queues) > _LINES:
+            self._queues = {queue: line for queue, line in self._queues.items() if line}
+            self._sizes = {queue: self._sizes[queue] for queue in self._queues}
+
     def remove(self, ticket: str, offsets: Ranges) -> Ranges:
         """Take these messages of a ticket out of it. Returns those that were in it."""
         gone: list[tuple[int, int]] = []
@@ -82,26 +147,29 @@ class Pool:
                 return [piece]
             left = ranges.minus((piece.start, piece.stop), offsets)
             gone.extend(ranges.pairs(ranges.minus((piece.start, piece.stop), left)))
-            return [Piece(ticket, start, stop) for start, stop in ranges.pairs(left)]
+            return [Piece(ticket, start, stop, piece.key) for start, stop in ranges.pairs(left)]
 
         self.suspects = deque((queue, left) for queue, piece in self.suspects for left in without(piece))
         self.size -= sum(stop - start for start, stop in gone)
         for queue, line in self._queues.items():
             before = len(gone)
-            self._queues[queue] = deque(left for piece in line for left in without(piece))
+            self._queues[queue] = type(line)([left for piece in line for left in without(piece)])
             self._grow(queue, -sum(stop - start for start, stop in gone[before:]))
         return ranges.union(gone)
 
     def drain(self) -> Iterator[Piece]:
         """Everything. It is in the pool no more."""
-        while self.suspects:
-            yield self.take_suspect()[1]
+        while (suspect := self.take_suspect()) is not None:
+            yield suspect[1]
         for queue in self.queues():
             while (piece := self.take(queue)) is not None:
                 yield piece
 
-    def _line(self, queue: str) -> deque[Piece]:
-        return self._queues.setdefault(queue, deque())
+    def _line(self, queue: str, piece: Piece) -> deque[Piece] | Turns:
+        line = self._queues.get(queue)
+        if line is None or (piece.key and not isinstance(line, Turns)):
+            line = self._queues[queue] = Turns(line or ()) if piece.key else deque()
+        return line
 
     def _grow(self, queue: str, many: int) -> None:
         self.size += many

@@ -22,7 +22,7 @@ ABANDONED_S = 3600.0
 
 #: Objects that are looked at and removed in one go.
 _LIMIT = 1000
-_PREFIX = "{namespace}-probe-"
+PREFIX = "{namespace}-probe-"
 _STARTED = re.compile(r"([0-9]{10})-[0-9a-f]{16}/")
 
 
@@ -51,7 +51,7 @@ async def prove(driver: Driver, namespace: str, unavailable: Callable[[StoreUnav
 
 def _probe(driver: Driver, namespace: str) -> None:
     now = time.time()
-    prefix = _PREFIX.format(namespace=namespace)
+    prefix = PREFIX.format(namespace=namespace)
     require_safe(driver, f"{prefix}{int(now):010d}-{secrets.token_hex(8)}/")
     with contextlib.suppress(StoreError):  # the next one will
         sweep(driver, namespace, now)
@@ -59,7 +59,7 @@ def _probe(driver: Driver, namespace: str) -> None:
 
 def sweep(driver: Driver, namespace: str, now: float) -> None:
     """Remove what probes that were killed have left. The time of each is in its keys."""
-    prefix = _PREFIX.format(namespace=namespace)
+    prefix = PREFIX.format(namespace=namespace)
     keys = [one.key for one in driver.perform(List(prefix, "", _LIMIT))]
     old = [key for key in keys if (it := _STARTED.match(key, len(prefix))) and now - int(it[1]) > ABANDONED_S]
     if old:

@@ -15,7 +15,7 @@ from s3queue import errors
 from s3queue.config import configure
 from s3queue.errors import QueueError
 from s3queue.runtime.local.life import Life, die_with_parent
-from s3queue.runtime.local.spec import AgentSpec, WorkerSpec
+from s3queue.runtime.local.spec import AgentSpec, MetricsSpec, WorkerSpec
 from s3queue.runtime.local.wire import CannotStart, pack
 
 #: Signals that a terminal or a service manager sends to the whole process group. Only the supervisor acts on them.
@@ -77,7 +77,12 @@ class Sealed:
 
 
 def enter(
-    role: Literal["agent", "worker"], sealed: Sealed, conn: Any, life: Life, others: tuple[Any, ...], mark: str = ""
+    role: Literal["agent", "worker", "metrics"],
+    sealed: Sealed,
+    conn: Any,
+    life: Life,
+    others: tuple[Any, ...],
+    mark: str = "",
 ) -> None:
     """Run one child to its end.
 
@@ -114,6 +119,10 @@ def enter(
             from s3queue.runtime.agent import main as agent
 
             agent.main(AgentSpec(**fields, conn=conn, life=life))
+        elif role == "metrics":
+            from s3queue.runtime.metrics import main as metrics
+
+            metrics.main(MetricsSpec(**fields, conn=conn, life=life))
         else:
             from s3queue.runtime.worker import main as worker
 
@@ -125,15 +134,15 @@ def enter(
         sys.exit(1)
 
 
-def child_name(role: Literal["agent", "worker"], number: int) -> str:
+def child_name(role: Literal["agent", "worker", "metrics"], number: int) -> str:
     """Of its process, and for people."""
-    return role if role == "agent" else f"{role} {number}"
+    return f"{role} {number}" if role == "worker" else role
 
 
 def is_child(name: str) -> bool:
     """Whether a process of this name is a child of a supervisor."""
     role, _, number = name.partition(" ")
-    return name == "agent" or (role == "worker" and number.isdigit())
+    return name in ("agent", "metrics") or (role == "worker" and number.isdigit())
 
 
 def told(fault: QueueError | ImportError) -> CannotStart:

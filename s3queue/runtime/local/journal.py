@@ -53,6 +53,7 @@ __all__ = [
     "RUNNING",
     "SNOOZED",
     "STATES",
+    "TOGETHER",
     "UNFIT",
     "Journal",
     "Row",
@@ -65,14 +66,17 @@ __all__ = [
 
 #: States of a message, as in the table above.
 READY, RUNNING, OK, FAILED, MOVED, REJECTED, SNOOZED, READING, UNFIT = range(9)
-#: By `Failed.kind`.
-STATES = {"retry": FAILED, "dead": REJECTED, "snooze": SNOOZED, "unfit": UNFIT}
+#: By `Failed.kind`. What is expired is given back where the note of it is lost: it is expired elsewhere, too.
+STATES = {"retry": FAILED, "dead": REJECTED, "snooze": SNOOZED, "unfit": UNFIT, "expired": UNFIT}
 
 #: Rows of a worker: so many, and so many more for each slot. A ticket of a group holds one message and takes a row, until
 #: its outcome is stored; so each slot needs one for what it runs, one for what comes next, and some for what just ended.
 _ROWS, _ROWS_PER_SLOT = 64, 4
 #: States per row: room for a whole batch (`s3queue.core.keys.MAX_BATCH`).
 ROW_STATES = 1024
+
+#: In a slot, instead of the index of a message: several run together. A row has no such index.
+TOGETHER = ROW_STATES
 
 _HEADER = 192
 _WORKER = 128
@@ -95,8 +99,8 @@ class Row(NamedTuple):
 
 
 class Running(NamedTuple):
-    """A slot at work, on this message of this row. ``started`` and ``deadline`` (0: none) are seconds by
-    `s3queue.runtime.local.clock.clock`."""
+    """A slot at work, on this message of this row; `TOGETHER`: on several, of any rows. ``started`` and ``deadline`` (0:
+    none) are seconds by `s3queue.runtime.local.clock.clock`."""
 
     slot: int
     row: int
@@ -137,6 +141,7 @@ class Journal:
     def __init__(self, buffer: Any, workers: int, concurrency: int) -> None:
         self.workers = workers
         self.concurrency = concurrency
+        self.buffer = buffer
         self._bytes = memoryview(buffer).cast("B")
         if len(self._bytes) < self.size(workers, concurrency):
             raise ValueError("the journal's buffer is too small")
@@ -254,6 +259,10 @@ class WorkerJournal:
         words[at] = row + 1  # last: from here on the slot is believed
         words[at + 4] += 1
         self.bytes[self._rows_at + row * _ROW + _STATES + index] = RUNNING
+
+    def share(self, slot: int) -> None:
+        """The messages that were started in this slot run together: none of them is named by it."""
+        self.slot_words[slot * 6 + 1] = TOGETHER
 
     def unlimit(self, slot: int) -> None:
         """The user's code in the slot has ended; what is left to do may take any time."""

@@ -17,7 +17,7 @@ from s3queue.store import ObjectStore
 if TYPE_CHECKING:
     from s3queue.config import Config
 
-__all__ = ["AgentSpec", "WorkerSpec"]
+__all__ = ["AgentSpec", "MetricsSpec", "WorkerSpec"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,7 @@ class AgentSpec:
         tasks: the registry.
         until_empty: say `Empty` once the served queues hold no message.
         ears: processes of this host that listen to events.
+        measured: what it measures is sent there; None: it measures nothing.
         proven: another agent of this supervisor was up before: the store can be reached, and can hold a queue.
     """
 
@@ -57,6 +58,7 @@ class AgentSpec:
     until_empty: bool = False
     proven: bool = False
     ears: tuple[Ear, ...] = ()
+    measured: Ear | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,3 +82,25 @@ class WorkerSpec:
     life: Life
     tasks: Any
     ears: tuple[Ear, ...] = ()
+    measured: Ear | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricsSpec:
+    """
+    Attributes:
+        door: a socket that listens for scrapes.
+        heard_at: a socket that listens for what the others measure.
+        others: as in `AgentSpec`.
+    """
+
+    store: ObjectStore
+    config: Config
+    queues: tuple[str, ...]
+    workers: int
+    concurrency: int
+    buffer: Any
+    door: Any
+    heard_at: Any
+    conn: Any
+    life: Life

@@ -25,7 +25,8 @@ class Hello(Struct, frozen=True, tag=True, array_like=True):
 class Deal(Struct, frozen=True, tag=True, array_like=True):
     """Agent → worker: run these messages and write their states to journal row ``row``, from state 0 on. ``spared``: how
     many of the attempts so far do not count towards `max_attempts`; only where the deal is of one message. ``memos``: by
-    index, what earlier attempts have noted."""
+    index, what earlier attempts have noted. ``begun``: it must not expire. ``alone``: nothing else runs there until it
+    has ended."""
 
     row: int
     ticket: str
@@ -33,6 +34,8 @@ class Deal(Struct, frozen=True, tag=True, array_like=True):
     parts: tuple[Part, ...]
     spared: int = 0
     memos: dict[int, Memo] = {}
+    begun: bool = False
+    alone: bool = False
 
 
 class Recall(Struct, frozen=True, tag=True, array_like=True):

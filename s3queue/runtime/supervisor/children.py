@@ -19,7 +19,7 @@ from s3queue.runtime.supervisor.processes import process_class
 from s3queue.runtime.supervisor.watch import Verdict
 
 #: What a child may be.
-Role = Literal["agent", "worker"]
+Role = Literal["agent", "worker", "metrics"]
 
 
 class Child:

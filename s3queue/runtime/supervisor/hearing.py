@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from s3queue.observe.ears import Ear, Listener
+from s3queue.observe.ears import Ear, Listener, open_ear
 from s3queue.observe.events import Events
 from s3queue.observe.subscribing import Subscribers
 
@@ -20,15 +20,18 @@ class Hearing:
     Args:
         rundir: of this host.
         events: where the failure of a subscriber is logged.
+        others: processes that listen as well.
     """
 
-    def __init__(self, subscribers: Subscribers, rundir: Path, events: Events) -> None:
+    def __init__(self, subscribers: Subscribers, rundir: Path, events: Events, others: tuple[Ear, ...] = ()) -> None:
+        self._others = others
         self._subscribers, self._events = subscribers, events
-        self._listener = Listener(str(rundir / "events.sock")) if subscribers.kinds else None
+        self._listener = Listener(open_ear(str(rundir / "events.sock"))) if subscribers.kinds else None
 
     def ears(self) -> tuple[Ear, ...]:
         """For the children."""
-        return (Ear(self._listener.path, self._subscribers.kinds),) if self._listener is not None else ()
+        ours = (Ear(self._listener.path, self._subscribers.kinds),) if self._listener is not None else ()
+        return ours + self._others
 
     def watched(self) -> list[Any]:
         return [] if self._listener is None else list(self._listener.watched())

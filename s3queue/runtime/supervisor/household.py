@@ -55,6 +55,7 @@ class Household(NamedTuple):
     tasks: Registry
     wishes: Wishes
     subscribers: Subscribers
+    door: socket.socket | None = None
 
     def described(self) -> dict[str, Any]:
         """For people who look at the log."""

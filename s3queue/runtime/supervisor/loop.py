@@ -26,6 +26,7 @@ from s3queue.runtime.supervisor.hearing import Hearing
 from s3queue.runtime.supervisor.household import Household, Summary, end_unguarded, new_session
 from s3queue.runtime.supervisor.leftovers import reap_orphans
 from s3queue.runtime.supervisor.patience import Patience
+from s3queue.runtime.supervisor.sidecar import Sidecar, metrics_ear
 from s3queue.runtime.supervisor.watch import TICK_S, Verdict, Watch
 from s3queue.store import Shareable
 
@@ -55,8 +56,13 @@ class Host:
                 "make room in /dev/shm, or set TMPDIR to a directory that you may write",
             ) from fault
         self._journal = Journal(self._buffer, what.workers, what.concurrency)
-        self._events = Events("supervisor", self._config.history, subscribers=what.subscribers)
-        self._hearing = Hearing(what.subscribers, self._life.rundir, self._events)
+        ear = metrics_ear(self._life)
+        ears = () if what.door is None else (ear,)
+        self._events = Events("supervisor", self._config.history, ears, what.subscribers)
+        self._hearing = Hearing(what.subscribers, self._life.rundir, self._events, ears)
+        self._sidecar = None
+        if what.door is not None:
+            self._sidecar = Sidecar(what.door, ear, self._events, lambda more: self._start("metrics", 0, more))
         self._memory = MemoryKills(memory_kill_counter())
         self._agent: Child | None = None
         self._session = ""
@@ -91,12 +97,16 @@ class Host:
                 connection.wait(self._watched(), self._timeout())
                 self._heed_wishes()
                 self._hearing.hear()
+                if self._sidecar is not None:
+                    self._sidecar.look()
                 self._look_at_agent()
                 self._look_at_workers()
                 self._look_at_the_clock()
         finally:
             self._end_everything()
             self._hearing.close()
+            if self._sidecar is not None:
+                self._sidecar.end()
             self._life.close(remove=self._left)
             self._what.wishes.count(clock())
         summary = self._summary()
@@ -142,6 +152,8 @@ class Host:
 
     def _start_missing(self) -> None:
         now = clock()
+        if self._sidecar is not None:
+            self._sidecar.start_if_due(self._metrics_fields)
         if self._agent is None and self._agent_due is not None and self._agent_due <= now:
             self._start_agent()
         for number, due in enumerate(self._worker_due):
@@ -188,13 +200,27 @@ class Host:
             "buffer": self._buffer,
             "tasks": what.tasks,
             "ears": self._hearing.ears(),
+            "measured": None if self._sidecar is None else self._sidecar.ear,
+        }
+
+    def _metrics_fields(self) -> dict[str, Any]:
+        what = self._what
+        return {
+            "store": what.store,
+            "config": self._config,
+            "queues": what.queues,
+            "workers": what.workers,
+            "concurrency": what.concurrency,
+            "buffer": self._buffer,
         }
 
     def _start(self, role: Role, number: int, fields: dict[str, Any]) -> Child | None:
         """None if the system has no memory or descriptors for a process now. While other children live, this is retried
         without end."""
         name = child_name(role, number)
-        ours = [*self._what.wishes.descriptors(), *self._hearing.watched(), *(it.conn for it in self._children())]
+        ours = [*self._what.wishes.descriptors(), *self._hearing.watched(), *(it.conn for it in self._all())]
+        if self._sidecar is not None and role != "metrics":
+            ours += self._sidecar.doors()
         try:
             return Child(self._context, role, name, fields, self._life, ours)
         except (OSError, EOFError, MemoryError) as fault:
@@ -206,10 +232,13 @@ class Host:
     def _children(self) -> Iterable[Child]:
         return (child for child in (self._agent, *self._workers) if child is not None)
 
+    def _all(self) -> list[Child]:
+        return [*self._children(), *(self._sidecar.children() if self._sidecar is not None else ())]
+
     # ---- events --------------------------------------------------------------------------------------------
 
     def _watched(self) -> list[Any]:
-        children = (it for child in self._children() for it in child.watched())
+        children = (it for child in self._all() for it in child.watched())
         return [self._what.wishes.bell, *self._hearing.watched(), *children]
 
     def _timeout(self) -> float:
@@ -366,7 +395,7 @@ class Host:
         if now - self._touched > _TOUCH_S:
             self._touched = now
             self._life.touch()
-        reap_orphans({child.pid for child in self._children()})
+        reap_orphans({child.pid for child in self._all()})
         self._look_at_the_drain(now)
 
     def _look_at_the_drain(self, now: float) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import contextvars
+import copy
 import threading
 import time
 import traceback
@@ -15,28 +16,30 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from s3queue.acknowledging import manual, manual_async
 from s3queue.context import Context
 from s3queue.core.keys import Layout, parse_source
 from s3queue.core.records import Failed, Message, Origin, decode_message, decode_moved
 from s3queue.errors import CorruptRecord, Fenced
 from s3queue.lazy import refuse_lazy
-from s3queue.middleware import wrap
 from s3queue.observe.events import Events
 from s3queue.observe.logs import name_the_running
-from s3queue.policies import own_limits
+from s3queue.observe.measures import Measures
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.journal import WorkerJournal
 from s3queue.runtime.worker import outcomes
-from s3queue.runtime.worker.dealt import Dealt, Piece
+from s3queue.runtime.worker.batches import Member, each
+from s3queue.runtime.worker.dealt import Dealt, Item, Piece
 from s3queue.runtime.worker.forks import adopt, part
-from s3queue.runtime.worker.loop import Runs, TaskLoop, within
+from s3queue.runtime.worker.loop import Runs, TaskLoop
 from s3queue.runtime.worker.notes import Notes
+from s3queue.runtime.worker.plans import Plan
 from s3queue.runtime.worker.results import Results, into
 
 if TYPE_CHECKING:
     from s3queue.tasks import Task
 
+#: Threads of slots have this name, and the number of the slot.
+SLOT = "s3queue-slot-"
 #: The event by kind of outcome, where that has another name.
 _TOLD_AS = {"retry": "retrying", "snooze": "snoozed"}
 #: Seconds beyond its time limit for an async task to be cancelled before its process is killed: it may hang in code that
@@ -44,68 +47,16 @@ _TOLD_AS = {"retry": "retrying", "snooze": "snoozed"}
 CANCEL_GRACE_S = 2.0
 
 
-class _Plan:
-    """Properties of a task that every message needs, looked up once."""
-
-    __slots__ = (
-        "call",
-        "decode",
-        "is_async",
-        "max_attempts",
-        "middleware",
-        "result_s",
-        "soft_s",
-        "task",
-        "terms",
-        "time_limit",
-        "wants_ctx",
-    )
-
-    def __init__(self, task: Task[..., Any], terms: outcomes.Terms, middleware: tuple[object, ...]) -> None:
-        self.task, self.terms = task, terms
-        self.max_attempts, self.time_limit = terms.max_attempts, terms.time_limit
-        self.soft_s = soft_s = task.policy.soft_time_limit
-        self.result_s = task.policy.result_ttl
-        self.decode = task.decode
-        self.call: Callable[..., Any] = task.call
-        self.is_async = task.is_async
-        self.wants_ctx = task.wants_ctx
-        # What a task does not use it does not pay for: the call is put together here, once.
-        if task.resources:
-            self.call = _handing(task)
-        if task.policy.ack == "manual":
-            self.call = (manual_async if task.is_async else manual)(self.call)
-        if soft_s is not None and task.is_async:
-            self.call = within(soft_s, self.call)
-        self.middleware = middleware
-        if middleware := middleware + task.middleware:
-            self.call, self.wants_ctx = wrap(self.call, task.is_async, middleware), True
-
-    def of(self, message: Message) -> tuple[_Plan, dict[str, str]]:
-        """For a message with headers: what holds for it, and the headers that its task is shown."""
-        own = own_limits(message.headers)
-        if own is None:
-            return self, message.headers
-        attempts, limit, headers = own
-        terms = self.terms._replace(
-            max_attempts=self.max_attempts if attempts is None else min(attempts, self.max_attempts),
-            time_limit=self.time_limit if limit is None else limit,
-        )
-        return _Plan(self.task, terms, self.middleware), headers
-
-
-_At: TypeAlias = tuple[_Plan, Piece, int]
+_At: TypeAlias = tuple[Plan, Piece, int]
 #: What an async task, and what it has started, belongs to.
 _running: contextvars.ContextVar[_At | None] = contextvars.ContextVar("s3queue_running", default=None)
 
 
-def _handing(task: Task[..., Any]) -> Callable[..., Any]:
-    """The call of a task that is handed resources. One that cannot be made is a failure of the attempt."""
-
-    def call(args: tuple[Any, ...], kwargs: dict[str, Any], ctx: Context | None) -> Any:
-        return task.call(args, {**kwargs, **{name: one.get() for name, one in task.resources.items()}}, ctx)
-
-    return call
+def _result(outcome: Failed) -> str:
+    """What is counted of it."""
+    if outcome.failure is not None and outcome.failure.cause == "cancelled":
+        return "cancelled"
+    return _TOLD_AS.get(outcome.kind, outcome.kind)
 
 
 class Attempts:
@@ -127,7 +78,9 @@ class Attempts:
         results: Results,
         notes: Notes,
         middleware: tuple[object, ...] = (),
+        measures: Measures | None = None,
     ) -> None:
+        self._measures = measures
         self._notes = notes
         self._middleware = middleware
         self._results = results
@@ -140,7 +93,7 @@ class Attempts:
         self._tell_ends = events.wants("succeeded")
         self._tell_failures = events.wants("failed")
         self._strange = adopt()
-        self._plans: dict[tuple[str, str], _Plan] = {}
+        self._plans: dict[tuple[str, str], Plan] = {}
         #: Context variables that imports have set; every message gets a copy of its own.
         self._vars = contextvars.copy_context()
         self._loop = TaskLoop(refuse_lazy)
@@ -148,8 +101,8 @@ class Attempts:
         self._lock = threading.Lock()
         self._awaited: dict[Future[BaseException | None], tuple[Dealt, int, Runs]] = {}
         self._unfit: set[str] = set()
-        #: What runs, by thread.
-        self._running: dict[int, _At | None] = {}
+        #: What runs, by slot.
+        self._running: list[_At | None] = [None] * journal.concurrency
         name_the_running(self.running)
 
     def cancel(self) -> None:
@@ -162,7 +115,9 @@ class Attempts:
 
     def running(self) -> dict[str, Any] | None:
         """The message that the caller's code belongs to: called in the thread or the context of a task."""
-        at = _running.get() or self._running.get(threading.get_ident())
+        at = _running.get()
+        if at is None and (name := threading.current_thread().name).startswith(SLOT):
+            at = self._running[int(name.removeprefix(SLOT))]
         if at is None:
             return None
         plan, piece, number = at
@@ -181,8 +136,9 @@ class Attempts:
                 if of is dealt and index in dealt.marked:
                     self._loop.cancel(runs)
 
-    def run(self, slot: int, piece: Piece, number: int, started: float) -> Failed | None:
-        """Start one message and wait for its end. None: it ended well."""
+    def run(self, slot: int, piece: Piece, number: int, started: float) -> Failed | Member | None:
+        """Start one message and wait for its end. None: it ended well. A `Member`: it was not started, since its task
+        takes several at once."""
         messages = piece.messages
         if messages is None:
             return self._cannot_run(piece, number)
@@ -201,10 +157,18 @@ class Attempts:
             plan, headers = plan.of(message)
         if attempt - dealt.spared > plan.max_attempts:
             return self._is_over(plan, piece, number)
+        if piece.expires_ms is not None and time.time() * 1000 >= piece.expires_ms:
+            return Failed("expired")  # the coordinator tells
+        if plan.batch:
+            return Member((piece, number), self._plans[dealt.queue, message.task], plan, message, headers)
         limit = plan.time_limit
         deadline = 0.0 if limit is None else started + limit + (CANCEL_GRACE_S if plan.is_async else 0.0)
         # From here on a death of this process counts as an attempt of this message.
         self._journal.start(slot, dealt.row, piece.first + number, started, deadline)
+        tried, is_timed = plan.tried, False
+        if tried is not None:
+            tried.ran[slot] += 1
+            is_timed = tried.ran[slot] >= tried.due[slot]
         if self._tell_starts:
             self._tell_start(plan, piece, number)
         try:
@@ -215,8 +179,7 @@ class Attempts:
             return self._told(plan, piece, number, outcomes.judge(plan.terms, attempt, dealt.spared, raised))
         ctx = self._context(slot, plan, piece, number, headers) if plan.wants_ctx else None
         variables = self._vars.copy()
-        at, thread = (plan, piece, number), threading.get_ident()
-        self._running[thread] = at
+        self._running[slot] = at = (plan, piece, number)
         if plan.is_async:
             variables.run(_running.set, at)
         try:
@@ -237,14 +200,113 @@ class Attempts:
                 part(raised)
             return self._told(plan, piece, number, self._judged(plan, piece, number, raised))
         finally:
-            self._running[thread] = None
+            self._running[slot] = None
+            if is_timed:
+                self._timed(plan, slot, piece, started)
         if plan.result_s is not None and (failed := self._keep(plan, slot, piece, number, result)) is not None:
             return failed
         if self._tell_ends:
             self._tell_end(plan, piece, number, clock() - started)
         return None
 
-    def _keep(self, plan: _Plan, slot: int, piece: Piece, number: int, value: Any) -> Failed | None:
+    def _timed(self, plan: Plan, slot: int, piece: Piece, started: float) -> None:
+        assert self._measures is not None
+        assert plan.tried is not None
+        part, weight = piece.part, plan.tried.weight(slot)
+        queue, name = piece.dealt.queue, plan.task.name
+        self._measures.ran(queue, name, part.source, part.attempt, started, clock() - started, weight)
+
+    # ---- several at once -----------------------------------------------------------------------------------
+
+    def member(self, item: Item) -> Member | None:
+        """The message, if its task takes several at once and it can be started."""
+        piece, number = item
+        expires_ms = piece.expires_ms
+        if piece.messages is None or piece.dealt.over or (expires_ms is not None and time.time() * 1000 >= expires_ms):
+            return None
+        with contextlib.suppress(CorruptRecord):
+            message = decode_message(piece.part.source, piece.messages[number])
+            task = self._plans.get((piece.dealt.queue, message.task))
+            if task is not None and task.batch:
+                own, headers = task.of(message) if message.headers else (task, message.headers)
+                if piece.part.attempt - piece.dealt.spared <= own.max_attempts:
+                    return Member(item, task, own, message, headers)
+        return None
+
+    def run_together(self, slot: int, members: list[Member], started: float) -> list[Failed | None]:
+        """Start these messages with one call of their task, and wait for its end. By message: None: it ended well."""
+        plan, many = members[0].task, len(members)
+        limit = min((one.own.time_limit for one in members if one.own.time_limit is not None), default=None)
+        deadline = 0.0 if limit is None else started + limit + (CANCEL_GRACE_S if plan.is_async else 0.0)
+        for (piece, number), *_ in members:
+            self._journal.start(slot, piece.dealt.row, piece.first + number, started, deadline)
+            if self._tell_starts:
+                self._tell_start(plan, piece, number)
+        if many > 1:
+            self._journal.share(slot)
+        if plan.tried is not None:
+            plan.tried.ran[slot] += many
+        found: list[Failed | None] = [None] * many
+        values: dict[int, Any] = {}
+        for at, one in enumerate(members):
+            piece, number = one.item
+            try:
+                values[at] = plan.decode(one.message.payload)[0][0]
+            except ValueError as wrong:
+                found[at] = self._misfit(one.own, piece, number, one.message, wrong)
+            except Exception as raised:  # noqa: BLE001 - of types of the user's, or for want of memory
+                found[at] = self._told(one.own, piece, number, self._judged(one.own, piece, number, raised))
+        if not values:
+            return found
+        contexts = [self._context(slot, members[at].own, *members[at].item, members[at].headers) for at in values]
+        ctx = copy.copy(contexts[0])
+        ctx.batch = tuple(contexts)
+        try:
+            ends = each(
+                plan.task.label,
+                len(values),
+                self._call(slot, plan, members[next(iter(values))].item, values, ctx, limit),
+            )
+        except BaseException as raised:  # noqa: BLE001 - SystemExit in a task ends the attempts, not the worker
+            if self._strange[0]:
+                part(raised)
+            ends = [raised] * len(values)
+        if plan.tried is not None:
+            self._timed(plan, slot, members[0].item[0], started)
+        for at, ended_with in zip(values, ends, strict=True):
+            own, (piece, number) = members[at].own, members[at].item
+            if ended_with is not None:
+                found[at] = self._told(own, piece, number, self._judged(own, piece, number, ended_with))
+            elif self._tell_ends:
+                self._tell_end(own, piece, number, clock() - started)
+        return found
+
+    def _call(
+        self, slot: int, plan: Plan, item: Item, values: dict[int, Any], ctx: Context, limit: float | None
+    ) -> Any:
+        """What the task returns. Raises what it raises."""
+        piece, number = item
+        variables = self._vars.copy()
+        self._running[slot] = at = (plan, piece, number)
+        if plan.is_async:
+            variables.run(_running.set, at)
+        try:
+            result = variables.run(plan.call, (list(values.values()),), {}, ctx)
+            if plan.is_async:
+                box: list[Any] = []
+                ended_with = self._await(piece.dealt, piece.first + number, variables, into(box, result), limit)
+                if ended_with is not None:
+                    raise ended_with
+                result = box[0]
+            elif self._strange[0]:
+                part(None)
+            return result
+        finally:
+            self._running[slot] = None
+
+    # ---- what becomes of one -------------------------------------------------------------------------------
+
+    def _keep(self, plan: Plan, slot: int, piece: Piece, number: int, value: Any) -> Failed | None:
         """Store what the task returned. Where that can never be, the attempt has failed."""
         result_s = plan.result_s
         assert result_s is not None
@@ -258,7 +320,7 @@ class Attempts:
         return None
 
     @staticmethod
-    def _judged(plan: _Plan, piece: Piece, number: int, raised: BaseException) -> Failed:
+    def _judged(plan: Plan, piece: Piece, number: int, raised: BaseException) -> Failed:
         dealt, attempt = piece.dealt, piece.part.attempt
         if dealt.marked and piece.first + number in dealt.marked:
             return outcomes.cancelled(attempt, raised)
@@ -270,7 +332,7 @@ class Attempts:
         outcome = outcomes.retry(outcomes.FAULT_DELAY_S, piece.part.attempt, "error", text)
         return self._told(None, piece, number, outcome)
 
-    def _is_over(self, plan: _Plan, piece: Piece, number: int) -> Failed:
+    def _is_over(self, plan: Plan, piece: Piece, number: int) -> Failed:
         """Its last attempt ended with its process, where only the most that any task of the queue allows was known."""
         if not piece.dealt.over:
             self._events.emit(
@@ -290,15 +352,16 @@ class Attempts:
         # Of a source that cannot be read the agent tells, once for all of its messages.
         return fault if fault.kind == "snooze" else self._told(None, piece, number, fault)
 
-    def _plan(self, queue: str, name: str) -> _Plan | None:
+    def _plan(self, queue: str, name: str) -> Plan | None:
         task = self._find(queue, name)
         if task is None:
             return None
         terms = outcomes.Terms(task.max_attempts, task.time_limit, task.policy)
-        plan = self._plans[queue, name] = _Plan(task, terms, self._middleware)
+        tried = None if self._measures is None else self._measures.task(queue, name, self._journal.concurrency)
+        plan = self._plans[queue, name] = Plan(task, terms, self._middleware, tried)
         return plan
 
-    def _context(self, slot: int, plan: _Plan, piece: Piece, number: int, headers: dict[str, str]) -> Context:
+    def _context(self, slot: int, plan: Plan, piece: Piece, number: int, headers: dict[str, str]) -> Context:
         dealt, limit, soft_s, now = piece.dealt, plan.time_limit, plan.soft_s, time.monotonic()
         at, origin = piece.first + number, self._origin(piece, number)
         given = dealt.memos.get(at) or (origin.memo if origin is not None else None)
@@ -354,11 +417,13 @@ class Attempts:
 
     # ---- what does not fit ---------------------------------------------------------------------------------
 
-    def _misfit(self, plan: _Plan, piece: Piece, number: int, message: Message, wrong: ValueError) -> Failed:
+    def _misfit(self, plan: Plan, piece: Piece, number: int, message: Message, wrong: ValueError) -> Failed:
         """The arguments do not fit the task that this release knows: another one may know it otherwise."""
         attempt, text = piece.part.attempt, f"the arguments do not fit {plan.task.label}: {wrong}"
         if not outcomes.is_message_pack(message.payload):
             return self._told(plan, piece, number, outcomes.dead(attempt, "corrupt", text))
+        if self._measures is not None:
+            self._measures.ended(piece.dealt.queue, message.task, "unfit")
         return self._is_unfit(attempt, "signature", text, f"{message.task}@{plan.task.digest}")
 
     def _is_unfit(self, attempt: int, cause: str, text: str, token: str) -> Failed:
@@ -370,7 +435,7 @@ class Attempts:
 
     # ---- telling -------------------------------------------------------------------------------------------
 
-    def _tell_start(self, plan: _Plan, piece: Piece, number: int) -> None:
+    def _tell_start(self, plan: Plan, piece: Piece, number: int) -> None:
         self._events.emit(
             "started",
             task=plan.task.name,
@@ -380,7 +445,7 @@ class Attempts:
             ticket=piece.dealt.ticket,
         )
 
-    def _tell_end(self, plan: _Plan, piece: Piece, number: int, run_s: float) -> None:
+    def _tell_end(self, plan: Plan, piece: Piece, number: int, run_s: float) -> None:
         if not piece.dealt.over:
             self._events.emit(
                 "succeeded",
@@ -391,7 +456,7 @@ class Attempts:
                 run_s=round(run_s, 6),
             )
 
-    def _told(self, plan: _Plan | None, piece: Piece, number: int, outcome: Failed) -> Failed:
+    def _told(self, plan: Plan | None, piece: Piece, number: int, outcome: Failed) -> Failed:
         """Log an attempt that did not end well, once, where it ended."""
         fields: dict[str, Any] = {
             "task": None if plan is None else plan.task.name,
@@ -408,6 +473,8 @@ class Attempts:
         if outcome.failure is not None:
             fields["text"] = outcome.failure.text
         if not piece.dealt.over:  # else nothing of it counts, and another host runs it
+            if self._measures is not None:
+                self._measures.ended(piece.dealt.queue, fields["task"] or "", _result(outcome))
             if self._tell_failures and outcome.kind != "snooze":
                 self._events.emit("failed", **{name: it for name, it in fields.items() if name != "next_s"})
             if fields.get("cause") != "cancelled":  # of that the coordinator tells

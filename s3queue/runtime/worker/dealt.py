@@ -22,7 +22,7 @@ class Dealt:
 
     Attributes:
         token: fencing token of the ticket.
-        spared, memos: as in `Deal`.
+        spared, memos, alone: as in `Deal`.
         came: when it came, by `s3queue.runtime.local.clock.clock`: a slot that is idle from then on waits for a source.
         last: the end that is the last of the row; ``ended`` hands out the numbers, each once, to whichever thread ends
             one.
@@ -34,6 +34,8 @@ class Dealt:
     """
 
     __slots__ = (
+        "alone",
+        "begun",
         "came",
         "cancelled",
         "ended",
@@ -55,7 +57,8 @@ class Dealt:
         self.ticket = deal.ticket
         self.queue = deal.queue
         self.spared = deal.spared
-        self.memos = deal.memos
+        self.begun = deal.begun
+        self.memos, self.alone = deal.memos, deal.alone
         self.token = fencing_token(deal.ticket)
         self.came = clock()
         self.last = sum(part.stop - part.start for part in deal.parts) - 1
@@ -94,10 +97,11 @@ class Piece:
         messages: still encoded; None until read, or where there is a fault.
         body: the object that they are in.
         fault: why none of them can run.
+        expires_ms: wall clock from which those that have not begun do not; None: any time.
         last: the end that is its last; ``ended`` hands out their numbers where there are several.
     """
 
-    __slots__ = ("body", "dealt", "ended", "fault", "first", "last", "messages", "part", "states_at")
+    __slots__ = ("body", "dealt", "ended", "expires_ms", "fault", "first", "last", "messages", "part", "states_at")
 
     def __init__(self, dealt: Dealt, part: Part, first: int, states_at: int) -> None:
         self.dealt = dealt
@@ -107,6 +111,7 @@ class Piece:
         self.messages: list[Raw] | None = None
         self.body: Body | None = None
         self.fault: Failed | None = None
+        self.expires_ms = parse_source(part.source).expires_ms if part.attempt == 1 and not dealt.begun else None
         self.last = part.stop - part.start - 1
         if self.last:
             self.ended = count()

@@ -32,6 +32,7 @@ from queue import SimpleQueue
 from s3queue.core.keys import Layout
 from s3queue.observe import tracing
 from s3queue.observe.events import Events
+from s3queue.observe.measures import MeasuredStore, Measures
 from s3queue.resources import close_resources
 from s3queue.runtime.drive import Driver
 from s3queue.runtime.local.child import ORPHANED
@@ -84,7 +85,10 @@ class Worker:
         self._events = Events("worker", spec.config.history, spec.ears)
         layout = Layout(spec.config.namespace)
         ready: SimpleQueue[Item | None] = SimpleQueue()
-        self._driver = Driver(spec.store, Meter(self._journal.usage), patience_s=PATIENCE_S)
+        #: Where this host serves metrics.
+        self._measures = None if spec.measured is None else Measures(f"worker {spec.worker}", spec.measured)
+        store = spec.store if self._measures is None else MeasuredStore(spec.store, self._measures, "worker")
+        self._driver = Driver(store, Meter(self._journal.usage), patience_s=PATIENCE_S)
         self._sources = Sources(
             self._driver,
             layout,
@@ -103,6 +107,7 @@ class Worker:
             events=self._events,
             results=Results(self._driver, layout, journal.trust, self._events),
             notes=self._notes,
+            measures=self._measures,
             middleware=(*tracing.middleware(spec.config.tracing), *spec.tasks.middleware),
         )
         self._slots = Slots(
@@ -141,6 +146,8 @@ class Worker:
         tracing.flush()
         self._sources.stop()
         self._driver.close()
+        if self._measures is not None:
+            self._measures.flush()
         self._events.close()
 
     # ---- the agent -----------------------------------------------------------------------------------------
@@ -192,6 +199,8 @@ class Worker:
                 next_tick = now + TICK_S / 2
                 self._journal.beat()
                 self._look_at_memory()
+                if self._measures is not None:
+                    self._measures.tick()
 
     def _obey(self, note: Note) -> None:
         match note:

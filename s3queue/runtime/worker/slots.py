@@ -8,10 +8,12 @@ import traceback
 from collections.abc import Callable
 from queue import SimpleQueue
 
+from s3queue.core.records import Failed
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.journal import OK, Journal, WorkerJournal, state_of
 from s3queue.runtime.local.wire import FailedNote, Finished, Note
-from s3queue.runtime.worker.attempt import Attempts
+from s3queue.runtime.worker.attempt import SLOT, Attempts
+from s3queue.runtime.worker.batches import Batches, Member
 from s3queue.runtime.worker.dealt import Dealt, Item, Piece
 from s3queue.runtime.worker.notes import Notes
 
@@ -47,6 +49,7 @@ class Slots:
         self._trust = journal.trust
         self._attempts = attempts
         self._notes = notes
+        self._batches = Batches(ready, attempts.member)
         self._send = send
         self._release = release
         self._finished = finished
@@ -54,7 +57,7 @@ class Slots:
         self._gate = threading.Condition()
         self._held: list[Item | None] = [None] * journal.concurrency
         self._threads = [
-            threading.Thread(target=self._work, args=(slot,), name=f"s3queue-slot-{slot}", daemon=True)
+            threading.Thread(target=self._work, args=(slot,), name=f"{SLOT}{slot}", daemon=True)
             for slot in range(journal.concurrency)
         ]
 
@@ -88,12 +91,13 @@ class Slots:
 
     def _work(self, slot: int) -> None:
         try:
-            self._serve(slot)
+            self.serve(slot)
         except BaseException:  # noqa: BLE001 - a bug of ours: end the whole process; the journal has the rest
             traceback.print_exc()
             os._exit(1)
 
-    def _serve(self, slot: int) -> None:
+    def serve(self, slot: int) -> None:
+        """Run messages in this thread, until there is a None among them."""
         get, trust, journal, run = self._ready.get, self._trust, self._journal, self._attempts.run
         pages = self._notes.open[slot]
         ended = clock()
@@ -112,6 +116,10 @@ class Slots:
                 failed = run(slot, piece, number, started)
             except Exception:  # noqa: BLE001 - ours, of this one message: the slot goes on
                 failed = self._attempts.faulty(piece, number)
+            if type(failed) is Member:
+                self._run_together(slot, failed)
+                ended = clock()
+                continue
             ended = clock()
             if pages:
                 self._notes.end(slot, failed=failed is not None)
@@ -123,11 +131,46 @@ class Slots:
                 journal.finish(slot, OK)
             else:
                 # The note first: a state says that the agent has been told, or died without hearing it.
+                assert isinstance(failed, Failed)
                 self._send(FailedNote(dealt.row, piece.first + number, failed))
                 journal.mark(dealt.row, piece.first + number, state_of(failed))
                 journal.finish(slot, None)
             dealt.run_s[slot] += ended - started
             self.end(piece)
+
+    def _run_together(self, slot: int, first: Member) -> None:
+        """Gather a batch, unless another slot does; run it when it may start, and report what came of each."""
+        members = [first] if first.item[0].dealt.alone else self._batches.gather(first)
+        if members is None or not self._trusted_together(members):
+            for piece, _ in () if members is None else (one.item for one in members):
+                self.over(piece)  # its session is over
+            return
+        started = clock()
+        try:
+            found = self._attempts.run_together(slot, members, started)
+        except Exception:  # noqa: BLE001 - ours
+            found = [self._attempts.faulty(*one.item) for one in members]
+        self._notes.end(slot, failed=True)
+        run_s = (clock() - started) / len(members)
+        for ((piece, number), *_), failed in zip(members, found, strict=True):
+            dealt, at = piece.dealt, piece.first + number
+            if not dealt.over:
+                if failed is not None:
+                    self._send(FailedNote(dealt.row, at, failed))
+                self._journal.mark(dealt.row, at, OK if failed is None else state_of(failed))
+                dealt.run_s[slot] += run_s
+        self._journal.finish(slot, None)
+        for (piece, _), *_ in members:
+            self.over(piece) if piece.dealt.over else self.end(piece)
+
+    def _trusted_together(self, members: list[Member]) -> bool:
+        """Wait until these messages may start; False if they never may."""
+        with self._gate:
+            while not any(one.item[0].dealt.over for one in members):
+                if clock() <= self._trust[0]:
+                    return True
+                self._gate.wait(_RECHECK_S)
+            return False
 
     def end(self, piece: Piece) -> None:
         """A message has ended. The thread that ends the last one of the row reports it."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
-from s3queue.testing.simulate import dozing, invariants, promises, steering
+from s3queue.testing.simulate import bounds, dozing, invariants, lives, promises, results, steering, ticking
 from s3queue.testing.simulate.history import Deleted
+from s3queue.testing.simulate.lives import begun
 from s3queue.testing.simulate.story import Story
 from s3queue.testing.simulate.verdicts import Verdict
 
@@ -22,7 +23,8 @@ CHECKERS: dict[str, Callable[[Story], Verdict]] = {
     "I9": invariants.i9_a_finished_source_never_runs_again,
     "I10": invariants.i10_groups_go_in_order,
     "I11": invariants.i11_nothing_runs_unclaimed,
-    "I12": invariants.i12_results_are_visible_when_committed,
+    "I12": results.i12_a_result_is_shown_when_its_message_is_committed,
+    "I23": results.i23_results_are_stored_first_and_swept_last,
     "P1": promises.p1_no_accepted_message_is_lost,
     "P2": promises.p2_committed_exactly_once,
     "P3": promises.p3_runs_once_unless_something_died,
@@ -30,11 +32,17 @@ CHECKERS: dict[str, Callable[[Story], Verdict]] = {
     "P5": promises.p5_a_dead_host_costs_at_most_what_it_had_not_flushed,
     "P6": promises.p6_nothing_is_enqueued_twice,
     "I13": steering.i13_a_cancelled_message_does_not_start,
+    "I16": lives.i16_a_life_answers_one_death,
     "I18": steering.i18_a_purge_ends_what_was_there_and_nothing_later,
+    "I15": ticking.i15_a_tick_is_enqueued_once,
     "I20": steering.i20_an_answer_stays_true,
     "I19": steering.i19_a_paused_queue_gets_no_ticket,
     "I22": dozing.i22_a_dozing_host_can_claim_before_it_is_fenced,
     "notes": promises.what_was_noted_comes_back,
+    "I14": bounds.i14_no_limit_is_passed,
+    "I21": bounds.i21_no_lane_waits_while_others_are_served,
+    "breaker": bounds.an_open_breaker_lets_one_through,
+    "expiry": bounds.nothing_begins_after_it_expired,
     "alone": promises.suspects_run_alone,
     "innocent": promises.innocents_pay_nothing,
     "fits": promises.what_is_unfit_goes_where_it_fits,
@@ -83,6 +91,12 @@ SOMETIMES = (
     "messages were recalled",
     "messages were released",
     "a message snoozed",
+    "a message expired with its host",
+    "a host ended what it ran, since it was silent",
+    "messages expired before any host had them",
+    "a limit was reached",
+    "a circuit breaker opened",
+    "a circuit breaker closed",
     "a message went on from what it had noted",
     "a message fitted no host at first",
     "a waiting message was moved off the board",
@@ -92,10 +106,17 @@ SOMETIMES = (
     "a producer gave up",
     "a retired page left the window",
     "an operator saw that a change holds",
+    "a host declared its schedules",
+    "a schedule ticked",
+    "missed ticks were made up for",
     "an operator was told: purged",
     "a running message was told that it is cancelled",
     "a cancelled message ended with its process",
     *(f"an operator was told: {answer}" for answer in ("cancelled", "ready", "running", "done", "over", "absent")),
+    *(f"an operator was told of letters: {answer}" for answer in ("redriven", "purged", "no", "some of them")),
+    "a redriven message was done",
+    "a redriven message died again",
+    "a letter got another payload",
 )
 
 
@@ -117,10 +138,25 @@ def happened(story: Story) -> Iterator[str]:
         for key in event.keys
     ):
         yield "a retired page left the window"
+    for life in begun(story):
+        ends = {how for _, how in story.committed.get(life, ())}
+        if "done" in ends:
+            yield "a redriven message was done"
+        if "dead" in ends:
+            yield "a redriven message died again"
+        if any(run.started.payload.startswith(b"\xabedited") for run in story.by_message.get(life, ())):
+            yield "a letter got another payload"
+    yield from bounds.happened(story)
     if story.moved_off:
         yield "a waiting message was moved off the board"
     if any(run.message[0] in story.targets for run in story.runs):
         yield "a message ran that was moved off the board"
+    for earlier, state in pairwise(story.boards):
+        ticks = [path for path in state.board.sources.keys() - earlier.board.sources.keys() if path.startswith("tick/")]
+        if ticks:
+            yield "a schedule ticked"
+        if len(ticks) > 3:
+            yield "missed ticks were made up for"
     last = story.settings.max_attempts
     for runs in story.by_message.values():
         for before, run in pairwise(runs):

@@ -80,9 +80,30 @@ class Answered(NamedTuple):
     answer: str
 
 
+class Wondered(NamedTuple):
+    """A reader asks for the result of a message."""
+
+    at: float
+    who: str
+    path: str
+    number: int
+
+
+class Told(NamedTuple):
+    """It was told this, by its wall clock then: ``done`` with the result of a ticket and when that expires, ``dead``,
+    ``cancelled``, or ``nothing``."""
+
+    at: float
+    who: str
+    verdict: str
+    ticket: str
+    expires_ms: int
+    wall_ms: int
+
+
 class Started(NamedTuple):
     """User code began to run on a message. ``host`` is the supervisor, ``who`` the slot, ``memo`` what it was given that
-    earlier attempts had noted."""
+    earlier attempts had noted, ``payload`` its payload."""
 
     at: float
     who: str
@@ -94,6 +115,7 @@ class Started(NamedTuple):
     number: int
     attempt: int
     memo: str = ""
+    payload: bytes = b""
 
 
 class Noted(NamedTuple):
@@ -208,6 +230,8 @@ Event: TypeAlias = (
     | Accepted
     | GaveUp
     | Steered
+    | Wondered
+    | Told
     | Asked
     | Answered
     | Started

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from s3queue.core import agent as core
 from s3queue.core import ranges
 from s3queue.core.chores import CHORES_AT_ONCE
+from s3queue.core.declare import Declared
 from s3queue.core.ledger import Host
 from s3queue.core.pacing import Pace, ack_s
 from s3queue.core.ranges import Ranges
@@ -24,8 +25,9 @@ from s3queue.runtime.local.journal import Journal
 from s3queue.runtime.local.wire import Cancel, Deal, Died, Hello, Note, Trust
 from s3queue.store import Capabilities
 from s3queue.testing.simulate.history import GivenUp, Gone, Joined, Overran, Raised, ReadMarks
-from s3queue.testing.simulate.producers import BOMB, POISON, tasks_of
+from s3queue.testing.simulate.producers import BOMB, POISON, QUEUES, tasks_of
 from s3queue.testing.simulate.scenes import settings_of
+from s3queue.testing.simulate.schedulers import declared_by
 from s3queue.testing.simulate.workers import Worker
 from s3queue.testing.simulate.world import FOREVER, Machine, Process, Program, Sleep, World
 
@@ -254,6 +256,8 @@ class Agent(Process):
             workers * scene.slots,
             {queue: Offer(settings.max_attempts, tasks=tasks_of(supervisor.queues)) for queue in supervisor.queues},
         )
+        if scene.limits is not None and QUEUES[0] in supervisor.queues:
+            host.limits = {QUEUES[0]: scene.limits}
         self._journals = [journal.worker(number) for number in range(workers)]
         self.crew = Crew(world, host, self._journals, scene.slots, end_worker=supervisor.end_worker)
         capabilities = Capabilities("simulated", requests_cost=scene.billed)
@@ -266,7 +270,7 @@ class Agent(Process):
             settings._replace(ack_s=ack_s(pacing, capabilities)),
             self,
             Leader(session),
-            core.Terms(stands=supervisor.coordinates),
+            core.Terms(stands=supervisor.coordinates, declared=self._declared(supervisor)),
         )
         self.seats = Seats(
             self.crew,
@@ -280,10 +284,17 @@ class Agent(Process):
         self._before = supervisor.sessions[:-1]
         self._ears = self.spawn("ears", self._listen())
         self.spawn("host", self._live())
+        if scene.limits is not None:
+            self.spawn("guard", self._guard())
         self._beside = []
         if supervisor.coordinates:
             self._beside.append(self.spawn("lead" if workers else "main", self.core.coordinate()))
             self._beside += [self.spawn("chore", self.core.do_chores(number)) for number in range(CHORES_AT_ONCE)]
+
+    def _declared(self, supervisor: Supervisor) -> tuple[Declared, ...]:
+        if not self.world.scene.schedules or not self.world.stormy:
+            return ()
+        return declared_by(int(supervisor.name[1:]), supervisor.queues)
 
     # ---- its environment -----------------------------------------------------------------------------------
 
@@ -373,6 +384,11 @@ class Agent(Process):
         yield from self.core.hand_over()
         world.mark("a host left")
         world.soon(lambda: supervisor.kill("left"))
+
+    def _guard(self) -> Program:
+        yield from self.core.guard()
+        self.world.mark("a host ended what it ran, since it was silent")
+        self._fenced()
 
     def _fenced(self) -> None:
         self.world.record(GivenUp(self.world.now, self.session))

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from s3queue.core.keys import parse_source
+from s3queue.core.keys import BORROWED, parse_source
 from s3queue.core.records import decode_batch, decode_message, decode_moved
 from s3queue.errors import CorruptRecord
-from s3queue.testing.simulate.story import DYING, SETTLED, Move, Offset, Post, Story, damaged
+from s3queue.testing.simulate.story import DYING, EDITING, SETTLED, Move, Offset, Post, Story, damaged
 
 _LIVE = frozenset({"ticket", "ready", "waiting", "moving"})
 
@@ -29,12 +29,14 @@ def _fault(story: Story, move: Move) -> tuple[str, str] | None:
     old, new = move.old, move.new
     if old is None:
         return _admitted(story, move)
-    if _is_cancelled(story, move):
+    if _is_cancelled(story, move) or _is_expired(story, move):
         return None
     if old == SETTLED:
         return None if new is None else ("I3", "it was settled")
     if new is None:
         return "P1", "it left the board, and was not settled"
+    if old == EDITING:
+        return None if _is_live(new, 1) else ("I16", "its letter was to have another payload")
     if old == DYING:
         if new != SETTLED:
             return "I3", "it was dead"
@@ -77,10 +79,33 @@ def _is_cancelled(story: Story, move: Move) -> bool:
     return over is not None and over.n < move.n
 
 
+def _is_expired(story: Story, move: Move) -> bool:
+    """Whether it ends since it had not begun in time: where it waits, or as its host has said."""
+    old, new = move.old, move.new
+    if not story.may_expire(move):
+        return False
+    outcome = story.outcomes.get((old.ticket, old.offset)) if old is not None and old.kind == "ticket" else None
+    if outcome is not None and outcome.n < move.n and outcome.kind == "expired":
+        return new == DYING and story.ending(move) == "expired"
+    over = story.ended.get(story.tickets[old.ticket][1].session) if old is not None and old.kind == "ticket" else None
+    is_back = (outcome is not None and outcome.n < move.n and outcome.kind in ("released", "unfit")) or (
+        outcome is None and over is not None and over.n < move.n
+    )
+    if old is None or old.kind == "ready" or is_back:
+        ran = any(
+            run.n < move.n and not damaged(story, run.started.session, move.n)
+            for run in story.by_message.get(story.first(move.message), ())
+        )
+        return new == SETTLED and not ran
+    return False
+
+
 def _admitted(story: Story, move: Move) -> tuple[str, str] | None:
     path, index = move.message
-    if _is_cancelled(story, move):
+    if _is_cancelled(story, move) or _is_expired(story, move):
         return None
+    if path.startswith("dead/") and (move.new == EDITING or (move.new == DYING and story.ending(move) == "purged")):
+        return None  # whether somebody asked for that, others look
     if path in story.targets and move.new == SETTLED:
         return None  # nothing came of that move, and nothing will
     if not _is_live(move.new, parse_source(path).attempt):
@@ -133,6 +158,9 @@ def _out_of_ticket(story: Story, move: Move, old: Post, new: Post) -> tuple[str,
             claimed = False  # the journals say that it was not started
         kind = "retry" if claimed else "released"
     match kind:
+        case "ok" if move.message[0].startswith("dead/"):
+            is_done = new == DYING and story.ending(move) == "done"
+            return None if is_done else ("P5", "it had ended well, and its letter is to say so first")
         case "ok":
             return None if new == SETTLED else ("P5", "it had ended well")
         case "dead":
@@ -165,7 +193,10 @@ def unfounded(story: Story) -> Iterator[tuple[str, str]]:
         elif "ok" in ended:
             yield "I7", f"{what}ended well"
         elif (
-            not ended and failure is not None and failure.cause != "corrupt" and _is_readable(story, offset, outcome.n)
+            not ended
+            and failure is not None
+            and failure.cause not in ("corrupt", "unreadable")
+            and _is_readable(story, offset, outcome.n)
         ):
             yield "I7", f"{what}was not started, or is not over"
 
@@ -173,6 +204,8 @@ def unfounded(story: Story) -> Iterator[tuple[str, str]]:
 def _is_readable(story: Story, offset: Offset, n: int) -> bool:
     """Whether a worker that was given this message before could start it."""
     part = next(story.tickets[offset[0]][1].spans((offset[1], offset[1] + 1)))
+    if part.source.startswith(BORROWED):
+        return True
     try:
         messages = decode_batch(part.source, story.bodies[part.source]).messages
         decode_message(part.source, messages[part.start])
@@ -193,6 +226,8 @@ def _is_live(post: Post | None, attempt: int | None = None) -> bool:
 
 def has_letter(story: Story, move: Move) -> bool:
     """Whether the dead letter of this message was stored before. There is one for all that nobody can read from it on."""
+    if move.message[0].startswith("dead/"):
+        return True  # whether it says the right thing, others look
     path, index = story.first(move.message)
     queue = parse_source(path).queue
     for at in range(index + 1):

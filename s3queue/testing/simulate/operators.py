@@ -10,7 +10,21 @@ from s3queue.core.keys import parse_source, request_path
 from s3queue.core.operate import Edit
 from s3queue.core.ops import Unknown, get
 from s3queue.core.produce import Accepted
-from s3queue.core.records import CANCEL, PURGE, RUN_NOW, Board, Request, decode
+from s3queue.core.records import (
+    CANCEL,
+    PURGE,
+    PURGE_LETTERS,
+    REDRIVE,
+    RUN_NOW,
+    Board,
+    Chosen,
+    DeadLetter,
+    LetterRequest,
+    Limit,
+    Limits,
+    Request,
+    decode,
+)
 from s3queue.errors import StoreError
 from s3queue.store import Found
 from s3queue.testing.simulate.history import Answered, Asked, Steered
@@ -19,12 +33,22 @@ from s3queue.testing.simulate.world import Doing, Machine, Process, Program, Sle
 
 #: Things that one operator does.
 _DOES = 4
+#: Times that one redriver looks at dead letters.
+_REDRIVES = 20
 #: Seconds between two looks whether a change holds.
 _LOOK_S = 0.3
 #: Seconds for which it waits for that.
 _PATIENCE_S = 6.0
 #: Seconds after which a pause ends by itself, in some.
 _PAUSE_S = (0, 2, 5)
+#: What a queue is limited to.
+_LIMITS = (
+    Limits(Limit(max_running=1)),
+    Limits(Limit(max_running=3)),
+    Limits(each=Limit(max_running=1)),
+    Limits(Limit(max_running=0), Limit(max_running=0)),
+    Limits(Limit(rate=2.0), fair=True),
+)
 #: Seconds after which what runs ends with its process.
 _FORCE_S = (None, 0.5, 0.0)
 
@@ -41,7 +65,12 @@ class Operator(Process):
         for _ in range(_DOES):
             yield Sleep(choices.choose(self.world.scene.times.between))
             queue = choices.choose(QUEUES)
-            match choices.choose(("cancel", "pause", "resume", "run now", "cancel", "purge")):
+            does = ("cancel", "pause", "resume", "run now", "cancel", "purge")
+            match choices.choose(does if world.scene.limits is None else ("limit", "unlimit", *does, "limit")):
+                case "limit":
+                    yield from self._change(operate.limit(QUEUES[0], choices.choose(_LIMITS)))
+                case "unlimit":
+                    yield from self._change(operate.unlimit(QUEUES[0]))
                 case "pause":
                     seconds = choices.choose(_PAUSE_S)
                     yield from self._change(operate.pause(queue, self.wall_ms() + seconds * 1000 if seconds else 0))
@@ -72,9 +101,15 @@ class Operator(Process):
         yield from self._request(request, path, number)
 
     def _request(self, request: Request, path: str, number: int) -> Doing[None]:
-        world, layout = self.world, self.world.layout
+        world = self.world
         name = request_path(self.wall_ms(), f"{world.number():016x}")
         world.record(Asked(world.now, self.name, name, request.kind, path, number))
+        answer = yield from self._answer(name, request)
+        if answer is not None:
+            world.mark(f"an operator was told: {answer.partition(' ')[0]}")
+
+    def _answer(self, name: str, request: Request | LetterRequest) -> Doing[str | None]:
+        world, layout = self.world, self.world.layout
         until, is_sent = self.steady() + _PATIENCE_S, False
         while self.steady() < until:
             try:
@@ -84,9 +119,9 @@ class Operator(Process):
                 answer = None
             if answer is not None:
                 world.record(Answered(world.now, self.name, name, answer))
-                world.mark(f"an operator was told: {answer.partition(' ')[0]}")
-                return
+                return answer
             yield Sleep(_LOOK_S)
+        return None
 
     def _change(self, edit: Edit) -> Doing[None]:
         world = self.world
@@ -109,6 +144,45 @@ class Operator(Process):
                 world.mark("an operator saw that a change holds")
                 return
             yield Sleep(_LOOK_S)
+
+
+class Redriver(Operator):
+    """Redrives and purges dead letters, whatever others do with the same, and cancels messages that were redriven."""
+
+    def _main(self) -> Program:
+        choices = self.world.choices
+        for _ in range(_REDRIVES):
+            yield Sleep(choices.choose(self.world.scene.times.between))
+            kind = choices.choose((REDRIVE, REDRIVE, PURGE_LETTERS, CANCEL), 0.7)
+            yield from self._ask(CANCEL) if kind == CANCEL else self._decide(kind)
+
+    def _decide(self, kind: str) -> Doing[None]:
+        """Redrive or purge some of the dead letters that there are, as another one may at the same time."""
+        world, choices, layout = self.world, self.world.choices, self.world.layout
+        queue = choices.choose(QUEUES)
+        keys = world.store.keys(layout.dead(queue))[: choices.choose((3, 1, 5))]
+        chosen: list[Chosen] = []
+        by_version = choices.choose((True, False))
+        for key in keys:
+            try:
+                found = yield from get(key)
+            except StoreError:
+                continue
+            letter = decode(DeadLetter, key, found.body) if isinstance(found, Found) and found.body else None
+            if letter is None or letter.raw or letter.tombstone:
+                continue
+            payload = None
+            if kind == REDRIVE and choices.choose((False, True)):
+                payload = b"\xabedited" + f"{world.number():05x}".encode()
+            assert isinstance(found, Found)
+            chosen.append(Chosen(letter.message, letter.life, found.version if by_version else "", payload))
+        if not chosen:
+            yield Sleep(_LOOK_S)
+            return
+        name = request_path(self.wall_ms(), f"{world.number():016x}", about_letters=True)
+        answer = yield from self._answer(name, LetterRequest(world.nonce(), kind, queue, tuple(chosen)))
+        if answer is not None:
+            world.mark(f"an operator was told of letters: {'some of them' if ' ' in answer else answer}")
 
 
 class Resumer(Process):

@@ -18,6 +18,9 @@ from s3queue.testing.simulate.world import Machine, Process, Program, Sleep, Wor
 QUEUES = ("q", "r")
 #: Runs and ends as the schedule says; kills its worker whenever it runs; ends its whole host whenever it runs.
 PLAIN, POISON, BOMB = "plain", "poison", "bomb"
+KEYS = ("a", "b", "c")
+#: Milliseconds after which some messages expire: some before they are due.
+_BRIEF_MS = (2500, 700, 5000)
 #: A task that only hosts of the new release know: those that serve all queues.
 NEW = "new"
 _NIL = Raw(b"\xc0")
@@ -71,6 +74,8 @@ class Producer(Process):
             priority=1 if shape == "urgent" else 5,
             group="c" if shape == "crowd" else "g" if shape.startswith("grouped") else None,
             due_ms=sent_ms + 1500 if shape.endswith("later") else None,
+            key=world.choices.choose(KEYS) if shape.startswith("keyed") else None,
+            expires_ms=sent_ms + world.choices.choose(_BRIEF_MS) if "brief" in shape else None,
         )
         if shape == "corrupt":
             body = world.choices.choose(

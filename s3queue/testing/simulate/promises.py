@@ -7,6 +7,8 @@ from itertools import pairwise
 
 from s3queue.core.keys import parse_source
 from s3queue.core.records import FATAL_CAUSES
+from s3queue.testing.simulate import bounds
+from s3queue.testing.simulate.lives import begun
 from s3queue.testing.simulate.moves import illegal, unfounded
 from s3queue.testing.simulate.story import SETTLED, BoardAt, LedgerAt, Message, Move, Post, Run, Story, damaged, process
 from s3queue.testing.simulate.verdicts import OK, Verdict, first, unknown
@@ -62,14 +64,16 @@ def p2_committed_exactly_once(story: Story) -> Verdict:
         if _at_rest(story):
             totals = list(story.boards[-1].board.totals.values()) if story.boards else []
             done, dead = sum(one.done for one in totals), sum(one.dead for one in totals)
-            cancelled = sum(one.cancelled + one.purged for one in totals)
+            cancelled = sum(one.cancelled + one.purged + one.expired for one in totals)
             stored = sum(parse_source(path).count for path in story.landed.keys() - story.targets.keys())
+            stored += len(begun(story))
+            stored += len({path for state in story.boards for path in state.board.sources if path.startswith("tick/")})
             stuck = len(_stuck(story) - story.committed.keys())
             absent = sum(
                 commits[0][1] == "absent" and one[0] in story.landed for one, commits in story.committed.items()
             )
             if done + dead + cancelled + absent + stuck != stored:
-                counts = f"{done} done, {dead} dead and {cancelled} cancelled or purged"
+                counts = f"{done} done, {dead} dead and {cancelled} cancelled, purged or expired"
                 yield f"{stored} messages were stored; the board counts {counts}"
 
     verdict = first(faults())
@@ -267,13 +271,14 @@ def nobody_is_hidden(story: Story) -> Verdict:
     def faults() -> Iterator[str]:
         idle = [(state.n, _idle_for(story, state)) for state in story.boards if state.at > story.calm]
         admitted: dict[str, int] = {}
+        limited = bounds.bounded(story)
         for state in story.boards:
             for path in state.board.sources:
                 admitted.setdefault(path, state.n)
         most = _PATIENCE + len(story.landed) // _BATCHES_A_BOARD
         for path, landed in story.landed.items():
             source = parse_source(path)
-            if source.group is not None or source.due_ms is not None:
+            if source.group is not None or source.due_ms is not None or source.queue in limited:
                 continue
             waited = [n for n, queues in idle if landed < n < admitted.get(path, n + 1) and source.queue in queues]
             if len(waited) > most:
@@ -326,6 +331,9 @@ def only_the_fenced_give_up(story: Story) -> Verdict:
             state = story.ledger_before(session, n)
             writes = sum(one.n < n for one in story.ledgers.get(session, ()))
             stands = state is not None and state.ledger is not None and not state.ledger.over
+            silent_s = story.events[n].at - state.at if state is not None else 0.0
+            if silent_s >= story.settings.visibility_timeout:
+                continue  # what it runs of limited queues has to end
             if writes > 1 and stands and not damaged(story, session, n):
                 yield f"event {n}: {session} gave up, and its ledger stands"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from s3queue.core.plan import Settings
+from s3queue.core.records import Breaker, Limit, Limits
 from s3queue.testing.simulate.choices import Choices
 
 #: What may become of a request. ``served`` first. What is not possible for a read or a delete is left out there.
@@ -41,6 +42,7 @@ _SETTINGS = Settings(
     unfit_pause=2.0,
     summary_s=1.0,
     census_s=0.5,
+    result_grace_s=6.0,
     purge_page=2,
 )
 
@@ -55,6 +57,7 @@ class Times:
         pauses: how long a process may stand still; some are longer than lease and visibility timeout.
         tasks: how long a message runs. delays: after how long it is to run again.
         restart: how long until something new comes in place of what ended.
+        results: for how long what tasks return is kept.
         again: how long a producer waits for another try. between: and between two batches.
     """
 
@@ -71,6 +74,7 @@ class Times:
     tasks: tuple[float, ...] = (0.05, 0.0, 0.4, 1.3, 5.0)
     delays: tuple[float, ...] = (0.0, 0.4, 1.5)
     restart: tuple[float, ...] = (0.1, 1.0, 3.0)
+    results: tuple[float, ...] = (30.0, 1.0)
     again: tuple[float, ...] = (0.05, 1.0, 2.5)
     between: tuple[float, ...] = (0.0, 0.3, 1.0)
 
@@ -111,15 +115,20 @@ class Scene:
             hosts only host, and ``candidates`` are hosts without workers that coordinate.
         billed: requests cost money, so that polls and writes are paced.
         shapes: what kinds of batches producers send; see `s3queue.testing.simulate.producers`.
-        operators: those who pause and resume queues meanwhile.
+        operators: those who pause and resume queues meanwhile. redrivers: who redrive and purge dead letters.
+        deaths: of all attempts during the storm, how many are the last ones, whatever they are.
         notes: some attempts note something for the next.
+        readers: those who ask for results. With any, tasks keep what they return.
         crowd: batches of one group that each producer sends before all others.
         patience: time-outs and leases of every other host are so many times as long.
+        limits: what hosts declare of the first queue; operators change it, if there are any.
         page: the longest page of a survey; small ones make it skip and come back.
         width: of how many the next one to move is chosen.
         storm_s: how long there are faults.
         doze_s: hosts without work write so rarely; 0: as often as others.
         outlast: go on until the last retired page has left the window.
+        schedules: who change schedules meanwhile; if there are any, hosts declare some, too.
+        astray_s: how far the wall clock of the first machine is ahead.
     """
 
     machines: int = 2
@@ -134,7 +143,11 @@ class Scene:
     most: int = 3
     crowd: int = 0
     operators: int = 0
+    redrivers: int = 0
+    deaths: float = 0.0
     notes: bool = False
+    readers: int = 0
+    limits: Limits | None = None
     patience: float = 1.0
     shapes: tuple[str, ...] = ("plain",)
     page: int = 1000
@@ -142,6 +155,8 @@ class Scene:
     storm_s: float = 6.0
     doze_s: float = 0.0
     outlast: bool = False
+    schedules: int = 0
+    astray_s: float = 0.0
     weather: Weather = Weather()
     times: Times = Times()
 
@@ -179,6 +194,16 @@ _SHAPES = (
     ("grouped", "grouped later"),
     ("plain", "other", "urgent", "new"),
 )
+#: Limits, and what is sent where they hold.
+_BOUNDED: tuple[tuple[Limits | None, tuple[str, ...]], ...] = (
+    (Limits(Limit(max_running=1)), ("plain", "keyed", "grouped")),
+    (Limits(Limit(max_running=2), Limit(max_running=1)), ("keyed", "keyed", "plain")),
+    (Limits(each=Limit(max_running=1), fair=True), ("keyed", "keyed", "keyed brief")),
+    (Limits(Limit(rate=2.0), Limit(rate=1.0)), ("keyed", "plain")),
+    (Limits(fair=True, weights={"b": 2}, ageing_s=1.0), ("keyed", "keyed", "urgent", "keyed later", "grouped")),
+    (Limits(breaker=Breaker(2, 3.0, 1.5)), ("plain", "other")),
+    (None, ("brief", "plain", "keyed brief", "brief later")),
+)
 
 
 def draw(choices: Choices) -> Scene:
@@ -196,8 +221,24 @@ def draw(choices: Choices) -> Scene:
         page=choices.choose((1000, 1000, 2)),
         storm_s=choices.choose((4.0, 7.0, 10.0)),
     )
-    outlast, operators = choices.choose(((False, 0), (True, 0), (False, 1), (False, 2), (False, 3)), calm=0.7)
-    scene = replace(scene, outlast=outlast, operators=operators, notes=scene.weather.ends > Weather.ends)
+    outlast, operators, redrivers = choices.choose(
+        ((False, 0, 0), (True, 0, 0), (False, 1, 0), (False, 2, 0), (False, 3, 0), (False, 1, 1), (False, 0, 2)),
+        calm=0.65,
+    )
+    scene = replace(scene, outlast=outlast, operators=operators, redrivers=redrivers)
+    scene = replace(scene, notes=scene.weather.ends > Weather.ends)
+    if redrivers:
+        weather = replace(scene.weather, chaos=scene.weather.chaos / 3)
+        scene = replace(scene, deaths=0.6, storm_s=20.0, weather=weather)
+    if choices.choose((False, True), calm=0.75):
+        scene = replace(scene, readers=2)
+    limits, shapes = choices.choose(((None, ()), *_BOUNDED), calm=0.75)
+    if limits is not None:
+        scene = replace(scene, limits=limits, shapes=shapes)
+    elif shapes:
+        scene = replace(scene, shapes=shapes)
     if scene.billed and choices.choose((False, True), calm=0.7):
         scene = replace(scene, doze_s=4.0, times=DOZY, storm_s=scene.storm_s + 16.0)
+    if not operators and choices.choose((False, True), calm=0.85):
+        scene = replace(scene, schedules=1)
     return scene if scene.shared else replace(scene, candidates=2)

@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from s3queue.core import cycle, survey
-from s3queue.core.keys import parse_source
+from s3queue.core.keys import TICKS, parse_source, schedule_in
 from s3queue.core.ops import Step
-from s3queue.core.records import Board, Ledger, decode, decode_batch, decode_moved
+from s3queue.core.records import Board, Control, Ledger, decode, decode_batch, decode_moved
 from s3queue.core.survey import Survey
 from s3queue.errors import CorruptRecord
 from s3queue.testing.simulate.choices import Choices
 from s3queue.testing.simulate.history import Drained, Event, Meddled, Raised, Refused
 from s3queue.testing.simulate.hosts import Supervisor
-from s3queue.testing.simulate.operators import Operator, Resumer
+from s3queue.testing.simulate.operators import Operator, Redriver, Resumer
 from s3queue.testing.simulate.producers import QUEUES, Producer, Scribbler
+from s3queue.testing.simulate.readers import Reader
 from s3queue.testing.simulate.scenes import Scene
+from s3queue.testing.simulate.schedulers import Remover, Scheduler
 from s3queue.testing.simulate.story import SHORT_SURVEYS, Story
 from s3queue.testing.simulate.world import Machine, World
 
@@ -56,6 +58,11 @@ class Simulation:
         if "corrupt" in scene.shapes:
             Scribbler(world, "scribbler", self._machine(0))
         self.operators = [Operator(world, f"o{number}", self._machine(number)) for number in range(scene.operators)]
+        self.operators += [Redriver(world, f"d{number}", self._machine(number)) for number in range(scene.redrivers)]
+        for number in range(scene.readers):
+            Reader(world, f"r{number}", self._machine(number))
+        self.schedulers = [Scheduler(world, f"s{number}", self._machine(number)) for number in range(scene.schedules)]
+        self._machines[0].wall_skew += scene.astray_s
         for number in range(scene.hosts):
             self._new_host(QUEUES[: 1 + (number != 1)])
         for _ in range(scene.candidates):
@@ -188,13 +195,20 @@ class Simulation:
             source = parse_source(path)
             # One letter may stand for all that nobody can read, whichever they are.
             letters = (layout.dead(source.queue, self._message_id(path, at)) for at in range(source.count))
-            if state.dying and any(letter in refused for letter in letters):
+            if (state.dying or source.kind == "dead") and any(letter in refused for letter in letters):
                 stuck.add(path)
         crowds = {(one.queue, one.group) for one in map(parse_source, stuck) if one.group is not None}
-        for key in self.world.store.keys(layout.home):
+        # Nor can those that wait for the places of what nobody can take back.
+        limited = {
+            ticket.queue
+            for name, ticket in board.tickets.items()
+            if name in board.allowed and ticket.session in sessions
+        }
+        paths = [layout.path(key) for key in self.world.store.keys(layout.home)]
+        for path in (*paths, *(path for path in board.sources if path.startswith("dead/"))):
             with contextlib.suppress(CorruptRecord):
-                source = parse_source(layout.path(key))
-                if (source.queue, source.group) in crowds:
+                source = parse_source(path)
+                if (source.queue, source.group) in crowds or source.queue in limited:
                     stuck.add(source.path)
         return stuck
 
@@ -237,8 +251,10 @@ class Simulation:
         while world.now < self.scene.storm_s and world.actors:
             world.step()
         world.calm()
-        for operator in self.operators:
+        for operator in (*self.operators, *self.schedulers):
             operator.kill()
+        if self.schedulers:
+            Remover(world, self._machine(0))
         if self.operators:
             Resumer(world, self._machine(0))
         bombs = self.scene.producers * self.scene.batches if "bomb" in self.scene.shapes else 0
@@ -268,11 +284,19 @@ class Simulation:
         stuck = self._stuck(board)
         waits = {one for path in stuck for mark in board.marks.get(path, {}).values() for one in mark.requests}
         tickets = [name for name, ticket in board.tickets.items() if ticket.parts[0].source not in stuck]
+        edits = {
+            one.by for path in stuck if path in board.sources for one in board.sources[path].endings.values() if one.by
+        }
+        waits |= edits
+        if board.edits.keys() - edits:
+            return f"letters that are to have other payloads: {sorted(board.edits)}"
         if stuck:
             # A purge waits for what is stuck, and another one of its queue for that.
             waits |= {path for path in map(layout.path, world.store.keys(layout.requests)) if board.purges}
         elif board.purges:
             return f"purges that are not over: {sorted(board.purges)}"
+        if self.schedulers and (why := self._ticks(board, stuck)):
+            return why
         if board.answers:
             return f"requests that are not forgotten: {sorted(board.answers)}"
         if tickets or board.sources.keys() - stuck:
@@ -295,6 +319,20 @@ class Simulation:
             if pages := [page for page in pages if not story.is_unheard(page)]:
                 return f"retired pages: {pages}"
         return ""
+
+    def _ticks(self, board: Board, stuck: set[str]) -> str:
+        """Why schedules are not over; empty if they are."""
+        world, layout = self.world, self.world.layout
+        body = world.store.body(layout.control)
+        if body is not None and decode(Control, layout.control, body).schedules:
+            return "there are schedules"
+        needed = {schedule_in(path) for path in stuck if path.startswith(TICKS)}
+        left = [
+            name
+            for name, ticked in board.schedules.items()
+            if not ticked.gone_ms or (ticked.old and name not in needed)
+        ]
+        return f"schedules that have not gone: {left}" if left else ""
 
     def _lives(self, session: str) -> bool:
         hosts = (*self.hosts, *self.candidates)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from s3queue.core.keys import parse_source
 from s3queue.core.records import CANCEL, PURGE, Control
+from s3queue.testing.simulate.lives import begun
 from s3queue.testing.simulate.story import Message, Story, damaged
 from s3queue.testing.simulate.verdicts import Verdict, first
 from s3queue.testing.simulate.world import EPOCH_MS, SKEW_MS
@@ -25,7 +26,12 @@ def i13_a_cancelled_message_does_not_start(story: Story) -> Verdict:
             for run in story.by_message.get(message, ()):
                 if run.n > n and not damaged(story, run.started.session, run.n):
                     yield f"event {run.n}: {message} starts, and was said to be cancelled at event {n}"
-            others = {how for _, how in story.committed.get(message, ())} - {"cancelled", "purged"}
+            lives = [message, *story.lives.get(message, ())]
+            for life in lives[1:]:
+                for run in story.by_message.get(life, ()):
+                    if run.n > n and not damaged(story, run.started.session, run.n):
+                        yield f"event {run.n}: {life} starts, and was said to be cancelled at event {n}"
+            others = {how for _, how in story.committed.get(lives[-1], ())} - {"cancelled", "purged"}
             if others:
                 yield f"event {n}: {message} is said to be cancelled, and is {others}"
         for run in story.runs:
@@ -61,7 +67,10 @@ def i18_a_purge_ends_what_was_there_and_nothing_later(story: Story) -> Verdict:
                 is_older = parse_source(path).queue == queue and story.landed.get(path, asked) < asked
                 if is_older and run.n > told and not damaged(story, run.started.session, run.n):
                     yield f"event {run.n}: {path} starts; all of {queue} was purged at event {told}"
+        lives = set(begun(story))
         for message, ends in story.committed.items():
+            if message[0].startswith("dead/") and message not in lives:
+                continue  # its letter was purged
             for at, how in ends:
                 queue = parse_source(message[0]).queue
                 if how == "purged" and not any(
@@ -104,7 +113,8 @@ def _untrue(story: Story, request: str, n: int, answer: str, known: dict[str, tu
     what = f"event {n}: {request}, {kind} of {message}, is answered {answer}, and"
     if asked > n:
         yield f"{what} was not sent"
-    ends = story.committed.get(story.first(message), [])
+    first_life = story.first(message)
+    ends = [end for life in (first_life, *story.lives.get(first_life, ())) for end in story.committed.get(life, ())]
     if answer in ("done", "dead") and not any(at <= n and how == answer for at, how in ends):
         yield f"{what} it is {ends}"
     stays_absent = kind == CANCEL and parse_source(message[0]).count == 1  # of others it only was

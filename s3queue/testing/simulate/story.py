@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import NamedTuple, TypeAlias
 
 from s3queue.core import ranges
-from s3queue.core.keys import Layout, parse_message_id, parse_source
+from s3queue.core.keys import Layout, is_about_letters, parse_message_id, parse_source
 from s3queue.core.plan import Settings
 from s3queue.core.records import (
     CANCEL,
@@ -25,14 +25,18 @@ from s3queue.core.records import (
     DeadLetter,
     Failed,
     Ledger,
+    LetterRequest,
+    Result,
     RetiredPage,
     SourceState,
     Ticket,
     decode,
+    decode_result,
 )
 from s3queue.errors import CorruptRecord
 from s3queue.testing.simulate import history
 from s3queue.testing.simulate.history import Drained, Ended, Event, Started
+from s3queue.testing.simulate.world import EPOCH_MS, SKEW_MS
 
 #: Path and index.
 Message: TypeAlias = tuple[str, int]
@@ -47,7 +51,7 @@ class Post(NamedTuple):
     """Where a board has a message.
 
     Attributes:
-        kind: ``ticket``, ``ready``, ``waiting``, ``dying``, ``moving``, ``settled``.
+        kind: ``ticket``, ``ready``, ``waiting``, ``dying``, ``editing``, ``moving``, ``settled``.
         attempt: 0 where the board does not say.
         ticket: its ticket, and its offset there.
         target: the source that it moves to.
@@ -62,6 +66,8 @@ class Post(NamedTuple):
 
 SETTLED = Post("settled")
 DYING = Post("dying")
+#: Its letter gets another payload before it may run.
+EDITING = Post("editing")
 
 
 class Move(NamedTuple):
@@ -120,10 +126,14 @@ class Story:
         sources: by path, when an object of that name appeared (True) or was gone (False).
         maimed: batches that were accepted, and when, and stood there otherwise than they were sent.
         letters: keys of dead letters, when each was stored first, and whether it is about all that comes after its message.
+        letter_states: by key, each letter that was stored there, and when.
+        letter_requests: by path, what was asked about dead letters, and when that was stored first.
         pages: by key, when a retired page was stored, and what is on it.
         marks_read: by ticket and offset, when a host has read that it is cancelled.
         controls: what operators have set, and when. steered: when one was told that a turn holds.
         asked: by request, when it was first sent, its kind and its message. answers: that were stored, or read.
+        results: by key, what was stored as a result, and when; None: it was deleted.
+        told: what readers were told: when they asked and when they were told, and about which message.
         doubled: messages that a board has in two places.
         surveys: when each process listed the partition.
         dead: sessions whose processes all ended, and when; ``reaped``: where only the agent did.
@@ -146,8 +156,11 @@ class Story:
     bodies: dict[str, bytes] = field(default_factory=dict)
     maimed: dict[str, int] = field(default_factory=dict)
     letters: dict[str, tuple[int, bool]] = field(default_factory=dict)
+    letter_states: dict[str, list[tuple[int, DeadLetter]]] = field(default_factory=dict)
+    letter_requests: dict[str, tuple[int, LetterRequest]] = field(default_factory=dict)
     pages: dict[str, tuple[int, RetiredPage]] = field(default_factory=dict)
-    results: list[str] = field(default_factory=list)
+    results: dict[str, list[tuple[int, Result | None]]] = field(default_factory=dict)
+    told: list[tuple[int, int, Message, history.Told]] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     surveys: dict[str, list[int]] = field(default_factory=dict)
     accepted: dict[str, int] = field(default_factory=dict)
@@ -163,6 +176,7 @@ class Story:
 
     def __post_init__(self) -> None:
         running: dict[str, Run] = {}
+        wondering: dict[str, tuple[int, Message]] = {}
         for n, event in enumerate(self.events):
             match event:
                 case history.Wrote():
@@ -195,6 +209,10 @@ class Story:
                     self.asked[request] = n, kind, (path, number)
                 case history.Answered(_, _, request, told):
                     self.answers.append((n, request, told))
+                case history.Wondered(_, who, path, number):
+                    wondering[who] = n, (path, number)
+                case history.Told(_, who):
+                    self.told.append((*wondering[who][:1], n, wondering[who][1], event))
                 case history.Joined(_, host, session):
                     self.hosts[session] = host
                 case history.Gone(_, _, sessions, whole):
@@ -227,7 +245,8 @@ class Story:
         elif key == layout.control:
             self.controls.append((n, decode(Control, key, event.body)))
         elif key.startswith(layout.requests):
-            pass
+            if is_about_letters(key) and event.body:
+                self.letter_requests.setdefault(layout.path(key), (n, decode(LetterRequest, key, event.body)))
         elif key.startswith(layout.answers):
             answer = decode(Answer, key, event.body)
             self.answers.append((n, answer.request, answer.answer))
@@ -242,11 +261,14 @@ class Story:
             letter = decode(DeadLetter, key, event.body)
             rest = letter.raw and self.bodies.get(parse_message_id(letter.message).path) == letter.payload
             self.letters.setdefault(key, (n, rest))
+            self.letter_states.setdefault(key, []).append((n, letter))
         elif key.startswith(f"{layout.root}/results/"):
-            self.results.append(key)
+            self.results.setdefault(key, []).append((n, decode_result(key, event.body)))
 
     def _deleted(self, n: int, at: float, who: str, key: str) -> None:
         layout = self.layout
+        if key in self.results:
+            self.results[key].append((n, None))
         if key.startswith(layout.hosts):
             self.ledgers.setdefault(layout.session(key), []).append(LedgerAt(n, at, who, None))
         elif key.startswith((layout.inbox, layout.later)):
@@ -273,6 +295,29 @@ class Story:
         endings = self.board_at(move.n).sources[path].endings
         return endings[index].kind if index in endings else "dead"
 
+    def letter_before(self, message: str, n: int) -> DeadLetter | None:
+        """The letter of the message with this id, as it was then."""
+        key = self.layout.dead(parse_source(parse_message_id(message).path).queue, message)
+        states = self.letter_states.get(key, [])
+        at = bisect_left(states, n, key=lambda state: state[0])
+        return states[at - 1][1] if at else None
+
+    def born(self, message: Message) -> Message:
+        """What it was called in its first life."""
+        if not message[0].startswith("dead/"):
+            return self.first(message)
+        ref = parse_message_id(parse_source(message[0]).message)
+        return ref.path, ref.index
+
+    @cached_property
+    def lives(self) -> dict[Message, list[Message]]:
+        """Further lives of messages, by what they were called first; in the order in which boards named them."""
+        found: dict[Message, list[Message]] = {}
+        for move in self.moves:
+            if move.old is None and move.message[0].startswith("dead/"):
+                found.setdefault(self.born(move.message), []).append(move.message)
+        return found
+
     def is_called_off(self, message: Message, n: int) -> bool:
         """Whether somebody had asked before to cancel it."""
         return self._was_asked(CANCEL, message, n) or self.is_purged(parse_source(message[0]).queue, n)
@@ -282,7 +327,7 @@ class Story:
         return self._was_asked(RUN_NOW, message, n)
 
     def _was_asked(self, kind: str, message: Message, n: int) -> bool:
-        names = {message, self.first(message)}
+        names = {message, self.first(message), self.born(message)}
         return any(at < n and kind == one and about in names for at, one, about in self.asked.values())
 
     def is_purged(self, queue: str, n: int) -> bool:
@@ -291,7 +336,24 @@ class Story:
         named = {board.purges[queue].request for board in boards if board is not None and queue in board.purges}
         return any(self.asked[one][0] < n and self.asked[one][1:] == (PURGE, (queue, 0)) for one in named)
 
+    def may_expire(self, move: Move) -> bool:
+        """Whether it ends without a run, of a batch of which it may be time, by some clock."""
+        expires_ms = parse_source(move.message[0]).expires_ms
+        if expires_ms is None or (move.old is not None and move.old.attempt > 1):
+            return False
+        return self.wall_ms(move.n) + SKEW_MS >= expires_ms
+
+    def wall_ms(self, n: int) -> int:
+        """The true time when the board was stored that is this event, in milliseconds."""
+        return EPOCH_MS + int(self.at(n) * 1000)
+
+    def at(self, n: int) -> float:
+        """When the board was stored that is this event."""
+        return self.boards[bisect_left(self.boards, n, key=lambda state: state.n)].at
+
     def _called_off(self, move: Move) -> str:
+        if self.may_expire(move) and not self.is_called_off(move.message, move.n):
+            return "expired"
         return "purged" if self.is_purged(parse_source(move.message[0]).queue, move.n) else "cancelled"
 
     def survey_before(self, who: str, n: int) -> int | None:
@@ -501,8 +563,11 @@ class Story:
                 old, new = before.get(path), now.get(path)
                 if old == new:
                     continue
-                for index in range(parse_source(path).count):
+                source = parse_source(path)
+                for index in range(source.count):
                     was, comes = old and old.get(index), new and new.get(index)
+                    if comes is None and source.is_borrowed:
+                        comes = SETTLED  # it leaves the board with that commit
                     if was != comes:
                         moves.append(Move(state.n, (path, index), was or None, comes or None))
             before = now
@@ -523,7 +588,7 @@ class Story:
                     continue  # nothing came of that move
                 absent = (one for one, what in self.board_at(move.n).answers.items() if what == "absent")
                 is_absent = parse_source(path).count == 1 and any(
-                    self.asked[one][1:] == (CANCEL, move.message) for one in absent
+                    one in self.asked and self.asked[one][1:] == (CANCEL, move.message) for one in absent
                 )
                 if is_absent and self.first(move.message) in commits:
                     continue  # it has ended and was forgotten
@@ -588,4 +653,4 @@ def _listed(state: SourceState) -> Iterator[tuple[int, Post]]:
     for waiting in state.waiting:
         yield waiting.index, Post("waiting", waiting.attempt)
     for index in state.dying:
-        yield index, DYING
+        yield index, EDITING if index in state.endings and state.endings[index].kind == "edited" else DYING

@@ -15,8 +15,9 @@ from msgspec import Raw
 from s3queue.core.bodies import batch_in
 from s3queue.core.keys import parse_source
 from s3queue.core.ops import Get
-from s3queue.core.records import Failed, Failure, Memo, decode_moved
-from s3queue.errors import CorruptRecord, StoreUnavailable
+from s3queue.core.records import Failed, Failure, Memo, Origin, Result, decode_moved
+from s3queue.core.results import Kept, keep
+from s3queue.errors import CorruptRecord, StoreDenied, StoreUnavailable
 from s3queue.runtime.local.journal import OK, Journal, state_of
 from s3queue.runtime.local.wire import (
     Cancel,
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 #: How a message may end. The first is the calm one.
 _ENDS = ("ok", "retry", "snooze", "dead", "killed", "overran")
 _RECHECK_S = 0.25
+#: Seconds from the moment that a result is stored until the outcome is reported.
+_UNTOLD_S = (0.0, 0.3, 2.5)
 _GONE_DELAY_S = 1.0
 #: Seconds for which user code goes on that was told that it is cancelled.
 _HANGS_S = 2.0
@@ -59,6 +62,7 @@ class Item(NamedTuple):
     attempt: int
     spared: int
     memo: Memo | None
+    begun: bool
 
 
 class Worker(Process):
@@ -100,6 +104,7 @@ class Worker(Process):
         self._busy: dict[int, float] = {}
         self._cache: dict[str, list[Raw] | Failed] = {}
         self._running: dict[int, str] = {}
+        self._over = False
         self._interrupted: set[tuple[int, int]] = set()
         for slot in range(journal.concurrency):
             self.spawn(f"slot{slot}", self._serve(slot))
@@ -110,11 +115,12 @@ class Worker(Process):
         if not self.alive:
             return
         match note:
-            case Deal(row, ticket, _, parts, spared, memos):
+            case Deal(row, ticket, _, parts, spared, memos, begun, _):
                 at = 0
                 for part in parts:
                     for index in range(part.start, part.stop):
-                        item = Item(row, at, ticket, base + at, part.source, index, part.attempt, spared, memos.get(at))
+                        where = row, at, ticket, base + at, part.source, index
+                        item = Item(*where, part.attempt, spared, memos.get(at), begun)
                         self._line.append(item)
                         at += 1
                 self._left[row], self._busy[row] = at, 0.0
@@ -131,6 +137,7 @@ class Worker(Process):
             case Interrupt(row, messages):
                 self._interrupted.update((row, at) for at in messages)
             case Cancel():
+                self._over = True
                 self._held = [None] * len(self._held)
                 self._line.clear()
             case _:
@@ -171,7 +178,11 @@ class Worker(Process):
 
     def _fetch(self, path: str) -> Doing[None]:
         key = self.world.layout.source(path)
-        found = yield Get(key)
+        try:
+            found = yield Get(key)
+        except StoreDenied as fault:  # a letter that the store refuses; for ever
+            self._cache[path] = Failed("snooze", _GONE_DELAY_S, Failure(0, "unreadable", str(fault)))
+            return
         if not isinstance(found, Found):
             self.world.mark("a worker found a source gone")
             self._cache[path] = Failed("retry", _GONE_DELAY_S, Failure(0, "corrupt", "its batch is gone"))
@@ -212,6 +223,10 @@ class Worker(Process):
             return Failed("unfit", token=f"{message.task}@")
         if item.attempt - item.spared > times.settings.max_attempts:
             return Failed("dead")
+        expires_ms = parse_source(item.path).expires_ms
+        if expires_ms is not None and item.attempt == 1 and not item.begun and self.wall_ms() >= expires_ms:
+            world.mark("a message expired with its host")
+            return Failed("expired")
         self._row.start(slot, item.row, item.at, self.steady())
         self._running[slot] = who
         memo = item.memo or (message.origin.memo if message.origin is not None else None)
@@ -229,6 +244,7 @@ class Worker(Process):
                 item.number,
                 item.attempt,
                 "" if memo is None else memo.text,
+                bytes(message.payload),
             )
         )
         yield Sleep(world.choices.choose(times.tasks, 0.7) if world.stormy else times.tasks[0])
@@ -250,6 +266,9 @@ class Worker(Process):
                         yield Sleep(until - self.steady())
         ends = world.scene.weather.ends if world.stormy else 0.0
         end = world.choices.choose(_ENDS, 1.0 - ends) if ends else "ok"
+        deaths = world.scene.deaths if world.stormy else 0.0
+        if deaths and world.choices.choose((False, True), 1.0 - deaths):
+            end = "dead"
         if message.task in (POISON, BOMB):
             end = "killed"
         if end == "killed":
@@ -259,6 +278,8 @@ class Worker(Process):
             world.record(Overran(world.now, who))
             world.soon(lambda: self._overrun(item.row, item.at))
             yield Sleep(FOREVER)
+        if end == "ok" and world.scene.readers:
+            yield from self._keep(item, message.origin)
         del self._running[slot]
         world.record(Ended(world.now, who, end))
         failure = Failure(item.attempt, "rejected" if end == "dead" else "error")
@@ -274,6 +295,31 @@ class Worker(Process):
                 if item.attempt - item.spared >= times.settings.max_attempts:
                     return Failed("dead", 0.0, failure)
                 return Failed("retry", world.choices.choose(times.delays), failure)
+
+    def _keep(self, item: Item, origin: Origin | None) -> Doing[None]:
+        """As `s3queue.runtime.worker.results` does."""
+        world, layout = self.world, self.world.layout
+        message = layout.message_id(item.path, item.number) if origin is None else origin.message
+        result = Result(world.nonce(), message, item.ticket, Raw(b"\xc0"), 0, life=parse_source(item.path).life)
+        ttl_ms = int(world.choices.choose(world.scene.times.results) * 1000)
+
+        def stamp() -> int | None:
+            return self.wall_ms() + ttl_ms if self.steady() <= self._journal.trust_until and not self._over else None
+
+        while not self._over:
+            try:
+                kept = yield from keep(layout, result, stamp)
+            except StoreUnavailable:
+                yield Sleep(world.scene.times.busy)
+                continue
+            if kept is not Kept.NOT_NOW:
+                if kept is Kept.LATER:
+                    world.mark("a result found that of a later ticket")
+                yield Sleep(world.choices.choose(_UNTOLD_S, 0.7) if world.stormy else _UNTOLD_S[0])
+                return
+            world.mark("a result waited for the trust window")
+            yield Sleep(_RECHECK_S)
+        yield Sleep(FOREVER)
 
     def _end(self, row: int) -> None:
         self._left[row] -= 1

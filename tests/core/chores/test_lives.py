@@ -5,6 +5,7 @@ from __future__ import annotations
 from s3queue_backends.memory import MemoryStore
 
 from s3queue.core.chores.letters import Letters
+from s3queue.core.chores.redrives import Redrives
 from s3queue.core.chores.troubles import Troubles
 from s3queue.core.keys import life_path
 from s3queue.core.records import DeadLetter, Ending, Failure, Life, SourceState, decode, encode
@@ -30,7 +31,8 @@ def ends(ending: Ending | None, letter: DeadLetter | None = LETTER, *, known: bo
         letter=version if known else "",
         failures={0: (BANG,)} if failures else {},
     )
-    letters = Letters(LAYOUT, Troubles())
+    troubles = Troubles()
+    letters = Letters(LAYOUT, troubles, Redrives(LAYOUT, troubles))
     letters.follow(board(states={SECOND: state}))
     step = letters.take(0.0, 99, "n")
     assert step is not None

@@ -16,6 +16,15 @@ class TestCapacity:
     def test_one_for_each_slot_and_a_second_of_work_behind_them(self, slots: int, mean_s: float, expected: int) -> None:
         assert capacity(slots, mean_s, Settings()) == expected
 
+    @pytest.mark.parametrize(
+        ("slots", "mean_s", "expected"),
+        [(4, 0.0, 400), (4, 0.6, 800), (4, 60.0, 800), (4, 0.001, 4004), (200, 0.0, 10_000)],
+    )
+    def test_where_slots_take_batches_as_many_as_fill_them_and_as_many_behind(
+        self, slots: int, mean_s: float, expected: int
+    ) -> None:
+        assert capacity(slots, mean_s, Settings(), 100) == expected
+
 
 class TestDozing:
     """It may be dead: it is given little, and last."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from msgspec.structs import replace
+
 from s3queue.core.keys import parse_source
 from s3queue.core.plan import Planned
 from s3queue.core.records import (
+    CODES,
     Board,
     Ending,
     Failed,
@@ -186,3 +189,52 @@ def test_what_cannot_be_hastened_is_said() -> None:
     assert asks(board(), "run_now", path(1), there=False).board.answers == {DO: "absent"}
     before, source = one_ticket()
     assert asks(before, "run_now", source, 0, claimed()).board.answers == {DO: "running"}
+
+
+# ---- many at once ------------------------------------------------------------------------------------------------------
+
+
+def many(of: Board, kind: str, *places: tuple[str, int], there: Collection[str] = (), **more: Any) -> Planned:
+    messages = tuple(LAYOUT.message_id(source, index) for source, index in places)
+    request = Request("n", kind, "", reason="why", messages=messages)
+    return decide(of, more.pop("hosts", ()), asked={DO: request}, there=there, **more)
+
+
+def told(planned: Planned) -> list[str]:
+    names = {code: answer for answer, code in CODES.items()}
+    return [names[code] for code in planned.board.answers[DO]]
+
+
+def test_each_of_several_messages_has_its_own_answer_at_once() -> None:
+    before, out = one_ticket(2)
+    mine, gone, never = path(2, 3), path(3), path(4)
+    before = replace(before, sources={**before.sources, mine: SourceState(ready=ready((0, 2, 1)), settled=1)})
+    places = [(mine, 0), (mine, 2), (out, 1), (gone, 0), (never, 0)]
+    planned = many(before, "cancel", *places, there={gone}, hosts=[claimed()])
+    assert told(planned) == ["cancelled", "over", "running", "cancelled", "absent"]
+    assert planned.board.marks == {out: {1: Mark((), "why")}}, "nothing waits for it"
+
+
+def test_batch_of_which_all_messages_are_cancelled_before_its_turn_leaves_no_mark() -> None:
+    source = path(1, 3)
+    first = many(board(), "cancel", (source, 0), (source, 2), there={source})
+    assert (told(first), first.board.marks) == (["cancelled"] * 2, {source: {0: Mark((), "why"), 2: Mark((), "why")}})
+    second = asks(replace(first.board, answers={}), "cancel", source, 1)
+    assert second.board.marks == {}
+    assert second.board.sources == {source: SourceState(settled=3)}
+    assert second.board.totals == {"q": Totals(cancelled=3)}
+
+
+def test_what_there_is_no_room_for_is_to_be_asked_for_again() -> None:
+    source = path(1, 1000)
+    full = {path(number, 1000): dict.fromkeys(range(1000), Mark()) for number in range(2, 12)}
+    planned = many(board(marks=full), "cancel", (source, 0), there={source})
+    assert told(planned) == ["later"]
+
+
+def test_several_messages_are_made_ready_at_once() -> None:
+    waits, due = path(1), path(2, 2, due_ms=NOW_MS + 9000)
+    before = board(states={waits: SourceState(waiting=(Waiting(0, 2, NOW_MS + 9000),))})
+    planned = many(before, "run_now", (waits, 0), (due, 0), (due, 1), there={due})
+    assert told(planned) == ["ready"] * 3
+    assert planned.board.sources[due].ready == (Ready(0, 2, 1),)

@@ -42,6 +42,32 @@ def test_a_message_whose_worker_died_does_not_queue_behind_what_came_after_it() 
     assert dealing.pooled == 50
 
 
+def test_queue_of_batches_is_dealt_as_many_as_its_slots_take_at_once_and_as_many_behind_them() -> None:
+    """However long they take: a batch must not go short because its messages are slow."""
+    dealing, host, notes = dealer(slots=2)
+    host.offers["q"] = Offer(batch=100)
+    assign(host, "1-0", 0, count=1000)
+    dealing.claimed(["1-0"])
+    sizes = []
+    for now in range(4):
+        dealing.deal(float(now))
+        sizes.append(dealing.unfinished)
+    assert sizes == [200, 400, 400, 400]
+    for _ in range(3):
+        dealing.finished(0, next(iter(dealing.loads[0].rows)), busy_s=200.0)
+    assert sum(part.stop - part.start for note in notes if isinstance(note, Deal) for part in note.parts) == 400
+
+
+def test_suspect_is_dealt_as_one_that_runs_alone() -> None:
+    dealing, host, notes = dealer(slots=2)
+    assign(host, "1-0", 0, attempt=2)
+    host.tickets["1-0"].suspect = True
+    assign(host, "1-1", 1)
+    dealing.claimed(["1-0", "1-1"])
+    dealing.deal(0.0)
+    assert [note.alone for note in notes if isinstance(note, Deal)] == [True]
+
+
 def test_new_tickets_are_dealt_in_the_order_in_which_they_were_claimed() -> None:
     dealing, host, notes = dealer(slots=3)
     for number in range(3):

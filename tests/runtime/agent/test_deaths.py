@@ -16,6 +16,7 @@ from s3queue.runtime.local.journal import (
     REJECTED,
     RUNNING,
     SNOOZED,
+    TOGETHER,
     UNFIT,
     Journal,
     WorkerJournal,
@@ -54,6 +55,33 @@ def test_those_beside_one_that_overran_are_no_suspects() -> None:
         ("retry", "time_limit"),
     ]
     assert "interrupted" not in FATAL_CAUSES
+
+
+def together(*at: int) -> list[Suspect]:
+    return [Suspect(0, one, 1, "", True) for one in at]
+
+
+def test_of_a_batch_that_overran_all_are_suspects_and_those_beside_it_are_none() -> None:
+    judged = judge([*together(1, 2), *running(5)], Death("time_limit", "text", 7, ((0, TOGETHER),)))
+    assert [(one.kind, one.failure and one.failure.cause) for one in judged.values()] == [
+        ("interrupted", "time_limit"),
+        ("interrupted", "time_limit"),
+        ("interrupted", "interrupted"),
+    ]
+
+
+def test_last_of_a_batch_that_overran_is_charged() -> None:
+    """The others have ended by what the journal says."""
+    assert kinds(together(4), "time_limit", ((0, TOGETHER),)) == ["retry"]
+
+
+def test_batch_beside_one_that_overran_is_innocent() -> None:
+    judged = judge([*together(1, 2), *running(5)], Death("time_limit", "text", 7, ((0, 5),)))
+    assert [one.failure and one.failure.cause for one in judged.values()] == [
+        "interrupted",
+        "interrupted",
+        "time_limit",
+    ]
 
 
 def test_one_that_overran_and_ended_in_the_last_moment_charges_nobody() -> None:

@@ -47,6 +47,9 @@ class Bench:
         self.dealt = Dealt(Deal(0, "1-0", "q", parts), concurrency, threading.Event())
         self.piece = Piece(self.dealt, parts[0], 0, self.worker.states_at(0))
 
+    def member(self, item: Item) -> None:
+        """None of these messages is for a task that takes several."""
+
     def faulty(self, piece: Piece, number: int) -> Failed:
         return Failed("retry", 0.0, Failure(1, "error", "a fault of ours"))
 

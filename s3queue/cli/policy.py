@@ -1,0 +1,42 @@
+"""``s3queue policy``."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from s3queue.bucket_policies import ROLES, Role, bucket_of, policy
+from s3queue.cli.common import store_options
+from s3queue.config import load
+from s3queue.errors import ConfigError
+
+
+@click.command("policy")
+@click.option("--role", type=click.Choice(ROLES), required=True, help="Who it is for.")
+@click.option("--queue", metavar="NAME", help="Only this queue, for a producer, viewer or operator.")
+@click.option("--principal", metavar="ARN", help="Print the policy of a bucket for it, not one for a user or role.")
+@store_options
+def command(
+    role: Role,
+    queue: str | None,
+    principal: str | None,
+    store_url: str | None,
+    namespace: str | None,
+    config_file: str | None,
+) -> None:
+    """Print what a program must be allowed to do in the bucket, as a policy of S3. Asks for nothing.
+
+    \b
+    producer  enqueues, and reads what becomes of its messages
+    worker    serves queues; any host may lead, so it needs the whole namespace
+    viewer    stats, top, ls, dead, exporter; reads payloads
+    operator  a viewer that may pause, cancel, purge, redrive
+    """
+    loaded = load(store_url, path=config_file, namespace=namespace)
+    if loaded.store_url is None:
+        raise ConfigError("no store was named", "give --store URL, or set S3QUEUE_STORE_URL; for example s3://bucket")
+    if role == "worker" and queue is not None:
+        raise ConfigError("a worker of one queue may lead all of them", "leave --queue out, or use a namespace for it")
+    bucket, prefix = bucket_of(loaded.store_url)
+    click.echo(json.dumps(policy(role, bucket, prefix, loaded.config.namespace, queue, principal), indent=2))

@@ -1,0 +1,79 @@
+"""``s3queue run --reload``: another process serves, and is replaced when a file changes. For development."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+import click
+
+from s3queue.errors import ConfigError
+
+__all__ = ["reload"]
+
+#: Milliseconds between two looks at the process that serves, while no file changes.
+_TICK_MS = 500
+_START = "import sys; from s3queue.cli import main; main(sys.argv[1:])"
+
+
+def reload(args: Sequence[str], folder: Path) -> int:
+    """Serve with these arguments of ``s3queue`` until SIGINT or SIGTERM; again whenever a Python file below the folder
+    changes. Messages that run are finished first, within ``drain_timeout``. A process that ends by itself, as one that
+    cannot import a module does, is started again with the next change.
+
+    Returns:
+        The exit status of the last process.
+
+    Raises:
+        ConfigError: watchfiles is not installed.
+    """
+    if importlib.util.find_spec("watchfiles") is None:
+        raise ConfigError("--reload needs watchfiles", "pip install 's3queue[reload]'")
+    from watchfiles import PythonFilter, watch
+
+    over = threading.Event()
+    child = _start(args)
+
+    def end(number: int, frame: FrameType | None) -> None:
+        # A terminal sends it to the child as well, which takes both within a second as one.
+        over.set()
+        if child.poll() is None:
+            child.send_signal(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, end)
+    changes = watch(
+        folder,
+        watch_filter=PythonFilter(),
+        stop_event=over,
+        raise_interrupt=False,
+        yield_on_timeout=True,
+        rust_timeout=_TICK_MS,
+    )
+    for changed in changes:
+        if changed:
+            names = ", ".join(sorted({Path(path).name for _, path in changed}))
+            click.echo(f"s3queue: {names} changed; starting again", err=True)
+            _stop(child)
+            if over.is_set():
+                break
+            child = _start(args)
+    return child.wait()
+
+
+def _start(args: Sequence[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, "-c", _START, *args], env=os.environ)
+
+
+def _stop(child: subprocess.Popen[bytes]) -> None:
+    """Have it drain."""
+    if child.poll() is None:
+        child.terminate()
+    child.wait()

@@ -1,0 +1,161 @@
+"""Looks at the dead letters that requests are about, beside the cycles, so that no number of them makes a cycle longer.
+
+A request about many letters names the version of each, as its sender has read it: one listing shows whether they are still
+that. What has another version by now is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from s3queue.core.chores.troubles import Troubles
+from s3queue.core.keys import Layout, is_about_letters, life_path, parse_source
+from s3queue.core.ops import Missed, Step, get, get_within, list_page
+from s3queue.core.plan.redrive import MOST_LETTERS, Looked, lives_on
+from s3queue.core.records import Board, Chosen, DeadLetter, LetterRequest, decode
+from s3queue.core.survey import Survey
+from s3queue.errors import CorruptRecord, StoreError
+from s3queue.store import Found
+
+#: Requests that are looked at ahead, at most.
+_AHEAD = 4
+#: Letters that are read one by one rather than listed, and the fewest of a listed page that are to be in the request.
+_FEW, _SHARE = 2, 8
+#: Letters that are read at once, and the time-out of such a read in seconds.
+_AT_ONCE, _READ_S = 64, 10.0
+
+
+class Redrives:
+    """
+    Attributes:
+        looked: by path, requests that are not handled yet, and what was found.
+    """
+
+    def __init__(self, layout: Layout, troubles: Troubles) -> None:
+        self._layout, self._troubles = layout, troubles
+        self._wanted: list[str] = []
+        self._under_way: dict[str, Looked | None] = {}
+        #: Payloads of the requests whose edits are going on.
+        self._edits: dict[str, Mapping[str, bytes]] = {}
+        self._board: Board | None = None
+        self.looked: dict[str, Looked] = {}
+
+    def follow(self, board: Board, seen: Survey | None, window: Collection[str]) -> None:
+        """This board is the committed one.
+
+        Args:
+            seen: the survey before it.
+            window: ids of requests that are over.
+        """
+        self._board = board
+        over = board.answers.keys() | board.edits.keys()
+        if seen is not None:
+            self._wanted = [path for path in seen.requests if is_about_letters(path) and path not in window]
+        self._wanted = [path for path in self._wanted if path not in over]
+        self._edits = {request: payloads for request, payloads in self._edits.items() if request in board.edits}
+        self.looked = {path: one for path, one in self.looked.items() if path not in over}
+        if self.looked or self._under_way:
+            named = lives_on(board.sources)
+            for one in (*self.looked.values(), *self._under_way.values()):
+                if one is not None:
+                    one.named |= named
+
+    def take(self, now: float) -> Step[bool] | None:
+        if len(self.looked) + len(self._under_way) >= _AHEAD:
+            return None
+        for path in self._wanted:
+            is_open = path not in self.looked and path not in self._under_way
+            if is_open and self._troubles.allow(self._layout.source(path), now):
+                self._under_way[path] = None
+                return self._look(path, now)
+        return None
+
+    def _look(self, path: str, now: float) -> Step[bool]:
+        """Asks: one Get for the request; one List for each page of letters, or one Get for each letter."""
+        key = self._layout.source(path)
+        try:
+            found = yield from get(key)
+            if not isinstance(found, Found):
+                return False  # handled by another, and deleted
+            request = decode(LetterRequest, key, found.body)
+            # What a board names from here on may not be any more what its letter says.
+            assert self._board is not None
+            looked = Looked(request, named=lives_on(self._board.sources))
+            self._under_way[path] = looked
+            # A letter that cannot be read again and again delays no others.
+            yield from self._check(looked, is_last=self._troubles.has(key))
+        except (StoreError, CorruptRecord) as fault:
+            self._troubles.met(key, fault, now)
+            return False
+        finally:
+            self._under_way.pop(path, None)
+        self._troubles.over(key)
+        self.looked[path] = looked
+        return True
+
+    def _check(self, looked: Looked, *, is_last: bool) -> Step[None]:
+        request = looked.request
+        open_: dict[int, Chosen] = {}
+        for number, chosen in enumerate(request.letters[:MOST_LETTERS]):
+            if _is_of(chosen, request.queue):
+                open_[number] = chosen
+        keys = {number: self._layout.dead(request.queue, chosen.message) for number, chosen in open_.items()}
+        if len(open_) > _FEW and all(chosen.version for chosen in open_.values()):
+            versions = yield from self._versions(sorted(keys.values()))
+            for number, chosen in list(open_.items()):
+                if versions.get(keys[number]) == chosen.version:
+                    looked.fits[number] = chosen.version
+                    del open_[number]
+        numbers = sorted(open_)
+        for first in range(0, len(numbers), _AT_ONCE):
+            some = numbers[first : first + _AT_ONCE]
+            found = yield from get_within([keys[number] for number in some], _READ_S)
+            for number, one in zip(some, found, strict=True):
+                if isinstance(one, Missed) and not is_last:
+                    raise one.fault or StoreError("get", keys[number])
+                if isinstance(one, Found) and _is_dead(keys[number], one.body, open_[number]):
+                    looked.fits[number] = one.version
+
+    def _versions(self, keys: list[str]) -> Step[dict[str, str]]:
+        """The versions of these letters, as far as listings show them: not where few of a page are wanted."""
+        versions: dict[str, str] = {}
+        prefix, at = keys[0].rpartition("/")[0] + "/", 0
+        while at < len(keys):
+            page = yield from list_page(prefix, keys[at][:-1])
+            versions |= {item.key: item.version for item in page}
+            last = page[-1].key if page else prefix
+            before, at = at, next((later for later in range(at, len(keys)) if keys[later] > last), len(keys))
+            if len(page) < 1000 or (at - before) * _SHARE < len(page):
+                break
+        return versions
+
+    # ---- edits ---------------------------------------------------------------------------------------------
+
+    def payloads(self, request: str) -> Step[Mapping[str, bytes]]:
+        """By message, what a redrive request says is to run. Asks: one Get, the first time."""
+        known = self._edits.get(request)
+        if known is None:
+            key = self._layout.source(request)
+            found = yield from get(key)
+            if not isinstance(found, Found):
+                raise CorruptRecord(key, "the request with the new payloads is gone")
+            letters = decode(LetterRequest, key, found.body).letters
+            known = {one.message: one.payload for one in letters if one.payload is not None}
+            self._edits[request] = known
+        return known
+
+
+def _is_of(chosen: Chosen, queue: str) -> bool:
+    try:
+        return parse_source(life_path(chosen.message, chosen.life + 1)).queue == queue
+    except CorruptRecord:
+        return False
+
+
+def _is_dead(key: str, body: bytes, chosen: Chosen) -> bool:
+    """Whether this letter is of that death, and of a message that can be read."""
+    try:
+        letter = decode(DeadLetter, key, body)
+    except CorruptRecord:
+        return False
+    return letter.message == chosen.message and letter.life == chosen.life and not letter.tombstone

@@ -1,0 +1,17 @@
+"""What can be done from the dashboard: the actions of the command line.
+
+An action is a row of `ACTIONS`. All are shown, confirmed, checked against the viewer, performed and audited in one way, in
+`s3queue.dashboard.acting`.
+"""
+
+from __future__ import annotations
+
+from s3queue.dashboard.actions import messages, queues, schedules, store
+from s3queue.dashboard.actions.action import Action
+
+__all__ = ["ACTIONS"]
+
+#: By name.
+ACTIONS: dict[str, Action] = {
+    action.name: action for action in (*queues.ACTIONS, *messages.ACTIONS, *schedules.ACTIONS, *store.ACTIONS)
+}

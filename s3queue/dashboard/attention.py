@@ -1,0 +1,73 @@
+"""What an operator should know, of what the summary says."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from s3queue.dashboard.reader import Look
+from s3queue.dashboard.render import span
+
+#: Seconds after which a summary is called old, while there is work. It is written every 2 s, every 10 s on billed stores.
+_OLD_S = 45.0
+
+
+class Notice(NamedTuple):
+    """One thing to know.
+
+    Attributes:
+        level: ``bad``, ``warn`` or ``note``.
+        todo: what to do about it; a command where it is one.
+        queue: the queue it is about; empty: all.
+    """
+
+    level: str
+    title: str
+    text: str
+    todo: str = ""
+    queue: str = ""
+
+
+def notices(look: Look, queue: str = "") -> list[Notice]:
+    """The worst first.
+
+    Args:
+        queue: only what concerns this one; empty: everything.
+    """
+    found = list(_about_all(look)) if not queue else []
+    for name, counts in look.seen.queues.items():
+        if queue and name != queue:
+            continue
+        if counts.is_unserved:
+            text = f"No living host serves {name}, and messages wait there."
+            found.append(Notice("bad", "Not served", text, f"s3queue run MODULE --queue {name}", name))
+        for token, many in counts.unfit.items():
+            task, _, digests = token.rpartition("@")
+            what = "do not fit the task" if any(digests.split(",")) else "are of a task that no host knows:"
+            text = f"{many:,} messages of {name} {what} {task}. They wait for a host that knows it, for a day."
+            found.append(Notice("warn", "Unfit messages", text, "deploy the release that defines the task", name))
+        if counts.paused:
+            text = f"Nothing of {name} is started. Enqueuing goes on."
+            found.append(Notice("warn", "Paused", text, f"s3queue resume {name}", name))
+    order = {"bad": 0, "warn": 1, "note": 2}
+    return sorted(found, key=lambda one: order[one.level])
+
+
+def _about_all(look: Look) -> list[Notice]:
+    seen, found = look.seen, []
+    if look.fault:
+        found.append(Notice("bad", "The store does not answer", f"{look.fault}. What is shown is what was seen last."))
+    if look.has_summary and seen.coordinator is None:
+        found.append(Notice("bad", "No coordinator", "Nothing is assigned until a host leads.", "s3queue run MODULE"))
+    age_s = (datetime.now(UTC) - seen.as_of).total_seconds() if seen.as_of else 0.0
+    is_busy = any(counts.ready or counts.running for counts in seen.queues.values())
+    if is_busy and age_s > _OLD_S:
+        text = f"The coordinator has said nothing for {span(age_s)}, though there is work."
+        found.append(Notice("bad", "Old figures", text, "look at the logs of the hosts"))
+    for bound in seen.full:
+        text = f"A bound of the board is reached: {bound}. Work is held back until there is room."
+        found.append(Notice("warn", "Full", text))
+    if seen.unreadable:
+        text = f"{len(seen.unreadable):,} objects cannot be read; see Coordinator."
+        found.append(Notice("warn", "Unreadable objects", text, "look at them, and purge or repair them"))
+    return found

@@ -1,0 +1,82 @@
+"""Looks that cost more than the summary: messages, letters, one message, the doctor.
+
+Each is made once for all who want the same within a few seconds, and tells what it cost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from datetime import UTC, datetime
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from starlette.concurrency import run_in_threadpool
+
+from s3queue.runtime.meter import Meter
+
+T = TypeVar("T")
+
+#: Looks that are kept.
+_MOST = 64
+
+
+class Seen(NamedTuple, Generic[T]):
+    """What a look found.
+
+    Attributes:
+        cost: requests by kind.
+    """
+
+    found: T
+    cost: dict[str, int]
+    at: datetime
+
+
+class Looks:
+    """Keeps what was seen for a few seconds."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Hashable, tuple[float, asyncio.Future[Seen[Any]]]] = OrderedDict()
+        #: At most so many at a time, so that viewers cannot use up the threads or the memory.
+        self._room = asyncio.Semaphore(4)
+
+    async def take(self, key: Hashable, keep_s: float, look: Callable[[Meter], T]) -> Seen[T]:
+        """What is under this key, no older than ``keep_s``; looked up in a thread where it is.
+
+        Args:
+            look: is given the meter to count with.
+        """
+        now = time.monotonic()
+        kept = self._kept.get(key)
+        if kept is not None and (not kept[1].done() or now - kept[0] < keep_s):
+            return await asyncio.shield(kept[1])
+        future = asyncio.ensure_future(self._look(look))
+        future.add_done_callback(_retrieve)
+        self._kept[key] = now, future
+        self._kept.move_to_end(key)
+        while len(self._kept) > _MOST:
+            self._kept.popitem(last=False)
+        try:
+            return await asyncio.shield(future)
+        except Exception:
+            if self._kept.get(key, (0, None))[1] is future:
+                del self._kept[key]  # the next one tries again
+            raise
+
+    def forget(self) -> None:
+        """Something was changed: look anew."""
+        self._kept.clear()
+
+    async def _look(self, look: Callable[[Meter], T]) -> Seen[T]:
+        async with self._room:
+            meter = Meter()
+            found = await run_in_threadpool(look, meter)
+            return Seen(found, meter.as_dict(), datetime.now(UTC))
+
+
+def _retrieve(future: asyncio.Future[Seen[Any]]) -> None:
+    """Whoever wanted it may have gone: its fault is nobody's then."""
+    if not future.cancelled():
+        future.exception()

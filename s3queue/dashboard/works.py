@@ -1,0 +1,110 @@
+"""Work that takes longer than a page may: a redrive at a rate, a purge, the doctor. In a thread, with progress."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from s3queue.errors import ConfigError, QueueError
+
+__all__ = ["Stopped", "Work", "Works"]
+
+#: Works that are remembered, ended ones included.
+_MOST = 100
+#: Works that go on at a time.
+_AT_ONCE = 8
+
+
+class Stopped(Exception):
+    """A work ends, since somebody wants that. Says how far it came."""
+
+
+class Work:
+    """One thing that goes on.
+
+    Attributes:
+        state: ``running``, ``done``, ``cancelled`` or ``failed``.
+        of: how much there is to do; None: not known.
+        told: in what it ended, or how it goes; for people.
+        result: of what it did, for the page that shows it.
+    """
+
+    def __init__(self, title: str, by: str) -> None:
+        self.id = secrets.token_urlsafe(12)
+        self.title, self.by = title, by
+        self.began_at = datetime.now(UTC)
+        self.ended_at: datetime | None = None
+        self.state: Literal["running", "done", "cancelled", "failed"] = "running"
+        self.done = 0
+        self.of: int | None = None
+        self.told = ""
+        self.result: Any = None
+        self._cancel = threading.Event()
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether somebody wants it to end. It looks at this between two messages."""
+        return self._cancel.is_set()
+
+    @property
+    def share(self) -> int | None:
+        """Percent that are done."""
+        return None if not self.of else min(100, 100 * self.done // self.of)
+
+    def cancel(self) -> None:
+        self._cancel.set()
+
+    def wait_cancelled(self, timeout: float) -> bool:
+        return self._cancel.wait(timeout)
+
+    def run(self, what: Callable[[Work], str], ended: Callable[[Work], None]) -> None:
+        try:
+            self.told = what(self)
+            self.state = "cancelled" if self.is_cancelled else "done"
+        except Stopped as end:
+            self.state, self.told = "cancelled", str(end)
+        except (QueueError, TimeoutError) as fault:
+            self.state, self.told = "failed", str(fault)
+        except Exception as fault:  # noqa: BLE001 - told to whoever looks, and in the audit
+            self.state, self.told = "failed", f"{type(fault).__name__}: {fault}"
+        self.ended_at = datetime.now(UTC)
+        ended(self)
+
+
+class Works:
+    """All works of one dashboard. They end with its process."""
+
+    def __init__(self) -> None:
+        self._works: OrderedDict[str, Work] = OrderedDict()
+
+    def begin(self, title: str, by: str, what: Callable[[Work], str], ended: Callable[[Work], None]) -> Work:
+        """Start it, in a thread.
+
+        Raises:
+            ConfigError: enough goes on already.
+        """
+        if sum(work.state == "running" for work in self._works.values()) >= _AT_ONCE:
+            raise ConfigError(f"{_AT_ONCE} operations go on already", "wait for one, or cancel one")
+        work = Work(title, by)
+        self._works[work.id] = work
+        while len(self._works) > _MOST:
+            old = next((one for one in self._works.values() if one.state != "running"), None)
+            if old is None:
+                break
+            del self._works[old.id]
+        threading.Thread(target=work.run, args=(what, ended), name=f"s3queue-{title}", daemon=True).start()
+        return work
+
+    def get(self, id: str) -> Work | None:
+        return self._works.get(id)
+
+    def newest(self) -> list[Work]:
+        return list(reversed(self._works.values()))
+
+    def cancel_all(self) -> None:
+        for work in self._works.values():
+            work.cancel()

@@ -1,0 +1,111 @@
+"""Tasks that take several messages at once: which of them go together, and what becomes of each.
+
+The first message of a batch that a slot takes opens it; that slot gathers what comes, and so do the others, until the batch
+is full or its time is over. A message of another task closes it. Each message keeps its own attempt, limits and outcome:
+only the call is shared. If the process dies, any of them may be at fault, so each runs alone next.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Any, NamedTuple
+
+from s3queue.core.records import Message
+from s3queue.runtime.local.clock import clock
+from s3queue.runtime.worker.dealt import Item
+from s3queue.runtime.worker.plans import Plan
+
+
+class Member(NamedTuple):
+    """A message of a task that takes several.
+
+    Attributes:
+        task: the plan of its task, one object for all of them. own: what holds for this message.
+        headers: as its task is shown them.
+    """
+
+    item: Item
+    task: Plan
+    own: Plan
+    message: Message
+    headers: dict[str, str]
+
+
+class _Open:
+    def __init__(self, until: float) -> None:
+        self.until = until
+        self.members: list[Member] = []
+
+
+class Batches:
+    """
+    Args:
+        ready: where messages come from. What belongs to no batch goes back there.
+        member: whether a message is for a task that takes several.
+    """
+
+    def __init__(self, ready: SimpleQueue[Item | None], member: Callable[[Item], Member | None]) -> None:
+        self._ready, self._member = ready, member
+        self._lock = threading.Lock()
+        self._open: dict[Plan, _Open] = {}
+
+    def gather(self, member: Member) -> list[Member] | None:
+        """Put this message into a batch. Returns the batch if this slot is to run it; None: another one will."""
+        plan = member.task
+        with self._lock:
+            batch = self._open.get(plan)
+            is_mine = batch is None
+            if batch is None:
+                batch = self._open[plan] = _Open(clock() + plan.wait_s)
+            if self._add(plan, batch, member):
+                return batch.members
+        return self._wait(plan, batch) if is_mine else None
+
+    def _wait(self, plan: Plan, batch: _Open) -> list[Member] | None:
+        while True:
+            try:
+                item = self._ready.get(timeout=max(0.0, batch.until - clock()))
+            except Empty:
+                return self._close(plan, batch)
+            member = None if item is None else self._member(item)
+            if member is None or member.task is not plan:
+                self._ready.put(item)
+                return self._close(plan, batch)
+            with self._lock:
+                if self._open.get(plan) is batch:
+                    if self._add(plan, batch, member):
+                        return batch.members
+                    continue
+            self._ready.put(item)  # another slot has filled the batch, and runs it
+            return None
+
+    def _add(self, plan: Plan, batch: _Open, member: Member) -> bool:
+        """Returns whether it is full, and closed."""
+        batch.members.append(member)
+        if len(batch.members) < plan.batch:
+            return False
+        del self._open[plan]
+        return True
+
+    def _close(self, plan: Plan, batch: _Open) -> list[Member] | None:
+        with self._lock:
+            if self._open.get(plan) is not batch:
+                return None
+            del self._open[plan]
+            return batch.members
+
+
+def each(what: str, many: int, returned: Any) -> list[BaseException | None]:
+    """By message, what it failed with, by what the task returned: nothing, or an outcome for each.
+
+    Raises:
+        TypeError: it returned something else.
+    """
+    if returned is None:
+        return [None] * many
+    if not isinstance(returned, list | tuple) or len(returned) != many:
+        told = f"{len(returned)} outcomes" if isinstance(returned, list | tuple) else type(returned).__name__
+        raise TypeError(f"{what} was given {many} messages, and returned {told}: None, or a list with one for each")
+    return [one if isinstance(one, BaseException) else None for one in returned]

@@ -1,0 +1,233 @@
+"""What a test has in its hands: a queue in memory, its clock, and what became of messages."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+from msgspec import Struct
+from s3queue_backends.memory import MemoryStore
+
+from s3queue.config import Config
+from s3queue.core.keys import parse_source
+from s3queue.errors import ConfigError
+from s3queue.letters import DeadLetter
+from s3queue.looking import QueuedMessage
+from s3queue.queue import Queue
+from s3queue.registry import Registry, registry
+from s3queue.tasks import Task
+from s3queue.testing.plugin.clock import VirtualClock, shown_to_producers
+from s3queue.testing.plugin.crashes import Crash
+from s3queue.testing.plugin.host import LocalHost
+from s3queue.views import decode_payload
+
+__all__ = ["Drained", "TaskQueue"]
+
+#: Characters of the last error of a dead letter that an assertion shows.
+_TEXT = 3000
+
+
+class Drained(Struct, frozen=True):
+    """What one `TaskQueue.drain` came to.
+
+    Attributes:
+        done: messages that ended well.
+        dead: those that died, with their errors.
+        crashed: those whose process the test ended; they have run again.
+    """
+
+    done: int
+    dead: tuple[DeadLetter, ...]
+    crashed: tuple[str, ...] = ()
+
+    def check(self) -> Drained:
+        """Raise `AssertionError`, with the errors, if a message is dead."""
+        if self.dead:
+            told = "\n\n".join(_told(letter) for letter in self.dead)
+            raise AssertionError(f"{len(self.dead)} messages are dead:\n\n{told}")
+        return self
+
+
+class TaskQueue:
+    """A queue in memory, with a host in this thread. From the fixture ``task_queue``.
+
+    Attributes:
+        store: an object store in memory, which is that of this process for the time of the test.
+        clock: `VirtualClock`.
+    """
+
+    def __init__(self, config: Config, tasks: Registry = registry, crash: str | None = None) -> None:
+        self.config, self._tasks, self._crash = config, tasks, crash
+        self.store = MemoryStore()
+        self.clock = VirtualClock()
+        self._host: LocalHost | None = None
+        self._busy = self._timed = False
+
+    # ---- run -----------------------------------------------------------------------------------------------
+
+    def drain(self, *, crash: str | None = None) -> Drained:
+        """Run every message in this thread until none is left: also those that are delayed, or wait for another attempt,
+        whose time passes at once. Schedules begin with the first `advance`; before, they do not tick.
+
+        Args:
+            crash: end the process of each message once, and run it again: ``end``, when its task has returned; or the
+                import path of a function, such as ``shop.charge``, when that has returned. By default what
+                ``--s3queue-crash`` says; empty: nowhere.
+
+        Raises:
+            Stuck: messages do not get on: no task fits them, say.
+        """
+        return self._run(crash, lambda host: host.pass_until(None, ticks=False))
+
+    async def adrain(self, *, crash: str | None = None) -> Drained:
+        """As `drain`, for tests on an event loop: in a thread, so that the loop goes on."""
+        return await asyncio.to_thread(self.drain, crash=crash)
+
+    def run_ready(self, *, crash: str | None = None) -> Drained:
+        """As `drain`, without letting time pass: what is delayed, or waits, stays."""
+        return self._run(crash, lambda host: host.settle())
+
+    def advance(self, time: float | timedelta, *, crash: str | None = None) -> Drained:
+        """Let so much time pass, in seconds, and run what becomes due in it, in its order: delays, retries, schedules."""
+        seconds = time.total_seconds() if isinstance(time, timedelta) else float(time)
+        if seconds < 0:
+            raise ConfigError(f"time is {time!r}", "it does not go back")
+        until_ms = self.clock.wall_ms() + int(seconds * 1000)
+        self._timed = True
+        return self._run(crash, lambda host: host.pass_until(until_ms, ticks=True))
+
+    def _run(self, crash: str | None, what: Any) -> Drained:
+        if self._busy:
+            raise ConfigError("the queue is draining already", "a task cannot drain the queue that runs it")
+        host = self.host()
+        point = self._crash if crash is None else crash
+        host.crash = Crash(point) if point else None
+        before = len(host.settled)
+        self._busy = True
+        try:
+            if host.crash is None:
+                what(host)
+            else:
+                with host.crash.armed(host.running):
+                    what(host)
+        finally:
+            self._busy = False
+            crashed = tuple(host.crash.messages) if host.crash is not None else ()
+            host.crash = None
+        new = host.settled[before:]
+        done = sum(one.stop - one.start for one in new if one.outcome == "done")
+        died = {
+            host.layout.message_id(one.source, index)
+            for one in new
+            if one.outcome == "dead"
+            for index in range(one.start, one.stop)
+        }
+        dead = tuple(letter for letter in self.dead() if letter.id in died) if died else ()
+        return Drained(done, dead, crashed)
+
+    def host(self) -> LocalHost:
+        """The host, which knows the tasks that are registered by now."""
+        known = self._tasks.queues()
+        if not known:
+            raise ConfigError("there is no task", "import the module that defines the tasks")
+        if self._host is None or self._host.queues != known or self._host.timed != self._timed:
+            if self._host is not None:
+                self._host.leave()
+            self._host = LocalHost(self.store, self.config, self._tasks, self.clock, timed=self._timed)
+        return self._host
+
+    # ---- look ----------------------------------------------------------------------------------------------
+
+    def enqueued(self, task: Task[..., Any] | str | None = None) -> list[QueuedMessage]:
+        """The messages that have not ended, in the order in which they are to start; see `s3queue.Queue.messages`.
+
+        Args:
+            task: only those of this task; or of this queue.
+        """
+        found: list[QueuedMessage] = []
+        for name in self._queues(task):
+            messages = Queue(name, self.store).messages()
+            found += [one for one in messages if not isinstance(task, Task) or one.task == task.name]
+        return found
+
+    def dead(self, task: Task[..., Any] | str | None = None) -> list[DeadLetter]:
+        """The dead letters. ``task``: as of `enqueued`."""
+        letters = [letter for name in self._queues(task) for letter in Queue(name, self.store).dead_letters()]
+        return [one for one in letters if not isinstance(task, Task) or one.task == task.name]
+
+    def _queues(self, task: Task[..., Any] | str | None) -> list[str]:
+        if isinstance(task, str):
+            return [task]
+        if task is not None:
+            return [task.queue]
+        layout = Queue("any", self.store).layout
+        meta = layout.meta("any").removesuffix("any")
+        return sorted({*self._tasks.queues(), *(item.key.removeprefix(meta) for item in self.store.list(meta))})
+
+    # ---- assert --------------------------------------------------------------------------------------------
+
+    def assert_enqueued(self, task: Task[..., Any], *args: Any, **kwargs: Any) -> QueuedMessage:
+        """A message of this task has not ended, and is the only one with these arguments. Without arguments: any message
+        of it. Returns it, or the first one."""
+        __tracebackhide__ = True
+        of_it = self.enqueued(task)
+        if not args and not kwargs:
+            if not of_it:
+                raise AssertionError(f"no message of {task.label} is enqueued{self._instead()}")
+            return of_it[0]
+        wanted = _arguments(task, args, kwargs)
+        found = [one for one in of_it if one.payload == wanted]
+        if len(found) != 1:
+            many = "no message" if not found else f"{len(found)} messages"
+            raise AssertionError(f"{many} of {task.label} with {wanted!r}{self._instead()}")
+        return found[0]
+
+    def assert_not_enqueued(self, task: Task[..., Any] | None = None) -> None:
+        """No message, or none of this task, is left to run."""
+        __tracebackhide__ = True
+        if self.enqueued(task):
+            what = "" if task is None else f" of {task.label}"
+            raise AssertionError(f"messages{what} are enqueued{self._instead()}")
+
+    def assert_no_dead(self) -> None:
+        """No message has died."""
+        __tracebackhide__ = True
+        Drained(0, tuple(self.dead())).check()
+
+    def _instead(self) -> str:
+        there = [f"  {_label(one)} {one.payload!r} ({one.state})" for one in self.enqueued()]
+        return "; there are:\n" + "\n".join(there) if there else "; nothing is"
+
+    # ---- for the fixture -----------------------------------------------------------------------------------
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Have producers, operators and readers of this process go by this clock; waiting for a coordinator runs it."""
+        with shown_to_producers(self.clock, self._wait):
+            yield
+
+    def _wait(self, seconds: float) -> None:
+        """What sleeping is, for those who wait for a coordinator."""
+        if not self._busy:
+            self.run_ready()
+        self.clock.jump(seconds)
+
+
+def _arguments(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    inspect.signature(task.function)
+    return decode_payload("", bytes(task.encode(args, kwargs)))
+
+
+def _label(one: QueuedMessage) -> str:
+    return f"{one.queue}:{one.task}" if one.task else one.queue
+
+
+def _told(letter: DeadLetter) -> str:
+    last = letter.failures[-1] if letter.failures else None
+    why = "" if last is None else f"{last.cause}, attempt {last.attempt}\n{last.text[-_TEXT:]}"
+    queue = parse_source(letter.id.split("~", 1)[1].rpartition("~")[0].replace("~", "/")).queue
+    return f"{queue}:{letter.task}  {letter.id}\n{why}"

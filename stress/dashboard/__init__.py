@@ -1,0 +1,1 @@
+"""What a dashboard costs with many viewers over a long backlog."""

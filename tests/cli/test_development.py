@@ -1,0 +1,102 @@
+"""What developers run: a host that starts again by itself, and one that can be stopped at a breakpoint."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from s3queue_backends.sqlite import SqliteStore
+
+from s3queue import Queue, stats
+from tests.runtime.desk import DEADLINE_S
+
+MAIN = [sys.executable, "-c", "import sys; from s3queue.cli import main; main(sys.argv[1:])"]
+
+STOPS = """
+import s3queue
+
+@s3queue.task("dev")
+def look(n: int) -> None:
+    doubled = n * 2
+    breakpoint()
+    print("after", doubled, flush=True)
+"""
+
+TELLS = """
+from pathlib import Path
+import s3queue
+
+@s3queue.handler("dev")
+def tell(payload: str) -> None:
+    Path("told").open("a").write("{release} " + payload + "\\n")
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Of a project with a store."""
+    return tmp_path
+
+
+def start(folder: Path, *args: str) -> subprocess.Popen[str]:
+    root = Path(__file__).parents[2]
+    path = os.pathsep.join([str(root), str(root / "backends")])
+    url = f"sqlite:///{folder}/jobs.db"
+    return subprocess.Popen(
+        [*MAIN, *args, "--store", url],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": path},
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+
+
+def until(holds: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not holds():
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+
+
+def test_breakpoint_in_a_task_stops_there_and_the_host_works_on(folder: Path) -> None:
+    (folder / "dev.py").write_text(STOPS)
+    start(folder, "enqueue", "dev:look", "21").communicate(timeout=DEADLINE_S)
+    process = start(folder, "run", "dev", "--inline", "--until-empty")
+    out, err = process.communicate("p doubled\nc\n", timeout=DEADLINE_S)
+    assert "42" in out
+    assert "after 42" in out
+    assert "start_method=inline" in err
+    assert process.returncode == 0
+    assert stats(SqliteStore(str(folder / "jobs.db"))).queues["dev"].done == 1
+
+
+def test_change_of_a_file_is_served_and_one_that_cannot_be_imported_is_waited_for(folder: Path) -> None:
+    module, told, queue = folder / "dev.py", folder / "told", Queue("dev", SqliteStore(str(folder / "jobs.db")))
+    module.write_text(TELLS.replace("{release}", "first"))
+    process = start(folder, "run", "dev", "--reload", "--workers", "1")
+    try:
+        queue.enqueue("a")
+        until(lambda: told.exists() and told.read_text() == "first a\n", process)
+        module.write_text("this is no Python")
+        assert process.stderr is not None
+        while "cannot be imported" not in process.stderr.readline():
+            assert process.poll() is None
+        module.write_text(TELLS.replace("{release}", "second"))
+        queue.enqueue("b")
+        until(lambda: told.read_text() == "first a\nsecond b\n", process)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=DEADLINE_S)
+        assert process.returncode == 0
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()

@@ -1,0 +1,64 @@
+"""Dead messages run again, or are removed, while a host serves their queue."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+import s3queue
+from s3queue.errors import ConfigError
+from s3queue.letters import DeadLetter
+from s3queue.queue import Queue
+from s3queue.redriving import Decided
+from s3queue.store import ObjectStore
+from tests.processes.host import IMPATIENT, drain, host
+from tests.processes.jobs import moody
+
+
+def test_dead_messages_are_edited_redriven_and_purged(store: ObjectStore, tmp_path: Path) -> None:
+    runs = str(tmp_path / "runs")
+    ids = [str(moody.enqueue(runs, "bad")) for _ in range(5)]
+    drain(store, workers=1, **IMPATIENT)
+    queue = Queue(moody.queue, store)
+    assert (queue.stats().dead, len(list(queue.dead_letters()))) == (5, 5)
+    assert queue.redrive(dry_run=True) == Decided(found=5)
+
+    def cheer(letter: DeadLetter) -> object:
+        return letter.payload | {"mood": "good"}
+
+    told: list[Decided] = []
+    with host(store, workers=1, **IMPATIENT) as it:
+        assert queue.redrive(ids[:2], edit=cheer, progress=told.append) == Decided(found=2, done=2)
+        assert queue.redrive(ids[:2]) == Decided(found=2, refused=2), "they live, or are done"
+        assert queue.redrive(ids[2]) == Decided(found=1, done=1)
+        assert queue.purge_letters(ids[3]) == Decided(found=1, done=1)
+        it.signal(signal.SIGTERM)
+        it.summary()
+    assert told == [Decided(found=2, done=2)]
+    assert [s3queue.message(one, store).status() for one in ids] == ["done", "done", "dead", "unknown", "dead"]
+    assert queue.stats().dead == queue.stats(exact=True).dead == 2
+    again = queue.dead_letter(ids[2])
+    assert again is not None
+    assert (again.life, [one.life for one in again.lives], again.lives[0].error) == (2, [1], "ValueError: not today")
+    assert Path(runs).read_text().split().count("good") == 2
+
+
+def test_letters_of_a_cause_that_there_is_not_are_refused(store: ObjectStore) -> None:
+    queue = Queue(moody.queue, store)
+    with pytest.raises(ConfigError, match="do you mean 'error'"):
+        queue.dead_letters(cause="errr")
+    with pytest.raises(ConfigError, match="another queue"):
+        queue.redrive(Queue("other", store).enqueue(1))
+
+
+def test_rate_holds_requests_back(store: ObjectStore, tmp_path: Path) -> None:
+    for _ in range(3):
+        moody.enqueue(str(tmp_path / "runs"), "bad")
+    drain(store, workers=1, **IMPATIENT)
+    queue, told = Queue(moody.queue, store), list[Decided]()
+    with host(store, workers=1, **IMPATIENT):
+        assert queue.redrive(rate=100.0, progress=told.append).done == 3
+        assert queue.redrive(rate=2.0, progress=told.append).done <= 3
+    assert len(told) >= 2

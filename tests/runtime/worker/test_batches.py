@@ -1,0 +1,171 @@
+"""Tasks that take several messages at once, in a worker process and by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any, cast
+
+import msgspec
+import pytest
+from msgspec import Raw
+
+from s3queue.core.records import Message, encode_message
+from s3queue.errors import ConfigError
+from s3queue.runtime.local.journal import FAILED, OK, REJECTED, RUNNING, TOGETHER
+from s3queue.runtime.local.wire import FailedNote, Finished, Noted
+from s3queue.runtime.worker.batches import Batches, Member, each
+from s3queue.runtime.worker.dealt import Item
+from s3queue.store import ObjectStore
+from s3queue.tasks import task
+from tests.runtime.desk import Desk, Pipe, desk
+
+
+def outcomes(it: Desk, many: int) -> dict[int, tuple[str, float, str]]:
+    """By message that did not end well: kind, delay, and the last line of its text."""
+    found = {}
+    while not isinstance(note := it.next(), Finished):
+        if isinstance(note, FailedNote):
+            text = note.outcome.failure.text if note.outcome.failure is not None else ""
+            found[note.index] = note.outcome.kind, note.outcome.delay_s, text.strip().splitlines()[-1]
+    assert len(it.states(0)) == many
+    return found
+
+
+def test_each_message_of_a_batch_has_the_outcome_that_the_task_returns_for_it(store: ObjectStore) -> None:
+    with desk(store) as it:
+        it.deal_new(0, *[it.message("together", word) for word in ("fine", "retry", "error", "reject")])
+        assert outcomes(it, 4) == {
+            1: ("retry", 7.0, "again"),
+            2: ("retry", 20.0, "ValueError: wrong"),
+            3: ("dead", 0.0, "never"),
+        }
+        assert it.states(0) == [OK, FAILED, FAILED, REJECTED]
+
+
+@pytest.mark.parametrize(
+    ("last", "text"),
+    [
+        ("raise", "KeyError: 'all of them'"),
+        ("few", "TypeError: task 'together' was given 4 messages, and returned 2 outcomes"),
+    ],
+)
+def test_what_is_raised_for_a_batch_is_the_outcome_of_each(store: ObjectStore, last: str, text: str) -> None:
+    with desk(store) as it:
+        it.deal_new(0, *[it.message("together", word) for word in ("fine", "fine", "fine", last)])
+        found = outcomes(it, 4)
+        assert [kind for kind, _, _ in found.values()] == ["retry"] * 4
+        assert all(told.startswith(text) for _, _, told in found.values())
+
+
+def test_message_of_another_task_closes_a_batch_and_runs_after_it(store: ObjectStore, tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    with desk(store) as it:
+        it.deal_new(0, it.message("together", out), it.message("together", out), it.message("append", out, "alone"))
+        it.expect(Finished)
+    assert Path(out).read_text().splitlines() == ["2", "2", "alone"]
+
+
+def test_what_is_there_runs_at_once_where_nothing_is_waited_for(store: ObjectStore, tmp_path: Path) -> None:
+    words = [str(tmp_path / f"{number}") for number in range(40)]
+    with desk(store) as it:
+        it.deal_new(0, *[it.message("at_once", word) for word in words], attempt=2)
+        told = set()
+        while not isinstance(note := it.next(), Finished):
+            assert isinstance(note, Noted)
+            told.add(note.memo.text)
+        assert it.states(0) == [OK] * 40
+        assert told == set(words)
+    ids = [Path(word).read_text().split() for word in words]
+    assert len({one for one, _ in ids}) == 40
+    assert {attempt for _, attempt in ids} == {"2"}
+
+
+def test_slots_gather_one_batch_together(store: ObjectStore, tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    with desk(store, concurrency=3) as it:
+        it.deal_new(0, *[it.message("together", out)] * 4)
+        it.expect(Finished)
+    assert Path(out).read_text() == "4\n" * 4
+
+
+def test_arguments_that_do_not_fit_are_the_fault_of_their_message_alone(store: ObjectStore) -> None:
+    with desk(store) as it:
+        misfit = encode_message(Message("together", Raw(msgspec.msgpack.encode(7))))
+        fine = it.message("together", "fine")
+        it.deal_new(0, fine, misfit, fine, fine)
+        assert {at: kind for at, (kind, _, _) in outcomes(it, 4).items()} == {1: "unfit"}
+
+
+def test_journal_of_a_batch_names_each_message_and_its_slot_none(
+    store: ObjectStore, pipe: Callable[[str], Pipe]
+) -> None:
+    with desk(store) as it:
+        it.deal_new(0, *[it.message("together", word) for word in ("fine", "fine", "fine", "exit")])
+        assert it.exit_status() == 7
+        assert it.states(0) == [RUNNING] * 4
+        (slot,) = it.journal.running()
+        assert slot.message == TOGETHER
+        assert slot.deadline > slot.started + 590
+
+
+class _Plan:
+    batch, wait_s = 3, 1e9
+
+
+def test_message_that_comes_when_another_slot_has_filled_the_batch_stays_for_the_next() -> None:
+    ready: SimpleQueue[Item | None] = SimpleQueue()
+    plan = cast(Any, _Plan())
+    items = [cast(Item, (None, number)) for number in range(4)]
+
+    def member(item: Item) -> Member:
+        return Member(item, plan, plan, cast(Any, None), {})
+
+    class Racing(Batches):
+        """While the first slot waits for the next message, another one fills the batch."""
+
+    batches = Racing(ready, lambda item: None if item is items[3] else member(item))
+    filled: list[list[Member] | None] = []
+
+    def get(timeout: float) -> Item:
+        if not filled:
+            filled.extend(batches.gather(member(one)) for one in items[1:3])
+        return items[0]
+
+    batches._ready = cast(Any, type("Line", (), {"get": staticmethod(get), "put": staticmethod(ready.put)}))
+    assert batches.gather(member(items[0])) is None
+    assert filled[0] is None
+    assert filled[1] is not None
+    assert [one.item for one in filled[1]] == [items[0], *items[1:3]]
+    assert ready.get_nowait() is items[0]
+
+
+def test_outcomes_are_none_or_one_for_each() -> None:
+    wrong = ValueError()
+    assert each("task", 2, None) == [None, None]
+    assert each("task", 3, (None, wrong, "anything")) == [None, wrong, None]
+    for returned in ([None], "no", 7):
+        with pytest.raises(TypeError, match="was given 2 messages"):
+            each("task", 2, returned)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"batch": 0}, {"batch": 1001}, {"batch": 2, "wait": -1}, {"batch": 2, "wait": 61}, {"batch": 2, "ack": "manual"},
+     {"batch": 2, "result_ttl": 60}],
+)  # fmt: skip
+def test_batch_that_cannot_be_meant_is_refused(wrong: dict[str, Any]) -> None:
+    def several(words: list[str]) -> None: ...
+
+    decorate: Any = task("nowhere", "several", **wrong)
+    with pytest.raises(ConfigError):
+        decorate(several)
+
+
+def test_function_that_takes_no_list_is_refused() -> None:
+    def several(word: str) -> None: ...
+
+    decorate: Any = task("nowhere", "several", batch=2)
+    with pytest.raises(ConfigError, match="annotate a list"):
+        decorate(several)
