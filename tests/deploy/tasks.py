@@ -8,7 +8,7 @@ import time
 import s3queue
 
 
-@s3queue.task(queue="images", max_attempts=2)
-def resize(name: str) -> None:
-    print(f"attempt {s3queue.current().attempt} of {name}", flush=True)
+@s3queue.task(queue="images", max_attempts=1)
+def resize(name: str, ctx: s3queue.Context) -> None:
+    print(f"attempt {ctx.attempt} of {name}", flush=True)
     time.sleep(float(os.environ.get("SLOW", "0")) if name == "slow" else 0.05)
