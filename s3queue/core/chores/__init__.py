@@ -115,7 +115,7 @@ class Chores:
         assert not any(path.startswith(BORROWED) for path in over), (
             "what is not ours alone is neither deleted nor retired"
         )
-        self.gates.follow(board, gated(over), facts.opening)
+        self.gates.follow(board, gated(over), [*facts.opening, *gated(facts.refused)])
         if self.gates.held:
             over = [path for path in over if path not in self.gates.held]
         over += [path for path in board.answers if path in self.answers.stored]

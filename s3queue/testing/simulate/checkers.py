@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from s3queue.core.records import PURGE_LETTERS
-from s3queue.testing.simulate import bounds, dozing, invariants, lives, promises, results, steering, ticking
+from s3queue.testing.simulate import bounds, dozing, invariants, lives, once, promises, results, steering, ticking
 from s3queue.testing.simulate.history import Deleted
 from s3queue.testing.simulate.lives import begun
 from s3queue.testing.simulate.story import Story
@@ -25,6 +25,7 @@ CHECKERS: dict[str, Callable[[Story], Verdict]] = {
     "I10": invariants.i10_groups_go_in_order,
     "I11": invariants.i11_nothing_runs_unclaimed,
     "I12": results.i12_a_result_is_shown_when_its_message_is_committed,
+    "I17": once.i17_what_is_enqueued_only_once_is,
     "I23": results.i23_results_are_stored_first_and_swept_last,
     "P1": promises.p1_no_accepted_message_is_lost,
     "P2": promises.p2_committed_exactly_once,
