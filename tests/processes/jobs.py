@@ -237,3 +237,9 @@ def queued(started: str, release: str) -> None:
 @task(queue=QUEUE, name="last_call")
 def last_call(runs: str, number: int) -> None:
     say(runs, f"{number} {os.getpid()}")
+
+
+@task(queue=QUEUE, name="of_no_interest", max_attempts=2, backoff=AT_ONCE, on_failure="drop")
+def of_no_interest(runs: str) -> None:
+    say(runs, "x")
+    raise RuntimeError("who cares")

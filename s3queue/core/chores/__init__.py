@@ -71,6 +71,14 @@ class Facts(NamedTuple):
     opening: Sequence[str] = ()
 
 
+def drops(heard: Mapping[str, Heard], queue: str, task: str) -> bool:
+    """Whether the hosts that know this task agree that its dead messages leave no letter."""
+    ledgers = [one.ledger for one in heard.values() if one.ledger is not None and not one.ledger.over]
+    offers = [ledger.offers[queue] for ledger in ledgers if queue in ledger.offers]
+    know = [offer for offer in offers if task in offer.tasks]
+    return bool(know) and all(task in offer.drops for offer in know)
+
+
 class Chores:
     """Owns all work beside the cycles of one epoch.
 
@@ -86,7 +94,7 @@ class Chores:
         self.fences = Fences(layout, heard, self.troubles)
         self.redrives = Redrives(layout, self.troubles)
         self.retention = Retention(layout, now, settings or Settings(), self.troubles, self.redrives)
-        self.letters = Letters(layout, self.troubles, self.redrives)
+        self.letters = Letters(layout, self.troubles, self.redrives, lambda queue, task: drops(heard, queue, task))
         self.moves = Moves(layout, self.troubles)
         self.pages = Pages(layout, epoch, now, self.troubles)
         settings = settings or Settings()
