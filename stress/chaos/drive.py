@@ -83,6 +83,7 @@ class Outcome(NamedTuple):
             "done": verdict.done,
             "dead": verdict.dead,
             "cancelled": verdict.cancelled,
+            "redriven": verdict.redriven,
             "lost": len(verdict.lost),
             "committed_twice": verdict.committed_twice,
             "ran_twice": sum(verdict.ran_twice.values()),

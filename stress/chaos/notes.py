@@ -146,7 +146,7 @@ class Done(Note, frozen=True):
 
 class Asked(Note, frozen=True):
     """An operator is about to ask for something: ``cancel`` of a message, ``cancel_many``, ``pause``, ``resume`` or
-    ``purge`` of a queue."""
+    ``purge`` of a queue, ``redrive`` or ``purge_letters`` of its dead letters."""
 
     at: float
     kind: str

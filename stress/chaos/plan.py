@@ -18,7 +18,7 @@ KINDS = {
     "net": "lost and late answers, late requests, resets, 503, 500, cut bodies; now and then no network",
     "clock": "wall clocks that are off, and jump",
     "disk": "the file system of the store is full",
-    "operate": "operators who cancel, pause, resume and purge, and are killed now and then",
+    "operate": "operators who cancel, pause, resume, purge and redrive, and are killed now and then",
     "poison": "messages that kill their process, are no messages, or are too large; batches and letters that are refused",
 }
 QUEUES = ("single", "bulk")

@@ -17,7 +17,7 @@ from s3queue.core.declare import Declared
 from s3queue.core.ledger import Host
 from s3queue.core.pacing import Pace, ack_s
 from s3queue.core.ranges import Ranges
-from s3queue.core.records import Leader, Offer, Place, Usage
+from s3queue.core.records import About, Leader, Offer, Place, Usage
 from s3queue.runtime.agent.dealing import Dealer
 from s3queue.runtime.agent.deaths import journaled_outcomes
 from s3queue.runtime.agent.seats import Seats, WorkerDeath
@@ -328,6 +328,9 @@ class Agent(Process):
 
     def usage(self) -> dict[str, Usage]:
         return {}
+
+    def about(self) -> About:
+        return About()
 
     def queues_are_empty(self) -> None:
         pass
