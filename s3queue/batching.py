@@ -20,7 +20,7 @@ from s3queue.acknowledging import Ack
 from s3queue.context import Backoff
 from s3queue.errors import ConfigError
 from s3queue.payloads import ValueCodec
-from s3queue.policies import Delay, Policy, Which
+from s3queue.policies import Delay, OnFailure, Policy, Which
 
 if TYPE_CHECKING:
     from s3queue.limits import Breaker, Limit
@@ -83,6 +83,7 @@ class Options(TypedDict, total=False):
     breaker: Breaker | None
     expires_in: float | timedelta | None
     unique: Unique
+    on_failure: OnFailure
 
 
 class TaskOptions(Options, total=False):

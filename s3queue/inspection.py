@@ -96,6 +96,10 @@ class HostStats(Struct):
             requests by kind, bytes of objects sent and received, retries, conflicts, puts without an answer; as of its
             last write.
         busy: slots that a message is assigned to.
+        fenced: it is over since it was silent for too long, and did not leave.
+        release: of this library that it runs. workers: its processes that run tasks. deaths: of workers that nobody had
+            asked to end, by cause, since its session began. rss_bytes: resident memory of its agent and workers. As of its
+            last write; empty or 0 where it does not tell.
         progress: of up to twenty messages that run there and whose tasks tell it, as of its last write.
     """
 
@@ -108,6 +112,11 @@ class HostStats(Struct):
     usage: dict[str, dict[str, int]] = field(default_factory=dict)
     busy: int = 0
     progress: list[RunningStats] = field(default_factory=list)
+    fenced: bool = False
+    release: str = ""
+    workers: int = 0
+    deaths: dict[str, int] = field(default_factory=dict)
+    rss_bytes: int = 0
 
 
 class Stats(Struct):
@@ -127,6 +136,7 @@ class Stats(Struct):
             are exact.
         board_bytes: size of the board; 0 if unknown.
         cycle_s: duration of the coordinator's last cycle, in seconds; 0 if unknown.
+        fences: sessions that were fenced since the namespace began, as far as coordinators have counted; 0 if unknown.
     """
 
     store: str
@@ -142,6 +152,7 @@ class Stats(Struct):
     census_at: datetime | None = None
     board_bytes: int = 0
     cycle_s: float = 0.0
+    fences: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         builtins: dict[str, Any] = msgspec.to_builtins(self)
@@ -195,7 +206,7 @@ def read_summary(seen: Stats, layout: Layout, driver: Driver) -> bool:
         seen.coordinator = None  # it resigns as it leaves
     seen.unreadable, seen.full = list(summary.unreadable), list(summary.full)
     seen.as_of, seen.board_bytes = time_of(summary.written_ms), summary.board_bytes
-    seen.cycle_s = summary.cycle_s
+    seen.cycle_s, seen.fences = summary.cycle_s, summary.fences
     seen.census_at = time_of(summary.census_ms) if summary.census_ms else None
     return True
 
@@ -234,6 +245,11 @@ def _host_stats(host: HostTally) -> HostStats:
         {role: usage.as_dict() for role, usage in host.usage.items()},
         min(host.slots, host.assigned),
         [RunningStats(one.message, one.done, one.total, one.text) for one in host.progress],
+        host.fenced,
+        host.about.release,
+        host.about.workers,
+        dict(host.about.deaths),
+        host.about.rss_bytes,
     )
 
 
@@ -333,6 +349,8 @@ def _read_hosts(seen: Stats, layout: Layout, board: Board | None, listing: list[
             tuple(sorted(ledger.offers)),
             ledger.over,
             ledger.usage,
+            about=ledger.about,
+            fenced=ledger.fenced,
         )
         seen.hosts.append(_host_stats(host))
         for queue in ledger.offers if not ledger.over else ():

@@ -17,7 +17,7 @@ from s3queue.context import Backoff
 from s3queue.errors import ConfigError
 
 if TYPE_CHECKING:
-    from typing import TypeAlias
+    from typing import Literal, TypeAlias
 
 __all__ = ["Delay", "Policy", "Which", "own_headers", "own_limits"]
 
@@ -25,6 +25,8 @@ __all__ = ["Delay", "Policy", "Which", "own_headers", "own_limits"]
 Delay: TypeAlias = "Callable[[int, BaseException], float]"
 #: Exceptions: a class, something that says whether one is meant, or several of those.
 Which: TypeAlias = "type[BaseException] | Callable[[BaseException], bool] | Collection[type[BaseException] | Callable[[BaseException], bool]]"  # noqa: E501
+
+OnFailure: TypeAlias = 'Literal["dead", "drop"]'
 
 #: Headers of this library begin with it; a producer may not give such ones.
 RESERVED = "s3queue-"
@@ -46,6 +48,7 @@ class Policy(Struct, frozen=True, kw_only=True):
         soft_time_limit: None: none.
         retry_on: only these are tried again; None: all are.
         give_up_on: these are never tried again, whatever ``retry_on`` says.
+        on_failure: ``dead``: a message out of attempts leaves a dead letter. ``drop``: it leaves nothing.
         unique: whether a message with the same arguments is enqueued only once; see `s3queue.once`.
         result_ttl: seconds for which what it returns is kept; None: it is dropped.
         ack: ``manual``: the task says itself what became of its message.
@@ -59,6 +62,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     give_up_on: tuple[Any, ...] = ()
     result_ttl: float | None = None
     unique: bool | str = False
+    on_failure: OnFailure = "dead"
     ack: Ack = "auto"
 
     def check(self, what: str) -> None:
@@ -78,7 +82,13 @@ class Policy(Struct, frozen=True, kw_only=True):
             raise ConfigError(
                 f"{what}: backoff is {self.backoff!r}", "for example Backoff(base=1, cap=3600), or a function"
             )
+        if self.on_failure not in ("dead", "drop"):
+            raise ConfigError(f"{what}: on_failure is {self.on_failure!r}", "'dead' or 'drop'")
         ttl = self.result_ttl
+        if ttl is not None and self.on_failure == "drop":
+            raise ConfigError(
+                f"{what}: on_failure='drop' and result_ttl", "who waits for a result learns of a death by its letter"
+            )
         if ttl is not None and not (is_limit(ttl) and ttl <= LONGEST_RESULT_S):
             raise ConfigError(
                 f"{what}: result_ttl is {ttl!r}", f"seconds above 0, at most {LONGEST_RESULT_S:.0f}, or None for none"
@@ -125,6 +135,7 @@ def policy(
     result_ttl: float | None = None,
     ack: Ack = "auto",
     unique: bool | str = False,
+    on_failure: OnFailure = "dead",
 ) -> Policy:
     """The arguments of a decorator, not checked yet."""
     return Policy(
@@ -136,6 +147,7 @@ def policy(
         give_up_on=() if give_up_on is None else _several(give_up_on),
         result_ttl=result_ttl,
         unique=unique,
+        on_failure=on_failure,
         ack=ack,
     )
 

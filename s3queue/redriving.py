@@ -1,7 +1,7 @@
 """What operators do about dead letters: run their messages again, or remove them.
 
 The letters are found by this process, which lists and reads them as `Queue.dead_letters` does, and asks the coordinator for
-up to 500 at a time: each by its message and the death that was seen. So memory does not grow with them, whoever is killed
+up to 250 at a time: each by its message and the death that was seen. So memory does not grow with them, whoever is killed
 leaves nothing half done, and two at once, or one that is run twice, have a message run once for each death.
 """
 
@@ -91,7 +91,7 @@ class Redrivable:
             edit: from a letter to the payload with which its message runs from now on, as `DeadLetter.payload` tells it.
             rate: letters per second, at most.
             dry_run: only count them.
-            timeout: seconds to wait for the answer to one request. At most 1,000 further lives of a queue are under way
+            timeout: seconds to wait for the answer to one request. At most 500 further lives of a queue are under way
                 at once, so a queue that nobody serves stops this.
             progress: called after each request with what has been done so far.
 
@@ -100,8 +100,8 @@ class Redrivable:
             StoreUnavailable: no answer of the store; what was asked last may or may not be done. Doing it again is safe.
             TimeoutError: no answer of the coordinator. What was asked stands.
 
-        Asks: one LIST per 1,000 letters and one GET for each; for each 500 one PUT, and one GET for each look at the
-        answer. The coordinator asks one GET, one LIST, one PUT and one DELETE for each 500, and one PUT for each letter
+        Asks: one LIST per 1,000 letters and one GET for each; for each 250 one PUT, and one GET for each look at the
+        answer. The coordinator asks one GET, one LIST, one PUT and one DELETE for each 250, and one PUT for each letter
         when its message is done; with ``edit``, or where it dies again, one GET and one PUT more.
         """
         deciding = Deciding(self, REDRIVE, rate, timeout, progress)

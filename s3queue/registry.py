@@ -78,7 +78,8 @@ class Registry:
         self.limits(queue)
         digests = {task.name: task.digest for task in tasks}
         batch = max(task.batch for task in tasks)
-        return Offer(max_attempts=max(task.max_attempts for task in tasks), tasks=digests, batch=batch)
+        drops = tuple(sorted(task.name for task in tasks if task.policy.on_failure == "drop"))
+        return Offer(max(task.max_attempts for task in tasks), tasks=digests, batch=batch, drops=drops)
 
     def limits(self, queue: str) -> Limits | None:
         """What the tasks of a queue declare of it; None: nothing.

@@ -250,7 +250,8 @@ class Sending:
                 self._sent = now if earlier is None else earlier
             driver.patience_s = max(0.0, began + queue.config.enqueue_deadline - now)
             try:
-                outcome = driver.run(enqueue_once(queue.layout, call, outgoing, now_ms, os.urandom(8).hex()))
+                nonce = os.urandom(8).hex()
+                outcome = driver.run(enqueue_once(queue.layout, call, outgoing, now_ms, nonce, _in_time(queue, now)))
             except (StoreUnavailable, StoreDenied):
                 if len(call.offered) == 1 and not call.unsure and call.under_way == outgoing.path and not call.is_held:
                     self._sent = earlier  # the first put was not applied
@@ -341,6 +342,10 @@ class Sending:
                 f"first sent {age_s:.0f} s ago, a message cannot be sent again safely after {most_s:.0f} s",
                 "if it was stored it may have run; enqueue it anew only where a duplicate is better than a loss",
             )
+
+
+def _in_time(queue: Queue, began: float) -> Callable[[], bool]:
+    return lambda: time.monotonic() < began + queue.config.enqueue_deadline
 
 
 class Progress(NamedTuple):

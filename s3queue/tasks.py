@@ -39,7 +39,7 @@ from s3queue.limits import Breaker, Limit, declared, seconds_of
 from s3queue.middleware import check, check_fit
 from s3queue.once import ONCE, Unique, check_unique
 from s3queue.payloads import CONTEXT, CallCodec, Codec, ResultCodec, ValueCodec
-from s3queue.policies import Delay, Policy, Which, own_headers
+from s3queue.policies import Delay, OnFailure, Policy, Which, own_headers
 from s3queue.policies import policy as policy_of
 from s3queue.registry import Execution, Registry, registry
 from s3queue.resources import handed
@@ -540,6 +540,7 @@ def task(
     give_up_on: Which | None = None,
     result_ttl: float | None = None,
     unique: Unique = False,
+    on_failure: OnFailure = "dead",
     ack: Ack = "auto",
     batch: int | None = None,
     wait: float = 0.1,
@@ -574,6 +575,8 @@ def task(
         retry_on: exception classes, or functions of an exception: what is none of these makes a dead letter at once.
             Of what is not raised (a hard time limit, the death of a process) there is always another attempt.
         give_up_on: what is one of these makes a dead letter at once. `Retry`, `Snooze`, `Reject` mean what they say.
+        on_failure: ``drop``: a message that is out of attempts, or rejected, leaves no dead letter; it is counted as
+            dead all the same. Not beside ``result_ttl``.
         unique: a message with the same arguments as one that is not over (True), or has not begun (``"waiting"``), is not
             enqueued: the call returns the id of that one, whose ``is_new`` is False. See `s3queue.Queue.enqueue`.
         result_ttl: seconds for which what the task returns is kept, for `MessageId.result`; at most 30 days. One PUT
@@ -603,7 +606,7 @@ def task(
     if name is not None and not (isinstance(name, str) and name):
         raise ConfigError("a task needs a name", "leave name out, or use @s3queue.handler for raw messages")
     policy = policy_of(
-        max_attempts, backoff, time_limit, soft_time_limit, retry_on, give_up_on, result_ttl, ack, unique
+        max_attempts, backoff, time_limit, soft_time_limit, retry_on, give_up_on, result_ttl, ack, unique, on_failure
     )
     limits = declared(
         f"queue {queue!r}",
@@ -646,6 +649,7 @@ def handler(
     give_up_on: Which | None = None,
     result_ttl: float | None = None,
     unique: Unique = False,
+    on_failure: OnFailure = "dead",
     ack: Ack = "auto",
     batch: int | None = None,
     wait: float = 0.1,
@@ -666,7 +670,7 @@ def handler(
     _check_queue(queue, "handler")
     check_unique(unique)
     policy = policy_of(
-        max_attempts, backoff, time_limit, soft_time_limit, retry_on, give_up_on, result_ttl, ack, unique
+        max_attempts, backoff, time_limit, soft_time_limit, retry_on, give_up_on, result_ttl, ack, unique, on_failure
     )
     limits = declared(
         f"queue {queue!r}",

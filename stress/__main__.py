@@ -15,6 +15,7 @@ COMMANDS = {
     "linger": "stress.linger",
     "night": "stress.night.command",
     "peers": "stress.peers.command",
+    "redrive": "stress.redrive",
     "report": "stress.report",
     "run": "stress.run",
     "scale": "stress.scale.command",

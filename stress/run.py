@@ -53,6 +53,9 @@ def _seeds(_: click.Context, __: click.Parameter, value: str) -> range:
     metavar="KINDS",
     help="; ".join(f"{kind}: {what}" for kind, what in KINDS.items()),
 )
+@click.option(
+    "--schedules", type=click.IntRange(0), default=0, show_default=True, help="That tick every second meanwhile."
+)
 @click.option("--mishaps", type=click.IntRange(0), help="How often something goes wrong. [default: per 200 messages]")
 @click.option("--seed", "seeds", callback=_seeds, default="1", show_default=True, metavar="N or N..M")
 @click.option("--for", "for_s", type=float, metavar="SECONDS", help="Go on with the next seeds for so long.")

@@ -27,6 +27,8 @@ MISTAKE = 2
 REFUSED = 3
 #: The store cannot be reached.
 UNREACHABLE = 4
+#: Drained, and messages died here, where the caller wants to know: ``run --fail-on-dead``.
+LETTERS = 5
 #: Ended by a signal, before the work was done in good order.
 INTERRUPTED = 130
 #: The reader of the output has closed the pipe.
@@ -46,7 +48,7 @@ COMMANDS = {
     "cancel": "Cancel messages.",
     "run-now": "Start a message that is scheduled or waits.",
     "purge": "End all messages of a queue.",
-    "delete": "Purge a queue, and forget its settings.",
+    "delete": "Purge a queue and its letters, and forget it.",
     "ls": "List the messages of a queue.",
     "cron": "Show and change schedules.",
     "dead": "Show dead letters, and their causes in groups.",

@@ -264,4 +264,8 @@ def console() -> Console:
     """Where people read."""
     from rich.console import Console
 
-    return Console(highlight=False)
+    class Closing(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # which has an exit status of its own; rich would end with 1
+
+    return Closing(highlight=False)

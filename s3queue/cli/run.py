@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from s3queue.cli import BAD_NEWS, INTERRUPTED, OK
+from s3queue.cli import BAD_NEWS, INTERRUPTED, LETTERS, OK
 from s3queue.cli.common import json_option, set_up_logging, show_json, store_options, use
 from s3queue.errors import ConfigError
 from s3queue.registry import registry
@@ -27,6 +27,7 @@ from s3queue.registry import registry
 @click.option("--metrics", metavar="HOST:PORT", help="Serve /metrics, /healthz, /readyz and /scale there.")
 @click.option("--history", metavar="DIRECTORY", help="Write every event there, for audits.")
 @click.option("--until-empty", is_flag=True, help="End when there is no message left.")
+@click.option("--fail-on-dead", is_flag=True, help="Exit status 5 if it drained, and a message died here.")
 @click.option("--reload", is_flag=True, help="Start again when a Python file below the working directory changes.")
 @click.option("--inline", is_flag=True, help="In one process, one message at a time: breakpoints work.")
 @click.option("--log-level", metavar="LEVEL", help="DEBUG, INFO, WARNING or ERROR. [default: INFO]")
@@ -37,6 +38,7 @@ def command(
     modules: tuple[str, ...],
     queues: tuple[str, ...],
     until_empty: bool,
+    fail_on_dead: bool,
     reload: bool,
     inline: bool,
     log_level: str | None,
@@ -78,4 +80,6 @@ def command(
         show_json(summary._asdict())
     if summary.interrupted:
         return INTERRUPTED
-    return OK if summary.drained else BAD_NEWS
+    if not summary.drained:
+        return BAD_NEWS
+    return LETTERS if fail_on_dead and any(dead for _, dead in summary.settled.values()) else OK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import sys
 import time
 from datetime import UTC, datetime
@@ -69,6 +70,10 @@ def _look(store: ObjectStore, namespace: str, queues: tuple[str, ...], *, exact:
     from s3queue.inspection import QueueStats, stats
 
     seen = stats(store, namespace, exact=exact)
+    for name in queues:
+        if check_name(name) not in seen.queues:
+            near = difflib.get_close_matches(name, seen.queues, n=1)
+            click.echo(f"no message of {name} is known" + (f"; did you mean {near[0]}?" if near else ""), err=True)
     if queues:
         seen.queues = {name: seen.queues.get(check_name(name), QueueStats()) for name in queues}
     return seen

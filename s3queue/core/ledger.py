@@ -30,6 +30,7 @@ from s3queue.core.keys import Layout, parse_source
 from s3queue.core.ops import Overtaken, Step, Unknown, carries, contradiction, get, put, write
 from s3queue.core.ranges import Ranges
 from s3queue.core.records import (
+    About,
     Allowed,
     Board,
     Dozing,
@@ -96,6 +97,7 @@ class Host:
         settled: messages done and dead, by queue, in tickets that the board has taken over.
         visibility_timeout, window_s: bounds for the coordinator, see `Ledger`.
         usage: store requests of this host, by role; stored with the next write, and causes none by itself.
+        about: what it tells of itself.
         marked: by ticket, messages that operators have cancelled: those that have not begun do not begin.
         knock: where it listens for knocks.
         dozing: how rarely it writes after the next write; None: it is awake.
@@ -123,6 +125,7 @@ class Host:
     awaited: int = 0
     settled: dict[str, tuple[int, int]] = field(default_factory=dict)
     usage: dict[str, Usage] = field(default_factory=dict)
+    about: About = field(default_factory=About)
     texts: int = 0
     marked: dict[str, Ranges] = field(default_factory=dict)
     forced: dict[str, dict[int, float]] = field(default_factory=dict)
@@ -326,6 +329,7 @@ class Host:
             claims=tuple(self.tickets),
             reports={name: report for name, report in reports.items() if report != Report()},
             usage=self.usage,
+            about=self.about,
             visibility_timeout=self.visibility_timeout,
             window_s=self.window_s,
             dozing=self.dozing,

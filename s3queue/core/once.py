@@ -14,7 +14,7 @@ caller, and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -55,6 +55,8 @@ class Call:
         unsure: paths whose source was sent without an answer.
         under_way: path of the source that may be stored.
         is_held: the gate is known to name it.
+        free: version of the gate that the next try replaces; None: there is none. replaces: path of the source that it
+            held for.
     """
 
     queue: str
@@ -65,6 +67,8 @@ class Call:
     unsure: set[str] = field(default_factory=set)
     under_way: str = ""
     is_held: bool = False
+    free: str | None = None
+    replaces: str = ""
 
 
 class _Held(NamedTuple):
@@ -76,7 +80,7 @@ class _Held(NamedTuple):
 
 
 def enqueue_once(
-    layout: Layout, call: Call, outgoing: Outgoing, now_ms: int, nonce: str
+    layout: Layout, call: Call, outgoing: Outgoing, now_ms: int, nonce: str, in_time: Callable[[], bool]
 ) -> Step[Once | Again | Unanswered]:
     """Try once to have the message enqueued once.
 
@@ -84,6 +88,8 @@ def enqueue_once(
         outgoing: under a path that was never offered before.
         now_ms: wall clock, read before this step was started.
         nonce: fresh.
+        in_time: whether the deadline, which counts from before this step was started, has not passed. Asked just
+            before each put of the source: one that comes later might find it over and forgotten.
 
     Returns:
         Once: done. Again, Unanswered: try again, with another path; after the latter not at once.
@@ -92,45 +98,46 @@ def enqueue_once(
         CorruptRecord: the gate cannot be read.
 
     Asks: who comes first two Puts; who finds another's message two Puts that are refused, and one Get; one Put less where
-    that message is over. Who takes a gate that is free, one Put and one Get more.
+    that message is over. Who takes a gate that is free, in two tries, one Put and one Get more.
     """
     call.offered[outgoing.path] = outgoing
     call.under_way = call.under_way or outgoing.path
     mine = Gate(nonce, outgoing.path, True, now_ms, call.window_ms)
-    held = yield from _hold(layout.gate(call.queue, call.gate), mine, call.offered, call.takes_over)
+    held = yield from _hold(layout.gate(call.queue, call.gate), mine, call)
     if not isinstance(held, _Held):
         return held
     call.under_way, call.is_held = held.path, True
-    if not held.is_over and not (yield from _complete(layout, held.path, outgoing.body, call.unsure)):
-        return Unanswered()
+    if not held.is_over:
+        if not in_time():
+            return Again()
+        if not (yield from _complete(layout, held.path, outgoing.body, call.unsure)):
+            return Unanswered()
     return Once(held.path, held.path in call.offered, held.replaced)
 
 
-def _hold(key: str, mine: Gate, offered: Mapping[str, Outgoing], takes_over: bool) -> Step[_Held | Again | Unanswered]:
-    outcome = yield from put(key, encode(mine), None)
+def _hold(key: str, mine: Gate, call: Call) -> Step[_Held | Again | Unanswered]:
+    """Put our path into the gate, or find out whose is there. One put, of a path that was never offered before."""
+    match, call.free = call.free, None
+    replaced, call.replaces = call.replaces, ""
+    outcome = yield from put(key, encode(mine), match)
     if isinstance(outcome, Stored):
-        return _Held(mine.path)
+        return _Held(mine.path, replaced=replaced)
     found = yield from get(key)
     if carries(found, mine.nonce):
-        return _Held(mine.path)
+        return _Held(mine.path, replaced=replaced)
     if not isinstance(found, Found):
         return Unanswered() if isinstance(outcome, Unknown) else Again()
     gate = decode(Gate, key, found.body)
-    if gate.path in offered:  # an earlier try of this call; others may have completed it
+    if gate.path in call.offered:  # an earlier try of this call; others may have completed it
         return _Held(gate.path, is_over=not gate.held)
-    if gate.held and not takes_over:
+    if gate.held and not call.takes_over:
         parse_source(gate.path)
         return _Held(gate.path)
-    if not gate.held and mine.made_ms < gate.made_ms + max(gate.window_ms, mine.window_ms):
-        return _Held(gate.path, is_over=True)
-    replaced = gate.path if gate.held else ""
-    outcome = yield from put(key, encode(mine), found.version)
-    if isinstance(outcome, Stored):
-        return _Held(mine.path, replaced=replaced)
-    found = yield from get(key)
-    if carries(found, mine.nonce):
-        return _Held(mine.path, replaced=replaced)
-    return Again() if isinstance(outcome, Conflict) else Unanswered()
+    window_ms = max(gate.window_ms, mine.window_ms)
+    if not gate.held and window_ms and mine.made_ms < gate.made_ms + window_ms:
+        return _Held(gate.path, is_over=True)  # without a window no clock is asked: the caller's may be behind
+    call.free, call.replaces = found.version, gate.path if gate.held else ""
+    return Again()
 
 
 def _complete(layout: Layout, path: str, body: bytes, unsure: set[str]) -> Step[bool]:

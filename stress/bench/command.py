@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -96,10 +97,17 @@ def command(
     if as_json:
         click.echo(json.dumps({"setting": asked, "machine": machine(), **figures}, indent=1))
         return
+    for label, one in _rows(figures):
+        click.echo(f"{label:32} {one['median']:>12,.4g}   ({one['min']:,.4g} to {one['max']:,.4g})")
+
+
+def _rows(figures: dict[str, Any], of: str = "") -> Iterator[tuple[str, dict[str, float]]]:
+    """Each figure with its full name, however deep it stands."""
     for name, value in figures.items():
-        rows = [(name, value)] if "median" in value else [(f"{name}.{key}", one) for key, one in value.items()]
-        for label, one in rows:
-            click.echo(f"{label:32} {one['median']:>12,.4g}   ({one['min']:,.4g} to {one['max']:,.4g})")
+        if "median" in value:
+            yield of + name, value
+        else:
+            yield from _rows(value, f"{of}{name}.")
 
 
 def _setting(text: str) -> tuple[str, Any]:

@@ -45,6 +45,8 @@ class Crew:
         self.hosts: list[Host] = []
         self.producers: list[Producer] = []
         self.operators: list[subprocess.Popen[bytes]] = []
+        #: Whether hosts serve what schedules enqueue.
+        self.beats = False
 
     @property
     def parties(self) -> list[Host | Producer]:
@@ -167,6 +169,7 @@ class Host:
             str(crew.folder / f"{self.name}.clock"),
             tempdir,
             until_empty,
+            crew.beats,
         )
         self._far = far
         self.process = crew.start(self.party, "stress.chaos.host", spec)

@@ -25,7 +25,7 @@ from s3queue.runtime.drive import Driver
 from s3queue.runtime.local.clock import clock
 from s3queue.store import Found, open_store
 from s3queue.testing.faultproxy import FaultProxy
-from stress.chaos import faults, notes
+from stress.chaos import faults, notes, ticking
 from stress.chaos.accounts import gather
 from stress.chaos.crew import Crew, Failed, Host, Producer, can_be_far
 from stress.chaos.history import Verdict, judge
@@ -52,6 +52,7 @@ class Wanted(NamedTuple):
     lease_s: float = 2.0
     timeout_s: float = 300.0
     evidence: Path | None = None
+    schedules: int = 0
 
 
 class Outcome(NamedTuple):
@@ -82,6 +83,7 @@ class Outcome(NamedTuple):
             "done": verdict.done,
             "dead": verdict.dead,
             "cancelled": verdict.cancelled,
+            "redriven": verdict.redriven,
             "lost": len(verdict.lost),
             "committed_twice": verdict.committed_twice,
             "ran_twice": sum(verdict.ran_twice.values()),
@@ -189,6 +191,9 @@ class Drive:
         wanted, crew = self._wanted, self._crew
         began = time.monotonic()
         self._until = clock() + wanted.timeout_s
+        if wanted.schedules:
+            ticking.begin(self._store, self._namespace, wanted.schedules)
+        crew.beats = bool(wanted.schedules)
         for name in list(crew.urls)[: wanted.hosts]:
             crew.hosts.append(Host(crew, name))
             crew.hosts[-1].start(far=self._is_far())
@@ -252,6 +257,7 @@ class Drive:
 
     def _finish(self) -> None:
         """Put everything right, and wait until nothing is left to do."""
+        wanted = self._wanted
         producers = [producer.process for producer in self._crew.producers]
         self._wait(lambda: not self._faults.open, self._until)
         self._say("healing")
@@ -263,6 +269,8 @@ class Drive:
         for process, producer in zip(producers, self._crew.producers, strict=True):
             if process.returncode != 0:
                 raise producer.failed()
+        if wanted.schedules:
+            ticking.end(self._store, self._namespace)
         self._say("draining")
         closer = Host(self._crew, "z")
         self._crew.hosts.append(closer)
@@ -358,6 +366,8 @@ class Drive:
                 accounts.left.add(layout.path(item.key))
                 if item.size < OVERSIZE:
                     self._violations.append(f"left in the store: {item.key}")
+        if many := self._wanted.schedules:
+            self._violations += ticking.judge(accounts, self._folder, many)
         verdict = judge(accounts, self._orders, self._wanted.concurrency)
         verdict.violations = [*self._violations, *verdict.violations]
         return verdict

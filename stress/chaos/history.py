@@ -16,8 +16,8 @@ from s3queue.core.keys import parse_message_id, parse_source
 from s3queue.core.plan import is_finished
 from stress.chaos.accounts import Accounts, Run
 from stress.chaos.notes import Done, Start
-from stress.chaos.plan import MAX_ATTEMPTS, Order
-from stress.chaos.steering import broken_words, called_off
+from stress.chaos.plan import BEATS, MAX_ATTEMPTS, Order
+from stress.chaos.steering import broken_words, called_off, lives_of
 
 #: How a run that asked to be run again ended.
 _ASKED = ("retry", "error", "snooze")
@@ -34,8 +34,9 @@ class Verdict:
     """
     Attributes:
         messages: accepted from producers; without those of which a producer never heard.
-        cancelled: messages that operators have cancelled or purged.
-        ran_twice: starts beyond the first of their message, by what explains them: ``asked`` (the task wanted it), ``died``
+        cancelled: messages that operators have cancelled or purged. redriven: dead ones that were run again.
+        ran_twice: starts beyond the first of their message, by what explains them: ``asked`` (the task wanted it),
+            ``redriven`` (an operator wanted it), ``died``
             (its process died at it), ``fenced`` (its session was ended); ``unexplained``.
         finished_again: of these, those whose run before had ended well.
         violations: everything that may not be, in words; with what is lost, committed twice or unexplained.
@@ -45,6 +46,7 @@ class Verdict:
     done: int = 0
     dead: int = 0
     cancelled: int = 0
+    redriven: int = 0
     lost: list[str] = field(default_factory=list)
     committed_twice: int = 0
     ran_twice: dict[str, int] = field(default_factory=dict)
@@ -97,8 +99,12 @@ def _judge_outcomes(accounts: Accounts, orders: Mapping[int, Order], verdict: Ve
     told_dead = {one for one, told in accounts.told.items() if any(it.outcome == "dead" for it in told)}
     ran_well = {run.start.message for run in accounts.runs if run.how == "ok"}
     told_off = {one for one, told in accounts.told.items() if any(it.outcome in _CALLED_OFF for it in told)}
-    told_off |= accounts.stones.keys()
-    dead = told_dead | accounts.letters.keys()
+    # A message that was redriven has ended as its letter says.
+    told_off |= {one for one, stone in accounts.stones.items() if stone.ending in _CALLED_OFF and stone.life < 2}
+    told_done |= {one for one, stone in accounts.stones.items() if stone.ending == "done"}
+    dead = (told_dead - accounts.stones.keys()) | accounts.letters.keys()
+    dead |= accounts.stones.keys() - told_off - told_done  # and its letter was purged, or a later life called off
+    told_dead -= accounts.stones.keys()
     done = told_done | (ran_well - dead - told_off)  # one whose host died with its outcome may have been called off
     wrong = verdict.violations
 
@@ -112,7 +118,9 @@ def _judge_outcomes(accounts: Accounts, orders: Mapping[int, Order], verdict: Ve
     missing = sorted(accounts.sent.keys() - done - dead - kept - told_off - unheard)
     verdict.lost = [one for one in missing if parse_message_id(one).path not in accounts.left]
     wrong += [f"not done: {one}" for one in missing if one not in verdict.lost]
-    verdict.committed_twice = sum(len(told) - 1 for told in accounts.told.values()) + len(told_done & dead)
+    verdict.committed_twice = len(told_done & dead)
+    for told in accounts.told.values():
+        verdict.committed_twice += len(told) - len({it.source for it in told})  # each life is settled once
     verdict.committed_twice += len(told_off & (told_done | told_dead))
     wrong += [f"nobody enqueued {one}, and it was settled" for one in sorted((done | dead) - known.keys())]
     wrong += [f"told to be done, and never ran to its end: {one}" for one in sorted(told_done - ran_well)]
@@ -130,8 +138,10 @@ def _judge_outcomes(accounts: Accounts, orders: Mapping[int, Order], verdict: Ve
         wrong.append("there is no board")
         return
     board = accounts.board
-    verdict.cancelled = sum(totals.cancelled + totals.purged for totals in board.totals.values())
-    settled = verdict.cancelled + sum(totals.done + totals.dead for totals in board.totals.values())
+    counted = [totals for queue, totals in board.totals.items() if queue != BEATS]
+    verdict.cancelled = sum(totals.cancelled + totals.purged for totals in counted)
+    verdict.redriven = sum(totals.redriven for totals in counted)
+    settled = verdict.cancelled + sum(totals.done + totals.dead for totals in counted) - verdict.redriven
     exist = len(accounts.sent.keys() - kept) + len((done | dead | told_off) & accounts.uncertain.keys())
     exist += min(max(0, settled - exist), len(unheard & accounts.uncertain.keys()))
     wrong += [f"left on the board: {what}" for what in (board.marks, board.purges) if what]
@@ -151,10 +161,11 @@ def _judge_outcomes(accounts: Accounts, orders: Mapping[int, Order], verdict: Ve
 
 def _judge_repeats(accounts: Accounts, verdict: Verdict) -> None:
     fenced = set(accounts.fences)
-    verdict.ran_twice = {"asked": 0, "died": 0, "fenced": 0, "unexplained": 0}
+    verdict.ran_twice = {"asked": 0, "redriven": 0, "died": 0, "fenced": 0, "unexplained": 0}
     for message, runs in accounts.by_message().items():
+        begins = {id(life[0]) for life in lives_of(accounts, runs)[1:]}
         for run, following in pairwise(runs):
-            reason = _why(accounts, run, following, fenced)
+            reason = "redriven" if id(following) in begins else _why(accounts, run, following, fenced)
             verdict.ran_twice[reason] += 1
             if reason == "unexplained":
                 verdict.unexplained.append(f"{message}: {run} and then {following}")
@@ -220,7 +231,8 @@ def _attempts(accounts: Accounts, orders: Mapping[int, Order]) -> list[str]:
     process, and with others that it ran, or their agent did, do not count."""
     wrong = []
     cut_short = Counter(run.start.session for run in accounts.runs if run.how in _CUT_SHORT)
-    for message, runs in accounts.by_message().items():
+    lives = ((message, life) for message, all_ in accounts.by_message().items() for life in lives_of(accounts, all_))
+    for message, runs in lives:
         seen: dict[int, Run] = {}
         for run in runs:
             before = seen.get(run.start.attempt)

@@ -13,8 +13,8 @@ from s3queue.context import Backoff, Context
 from s3queue.errors import Reject, Retry, Snooze
 from s3queue.runtime.local.clock import clock
 from s3queue.tasks import task
-from stress.chaos.notes import Bell, End, Notebook, Start
-from stress.chaos.plan import MAX_ATTEMPTS
+from stress.chaos.notes import Beat, Bell, End, Notebook, Start
+from stress.chaos.plan import BEATS, MAX_ATTEMPTS
 
 _SOON = Backoff(base=0.05, cap=0.5)
 
@@ -107,6 +107,13 @@ def _poison(ctx: Context, number: int, does: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _beat(ctx: Context) -> None:
+    assert _desk is not None
+    assert ctx.tick is not None
+    time.sleep(random.uniform(0.0, 0.006))
+    _desk.runs.write(Beat(clock(), ctx.message_id, round(ctx.tick.timestamp() * 1000)))
+
+
 def _declare(name: str, function: Any) -> Any:
     return {
         queue: task(queue, name=name, max_attempts=MAX_ATTEMPTS[name], backoff=_SOON)(function)
@@ -115,3 +122,4 @@ def _declare(name: str, function: Any) -> Any:
 
 
 TASKS = {"work": _declare("work", _work), "doomed": _declare("doomed", _doomed), "poison": _declare("poison", _poison)}
+BEAT = task(BEATS, name="beat", max_attempts=MAX_ATTEMPTS["beat"], backoff=_SOON)(_beat)

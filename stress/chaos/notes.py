@@ -56,6 +56,14 @@ class End(Note, frozen=True):
     token: int
 
 
+class Beat(Note, frozen=True):
+    """A tick of a schedule has run."""
+
+    at: float
+    message: str
+    tick_ms: int
+
+
 class Claimed(Note, frozen=True):
     """A ledger was sent that claims tickets which the one stored before did not.
 
@@ -138,7 +146,7 @@ class Done(Note, frozen=True):
 
 class Asked(Note, frozen=True):
     """An operator is about to ask for something: ``cancel`` of a message, ``cancel_many``, ``pause``, ``resume`` or
-    ``purge`` of a queue."""
+    ``purge`` of a queue, ``redrive`` or ``purge_letters`` of its dead letters."""
 
     at: float
     kind: str
@@ -238,7 +246,7 @@ def lines(file: Path) -> Iterator[bytes]:
 
 
 _decode = msgspec.json.Decoder(
-    Start | End | Claimed | Flushed | Ending | Ruled | Uncertain | Sent | Done | Asked | Answered
+    Start | End | Beat | Claimed | Flushed | Ending | Ruled | Uncertain | Sent | Done | Asked | Answered
 ).decode
 
 

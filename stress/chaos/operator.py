@@ -58,8 +58,8 @@ class Operator:
         self._force = self._draw.choice((None, 0.0, 0.5))
 
     def act(self) -> None:
-        does = self._draw.choices((self.cancel, self.cancel_many, self.pause, self.purge), (4, 1, 3, 1))[0]
-        does()
+        verbs = self.cancel, self.cancel_many, self.pause, self.purge, self.redrive, self.purge_letters
+        self._draw.choices(verbs, (4, 1, 3, 1, 6, 1))[0]()
 
     def cancel(self) -> None:
         """Some of the newest messages, one by one."""
@@ -97,6 +97,21 @@ class Operator:
             return str(self._queue.purge(force_after=self._force, timeout=_PATIENCE_S))
 
         self._do("purge", self._queue.name, (), purge)
+
+    def redrive(self) -> None:
+        """All that is dead in a queue; twice, as somebody does who is not sure that it worked."""
+
+        def redrive() -> str:
+            return str(self._queue.redrive(rate=self._draw.choice((None, 20.0)), timeout=_PATIENCE_S))
+
+        for _ in range(2):
+            self._do("redrive", self._queue.name, (), redrive)
+
+    def purge_letters(self) -> None:
+        def purge() -> str:
+            return str(self._queue.purge_letters(cause="rejected", timeout=_PATIENCE_S))
+
+        self._do("purge_letters", self._queue.name, (), purge)
 
     def _newest(self) -> list[str]:
         """Ids that producers were told of."""

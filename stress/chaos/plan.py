@@ -18,12 +18,14 @@ KINDS = {
     "net": "lost and late answers, late requests, resets, 503, 500, cut bodies; now and then no network",
     "clock": "wall clocks that are off, and jump",
     "disk": "the file system of the store is full",
-    "operate": "operators who cancel, pause, resume and purge, and are killed now and then",
+    "operate": "operators who cancel, pause, resume, purge and redrive, and are killed now and then",
     "poison": "messages that kill their process, are no messages, or are too large; batches and letters that are refused",
 }
 QUEUES = ("single", "bulk")
+#: Of schedules, where there are any.
+BEATS = "beats"
 #: How often one of this kind may start. The tasks that are to succeed can lose many processes.
-MAX_ATTEMPTS = {"work": 12, "doomed": 3, "poison": 2}
+MAX_ATTEMPTS = {"beat": 12, "work": 12, "doomed": 3, "poison": 2}
 
 #: What messages do, with their share of all.
 _SHARES = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from s3queue.core.keys import parse_message_id, parse_source
 from stress.chaos.accounts import Accounts, Run
@@ -16,13 +16,35 @@ def called_off(accounts: Accounts) -> set[str]:
     return found | {one for one in known if queue_of(one) in queues}
 
 
+def lives_of(accounts: Accounts, runs: Sequence[Run]) -> list[list[Run]]:
+    """The runs of a message by its lives: a redriven one begins again with its first attempt."""
+    redriven = {asked.queue for asked in accounts.asked if asked.kind == "redrive"}
+    lives: list[list[Run]] = []
+    for run in runs:
+        again = lives and run.start.attempt == 1 and lives[-1][-1].how != "snooze"
+        if not lives or (again and queue_of(run.start.message) in redriven):
+            lives.append([])
+        lives[-1].append(run)
+    return lives
+
+
 def queue_of(message: str) -> str:
     return parse_source(parse_message_id(message).path).queue
 
 
 def broken_words(accounts: Accounts) -> list[str]:
-    """What started though an operator had been told that it does not."""
-    return [*_cancelled(accounts), *_purged(accounts), *_paused(accounts)]
+    """What started though an operator had been told that it does not, or more often than it was redriven."""
+    return [*_cancelled(accounts), *_purged(accounts), *_paused(accounts), *_redriven(accounts)]
+
+
+def _redriven(accounts: Accounts) -> Iterator[str]:
+    """A message begins a life for each death that was redriven, and no other; its letter counts them."""
+    for message, runs in accounts.by_message().items():
+        lives = len(lives_of(accounts, runs))
+        letter = accounts.letters.get(message) or accounts.stones.get(message)
+        most = 1 if letter is None else letter.life
+        if lives > most:
+            yield f"began {lives} lives, and its letter knows of {most}: {message}"
 
 
 def _runs(accounts: Accounts) -> Iterator[Run]:
@@ -42,11 +64,14 @@ def _cancelled(accounts: Accounts) -> Iterator[str]:
 
 
 def _purged(accounts: Accounts) -> Iterator[str]:
+    # Dead letters stay, and may be redriven afterwards.
+    reborn = {one for one, runs in accounts.by_message().items() if len(lives_of(accounts, runs)) > 1}
     for purge in (answered for answered in accounts.answered if answered.kind == "purge"):
         for run in _runs(accounts):
             sent_at = accounts.sent_at.get(run.start.message)
             if (
                 sent_at is not None
+                and run.start.message not in reborn
                 and sent_at < purge.asked_at
                 and run.start.at > purge.at
                 and queue_of(run.start.message) == purge.queue

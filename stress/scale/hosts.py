@@ -14,7 +14,7 @@ from s3queue.core import agent as core
 from s3queue.core.chores import CHORES_AT_ONCE
 from s3queue.core.ops import Program
 from s3queue.core.pacing import Pace
-from s3queue.core.records import Leader, Offer, Place, Report, Usage
+from s3queue.core.records import About, Leader, Offer, Place, Report, Usage
 from s3queue.runtime.agent.dealing import Dealer
 from s3queue.runtime.agent.deaths import journaled_outcomes
 from s3queue.runtime.local.journal import Journal
@@ -169,6 +169,9 @@ class SimHost:
 
     def usage(self) -> dict[str, Usage]:
         return {}
+
+    def about(self) -> About:
+        return About()
 
     def queues_are_empty(self) -> None:
         pass

@@ -88,6 +88,13 @@ def test_every_peer_says_how_it_is_configured_and_where_that_is_written() -> Non
         assert "http" in peer.why or "README" in peer.why or "setting" in peer.why or "guide" in peer.why, peer.name
 
 
+def test_figures_are_told_to_people_with_their_full_names() -> None:
+    arguments = ["--messages", "2", "--repetitions", "1", "--warm-up", "0", "--samples", "0"]
+    result = CliRunner().invoke(command, arguments, catch_exceptions=False)
+    names = [line.split()[0] for line in result.output.splitlines()]
+    assert {"run_per_s", "requests_per_message.put", "cpu_us_per_message.worker"} <= set(names)
+
+
 def test_every_run_has_a_command() -> None:
     for run in RUNS.values():
         assert run.command.startswith("python -m stress ")

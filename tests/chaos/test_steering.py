@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from s3queue.core.keys import life_path
 from s3queue.core.records import DeadLetter, Totals
-from stress.chaos.accounts import Accounts
+from stress.chaos.accounts import Accounts, Told
 from stress.chaos.notes import Answered, Asked
 from tests.chaos.test_history import IDS, clean, good, run, told, verdict
 
@@ -69,6 +70,41 @@ def test_a_message_that_starts_in_a_paused_queue_is_noticed_unless_somebody_resu
     accounts.asked.append(Asked(11.5, "resume", "single"))
     accounts.runs[1] = run(1, 11.6)
     assert clean(verdict(accounts))
+
+
+def redriven() -> Accounts:
+    """As `good`, but the last message died first, was redriven, and is done."""
+    accounts = good()
+    accounts.asked = [Asked(12.8, "redrive", "single")]
+    life = life_path(IDS[2], 2)
+    accounts.told[IDS[2]] = [told(2, "dead"), Told("1-0", life, 0, 1, 1, "done")]
+    accounts.runs[2] = run(2, 12.0, how="error")
+    accounts.runs.append(run(2, 13.0))
+    accounts.stones[IDS[2]] = DeadLetter("n", IDS[2], "single", tombstone=True, ending="done", life=2)
+    assert accounts.board is not None
+    accounts.board.totals["single"] = Totals(done=3, dead=1, redriven=1)
+    return accounts
+
+
+def test_a_message_that_was_redriven_is_done_once_and_not_dead() -> None:
+    it = verdict(redriven())
+    assert clean(it), it
+    assert (it.done, it.dead, it.redriven, it.ran_twice["redriven"]) == (3, 0, 1, 1)
+
+
+def test_a_life_that_nobody_asked_for_is_noticed() -> None:
+    accounts = redriven()
+    accounts.runs.append(run(2, 14.0))
+    assert any("began 3 lives" in what for what in verdict(accounts).violations)
+    accounts = redriven()
+    accounts.asked.clear()
+    assert not clean(verdict(accounts)), "its first attempt ran twice"
+
+
+def test_a_life_that_is_settled_twice_is_noticed() -> None:
+    accounts = redriven()
+    accounts.told[IDS[2]].append(accounts.told[IDS[2]][-1])
+    assert verdict(accounts).committed_twice == 1
 
 
 def test_a_tombstone_is_no_dead_letter() -> None:

@@ -418,6 +418,39 @@ class TestRun:
         assert done.stderr.count("\n") == 1
         assert "exclusive create: 4 of 4 writers could create one key" in done.stderr
 
+    @pytest.mark.parametrize(("more", "status"), [([], 0), (["--fail-on-dead"], 5)])
+    def test_a_message_that_died_is_a_status_of_its_own_for_who_asks(
+        self, url: str, tmp_path: Path, more: list[str], status: int
+    ) -> None:
+        (tmp_path / "dies.py").write_text(
+            "import s3queue\n"
+            "@s3queue.task('dies', max_attempts=1)\n"
+            "def die() -> None:\n"
+            "    raise ValueError('no such user')\n"
+        )
+        subprocess.run([*MAIN, "enqueue", "dies:die", "--store", url], cwd=tmp_path, check=True)
+        done = self._start(
+            "run",
+            "dies",
+            "--store",
+            url,
+            "--workers",
+            "1",
+            "--until-empty",
+            "--log-format",
+            "json",
+            *more,
+            cwd=tmp_path,
+        )
+        _, said = done.communicate(timeout=60)
+        assert done.returncode == status
+        lines = [json.loads(line) for line in said.splitlines()]
+        (dead,) = [line for line in lines if line.get("kind") == "dead"]
+        assert (dead["level"], dead["task"], dead["queue"], dead["attempt"]) == ("ERROR", "die", "dies", 1)
+        assert dead["text"].endswith("ValueError: no such user\n")
+        (ended,) = [line for line in lines if line.get("kind") == "ended"]
+        assert (ended["done"], ended["dead"], ended["text"]) == (0, 1, "dies: 0 done, 1 dead")
+
     def test_one_that_is_asked_twice_to_end_has_a_status_of_its_own(self, url: str, tmp_path: Path) -> None:
         (tmp_path / "slow.py").write_text(
             "import s3queue, signal\n"

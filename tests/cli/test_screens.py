@@ -159,3 +159,13 @@ def test_stats_says_as_of_when_and_counts_where_it_is_told_to(
     out = capsys.readouterr().out
     assert "counted just now" in out
     assert ["mail", "5", "0", "0", "0", "0", "0", "0"] in [line.split()[:8] for line in out.splitlines()]
+
+
+def test_queue_of_which_nothing_is_known_is_told_with_the_nearest_name(
+    s3queue: Invoke, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Queue("mail", url).enqueue(1)
+    assert s3queue("stats", "--queue", "mial", "--store", url) == 0
+    assert capsys.readouterr().err == "no message of mial is known; did you mean mail?\n"
+    assert s3queue("stats", "--queue", "mail", "--store", url) == 0
+    assert capsys.readouterr().err == ""

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 from s3queue_backends.memory import MemoryStore
+from s3queue_backends.sqlite import SqliteStore
 
 from s3queue import Queue
 from s3queue.core.records import Tally
@@ -152,6 +156,78 @@ def test_an_operator_pauses_after_a_confirmation(serve: Serve, store: MemoryStor
         expect(dialog).to_contain_text("mail is paused.")
         dialog.get_by_role("link", name="Close").click()
         expect(dialog).to_be_hidden()
+
+
+JOBS = """
+import s3queue
+from pathlib import Path
+
+@s3queue.task("mail", max_attempts=1)
+def send(user: int) -> None:
+    if user < 0:
+        raise ValueError(f"no such user: {user}")
+    Path("sent.txt").write_text(str(user))
+"""
+
+
+@contextmanager
+def host(folder: Path, url: str) -> Iterator[None]:
+    """A host that serves what is in `JOBS`, as a person would start it."""
+    (folder / "jobs.py").write_text(JOBS)
+    root = Path(__file__).parents[2]
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from s3queue.cli import main; main()", "run", "jobs", "--workers", "1", "--store", url],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(root), str(root / "backends")])},
+        cwd=folder,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def test_a_dead_letter_is_found_edited_redriven_and_watched_to_its_end(
+    serve: Serve, browse: Browse, tmp_path: Path
+) -> None:
+    disk = SqliteStore(str(tmp_path / "jobs.db"))
+    queue = Queue("mail", disk)
+    send(queue, "send", *({"user": user} for user in (-1, -2, -3)))
+    it = serve(people=True, allow=["redrive", "edit"], every=0.2, of=disk)
+    with host(tmp_path, disk.url), browse(it) as page:
+        log_in(page, TOKEN)
+        page.get_by_role("link", name="Dead letters").click()
+        expect(page.locator("[data-region=dead] td.bad")).to_have_text("3", timeout=30_000)
+        page.get_by_role("table").get_by_role("link", name="mail").click()
+        expect(page.locator("#groups")).to_contain_text("ValueError: no such user: -3")
+        expect(page.locator("#groups td.n")).to_have_text("3")
+        page.locator("#rows tr", has_text="no such user: -2").locator("td.id a").click()
+        expect(page.locator(".state")).to_have_text("dead")
+
+        page.get_by_role("link", name="Edit and redrive").click()
+        dialog = page.get_by_role("dialog")
+        expect(dialog.locator("textarea")).to_have_value('{\n  "user": -2\n}')
+        dialog.locator("textarea").fill('{"user": 7}')
+        dialog.get_by_role("button", name="Edit and redrive").click()
+        expect(dialog.locator(".work[data-state=done]")).to_contain_text("1 of 1 letters were redriven.")
+        with page.expect_navigation():  # the page shows what has changed
+            page.keyboard.press("Escape")
+        for _ in range(100):
+            page.reload()
+            if page.locator(".state").text_content() == "done":
+                break
+            page.wait_for_timeout(100)
+        expect(page.locator(".state")).to_have_text("done")
+        assert (tmp_path / "sent.txt").read_text() == "7"
+
+        page.goto("/queues/mail/dead")
+        expect(page.locator("#rows tbody tr")).to_have_count(2)
+        page.get_by_role("link", name="Redrive…").click()
+        dialog.get_by_label("Dry run").check()
+        dialog.get_by_role("button", name="Redrive").click()
+        expect(dialog.locator(".work[data-state=done]")).to_contain_text("2 letters would be redriven")
+    disk.close()
 
 
 def test_a_viewer_is_refused(serve: Serve, store: MemoryStore, browse: Browse) -> None:

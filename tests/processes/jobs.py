@@ -11,7 +11,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from s3queue import Context, Retry, task
+from s3queue import Context, Reject, Retry, task
 from s3queue.context import Backoff
 
 QUEUE = "jobs"
@@ -157,6 +157,11 @@ async def meet(runs: str, many: int) -> None:
         await asyncio.sleep(0.02)
 
 
+@task(queue=QUEUE, name="reject")
+def reject() -> None:
+    raise Reject("never")
+
+
 @task(queue=QUEUE, name="idle_async")
 async def idle_async(started: str) -> None:
     """Says that it runs, and waits until it is cancelled."""
@@ -237,3 +242,9 @@ def queued(started: str, release: str) -> None:
 @task(queue=QUEUE, name="last_call")
 def last_call(runs: str, number: int) -> None:
     say(runs, f"{number} {os.getpid()}")
+
+
+@task(queue=QUEUE, name="of_no_interest", max_attempts=2, backoff=AT_ONCE, on_failure="drop")
+def of_no_interest(runs: str) -> None:
+    say(runs, "x")
+    raise RuntimeError("who cares")

@@ -159,3 +159,15 @@ class TestReaders:
         assert errors == b""
         assert process.returncode == 141
         assert counts(url(folder)).ready == count
+
+    @pytest.mark.parametrize("what", [("stats", "--watch", "--interval", "0.1"), ("top",)])
+    def test_reader_of_tables_that_closes_the_pipe_is_no_error_either(
+        self, what: tuple[str, ...], script: Path, folder: Path
+    ) -> None:
+        command = [sys.executable, str(script), *what, "--store", url(folder)]
+        reader, writer = os.pipe()
+        os.close(reader)
+        with subprocess.Popen(command, cwd=folder, stdout=writer, stderr=subprocess.PIPE) as process:
+            os.close(writer)
+            _, errors = process.communicate(timeout=60)
+        assert (process.returncode, errors) == (141, b"")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import tests.simulation.bounding
+import tests.simulation.gates
 import tests.simulation.noting
 import tests.simulation.redriving
 import tests.simulation.results

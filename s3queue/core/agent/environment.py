@@ -12,7 +12,7 @@ from s3queue.core.elect import View
 from s3queue.core.keys import Layout
 from s3queue.core.pacing import Pace
 from s3queue.core.plan import Settings
-from s3queue.core.records import Leader, Place, Usage
+from s3queue.core.records import About, Leader, Place, Usage
 
 #: Seconds between polls of the workers while any of them is busy.
 TICK_S = 0.1
@@ -59,6 +59,9 @@ class Environment(Protocol):
 
     def usage(self) -> dict[str, Usage]:
         """Store requests of this host, by role."""
+
+    def about(self) -> About:
+        """What this host tells of itself."""
 
     def queues_are_empty(self) -> None:
         """The served queues hold no message. Called once, and only with `Terms.until_empty`."""

@@ -272,7 +272,7 @@ class Hosting:
             queue: replace(offer, mean_s=round(self._crew.mean_s(queue, now), 6))
             for queue, offer in host.offers.items()
         }
-        host.usage = env.usage()
+        host.usage, host.about = env.usage(), env.about()
         dozed = host.stored is not None and host.stored.dozing is not None
         host.clock_ms = env.now_ms() if (board := self._post.view.board) is not None and board.schedules else 0
         self._flushes.begins(self._left, now)

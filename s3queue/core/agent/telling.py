@@ -28,6 +28,12 @@ class Telling:
         env, planned = self._env, cycled.planned
         if planned.assigned and env.wants("tickets_assigned"):
             env.emit("tickets_assigned", messages=planned.assigned, tickets=len(lead.board.tickets))
+        if cycled.committed and planned.redriven and env.wants("redriven"):
+            ids: dict[str, list[str]] = {}
+            for source in map(parse_source, planned.redriven):
+                ids.setdefault(source.queue, []).append(source.message)
+            for queue, begun in ids.items():
+                env.emit("redriven", queue=queue, ids=begun)
         if cycled.settled:
             self._tell_settled(lead.board, cycled.settled)
         if lead.control is not None:

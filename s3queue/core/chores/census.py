@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from s3queue.core.chores.troubles import Troubles
-from s3queue.core.keys import Layout, parse_source
+from s3queue.core.keys import END, Layout, parse_source
 from s3queue.core.ops import Step, list_page
 from s3queue.core.records import Board, Tally
 from s3queue.core.tally import of
@@ -72,7 +72,8 @@ class Census:
         sequence = board.epoch, board.sequence
         last = self._last
         if self._walk is None and (last is None or (last.sequence != sequence and now - last.began >= _ANEW_S)):
-            self._walk = _Walk(now, now_ms, sequence, self._layout.inbox)
+            # Not after ``inbox`` itself: SeaweedFS leaves out the folder that a listing begins after.
+            self._walk = _Walk(now, now_ms, sequence, self._layout.hosts + END)
 
     @property
     def counted_ms(self) -> int:

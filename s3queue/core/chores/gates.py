@@ -44,7 +44,9 @@ class Gates:
         """
         Args:
             board: the committed one.
-            over: paths of finished sources on it that have a gate. opening: of those that are to be admitted.
+            over: paths of finished sources on it that have a gate.
+            opening: of those that are to be admitted, and of those that came late and are refused: a gate that came late,
+                too, would hold for them for ever.
         """
         self._wanted = dict.fromkeys([*over, *opening])
         self.freed = {path for path in self.freed if path in self._wanted or path in board.sources}

@@ -8,7 +8,7 @@ replaced.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 
 from msgspec.structs import replace
@@ -34,11 +34,21 @@ _BUDGET_BYTES = 64_000_000
 
 class Letters:
     """
+    Args:
+        drops: whether dead messages of this queue and task leave no letter.
+
     Attributes:
         written: (path, index) of messages whose letter is stored and which the board does not yet count as settled.
     """
 
-    def __init__(self, layout: Layout, troubles: Troubles, redrives: Redrives) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        troubles: Troubles,
+        redrives: Redrives,
+        drops: Callable[[str, str], bool] = lambda queue, task: False,
+    ) -> None:
+        self._drops = drops
         self._layout, self._troubles, self._redrives = layout, troubles, redrives
         self._dying: dict[str, SourceState] = {}
         self._turn = 0
@@ -190,6 +200,10 @@ class Letters:
                 own = f"{nonce}.d{number}"
                 letter = dead_letter(self._layout, path, index, body, failures, own, now_ms, ending=ending, turn=turn)
                 key = self._layout.dead(letter.queue, letter.message)
+                is_read = isinstance(body, Found) and not letter.raw
+                if ending == DEAD and is_read and self._drops(letter.queue, letter.task):
+                    done.add((path, index))
+                    continue
                 try:
                     outcome = yield from self._put(key, encode(letter))
                 except StoreError as fault:

@@ -62,6 +62,9 @@ class Summaries:
         #: Duration of the last cycle, in seconds.
         self.cycle_s = 0.0
         self._died: dict[str, dict[str, int]] = {}
+        #: Sessions that are there and fenced; and how many have been.
+        self._fenced: set[str] = set()
+        self._fences = 0
         self._stored: Summary | None = None
         self._version: str | None = None
         self._is_read = self._is_heir = self._is_under_way = self._is_over = self._is_news = False
@@ -74,6 +77,7 @@ class Summaries:
             return
         board = self._board = facts.board
         self._note_deaths(board, facts.settled)
+        self._note_fences()
         self._control, self._board_bytes, self._is_news = facts.control, facts.board_bytes, True
         if facts.seen is not None:
             self._seen, self._refused = facts.seen, facts.refused
@@ -107,6 +111,11 @@ class Summaries:
         return self._layout.summary
 
     # ---- what it says --------------------------------------------------------------------------------------
+
+    def _note_fences(self) -> None:
+        fenced = {ledger.session for ledger in self._ledgers() if ledger.fenced}
+        self._fences += len(fenced - self._fenced)
+        self._fenced = fenced
 
     def _note_deaths(self, board: Board, settled: Sequence[Settled]) -> None:
         for one in settled:
@@ -151,6 +160,7 @@ class Summaries:
             full=board.full,
             unreadable=tuple(sorted(set(unreadable))[:_NAMED]),
             unreadable_many=len(set(unreadable)),
+            fences=self._fences,
         )
 
     def _count_listed(
@@ -202,6 +212,8 @@ class Summaries:
                 ledger.over,
                 ledger.usage,
                 tuple(islice(_progress(self._layout, ledger, board), _TOLD)),
+                ledger.about,
+                ledger.fenced,
             )
             for ledger in sorted(self._ledgers(), key=lambda ledger: ledger.session)
         ]
@@ -240,6 +252,7 @@ class Summaries:
                     self._inherit(there)
                     for queue, died in self._died.items():
                         of(summary.queues, queue).died = dict(died)
+                    summary = replace(summary, fences=self._fences)
                 self._is_heir = True
             outcome = yield from write(
                 self._key, encode(summary), nonce=summary.nonce, if_version=self._version, tries=1
@@ -261,7 +274,7 @@ class Summaries:
         return False
 
     def _inherit(self, found: Found) -> None:
-        """What died under another coordinator stays counted."""
+        """What died and was fenced under another coordinator stays counted."""
         try:
             before = decode(Summary, self._key, found.body)
         except CorruptRecord:
@@ -270,6 +283,8 @@ class Summaries:
             died = self._died.setdefault(queue, {})
             for cause, many in tally.died.items():
                 died[cause] = died.get(cause, 0) + many
+        told = {host.session for host in before.hosts if host.fenced}
+        self._fences += before.fences - len(told & self._fenced)
 
 
 def _progress(layout: Layout, ledger: Ledger, board: Board) -> Iterator[Progress]:
@@ -314,5 +329,5 @@ def _content(summary: Summary) -> Summary:
         queue: replace(tally, in_per_s=None, out_per_s=float(tally.out_per_s > 0), mean_s=0.0)
         for queue, tally in summary.queues.items()
     }
-    hosts = tuple(replace(host, usage={}) for host in summary.hosts)
+    hosts = tuple(replace(host, usage={}, about=replace(host.about, rss_bytes=0)) for host in summary.hosts)
     return replace(summary, nonce="", written_ms=0, board_bytes=0, cycle_s=0.0, queues=queues, hosts=hosts)

@@ -78,6 +78,7 @@ def tickets(
     for queue in turn[:-1]:
         if not bounds.assign(queue, lines[queue], serving[queue], busy, 1):
             _assign_queue(planning, queue, lines[queue], serving[queue], busy, share=1)
+    bounds.begin_turns(serving, busy)
     bounds.enter()
     for pool in pools:
         if pool.has_room:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from s3queue.core.keys import parse_source
 from s3queue.core.plan import breaker
 from s3queue.core.plan.hosts import Host, Pool
 from s3queue.core.plan.lanes import Lanes
@@ -78,6 +79,37 @@ class Bounds:
         assert self._places is not None
         places = self._queues.get(queue) or self._places.of(queue, rule)
         places.give_one(host, pool, source, lambda source, most: take(self._planning, line, source, busy, most, token))
+
+    def begin_turns(self, serving: Mapping[str, list[Pool]], busy: set[tuple[str, str]]) -> None:
+        """Give each key of a fair queue of which nothing is out a message on a host that is full, if what fills that is of
+        no more keys than it has slots. That it is full until it reports again is no reason to wait for a turn."""
+        for queue, lanes in self._lanes.items():
+            if not lanes.rules.limits.fair or queue in self._queues or not lanes.size:
+                continue
+            out = self._out(queue)
+            lanes.keep_new(set().union(*out.values()))
+            hosts = [(host, pool) for pool in serving[queue] for host in pool.hosts]
+            while (source := lanes.first()) is not None:
+                host, pool = min(hosts, key=lambda one: len(out.get(one[0].session, ())) / one[0].slots)
+                keys = out.setdefault(host.session, set())
+                if len(keys) > host.slots or host.ranges >= self._planning.settings.max_ranges:
+                    break
+                taken = take(self._planning, lanes, source, busy, 1)
+                if taken is None:
+                    lanes.drop()
+                    continue
+                self._planning.ticket(host.session, (taken[0],))
+                pool.load(host, queue, 1, 1)
+                keys.add(source.key)
+                lanes.passes()
+
+    def _out(self, queue: str) -> dict[str, set[str]]:
+        """By session, the keys of a queue of which something is out."""
+        keys: dict[str, set[str]] = {}
+        for ticket in self._planning.tickets.values():
+            if ticket.queue == queue:
+                keys.setdefault(ticket.session, set()).update(parse_source(part.source).key for part in ticket.parts)
+        return keys
 
     def enter(self) -> None:
         """Write what was used on the board."""

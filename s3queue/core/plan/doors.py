@@ -43,10 +43,8 @@ class Doors:
     def admits(self, source: Source) -> bool:
         """Whether a source that no board has named yet may be admitted."""
         if source.gate.startswith(BRIEF):
-            if source.path in self._freed:
-                return True
             self._planning.planned.opening.append(source.path)
-            return False
+            return source.path in self._freed
         if source.gate.startswith(UNIQUE):
             return self._first.setdefault((source.queue, source.gate), source.path) == source.path
         return True

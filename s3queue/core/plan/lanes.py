@@ -85,6 +85,18 @@ class Lanes(Line):
             self._turns.rotate(-1)
             self._begin()
 
+    def keep_new(self, out: set[str]) -> None:
+        """Serve no other keys any more than those of which nothing is out."""
+        turns = self._in_turn() if self._turns is None else self._turns
+        self._turns = deque(key for key in turns if key not in out)
+        self._begin()
+
+    def passes(self) -> None:
+        """The key that was served last gets no other turn."""
+        assert self._turns is not None
+        self._turns = deque(key for key in self._turns if key != self.served)
+        self._begin()
+
     def _begin(self) -> None:
         """Another lane has its turn."""
         self._left = self.rules.limits.weights.get(self._turns[0], 1) if self._turns and self._is_fair else MANY

@@ -27,6 +27,7 @@ class Planned:
     Attributes:
         changed: whether the board differs from the one the plan was made from.
         settled: for the history.
+        redriven: further lives that begin: paths.
         ended: sessions whose ledgers said that they are over.
         refused: paths of listed batches and requests that were finished before: late puts. Delete them.
         assigned: how many messages were put into tickets.
@@ -41,6 +42,7 @@ class Planned:
     board: Board
     changed: bool = False
     settled: list[Settled] = field(default_factory=list)
+    redriven: list[str] = field(default_factory=list)
     ended: frozenset[str] = frozenset()
     refused: list[str] = field(default_factory=list)
     assigned: int = 0

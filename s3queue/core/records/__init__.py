@@ -45,7 +45,7 @@ from s3queue.core.records.control import Control
 from s3queue.core.records.failures import CAUSES, FATAL_CAUSES, Failed, Failure
 from s3queue.core.records.format import FORMAT
 from s3queue.core.records.gates import Gate
-from s3queue.core.records.ledger import Dozing, Ledger, Offer, Report, Usage
+from s3queue.core.records.ledger import About, Dozing, Ledger, Offer, Report, Usage
 from s3queue.core.records.letters import DeadLetter, Life
 from s3queue.core.records.limits import NO_LIMIT, NO_LIMITS, Allowed, Breaker, Bucket, Fuse, Limit, Limits
 from s3queue.core.records.memos import Memo
@@ -88,6 +88,7 @@ __all__ = [
     "REPLACE",
     "RUN_NOW",
     "TICK",
+    "About",
     "Allowed",
     "Answer",
     "Batch",

@@ -23,6 +23,7 @@ class Offer(Struct, frozen=True, omit_defaults=True):
         max_attempts: the most that any task of the queue allows.
         mean_s: measured time of one message in a slot, in seconds; 0 until known.
         tasks: by name, a short digest of the signature of each task that it knows there. Empty: not said.
+        drops: names of those tasks whose dead messages leave no letter.
         batch: the most messages that any task of the queue takes at once; 0: one.
     """
 
@@ -30,6 +31,7 @@ class Offer(Struct, frozen=True, omit_defaults=True):
     mean_s: Delay = 0.0
     tasks: dict[str, str] = {}
     batch: Count = 0
+    drops: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if 0.0 < self.mean_s < SHORTEST_S:
@@ -94,6 +96,22 @@ class Dozing(Struct, frozen=True, array_like=True):
     poll_s: Patience
 
 
+class About(Struct, frozen=True, omit_defaults=True):
+    """What a host tells of itself, for people.
+
+    Attributes:
+        release: of this library.
+        workers: processes that run tasks.
+        deaths: of workers that nobody had asked to end, by cause, since the session began.
+        rss_bytes: resident memory of its agent and workers; some seconds old. 0: not known.
+    """
+
+    release: str = ""
+    workers: Count = 0
+    deaths: dict[str, Count] = {}
+    rss_bytes: Count = 0
+
+
 class Ledger(Struct, frozen=True, omit_defaults=True):
     """A host's one object: its claims, their outcomes, and its heartbeat.
 
@@ -112,6 +130,7 @@ class Ledger(Struct, frozen=True, omit_defaults=True):
         knock: where the host listens for knocks, see `s3queue.runtime.knocks`. Empty: nowhere.
         dozing: it holds nothing and writes rarely, see `s3queue.core.silence`. None: it is awake.
         clock_ms: wall clock of the host before the write, where the board names schedules. 0: not said.
+        about: for people; some writes behind.
         limits: by queue, what this host declares; for as long as no operator says otherwise.
     """
 
@@ -133,6 +152,7 @@ class Ledger(Struct, frozen=True, omit_defaults=True):
     knock: str = ""
     clock_ms: Count = 0
     limits: dict[str, Limits] = {}
+    about: About = About()
 
     @property
     def over(self) -> bool:

@@ -82,7 +82,7 @@ class LetterRequest(Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         kind: ``redrive``: begin the next life of each message; or ``purge_letters``.
-        letters: 500 at most.
+        letters: 250 at most.
     """
 
     nonce: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct, field
 
 from s3queue.core.records.format import FORMAT, Count, Delay, Term
-from s3queue.core.records.ledger import Usage
+from s3queue.core.records.ledger import About, Usage
 
 
 class Tally(Struct, omit_defaults=True):
@@ -63,6 +63,8 @@ class HostTally(Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         progress: of some of its messages; empty where no task tells.
+        about: what it tells of itself, for people.
+        fenced: it is over since it was silent, not since it left.
     """
 
     session: str
@@ -73,6 +75,8 @@ class HostTally(Struct, frozen=True, omit_defaults=True):
     over: bool = False
     usage: dict[str, Usage] = {}
     progress: tuple[Progress, ...] = ()
+    about: About = About()
+    fenced: bool = False
 
 
 class Summary(Struct, frozen=True, omit_defaults=True):
@@ -81,6 +85,7 @@ class Summary(Struct, frozen=True, omit_defaults=True):
     Attributes:
         written_ms: wall clock of the coordinator.
         cycle_s: duration of its last cycle.
+        fences: sessions that were fenced, as far as coordinators that write summaries have seen.
         census_ms: when the census began that what is ``at_least`` rests on; 0 where there was none yet.
         unreadable: some of the keys of what cannot be decoded or read; ``unreadable_many`` is how many there are.
     """
@@ -91,10 +96,11 @@ class Summary(Struct, frozen=True, omit_defaults=True):
     coordinator: str = ""
     census_ms: Count = 0
     board_bytes: Count = 0
-    cycle_s: Delay = 0.0
     queues: dict[str, Tally] = {}
     hosts: tuple[HostTally, ...] = ()
     full: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
     unreadable_many: Count = 0
     format: int = field(default_factory=lambda: FORMAT)
+    cycle_s: Delay = 0.0
+    fences: Count = 0

@@ -6,12 +6,12 @@ An action is a row of `ACTIONS`. All are shown, confirmed, checked against the v
 
 from __future__ import annotations
 
-from s3queue.dashboard.actions import messages, queues, schedules, store
+from s3queue.dashboard.actions import letters, messages, queues, schedules, store
 from s3queue.dashboard.actions.action import Action
 
 __all__ = ["ACTIONS"]
 
 #: By name.
 ACTIONS: dict[str, Action] = {
-    action.name: action for action in (*queues.ACTIONS, *messages.ACTIONS, *schedules.ACTIONS, *store.ACTIONS)
+    action.name: action for kind in (queues, messages, letters, schedules, store) for action in kind.ACTIONS
 }

@@ -32,6 +32,8 @@ from s3queue.runtime.local.wire import Deal, Note
 #: Seconds of work handed to a worker in one deal: long against a round trip between processes (0.2 ms), short against
 #: what a person notices.
 PORTION_S = 0.05
+#: The same where keys take turns: a key that comes waits behind that much of others.
+_TURN_S = 0.02
 #: Seconds without a worker after which a host gives back its messages: longer than a worker takes to be replaced.
 ABSENT_S = 1.0
 #: States of messages that may go to another worker. (A message being read may have killed its process.)
@@ -214,10 +216,11 @@ class Dealer:
         dealt = 0
         mean = self._runs.get(queue_of(queue), 0.0)
         limited = gates if is_limited(queue) else None
+        turns = self._pool.has_turns(queue)
         offer = self.host.offers.get(queue_of(queue))
         batch = 0 if offer is None else offer.batch
         for place, load in enumerate(able):
-            most = self._wants(load, mean, now, batch)
+            most = self._wants(load, mean, now, batch, _TURN_S if turns else PORTION_S)
             if limited is not None:
                 most = min(most, limited.most(queue, load))
             if most > self.concurrency and not batch:
@@ -231,17 +234,17 @@ class Dealer:
                     limited.deals(queue, load, many)
         return dealt
 
-    def _wants(self, load: Load, mean: float, now: float, batch: int) -> int:
+    def _wants(self, load: Load, mean: float, now: float, batch: int, portion_s: float) -> int:
         """Messages to deal to this worker: one for each free slot, more if they are short, never more than its process
         may run. Of tasks that take several at once, as many as its slots can take, and as many behind them."""
         free = self.concurrency - load.unfinished
         if batch:
             whole = batch * self.concurrency
             wants = whole if load.unfinished <= whole and not load.is_stuck(now) else 0
-        elif mean <= 0.0 or mean >= PORTION_S:
+        elif mean <= 0.0 or mean >= portion_s:
             wants = max(0, free)
         else:
-            portion = min(ROW_STATES, max(1, int(PORTION_S / mean) * self.concurrency))
+            portion = min(ROW_STATES, max(1, int(portion_s / mean) * self.concurrency))
             if load.unfinished >= 2 * portion or load.is_stuck(now):
                 wants = 0
             else:

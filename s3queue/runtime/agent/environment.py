@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
+import os
 import secrets
 import time
 import traceback
 from collections.abc import Callable, Collection
 
+from s3queue import __version__
 from s3queue.config import Config
 from s3queue.core.pacing import ack_s
 from s3queue.core.plan import Settings
 from s3queue.core.produce import largest_source
-from s3queue.core.records import Place, Usage
+from s3queue.core.records import About, Place, Usage
 from s3queue.observe.ears import Ear
 from s3queue.observe.events import Events
 from s3queue.runtime.knocks import Knocker
@@ -19,9 +22,13 @@ from s3queue.runtime.local import life
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.folder import machine
 from s3queue.runtime.local.journal import Journal
+from s3queue.runtime.local.memory import rss_of
 from s3queue.runtime.local.wakeups import WakeSocket, waiters, wake
 from s3queue.store import Capabilities
 from s3queue.timetable import next_tick
+
+#: Seconds between two looks at the memory of the processes of this host.
+WEIGH_S = 10.0
 
 
 def plan_settings(config: Config, capabilities: Capabilities) -> Settings:
@@ -37,6 +44,8 @@ def plan_settings(config: Config, capabilities: Capabilities) -> Settings:
         max_attempts=config.max_attempts,
         max_source_bytes=largest_source(config.max_message_bytes),
         summary_s=max(10.0 if capabilities.requests_cost else 2.0, capabilities.min_rewrite_s),
+        dead_retention=config.dead_retention,
+        letter_retention=math.inf if config.dead_letter_retention is None else config.dead_letter_retention,
         census_s=5.0 if capabilities.requests_cost else 1.0,
         timetable=next_tick,
         idle_lease=config.idle_lease if capabilities.requests_cost else 0.0,
@@ -51,6 +60,10 @@ class Surroundings:
         trusted: called when the trust window was extended after it had run out.
         empty: called when the served queues are empty.
         ears: processes of this host that listen to events.
+
+    Attributes:
+        worker_pids: tells the processes of the workers that live.
+        deaths: of workers that nobody had asked to end, by cause.
     """
 
     def __init__(
@@ -65,6 +78,9 @@ class Surroundings:
         empty: Callable[[], None],
         ears: tuple[Ear, ...] = (),
     ) -> None:
+        self.deaths: dict[str, int] = {}
+        self.worker_pids: Callable[[], Collection[int]] = tuple
+        self._weigh_at, self._rss_bytes = 0.0, 0
         self._config, self._url, self._session, self._place = config, url, session, place
         self._journal, self._trusted, self._empty = journal, trusted, empty
         self.events = Events("agent", config.history, ears)
@@ -108,6 +124,14 @@ class Surroundings:
 
     def usage(self) -> dict[str, Usage]:
         return self._journal.usage()
+
+    def about(self) -> About:
+        """Its memory is read every ten seconds: it takes a file for each process."""
+        now, pids = clock(), self.worker_pids()
+        if now >= self._weigh_at:
+            self._weigh_at = now + WEIGH_S
+            self._rss_bytes = sum(map(rss_of, (os.getpid(), *pids)))
+        return About(__version__, len(pids), dict(self.deaths), self._rss_bytes)
 
     def queues_are_empty(self) -> None:
         self._empty()

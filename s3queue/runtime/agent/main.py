@@ -160,6 +160,7 @@ class Agent:
             leaving=lambda worker, why: self._env.events.emit("leaving", worker=worker, why=why),
             warn=self._env.warn,
         )
+        self._env.worker_pids = self._seats.pids
         self._doors: list[asyncio.Task[asyncio.Server]] = []
 
     async def serve(self) -> int:
@@ -302,6 +303,7 @@ class Agent:
         """A worker died and its journal was read: report it, and allow the supervisor to replace it."""
         if not (it.expected or self._agent.host.over):  # else it was told to stop
             emit, ran = self._env.events.emit, [one.message for one in it.affected]
+            self._env.deaths[it.cause] = self._env.deaths.get(it.cause, 0) + 1
             emit("worker_died", worker=it.worker, cause=it.cause, text=it.text, messages=ran)
             for one in it.affected:
                 ended = {"message": one.message, "attempt": one.attempt, "of": one.most, "cause": it.cause}

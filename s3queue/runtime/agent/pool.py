@@ -124,6 +124,10 @@ class Pool:
         self._grow(queue, -piece.size)
         return piece
 
+    def has_turns(self, queue: str) -> bool:
+        """Whether keys take turns in it."""
+        return isinstance(self._queues.get(queue), Turns)
+
     def left(self, queue: str) -> int:
         """Messages of a queue, suspects aside."""
         return self._sizes.get(queue, 0)

@@ -296,6 +296,10 @@ class Seats:
         affected = self._dealer.died(seat.number, death)
         self._freed(WorkerDeath(seat.number, died.pid, died.cause, died.text, expected, affected))
 
+    def pids(self) -> list[int]:
+        """The processes of the workers that are there."""
+        return [seat.pid for seat in self.seats if seat.pid]
+
     def _stop_those_that_leave(self) -> None:
         for seat in self.seats:
             if seat.state is State.LEAVING and not self._dealer.loads[seat.number].unfinished:

@@ -99,7 +99,7 @@ class Slots:
     def serve(self, slot: int) -> None:
         """Run messages in this thread, until there is a None among them."""
         get, trust, journal, run = self._ready.get, self._trust, self._journal, self._attempts.run
-        pages = self._notes.open[slot]
+        pages, finish = self._notes.open[slot], journal.finish
         ended = clock()
         while (item := get()) is not None:
             piece, number = item
@@ -116,11 +116,11 @@ class Slots:
                 failed = run(slot, piece, number, started)
             except Exception:  # noqa: BLE001 - ours, of this one message: the slot goes on
                 failed = self._attempts.faulty(piece, number)
-            if type(failed) is Member:
+            ended = clock()
+            if failed is not None and type(failed) is Member:
                 self._run_together(slot, failed)
                 ended = clock()
                 continue
-            ended = clock()
             if pages:
                 self._notes.end(slot, failed=failed is not None)
             if dealt.over:
@@ -128,7 +128,7 @@ class Slots:
                 self.over(piece)
                 continue
             if failed is None:
-                journal.finish(slot, OK)
+                finish(slot, OK)
             else:
                 # The note first: a state says that the agent has been told, or died without hearing it.
                 assert isinstance(failed, Failed)

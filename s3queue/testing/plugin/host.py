@@ -23,7 +23,7 @@ from s3queue.core.ops import Get, Program, Wait
 from s3queue.core.pacing import Pace
 from s3queue.core.plan import Settled
 from s3queue.core.plan.schedules import next_tick as next_of
-from s3queue.core.records import Board, Control, Leader, Place, Usage, decode
+from s3queue.core.records import About, Board, Control, Leader, Place, Usage, decode
 from s3queue.errors import CorruptRecord
 from s3queue.lazy import refuse_lazy
 from s3queue.observe.events import Events
@@ -501,6 +501,9 @@ class _Environment:
 
     def usage(self) -> dict[str, Usage]:
         return {}
+
+    def about(self) -> About:
+        return About()
 
     def queues_are_empty(self) -> None:
         pass

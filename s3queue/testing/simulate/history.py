@@ -80,6 +80,23 @@ class Answered(NamedTuple):
     answer: str
 
 
+class Calling(NamedTuple):
+    """A caller begins to enqueue something only once."""
+
+    at: float
+    who: str
+    gate: str
+
+
+class Called(NamedTuple):
+    """It was told that its message is this one, which is certainly stored, or was."""
+
+    at: float
+    who: str
+    path: str
+    is_new: bool
+
+
 class Wondered(NamedTuple):
     """A reader asks for the result of a message."""
 
@@ -230,6 +247,8 @@ Event: TypeAlias = (
     | Accepted
     | GaveUp
     | Steered
+    | Calling
+    | Called
     | Wondered
     | Told
     | Asked

@@ -17,7 +17,7 @@ from s3queue.core.declare import Declared
 from s3queue.core.ledger import Host
 from s3queue.core.pacing import Pace, ack_s
 from s3queue.core.ranges import Ranges
-from s3queue.core.records import Leader, Offer, Place, Usage
+from s3queue.core.records import About, Leader, Offer, Place, Usage
 from s3queue.runtime.agent.dealing import Dealer
 from s3queue.runtime.agent.deaths import journaled_outcomes
 from s3queue.runtime.agent.seats import Seats, WorkerDeath
@@ -329,6 +329,9 @@ class Agent(Process):
     def usage(self) -> dict[str, Usage]:
         return {}
 
+    def about(self) -> About:
+        return About()
+
     def queues_are_empty(self) -> None:
         pass
 
@@ -388,7 +391,8 @@ class Agent(Process):
     def _guard(self) -> Program:
         yield from self.core.guard()
         self.world.mark("a host ended what it ran, since it was silent")
-        self._fenced()
+        self._tell_workers(Cancel())
+        self.world.soon(self._end)
 
     def _fenced(self) -> None:
         self.world.record(GivenUp(self.world.now, self.session))

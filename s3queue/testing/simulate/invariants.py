@@ -170,7 +170,7 @@ def i8_everything_drains(story: Story) -> Verdict:
             yield f"not at rest at {drained.at:.1f} s: {drained.why}"
         uptime_ms = story.boards[-1].board.uptime_ms if story.boards else 0
         kept = (f"{layout.root}/{one}/" for one in ("dead", "meta", "payloads"))
-        others = *kept, layout.results, layout.schedule("")
+        others = *kept, layout.results, layout.gates, layout.schedule("")
         for key in drained.keys:
             if key in story.pages:
                 page = story.pages[key][1]

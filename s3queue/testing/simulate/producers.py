@@ -27,6 +27,10 @@ _NIL = Raw(b"\xc0")
 _BODIES = {task: encode_message(Message(task, _NIL)) for task in (PLAIN, POISON, BOMB, NEW)}
 
 
+def body_of(task: str) -> Raw:
+    return _BODIES[task]
+
+
 def tasks_of(queues: tuple[str, ...]) -> dict[str, str]:
     """What a host that serves these queues knows, as it says in its ledger."""
     return {PLAIN: "1"} | ({NEW: "1"} if queues == QUEUES else {})

@@ -29,6 +29,8 @@ KINDS = (
     "refuse",
     "outage",
     "kill operator",
+    "kill caller",
+    "pause caller",
 )
 
 
@@ -118,6 +120,7 @@ class Scene:
         operators: those who pause and resume queues meanwhile. redrivers: who redrive and purge dead letters.
         deaths: of all attempts during the storm, how many are the last ones, whatever they are.
         notes: some attempts note something for the next.
+        callers: those who enqueue something only once, behind the same few gates.
         readers: those who ask for results. With any, tasks keep what they return.
         crowd: batches of one group that each producer sends before all others.
         patience: time-outs and leases of every other host are so many times as long.
@@ -147,6 +150,7 @@ class Scene:
     deaths: float = 0.0
     notes: bool = False
     readers: int = 0
+    callers: int = 0
     limits: Limits | None = None
     patience: float = 1.0
     shapes: tuple[str, ...] = ("plain",)
@@ -230,8 +234,11 @@ def draw(choices: Choices) -> Scene:
     if redrivers:
         weather = replace(scene.weather, chaos=scene.weather.chaos / 3)
         scene = replace(scene, deaths=0.6, storm_s=20.0, weather=weather)
-    if choices.choose((False, True), calm=0.75):
-        scene = replace(scene, readers=2)
+        if choices.choose((False, True), calm=0.7):
+            settings = scene.times.settings._replace(dead_retention=16.0, letter_retention=5.0)
+            scene = replace(scene, times=replace(scene.times, settings=settings))
+    readers, callers = choices.choose(((0, 0), (2, 0), (0, 3)), calm=0.7)
+    scene = replace(scene, readers=0 if redrivers else readers, callers=callers)
     limits, shapes = choices.choose(((None, ()), *_BOUNDED), calm=0.75)
     if limits is not None:
         scene = replace(scene, limits=limits, shapes=shapes)

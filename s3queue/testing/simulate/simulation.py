@@ -15,6 +15,7 @@ from s3queue.core.ops import Step
 from s3queue.core.records import Board, Control, Ledger, decode, decode_batch, decode_moved
 from s3queue.core.survey import Survey
 from s3queue.errors import CorruptRecord
+from s3queue.testing.simulate.callers import Caller
 from s3queue.testing.simulate.choices import Choices
 from s3queue.testing.simulate.history import Drained, Event, Meddled, Raised, Refused
 from s3queue.testing.simulate.hosts import Supervisor
@@ -59,6 +60,7 @@ class Simulation:
             Scribbler(world, "scribbler", self._machine(0))
         self.operators = [Operator(world, f"o{number}", self._machine(number)) for number in range(scene.operators)]
         self.operators += [Redriver(world, f"d{number}", self._machine(number)) for number in range(scene.redrivers)]
+        self.callers = [Caller(world, f"u{number}", self._machine(number)) for number in range(scene.callers)]
         for number in range(scene.readers):
             Reader(world, f"r{number}", self._machine(number))
         self.schedulers = [Scheduler(world, f"s{number}", self._machine(number)) for number in range(scene.schedules)]
@@ -156,6 +158,17 @@ class Simulation:
         if self.operators:
             self.world.choices.choose(self.operators).kill()
 
+    def _kill_caller(self, host: Supervisor) -> None:
+        if self.callers:
+            self.world.choices.choose(self.callers).kill()
+
+    def _pause_caller(self, host: Supervisor) -> None:
+        if self.callers:
+            caller = self.world.choices.choose(self.callers)
+            seconds = self.world.choices.choose(self.scene.times.pauses)
+            if all(actor.op is None for actor in caller.actors):  # what was sent is on its way all the same
+                caller.pause(seconds)
+
     def _outage(self, host: Supervisor) -> None:
         """The store is there for nobody."""
         self.world.closed_until = self.world.now + self.world.choices.choose(self.scene.times.pauses)
@@ -202,7 +215,8 @@ class Simulation:
         limited = {
             ticket.queue
             for name, ticket in board.tickets.items()
-            if name in board.allowed and ticket.session in sessions
+            if ticket.session in sessions
+            and (name in board.allowed or any(fuse.probe == name for fuse in board.fuses.values()))
         }
         paths = [layout.path(key) for key in self.world.store.keys(layout.home)]
         for path in (*paths, *(path for path in board.sources if path.startswith("dead/"))):
@@ -275,7 +289,7 @@ class Simulation:
     def _unfinished(self) -> str:
         """Why the world is not at rest; empty if it is."""
         world, layout = self.world, self.world.layout
-        if world.under_way or any(isinstance(actor.process, (Producer, Resumer)) for actor in world.actors):
+        if world.under_way or any(isinstance(actor.process, (Producer, Caller, Resumer)) for actor in world.actors):
             return "somebody is still sending"
         body = world.store.body(layout.board)
         if body is None:

@@ -24,6 +24,7 @@ from s3queue.core.records import (
     Control,
     DeadLetter,
     Failed,
+    Gate,
     Ledger,
     LetterRequest,
     Result,
@@ -127,12 +128,15 @@ class Story:
         maimed: batches that were accepted, and when, and stood there otherwise than they were sent.
         letters: keys of dead letters, when each was stored first, and whether it is about all that comes after its message.
         letter_states: by key, each letter that was stored there, and when.
+        forgotten: keys of letters that were deleted, and when.
         letter_requests: by path, what was asked about dead letters, and when that was stored first.
         pages: by key, when a retired page was stored, and what is on it.
         marks_read: by ticket and offset, when a host has read that it is cancelled.
         controls: what operators have set, and when. steered: when one was told that a turn holds.
         asked: by request, when it was first sent, its kind and its message. answers: that were stored, or read.
         results: by key, what was stored as a result, and when; None: it was deleted.
+        calls: when somebody began to enqueue something only once, behind which gate, when it was, and where.
+        gates: when a gate was written, its key, and how.
         told: what readers were told: when they asked and when they were told, and about which message.
         doubled: messages that a board has in two places.
         surveys: when each process listed the partition.
@@ -157,10 +161,13 @@ class Story:
     maimed: dict[str, int] = field(default_factory=dict)
     letters: dict[str, tuple[int, bool]] = field(default_factory=dict)
     letter_states: dict[str, list[tuple[int, DeadLetter]]] = field(default_factory=dict)
+    forgotten: list[tuple[int, float, str]] = field(default_factory=list)
     letter_requests: dict[str, tuple[int, LetterRequest]] = field(default_factory=dict)
     pages: dict[str, tuple[int, RetiredPage]] = field(default_factory=dict)
     results: dict[str, list[tuple[int, Result | None]]] = field(default_factory=dict)
     told: list[tuple[int, int, Message, history.Told]] = field(default_factory=list)
+    calls: list[tuple[int, str, int, str]] = field(default_factory=list)
+    gates: list[tuple[int, str, Gate]] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     surveys: dict[str, list[int]] = field(default_factory=dict)
     accepted: dict[str, int] = field(default_factory=dict)
@@ -176,6 +183,7 @@ class Story:
 
     def __post_init__(self) -> None:
         running: dict[str, Run] = {}
+        calling: dict[str, tuple[int, str]] = {}
         wondering: dict[str, tuple[int, Message]] = {}
         for n, event in enumerate(self.events):
             match event:
@@ -209,6 +217,10 @@ class Story:
                     self.asked[request] = n, kind, (path, number)
                 case history.Answered(_, _, request, told):
                     self.answers.append((n, request, told))
+                case history.Calling(_, who, gate):
+                    calling[who] = n, gate
+                case history.Called(_, who, path, _):
+                    self.calls.append((*calling[who], n, path))
                 case history.Wondered(_, who, path, number):
                     wondering[who] = n, (path, number)
                 case history.Told(_, who):
@@ -262,6 +274,8 @@ class Story:
             rest = letter.raw and self.bodies.get(parse_message_id(letter.message).path) == letter.payload
             self.letters.setdefault(key, (n, rest))
             self.letter_states.setdefault(key, []).append((n, letter))
+        elif key.startswith(layout.gates):
+            self.gates.append((n, key, decode(Gate, key, event.body)))
         elif key.startswith(f"{layout.root}/results/"):
             self.results.setdefault(key, []).append((n, decode_result(key, event.body)))
 
@@ -271,6 +285,8 @@ class Story:
             self.results[key].append((n, None))
         if key.startswith(layout.hosts):
             self.ledgers.setdefault(layout.session(key), []).append(LedgerAt(n, at, who, None))
+        elif key.startswith(f"{layout.root}/dead/"):
+            self.forgotten.append((n, at, key))
         elif key.startswith((layout.inbox, layout.later)):
             self.sources.setdefault(layout.path(key), []).append((n, who, False))
 

@@ -360,7 +360,8 @@ class World:
 
     def _is_batch(self, key: str) -> bool:
         layout = self.layout
-        return key.startswith((layout.inbox, layout.later, layout.requests))
+        # What was cut short of a message that is enqueued only once is completed by nobody but its first caller.
+        return key.startswith((layout.inbox, layout.later, layout.requests)) and "_" not in key
 
     def _may_fail(self, actor: Actor) -> bool:
         weather = self.scene.weather

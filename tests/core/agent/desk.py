@@ -13,7 +13,7 @@ from s3queue.core.ledger import Host
 from s3queue.core.ops import Get, Op, Program, Put, Wait
 from s3queue.core.pacing import Pace
 from s3queue.core.plan import Settings
-from s3queue.core.records import Leader, Offer, Place, Usage
+from s3queue.core.records import About, Leader, Offer, Place, Usage
 from s3queue.store import Capabilities
 from tests.core.hands import perform
 from tests.core.world import LAYOUT, NOW_MS
@@ -87,6 +87,9 @@ class Desk:
     def trust(self, until: float) -> None: ...
     def usage(self) -> dict[str, Usage]:
         return {}
+
+    def about(self) -> About:
+        return About()
 
     def queues_are_empty(self) -> None:
         self.told.append(("empty", ""))

@@ -148,9 +148,9 @@ class TestTurns:
     def test_turns_go_on_behind_the_key_that_was_served_last(self) -> None:
         seen = several(*(path(n, 9, key=key) for n, key in enumerate("abcdef", 1)))
         first = decide(board(), several(host(limits=self.fair)), seen)
-        assert first.turns == {"q": "d"}
-        second = decide(board(), several(host(limits=self.fair)), seen, turns=first.turns)
-        assert keys_of(second) == {"e": 1, "f": 1, "a": 1, "b": 1}
+        assert first.turns == {"q": "e"}
+        second = decide(board(), several(host(limits=self.fair, slots=1)), seen, turns={"q": "d"})
+        assert keys_of(second) == {"e": 1, "f": 1}
 
     def test_what_lies_side_by_side_is_one_part(self) -> None:
         seen = several(path(1, 100, key="a"), path(2, 100, key="b"))
@@ -162,6 +162,21 @@ class TestTurns:
         planned = decide(board(), several(host(slots=1, limits=self.fair)), seen)
         (ticket,) = planned.board.tickets.values()
         assert parse_source(ticket.parts[0].source).priority == 0
+
+    def test_a_key_that_comes_is_served_although_another_fills_the_hosts(self) -> None:
+        fast = {"q": replace(ledger().offers["q"], mean_s=0.1)}
+        first = decide(board(), several(host(limits=self.fair, offers=fast)), several(path(1, 1000, key="large"))).board
+        full = decide(first, several(claim(first, limits=self.fair, offers=fast)), several(path(2, 9, key="a")))
+        assert keys_of(full)["a"] == 1
+        again = several(claim(full.board, limits=self.fair, offers=fast))
+        assert decide(full.board, again, several(path(3, key="b"))).assigned == 1
+
+    def test_hosts_are_not_filled_beyond_their_slots_by_keys_that_come(self) -> None:
+        fast = {"q": replace(ledger().offers["q"], mean_s=0.1)}
+        first = decide(board(), several(host(limits=self.fair, offers=fast)), several(path(1, 1000, key="large"))).board
+        new = [path(n, key=f"t{n}") for n in range(2, 30)]
+        full = decide(first, several(claim(first, limits=self.fair, offers=fast)), new)
+        assert full.assigned == 4
 
 
 class TestAgeing:

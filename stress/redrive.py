@@ -1,0 +1,211 @@
+"""``python -m stress redrive``: what it costs to run dead messages again, and whether cycles take longer meanwhile.
+
+The letters are stored by hand, as a coordinator stores them. One host serves their queue and another one with messages of
+its own, so that its coordinator has something to do anyway. Then all letters are redriven, and the requests of the
+operator and of the coordinator are counted from then until each letter is a tombstone. What the host and its workers ask
+is told by itself: it is what messages cost that were enqueued one by one. Cycles are timed in the agent, from survey to
+commit, while the other queue is worked on: before, and during the redrive.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import resource
+import signal
+import struct
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import mean, median, quantiles
+from typing import Any
+
+import click
+import msgspec
+
+import s3queue
+from s3queue import Queue, Supervisor
+from s3queue.core.cycle import Cycled, Lead
+from s3queue.core.keys import Layout, source_path
+from s3queue.core.records import DeadLetter, Failure, encode
+from s3queue.redriving import Decided
+from s3queue.store import ObjectStore
+from stress.stores import HELP, store_url
+
+_QUEUE, _OTHER = "redriven", "other"
+_PAYLOAD = msgspec.msgpack.encode({"number": 7, "text": "x" * 100})
+_STAMP = struct.Struct("dd")
+
+
+@s3queue.task(_QUEUE, "again")
+def again(number: int, text: str) -> None:
+    """Ends at once."""
+
+
+@s3queue.task(_OTHER, "hum")
+def hum(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+def _bury(store: ObjectStore, layout: Layout, letters: int) -> None:
+    """Letters as a coordinator leaves them."""
+    now_ms = time.time_ns() // 1_000_000
+    failure = Failure(3, "error", "Traceback (most recent call last):\nValueError: not today", now_ms)
+
+    def bury(numbers: range) -> None:
+        for number in numbers:
+            path = source_path(_QUEUE, sent_ms=now_ms - letters + number, batch=f"{number:x}", count=1)
+            message = layout.message_id(path, 0)
+            letter = DeadLetter(
+                f"{number:x}", message, _QUEUE, "again", 3, (failure,), _PAYLOAD, sent_ms=now_ms, died_ms=now_ms
+            )
+            store.put(layout.dead(_QUEUE, message), encode(letter), if_version=None)
+
+    threads = [threading.Thread(target=bury, args=(range(first, letters, 8),)) for first in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _serve(url: str, times: str, workers: int) -> None:
+    """A host whose coordinator notes when each cycle began and how long it took."""
+    cycle, fd = Lead.cycle, os.open(times, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+    def timed(lead: Lead, **more: Any) -> Any:
+        began = time.monotonic()
+        outcome = yield from cycle(lead, **more)
+        if isinstance(outcome, Cycled) and outcome.committed:
+            os.write(fd, _STAMP.pack(began, time.monotonic() - began))
+        return outcome
+
+    Lead.cycle = timed  # type: ignore[method-assign,assignment]
+    Supervisor(s3queue.open_store(url), queues=[_QUEUE, _OTHER], workers=workers).run()
+
+
+def _cycles(times: Path) -> list[tuple[float, float]]:
+    return list(_STAMP.iter_unpack(times.read_bytes())) if times.exists() else []
+
+
+def _usage(queue: Queue) -> dict[str, dict[str, int]]:
+    """Requests of each role so far."""
+    roles: dict[str, dict[str, int]] = {}
+    for host in s3queue.stats(queue.store).hosts:
+        for role, usage in host.usage.items():
+            for kind in ("put", "get", "list", "delete"):
+                roles.setdefault(role, {}).setdefault(kind, 0)
+                roles[role][kind] += usage.get(kind, 0)
+    return roles
+
+
+def _sum(roles: dict[str, dict[str, int]]) -> int:
+    """Of the coordinator."""
+    return sum(roles.get("coordinator", {}).values())
+
+
+def _quiet(queue: Queue, wanted: int) -> Iterator[None]:
+    """Until so many letters are tombstones."""
+    while True:
+        seen = queue.stats()
+        if seen.done >= wanted and not (seen.ready or seen.running or seen.waiting):
+            return
+        yield
+        time.sleep(0.5)
+
+
+def _told(name: str, took: list[float]) -> dict[str, float]:
+    p95 = quantiles(took, n=20)[18] if len(took) > 1 else took[0]
+    click.echo(
+        f"{name}: {len(took)} cycles, mean {mean(took) * 1e3:.2f} ms, median {median(took) * 1e3:.2f}, p95 {p95 * 1e3:.2f}"
+    )
+    return {"cycles": len(took), "mean_s": mean(took), "median_s": median(took), "p95_s": p95}
+
+
+@click.command("redrive")
+@click.option("--store", default="sqlite", show_default=True, help=HELP)
+@click.option("--letters", default=100_000, show_default=True)
+@click.option("--rate", type=float, help="Letters per second at most.")
+@click.option("--workers", default=2, show_default=True)
+@click.option("--seconds", default=20.0, show_default=True, help="Of the measurement before.")
+@click.option("--load", default=50.0, show_default=True, help="Messages per second of the other queue.")
+@click.option("--json", "out", type=click.Path(path_type=Path), help="Where to write the figures.")
+def command(
+    store: str, letters: int, rate: float | None, workers: int, seconds: float, load: float, out: Path | None
+) -> None:
+    """Count the requests of a redrive of many letters, its memory, and the times of the coordinator's cycles."""
+    with tempfile.TemporaryDirectory() as folder, store_url(store, Path(folder)) as named:
+        url = named.format(n=0)
+        at = s3queue.open_store(url)
+        s3queue.configure(store=at)
+        layout, times, stop = Layout(), Path(folder) / "cycles", threading.Event()
+        began = time.monotonic()
+        _bury(at, layout, letters)
+        click.echo(f"{letters:,} letters stored in {time.monotonic() - began:.0f} s")
+        queue = Queue(_QUEUE, at)
+
+        def hums() -> None:
+            while not stop.wait(1.0 / load):
+                hum.enqueue(0.01)
+
+        host = multiprocessing.get_context("fork").Process(target=_serve, args=(url, str(times), workers))
+        host.start()
+        feeder = threading.Thread(target=hums, daemon=True)
+        feeder.start()
+        try:
+            time.sleep(5.0)
+            first, from_s = _usage(queue), time.monotonic()
+            time.sleep(seconds)
+            until_s = time.monotonic()
+            before, memory = _usage(queue), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+            told: list[Decided] = []
+            began = time.monotonic()
+            decided = queue.redrive(rate=rate, timeout=600.0, progress=told.append)
+            asked_s = time.monotonic() - began
+            own = queue.meter.as_dict()
+            for _ in _quiet(queue, letters):
+                pass
+            over = time.monotonic()
+            time.sleep(3.0)  # the host tells its requests with its next write
+            after = _usage(queue)
+        finally:
+            stop.set()
+            assert host.pid is not None
+            os.kill(host.pid, signal.SIGTERM)
+            host.join(60)
+        cycles = _cycles(times)
+        alone = [took for at_s, took in cycles if from_s <= at_s < until_s]
+        with_it = [took for at_s, took in cycles if began <= at_s < over]
+        spent = {
+            role: {kind: many - before.get(role, {}).get(kind, 0) for kind, many in kinds.items()}
+            for role, kinds in after.items()
+        }
+        # What the coordinator asks for the other queue, in as much time.
+        hum_per_s = (_sum(before) - _sum(first)) / (until_s - from_s)
+        asked = sum(own.values()) + _sum(spent)
+        requests = asked - hum_per_s * (over - began)
+        others = sum(sum(kinds.values()) for role, kinds in spent.items() if role != "coordinator")
+        click.echo(f"redriven {decided.done:,} in {asked_s:.0f} s, all done after {over - began:.0f} s")
+        click.echo(f"operator {own}; {spent}")
+        click.echo(
+            f"operator and coordinator: {requests / letters:.3f} requests a letter, {asked / letters:.3f} with what the "
+            f"other queue costs; host and workers {others / letters:.3f}, as for messages that were enqueued one by one"
+        )
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory
+        click.echo(f"the operator's peak of memory grew by {grown / 1024:.1f} MB")
+        figures: dict[str, Any] = {
+            "letters": letters,
+            "requests_per_letter": requests / letters,
+            "with_other_queue": asked / letters,
+            "operator": own,
+            "roles": spent,
+            "grown_mb": grown / 1024,
+            "alone": _told("without", alone),
+            "redriving": _told("with the redrive", with_it),
+        }
+        figures["cycle_ratio"] = figures["redriving"]["mean_s"] / figures["alone"]["mean_s"]
+        click.echo(f"cycles are {figures['cycle_ratio']:.2f} times as long, by the mean")
+        if out is not None:
+            out.write_text(json.dumps(figures, indent=1))
