@@ -10,7 +10,6 @@ import copy
 import os
 import threading
 import weakref
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -27,6 +26,8 @@ from s3queue.store import ObjectStore, as_store
 from s3queue.tasks import Sender, Task, task_of
 
 if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
     from types import TracebackType
 
 __all__ = ["Producer"]
@@ -38,13 +39,44 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+class _Entry:
+    """A caller that waits for its message. A lock and no more: there is one for each message, and a `Future`, which has a
+    condition of its own, takes a quarter of the time of a call.
+
+    Args:
+        tell: called when there is an outcome, in the thread that stored it.
+    """
+
+    __slots__ = ("_outcome", "_tell", "error", "message")
+
+    def __init__(self, tell: Callable[[_Entry], object] | None = None) -> None:
+        self._outcome = threading.Lock()
+        self._outcome.acquire()
+        self._tell = tell
+        self.message = ""
+        self.error: BaseException | None = None
+
+    def result(self) -> str:
+        """Wait for the outcome: the id, or what is raised. Once."""
+        self._outcome.acquire()
+        if self.error is not None:
+            raise self.error
+        return self.message
+
+    def end(self, message: str, error: BaseException | None = None) -> None:
+        self.message, self.error = message, error
+        self._outcome.release()
+        if self._tell is not None:
+            self._tell(self)
+
+
 @dataclass(slots=True)
 class _Batch:
     """Messages that will share a put. ``full``: there is nobody to wait for."""
 
     load: Load
     messages: list[bytes] = field(default_factory=list)
-    entries: list[Future[str]] = field(default_factory=list)
+    entries: list[_Entry] = field(default_factory=list)
     size: int = 0
     full: threading.Event = field(default_factory=threading.Event)
 
@@ -153,7 +185,8 @@ class Producer:
         return sender.load_one(args, kwargs, self._store)
 
     def _enqueue(self, load: Load) -> str:
-        lane, batch, entry, leads = self._join(load)
+        entry = _Entry()
+        lane, batch, leads = self._join(load, entry)
         try:
             if leads:
                 self._lead(lane, batch)
@@ -167,12 +200,15 @@ class Producer:
     async def _aenqueue(self, load: Load) -> str:
         import asyncio
 
-        lane, batch, entry, leads = self._join(load)
+        loop = asyncio.get_running_loop()
+        outcome: asyncio.Future[str] = loop.create_future()
+        entry = _Entry(lambda entry: loop.call_soon_threadsafe(_pass_on, entry, outcome))
+        lane, batch, leads = self._join(load, entry)
         try:
             if leads:  # in a thread that goes on if this call is cancelled: others wait for it
-                asyncio.get_running_loop().run_in_executor(None, self._lead, lane, batch)
+                loop.run_in_executor(None, self._lead, lane, batch)
             try:
-                return _traced(load, await asyncio.shield(asyncio.wrap_future(entry)))
+                return _traced(load, await outcome)
             except asyncio.CancelledError:
                 with self._gate:
                     if lane.open is batch:
@@ -185,13 +221,15 @@ class Producer:
         finally:
             self._leave(load, lane)
 
-    def _join(self, load: Load) -> tuple[_Lane, _Batch, Future[str], bool]:
+    def _join(self, load: Load, entry: _Entry) -> tuple[_Lane, _Batch, bool]:
         """Put the message into a batch. Whether the caller is its first one, who stores it."""
-        message, entry = load.messages[0], Future[str]()
+        message, key = load.messages[0], _key(load)
         with self._gate:
             if self._closed:
                 raise ConfigError("this producer is closed", "make another one")
-            lane = self._lanes.setdefault(_key(load), _Lane())
+            lane = self._lanes.get(key)
+            if lane is None:
+                lane = self._lanes[key] = _Lane()
             lane.inside += 1
             lane.peak = max(lane.peak, lane.inside)
             batch = lane.open
@@ -207,7 +245,7 @@ class Producer:
             if len(batch.entries) >= min(lane.peak, MAX_BATCH):
                 batch.full.set()
                 lane.open = None
-        return lane, batch, entry, leads
+        return lane, batch, leads
 
     def _leave(self, load: Load, lane: _Lane) -> None:
         with self._gate:
@@ -244,6 +282,16 @@ def _key(load: Load) -> tuple[Any, ...]:
     )
 
 
+def _pass_on(entry: _Entry, outcome: asyncio.Future[str]) -> None:
+    """To a caller on an event loop, unless he has gone."""
+    if outcome.done():
+        return
+    if entry.error is not None:
+        outcome.set_exception(entry.error)
+    else:
+        outcome.set_result(entry.message)
+
+
 def _traced(load: Load, message: str) -> str:
     if load.span is not None:
         load.span.sent([message])
@@ -264,12 +312,12 @@ def _store(batch: _Batch) -> None:
         ids = sending.run()
     except BaseException as fault:
         for index, entry in enumerate(batch.entries):
-            entry.set_exception(_share_of(fault, sending, index))
+            entry.end("", _share_of(fault, sending, index))
         if not isinstance(fault, Exception):
             raise
         return
     for entry, message in zip(batch.entries, ids, strict=True):
-        entry.set_result(message)
+        entry.end(message)
 
 
 class _Share:

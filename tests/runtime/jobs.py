@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any
@@ -497,7 +497,7 @@ def notes_for_another() -> None:
     ack="manual",
 )
 def by_hand(ctx: Context, *words: str) -> None:
-    said = {
+    said: dict[str, Callable[[], object]] = {
         "ack": ctx.ack,
         "nack": lambda: ctx.nack("not today"),
         "soon": lambda: ctx.nack("not now", after=7.0),

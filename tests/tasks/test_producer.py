@@ -17,7 +17,7 @@ from s3queue_backends.sqlite import SqliteStore
 import s3queue
 from s3queue import Config, ConfigError, EnqueueUncertain, Producer, Queue, StoreUnavailable, configure
 from s3queue.core.keys import Layout
-from s3queue.producer import _key, _Lane
+from s3queue.producer import _Entry, _key, _Lane
 from s3queue.store import Conflict, Stored
 from tests.tasks.test_queue import Troubled, batches
 
@@ -163,7 +163,7 @@ def test_cancelled_call_whose_batch_is_not_sent_stores_nothing(store: MemoryStor
 
     async def main() -> None:
         with Producer(linger=0.2) as producer:
-            _, batch, *_ = producer._join(queue.load("", [queue_payload(0)]))  # leads, and is not alone
+            _, batch, *_ = producer._join(queue.load("", [queue_payload(0)]), _Entry())  # leads, and is not alone
             batch.full.set()
             producer._lanes[next(iter(producer._lanes))].peak = 9
             call = asyncio.create_task(producer.asend(queue, 1))
@@ -191,7 +191,7 @@ def test_child_of_a_fork_waits_for_nobody_of_its_parent(tmp_path: Path) -> None:
     queue = Queue("q", store)
     queue.newest_first()
     producer = Producer(linger=FOREVER)
-    producer._join(queue.load("", [queue_payload(0)]))  # of a thread that is inside
+    producer._join(queue.load("", [queue_payload(0)]), _Entry())  # of a thread that is inside
     with producer._gate:
         pid = os.fork()
         if pid == 0:
