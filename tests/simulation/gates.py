@@ -33,6 +33,7 @@ _PAUSED: dict[str, Any] = _CALLERS | {
 _LEADERS: dict[str, Any] = _CALLERS | {
     "weather": Weather(fault=0.1, chaos=0.06, kinds=("kill candidate", "kill agent", "pause candidate"), ends=0.0),
     "storm_s": 20.0,
+    "callers": 5,
     "times": dataclasses.replace(Times(), between=(0.3, 2.5)),
 }
 
@@ -60,7 +61,7 @@ def a_gate_is_freed_for_another_source(_: Any, layout: Layout, path: str, nonce:
     return True
 
 
-@mutant(gates.Gates, "follow", "I17", within=300, **_LEADERS)
+@mutant(gates.Gates, "follow", "I17", within=600, **_LEADERS)
 def a_source_is_forgotten_before_its_gate_is_free(follow: Any, of: Any, board: Any, over: Any, opening: Any) -> None:
     """A finished source stays on the board until its gate is free."""
     follow(of, board, (), opening)
