@@ -127,7 +127,7 @@ class TestSummary:
         assert (seen.release, seen.workers, seen.deaths, seen.rss_bytes) == ("1.2.3", 3, {"oom": 1}, 5_000_000)
 
     def test_memory_alone_is_no_news(self, store: Watched) -> None:
-        town, host = led(store, EVERY)
+        _, host = led(store, EVERY)
         host.cycles(20)
         store.take()
         host.host.about = About(rss_bytes=7_000_000)
