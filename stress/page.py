@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from stress import cron
 from stress.bench.figures import median, told
 from stress.charts import lines
 from stress.targets import table, targets
@@ -25,6 +26,7 @@ def page(
         _thousand(scale),
         _sweep(sweep),
         _by_target(by_target),
+        cron.section(),
         _FOOT,
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -331,9 +331,6 @@ def only_the_fenced_give_up(story: Story) -> Verdict:
             state = story.ledger_before(session, n)
             writes = sum(one.n < n for one in story.ledgers.get(session, ()))
             stands = state is not None and state.ledger is not None and not state.ledger.over
-            silent_s = story.events[n].at - state.at if state is not None else 0.0
-            if silent_s >= story.settings.visibility_timeout:
-                continue  # what it runs of limited queues has to end
             if writes > 1 and stands and not damaged(story, session, n):
                 yield f"event {n}: {session} gave up, and its ledger stands"
 
