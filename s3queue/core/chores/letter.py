@@ -16,8 +16,8 @@ from s3queue.store import Found, Missing
 
 #: Lives in a letter besides the last one, and characters of the error of each.
 _LIVES, _LIFE_TEXT = 10, 400
-#: Characters of the payload as JSON; of one in an object of its own fewer: that and the letter are together less than a third
-#: larger than the message.
+#: Characters of the payload as JSON; fewer of one in an object of its own: that and the letter together are less than a
+#: third larger than the message.
 _PREVIEW, _BRIEF_PREVIEW = 10_000, 4000
 #: Bytes of a larger payload are in an object of their own.
 INLINE_BYTES = 32_768
