@@ -53,7 +53,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def docs(session: nox.Session) -> None:
     """The site, in docs/_build. Warnings are errors: a dead link, a page that no list names, a broken docstring."""
-    session.install("-q", "-e", f".[{STORES},metrics,otel]", *_group("docs"))
+    session.install("-q", "-e", f".[{EXTRAS},metrics,otel]", *_group("docs"))
     session.run("python", "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "docs", "docs/_build")
 
 
