@@ -45,9 +45,9 @@ def timed(ctx: Context, started: str) -> None:
 
 @task(queue=QUEUE, name="moody", max_attempts=1)
 def moody(runs: str, mood: str) -> None:
-    """Fails while its file says so."""
-    say(runs, mood)
-    if mood == "bad":
+    """Fails in a bad mood."""
+    say(runs, mood[:10])
+    if mood.startswith("bad"):
         raise ValueError("not today")
 
 

@@ -145,7 +145,10 @@ class Redrives:
 
     def forget(self, queue: str, letters: list[Chosen]) -> None:
         """These dead letters are kept no longer: have them purged, if they are still what they were."""
-        if len(self._own) < _AHEAD:
+        assert self._board is not None
+        named = lives_on(self._board.sources)
+        letters = [one for one in letters if one.message not in named]  # these live again
+        if letters and len(self._own) < _AHEAD:
             self._numbers += 1
             request = LetterRequest("", PURGE_LETTERS, queue, tuple(letters[:MOST_LETTERS]))
             self._own.append((f"old/{self._numbers}", request))
@@ -160,8 +163,9 @@ class Redrives:
             return False
         finally:
             self._under_way.pop(name, None)
-        self.looked[name] = looked
-        return True
+        if looked.fits:
+            self.looked[name] = looked
+        return bool(looked.fits)
 
     # ---- edits ---------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 
+from s3queue.core.chores.letter import payload_keys
 from s3queue.core.chores.redrives import Redrives
 from s3queue.core.chores.troubles import Troubles
 from s3queue.core.keys import MAX_ORDER, Layout, parse_message_id, parse_source
@@ -68,7 +69,7 @@ class Retention:
                     continue
                 if letter.tombstone:
                     if max(letter.ended_ms, letter.died_ms) + settings.dead_retention * 1000 <= now_ms:
-                        over += [key, *self._payloads(letter)]
+                        over += [key, *payload_keys(self._layout, letter.message, letter.life)]
                 elif letter.died_ms + settings.letter_retention * 1000 <= now_ms:
                     old.setdefault(letter.queue, []).append(Chosen(letter.message, letter.life, one.version))
             yield from delete(over)
@@ -84,11 +85,6 @@ class Retention:
         self._after = "" if is_last else page[-1].key
         self._at = now + (self._every_s if is_last else settings.census_s)
         return False
-
-    def _payloads(self, letter: DeadLetter) -> list[str]:
-        """Where its payload may be, or have been."""
-        lives = range(max(1, letter.life - 1), letter.life + 1)
-        return [self._layout.payload(letter.queue, letter.message, life) for life in lives]
 
 
 def _sent_ms(key: str) -> int:
