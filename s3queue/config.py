@@ -86,6 +86,11 @@ class Config(Struct, frozen=True, kw_only=True):
     #: Seconds for which finished sources are remembered. Above the age at which S3 refuses a signature (15 min) plus
     #: `enqueue_deadline`, so that a late request of a producer is recognised.
     dedup_window: Patience = 1200.0
+    #: Seconds for which it is remembered that a dead message was redriven and done, or purged, and that one was cancelled
+    #: after it had begun. 30 days.
+    dead_retention: Annotated[float, Meta(ge=3600, lt=1e10)] = 2_592_000.0
+    #: Seconds after which a dead letter is purged; None: it is kept until somebody redrives or purges it.
+    dead_letter_retention: Annotated[float, Meta(ge=3600, lt=1e10)] | None = None
     #: Messages of a queue that wait for a retry or a snooze on the board. Beyond that, those with the longest wait are
     #: moved to objects of their own, and may run later than told by a twentieth of their wait, or one second.
     max_parked: Count = 1000

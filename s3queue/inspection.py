@@ -50,6 +50,8 @@ class QueueStats(Struct):
         mean_s: time of one message in a slot; None until known.
         limited: limits that hold up messages, or are used up; for people. Empty where it was counted exactly.
         expired: messages that had not begun in time, since the namespace began.
+        deaths, cancelled, purged, redriven: how often messages died, were cancelled, purged, or began again after their
+            death, since the namespace began.
         died: by cause, since a coordinator counted them first. Empty where it was counted exactly.
     """
 
@@ -71,6 +73,10 @@ class QueueStats(Struct):
     died: dict[str, int] = field(default_factory=dict)
     limited: list[str] = field(default_factory=list)
     expired: int = 0
+    deaths: int = 0
+    cancelled: int = 0
+    purged: int = 0
+    redriven: int = 0
 
     @property
     def is_unserved(self) -> bool:
@@ -231,6 +237,10 @@ def _queue_stats(tally: Tally, now_ms: float) -> QueueStats:
         died=tally.died,
         limited=list(tally.limited),
         expired=tally.expired,
+        deaths=tally.deaths,
+        cancelled=tally.cancelled,
+        purged=tally.purged,
+        redriven=tally.redriven,
     )
 
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from s3queue.core.keys import Layout, parse_message_id, parse_source
 from s3queue.core.ops import get, get_all, list_page
@@ -66,6 +67,8 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
         sent_at: None where that cannot be read.
         life: how many of its lives have ended: 1, and one more for each time it was redriven and died again.
         lives: the deaths before, oldest first; ten at most.
+        payload_bytes: size of a payload that is so large that it is in an object of its own. ``body`` is empty then, unless
+            the letter was read by itself, with `Queue.dead_letter`.
     """
 
     id: str
@@ -82,14 +85,19 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     died_at: datetime
     life: int = 1
     lives: tuple[PastLife, ...] = ()
+    payload_bytes: int = 0
 
     @property
     def payload(self) -> Any:
         """The payload in builtins, decoded now; of what is ``raw``, its bytes. Of a task: its arguments by name.
 
         Raises:
-            CorruptRecord: it cannot be decoded.
+            CorruptRecord: it cannot be decoded, or was not read: see ``payload_bytes``.
         """
+        if self.payload_bytes and not self.body:
+            raise CorruptRecord(
+                self.id, f"its payload has {self.payload_bytes:,} bytes: Queue.dead_letter(id) reads it"
+            )
         return self.body if self.raw else decode_payload(self.id, self.body)
 
     @property
@@ -99,7 +107,12 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, in what JSON can carry. ``payload`` where it has such a form, otherwise ``payload_base64``."""
-        return {**with_payload(msgspec.to_builtins(self), raw=self.raw), "error": self.error}
+        told = msgspec.to_builtins(self)
+        if self.payload_bytes and not self.body:
+            told.pop("body")
+        else:
+            told = with_payload(told, raw=self.raw)
+        return {**told, "error": self.error}
 
 
 class DeadGroup(Struct):
@@ -173,7 +186,15 @@ def read_one(driver: Driver, layout: Layout, message: str) -> DeadLetter | None:
     if not isinstance(found, Found):
         return None
     record = decode(Record, key, found.body)
-    return None if record.tombstone else _view(record)
+    return None if record.tombstone else view(complete(driver, layout, record))
+
+
+def complete(driver: Driver, layout: Layout, record: Record) -> Record:
+    """A letter with its payload. Nothing, or one GET where that is in an object of its own."""
+    if not record.payload_at:
+        return record
+    found = driver.run(get(layout.payload(record.queue, record.message, record.payload_at)))
+    return replace(record, payload=found.body) if isinstance(found, Found) else record
 
 
 def read_all(
@@ -299,10 +320,10 @@ def _read(driver: Driver, keys: list[str], unreadable: Callable[[CorruptRecord],
             unreadable(corrupt)
             continue
         if not record.tombstone:
-            yield Read(record, found.version, _view(record))
+            yield Read(record, found.version, view(record))
 
 
-def _view(record: Record) -> DeadLetter:
+def view(record: Record) -> DeadLetter:
     return DeadLetter(
         id=record.message,
         queue=record.queue,
@@ -327,4 +348,5 @@ def _view(record: Record) -> DeadLetter:
             )
             for one in record.lives
         ),
+        payload_bytes=record.payload_bytes if record.payload_at else 0,
     )

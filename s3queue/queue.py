@@ -35,7 +35,6 @@ from s3queue.once import Unique, once_of
 from s3queue.operating import Operation
 from s3queue.payloads import encode_value
 from s3queue.policies import RESERVED
-from s3queue.redriving import Redrivable
 from s3queue.registry import registry
 from s3queue.runtime.drive import Driver, pauses
 from s3queue.runtime.knocks import LeaderKnocker
@@ -50,7 +49,7 @@ __all__ = ["Queue"]
 _NO_HEADERS: dict[str, str] = {}
 
 
-class Queue(Steerable, Redrivable):
+class Queue(Steerable):
     """A named queue on a store. Cheap to make; safe to use from many threads, and across a fork.
 
     Args:

@@ -23,7 +23,7 @@ from s3queue.core.keys import Layout
 from s3queue.core.plan.redrive import MOST_LETTERS, taken_by
 from s3queue.core.records import PURGE_LETTERS, REDRIVE, Chosen, LetterRequest
 from s3queue.errors import ConfigError, CorruptRecord
-from s3queue.letters import DeadLetter, Read, Wanted, queue_of, read_named, read_records
+from s3queue.letters import DeadLetter, Read, Wanted, complete, queue_of, read_named, read_records, view
 from s3queue.operating import Operation
 from s3queue.payloads import encode_value
 from s3queue.runtime.drive import Driver
@@ -121,7 +121,8 @@ class Redrivable:
     ) -> Decided:
         """Remove dead letters: of each a tombstone is left, without payload and history, for ``dead_retention``.
 
-        Args, raises, asks: as of `redrive`; the coordinator asks one PUT for each letter.
+        Args, raises, asks: as of `redrive`; the coordinator asks one PUT for each letter, and one DELETE
+        for 25.
         """
         deciding = Deciding(self, PURGE_LETTERS, rate, timeout, progress)
         return deciding.run(deciding.find(messages, Wanted(task, cause, since)), None, dry_run=dry_run)
@@ -184,7 +185,7 @@ class Deciding:
                 continue
             if dry_run:
                 continue
-            payload = None if edit is None else bytes(encode_value(edit(one.letter), "the payload"))
+            payload = None if edit is None else bytes(encode_value(edit(self._whole(one)), "the payload"))
             chosen.append(Chosen(one.letter.id, one.record.life, one.version, payload))
             size += len(payload or b"")
             if len(chosen) >= self._portion or size > _MOST_BYTES:
@@ -197,6 +198,9 @@ class Deciding:
         if dry_run:
             self._progress(self._decided)
         return self._decided
+
+    def _whole(self, one: Read) -> DeadLetter:
+        return view(complete(self._driver, self._of.layout, one.record))
 
     @property
     def _portion(self) -> int:

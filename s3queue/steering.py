@@ -14,16 +14,15 @@ from typing import Literal
 
 from msgspec import Struct
 
-from s3queue.config import Config
-from s3queue.core.keys import Layout, parse_message_id
+from s3queue.core.keys import parse_message_id
 from s3queue.core.ops import delete, get, list_page
 from s3queue.core.records import CANCEL, CODES, MOST_MESSAGES, PURGE, RUN_NOW, Board, Ledger, Request, decode
 from s3queue.errors import ConfigError, CorruptRecord
 from s3queue.looking import QueuedMessage, State
 from s3queue.messages import check_force
 from s3queue.operating import Operation
-from s3queue.runtime.drive import Driver
-from s3queue.store import Found, ObjectStore
+from s3queue.redriving import Redrivable
+from s3queue.store import Found
 
 __all__ = ["Changed", "Steerable"]
 
@@ -47,16 +46,8 @@ class Changed(Struct, frozen=True):
     answers: dict[str, int] = {}
 
 
-class Steerable:
+class Steerable(Redrivable):
     """What operators can do to all of a queue, or to a part of it. The base of `Queue`."""
-
-    name: str
-    config: Config
-    store: ObjectStore
-    layout: Layout
-
-    def driver(self) -> Driver:
-        raise NotImplementedError
 
     def messages(self, *, state: State | None = None, task: str | None = None) -> Iterator[QueuedMessage]:
         raise NotImplementedError
@@ -140,20 +131,20 @@ class Steerable:
         return Steering(self, timeout).purge(reason, force_after, wait=wait)
 
     def delete(self, *, force: bool = False, timeout: float = 600.0) -> int:
-        """Purge this queue, and forget its settings, so that it may be used anew with another order. Dead letters stay.
+        """Purge this queue and its dead letters, and forget its settings, so that it may be used anew with another order.
 
         Args:
             force: though hosts serve it: they go on, and so does what is sent to it.
             timeout: as of `purge`.
 
         Returns:
-            How many messages have ended of it.
+            How many messages have ended of it, without dead letters.
 
         Raises:
             ConfigError: hosts serve it.
-            StoreUnavailable, TimeoutError: as of `purge`.
+            StoreUnavailable, TimeoutError: as of `purge`. Doing it again goes on with the rest.
 
-        Asks: one LIST, one GET for each host, what `purge` asks, and one DELETE.
+        Asks: one LIST, one GET for each host, what `purge` and `purge_letters` ask, and one DELETE.
         """
         return Steering(self, timeout).delete(force=force)
 
@@ -263,6 +254,7 @@ class Steering:
                 "end these hosts, or have them serve other queues; or force it",
             )
         many = self.purge("the queue is deleted", None, wait=True)
+        queue.purge_letters(timeout=self._timeout)
         queue.driver().run(delete([queue.layout.meta(queue.name)]))
         return many
 

@@ -11,10 +11,13 @@ What is checked: each minute of the year is admitted once, in order, for each sc
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import click
@@ -26,6 +29,8 @@ from s3queue.core.plan.planning import Planning
 from s3queue.core.records import Board, Control, Schedule, decode, encode
 from s3queue.timetable import next_tick
 
+#: Where figures are kept.
+KEPT = Path("docs/assets/benchmarks/cron.json")
 _BEGIN = datetime(2025, 1, 1, tzinfo=UTC)
 _MINUTE_MS = 60_000
 #: Of all schedules: every minute, by an interval or by a clock that changes twice a year.
@@ -175,14 +180,51 @@ def _old(board: Board) -> set[tuple[str, int]]:
 @click.option("--schedules", "many", default=1000, show_default=True, help="With a tick a minute.")
 @click.option("--days", default=365, show_default=True)
 @click.option("--seed", default=1, show_default=True)
-def command(many: int, days: int, seed: int) -> None:
+@click.option("--keep", is_flag=True, help=f"Keep the figures in {KEPT}, for docs/benchmarks.md.")
+def command(many: int, days: int, seed: int, keep: bool) -> None:
     """Simulate schedules for a year in which coordinators die, and check that each tick is enqueued once."""
     began, year = time.process_time(), Year(many, days, random.Random(seed))
     year.run()
     seconds = time.process_time() - began
-    click.echo(
-        f"{many:,} schedules with a tick a minute and {len(_DAILY)} with one a day, {days} days from {_BEGIN:%Y-%m-%d}: "
-        f"{year.ticks:,} ticks, each once; {year.deaths:,} leaders died, {year.lost:,} of them with a board that was not "
-        f"committed; {year.edits:,} edits; {year.made_up:,} of {year.cycles:,} cycles made up for missed ticks; "
-        f"{seconds:,.0f} s of CPU, {seconds / year.ticks * 1e6:.1f} µs a tick"
+    told = {
+        "schedules": many,
+        "daily": len(_DAILY),
+        "days": days,
+        "from": f"{_BEGIN:%Y-%m-%d}",
+        "ticks": year.ticks,
+        "deaths": year.deaths,
+        "lost": year.lost,
+        "edits": year.edits,
+        "made_up": year.made_up,
+        "cycles": year.cycles,
+        "cpu_s": round(seconds),
+        "us_a_tick": round(seconds / year.ticks * 1e6, 1),
+        "command": f"python -m stress cron --schedules {many} --days {days} --seed {seed}",
+    }
+    if keep:
+        KEPT.write_text(json.dumps(told, indent=1) + "\n")
+    click.echo(sentence(told))
+
+
+def sentence(told: dict[str, Any]) -> str:
+    return (
+        f"{told['schedules']:,} schedules with a tick a minute and {told['daily']} with one a day, {told['days']} days "
+        f"from {told['from']}: {told['ticks']:,} ticks, each once; {told['deaths']:,} leaders died, {told['lost']:,} of "
+        f"them with a board that was not committed; {told['edits']:,} edits; {told['made_up']:,} of {told['cycles']:,} "
+        f"cycles made up for missed ticks; {told['us_a_tick']} µs of CPU a tick, the check included"
     )
+
+
+def section() -> str:
+    """Of docs/benchmarks.md; empty where nothing was kept."""
+    if not KEPT.exists():
+        return ""
+    told = json.loads(KEPT.read_text())
+    return f"""## Schedules over a year
+
+`{told["command"]}`: {sentence(told)}.
+
+Simulated: the production rule on production boards, once a minute, under leaders that die before or after their commit,
+with up to three hours without one and clocks up to 20 s off; both changes of the clock of four time zones. Every tick that
+was admitted is settled by the next cycle; store, hosts and workers are left to `python -m stress simulate` and
+`python -m stress run --schedules`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from stress import cron, limits
 from stress.bench.figures import median, told
 from stress.charts import lines
 from stress.targets import table, targets
@@ -15,6 +16,7 @@ def page(
     scale: dict[str, Any],
     sweep: dict[str, Any],
     by_target: dict[str, Any],
+    dashboard: dict[str, Any] | None = None,
 ) -> str:
     parts = [
         _HEAD.format(machine=_machine(real, peers)),
@@ -25,6 +27,9 @@ def page(
         _thousand(scale),
         _sweep(sweep),
         _by_target(by_target),
+        _dashboard(dashboard or {}),
+        cron.section(),
+        limits.section(),
         _FOOT,
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -55,6 +60,31 @@ _FOOT = """## How it is measured
   reads with eight in flight from one process.
 - Nothing here fails a build by being slow. What is guarded are counts (`tests/bench`): requests and bytes per message, the
   size of the board."""
+
+
+def _dashboard(found: dict[str, Any]) -> str:
+    if not found:
+        return ""
+    times, asked = found["page_ms"], found["requests"]
+    looks = found["looks_per_viewer"] / found["seconds"]
+    kinds = ", ".join(f"{many:,} {kind.upper()}" for kind, many in asked.items())
+    rows = [
+        ("looks at the summary, for all viewers together", "≤ 0.5 a second", f"{looks:.2f} a second"),
+        (
+            "time of a page, median / p99 / longest",
+            "< 300 ms",
+            f"{times['p50']:g} / {times['p99']:g} / {times['max']:g} ms",
+        ),
+        ("resident memory of the server, peak", "< 100 MiB", f"{found['peak_rss_mib']:g} MiB"),
+        ("CPU of the server", "", f"{100 * found['cpu_s'] / found['seconds']:.1f} % of a core"),
+    ]
+    return f"""## The dashboard
+
+{table(("", "target", "measured"), rows)}
+
+{found["viewers"]} viewers with open streams over {found["messages"]:,} waiting messages, which one host works on, for
+{found["seconds"]:g} s, on {found["store"]}; another client loads {found["pages"]:,} pages meanwhile. In its whole life the
+server asked its store for {kinds}: `{found["command"]}`."""
 
 
 def _machine(real: dict[str, Any], peers: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ import click
 
 from stress.bench.command import machine
 
-PARTS = ("real", "peers", "scale", "sweep", "targets")
+PARTS = ("real", "peers", "scale", "sweep", "targets", "dashboard")
 FOLDER = Path("docs/assets/benchmarks")
 
 
@@ -59,6 +59,10 @@ def command(
         from stress.bench.sweep import run as real_sweep
 
         _keep("targets", {"date": _today(), "rows": real_sweep()})
+    if "dashboard" in wanted:
+        from stress.dashboard.command import run as dashboard
+
+        _keep("dashboard", {"date": _today(), **dashboard()})
     write()
 
 
@@ -90,8 +94,8 @@ def _scale(names: tuple[str, ...]) -> None:
 def write() -> None:
     from stress.page import page
 
-    real, peers, scale, sweep, by_target = (_load(part) for part in PARTS)
-    Path("docs/benchmarks.md").write_text(page(real, peers, scale, sweep, by_target))
+    real, peers, scale, sweep, by_target, dashboard = (_load(part) for part in PARTS)
+    Path("docs/benchmarks.md").write_text(page(real, peers, scale, sweep, by_target, dashboard))
     if peers:
         from stress.charts import drain_rates
 

@@ -48,7 +48,7 @@ COMMANDS = {
     "cancel": "Cancel messages.",
     "run-now": "Start a message that is scheduled or waits.",
     "purge": "End all messages of a queue.",
-    "delete": "Purge a queue, and forget its settings.",
+    "delete": "Purge a queue and its letters, and forget it.",
     "ls": "List the messages of a queue.",
     "cron": "Show and change schedules.",
     "dead": "Show dead letters, and their causes in groups.",

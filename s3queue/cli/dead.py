@@ -344,6 +344,8 @@ def _show_whole(letter: DeadLetter, told: dict[str, Any]) -> None:
     if letter.raw:
         click.echo(f"\nIt cannot be decoded. What is stored, {len(letter.body):,} bytes, as base64:")
         click.echo(told["payload_base64"])
+    elif "payload" not in told and "payload_base64" not in told:
+        click.echo(f"\nIts payload, {letter.payload_bytes:,} bytes, is gone.")
     elif "payload" in told:
         click.echo("\npayload")
         click.echo(msgspec.json.format(msgspec.json.encode(told["payload"]), indent=2).decode())

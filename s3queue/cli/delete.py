@@ -26,7 +26,7 @@ def command(
     config_file: str | None,
     as_json: bool,
 ) -> int:
-    """Purge a queue, and forget its settings.
+    """Purge a queue and its dead letters, and forget its settings.
 
     Exit status 1: it was not over within the time-out; do it again. 2: hosts serve it.
     """
@@ -35,7 +35,7 @@ def command(
     store, config = use(store_url, config_file, namespace=namespace)
     try:
         of = Queue(queue, store, config=config)
-        confirm(f"End all messages of {queue}, and forget it?", yes)
+        confirm(f"End all messages of {queue}, remove its dead letters, and forget it?", yes)
         many = of.delete(force=force, timeout=timeout)
     except TimeoutError as late:
         click.echo(f"s3queue: {queue}: {late}", err=True)

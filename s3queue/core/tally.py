@@ -13,7 +13,16 @@ def count_board(board: Board, layout: Layout) -> tuple[dict[str, Tally], list[st
     queues: dict[str, Tally] = {}
     unreadable: list[str] = []
     for name, totals in board.totals.items():
-        queues[name] = Tally(done=totals.done, dead=totals.dead_now, failed=totals.failed, expired=totals.expired)
+        queues[name] = Tally(
+            done=totals.done,
+            dead=totals.dead_now,
+            failed=totals.failed,
+            expired=totals.expired,
+            deaths=totals.dead,
+            cancelled=totals.cancelled,
+            purged=totals.purged,
+            redriven=totals.redriven,
+        )
     for path, state in board.sources.items():
         source = parse_source(path)
         tally = of(queues, source.queue)

@@ -46,6 +46,9 @@ def notices(look: Look, queue: str = "") -> list[Notice]:
             what = "do not fit the task" if any(digests.split(",")) else "are of a task that no host knows:"
             text = f"{many:,} messages of {name} {what} {task}. They wait for a host that knows it, for a day."
             found.append(Notice("warn", "Unfit messages", text, "deploy the release that defines the task", name))
+        if counts.limited:
+            text = f"Limits of {name} hold up messages, or are used up: {', '.join(counts.limited[:5])}."
+            found.append(Notice("note", "Limited", text, "", name))
         if counts.paused:
             text = f"Nothing of {name} is started. Enqueuing goes on."
             found.append(Notice("warn", "Paused", text, f"s3queue resume {name}", name))

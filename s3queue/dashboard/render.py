@@ -142,6 +142,8 @@ def make_environment() -> Environment:
         tail=tail,
     )
     environment.globals.update(query=query, dollars=dollars, added=added, asked_by=asked_by, prices_as_of=AS_OF)
+    for name in environment.list_templates():
+        environment.get_template(name)  # compiled now, so that no page waits for it
     return environment
 
 

@@ -23,7 +23,7 @@ from s3queue.errors import ConfigError
 from s3queue.inspection import QueueStats
 from s3queue.letters import DeadGroup, DeadLetter
 from s3queue.looking import QueuedMessage
-from s3queue.messages import MessageHandle
+from s3queue.messages import MessageHandle, MessageProgress
 from s3queue.runtime.drive import Driver
 from s3queue.runtime.meter import Meter
 from s3queue.schedules import ScheduleInfo, Schedules
@@ -42,9 +42,10 @@ class OneMessage(NamedTuple):
     """What is known of one message.
 
     Attributes:
-        queued: while it is neither done nor dead, and was not moved off the board.
-        letter: once it is dead.
+        queued: while it is neither done nor dead, in its first life, and was not moved off the board.
+        letter: of its death; also while it lives again.
         fencing_token: of its ticket, while it runs.
+        progress: what its attempts have noted last.
     """
 
     id: str
@@ -53,6 +54,7 @@ class OneMessage(NamedTuple):
     queued: QueuedMessage | None
     letter: DeadLetter | None
     fencing_token: int | None
+    progress: MessageProgress | None = None
 
 
 class Screens:
@@ -229,13 +231,13 @@ class Screens:
         )
         if queued is not None:
             token = fencing_token(queued.ticket) if queued.ticket else None
-            return OneMessage(id, queue, queued.state, queued, None, token)
-        letter = letters.read_one(driver, handle.layout, id)
-        if letter is not None:
-            return OneMessage(id, queue, "dead", None, letter, None)
+            progress = handle.progress() if queued.state in ("running", "waiting") else None
+            meter.add(handle.meter.usage)
+            return OneMessage(id, queue, queued.state, queued, None, token, progress)
         status = handle.status()
+        letter = letters.read_one(driver, handle.layout, id)
         meter.add(handle.meter.usage)
-        return OneMessage(id, queue, status, None, None, None)
+        return OneMessage(id, queue, status, None, letter, None)
 
     # ---- shared --------------------------------------------------------------------------------------------
 

@@ -24,7 +24,7 @@ __all__ = ["Rising", "of_host", "of_namespace", "of_usage"]
 #: By state, the field of `s3queue.inspection.QueueStats`.
 _STATES = {"ready": "ready", "scheduled": "scheduled", "running": "running", "retrying": "waiting"}
 #: By outcome, the same.
-_OUTCOMES = ("done", "dead", "cancelled", "expired")
+_OUTCOMES = {"done": "done", "dead": "deaths", "cancelled": "cancelled", "expired": "expired", "purged": "purged"}
 #: Fields of the usage of a host that count requests; the rest of those are puts.
 _OPS = ("put", "get", "list", "delete")
 
@@ -70,11 +70,13 @@ def of_namespace(seen: Stats | None, rising: Rising) -> Iterator[Metric]:
 
 
 def _messages(seen: Stats | None, rising: Rising) -> Iterator[Metric]:
-    messages = GaugeMetricFamily("s3queue_messages", "Messages that have not ended.", labels=["queue", "state"])
+    messages = GaugeMetricFamily("s3queue_messages", "Messages; dead: with a dead letter.", labels=["queue", "state"])
     oldest = GaugeMetricFamily("s3queue_oldest_ready_seconds", "Age of the oldest ready message.", labels=["queue"])
     enqueued = CounterMetricFamily("s3queue_messages_enqueued_total", "Messages that came.", labels=["queue"])
     finished = CounterMetricFamily(
-        "s3queue_messages_finished_total", "Messages that ended.", labels=["queue", "outcome"]
+        "s3queue_messages_finished_total",
+        "Messages that ended; redriven ones again.",
+        labels=["queue", "outcome"],
     )
     for queue, counts in {} if seen is None else seen.queues.items():
         there = {state: getattr(counts, name) for state, name in _STATES.items()}
@@ -82,10 +84,12 @@ def _messages(seen: Stats | None, rising: Rising) -> Iterator[Metric]:
         for state, many in there.items():
             messages.add_metric([queue, state], many)
         oldest.add_metric([queue], counts.oldest_s or 0.0)
-        ended = {outcome: getattr(counts, outcome) for outcome in _OUTCOMES if hasattr(counts, outcome)}
+        ended = {outcome: getattr(counts, name) for outcome, name in _OUTCOMES.items()}
         for outcome, many in ended.items():
             finished.add_metric([queue, outcome], many)
-        enqueued.add_metric([queue], rising.at_least(queue, sum(there.values()) + sum(ended.values())))
+        messages.add_metric([queue, "dead"], counts.dead)
+        came = sum(there.values()) + sum(ended.values()) - counts.redriven
+        enqueued.add_metric([queue], rising.at_least(queue, came))
     yield from (messages, oldest, enqueued, finished)
 
 
@@ -116,7 +120,9 @@ def of_usage(seen: Stats | None, prices: Mapping[str, float]) -> Iterator[Metric
         for result, many in bad.items():
             requests.add_metric([role, "put", result], many)
         spent.add_metric([role], dollars(asked, prices))
-    yield from (slots, attempts, requests, spent)
+    fences = CounterMetricFamily("s3queue_fences_total", "Sessions that were fenced.")
+    fences.add_metric([], 0 if seen is None else seen.fences)
+    yield from (slots, attempts, requests, spent, fences)
 
 
 # ---- of a host -------------------------------------------------------------------------------------------------------

@@ -329,6 +329,9 @@ def docker(folder: Path) -> Iterator[str]:
     with _running(arguments, folder / "log", {}) as process:
         _wait("dockerd", lambda: _daemon_answers(address), process, folder / "log")
         yield address
+    # Of containers with the network of this machine: it stays mounted, and nobody could remove the folder.
+    for left in (folder / "exec" / "netns").glob("*"):
+        subprocess.run(["umount", str(left)], capture_output=True, check=False)
 
 
 def _daemon_answers(address: str) -> bool:

@@ -68,7 +68,7 @@ def headers_of(store: MemoryStore) -> list[dict[str, str]]:
 
 def attempt(message: str, number: int, headers: dict[str, str], raises: BaseException | None = None) -> None:
     ctx = Context(message, "mail", "send", number, 1, "h", headers=headers)
-    around = Spans("continue").around(ctx)
+    around: Any = Spans("continue").around(ctx)
     next(around)
     if raises is None:
         with pytest.raises(StopIteration):
@@ -86,7 +86,8 @@ def test_trace_goes_from_producer_to_worker_and_a_retry_begins_one_that_is_linke
     attempt(message, 1, headers, ValueError("no such user"))
     attempt(message, 2, headers)
     send = seen.one("send mail")
-    first, second = [span for span in seen.spans.get_finished_spans() if span.name == "process mail"]
+    spans: list[Any] = [span for span in seen.spans.get_finished_spans() if span.name == "process mail"]
+    first, second = spans
     assert send.parent.span_id == request.get_span_context().span_id
     assert send.kind == SpanKind.PRODUCER
     assert dict(send.attributes) == {

@@ -11,7 +11,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from s3queue import Context, Retry, task
+from s3queue import Context, Reject, Retry, task
 from s3queue.context import Backoff
 
 QUEUE = "jobs"
@@ -45,9 +45,9 @@ def timed(ctx: Context, started: str) -> None:
 
 @task(queue=QUEUE, name="moody", max_attempts=1)
 def moody(runs: str, mood: str) -> None:
-    """Fails while its file says so."""
-    say(runs, mood)
-    if mood == "bad":
+    """Fails in a bad mood."""
+    say(runs, mood[:10])
+    if mood.startswith("bad"):
         raise ValueError("not today")
 
 
@@ -155,6 +155,11 @@ async def meet(runs: str, many: int) -> None:
     say(runs, "here")
     while Path(runs).read_text().count("here") < many:
         await asyncio.sleep(0.02)
+
+
+@task(queue=QUEUE, name="reject")
+def reject() -> None:
+    raise Reject("never")
 
 
 @task(queue=QUEUE, name="idle_async")

@@ -12,7 +12,7 @@ from s3queue import Queue
 from s3queue.errors import ConfigError
 from s3queue.store import ObjectStore
 from tests.processes.host import IMPATIENT, Line, host
-from tests.processes.jobs import QUEUE, hold, idle_async, not_now, quick
+from tests.processes.jobs import QUEUE, hold, idle_async, not_now, quick, reject
 
 Fifo = Callable[[str], Line]
 
@@ -76,7 +76,11 @@ def test_queue_that_a_host_serves_is_deleted_only_by_force(store: ObjectStore, f
         with pytest.raises(ConfigError, match="is served by"):
             queue.delete()
         release.release()
+        doomed = s3queue.message(reject.enqueue(), store)
+        while doomed.status() != "dead":
+            assert it.process.poll() is None
         assert queue.delete(force=True) == 1
         it.summary()
+    assert list(queue.dead_letters()) == []
     assert s3queue.stats(store).queues[QUEUE].hosts == 0
     assert not hasattr(store.get(queue.layout.meta(QUEUE)), "body")

@@ -62,3 +62,33 @@ def test_rate_holds_requests_back(store: ObjectStore, tmp_path: Path) -> None:
         assert queue.redrive(rate=100.0, progress=told.append).done == 3
         assert queue.redrive(rate=2.0, progress=told.append).done <= 3
     assert len(told) >= 2
+
+
+def test_large_payload_is_beside_its_letter_and_runs_again(store: ObjectStore, tmp_path: Path) -> None:
+    runs, large = str(tmp_path / "runs"), "x" * 100_000
+    one, other = (str(moody.enqueue(runs, f"bad {large}")) for _ in range(2))
+    drain(store, workers=1, **IMPATIENT)
+    queue = Queue(moody.queue, store)
+    sizes = {item.key: item.size for item in store.list("s3queue/")}
+    letters = [size for key, size in sizes.items() if key.startswith("s3queue/dead/")]
+    payloads = [size for key, size in sizes.items() if key.startswith("s3queue/payloads/")]
+    assert len(letters) == len(payloads) == 2
+    assert sum(letters) + sum(payloads) < 2 * 4 / 3 * len(large)
+    (listed, _) = queue.dead_letters()
+    assert (listed.body, listed.payload_bytes == payloads[0]) == (b"", True)
+    with pytest.raises(s3queue.errors.CorruptRecord, match="reads it"):
+        _ = listed.payload
+    letter = queue.dead_letter(one)
+    assert letter is not None
+    assert letter.payload["mood"] == f"bad {large}"
+    with host(store, workers=1, **IMPATIENT) as it:
+        assert queue.redrive(one).done == 1
+        assert queue.redrive(other, edit=lambda dead: dead.payload | {"mood": f"good {large}"}).done == 1
+        it.signal(signal.SIGTERM)
+        it.summary()
+    assert [s3queue.message(message, store).status() for message in (one, other)] == ["dead", "done"]
+    with host(store, workers=1, **IMPATIENT) as it:
+        assert queue.purge_letters().done == 1
+        it.signal(signal.SIGTERM)
+        it.summary()
+    assert [item.key for item in store.list("s3queue/payloads/") if one in item.key] == []

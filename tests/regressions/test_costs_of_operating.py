@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from s3queue.core import operate
 from s3queue.core.keys import request_path
+from s3queue.core.ops import get
 from s3queue.core.produce import Accepted
-from s3queue.core.records import Control, Request
-from s3queue.store import ObjectStore
+from s3queue.core.records import Chosen, Control, Failed, Failure, LetterRequest, Request
+from s3queue.store import Found, ObjectStore
 from tests.regressions.town import QUEUE, led
 
 
@@ -54,6 +55,31 @@ def test_a_cancel_holds_after_one_cycle_and_costs_at_most_three_writes_and_four_
     spent = {kind: count - before[kind] for kind, count in town.meter.as_dict().items()}
     # What comes after the answer is shared by up to 500 requests: one retired page, and the boards that forget them.
     assert spent["put"] <= 7
+
+
+def test_a_redrive_holds_after_one_cycle_and_costs_at_most_three_writes_and_four_reads(store: ObjectStore) -> None:
+    town, leader = led(store)
+    leader.cycles(2)
+    source = town.enqueue()
+    leader.cycle()
+    (ticket,) = leader.claim()
+    leader.fail(ticket, 0, Failed("dead", 0.0, Failure(1, "rejected", "never")))
+    leader.flush()
+    leader.cycles(4)
+    message = town.layout.message_id(source, 0)
+    assert town.dead() == [town.layout.dead(QUEUE, message)]
+    assert town.board().totals[QUEUE].dead_now == 1
+    before = town.meter.as_dict()
+    path = request_path(town.now_ms(), "1", about_letters=True)
+    assert isinstance(town.driver.run(get(town.layout.dead(QUEUE, message))), Found)
+    request = LetterRequest("n", "redrive", QUEUE, (Chosen(message, 1),))
+    assert town.driver.run(operate.ask(town.layout, path, request)) == Accepted()
+    leader.cycle()
+    leader.cycle()
+    assert town.driver.run(operate.read_answer(town.layout, path)) == "redriven"
+    spent = {kind: count - before[kind] for kind, count in town.meter.as_dict().items()}
+    assert (spent["put"] <= 3, spent["get"] <= 4) == (True, True), spent
+    assert town.board().totals[QUEUE].dead_now == 0
 
 
 def test_a_cancel_of_five_hundred_messages_costs_what_one_costs_and_their_lookup(store: ObjectStore) -> None:

@@ -22,6 +22,7 @@ from s3queue.core.chores.pages import Pages
 from s3queue.core.chores.purges import Purges
 from s3queue.core.chores.redrives import Redrives
 from s3queue.core.chores.results import Results
+from s3queue.core.chores.retention import Retention
 from s3queue.core.chores.revisions import Revisions
 from s3queue.core.chores.summaries import Summaries
 from s3queue.core.chores.troubles import Troubles
@@ -92,6 +93,7 @@ class Chores:
         self.troubles = Troubles()
         self.fences = Fences(layout, heard, self.troubles)
         self.redrives = Redrives(layout, self.troubles)
+        self.retention = Retention(layout, now, settings or Settings(), self.troubles, self.redrives)
         self.letters = Letters(layout, self.troubles, self.redrives, lambda queue, task: drops(heard, queue, task))
         self.moves = Moves(layout, self.troubles)
         self.pages = Pages(layout, epoch, now, self.troubles)
@@ -153,6 +155,7 @@ class Chores:
             "letters": lambda: self.letters.take(now, now_ms, nonce),
             "moves": lambda: self.moves.take(now),
             "redrives": lambda: self.redrives.take(now),
+            "retention": lambda: self.retention.take(now, now_ms),
             "answers": lambda: self.answers.take(now),
             "purges": lambda: self.purges.take(now),
             "pages": lambda: self.pages.take(now),
@@ -178,7 +181,7 @@ class Chores:
 
     def next_at(self, now: float) -> float:
         """Steady time at which `take` may have a chore, if nothing else happens; infinity if unknown."""
-        known = self.pages.next_at(), self.summaries.next_at(), self.results.next_at()
+        known = self.pages.next_at(), self.summaries.next_at(), self.results.next_at(), self.retention.next_at()
         return min(self.troubles.next_at(now), self._faulty.next_at(now), *known)
 
     def _deleted(self, keys: Collection[str]) -> None:

@@ -7,7 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from s3queue.core.bodies import batch_in
-from s3queue.core.keys import Layout, Source, parse_source
+from s3queue.core.keys import Layout, Source, parse_message_id, parse_source
 from s3queue.core.records import DeadLetter, Ending, Failure, Life, Origin, decode_moved
 from s3queue.core.settle import ending as end_of
 from s3queue.core.settle import shortened
@@ -16,8 +16,11 @@ from s3queue.store import Found, Missing
 
 #: Lives in a letter besides the last one, and characters of the error of each.
 _LIVES, _LIFE_TEXT = 10, 400
-#: Characters of the payload as JSON.
-_PREVIEW = 10_000
+#: Characters of the payload as JSON; fewer of one in an object of its own: that and the letter together are less than a
+#: third larger than the message.
+_PREVIEW, _BRIEF_PREVIEW = 10_000, 4000
+#: Bytes of a larger payload are in an object of their own.
+INLINE_BYTES = 32_768
 
 #: Of a message that is out of attempts.
 DEAD = Ending("dead")
@@ -124,6 +127,24 @@ def tombstone(source: Source, ending: Ending, nonce: str, now_ms: int, turn: int
         life=source.life - (ending.kind == "purged"),
         turn=turn,
     )
+
+
+def payload_keys(layout: Layout, message: str, lives: int) -> list[str]:
+    """Where the payload of a letter may be, or have been."""
+    queue = parse_source(parse_message_id(message).path).queue
+    return [layout.payload(queue, message, life) for life in {1, *range(max(1, lives - 2), lives + 1)}]
+
+
+def apart(letter: DeadLetter, life: int) -> DeadLetter:
+    """The letter without its payload, if that is so large that it is in an object of its own.
+
+    JSON would take a third more for it, and whoever looks at many letters need not read it.
+    """
+    size = len(letter.payload)
+    if size <= INLINE_BYTES:
+        return letter
+    brief = letter.preview[:_BRIEF_PREVIEW]
+    return replace(letter, payload=b"", preview=brief, payload_at=life, payload_bytes=size)
 
 
 def preview(payload: bytes) -> str:

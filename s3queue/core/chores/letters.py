@@ -13,11 +13,20 @@ from itertools import islice
 
 from msgspec.structs import replace
 
-from s3queue.core.chores.letter import DEAD, dead_letter, further_letter, preview, tombstone
+from s3queue.core.chores.letter import (
+    DEAD,
+    INLINE_BYTES,
+    apart,
+    dead_letter,
+    further_letter,
+    payload_keys,
+    preview,
+    tombstone,
+)
 from s3queue.core.chores.redrives import Redrives
 from s3queue.core.chores.troubles import Troubles
 from s3queue.core.keys import Layout, Source, parse_message_id, parse_source
-from s3queue.core.ops import Step, Unknown, get, put
+from s3queue.core.ops import Step, Unknown, delete, get, put
 from s3queue.core.records import Board, DeadLetter, Ending, SourceState, decode, encode
 from s3queue.errors import CorruptRecord, StoreError
 from s3queue.store import Conflict, Found, Missing, Stored, Unchanged
@@ -120,6 +129,10 @@ class Letters:
                     done[path] = state.endings.get(0, DEAD)
                 else:
                     self._troubles.met(f"{path}#0", StoreError("put", self._layout.source(path)), now)
+            purged = [parse_source(path) for path, ending in done.items() if ending.kind == "purged"]
+            gone = [key for source in purged for key in payload_keys(self._layout, source.message, source.life)]
+            with contextlib.suppress(StoreError):  # they go with their tombstones then
+                yield from delete(gone)
         finally:
             done = {path: ending for path, ending in done.items() if self._is_asked(path, ending)}
             self._said |= done
@@ -166,6 +179,9 @@ class Letters:
         if (payload := payloads.get(source.message)) is None:
             return False
         edited = replace(letter, nonce=nonce, edit=request, payload=payload, payload_at=0, preview=preview(payload))
+        if not (yield from self._set_apart(edited, source.life)):
+            return False
+        edited = apart(edited, source.life)
         return isinstance((yield from put(key, encode(edited), found.version)), Stored)
 
     # ---- first lives ---------------------------------------------------------------------------------------
@@ -173,8 +189,8 @@ class Letters:
     def _write(
         self, path: str, state: SourceState, indexes: list[int], now: float, now_ms: int, nonce: str
     ) -> Step[bool]:
-        """Asks: one Get, and one Put for each letter; what `_put` asks for those that are there already; one Get more
-        where the source is gone."""
+        """Asks: one Get, and one Put for each letter, two for one with a large payload; what `_put` asks for those that are
+        there already; one Get more where the source is gone."""
         source, held, turn = self._layout.source(path), 0, self._turn
         # Entered when the chore ends, all at once: the board is written for them together.
         done: set[tuple[str, int]] = set()
@@ -205,7 +221,9 @@ class Letters:
                     done.add((path, index))
                     continue
                 try:
-                    outcome = yield from self._put(key, encode(letter))
+                    if not (yield from self._set_apart(letter, letter.life)):
+                        continue
+                    outcome = yield from self._put(key, encode(apart(letter, letter.life)))
                 except StoreError as fault:
                     self._troubles.met(f"{path}#{index}", fault, now)
                     continue
@@ -223,6 +241,17 @@ class Letters:
             self.written |= done
             self._under_way.difference_update((path, index) for index in indexes)
         return bool(done)
+
+    def _set_apart(self, letter: DeadLetter, life: int) -> Step[bool]:
+        """Store the payload of a letter, where that is so large that it is in an object of its own. Returns whether it is
+        there, or need not be.
+
+        Asks: nothing, or as `_put`.
+        """
+        if len(letter.payload) <= INLINE_BYTES:
+            return True
+        key = self._layout.payload(letter.queue, letter.message, life)
+        return not isinstance((yield from self._put(key, letter.payload)), Unknown)
 
     def _is_dying(self, path: str) -> Step[bool]:
         """Whether a missing source was deleted by another program: coordinators delete only sources that are settled on

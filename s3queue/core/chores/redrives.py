@@ -6,13 +6,14 @@ that. What has another version by now is read.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Mapping
 
 from s3queue.core.chores.troubles import Troubles
-from s3queue.core.keys import Layout, is_about_letters, life_path, parse_source
+from s3queue.core.keys import REQUESTS, Layout, is_about_letters, life_path, parse_source
 from s3queue.core.ops import Missed, Step, get, get_within, list_page
 from s3queue.core.plan.redrive import MOST_LETTERS, Looked, lives_on
-from s3queue.core.records import Board, Chosen, DeadLetter, LetterRequest, decode
+from s3queue.core.records import PURGE_LETTERS, Board, Chosen, DeadLetter, LetterRequest, decode
 from s3queue.core.survey import Survey
 from s3queue.errors import CorruptRecord, StoreError
 from s3queue.store import Found
@@ -38,6 +39,9 @@ class Redrives:
         #: Payloads of the requests whose edits are going on.
         self._edits: dict[str, Mapping[str, bytes]] = {}
         self._board: Board | None = None
+        #: What the coordinator wants by itself.
+        self._own: deque[tuple[str, LetterRequest]] = deque()
+        self._numbers = 0
         self.looked: dict[str, Looked] = {}
 
     def follow(self, board: Board, seen: Survey | None, window: Collection[str]) -> None:
@@ -53,16 +57,23 @@ class Redrives:
             self._wanted = [path for path in seen.requests if is_about_letters(path) and path not in window]
         self._wanted = [path for path in self._wanted if path not in over]
         self._edits = {request: payloads for request, payloads in self._edits.items() if request in board.edits}
-        self.looked = {path: one for path, one in self.looked.items() if path not in over}
+        for path, one in self.looked.items():
+            one.turns += not path.startswith(REQUESTS)
+        # What nobody has asked for has had its chance: what there was no room for is found again.
+        self.looked = {path: one for path, one in self.looked.items() if path not in over and one.turns < 2}
         if self.looked or self._under_way:
             named = lives_on(board.sources)
-            for one in (*self.looked.values(), *self._under_way.values()):
-                if one is not None:
-                    one.named |= named
+            for look in (*self.looked.values(), *self._under_way.values()):
+                if look is not None:
+                    look.named |= named
 
     def take(self, now: float) -> Step[bool] | None:
         if len(self.looked) + len(self._under_way) >= _AHEAD:
             return None
+        if self._own:
+            name, request = self._own.popleft()
+            self._under_way[name] = None
+            return self._look_at(name, request, now)
         for path in self._wanted:
             is_open = path not in self.looked and path not in self._under_way
             if is_open and self._troubles.allow(self._layout.source(path), now):
@@ -78,10 +89,7 @@ class Redrives:
             if not isinstance(found, Found):
                 return False  # handled by another, and deleted
             request = decode(LetterRequest, key, found.body)
-            # What a board names from here on may not be any more what its letter says.
-            assert self._board is not None
-            looked = Looked(request, named=lives_on(self._board.sources))
-            self._under_way[path] = looked
+            looked = self._begin(path, request)
             # A letter that cannot be read again and again delays no others.
             yield from self._check(looked, is_last=self._troubles.has(key))
         except (StoreError, CorruptRecord) as fault:
@@ -128,6 +136,36 @@ class Redrives:
             if len(page) < 1000 or (at - before) * _SHARE < len(page):
                 break
         return versions
+
+    def _begin(self, path: str, request: LetterRequest) -> Looked:
+        """What a board names from here on may not be any more what its letter says."""
+        assert self._board is not None
+        looked = self._under_way[path] = Looked(request, named=lives_on(self._board.sources))
+        return looked
+
+    def forget(self, queue: str, letters: list[Chosen]) -> None:
+        """These dead letters are kept no longer: have them purged, if they are still what they were."""
+        assert self._board is not None
+        named = lives_on(self._board.sources)
+        letters = [one for one in letters if one.message not in named]  # these live again
+        if letters and len(self._own) < _AHEAD:
+            self._numbers += 1
+            request = LetterRequest("", PURGE_LETTERS, queue, tuple(letters[:MOST_LETTERS]))
+            self._own.append((f"old/{self._numbers}", request))
+
+    def _look_at(self, name: str, request: LetterRequest, now: float) -> Step[bool]:
+        """Asks: as `_look`, without the request."""
+        try:
+            looked = self._begin(name, request)
+            yield from self._check(looked, is_last=True)
+        except StoreError as fault:
+            self._troubles.met(name, fault, now)
+            return False
+        finally:
+            self._under_way.pop(name, None)
+        if looked.fits:
+            self.looked[name] = looked
+        return bool(looked.fits)
 
     # ---- edits ---------------------------------------------------------------------------------------------
 

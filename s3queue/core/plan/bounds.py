@@ -81,36 +81,35 @@ class Bounds:
         places.give_one(host, pool, source, lambda source, most: take(self._planning, line, source, busy, most, token))
 
     def begin_turns(self, serving: Mapping[str, list[Pool]], busy: set[tuple[str, str]]) -> None:
-        """Give each key of a fair queue of which nothing is out a message on a host that is full: as many in all as it has
-        slots. What fills hosts up to the next report of theirs is no reason for others to wait so long."""
+        """Give each key of a fair queue of which nothing is out a message on a host that is full, if what fills that is of
+        no more keys than it has slots. That it is full until it reports again is no reason to wait for a turn."""
         for queue, lanes in self._lanes.items():
             if not lanes.rules.limits.fair or queue in self._queues or not lanes.size:
                 continue
-            out, many = self._out(queue)
-            lanes.keep_new(out)
+            out = self._out(queue)
+            lanes.keep_new(set().union(*out.values()))
             hosts = [(host, pool) for pool in serving[queue] for host in pool.hosts]
             while (source := lanes.first()) is not None:
-                host, pool = min(hosts, key=lambda one: many.get(one[0].session, 0) / one[0].slots)
-                most = host.capacity(queue) + host.slots
-                if many.get(host.session, 0) >= most or host.ranges >= self._planning.settings.max_ranges:
-                    return
+                host, pool = min(hosts, key=lambda one: len(out.get(one[0].session, ())) / one[0].slots)
+                keys = out.setdefault(host.session, set())
+                if len(keys) > host.slots or host.ranges >= self._planning.settings.max_ranges:
+                    break
                 taken = take(self._planning, lanes, source, busy, 1)
                 if taken is None:
                     lanes.drop()
                     continue
                 self._planning.ticket(host.session, (taken[0],))
                 pool.load(host, queue, 1, 1)
-                many[host.session] = many.get(host.session, 0) + 1
+                keys.add(source.key)
                 lanes.passes()
 
-    def _out(self, queue: str) -> tuple[set[str], dict[str, int]]:
-        """Keys of a queue of which something is out; and by session, how many messages are."""
-        keys, many = set[str](), dict[str, int]()
+    def _out(self, queue: str) -> dict[str, set[str]]:
+        """By session, the keys of a queue of which something is out."""
+        keys: dict[str, set[str]] = {}
         for ticket in self._planning.tickets.values():
             if ticket.queue == queue:
-                many[ticket.session] = many.get(ticket.session, 0) + ticket.left
-                keys.update(parse_source(part.source).key for part in ticket.parts)
-        return keys, many
+                keys.setdefault(ticket.session, set()).update(parse_source(part.source).key for part in ticket.parts)
+        return keys
 
     def enter(self) -> None:
         """Write what was used on the board."""

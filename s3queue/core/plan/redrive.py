@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from s3queue.core import ranges
-from s3queue.core.keys import life_path, parse_source
+from s3queue.core.keys import REQUESTS, life_path, parse_source
 from s3queue.core.plan.planning import Planning
 from s3queue.core.plan.requests import MOST_ANSWERS
 from s3queue.core.records import PURGE_LETTERS, REDRIVE, Chosen, Ending, LetterRequest, Ready, SourceState, Totals
@@ -35,17 +35,20 @@ class Looked:
     Attributes:
         fits: by number, of those that were dead with that life, the version of the letter.
         named: messages whose further lives a board has named since the look began, or did then.
+        turns: plans that have had it.
     """
 
     request: LetterRequest
     fits: dict[int, str] = field(default_factory=dict)
     named: set[str] = field(default_factory=set)
+    turns: int = 0
 
 
 def handle(planning: Planning, looked: Mapping[str, Looked]) -> None:
     """
     Args:
-        looked: by path, requests that were not handled before.
+        looked: by path, requests that were not handled before. What is no request's path is the coordinator's own wish,
+            and nobody is told.
     """
     _answer_edited(planning)
     if not looked:
@@ -67,6 +70,8 @@ def handle(planning: Planning, looked: Mapping[str, Looked]) -> None:
             _admit(planning, path, one.request, letters[number], one.fits[number])
         named.update(letters[number].message for number in taken)
         _count(planning, one.request, len(taken))
+        if not path.startswith(REQUESTS):
+            continue
         answer = told(says, taken, len(letters))
         if any(letters[number].payload is not None for number in taken):
             planning.edits[path] = answer

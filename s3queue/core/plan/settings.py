@@ -40,6 +40,8 @@ class Settings(NamedTuple):
         max_parts: the most message ranges in one ticket. A host with more room gets another one in the same cycle.
         max_board_bytes: the largest board. New batches fill half of it, those that are on it three quarters.
         max_failure_bytes: of the histories of messages on the board, and of what waits there.
+        dead_retention: seconds for which a tombstone is kept. letter_retention: for which a dead letter is; infinity: until
+            somebody redrives or purges it.
         purge_page: batches that a purge takes onto the board in one cycle.
         timetable: when cron expressions tick.
         max_dying: messages that are dead and whose letters are not written yet.
@@ -64,6 +66,8 @@ class Settings(NamedTuple):
     summary_s: float = math.inf
     census_s: float = 5.0
     purge_page: int = 1000
+    dead_retention: float = math.inf
+    letter_retention: float = math.inf
     idle_lease: float = 0.0
     timetable: Timetable = no_timetable
     result_grace_s: float = 3600.0

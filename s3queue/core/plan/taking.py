@@ -28,12 +28,15 @@ def take(
         if source.group is not None:
             busy.add((source.queue, source.group))
         return None
-    taken = planning.draft(source.path).take(most, token)
+    draft = planning.draft(source.path)
+    taken = draft.take(most, token)
     if taken is None:
         return None
     ready, alone = taken
     planning.bytes += _PART_BYTES + len(source.path)
     line.took(ready.stop - ready.start)
+    if not draft.ready and not line.takes_all:
+        line.drop()  # it would be asked once more, in vain
     if source.group is not None:
         busy.add((source.queue, source.group))
         alone = True

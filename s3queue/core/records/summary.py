@@ -14,14 +14,15 @@ class Tally(Struct, omit_defaults=True):
     Attributes:
         ready, scheduled, running, waiting: as `s3queue.QueueStats` says.
         at_least: of ready, scheduled and waiting there may be more: nobody has looked at all of it since.
-        dead, done, failed: committed since the namespace began.
+        done, failed: committed since the namespace began.
         oldest_ms: when the oldest ready message was enqueued; 0 where there is none.
         in_per_s: messages that came; None where that is not known.
         out_per_s: messages that were done or died.
         mean_s: time of one message in a slot, as hosts measure it; 0 until known.
         died: by cause, how many; since a coordinator first counted them.
         hosts: living ones that serve it.
-        limited: limits that hold up messages, or are used up; for people. expired: committed since the namespace began.
+        limited: limits that hold up messages, or are used up; for people.
+        expired, deaths, cancelled, purged, redriven: committed since the namespace began; ``dead`` is how many still are.
     """
 
     ready: Count = 0
@@ -42,6 +43,10 @@ class Tally(Struct, omit_defaults=True):
     paused: bool = False
     limited: tuple[str, ...] = ()
     expired: Count = 0
+    deaths: Count = 0
+    cancelled: Count = 0
+    purged: Count = 0
+    redriven: Count = 0
 
 
 class Progress(Struct, frozen=True, array_like=True):

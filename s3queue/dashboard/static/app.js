@@ -27,7 +27,7 @@
   const MOST = 1800, ROOM = 26;
   const short = new Intl.NumberFormat("en", { notation: "compact", maximumFractionDigits: 1 });
   const full = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
-  const seconds = (v) => v == null ? "–" : v < 1 ? Math.round(v * 1000) + " ms" : v < 120 ? full.format(v) + " s" : v < 7200 ? Math.round(v / 60) + " min" : Math.round(v / 3600) + " h";
+  const seconds = (v) => v == null ? "–" : v === 0 ? "0 s" : v < 1 ? Math.round(v * 1000) + " ms" : v < 120 ? full.format(v) + " s" : v < 7200 ? Math.round(v / 60) + " min" : Math.round(v / 3600) + " h";
   const plain = (v) => v == null ? "–" : v >= 1e6 ? short.format(v) : full.format(v);
   const money = (v) => v == null ? "–" : "$" + (v >= 0.01 || v === 0 ? v.toFixed(2) : v.toPrecision(2));
   const charts = [];

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import time
@@ -43,6 +44,8 @@ def plan_settings(config: Config, capabilities: Capabilities) -> Settings:
         max_attempts=config.max_attempts,
         max_source_bytes=largest_source(config.max_message_bytes),
         summary_s=max(10.0 if capabilities.requests_cost else 2.0, capabilities.min_rewrite_s),
+        dead_retention=config.dead_retention,
+        letter_retention=math.inf if config.dead_letter_retention is None else config.dead_letter_retention,
         census_s=5.0 if capabilities.requests_cost else 1.0,
         timetable=next_tick,
         idle_lease=config.idle_lease if capabilities.requests_cost else 0.0,

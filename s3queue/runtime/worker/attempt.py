@@ -167,8 +167,8 @@ class Attempts:
         self._journal.start(slot, dealt.row, piece.first + number, started, deadline)
         tried, is_timed = plan.tried, False
         if tried is not None:
-            tried.ran[slot] += 1
-            is_timed = tried.ran[slot] >= tried.due[slot]
+            ran = tried.ran[slot] = tried.ran[slot] + 1
+            is_timed = ran >= tried.due[slot]
         if self._tell_starts:
             self._tell_start(plan, piece, number)
         try:

@@ -34,6 +34,7 @@ from s3queue.runtime.agent.seats import Seats, WorkerDeath
 from s3queue.runtime.drive import Driver
 from s3queue.runtime.local.journal import Journal
 from s3queue.runtime.local.wire import Cancel, Deal, Died, Hello, Interrupt, Note, Recall, Returned
+from s3queue.runtime.worker import attempt
 from s3queue.runtime.worker.attempt import Attempts
 from s3queue.runtime.worker.batches import Member
 from s3queue.runtime.worker.dealt import Body, Dealt, Item, Piece
@@ -116,6 +117,8 @@ class LocalHost:
         )
         self._timers: list[tuple[float, Callable[[], None]]] = []
         self._pid = 0
+        #: In which tasks run.
+        self.thread = 0
         self._worker = self._new_worker()
         self._programs: list[_Running] = [_Running(self._live())]
         self._programs.append(_Running(self._agent.coordinate()))
@@ -196,6 +199,7 @@ class LocalHost:
         return moved
 
     def _work(self) -> None:
+        self.thread = threading.get_ident()
         try:
             self._worker.work()
         except Crashed as crashed:
@@ -447,6 +451,18 @@ class _Attempts(Attempts):
         ended = super().run_together(slot, members, started)
         self._look([one.item for one in members])
         return ended
+
+    def running(self) -> dict[str, Any] | None:
+        """As there; the slot has no thread of its own here."""
+        found = super().running()
+        at = self._running[0]
+        if found is not None or at is None or threading.get_ident() != self.of.thread:
+            return found
+        before = attempt._running.set(at)
+        try:
+            return super().running()
+        finally:
+            attempt._running.reset(before)
 
     def _look(self, items: Iterable[Item]) -> None:
         crash = self.of.crash

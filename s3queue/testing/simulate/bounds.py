@@ -13,6 +13,8 @@ from s3queue.testing.simulate.story import SETTLED, Story, damaged
 from s3queue.testing.simulate.verdicts import Verdict, first, unknown
 from s3queue.testing.simulate.world import EPOCH_MS, SKEW_MS
 
+#: Milliseconds after which a board may land that was planned before: the longest that a request is on its way.
+_LATE_MS = 9000
 #: Boards on which one key may be served while another of a fair queue waits.
 _PATIENCE = 10
 
@@ -225,7 +227,7 @@ def nothing_begins_after_it_expired(story: Story) -> Verdict:
                 continue
             expires_ms = parse_source(move.message[0]).expires_ms
             began = any(run.n < move.n for run in story.by_message.get(story.first(move.message), ()))
-            if expires_ms is not None and not began and story.wall_ms(move.n) - SKEW_MS > expires_ms:
+            if expires_ms is not None and not began and story.wall_ms(move.n) - SKEW_MS - _LATE_MS > expires_ms:
                 yield f"event {move.n}: {move.message} gets ticket {move.new.ticket}, and expired before"
         for message, runs in story.by_message.items():
             run = runs[0]

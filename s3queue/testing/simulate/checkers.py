@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
+from s3queue.core.records import PURGE_LETTERS
 from s3queue.testing.simulate import bounds, dozing, invariants, lives, once, promises, results, steering, ticking
 from s3queue.testing.simulate.history import Deleted
 from s3queue.testing.simulate.lives import begun
@@ -118,6 +119,8 @@ SOMETIMES = (
     "a redriven message was done",
     "a redriven message died again",
     "a letter got another payload",
+    "an old tombstone was deleted",
+    "an old dead letter was purged",
 )
 
 
@@ -139,6 +142,11 @@ def happened(story: Story) -> Iterator[str]:
         for key in event.keys
     ):
         yield "a retired page left the window"
+    if story.forgotten:
+        yield "an old tombstone was deleted"
+    is_purged = any(letter.ending == "purged" for states in story.letter_states.values() for _, letter in states)
+    if is_purged and not any(request.kind == PURGE_LETTERS for _, request in story.letter_requests.values()):
+        yield "an old dead letter was purged"
     for life in begun(story):
         ends = {how for _, how in story.committed.get(life, ())}
         if "done" in ends:

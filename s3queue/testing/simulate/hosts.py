@@ -391,7 +391,8 @@ class Agent(Process):
     def _guard(self) -> Program:
         yield from self.core.guard()
         self.world.mark("a host ended what it ran, since it was silent")
-        self._fenced()
+        self._tell_workers(Cancel())
+        self.world.soon(self._end)
 
     def _fenced(self) -> None:
         self.world.record(GivenUp(self.world.now, self.session))

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from s3queue.core.keys import parse_source
 from s3queue.core.plan.redrive import taken_by
-from s3queue.core.records import REDRIVE, Chosen, decode_batch, decode_message
+from s3queue.core.records import REDRIVE, Chosen, DeadLetter, decode_batch, decode_message
 from s3queue.errors import CorruptRecord
 from s3queue.testing.simulate.story import DYING, SETTLED, BoardAt, Message, Move, Story
 from s3queue.testing.simulate.verdicts import Verdict, first
+from s3queue.testing.simulate.world import EPOCH_MS, SKEW_MS
 
 
 def begun(story: Story) -> list[Message]:
@@ -35,6 +36,7 @@ def i16_a_life_answers_one_death(story: Story) -> Verdict:
                 yield from _unasked(story, move)
             if move.new == SETTLED:
                 yield from _untold(story, move)
+        yield from _forgotten(story)
         for life in begun(story):
             wanted = _payload(story, life)
             for run in story.by_message.get(life, ()):
@@ -51,8 +53,25 @@ def _unasked(story: Story, move: Move) -> Iterator[str]:
     letter = story.letter_before(life.message, move.n)
     if letter is None or letter.tombstone or letter.life != life.life - 1:
         yield f"{what} begins, and its letter says {letter and (letter.life, letter.ending or 'dead')}"
-    if _request_of(story, move) is None:
+    if _request_of(story, move) is None and not (letter is not None and _is_old(story, move, letter)):
         yield f"{what} begins, and nobody was told that it does"
+
+
+def _is_old(story: Story, move: Move, letter: DeadLetter) -> bool:
+    """Whether this letter is purged since it was kept for long enough."""
+    at_ms = EPOCH_MS + next(state.at for state in story.boards if state.n == move.n) * 1000
+    return move.new == DYING and letter.died_ms + story.settings.letter_retention * 1000 <= at_ms + SKEW_MS
+
+
+def _forgotten(story: Story) -> Iterator[str]:
+    for n, at, key in story.forgotten:
+        letter = next((one for m, one in reversed(story.letter_states.get(key, [])) if m < n), None)
+        if letter is None:
+            continue
+        ended_ms = max(letter.ended_ms, letter.died_ms)
+        is_over = ended_ms + story.settings.dead_retention * 1000 <= EPOCH_MS + at * 1000 + SKEW_MS
+        if not letter.tombstone or not is_over:
+            yield f"event {n}: {key} is deleted, and was {letter.ending or 'dead'} since {ended_ms} ms"
 
 
 def _request_of(story: Story, move: Move) -> tuple[str, Chosen] | None:

@@ -324,17 +324,22 @@ def leaders_are_replaced_when_silent(story: Story) -> Verdict:
 
 
 def only_the_fenced_give_up(story: Story) -> Verdict:
-    """A session that takes itself for fenced is over, or gone, or has no answer to its first write."""
+    """A session that takes itself for fenced is over, or gone, or has no answer to its first write. One that may hold what
+    is limited also gives up once its last stored write is as old as the visibility timeout."""
+    is_limited = any(control.limits for _, control in story.controls)
+
+    def lapsed(session: str, n: int) -> bool:
+        *_, before, last = (one for one in story.ledgers[session] if one.n < n)
+        if last.ledger is None or not (is_limited or last.ledger.limits):
+            return False
+        return story.events[n].at - before.at >= last.ledger.visibility_timeout
 
     def faults() -> Iterator[str]:
         for n, session in story.given_up:
             state = story.ledger_before(session, n)
             writes = sum(one.n < n for one in story.ledgers.get(session, ()))
             stands = state is not None and state.ledger is not None and not state.ledger.over
-            silent_s = story.events[n].at - state.at if state is not None else 0.0
-            if silent_s >= story.settings.visibility_timeout:
-                continue  # what it runs of limited queues has to end
-            if writes > 1 and stands and not damaged(story, session, n):
+            if writes > 1 and stands and not damaged(story, session, n) and not lapsed(session, n):
                 yield f"event {n}: {session} gave up, and its ledger stands"
 
     return first(faults())

@@ -234,8 +234,11 @@ def draw(choices: Choices) -> Scene:
     if redrivers:
         weather = replace(scene.weather, chaos=scene.weather.chaos / 3)
         scene = replace(scene, deaths=0.6, storm_s=20.0, weather=weather)
+        if choices.choose((False, True), calm=0.7):
+            settings = scene.times.settings._replace(dead_retention=16.0, letter_retention=5.0)
+            scene = replace(scene, times=replace(scene.times, settings=settings))
     readers, callers = choices.choose(((0, 0), (2, 0), (0, 3)), calm=0.7)
-    scene = replace(scene, readers=readers, callers=callers)
+    scene = replace(scene, readers=0 if redrivers else readers, callers=callers)
     limits, shapes = choices.choose(((None, ()), *_BOUNDED), calm=0.75)
     if limits is not None:
         scene = replace(scene, limits=limits, shapes=shapes)

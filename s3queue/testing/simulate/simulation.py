@@ -215,7 +215,8 @@ class Simulation:
         limited = {
             ticket.queue
             for name, ticket in board.tickets.items()
-            if name in board.allowed and ticket.session in sessions
+            if ticket.session in sessions
+            and (name in board.allowed or any(fuse.probe == name for fuse in board.fuses.values()))
         }
         paths = [layout.path(key) for key in self.world.store.keys(layout.home)]
         for path in (*paths, *(path for path in board.sources if path.startswith("dead/"))):

@@ -128,6 +128,7 @@ class Story:
         maimed: batches that were accepted, and when, and stood there otherwise than they were sent.
         letters: keys of dead letters, when each was stored first, and whether it is about all that comes after its message.
         letter_states: by key, each letter that was stored there, and when.
+        forgotten: keys of letters that were deleted, and when.
         letter_requests: by path, what was asked about dead letters, and when that was stored first.
         pages: by key, when a retired page was stored, and what is on it.
         marks_read: by ticket and offset, when a host has read that it is cancelled.
@@ -160,6 +161,7 @@ class Story:
     maimed: dict[str, int] = field(default_factory=dict)
     letters: dict[str, tuple[int, bool]] = field(default_factory=dict)
     letter_states: dict[str, list[tuple[int, DeadLetter]]] = field(default_factory=dict)
+    forgotten: list[tuple[int, float, str]] = field(default_factory=list)
     letter_requests: dict[str, tuple[int, LetterRequest]] = field(default_factory=dict)
     pages: dict[str, tuple[int, RetiredPage]] = field(default_factory=dict)
     results: dict[str, list[tuple[int, Result | None]]] = field(default_factory=dict)
@@ -283,6 +285,8 @@ class Story:
             self.results[key].append((n, None))
         if key.startswith(layout.hosts):
             self.ledgers.setdefault(layout.session(key), []).append(LedgerAt(n, at, who, None))
+        elif key.startswith(f"{layout.root}/dead/"):
+            self.forgotten.append((n, at, key))
         elif key.startswith((layout.inbox, layout.later)):
             self.sources.setdefault(layout.path(key), []).append((n, who, False))
 

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 from msgspec.structs import replace
 
 from s3queue.core import restore
 from s3queue.core.agent.hosting import tells_more
+from s3queue.core.held import Held
+from s3queue.core.ops import Wait
 from s3queue.core.records import (
+    Allowed,
     Board,
     Ledger,
     Part,
@@ -113,3 +118,32 @@ def stored_ledger(desk: Desk, session: str) -> Ledger:
     found = desk.store.get(LAYOUT.host(session))
     assert isinstance(found, Found)
     return decode(Ledger, LAYOUT.host(session), found.body)
+
+
+class TestGuard:
+    """A host that stores nothing for as long as the visibility timeout may be fenced, and its places given to others."""
+
+    def until(self, limited: bool) -> float:
+        """Until when it waits before it looks again, 29 s after its last write."""
+        desk = Desk()
+        desk.host.see(_RUNS)
+        desk.host.trusted_from = desk.time
+        ticket = Ticket(desk.host.session, (Part(_PATH, 0, 2, 1),))
+        desk.host.tickets = {"1-0": Held(ticket)}
+        desk.host.allowed = {"1-0": Allowed("", 1)} if limited else {}
+        guard = desk.agent.guard()
+        desk.time += 29.0
+        waits = next(guard)
+        assert isinstance(waits, Wait)
+        desk.time = waits.until
+        try:
+            next(guard)
+        except StopIteration:
+            return desk.time - desk.host.trusted_from
+        return math.inf
+
+    def test_it_ends_what_runs_of_a_limited_queue(self) -> None:
+        assert self.until(limited=True) == 30.0
+
+    def test_a_host_that_runs_nothing_limited_goes_on(self) -> None:
+        assert self.until(limited=False) == math.inf

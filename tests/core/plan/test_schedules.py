@@ -8,7 +8,7 @@ import pytest
 
 from s3queue.core.keys import parse_source, tick_path
 from s3queue.core.plan import Planned, schedules
-from s3queue.core.records import Board, Control, Ledger, Report, Request, Schedule, Ticked
+from s3queue.core.records import Board, Control, Ledger, Purge, Report, Request, Schedule, Ticked
 from tests.core.world import NOW_MS, board, claimed, decide, ledger
 
 #: A full minute, and hour.
@@ -178,6 +178,22 @@ def test_nothing_ticks_while_the_clock_is_off_or_the_control_unread() -> None:
     before = after(MINUTE_MS)
     assert at(MINUTE_MS + 300_000, before, control(s=every()), is_clock_off=True).board.schedules == before.schedules
     assert at(MINUTE_MS + 300_000, before, None).board.schedules == before.schedules
+
+
+def test_purge_of_its_queue_holds_a_schedule_until_it_is_over() -> None:
+    before = board(schedules={"s": Ticked(REV, MINUTE_MS)}, purges={"q": Purge("do/1800000000000-1")})
+    held = at(MINUTE_MS + 60_000, before, control(s=every()))
+    assert held.board.schedules == before.schedules
+    assert ticks(at(MINUTE_MS + 60_000, after(MINUTE_MS), control(s=every()))) == [60]
+
+
+def test_control_that_names_no_queue_does_not_stop_the_coordinator() -> None:
+    """One that was written by hand: its other schedules go on."""
+    planned = at(MINUTE_MS + 60_000, after(MINUTE_MS), Control("c", 3, schedules={"x/y": every(), "s": every()}))
+    assert ticks(at(MINUTE_MS + 120_000, planned.board, Control("c", 3, schedules={"x/y": every(), "s": every()}))) == [
+        60,
+        120,
+    ]
 
 
 # ---- run now ---------------------------------------------------------------------------------------------------------
