@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stress import cron
+from stress import cron, limits
 from stress.bench.figures import median, told
 from stress.charts import lines
 from stress.targets import table, targets
@@ -29,6 +29,7 @@ def page(
         _by_target(by_target),
         _dashboard(dashboard or {}),
         cron.section(),
+        limits.section(),
         _FOOT,
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
