@@ -51,6 +51,13 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """The site, in docs/_build. Warnings are errors: a dead link, a page that no list names, a broken docstring."""
+    session.install("-q", "-e", f".[{EXTRAS},metrics,otel]", *_group("docs"))
+    session.run("python", "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "docs", "docs/_build")
+
+
+@nox.session
 def stress(session: nox.Session) -> None:
     """Simulations, chaos and benchmarks. Arguments go to ``python -m stress``, to ``run`` where they name nothing else;
     without any, a simulation of a minute with all mutants, the night of an operator, and one chaos run."""

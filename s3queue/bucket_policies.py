@@ -18,11 +18,11 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 _READ, _WRITE, _DELETE = "s3:GetObject", "s3:PutObject", "s3:DeleteObject"
 #: What a producer writes, and reads again when the store refused a put that may have been its own.
-_SENT = ("inbox", "later", "meta")
+_SENT = ("inbox", "later", "meta", "unique")
 #: What tells of the messages of a queue.
 _TOLD = ("board", "inbox", "later", "dead", "payloads", "results")
 #: What tells of a namespace.
-_SEEN = (*_TOLD, "control", "requests", "hosts", "meta", "summary", "answers", "schedules")
+_SEEN = (*_TOLD, "control", "requests", "hosts", "meta", "summary", "unique", "answers", "schedules")
 
 
 def allowed(role: Role, namespace: str, queue: str | None = None) -> dict[str, list[str]]:
@@ -35,7 +35,7 @@ def allowed(role: Role, namespace: str, queue: str | None = None) -> dict[str, l
     whole = list(keys["everything"])
     match role:
         case "producer":
-            return {_WRITE: _of(keys, _SENT), _READ: _of(keys, (*_TOLD, "meta")), "s3:ListBucket": []}
+            return {_WRITE: _of(keys, _SENT), _READ: _of(keys, (*_TOLD, *_SENT)), "s3:ListBucket": []}
         case "worker":
             # Before it stores anything the first agent checks the store, under keys beside the namespace.
             whole.append(f"{namespace}-probe-*")

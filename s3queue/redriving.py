@@ -121,7 +121,8 @@ class Redrivable:
     ) -> Decided:
         """Remove dead letters: of each a tombstone is left, without payload and history, for ``dead_retention``.
 
-        Args, raises, asks: as of `redrive`; the coordinator asks one PUT for each letter.
+        Args, raises, asks: as of `redrive`; the coordinator asks one PUT for each letter, and one DELETE
+        for 25.
         """
         deciding = Deciding(self, PURGE_LETTERS, rate, timeout, progress)
         return deciding.run(deciding.find(messages, Wanted(task, cause, since)), None, dry_run=dry_run)

@@ -45,7 +45,7 @@ def list_schedules(store_url: str | None, namespace: str | None, config_file: st
 @click.argument("target", metavar="[MODULE:TASK]", required=False)
 @click.argument("values", metavar="[JSON]...", nargs=-1)
 @click.option("--queue", "queue_name", metavar="NAME", help="Instead of a task: the queue whose handler gets the JSON.")
-@click.option("--cron", "expression", metavar="EXPRESSION", help="For example '30 2 * * *' or '*/5 9-17 * * MON-FRI'.")
+@click.option("--cron", "expression", metavar="EXPRESSION", help="For example '30 2 * * MON-FRI'.")
 @click.option("--every", type=seconds, metavar="TIME", help="Or an interval: seconds, or 5m, 1h, 1d.")
 @click.option("--tz", metavar="ZONE", help="Time zone of the expression. [default: UTC]")
 @click.option("--catch-up", type=click.Choice(["last", "all", "none"]), help="What to make up for. [default: last]")
@@ -70,7 +70,7 @@ def set_one(
     """Set a schedule, new or instead of one of that name.
 
     \b
-    s3queue cron set nightly jobs.mail:digest --cron '30 2 * * *' --tz Europe/Berlin
+    s3queue cron set nightly jobs.mail:digest --cron '30 2 * * MON-FRI' --tz Europe/Berlin
     s3queue cron set poll jobs.feed:poll '"https://example.com"' --every 5m
     s3queue cron set beat --queue raw '{"n": 1}' --every 30
     """
