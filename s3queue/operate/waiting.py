@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import select
 import threading
@@ -48,6 +49,8 @@ def wait_for_end(driver: Driver, layout: Layout, message: str, timeout: float) -
     except StopIteration as end:
         looked: Looked = end.value
         return looked
+    finally:
+        _leave(watch)
 
 
 async def await_end(driver: Driver, layout: Layout, message: str, timeout: float) -> Looked | None:
@@ -71,6 +74,8 @@ async def await_end(driver: Driver, layout: Layout, message: str, timeout: float
     except StopIteration as end:
         looked: Looked = end.value
         return looked
+    finally:
+        _leave(watch)
 
 
 class _Patience:
@@ -105,6 +110,8 @@ class _Watch:
         self._board: Board | None = None
         self._version: str | None = None
         self._began = -1.0
+        #: Those that wait. Guarded by `_gate`.
+        self.users = 0
         self.bell = _Bell(url, layout.root)
 
     def look(self, driver: Driver, since: float) -> Board | None:
@@ -166,6 +173,10 @@ class _Bell:
             if not rung.done():
                 rung.set_result(None)
 
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+
 
 _gate = threading.Lock()
 _watches: OrderedDict[tuple[str, str, str], _Watch] = OrderedDict()
@@ -177,10 +188,24 @@ def _watch(driver: Driver, layout: Layout) -> _Watch:
         watch = _watches.get(name)
         if watch is None:
             watch = _watches[name] = _Watch(name[0], layout)
-            while len(_watches) > _KEPT:
-                _watches.popitem(last=False)
         _watches.move_to_end(name)
+        watch.users += 1
         return watch
+
+
+def _leave(watch: _Watch) -> None:
+    """Somebody waits no more. Boards that nobody waits for are forgotten, the oldest first."""
+    with _gate:
+        watch.users -= 1
+        idle = [name for name, one in _watches.items() if not one.users]
+        for name in idle[: max(0, len(_watches) - _KEPT)]:
+            _watches.pop(name).bell.close()
+
+
+def _close_all() -> None:
+    with _gate:
+        while _watches:
+            _watches.popitem()[1].bell.close()
 
 
 def _after_fork() -> None:
@@ -190,3 +215,4 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
+atexit.register(_close_all)
