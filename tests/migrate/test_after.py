@@ -1,4 +1,4 @@
-"""Each shop with s3queue, on SQLite: its program enqueues, `s3queue run` works it off, the declined order is a dead letter."""
+"""Each shop with s3queue, on SQLite: its program enqueues, `s3queue run` works it off, one order is a dead letter."""
 
 from __future__ import annotations
 
