@@ -32,6 +32,7 @@ def _install(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Every test, on all processors. Arguments go to pytest, ``-n 0`` runs them in one process."""
     _install(session)
+    session.install("-q", *_group("migrate"))
     session.run("python", "-m", "pytest", "-n", "auto", "--dist", "loadgroup", *session.posargs)
 
 

@@ -18,14 +18,14 @@ from s3queue.core import operate, produce
 from s3queue.core.keys import MAX_BATCH, batch_id, request_path
 from s3queue.core.once import Call, Once, enqueue_once
 from s3queue.core.records import REPLACE, Request
-from s3queue.enqueuing import caller
+from s3queue.enqueue.middleware import caller
 from s3queue.errors import ConfigError, CorruptRecord, EnqueueUncertain, StoreDenied, StoreUnavailable
 from s3queue.runtime.drive import Driver, pauses
 
 if TYPE_CHECKING:
-    from s3queue.enqueuing import Enqueuing
+    from s3queue.enqueue.middleware import Enqueuing
     from s3queue.observe.tracing import SendSpan
-    from s3queue.once import OnlyOnce
+    from s3queue.options.once import OnlyOnce
     from s3queue.queue import Queue
 
 __all__ = ["Load", "Progress", "Sending", "stream"]

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from s3queue.core.declare import Declared
 from s3queue.core.records import CATCH_UP, Message, Schedule, encode, encode_batch, encode_message
 from s3queue.errors import ConfigError
-from s3queue.timetable import check_timetable
+from s3queue.options.timetable import check_timetable
 
 if TYPE_CHECKING:
     from s3queue.registry import Registry

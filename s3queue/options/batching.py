@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any, TypedDict, get_args, get_origin
 
 from msgspec import UnsetType
 
-from s3queue.acknowledging import Ack
 from s3queue.context import Backoff
 from s3queue.errors import ConfigError
-from s3queue.payloads import ValueCodec
-from s3queue.policies import Delay, OnFailure, Policy, Which
+from s3queue.options.acknowledging import Ack
+from s3queue.options.policies import Delay, OnFailure, Policy, Which
+from s3queue.payloads.codec import ValueCodec
 
 if TYPE_CHECKING:
-    from s3queue.limits import Breaker, Limit
-    from s3queue.once import Unique
-    from s3queue.timing import CatchUp
+    from s3queue.options.limits import Breaker, Limit
+    from s3queue.options.once import Unique
+    from s3queue.options.timing import CatchUp
 
 __all__ = ["ItemCodec", "Options", "TaskOptions", "check_batch"]
 

@@ -23,9 +23,9 @@ from s3queue.core.keys import Layout
 from s3queue.core.plan.redrive import MOST_LETTERS, taken_by
 from s3queue.core.records import PURGE_LETTERS, REDRIVE, Chosen, LetterRequest
 from s3queue.errors import ConfigError, CorruptRecord
-from s3queue.letters import DeadLetter, Read, Wanted, complete, queue_of, read_named, read_records, view
-from s3queue.operating import Operation
-from s3queue.payloads import encode_value
+from s3queue.operate.letters import DeadLetter, Read, Wanted, complete, queue_of, read_named, read_records, view
+from s3queue.operate.operation import Operation
+from s3queue.payloads.codec import encode_value
 from s3queue.runtime.drive import Driver
 from s3queue.store import ObjectStore
 

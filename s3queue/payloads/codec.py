@@ -6,7 +6,7 @@ parameters that have a default. Extra positional arguments stand under ``*name``
 
 What a producer may enqueue is exactly what a worker can decode, because the producer decodes it first. Annotated
 parameters arrive in their annotated type (dataclass, Struct, datetime, UUID, Enum: whatever msgspec knows, and what
-`s3queue.carrying` adds), equal to what
+`s3queue.payloads.types` adds), equal to what
 was given, or are refused; those without an annotation arrive as builtins.
 """
 
@@ -20,9 +20,9 @@ from typing import Any, Protocol, get_type_hints
 import msgspec
 from msgspec import Raw
 
-from s3queue.carrying import carrier, from_plain, schema_of, to_plain
 from s3queue.errors import ConfigError
-from s3queue.resources import Given
+from s3queue.options.resources import Given
+from s3queue.payloads.types import carrier, from_plain, schema_of, to_plain
 
 #: The parameter that receives the `s3queue.Context`, wherever it stands.
 CONTEXT = "ctx"
@@ -273,13 +273,13 @@ def _bare(schema: Any, named: bool = False) -> Any:
 
 
 def _check_same(given: Any, arrived: Any, kind: Any, what: str, parameter: str = "") -> None:
-    """As `s3queue.sameness.check_same`, and soon done in the usual case."""
+    """As `s3queue.payloads.sameness.check_same`, and soon done in the usual case."""
     try:
         if given == arrived:
             return
     except Exception:  # noqa: BLE001 - of the user's own types; looked at more closely there
         pass
-    from s3queue.sameness import check_same
+    from s3queue.payloads.sameness import check_same
 
     check_same(given, arrived, kind, what, parameter)
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET, Struct, UnsetType
 
-from s3queue.acknowledging import ACKS, Ack
 from s3queue.context import Backoff
 from s3queue.errors import ConfigError
+from s3queue.options.acknowledging import ACKS, Ack
 
 if TYPE_CHECKING:
     from typing import Literal, TypeAlias
@@ -49,7 +49,7 @@ class Policy(Struct, frozen=True, kw_only=True):
         retry_on: only these are tried again; None: all are.
         give_up_on: these are never tried again, whatever ``retry_on`` says.
         on_failure: ``dead``: a message out of attempts leaves a dead letter. ``drop``: it leaves nothing.
-        unique: whether a message with the same arguments is enqueued only once; see `s3queue.once`.
+        unique: whether a message with the same arguments is enqueued only once; see `s3queue.options.once`.
         result_ttl: seconds for which what it returns is kept; None: it is dropped.
         ack: ``manual``: the task says itself what became of its message.
     """
