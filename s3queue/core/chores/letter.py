@@ -62,19 +62,18 @@ def dead_letter(
         return ended
     try:
         batch = batch_in(path, path, body.body)
+        messages, sent_ms = batch.messages, batch.sent_ms
     except CorruptRecord:
-        readable, batch = 0, None
-    else:
-        readable = len(batch.messages)
-    if batch is None or index >= readable:
+        messages, sent_ms = [], 0
+    if index >= (readable := len(messages)):
         if not is_dead and (index > readable or readable + 1 == parse_source(path).count):
             return ended
         return replace(letter, message=layout.message_id(path, readable), payload=body.body, raw=True)
     try:
-        message = decode_moved(path, batch.messages[index])
+        message = decode_moved(path, messages[index])
     except CorruptRecord:
-        return replace(ended, payload=bytes(batch.messages[index]), raw=True, sent_ms=batch.sent_ms)
-    origin = message.origin or Origin(letter.message, batch.sent_ms)
+        return replace(ended, payload=bytes(messages[index]), raw=True, sent_ms=sent_ms)
+    origin = message.origin or Origin(letter.message, sent_ms)
     failures = shortened((*origin.failures, *failures))
     return replace(
         ended,
