@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import select
 import threading
@@ -126,28 +127,39 @@ class _Bell:
     """Rung by the agents of this machine when messages were settled."""
 
     def __init__(self, url: str, root: str) -> None:
-        try:
-            self._socket: WakeSocket | None = WakeSocket(url, waiters(root), os.urandom(8).hex())
-        except (OSError, RuntimeError):  # no temporary directory, no descriptor: whoever waits looks now and then
-            self._socket = None
+        self._url, self._root = url, root
+        self._gate = threading.Lock()
+        self._opened: WakeSocket | None = None
+        self._asked = False
         self._ears: dict[asyncio.AbstractEventLoop, set[asyncio.Future[None]]] = {}
+
+    @property
+    def _socket(self) -> WakeSocket | None:
+        """Opened for the first one who waits: many only look."""
+        with self._gate:
+            if not self._asked:
+                self._asked = True
+                # No temporary directory, no descriptor: whoever waits looks now and then.
+                with contextlib.suppress(OSError, RuntimeError):
+                    self._opened = WakeSocket(self._url, waiters(self._root), os.urandom(8).hex())
+            return self._opened
 
     def wait(self, seconds: float) -> bool:
         """Until it rings, or for so long. Whether it has rung."""
-        if self._socket is None:
+        if (socket := self._socket) is None:
             time.sleep(seconds)
-        elif select.select([self._socket], [], [], seconds)[0]:
-            self._socket.drain()
+        elif select.select([socket], [], [], seconds)[0]:
+            socket.drain()
             return True
         return False
 
     async def hear(self, seconds: float) -> bool:
         """As `wait`."""
-        loop = asyncio.get_running_loop()
+        loop, socket = asyncio.get_running_loop(), self._socket
         rung: asyncio.Future[None] = loop.create_future()
         ears = self._ears.setdefault(loop, set())
-        if self._socket is not None and not ears:
-            loop.add_reader(self._socket.fileno(), self._ring, loop)
+        if socket is not None and not ears:
+            loop.add_reader(socket.fileno(), self._ring, loop)
         ears.add(rung)
         try:
             await asyncio.wait([rung], timeout=seconds)
@@ -156,12 +168,12 @@ class _Bell:
             ears.discard(rung)
             if not ears:
                 self._ears.pop(loop, None)
-                if self._socket is not None:
-                    loop.remove_reader(self._socket.fileno())
+                if socket is not None:
+                    loop.remove_reader(socket.fileno())
 
     def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
-        assert self._socket is not None
-        self._socket.drain()
+        assert self._opened is not None
+        self._opened.drain()
         for rung in self._ears.get(loop, ()):
             if not rung.done():
                 rung.set_result(None)
