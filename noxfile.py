@@ -37,13 +37,14 @@ def _install(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Every test, on all processors. Arguments go to pytest, ``-n 0`` runs them in one process."""
     _install(session)
+    session.install("-q", *_group("migrate"))
     session.run("python", "-m", "pytest", "-n", "auto", "--dist", "loadgroup", *session.posargs)
 
 
 @nox.session
 def examples(session: nox.Session) -> None:
-    """The example projects with their tests, and those of the frameworks. Where Python 3.12 or later is on the machine, with
-    that too, since Django 6.0 needs it, the first one with its own Tasks framework. Arguments go to pytest."""
+    """The example projects with their tests, and those of the frameworks. Where Python 3.12 or later is on the machine,
+    with that too, since Django 6.0 needs it, the first one with its own Tasks framework. Arguments go to pytest."""
     session.install("-q", "-e", f".[{EXTRAS}]", *_group("test"))
     _examples(session, "python")
     newer = _newer_python()
@@ -93,6 +94,13 @@ def types(session: nox.Session) -> None:
     """mypy --strict on the library, the backends and the stress programs."""
     session.install("-q", "-e", f".[{EXTRAS}]", *_group("test", "servers", "lint"))
     session.run("mypy", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The site, in docs/_build. Warnings are errors: a dead link, a page that no list names, a broken docstring."""
+    session.install("-q", "-e", f".[{EXTRAS},metrics,otel]", *_group("docs"))
+    session.run("python", "-m", "sphinx", "-W", "--keep-going", "-q", "-b", "html", "docs", "docs/_build")
 
 
 @nox.session

@@ -20,17 +20,18 @@ from s3queue.core.records import (
     Ledger,
     Memo,
     Request,
+    Totals,
     decode,
     decode_batch,
     decode_moved,
 )
 from s3queue.core.results import Looked, Verdict
 from s3queue.errors import ConfigError, CorruptRecord, ResultGone, TaskCancelled, TaskFailed
-from s3queue.operating import Operation
+from s3queue.operate.operation import Operation
+from s3queue.operate.views import decode_payload, time_of
 from s3queue.runtime.drive import Driver
 from s3queue.runtime.meter import Meter
 from s3queue.store import Found, ObjectStore, as_store
-from s3queue.views import decode_payload, time_of
 
 if TYPE_CHECKING:
     from s3queue.tasks import Task
@@ -132,7 +133,8 @@ class MessageHandle:
         ``scheduled`` (its time has not come), ``ready``, ``running`` (a host has it, running or next), ``waiting``
         (failed or snoozed, and not due yet), ``done``, ``dead``, ``cancelled``, ``expired``, or ``unknown``: there is no
         such message, or it has ended and is forgotten. How one has ended is known while its batch is on the board, and
-        from its letter; ``done`` is told as ``unknown`` where messages of its queue were ever cancelled before they began.
+        from its letter; ``done`` is told as ``unknown`` where messages of its queue were ever cancelled before they began,
+        or, if it expires, have expired.
 
         Asks: two GETs, and a third where it is on no board. Where it is nowhere, one LIST per 1,000 scheduled batches, and
         one GET for each batch of its queue that was moved off the board.
@@ -152,8 +154,10 @@ class MessageHandle:
         if (moved := self._moved()) is not None:
             status = _on_board(board, moved.ref) if board is not None else None
             return status or self._unadmitted(moved.ref, board)
-        cancelled = board is not None and self.queue in board.totals and board.totals[self.queue].cancelled
-        return "done" if status == "done" and not cancelled else "unknown"
+        totals = board.totals.get(self.queue, Totals()) if board is not None else Totals()
+        expires = parse_source(self._ref.path).expires_ms is not None
+        unsure = totals.cancelled or (totals.expired and expires)
+        return "done" if status == "done" and not unsure else "unknown"
 
     def result(self, timeout: float = 60.0) -> Any:
         """What the task returned, of a task that keeps its results (``result_ttl``). Waits until the message has ended.
@@ -178,13 +182,13 @@ class MessageHandle:
         tenth of the time waited, at most 1 s, 5 s on billed stores. A message that ends on this machine wakes them.
         Until the message is on the board, one GET without a body more per look.
         """
-        from s3queue.waiting import wait_for_end
+        from s3queue.operate.waiting import wait_for_end
 
         return self._value_of(wait_for_end(self._driver, self.layout, self.id, timeout), timeout)
 
     async def aresult(self, timeout: float = 60.0) -> Any:
         """As `result`, for callers on an event loop."""
-        from s3queue.waiting import await_end
+        from s3queue.operate.waiting import await_end
 
         return self._value_of(await await_end(self._driver, self.layout, self.id, timeout), timeout)
 

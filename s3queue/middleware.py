@@ -1,7 +1,7 @@
 """What is done around every attempt: error reports, connections, what a message carries from its enqueue.
 
 A middleware is a plain object with some of these methods, or with ``around`` alone, and perhaps with those of
-`s3queue.enqueuing` for the producer::
+`s3queue.enqueue.middleware` for the producer::
 
     class Timing:
         def before(self, ctx): ...              # an attempt begins
@@ -29,7 +29,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any
 
 from s3queue.context import Context
-from s3queue.enqueuing import Enqueue, those_that_enqueue
+from s3queue.enqueue.middleware import Enqueue, those_that_enqueue
 from s3queue.errors import ConfigError, Reject, Retry, Snooze
 
 __all__ = ["CarryContext", "DjangoConnections", "Enqueue", "Report", "check", "those_of_attempts", "wrap"]

@@ -18,6 +18,7 @@ What it promises:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 from s3queue.config import Config, current_config, current_store
@@ -109,7 +110,7 @@ class Supervisor:
             return self._run_inline(until_empty)
         end_if_imported()
         door = None if self.config.metrics is None else open_door(self.config.metrics)
-        with self._wishes.of_signals():
+        with self._wishes.of_signals(), door or nullcontext():
             what = Household(
                 self.store,
                 self.config,

@@ -26,29 +26,29 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Protocol
 
 from msgspec import UNSET, Raw, UnsetType
 
-from s3queue.acknowledging import Ack, Verdict
-from s3queue.batching import ItemCodec, Options, TaskOptions, check_batch
 from s3queue.config import current_config, current_store
 from s3queue.context import Backoff, Context
 from s3queue.core.keys import check_name
 from s3queue.core.records import Limits
 from s3queue.errors import ConfigError
 from s3queue.ids import MessageId
-from s3queue.lazy import refuse_lazy
-from s3queue.limits import Breaker, Limit, declared, seconds_of
 from s3queue.middleware import check, check_fit
-from s3queue.once import ONCE, Unique, check_unique
-from s3queue.payloads import CONTEXT, CallCodec, Codec, ResultCodec, ValueCodec
-from s3queue.policies import Delay, OnFailure, Policy, Which, own_headers
-from s3queue.policies import policy as policy_of
+from s3queue.options.acknowledging import Ack, Verdict
+from s3queue.options.batching import ItemCodec, Options, TaskOptions, check_batch
+from s3queue.options.limits import Breaker, Limit, declared, seconds_of
+from s3queue.options.once import ONCE, Unique, check_unique
+from s3queue.options.policies import Delay, OnFailure, Policy, Which, own_headers
+from s3queue.options.policies import policy as policy_of
+from s3queue.options.resources import handed
+from s3queue.payloads.codec import CONTEXT, CallCodec, Codec, ResultCodec, ValueCodec
+from s3queue.payloads.lazy import refuse_lazy
 from s3queue.registry import Execution, Registry, registry
-from s3queue.resources import handed
 
 if TYPE_CHECKING:
+    from s3queue.enqueue.sending import Load, Progress, Sending, stream
+    from s3queue.options.timing import CatchUp, Timing
     from s3queue.queue import Queue
-    from s3queue.sending import Load, Progress, Sending, stream
     from s3queue.store import ObjectStore
-    from s3queue.timing import CatchUp, Timing
 
 __all__ = ["Registry", "Task", "handler", "registry", "task", "use"]
 
@@ -62,8 +62,8 @@ C = TypeVar("C")
 def _import_producer() -> None:
     """Import what enqueuing needs. Not with this module, which programs import for less; not with the first message
     either: in a thread that outlives the main one, modules that make threads can no longer be imported."""
+    from s3queue.enqueue.sending import Sending, stream
     from s3queue.queue import Queue
-    from s3queue.sending import Sending, stream
 
     globals().update(Queue=Queue, Sending=Sending, stream=stream)
 
@@ -619,7 +619,7 @@ def task(
     )
     timing: Timing | None = None
     if (cron, every, tz, catch_up) != (None, None, None, None):
-        from s3queue.timing import timing_of
+        from s3queue.options.timing import timing_of
 
         timing = timing_of(cron, every, tz, catch_up, f"task of queue {queue!r}")
     expires_s = None if expires_in is None else seconds_of(expires_in, "expires_in")

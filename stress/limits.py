@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -22,6 +25,10 @@ from s3queue.store import ObjectStore
 from stress.limited import LOG, RECORD, fair, keyed, limited, paced, waiting
 from stress.stores import HELP, store_url
 
+#: What was said, by command.
+KEPT = Path("docs/assets/benchmarks/limits.json")
+#: Of all deaths, how many are of whole hosts; and seconds between two of them.
+_WHOLE, _KILLS_S = 0.3, 1.0
 #: Seconds without progress after which a run is given up.
 _PATIENCE_S = 30.0
 
@@ -44,8 +51,22 @@ class Hosts:
         os.environ[LOG] = str(self._log)
         arguments = ["run", "stress.limited", "--queue", queue, "--store", url, "--workers", str(slots)]
         run = [sys.executable, "-c", "from s3queue.cli import main; main()"]
-        command = [*run, *arguments, "--concurrency", "1", "--log-level", "ERROR"]
-        self.processes = [subprocess.Popen(command) for _ in range(many)]
+        self._command = [*run, *arguments, "--concurrency", "1", "--log-level", "ERROR"]
+        self.processes = [subprocess.Popen(self._command) for _ in range(many)]
+        self.killed = 0
+
+    def kill(self, at: random.Random) -> None:
+        """Kill a worker or an agent, or a whole host, which is replaced."""
+        number = at.randrange(len(self.processes))
+        process = self.processes[number]
+        with contextlib.suppress(OSError, IndexError):
+            if at.random() < _WHOLE:
+                process.kill()
+                process.wait()
+                self.processes[number] = subprocess.Popen(self._command)
+            else:
+                os.kill(at.choice(list(_children(process.pid))), signal.SIGKILL)
+            self.killed += 1
 
     def ran(self) -> list[Ran]:
         body = self._log.read_bytes()
@@ -56,10 +77,11 @@ class Hosts:
     def many(self) -> int:
         return self._log.stat().st_size // RECORD.size
 
-    def until(self, holds: Callable[[], bool]) -> None:
+    def until(self, holds: Callable[[], bool], meanwhile: Callable[[], None] = lambda: None) -> None:
         """Raises `TimeoutError`: nothing ran for long."""
         seen, since = self.many, time.monotonic()
         while not holds():
+            meanwhile()
             time.sleep(0.05)
             if any(process.poll() is not None for process in self.processes):
                 raise RuntimeError("a host has ended")
@@ -68,16 +90,10 @@ class Hosts:
             if time.monotonic() - since > _PATIENCE_S:
                 raise TimeoutError(f"{seen} messages ran, and none for {_PATIENCE_S:g} s")
 
-    def memory(self) -> dict[str, int]:
-        """Resident kilobytes of the largest agent and worker."""
-        found: dict[str, int] = {}
-        for process in self.processes:
-            for child in _children(process.pid):
-                status = Path(f"/proc/{child}/status").read_text()
-                size = int(status.split("VmRSS:")[1].split()[0])
-                name = "agent" if b"agent" in Path(f"/proc/{child}/cmdline").read_bytes() else "child"
-                found[f"{name} {child}"] = size
-        return found
+    def memory(self) -> list[int]:
+        """Resident kilobytes of the agent of the first host, which starts before its workers, and of those."""
+        sizes = (Path(f"/proc/{child}/status").read_text() for child in sorted(_children(self.processes[0].pid)))
+        return [int(status.split("VmRSS:")[1].split()[0]) for status in sizes]
 
     def end(self) -> None:
         for process in self.processes:
@@ -126,8 +142,39 @@ def _quantile(times: list[float], part: float) -> float:
 
 
 @click.group("limits")
-def command() -> None:
+@click.option("--keep", is_flag=True, help=f"Keep what it says in {KEPT}, for docs/benchmarks.md.")
+@click.pass_context
+def command(context: click.Context, keep: bool) -> None:
     """Limits, rates, turns, and messages that wait; each figure counted by the tasks."""
+    context.obj = keep
+
+
+def _say(*lines: str) -> None:
+    """Print the figures, and keep them if that is wanted."""
+    for line in lines:
+        click.echo(line)
+    context = click.get_current_context()
+    if context.obj:
+        kept = json.loads(KEPT.read_text()) if KEPT.exists() else {}
+        kept[f"python -m stress limits {context.info_name}"] = "; ".join(lines)
+        KEPT.write_text(json.dumps(kept, indent=1) + "\n")
+
+
+def section() -> str:
+    """Of docs/benchmarks.md; empty where nothing was kept."""
+    if not KEPT.exists():
+        return ""
+    rows = "\n".join(f"| `{command}` | {told} |" for command, told in json.loads(KEPT.read_text()).items())
+    return f"""## Limits, turns, and messages that wait
+
+Counted by the tasks themselves, on hosts that are processes of their own, on SQLite. Asked for: `max_running=5` never 6 at
+once and at least 4.5 busy on average; `rate=100/s` within 2 % over a minute; p95 of 50 tenants with a message each at most
+3 times what they take on an empty queue; a new message starts within two cycles while 100,000 are delayed and 100,000 wait
+for a retry.
+
+| command | what it said |
+|---|---|
+{rows}"""
 
 
 _STORE = click.option("--store", default="sqlite", show_default=True, help=HELP)
@@ -139,15 +186,24 @@ _STORE = click.option("--store", default="sqlite", show_default=True, help=HELP)
 @click.option("--slots", default=4, show_default=True, help="Of each host.")
 @click.option("--messages", default=10_000, show_default=True)
 @click.option("--seconds", default=0.02, show_default=True, help="Of each message.")
-def running(store: str, many: int, slots: int, messages: int, seconds: float) -> None:
+@click.option("--kill", is_flag=True, help="Kill workers, agents and hosts meanwhile.")
+def running(store: str, many: int, slots: int, messages: int, seconds: float, kill: bool) -> None:
     """``max_running=5``: how many ran at once at most, and on average."""
+    at, last = random.Random(1), time.monotonic()
     with _running(store, many, slots, "limited") as (_, hosts):
+
+        def meanwhile() -> None:
+            nonlocal last
+            if kill and time.monotonic() - last > _KILLS_S:
+                last = time.monotonic()
+                hosts.kill(at)
+
         limited.enqueue_many([(seconds,)] * messages)
-        hosts.until(lambda: hosts.many >= messages)
+        hosts.until(lambda: hosts.many >= messages, meanwhile)
         most, mean = _busy(hosts.ran())
-    click.echo(
-        f"{messages:,} messages of {seconds:g} s on {many} hosts of {slots}: at most {most} at once, {mean:.2f} on average"
-    )
+    what = f"{messages:,} messages of {seconds:g} s on {many} hosts of {slots}"
+    deaths = f", {hosts.killed} killed" if kill else ""
+    _say(f"{what}{deaths}: at most {most} at once, {mean:.2f} on average")
     sys.exit(most > 5)
 
 
@@ -165,7 +221,7 @@ def keys(store: str, many: int, slots: int, tenants: int, messages: int) -> None
         hosts.until(lambda: hosts.many >= tenants * messages)
         ran = hosts.ran()
     most = max(_busy([one for one in ran if one.whom == f"t{number}"])[0] for number in range(tenants))
-    click.echo(
+    _say(
         f"{tenants} keys with {messages} messages: at most {most} of a key at once, "
         f"{_busy(ran)[1]:.2f} busy of {many * slots}"
     )
@@ -186,7 +242,7 @@ def rate(store: str, many: int, seconds: float) -> None:
         began = sorted(one.began for one in hosts.ran())
     counts = [sum(begin <= at < begin + seconds for at in began) for begin in (first, first + 1.0)]
     off = max(abs(count / (100 * seconds) - 1) for count in counts)
-    click.echo(
+    _say(
         f"{counts[0]:,} began within {seconds:g} s from the first on, {counts[1]:,} from a second later: {off:.2%} off"
     )
     sys.exit(off > 0.02)
@@ -219,7 +275,7 @@ def fair_turns(store: str, many: int, slots: int, backlog: int, tenants: int, se
         among = arrive(hosts, "among")
         large = sum(one.whom == "large" for one in hosts.ran())
     first, then = _quantile(alone, 0.95), _quantile(among, 0.95)
-    click.echo(
+    _say(
         f"{tenants} tenants with a message each: {_told(alone)} on an empty queue; {_told(among)}, p95 {then / first:.2f} "
         f"times, during {backlog:,} messages of another (stored in {stored_s:.0f} s, {large:,} of them done)"
     )
@@ -244,17 +300,17 @@ def waiting_many(store: str, messages: int) -> None:
 
         new_ones()
         alone = new_ones()
-        click.echo(f"nothing waits: a new message takes {_told(alone)}; {_megabytes(hosts)}")
+        said = [f"nothing waits: a new message takes {_told(alone)}; {_megabytes(hosts)}"]
         waiting.options(delay=3600).enqueue_many([(0.0, False)] * messages)
         began = time.monotonic()
         waiting.enqueue_many([(0.0, True)] * messages)
         while (counts := queue.stats(exact=True)).ready or counts.running:
             time.sleep(2.0)
-        click.echo(
-            f"{counts.scheduled:,} scheduled and {counts.waiting:,} waiting after {time.monotonic() - began:.0f} s"
-        )
+        after_s = time.monotonic() - began
+        said.append(f"{counts.scheduled:,} scheduled and {counts.waiting:,} waiting after {after_s:.0f} s")
         among = new_ones()
-        click.echo(f"meanwhile: {_told(among)}; {_megabytes(hosts)}")
+        said.append(f"meanwhile: {_told(among)}; {_megabytes(hosts)}")
+        _say(*said)
 
 
 def _told(times: list[float]) -> str:
@@ -264,4 +320,5 @@ def _told(times: list[float]) -> str:
 
 
 def _megabytes(hosts: Hosts) -> str:
-    return ", ".join(f"{name.split()[0]} {size // 1024} MB" for name, size in sorted(hosts.memory().items()))
+    agent, *workers = (size // 1024 for size in hosts.memory())
+    return f"agent {agent} MB, worker {max(workers)} MB"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stress import cron
+from stress import cron, limits
 from stress.bench.figures import median, told
 from stress.charts import lines
 from stress.targets import table, targets
@@ -29,6 +29,7 @@ def page(
         _by_target(by_target),
         _dashboard(dashboard or {}),
         cron.section(),
+        limits.section(),
         _FOOT,
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -65,10 +66,9 @@ def _dashboard(found: dict[str, Any]) -> str:
     if not found:
         return ""
     times, asked = found["page_ms"], found["requests"]
-    looks = found["looks_per_viewer"] / found["seconds"]
     kinds = ", ".join(f"{many:,} {kind.upper()}" for kind, many in asked.items())
     rows = [
-        ("looks at the summary, for all viewers together", "≤ 0.5 a second", f"{looks:.2f} a second"),
+        ("looks at the summary, for all viewers together", "≤ 0.5 a second", f"{found['looks_per_s']:.2f} a second"),
         (
             "time of a page, median / p99 / longest",
             "< 300 ms",

@@ -13,7 +13,7 @@ from s3queue.cli.reading import local_time
 from s3queue.errors import ConfigError
 
 if TYPE_CHECKING:
-    from s3queue.schedules import ScheduleInfo, Schedules
+    from s3queue.operate.schedules import ScheduleInfo, Schedules
 
 
 @click.group("cron")
@@ -45,7 +45,7 @@ def list_schedules(store_url: str | None, namespace: str | None, config_file: st
 @click.argument("target", metavar="[MODULE:TASK]", required=False)
 @click.argument("values", metavar="[JSON]...", nargs=-1)
 @click.option("--queue", "queue_name", metavar="NAME", help="Instead of a task: the queue whose handler gets the JSON.")
-@click.option("--cron", "expression", metavar="EXPRESSION", help="For example '30 2 * * *' or '*/5 9-17 * * MON-FRI'.")
+@click.option("--cron", "expression", metavar="EXPRESSION", help="For example '30 2 * * MON-FRI'.")
 @click.option("--every", type=seconds, metavar="TIME", help="Or an interval: seconds, or 5m, 1h, 1d.")
 @click.option("--tz", metavar="ZONE", help="Time zone of the expression. [default: UTC]")
 @click.option("--catch-up", type=click.Choice(["last", "all", "none"]), help="What to make up for. [default: last]")
@@ -70,12 +70,12 @@ def set_one(
     """Set a schedule, new or instead of one of that name.
 
     \b
-    s3queue cron set nightly jobs.mail:digest --cron '30 2 * * *' --tz Europe/Berlin
+    s3queue cron set nightly jobs.mail:digest --cron '30 2 * * MON-FRI' --tz Europe/Berlin
     s3queue cron set poll jobs.feed:poll '"https://example.com"' --every 5m
     s3queue cron set beat --queue raw '{"n": 1}' --every 30
     """
     from s3queue.cli.enqueue import call_of, find_task, json_of, module_of
-    from s3queue.schedules import Schedules
+    from s3queue.operate.schedules import Schedules
 
     if queue_name is not None and target is not None:
         values, target = (target, *values), None
@@ -194,7 +194,7 @@ def run(
 
 
 def _schedules(store_url: str | None, namespace: str | None, config_file: str | None) -> Schedules:
-    from s3queue.schedules import Schedules
+    from s3queue.operate.schedules import Schedules
 
     store, config = use(store_url, config_file, namespace=namespace)
     return Schedules(store, config=config)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from starlette.requests import HTTPConnection
 
@@ -25,12 +25,16 @@ from s3queue.config import current_store
 from s3queue.producer import Producer
 from s3queue.store import ObjectStore, as_store
 
-if TYPE_CHECKING:
-    from s3queue.dashboard.app import Dashboard
-
 __all__ = ["lifespan", "producer"]
 
 _Lifespan = Callable[[Any], AbstractAsyncContextManager[Mapping[str, Any] | None]]
+
+
+class _Dashboard(Protocol):
+    """What `s3queue.dashboard.dashboard` makes."""
+
+    async def close(self) -> None: ...
+
 
 #: Name in the state of a request.
 _STATE = "s3queue"
@@ -40,7 +44,7 @@ def lifespan(
     store: ObjectStore | str | None = None,
     *,
     linger: float = 0.005,
-    dashboard: Dashboard | None = None,
+    dashboard: _Dashboard | None = None,
     within: _Lifespan | None = None,
 ) -> _Lifespan:
     """A lifespan: before the first request the store is opened, and at the end all that was enqueued is stored.

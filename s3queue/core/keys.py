@@ -562,6 +562,7 @@ def patterns(root: str, queue: str | None = None) -> dict[str, tuple[str, ...]]:
         "dead": (f"{root}/dead/{name}/*",),
         "payloads": (f"{root}/payloads/{name}/*",),
         "results": tuple(f"{root}/results/p??~{message}" for message in messages),
+        "unique": (f"{root}/unique/{name}/*",),
         "answers": (f"{root}/answers/*",),
         "schedules": (f"{root}/schedules/*",),
         "everything": (f"{root}/*",),

@@ -14,8 +14,9 @@ from s3queue_backends.sqlite import SqliteStore
 
 import s3queue
 from s3queue import ConfigError, Queue, StoreDenied, stats
-from s3queue.bucket_policies import Role, bucket_of, policy
-from s3queue.core.keys import Layout
+from s3queue.core import keys
+from s3queue.core.keys import Layout, patterns
+from s3queue.operate.bucket_policies import Role, bucket_of, policy
 from s3queue.registry import Registry
 from s3queue.store import ObjectStore
 from tests.cli.conftest import Invoke
@@ -83,6 +84,8 @@ def test_producer_may_enqueue_in_every_way_to_its_queue_and_to_no_other() -> Non
     message = queue.enqueue(1)
     queue.enqueue(2, delay=60, group="a-b/c")
     queue.enqueue_many([3, 4], priority=9, key="tenant-1")
+    assert queue.enqueue(5, dedup_id="order-7") == queue.enqueue(5, dedup_id="order-7")
+    queue.enqueue(6, unique=True)
     assert s3queue.message(message, store).status() in ("ready", "unknown")
     for other in ("mail", "out", "mail-out-2"):
         with pytest.raises(StoreDenied):
@@ -133,6 +136,12 @@ def test_operator_may_pause_and_cancel() -> None:
         s3queue.message(message, store).cancel(timeout=0.0)
     with pytest.raises(StoreDenied):
         Queue("mail", store).enqueue(2)
+
+
+def test_every_kind_of_key_is_in_a_policy_or_known_to_be_for_hosts_alone() -> None:
+    written = {line.split("/")[1] for line in (keys.__doc__ or "").splitlines() if line.startswith("    {root}/")}
+    named = {pattern.split("/")[1] for kind in patterns("s3queue").values() for pattern in kind}
+    assert {one.replace("{part}", "p??") for one in written} - named == {"retired", "lost"}
 
 
 def test_policy_is_printed_for_the_bucket_of_the_store(s3queue: Invoke, capsys: pytest.CaptureFixture[str]) -> None:

@@ -565,14 +565,18 @@ def a_leaders_own_lease_does_not_count(_: Any, board: Any, lease_s: float) -> fl
 
 
 @mutant(take_over, "_orphan", "I7 I6", weather=_PAUSES)
-def lost_claims_cost_nothing(_: Any, planning: Any, name: str, part: Any, offer: Any, claimed: bool) -> bool:
+def lost_claims_cost_nothing(
+    _: Any, planning: Any, name: str, part: Any, offer: Any, claimed: bool, memo: Any = None
+) -> bool:
     """What a lost host had claimed may have been started: it counts an attempt."""
     planning.draft(part.source).released(part.start, part.stop, part.attempt)
     return True
 
 
 @mutant(take_over, "_orphan", "I7")
-def the_unclaimed_counts(orphan: Any, planning: Any, name: str, part: Any, offer: Any, claimed: bool) -> Any:
+def the_unclaimed_counts(
+    orphan: Any, planning: Any, name: str, part: Any, offer: Any, claimed: bool, memo: Any = None
+) -> Any:
     """What was not claimed was not started, and costs no attempt."""
     return orphan(planning, name, part, offer, True)
 

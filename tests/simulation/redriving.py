@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from msgspec.structs import replace
 
-from s3queue.core.chores import letters, redrives
+from s3queue.core.chores import letters, redrives, retention
 from s3queue.core.chores.letters import Letters
 from s3queue.core.chores.redrives import Redrives
 from s3queue.core.plan import redrive
 from s3queue.core.plan.planning import Planning
 from s3queue.core.records import Ending, LetterRequest, Part, Ready, SourceState
-from s3queue.testing.simulate import Weather
+from s3queue.testing.simulate import Times, Weather
 from tests.simulation.mutants import mutant
 
 #: Two who redrive and purge, and leaders that are replaced.
@@ -84,3 +85,22 @@ def an_answer_says_all_where_it_was_some(_: Any, says: str, taken: list[int], of
 def a_request_about_letters_is_handled_again(follow: Any, of: Redrives, board: Any, seen: Any, window: Any) -> None:
     """A request that the board has answered, or whose id is in the window, is over."""
     follow(of, replace(board, answers={}, edits={}), seen, ())
+
+
+_KEPT: dict[str, Any] = _DEAD | {
+    "times": dataclasses.replace(Times(), settings=Times().settings._replace(dead_retention=8.0, letter_retention=4.0))
+}
+
+
+@mutant(retention, "_letter", "I16", within=300, **_KEPT)
+def an_old_dead_letter_is_deleted_as_a_tombstone_is(letter_of: Any, key: str, found: object) -> Any:
+    """A dead letter may be redriven: it is purged by a commit, and never just deleted."""
+    letter = letter_of(key, found)
+    return None if letter is None else replace(letter, tombstone=True)
+
+
+@mutant(Redrives, "forget", "I16 I2 I3 I9 P2", within=300, **_KEPT)
+def an_old_letter_is_purged_without_another_look(_: Any, of: Redrives, queue: str, old: list[Any]) -> None:
+    """What a walk has read may not be so any more when it is purged."""
+    request = LetterRequest("", "purge_letters", queue, tuple(old))
+    of.looked[f"old/{queue}"] = redrive.Looked(request, {number: one.version for number, one in enumerate(old)})

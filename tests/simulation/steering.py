@@ -62,7 +62,7 @@ def a_heartbeat_names_no_turn(stamped: Any, lead: Lead, board: Board, *more: Any
     return replace(after, control=0) if after.tickets == lead.board.tickets else after
 
 
-@mutant(operate, "has_planned", "I19", **_STEERED)
+@mutant(operate, "has_planned", "I19", within=400, **_STEERED)
 def an_operator_waits_for_nothing(_: Any, board: Any, turn: int) -> bool:
     """A change holds when a board names its turn, or nobody leads."""
     return True
@@ -132,7 +132,7 @@ def a_host_starts_what_it_knows_to_be_cancelled(_: Any, of: Interrupts, now: flo
     within=400,
     **(_STEERED | {"weather": Weather(fault=0.02, chaos=0.0), "slots": 3, "most": 5, "times": _LONG}),
 )
-def neighbours_pay_for_a_cancel(_: Any, one: Any, death: Any) -> Any:
+def neighbours_pay_for_a_cancel(_: Any, one: Any, death: Any, together: int) -> Any:
     """Of a process that was ended for a cancelled message the others pay no attempt."""
     return deaths._outcome("retry", one, death.cause, death.text, death)
 

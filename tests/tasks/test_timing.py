@@ -10,8 +10,8 @@ import pytest
 from s3queue import tasks
 from s3queue.core.records import decode_batch, decode_message
 from s3queue.errors import ConfigError
+from s3queue.options.timing import Timing, declared, schedule_name
 from s3queue.registry import Registry
-from s3queue.timing import Timing, declared, schedule_name
 
 
 def registry_of(*made: Any) -> Registry:

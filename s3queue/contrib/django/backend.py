@@ -25,10 +25,10 @@ from s3queue.contrib.django.framework import (
 from s3queue.contrib.django.looking import look
 from s3queue.contrib.django.place import place_of
 from s3queue.contrib.django.running import Call
+from s3queue.enqueue.sending import Sending
 from s3queue.errors import ConfigError
-from s3queue.payloads import encode_value
-from s3queue.policies import LONGEST_RESULT_S, is_limit
-from s3queue.sending import Sending
+from s3queue.options.policies import LONGEST_RESULT_S, is_limit
+from s3queue.payloads.codec import encode_value
 
 if TYPE_CHECKING:
     from s3queue.contrib.django.framework import Task

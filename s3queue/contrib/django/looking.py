@@ -25,9 +25,9 @@ from s3queue.contrib.django.running import STATE, Call, Ended, result_of, worker
 from s3queue.core.keys import parse_message_id, parse_source
 from s3queue.core.produce import largest_source
 from s3queue.errors import ConfigError, CorruptRecord, ResultGone, TaskCancelled, TaskFailed
-from s3queue.looking import QueuedMessage, read_message
 from s3queue.messages import MessageHandle
-from s3queue.views import FailedAttempt
+from s3queue.operate.looking import QueuedMessage, read_message
+from s3queue.operate.views import FailedAttempt
 
 if TYPE_CHECKING:
     from s3queue.contrib.django.place import Place

@@ -20,6 +20,8 @@ from s3queue.store import Found, Stored
 _AT_ONCE = 20
 #: Seconds for which a free gate must have been unchanged before it is deleted, and between two pages of that walk.
 _UNCHANGED_S, _WALK_S = 86_400.0, 600.0
+#: Seconds until the next page where there are no gates.
+_EMPTY_S = 3600.0
 #: Gates that are remembered for that.
 _KNOWN = 20_000
 
@@ -114,6 +116,8 @@ class Gates:
             self._troubles.met(prefix, fault, now)
             return False
         self._after = page[-1].key if len(page) == 1000 else ""
+        if not page:
+            self._walk_at = now + _EMPTY_S
         return False
 
 

@@ -130,9 +130,9 @@ class Letters:
                 else:
                     self._troubles.met(f"{path}#0", StoreError("put", self._layout.source(path)), now)
             purged = [parse_source(path) for path, ending in done.items() if ending.kind == "purged"]
-            yield from delete(
-                [key for source in purged for key in payload_keys(self._layout, source.message, source.life)]
-            )
+            gone = [key for source in purged for key in payload_keys(self._layout, source.message, source.life)]
+            with contextlib.suppress(StoreError):  # they go with their tombstones then
+                yield from delete(gone)
         finally:
             done = {path: ending for path, ending in done.items() if self._is_asked(path, ending)}
             self._said |= done

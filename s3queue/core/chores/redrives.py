@@ -145,7 +145,8 @@ class Redrives:
 
     def forget(self, queue: str, letters: list[Chosen]) -> None:
         """These dead letters are kept no longer: have them purged, if they are still what they were."""
-        assert self._board is not None
+        if self._board is None:
+            return  # the next walk finds them
         named = lives_on(self._board.sources)
         letters = [one for one in letters if one.message not in named]  # these live again
         if letters and len(self._own) < _AHEAD:

@@ -66,7 +66,8 @@ def _outcome(planning: Planning, probe: str) -> str:
     """How it ended: ``well``, ``badly``, or nobody knows."""
     if any(one.ticket == probe and one.outcome == "done" for one in planning.planned.settled):
         return "well"
-    ledger = planning.ledgers.get(planning.board.tickets[probe].session)
+    ticket = planning.board.tickets.get(probe)
+    ledger = planning.ledgers.get(ticket.session) if ticket is not None else None
     report = ledger.reports.get(probe) if ledger is not None else None
     if report is None or not report.failed:
         return ""

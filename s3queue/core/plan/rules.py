@@ -152,6 +152,8 @@ def reached(board: Board, limits: Mapping[str, Limits]) -> dict[str, tuple[str, 
     found: dict[str, list[str]] = {}
     used: dict[tuple[str, str], int] = {}
     for name, allowed in board.allowed.items():
+        if name not in board.tickets:
+            continue
         queue = board.tickets[name].queue
         for key in {"", allowed.key}:
             used[queue, key] = used.get((queue, key), 0) + allowed.at_once

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from s3queue.core.keys import parse_source
 from s3queue.core.plan import Planned
-from s3queue.core.plan.rules import BURST_S
-from s3queue.core.records import Allowed, Board, Breaker, Failed, Ledger, Limit, Limits, Report
+from s3queue.core.plan.rules import BURST_S, reached
+from s3queue.core.records import Allowed, Board, Breaker, Failed, Fuse, Ledger, Limit, Limits, Report
 from tests.core.world import NOW_MS, board, decide, ledger, path, retry
 
 T = TypeVar("T")
@@ -331,3 +331,12 @@ class TestBreaker:
         then = decide(stood, given_back, several(path(2, 50)), uptime_ms=13_000)
         assert then.assigned == 1
         assert then.board.fuses["q"].probe not in ("", name)
+
+
+def test_a_board_that_lacks_the_tickets_of_its_limits_is_planned_with() -> None:
+    """As one that was put back from a copy without what is over."""
+    limits = Limits(Limit(max_running=1), breaker=Breaker(1, 60.0, 1.0))
+    stood = board(allowed={"1-7": Allowed("", 1)}, fuses={"q": Fuse(1, 1, 1, "1-7")})
+    planned = decide(stood, several(host(limits=limits)), several(path(1, 5)), uptime_ms=9000)
+    assert planned.assigned == 1
+    assert reached(stood, {"q": limits}) == {"q": ("breaker open after 1 failures",)}
