@@ -103,4 +103,10 @@ def test_arguments_and_settings_of_a_guide_exist(guide: str) -> None:
     assert len(named) >= 10
     assert [name for name in named if name not in known] == []
     bare = {span for span in spans(guide) if re.fullmatch(r"[a-z]+_[a-z_]+", span)}
-    assert bare <= set(Config.__struct_fields__) | {"before_enqueue", "after_enqueue", "enqueue_stream", "task_queue"}
+    assert bare <= set(Config.__struct_fields__) | {
+        "before_enqueue",
+        "after_enqueue",
+        "enqueue_stream",
+        "task_queue",
+        "enqueue_on_commit",
+    }
