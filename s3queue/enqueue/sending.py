@@ -146,6 +146,19 @@ class Sending:
                     raise
                 raise fault from self.uncertain()
 
+    def reserve(self) -> str:
+        """Choose the id of the one message of this call, before it is sent; `run` stores it under that id.
+
+        Raises: as `run` before anything is sent.
+
+        Asks: of a queue that this object has not enqueued to, one GET.
+        """
+        with self._busy:
+            load = self._load = self._prepare()
+            self._left = _portions(load.messages)
+            self._next(load, load.queue.newest_first())
+            return self._under_way[0]
+
     def _tried(self) -> list[str]:
         """As `_run`, and ends the span of the call, if it has one."""
         try:
