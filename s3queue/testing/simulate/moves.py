@@ -16,8 +16,14 @@ from s3queue.testing.simulate.story import DYING, EDITING, SETTLED, Move, Offset
 _LIVE = frozenset({"ticket", "ready", "waiting", "moving"})
 
 
-def illegal(story: Story) -> Iterator[tuple[str, str]]:
-    """Moves that no rule allows: the invariant that each one breaks, and how."""
+def illegal(story: Story) -> list[tuple[str, str]]:
+    """Moves that no rule allows: the invariant that each one breaks, and how. Several checkers ask."""
+    if story.illegal is None:
+        story.illegal = list(_illegal(story))
+    return story.illegal
+
+
+def _illegal(story: Story) -> Iterator[tuple[str, str]]:
     for move in story.moves:
         fault = _fault(story, move)
         if fault is not None:

@@ -144,6 +144,7 @@ class Story:
         dead: sessions whose processes all ended, and when; ``reaped``: where only the agent did.
         damaged: keys that somebody removed by hand, or that the store refuses.
         short_surveys: whether surveys read less than there is.
+        illegal: see `s3queue.testing.simulate.moves`; None: nobody has asked.
         calm: the time from which on every request is answered; infinity: not yet.
     """
 
@@ -181,6 +182,7 @@ class Story:
     calm: float = math.inf
     drained: Drained | None = None
     short_surveys: bool = False
+    illegal: list[tuple[str, str]] | None = None
 
     def __post_init__(self) -> None:
         running: dict[str, Run] = {}
