@@ -138,9 +138,9 @@ class Hosting:
             now = env.now()
             until = now + timeout_s * _GUARD
             if host.trusted_from is not None and not host.over and host.holds_limited:
-                if now - host.trusted_from >= timeout_s:
+                until = host.trusted_from + timeout_s  # compared as it is: a difference may be rounded to just below it
+                if now >= until:
                     return
-                until = host.trusted_from + timeout_s
             yield from wait(until, self._never)
 
     def _is_shut_out(self, fault: Exception) -> bool:
