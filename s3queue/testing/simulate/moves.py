@@ -91,7 +91,8 @@ def _is_expired(story: Story, move: Move) -> bool:
     is_back = (outcome is not None and outcome.n < move.n and outcome.kind in ("released", "unfit")) or (
         outcome is None and over is not None and over.n < move.n
     )
-    if old is None or old.kind == "ready" or is_back:
+    # One whose neighbour was hastened waits on the board for its time, and has not begun either.
+    if old is None or old.kind in ("ready", "waiting") or is_back:
         ran = any(
             run.n < move.n and not damaged(story, run.started.session, move.n)
             for run in story.by_message.get(story.first(move.message), ())
