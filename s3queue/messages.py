@@ -27,11 +27,11 @@ from s3queue.core.records import (
 )
 from s3queue.core.results import Looked, Verdict, find_moved
 from s3queue.errors import ConfigError, CorruptRecord, ResultGone, TaskCancelled, TaskFailed
-from s3queue.operating import Operation
+from s3queue.operate.operation import Operation
+from s3queue.operate.views import decode_payload, time_of
 from s3queue.runtime.drive import Driver
 from s3queue.runtime.meter import Meter
 from s3queue.store import Found, ObjectStore, as_store
-from s3queue.views import decode_payload, time_of
 
 if TYPE_CHECKING:
     from s3queue.tasks import Task
@@ -180,13 +180,13 @@ class MessageHandle:
         tenth of the time waited, at most 1 s, 5 s on billed stores. A message that ends on this machine wakes them.
         Until the message is on the board, one GET without a body more per look.
         """
-        from s3queue.waiting import wait_for_end
+        from s3queue.operate.waiting import wait_for_end
 
         return self._value_of(wait_for_end(self._driver, self.layout, self.id, timeout), timeout)
 
     async def aresult(self, timeout: float = 60.0) -> Any:
         """As `result`, for callers on an event loop."""
-        from s3queue.waiting import await_end
+        from s3queue.operate.waiting import await_end
 
         return self._value_of(await await_end(self._driver, self.layout, self.id, timeout), timeout)
 

@@ -152,7 +152,8 @@ def wait_for(layout: Layout, message: str) -> Generator[Op | Look | Pause, Any, 
     Returns:
         DONE, DEAD, CANCELLED: see `Verdict`. NOTHING: there is no such message, or nothing is left of it.
 
-    Asks: two Gets if a board is known that is newer than its end, else one for the board more. While it waits, per
+    Asks: two Gets if a board is known that is newer than its end, else one for the board more; of a dead message two more
+    than that, and a look at its batch. While it waits, per
     pause one Get of the board, which waiters share, without a body if it is unchanged; and until a board lists the
     message, one of its batch, without a body. At its end the first two again. `look` says what is added for moved messages.
     """
@@ -163,7 +164,8 @@ def wait_for(layout: Layout, message: str) -> Generator[Op | Look | Pause, Any, 
     board: Board | None = yield Look("ever")
     if board is not None and not is_listed(board, first):
         looked = yield from look(layout, message, board)
-        if looked.verdict not in (Verdict.OPEN, Verdict.NOTHING):
+        # A dead message may have been redriven since that board.
+        if looked.verdict not in (Verdict.OPEN, Verdict.NOTHING, Verdict.DEAD):
             return looked
     while True:
         if not seen:

@@ -145,6 +145,17 @@ def test_finished_message_costs_two_gets_where_a_board_is_known() -> None:
     assert end(step, (result("1-1"), Missing())).verdict is Verdict.DONE
 
 
+def test_dead_message_is_looked_for_on_a_new_board_as_it_may_have_been_redriven_since() -> None:
+    step = wait_for(LAYOUT, MESSAGE)
+    next(step)
+    assert isinstance(step.send(over()), Gather)
+    asked = step.send((Missing(), letter(life=1)))
+    assert asked == Get(LAYOUT.source(PATH)), "it does not end with what an old board and the letter say"
+    assert step.send(Missing()) == Look("now")
+    assert isinstance(step.send(over()), Gather)
+    assert end(step, (Missing(), letter(life=1))).verdict is Verdict.DEAD
+
+
 def test_message_on_the_board_costs_a_look_at_the_board_and_its_end_two_gets() -> None:
     step = wait_for(LAYOUT, MESSAGE)
     next(step)

@@ -138,8 +138,8 @@ class Hosting:
             now = env.now()
             until = now + timeout_s * _GUARD
             if host.trusted_from is not None and not host.over and host.holds_limited:
-                until = host.trusted_from + timeout_s  # compared as it is: a difference may be rounded to just below it
-                if now >= until:
+                until = host.trusted_from + timeout_s
+                if now >= until:  # not by the difference: rounded otherwise, it would wait for no time, again and again
                     return
             yield from wait(until, self._never)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from s3queue.core.ops import Delete, List
 from s3queue.errors import StoreError, StoreUnavailable
-from s3queue.probe import require_safe
+from s3queue.operate.probe import require_safe
 from s3queue.runtime.drive import Driver
 
 #: Seconds between two tries while the store does not answer: from the one, doubling, to the other.
