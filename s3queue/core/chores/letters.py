@@ -235,7 +235,7 @@ class Letters:
                     # One letter for all that cannot be read from this message's on; not for others that happen to die
                     # beside it.
                     first = parse_message_id(letter.message).index
-                    done.update((path, other) for other in state.dying if other >= first)
+                    done.update((path, one) for one in state.dying if one >= first and one not in state.endings)
         finally:
             self._held_bytes -= held
             self.written |= done

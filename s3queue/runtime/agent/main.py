@@ -27,6 +27,7 @@ from s3queue.core.pacing import Pace
 from s3queue.core.records import Leader
 from s3queue.errors import StoreUnavailable
 from s3queue.observe.measures import MeasuredStore, Measures
+from s3queue.options.timing import declared
 from s3queue.runtime.agent.dealing import Dealer
 from s3queue.runtime.agent.deaths import journaled_outcomes
 from s3queue.runtime.agent.environment import Surroundings, plan_settings
@@ -60,7 +61,6 @@ from s3queue.runtime.local.wire import (
     unpack,
 )
 from s3queue.runtime.meter import Meter
-from s3queue.timing import declared
 
 T = TypeVar("T")
 

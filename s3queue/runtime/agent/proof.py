@@ -14,7 +14,7 @@ import msgspec
 
 from s3queue.core.ops import Delete, List
 from s3queue.errors import StoreError, StoreUnavailable
-from s3queue.probe import require_safe
+from s3queue.operate.probe import require_safe
 from s3queue.runtime.drive import Driver
 from s3queue.runtime.meter import Meter
 
