@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3queue.config import Config, configure
 from s3queue.context import Backoff, Context
+from s3queue.decorators import handler, task, use
 from s3queue.errors import (
     Cancelled,
     ConfigError,
@@ -32,7 +33,7 @@ from s3queue.options.limits import Breaker, Limit
 from s3queue.options.resources import given, resource
 from s3queue.payloads.types import payload_type
 from s3queue.store import ObjectStore, open_store
-from s3queue.tasks import Task, handler, task, use
+from s3queue.tasks import Task
 
 if TYPE_CHECKING:
     from s3queue import events as events

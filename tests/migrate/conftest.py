@@ -11,6 +11,10 @@ from typing import Any
 
 import pytest
 
+from s3queue.testing.plugin import task_queue
+
+__all__ = ["task_queue"]
+
 EXAMPLES = Path(__file__).parents[2] / "examples" / "migrate"
 
 

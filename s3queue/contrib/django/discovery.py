@@ -13,11 +13,11 @@ from django.utils.module_loading import autodiscover_modules
 from s3queue.contrib.django.backend import S3QueueBackend
 from s3queue.contrib.django.framework import Task, task_backends
 from s3queue.contrib.django.running import runner
+from s3queue.decorators import task as declare
 from s3queue.errors import ConfigError
 from s3queue.middleware import DjangoConnections
 from s3queue.registry import registry
 from s3queue.tasks import Task as QueueTask
-from s3queue.tasks import task as declare
 
 __all__ = ["discover", "policy"]
 

@@ -117,7 +117,7 @@ def _stand(planning: Planning, serving: Collection[str], bounds: Bounds) -> _Sta
             state = expiry.ready(planning, source, state)
         if state.waiting and source.group is not None:
             busy.add((source.queue, source.group))
-        if not state.ready or (source.gate and source.is_borrowed and not doors.may_go(source)):
+        if not state.ready or (source.gate and not doors.may_go(source)):
             continue
         many = sum(ready.stop - ready.start for ready in state.ready)
         if state.unfit:
