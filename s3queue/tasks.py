@@ -167,6 +167,8 @@ def _refuse_methods(function: Any, what: str) -> None:
         raise ConfigError(f"{what} is a classmethod, and a message carries no class", _NO_METHOD)
     if isinstance(function, property | functools.cached_property):
         raise ConfigError(f"{what} is a property", _NO_METHOD)
+    if isinstance(function, functools.singledispatchmethod | functools.partialmethod):
+        raise ConfigError(f"{what} is a method, and a message carries no self", _NO_METHOD)
     owner = getattr(function, "__self__", None)
     if owner is not None and not isinstance(owner, type | ModuleType):
         raise ConfigError(f"{what} is a method of an instance of {type(owner).__qualname__}", _NO_METHOD)
@@ -229,8 +231,12 @@ class Task(Generic[P, R_co]):
         self.timing: Timing | None = None
         what = self.label
         _refuse_methods(function, what)
-        if not inspect.isroutine(function):
+        if not inspect.isroutine(function) or not callable(function):
             raise ConfigError(f"{what} is not a function", "decorate a function or a coroutine function")
+        try:
+            inspect.signature(function)
+        except ValueError:  # some of those that are written in C
+            raise ConfigError(f"{what} does not tell its parameters", "decorate a function that calls it") from None
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise ConfigError(f"{what} is a generator, which a worker would never start", "return instead of yield")
         policy.check(what)

@@ -1,5 +1,4 @@
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +8,8 @@ from django.db import transaction
 from django.test import Client
 from shop import outbox, tasks
 from shop.models import Order, Outbox
+
+import s3queue
 
 HERE = Path(__file__).parent
 
@@ -60,45 +61,37 @@ def test_the_outbox_enqueues_once_though_its_relay_died_before_it_deleted_the_ro
     assert len(queue.enqueued()) == 1
 
 
-def test_workers_serve_the_project(tmp_path):
-    """With real processes, a store and a database in files."""
-    environ = os.environ | {"S3QUEUE_STORE_URL": f"sqlite:///{tmp_path}/queue.db", "SHOP_DATA": str(tmp_path)}
-
-    def manage(*words):
-        command = [sys.executable, "manage.py", *words]
-        return subprocess.run(command, cwd=HERE, env=environ, capture_output=True, text=True, check=True, timeout=60)
-
-    manage("migrate")
-    order = "from shop.models import Order; from shop.tasks import *; "
-    order += (
-        "o = Order.objects.create(email='ada@example.com', amount=3); print(confirm.enqueue(o.pk).id); total.enqueue()"
-    )
-    id = re.search(r"p00~\S+", manage("shell", "-c", order).stdout)[0]
-    served = manage("s3queue", "run", "--until-empty", "--workers", "1", "--fail-on-dead")
-    assert "to ada@example.com: Thank you for 3" in served.stdout
-    assert manage("s3queue", "message", id).stdout == "done\n"
-    assert '"ada@example.com"' in manage("s3queue", "result", id, "--timeout", "0").stdout
-    look = f"ID = {id!r}; from shop.tasks import *; print('now', confirm.get_result(ID).status)"
-    assert "now SUCCESSFUL" in manage("shell", "-c", look).stdout
-
-
-def test_spawned_workers_find_the_tasks(tmp_path):
-    environ = os.environ | {"S3QUEUE_STORE_URL": f"sqlite:///{tmp_path}/queue.db", "SHOP_DATA": str(tmp_path)}
-    run = [sys.executable, "manage.py"]
-    subprocess.run([*run, "migrate", "-v", "0"], cwd=HERE, env=environ, check=True)
-    subprocess.run(
-        [*run, "shell", "-c", "from shop.tasks import *; total.enqueue()"], cwd=HERE, env=environ, check=True
-    )
+@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+def test_workers_serve_the_project(database, tmp_path, start_method):
+    """With real processes, and a store in a file."""
+    url = f"sqlite:///{tmp_path}/queue.db"
+    s3queue.configure(store=url)
+    order = Order.objects.create(email="ada@example.com", amount=3)
+    result = tasks.confirm.enqueue(order.pk)
     served = subprocess.run(
-        [*run, "s3queue", "run", "--until-empty", "--workers", "1", "--start-method", "spawn", "--fail-on-dead"],
+        [
+            sys.executable,
+            "manage.py",
+            "s3queue",
+            "run",
+            "--until-empty",
+            "--fail-on-dead",
+            "--start-method",
+            start_method,
+        ],
         cwd=HERE,
-        env=environ,
-        check=True,
+        env=os.environ | {"S3QUEUE_STORE_URL": url},
         capture_output=True,
         text=True,
+        check=True,
         timeout=60,
     )
-    assert "done=1" in served.stderr
+    assert "to ada@example.com: Thank you for 3" in served.stdout
+    result.refresh()
+    assert result.return_value == "ada@example.com"
+    order.refresh_from_db()
+    assert order.is_confirmed
+    s3queue.configure()
 
 
 def test_the_settings_pass_the_checks_and_wrong_ones_do_not(database, settings_check):

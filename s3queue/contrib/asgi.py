@@ -27,7 +27,8 @@ from s3queue.store import ObjectStore, as_store
 
 __all__ = ["lifespan", "producer"]
 
-_Lifespan = Callable[[Any], AbstractAsyncContextManager[Mapping[str, Any] | None]]
+_Lifespan = Callable[[Any], AbstractAsyncContextManager[Mapping[str, Any]]]
+_Within = _Lifespan | Callable[[Any], AbstractAsyncContextManager[None]]
 
 
 class _Dashboard(Protocol):
@@ -45,7 +46,7 @@ def lifespan(
     *,
     linger: float = 0.005,
     dashboard: _Dashboard | None = None,
-    within: _Lifespan | None = None,
+    within: _Within | None = None,
 ) -> _Lifespan:
     """A lifespan: before the first request the store is opened, and at the end all that was enqueued is stored.
 
