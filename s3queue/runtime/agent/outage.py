@@ -14,7 +14,7 @@ __all__ = ["Outage"]
 class Outage:
     """For all drivers of an agent, from any of their threads.
 
-    Requests that are under way when a store goes away fail one by one, with answers between them: one outage, and told once.
+    Requests that are under way when a store goes away fail one by one, with answers between them: one outage, told once.
     """
 
     def __init__(self, events: Events) -> None:
