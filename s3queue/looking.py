@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 import msgspec
 from msgspec import Struct
 
+from s3queue.asking import check_limit
 from s3queue.core.bodies import batch_in
 from s3queue.core.keys import MAX_ORDER, Layout, parse_message_id, parse_source
 from s3queue.core.ops import get, get_all, list_page
@@ -151,6 +152,7 @@ def read_queue(
         batches of the queue that are not scheduled, and one per 1,000 scheduled batches of all queues; none for what is
         running.
     """
+    check_limit(limit)
     if state is not None and state not in STATES:
         raise ConfigError(f"no state {state!r}", ", ".join(STATES) + "; for dead ones see Queue.dead_letters")
     return _read(_Look(driver, layout, queue, state, now_ms, largest), task, limit, _place(after))

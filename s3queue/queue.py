@@ -17,6 +17,7 @@ import msgspec
 from msgspec import Raw
 
 from s3queue import letters, looking
+from s3queue.asking import check_limit
 from s3queue.config import Config, current_config, current_store
 from s3queue.core import operate, produce
 from s3queue.core.keys import PRIORITIES, Layout, check_group, check_name, key_name
@@ -490,6 +491,7 @@ class Queue(Steerable):
             after: id of a message: only letters behind it. With the id of the last one it goes on where it stopped.
             limit: so many at most.
         """
+        check_limit(limit)
         wanted = letters.Wanted(task, cause, since)
         return letters.read_all(
             self._reader(),

@@ -18,6 +18,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from s3queue.asking import check_timeout
 from s3queue.config import Config
 from s3queue.core.keys import Layout
 from s3queue.core.plan.redrive import MOST_LETTERS, taken_by
@@ -139,7 +140,8 @@ class Deciding:
         timeout: float,
         progress: Callable[[Decided], object] | None,
     ) -> None:
-        if rate is not None and not (0 < rate < math.inf):
+        check_timeout(timeout)
+        if rate is not None and not (isinstance(rate, int | float) and 0 < rate < math.inf):
             raise ConfigError(f"rate is {rate!r}", "letters per second, more than 0")
         self._of, self._kind, self._rate, self._timeout = of, kind, rate, timeout
         self._progress = progress or (lambda decided: None)

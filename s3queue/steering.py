@@ -14,6 +14,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from s3queue.asking import check_timeout
 from s3queue.core.keys import parse_message_id
 from s3queue.core.ops import delete, get, list_page
 from s3queue.core.records import CANCEL, CODES, MOST_MESSAGES, PURGE, RUN_NOW, Board, Ledger, Request, decode
@@ -157,6 +158,7 @@ class Steering:
     """
 
     def __init__(self, queue: Steerable, timeout: float, progress: Callable[[Changed], object] | None = None) -> None:
+        check_timeout(timeout)
         self._queue, self._timeout = queue, timeout
         self._progress = progress or (lambda changed: None)
         self._operation = Operation(queue.store, queue.layout, queue.driver())
