@@ -100,7 +100,7 @@ class Supervisor:
             inline: in this process, in threads, one message at a time: for debuggers. See `s3queue.runtime.inline`.
 
         Raises:
-            StoreUnsupported: the store cannot keep the promises of the queue: the first agent asks it (about 430 requests)
+            StoreUnsupported: the store cannot keep the promises of the queue: the first agent asks it (about 440 requests)
                 before it writes anything else.
             ConfigError: a child says that it cannot start.
             QueueError: a child keeps dying before it is up.

@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from s3queue import letters, looking
 from s3queue.cli.reading import parse_since
 from s3queue.core.keys import fencing_token
 from s3queue.core.produce import largest_source
@@ -22,13 +21,14 @@ from s3queue.dashboard.live import values_of
 from s3queue.dashboard.looks import Seen
 from s3queue.dashboard.settings import QueueSettings, read_settings
 from s3queue.errors import ConfigError
-from s3queue.inspection import QueueStats
-from s3queue.letters import DeadGroup, DeadLetter
-from s3queue.looking import QueuedMessage
 from s3queue.messages import MessageHandle, MessageProgress
+from s3queue.operate import letters, looking
+from s3queue.operate.inspection import QueueStats
+from s3queue.operate.letters import DeadGroup, DeadLetter
+from s3queue.operate.looking import QueuedMessage
+from s3queue.operate.schedules import ScheduleInfo, Schedules
 from s3queue.runtime.drive import Driver
 from s3queue.runtime.meter import Meter
-from s3queue.schedules import ScheduleInfo, Schedules
 
 #: Rows of a page.
 _ROWS = 50

@@ -18,7 +18,7 @@ from s3queue.core.records import Control, decode
 from s3queue.dashboard.actions import ACTIONS
 from s3queue.dashboard.works import Work, Works
 from s3queue.events import decode_event
-from s3queue.schedules import Schedules
+from s3queue.operate.schedules import Schedules
 from s3queue.store import Found
 from tests.dashboard.conftest import Serve
 from tests.dashboard.serve import form_token

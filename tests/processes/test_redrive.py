@@ -12,9 +12,9 @@ import pytest
 
 import s3queue
 from s3queue.errors import ConfigError
-from s3queue.letters import DeadLetter
+from s3queue.operate.letters import DeadLetter
+from s3queue.operate.redriving import Decided
 from s3queue.queue import Queue
-from s3queue.redriving import Decided
 from s3queue.store import ObjectStore
 from tests.processes.host import IMPATIENT, drain, host
 from tests.processes.jobs import moody

@@ -12,8 +12,8 @@ from s3queue_backends.memory import MemoryStore
 
 from s3queue import messages, tasks
 from s3queue.errors import ConfigError
+from s3queue.operate.schedules import Schedules
 from s3queue.queue import Queue
-from s3queue.schedules import Schedules
 
 WRONG = [-1, math.nan, math.inf, "5", None, True, timedelta(seconds=5)]
 

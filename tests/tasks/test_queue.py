@@ -37,8 +37,8 @@ from s3queue.core.records import (
     decode_message,
     encode,
 )
+from s3queue.enqueue.sending import BatchIds
 from s3queue.errors import OutcomeUnknown
-from s3queue.sending import BatchIds
 from s3queue.store import Capabilities, Conflict, Found, Listed, Missing, Stored, Unchanged
 
 LAYOUT = Layout()
@@ -343,7 +343,7 @@ class TestBatchIds:
         assert len({(ms, batch[:3]) for ms, batch in taken}) == 8000
 
     def test_a_fork_while_another_thread_takes_one_does_not_hang_the_child(self) -> None:
-        from s3queue.sending import _ids
+        from s3queue.enqueue.sending import _ids
 
         with _ids._lock:  # as if another thread were inside
             pid = os.fork()

@@ -26,8 +26,8 @@ from s3queue import (
     configure,
 )
 from s3queue.core.keys import Layout
+from s3queue.enqueue.sending import Sending
 from s3queue.errors import OutcomeUnknown
-from s3queue.sending import Sending
 from s3queue.store import Conflict, Stored
 from tests.tasks.test_queue import Troubled, batches
 

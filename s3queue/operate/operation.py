@@ -1,0 +1,126 @@
+"""Operators: change something that the coordinator plans with, wake it, and wait until that holds."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+from collections.abc import Callable
+from typing import Literal
+
+from s3queue.core import operate
+from s3queue.core.keys import Layout, request_path
+from s3queue.core.operate import Edit
+from s3queue.core.ops import Unknown, get
+from s3queue.core.produce import Accepted
+from s3queue.core.records import Board, LetterRequest, Request, decode
+from s3queue.errors import StoreUnavailable
+from s3queue.operate.asking import check_timeout
+from s3queue.runtime.drive import Driver, pauses
+from s3queue.runtime.local.wakeups import wake
+from s3queue.store import Found, Missing, ObjectStore
+
+__all__ = ["Operation"]
+
+#: Seconds between two looks at the board: at first, and at most.
+_LOOK_S, _LAST_LOOK_S = 0.05, 1.0
+
+
+class Operation:
+    """One thing that an operator does."""
+
+    def __init__(self, store: ObjectStore, layout: Layout, driver: Driver) -> None:
+        self._store, self._layout, self._driver = store, layout, driver
+        self._board: Board | None = None
+        self._version: str | None = None
+
+    def change(self, edit: Edit, queue: str, wait: bool | Literal["idle"], timeout: float) -> None:
+        """Change the control, and wait until that holds for a queue. See `s3queue.Queue.pause`."""
+        check_timeout(timeout)
+        outcome = self._driver.run(operate.change(self._layout, edit, secrets.token_hex(8)))
+        if isinstance(outcome, Unknown):
+            raise StoreUnavailable("put", self._layout.control, "no answer; the change may or may not take effect")
+        self.wake()
+        turn = outcome.turn
+        if wait:
+            self.until(
+                lambda board: operate.has_planned(board, turn),
+                timeout,
+                "the change is stored, and no coordinator has taken it over",
+            )
+        if wait == "idle":
+            self.until(lambda board: operate.is_idle(board, queue), timeout, "hosts still hold some of its messages")
+
+    def ask(self, request: Request, wait: bool, timeout: float, patience_s: float) -> str:
+        """Ask something of the coordinator, and wait for the answer: see `s3queue.core.records.Answer`.
+
+        Args:
+            wait: for the answer; else it is empty. timeout: seconds. patience_s: seconds for which to try to store it.
+
+        Raises:
+            StoreUnavailable: no answer of the store. The request may or may not be stored.
+            TimeoutError: no answer of the coordinator. The request stands.
+
+        Asks: one PUT, and one GET for each look at the answer.
+        """
+        check_timeout(timeout)
+        path = self.send(request, patience_s)
+        return self.answer_of(path, timeout) if wait else ""
+
+    def send(self, request: Request | LetterRequest, patience_s: float) -> str:
+        """Store a request, and wake the coordinator. Returns its path. Raises `StoreUnavailable`; asks one PUT."""
+        about_letters = isinstance(request, LetterRequest)
+        path = request_path(time.time_ns() // 1_000_000, secrets.token_hex(8), about_letters=about_letters)
+        deadline, waits = time.monotonic() + patience_s, pauses(0.1, 5.0)
+        while not isinstance(self._driver.run(operate.ask(self._layout, path, request)), Accepted):
+            pause = next(waits)
+            if time.monotonic() + pause >= deadline:
+                raise StoreUnavailable(
+                    "put", self._layout.source(path), "no answer; the request may or may not be stored"
+                )
+            time.sleep(pause)
+        self.wake()
+        return path
+
+    def answer_of(self, path: str, timeout: float) -> str:
+        """Wait for the answer to a request. Raises `TimeoutError`; asks one GET for each look."""
+        answers: list[str] = []
+
+        def is_answered() -> bool:
+            answers.extend(filter(None, [self._driver.run(operate.read_answer(self._layout, path))]))
+            return bool(answers)
+
+        self.wait_for(is_answered, timeout, "no coordinator has answered; the request stands")
+        return answers[0]
+
+    def wake(self) -> None:
+        """Have the coordinator look, if it runs on this machine. Elsewhere it sees it with its next poll."""
+        with contextlib.suppress(OSError):
+            wake(self._store.url, self._layout.root)
+
+    def until(self, holds: Callable[[Board | None], bool], timeout: float, why: str) -> None:
+        """Wait until the board says so.
+
+        Raises:
+            TimeoutError: it did not.
+        """
+        self.wait_for(lambda: holds(self.look()), timeout, why)
+
+    @staticmethod
+    def wait_for(holds: Callable[[], bool], timeout: float, why: str) -> None:
+        """Wait until that holds. Raises `TimeoutError`: it did not."""
+        began, pause = time.monotonic(), _LOOK_S
+        while not holds():
+            if time.monotonic() + pause - began > timeout:
+                raise TimeoutError(f"after {timeout:g} s {why}")
+            time.sleep(pause)
+            pause = min(2 * pause, _LAST_LOOK_S)
+
+    def look(self) -> Board | None:
+        """The board as it is now."""
+        found = self._driver.run(get(self._layout.board, self._version))
+        if isinstance(found, Found):
+            self._board, self._version = decode(Board, self._layout.board, found.body), found.version
+        elif isinstance(found, Missing):
+            self._board = self._version = None
+        return self._board
