@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from s3queue_backends.memory import MemoryStore
 
-from s3queue import messages, tasks
+from s3queue import decorators, messages
 from s3queue.errors import ConfigError
 from s3queue.operate.schedules import Schedules
 from s3queue.queue import Queue
@@ -18,7 +18,7 @@ from s3queue.queue import Queue
 WRONG = [-1, math.nan, math.inf, "5", None, True, timedelta(seconds=5)]
 
 
-@tasks.task("asked", result_ttl=60)
+@decorators.task("asked", result_ttl=60)
 def asked() -> int:
     return 1
 
