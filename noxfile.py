@@ -5,6 +5,11 @@ Each session has an environment of its own, made from pyproject.toml and nothing
 
 from __future__ import annotations
 
+import glob
+import os
+import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -16,7 +21,7 @@ nox.options.reuse_venv = "yes"
 nox.options.sessions = ["lint", "types", "tests"]
 
 PYPROJECT = nox.project.load_toml("pyproject.toml")
-EXTRAS = "boto3,minio,obstore,dashboard"
+EXTRAS = "boto3,minio,obstore,dashboard,django,asgi"
 
 
 def _group(*names: str) -> list[str]:
@@ -32,7 +37,48 @@ def _install(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Every test, on all processors. Arguments go to pytest, ``-n 0`` runs them in one process."""
     _install(session)
+    session.install("-q", *_group("migrate"))
     session.run("python", "-m", "pytest", "-n", "auto", "--dist", "loadgroup", *session.posargs)
+
+
+@nox.session
+def examples(session: nox.Session) -> None:
+    """The example projects with their tests, and those of the frameworks. Where Python 3.12 or later is on the machine,
+    with that too, since Django 6.0 needs it, the first one with its own Tasks framework. Arguments go to pytest."""
+    session.install("-q", "-e", f".[{EXTRAS}]", *_group("test"))
+    _examples(session, "python")
+    newer = _newer_python()
+    if newer is None:
+        session.warn("no Python 3.12 or later here: Django 6.0 was not tested, only Django 5.2 with django-tasks")
+        return
+    python = str(Path(session.create_tmp()).resolve() / "newer/bin/python")
+    session.run(newer, "-m", "venv", Path(python).parents[1], external=True)
+    needed = ["-e", ".[django,asgi,dashboard]", *_group("test")]
+    session.run(python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *needed, external=True)
+    _examples(session, python)
+
+
+def _examples(session: nox.Session, python: str) -> None:
+    session.run(python, "-m", "pytest", "-q", "tests/contrib", *session.posargs, external=True)
+    for folder in sorted(path.parent for path in Path("examples").glob("*/pytest.ini")):
+        with session.chdir(folder):
+            session.run(python, "-m", "pytest", "-q", *session.posargs, external=True)
+
+
+def _newer_python() -> str | None:
+    """The newest interpreter of this machine that Django 6.0 runs on, if the one that nox runs on is older."""
+    if sys.version_info >= (3, 12):
+        return None
+    for version in ("3.14", "3.13", "3.12"):
+        found = [
+            shutil.which(f"python{version}"),
+            *glob.glob(os.path.expanduser(f"~/.pyenv/versions/{version}.*/bin/python")),
+        ]
+        for path in filter(None, found):
+            # A shim of pyenv is there also for versions that are not chosen.
+            if subprocess.run([path, "-c", "import venv, ssl"], capture_output=True, check=False).returncode == 0:
+                return path
+    return None
 
 
 @nox.session

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from s3queue.carrying import payload_type
 from s3queue.config import Config, configure
 from s3queue.context import Backoff, Context
+from s3queue.decorators import handler, task, use
 from s3queue.errors import (
     Cancelled,
     ConfigError,
@@ -28,23 +28,24 @@ from s3queue.errors import (
     TaskFailed,
 )
 from s3queue.ids import MessageId
-from s3queue.limits import Breaker, Limit
 from s3queue.observe.subscribing import on
-from s3queue.resources import given, resource
+from s3queue.options.limits import Breaker, Limit
+from s3queue.options.resources import given, resource
+from s3queue.payloads.types import payload_type
 from s3queue.store import ObjectStore, open_store
-from s3queue.tasks import Task, handler, task, use
+from s3queue.tasks import Task
 
 if TYPE_CHECKING:
     from s3queue import events as events
-    from s3queue.inspection import Stats, stats
-    from s3queue.letters import DeadGroup, DeadLetter
-    from s3queue.looking import QueuedMessage
     from s3queue.messages import MessageHandle, MessageProgress, message
+    from s3queue.operate.inspection import Stats, stats
+    from s3queue.operate.letters import DeadGroup, DeadLetter
+    from s3queue.operate.looking import QueuedMessage
+    from s3queue.operate.schedules import ScheduleInfo, Schedules
+    from s3queue.operate.views import FailedAttempt
     from s3queue.producer import Producer
     from s3queue.queue import Queue
-    from s3queue.schedules import ScheduleInfo, Schedules
     from s3queue.supervisor import Summary, Supervisor
-    from s3queue.views import FailedAttempt
 
 __version__ = "0.1.0"
 
@@ -104,20 +105,20 @@ __all__ = [
 #: Imported when they are first asked for: a module that only declares tasks need not load the event loop, thread pools
 #: and process machinery that producers and workers need.
 _LATER = {
-    "DeadGroup": "s3queue.letters",
-    "ScheduleInfo": "s3queue.schedules",
-    "Schedules": "s3queue.schedules",
-    "DeadLetter": "s3queue.letters",
-    "FailedAttempt": "s3queue.views",
+    "DeadGroup": "s3queue.operate.letters",
+    "ScheduleInfo": "s3queue.operate.schedules",
+    "Schedules": "s3queue.operate.schedules",
+    "DeadLetter": "s3queue.operate.letters",
+    "FailedAttempt": "s3queue.operate.views",
     "MessageHandle": "s3queue.messages",
     "MessageProgress": "s3queue.messages",
     "Producer": "s3queue.producer",
     "Queue": "s3queue.queue",
-    "QueuedMessage": "s3queue.looking",
-    "Stats": "s3queue.inspection",
+    "QueuedMessage": "s3queue.operate.looking",
+    "Stats": "s3queue.operate.inspection",
     "events": "s3queue.events",
     "message": "s3queue.messages",
-    "stats": "s3queue.inspection",
+    "stats": "s3queue.operate.inspection",
     "Summary": "s3queue.supervisor",
     "Supervisor": "s3queue.supervisor",
 }

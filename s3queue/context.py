@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from msgspec import Struct
 
-from s3queue.acknowledging import Verdict, verdict_of
 from s3queue.core.keys import parse_message_id, parse_source, ticket_id
 from s3queue.errors import Cancelled, ConfigError, CorruptRecord, Fenced, Retry, SoftTimeLimit
-from s3queue.noting import Page, State
+from s3queue.options.acknowledging import Verdict, verdict_of
+from s3queue.options.noting import Page, State
 
 if TYPE_CHECKING:
     from datetime import datetime

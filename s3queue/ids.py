@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Coroutine, Generator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from s3queue.carrying import payload_type
 from s3queue.errors import ConfigError
+from s3queue.payloads.types import payload_type
 
 if TYPE_CHECKING:
     from s3queue.messages import MessageHandle, Status

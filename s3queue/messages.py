@@ -10,8 +10,8 @@ import msgspec
 from msgspec import Struct
 
 from s3queue.config import Config, current_config, current_store
-from s3queue.core.keys import Layout, MessageRef, Source, check_name, parse_message_id, parse_source
-from s3queue.core.ops import get, get_all, list_all
+from s3queue.core.keys import Layout, MessageRef, check_name, parse_message_id, parse_source
+from s3queue.core.ops import get
 from s3queue.core.records import (
     CANCEL,
     RUN_NOW,
@@ -25,13 +25,13 @@ from s3queue.core.records import (
     decode_batch,
     decode_moved,
 )
-from s3queue.core.results import Looked, Verdict
+from s3queue.core.results import Looked, Verdict, find_moved
 from s3queue.errors import ConfigError, CorruptRecord, ResultGone, TaskCancelled, TaskFailed
-from s3queue.operating import Operation
+from s3queue.operate.operation import Operation
+from s3queue.operate.views import decode_payload, time_of
 from s3queue.runtime.drive import Driver
 from s3queue.runtime.meter import Meter
 from s3queue.store import Found, ObjectStore, as_store
-from s3queue.views import decode_payload, time_of
 
 if TYPE_CHECKING:
     from s3queue.tasks import Task
@@ -45,8 +45,6 @@ Status: TypeAlias = Literal[
 UNCHANGED: Any = object()
 #: What a message is by how it ends; others come to their turn.
 _ENDED: dict[str, Status] = {"cancelled": "cancelled", "expired": "expired", "purged": "unknown", "done": "done"}
-#: Batches of moved messages that are read at once.
-_AT_ONCE = 64
 #: Seconds: the longest that a record can hold.
 _LONGEST_S = 100 * 86_400.0
 
@@ -182,13 +180,13 @@ class MessageHandle:
         tenth of the time waited, at most 1 s, 5 s on billed stores. A message that ends on this machine wakes them.
         Until the message is on the board, one GET without a body more per look.
         """
-        from s3queue.waiting import wait_for_end
+        from s3queue.operate.waiting import wait_for_end
 
         return self._value_of(wait_for_end(self._driver, self.layout, self.id, timeout), timeout)
 
     async def aresult(self, timeout: float = 60.0) -> Any:
         """As `result`, for callers on an event loop."""
-        from s3queue.waiting import await_end
+        from s3queue.operate.waiting import await_end
 
         return self._value_of(await await_end(self._driver, self.layout, self.id, timeout), timeout)
 
@@ -275,16 +273,8 @@ class MessageHandle:
 
     def _moved(self) -> _Place | None:
         """Where it is, if it was moved off the board while it waited."""
-        layout = self.layout
-        paths = [layout.path(item.key) for item in self._driver.run(list_all(layout.later))]
-        moved = [path for path in paths if (source := _source(path)) and source.moved and source.queue == self.queue]
-        for first in range(0, len(moved), _AT_ONCE):
-            some = moved[first : first + _AT_ONCE]
-            for path, found in zip(some, self._driver.run(get_all(list(map(layout.source, some)))), strict=True):
-                index = _index_in(path, found.body, self.id) if isinstance(found, Found) else None
-                if index is not None:
-                    return _Place(layout.message_id(path, index), MessageRef(self._ref.part, path, index))
-        return None
+        ref = self._driver.run(find_moved(self.layout, self.id))
+        return None if ref is None else _Place(self.layout.message_id(ref.path, ref.index), ref)
 
     # ---- act -----------------------------------------------------------------------------------------------
 
@@ -349,9 +339,11 @@ class MessageHandle:
     def _ask(self, kind: str, reason: str, wait: bool, timeout: float, force: float | None = None) -> str:
         began = time.monotonic()
         asked = Request(secrets.token_hex(8), kind, self.id, reason=reason, force_after=force)
-        answer = self._request(asked, wait, timeout)
-        while answer in ("over", "absent") and (moved := self._moved()) is not None:
-            asked = Request(secrets.token_hex(8), kind, self.id, moved.id, reason, force)
+        answer, at = self._request(asked, wait, timeout), self.id
+        # A batch that it was moved to stays there while others of it wait: it may be over all the same.
+        while answer in ("over", "absent") and (moved := self._moved()) is not None and moved.id != at:
+            at = moved.id
+            asked = Request(secrets.token_hex(8), kind, self.id, at, reason, force)
             answer = self._request(asked, wait, began + timeout - time.monotonic())
         return answer
 
@@ -388,21 +380,3 @@ def _on_board(board: Board, ref: MessageRef) -> Status | None:
             if part.source == path and part.start <= index < part.stop:
                 return "running"
     return "done"
-
-
-def _source(path: str) -> Source | None:
-    try:
-        return parse_source(path)
-    except CorruptRecord:
-        return None
-
-
-def _index_in(path: str, body: bytes, message: str) -> int | None:
-    try:
-        for index, raw in enumerate(decode_batch(path, body).messages):
-            origin = decode_moved(path, raw).origin
-            if origin is not None and origin.message == message:
-                return index
-    except CorruptRecord:
-        pass
-    return None

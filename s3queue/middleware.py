@@ -1,7 +1,7 @@
 """What is done around every attempt: error reports, connections, what a message carries from its enqueue.
 
 A middleware is a plain object with some of these methods, or with ``around`` alone, and perhaps with those of
-`s3queue.enqueuing` for the producer::
+`s3queue.enqueue.middleware` for the producer::
 
     class Timing:
         def before(self, ctx): ...              # an attempt begins
@@ -29,7 +29,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any
 
 from s3queue.context import Context
-from s3queue.enqueuing import Enqueue, those_that_enqueue
+from s3queue.enqueue.middleware import Enqueue, those_that_enqueue
 from s3queue.errors import ConfigError, Reject, Retry, Snooze
 
 __all__ = ["CarryContext", "DjangoConnections", "Enqueue", "Report", "check", "those_of_attempts", "wrap"]
@@ -197,17 +197,30 @@ class Report:
 
 class DjangoConnections:
     """Closes Django's database connections that are broken or too old, before and after each attempt, as Django itself does
-    around each request. For sync tasks; Django is imported with the first one."""
+    around each request. Of an async task it does so in the thread in which Django's async interface uses them. Django is
+    imported with the first one."""
 
-    def around(self, ctx: Context) -> Iterator[None]:
+    def before(self, ctx: Context) -> object:
+        return self._close()
+
+    def after(self, ctx: Context, result: object) -> object:
+        return self._close()
+
+    def failed(self, ctx: Context, raised: BaseException) -> object:
+        return self._close()
+
+    @staticmethod
+    def _close() -> object:
+        """For an async task something to wait for."""
+        import asyncio
         import importlib
 
         close: Callable[[], object] = importlib.import_module("django.db").close_old_connections
-        close()
         try:
-            yield
-        finally:
-            close()
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return close()
+        return importlib.import_module("asgiref.sync").sync_to_async(close)()
 
 
 class CarryContext:

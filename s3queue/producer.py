@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from s3queue.core.keys import MAX_BATCH
 from s3queue.core.produce import BATCH_BYTES
+from s3queue.enqueue.sending import Load, Sending
 from s3queue.errors import ConfigError, EnqueueUncertain
 from s3queue.ids import MessageId
-from s3queue.once import ONCE
-from s3queue.payloads import encode_value
-from s3queue.policies import is_limit
+from s3queue.options.once import ONCE
+from s3queue.options.policies import is_limit
+from s3queue.payloads.codec import encode_value
 from s3queue.queue import Queue
-from s3queue.sending import Load, Sending
 from s3queue.store import ObjectStore, as_store
 from s3queue.tasks import Sender, Task, task_of
 

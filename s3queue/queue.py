@@ -16,32 +16,32 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Raw
 
-from s3queue import letters, looking
 from s3queue.config import Config, current_config, current_store
 from s3queue.core import operate, produce
 from s3queue.core.keys import PRIORITIES, Layout, check_group, check_name, key_name
 from s3queue.core.ops import get
 from s3queue.core.records import Board, Message, QueueMeta, decode, encode_message
-from s3queue.enqueuing import Enqueue, Enqueuing, those_that_enqueue
+from s3queue.enqueue.middleware import Enqueue, Enqueuing, those_that_enqueue
+from s3queue.enqueue.sending import Load, Progress, Sending, stream
 from s3queue.errors import ConfigError, StoreUnavailable
 from s3queue.ids import MessageId
-from s3queue.inspection import QueueStats, stats
-from s3queue.letters import DeadGroup, DeadLetter
-from s3queue.limits import Breaker, Limit, declare, seconds_of
-from s3queue.looking import QueuedMessage, State
 from s3queue.observe.events import Events
 from s3queue.observe.tracing import SendSpan, begin_send
-from s3queue.once import Unique, once_of
-from s3queue.operating import Operation
-from s3queue.payloads import encode_value
-from s3queue.policies import RESERVED
+from s3queue.operate import letters, looking
+from s3queue.operate.inspection import QueueStats, stats
+from s3queue.operate.letters import DeadGroup, DeadLetter
+from s3queue.operate.looking import QueuedMessage, State
+from s3queue.operate.operation import Operation
+from s3queue.operate.steering import Steerable
+from s3queue.options.limits import Breaker, Limit, declare, seconds_of
+from s3queue.options.once import Unique, once_of
+from s3queue.options.policies import RESERVED
+from s3queue.payloads.codec import encode_value
 from s3queue.registry import registry
 from s3queue.runtime.drive import Driver, pauses
 from s3queue.runtime.knocks import LeaderKnocker
 from s3queue.runtime.local.wakeups import wake
 from s3queue.runtime.meter import Meter
-from s3queue.sending import Load, Progress, Sending, stream
-from s3queue.steering import Steerable
 from s3queue.store import Found, ObjectStore, as_store
 
 __all__ = ["Queue"]
@@ -214,7 +214,7 @@ class Queue(Steerable):
 
         Args:
             middleware: of its task, inside of what `s3queue.use` named.
-            limits: headers of our own, see `s3queue.policies.own_headers`.
+            limits: headers of our own, see `s3queue.options.policies.own_headers`.
         """
         once = None
         if dedup_id is not None or unique or debounce is not None or dedup_window is not None:

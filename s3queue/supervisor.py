@@ -18,6 +18,7 @@ What it promises:
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 from s3queue.config import Config, current_config, current_store
@@ -99,7 +100,7 @@ class Supervisor:
             inline: in this process, in threads, one message at a time: for debuggers. See `s3queue.runtime.inline`.
 
         Raises:
-            StoreUnsupported: the store cannot keep the promises of the queue: the first agent asks it (about 430 requests)
+            StoreUnsupported: the store cannot keep the promises of the queue: the first agent asks it (about 440 requests)
                 before it writes anything else.
             ConfigError: a child says that it cannot start.
             QueueError: a child keeps dying before it is up.
@@ -109,7 +110,7 @@ class Supervisor:
             return self._run_inline(until_empty)
         end_if_imported()
         door = None if self.config.metrics is None else open_door(self.config.metrics)
-        with self._wishes.of_signals():
+        with self._wishes.of_signals(), door or nullcontext():
             what = Household(
                 self.store,
                 self.config,

@@ -1,7 +1,7 @@
 """``python -m stress cron``: a year of schedules with a tick a minute, under coordinators that die at random.
 
 What runs is the production rule, `s3queue.core.plan.schedules.admit`, on production boards, once a minute of simulated
-time, with `s3queue.timetable`. What is simulated is around it: leaders die, before their board is committed or after it;
+time, with `s3queue.options.timetable`. The rest is simulated: leaders die, before or after their board is committed;
 nobody leads for up to three hours; each leader has a clock of its own, up to 20 s off; schedules are edited; and every tick
 that was admitted is settled by the next cycle. A new leader reads the committed board from its bytes. No store, host or
 worker takes part: `python -m stress simulate` has those.
@@ -27,7 +27,7 @@ from s3queue.core.keys import schedule_in
 from s3queue.core.plan import Settings, schedules
 from s3queue.core.plan.planning import Planning
 from s3queue.core.records import Board, Control, Schedule, decode, encode
-from s3queue.timetable import next_tick
+from s3queue.options.timetable import next_tick
 
 #: Where figures are kept.
 KEPT = Path("docs/assets/benchmarks/cron.json")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -25,6 +27,8 @@ from stress.stores import HELP, store_url
 
 #: What was said, by command.
 KEPT = Path("docs/assets/benchmarks/limits.json")
+#: Of all deaths, how many are of whole hosts; and seconds between two of them.
+_WHOLE, _KILLS_S = 0.3, 1.0
 #: Seconds without progress after which a run is given up.
 _PATIENCE_S = 30.0
 
@@ -47,8 +51,22 @@ class Hosts:
         os.environ[LOG] = str(self._log)
         arguments = ["run", "stress.limited", "--queue", queue, "--store", url, "--workers", str(slots)]
         run = [sys.executable, "-c", "from s3queue.cli import main; main()"]
-        command = [*run, *arguments, "--concurrency", "1", "--log-level", "ERROR"]
-        self.processes = [subprocess.Popen(command) for _ in range(many)]
+        self._command = [*run, *arguments, "--concurrency", "1", "--log-level", "ERROR"]
+        self.processes = [subprocess.Popen(self._command) for _ in range(many)]
+        self.killed = 0
+
+    def kill(self, at: random.Random) -> None:
+        """Kill a worker or an agent, or a whole host, which is replaced."""
+        number = at.randrange(len(self.processes))
+        process = self.processes[number]
+        with contextlib.suppress(OSError, IndexError):
+            if at.random() < _WHOLE:
+                process.kill()
+                process.wait()
+                self.processes[number] = subprocess.Popen(self._command)
+            else:
+                os.kill(at.choice(list(_children(process.pid))), signal.SIGKILL)
+            self.killed += 1
 
     def ran(self) -> list[Ran]:
         body = self._log.read_bytes()
@@ -59,10 +77,11 @@ class Hosts:
     def many(self) -> int:
         return self._log.stat().st_size // RECORD.size
 
-    def until(self, holds: Callable[[], bool]) -> None:
+    def until(self, holds: Callable[[], bool], meanwhile: Callable[[], None] = lambda: None) -> None:
         """Raises `TimeoutError`: nothing ran for long."""
         seen, since = self.many, time.monotonic()
         while not holds():
+            meanwhile()
             time.sleep(0.05)
             if any(process.poll() is not None for process in self.processes):
                 raise RuntimeError("a host has ended")
@@ -167,15 +186,24 @@ _STORE = click.option("--store", default="sqlite", show_default=True, help=HELP)
 @click.option("--slots", default=4, show_default=True, help="Of each host.")
 @click.option("--messages", default=10_000, show_default=True)
 @click.option("--seconds", default=0.02, show_default=True, help="Of each message.")
-def running(store: str, many: int, slots: int, messages: int, seconds: float) -> None:
+@click.option("--kill", is_flag=True, help="Kill workers, agents and hosts meanwhile.")
+def running(store: str, many: int, slots: int, messages: int, seconds: float, kill: bool) -> None:
     """``max_running=5``: how many ran at once at most, and on average."""
+    at, last = random.Random(1), time.monotonic()
     with _running(store, many, slots, "limited") as (_, hosts):
+
+        def meanwhile() -> None:
+            nonlocal last
+            if kill and time.monotonic() - last > _KILLS_S:
+                last = time.monotonic()
+                hosts.kill(at)
+
         limited.enqueue_many([(seconds,)] * messages)
-        hosts.until(lambda: hosts.many >= messages)
+        hosts.until(lambda: hosts.many >= messages, meanwhile)
         most, mean = _busy(hosts.ran())
-    _say(
-        f"{messages:,} messages of {seconds:g} s on {many} hosts of {slots}: at most {most} at once, {mean:.2f} on average"
-    )
+    what = f"{messages:,} messages of {seconds:g} s on {many} hosts of {slots}"
+    deaths = f", {hosts.killed} killed" if kill else ""
+    _say(f"{what}{deaths}: at most {most} at once, {mean:.2f} on average")
     sys.exit(most > 5)
 
 

@@ -31,7 +31,7 @@ from s3queue import Queue, Supervisor
 from s3queue.core.cycle import Cycled, Lead
 from s3queue.core.keys import Layout, source_path
 from s3queue.core.records import DeadLetter, Failure, encode
-from s3queue.redriving import Decided
+from s3queue.operate.redriving import Decided
 from s3queue.store import ObjectStore
 from stress.stores import HELP, store_url
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Collection
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -18,15 +19,23 @@ from s3queue.testing.servers import Unavailable
 from stress import stores
 from stress.chaos import drive
 from stress.chaos.drive import Outcome, Wanted
-from stress.chaos.plan import KINDS
+from stress.chaos.plan import FEATURES, KINDS
 
 
 def _kinds(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
-    kinds = tuple(dict.fromkeys(kind for kind in value.split(",") if kind))
-    for kind in kinds:
-        if kind not in KINDS:
-            raise click.BadParameter(f"{kind!r} is none of {', '.join(KINDS)}")
-    return kinds
+    return _some_of(KINDS, value)
+
+
+def _features(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
+    return _some_of(FEATURES, value)
+
+
+def _some_of(known: Collection[str], value: str) -> tuple[str, ...]:
+    named = tuple(dict.fromkeys(name for name in value.split(",") if name))
+    for name in named:
+        if name not in known:
+            raise click.BadParameter(f"{name!r} is none of {', '.join(known)}")
+    return named
 
 
 def _seeds(_: click.Context, __: click.Parameter, value: str) -> range:
@@ -55,6 +64,13 @@ def _seeds(_: click.Context, __: click.Parameter, value: str) -> range:
 )
 @click.option(
     "--schedules", type=click.IntRange(0), default=0, show_default=True, help="That tick every second meanwhile."
+)
+@click.option(
+    "--features",
+    callback=_features,
+    default="",
+    metavar="FEATURES",
+    help="; ".join(f"{name}: {what}" for name, what in FEATURES.items()),
 )
 @click.option("--mishaps", type=click.IntRange(0), help="How often something goes wrong. [default: per 200 messages]")
 @click.option("--seed", "seeds", callback=_seeds, default="1", show_default=True, metavar="N or N..M")

@@ -23,10 +23,26 @@ def never_idle(classes: Mapping[str, type]) -> dict[str, type]:
 class _NeverIdle:
     """Before a `urllib3.HTTPConnectionPool`."""
 
+    pool: Any  # queue.LifoQueue, or None once it is closed
+    _looked_at = 0.0
+
     def _put_conn(self, conn: Any) -> None:
+        now = time.monotonic()
         if conn is not None:
-            conn.idle_since = time.monotonic()
+            conn.idle_since = now
         super()._put_conn(conn)  # type: ignore[misc]
+        if now - self._looked_at > IDLE_S:
+            self._looked_at = now
+            self._close_idle(now)
+
+    def _close_idle(self, now: float) -> None:
+        """Close what nobody will use again, so that many requests at once leave no files open."""
+        pool = self.pool
+        if pool is not None:
+            with pool.mutex:
+                for conn in pool.queue:
+                    if conn is not None and now - getattr(conn, "idle_since", now) > IDLE_S:
+                        conn.close()
 
     def _get_conn(self, timeout: float | None = None) -> Any:
         conn = super()._get_conn(timeout)  # type: ignore[misc]

@@ -11,7 +11,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 from weakref import WeakSet
@@ -55,6 +55,22 @@ class _Connection(sqlite3.Connection):
     def __del__(self) -> None:
         with suppress(sqlite3.ProgrammingError):  # never opened
             self.close()
+
+
+class _Hold:
+    """A thread's hold on its connection, which is closed when the thread ends.
+
+    The connection itself is part of a cycle, with its cache of statements, and would stay open until the garbage
+    collector comes by. A child that was forked gives up the holds of threads that it does not have, and closes nothing.
+    """
+
+    def __init__(self, connection: _Connection) -> None:
+        self.connection, self._pid = connection, os.getpid()
+
+    def __del__(self, getpid: Callable[[], int] = os.getpid) -> None:
+        if self._pid == getpid():
+            with self.connection.turn, suppress(sqlite3.Error):
+                self.connection.close()
 
 
 #: Every open connection of this process.
@@ -233,7 +249,8 @@ class SqliteStore:
 
     def _reader(self) -> _Connection | None:
         """A connection for reads; None if there is no file yet."""
-        connection: _Connection | None = getattr(self._mine, "connection", None)
+        hold: _Hold | None = getattr(self._mine, "hold", None)
+        connection = hold.connection if hold is not None else None
         if connection is None and not os.path.exists(self.path):
             if not os.path.isdir(os.path.dirname(self.path)):
                 raise StoreDenied("open", self.path, _sqlite_errors.no_folder(self.path))
@@ -264,11 +281,10 @@ class SqliteStore:
     def _connection(self) -> _Connection:
         if self._pid != os.getpid():
             self._connect_on_use()
-        connection: _Connection | None = getattr(self._mine, "connection", None)
-        if connection is None:
-            connection = self._connect()
-            self._mine.connection = connection
-        return connection
+        hold: _Hold | None = getattr(self._mine, "hold", None)
+        if hold is None:
+            hold = self._mine.hold = _Hold(self._connect())
+        return hold.connection
 
     def _connect(self) -> _Connection:
         deadline = time.monotonic() + self.busy_timeout_s

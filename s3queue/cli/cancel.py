@@ -11,8 +11,8 @@ from s3queue.errors import ConfigError
 
 if TYPE_CHECKING:
     from s3queue.config import Config
-    from s3queue.looking import State
-    from s3queue.steering import Changed
+    from s3queue.operate.looking import State
+    from s3queue.operate.steering import Changed
     from s3queue.store import ObjectStore
 
 #: Answers that say that the message does not start any more, because of this.
@@ -120,8 +120,8 @@ def _many(
     timeout: float,
     as_json: bool,
 ) -> int:
+    from s3queue.operate.steering import Changed
     from s3queue.queue import Queue
-    from s3queue.steering import Changed
 
     queue, told = Queue(name, store, config=config), Changed(0)
 

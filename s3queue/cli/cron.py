@@ -13,7 +13,7 @@ from s3queue.cli.reading import local_time
 from s3queue.errors import ConfigError
 
 if TYPE_CHECKING:
-    from s3queue.schedules import ScheduleInfo, Schedules
+    from s3queue.operate.schedules import ScheduleInfo, Schedules
 
 
 @click.group("cron")
@@ -75,7 +75,7 @@ def set_one(
     s3queue cron set beat --queue raw '{"n": 1}' --every 30
     """
     from s3queue.cli.enqueue import call_of, find_task, json_of, module_of
-    from s3queue.schedules import Schedules
+    from s3queue.operate.schedules import Schedules
 
     if queue_name is not None and target is not None:
         values, target = (target, *values), None
@@ -194,7 +194,7 @@ def run(
 
 
 def _schedules(store_url: str | None, namespace: str | None, config_file: str | None) -> Schedules:
-    from s3queue.schedules import Schedules
+    from s3queue.operate.schedules import Schedules
 
     store, config = use(store_url, config_file, namespace=namespace)
     return Schedules(store, config=config)

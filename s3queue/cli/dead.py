@@ -12,12 +12,12 @@ import msgspec
 from s3queue.cli.common import confirm, json_lines_option, json_option, show_json, store_options, yes_option
 from s3queue.cli.reading import cut, limit_option, local_time, none_of, parse_since, plain, queue_named, show_page
 from s3queue.errors import ConfigError
-from s3queue.redriving import Decided
+from s3queue.operate.redriving import Decided
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from s3queue.letters import DeadLetter
+    from s3queue.operate.letters import DeadLetter
 
 
 _TIMEOUT = "For how long to wait for one answer."
@@ -125,7 +125,7 @@ def show(message: str, store_url: str | None, namespace: str | None, config_file
 
     Exit status 1: the message is not dead.
     """
-    from s3queue.letters import queue_of
+    from s3queue.operate.letters import queue_of
 
     of = queue_named(queue_of(message), store_url, namespace, config_file)
     try:
@@ -299,7 +299,7 @@ class _Progress:
 
 def _targets(targets: tuple[str, ...], *, is_filtered: bool, is_all: bool) -> tuple[str, list[str]]:
     """The queue, and the ids if some are named."""
-    from s3queue.letters import queue_of
+    from s3queue.operate.letters import queue_of
 
     ids = [one for one in targets if "~" in one]
     if not ids:

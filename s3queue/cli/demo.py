@@ -28,9 +28,9 @@ from s3queue.cli.common import console, json_option, reach_before_fork, show_jso
 from s3queue.config import Config, configure, load, redact_url
 from s3queue.context import Context
 from s3queue.core.keys import Layout
+from s3queue.decorators import task
 from s3queue.errors import ConfigError, QueueError
 from s3queue.store import ObjectStore, Shareable, open_store
-from s3queue.tasks import task
 
 QUEUE = "demo"
 #: Seconds that a held message waits to be killed; after that it fails and is retried.

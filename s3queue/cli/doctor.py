@@ -13,7 +13,7 @@ from s3queue.errors import ConfigError
 from s3queue.store import ObjectStore, open_store
 
 if TYPE_CHECKING:
-    from s3queue.probe import Report
+    from s3queue.operate.probe import Report
 
 
 @click.command("doctor")
@@ -43,7 +43,7 @@ def command(url: str | None, thorough: bool, as_json: bool) -> int:
 
 def examine(store: ObjectStore, *, thorough: bool = False) -> Report:
     """The full report."""
-    from s3queue.probe import THOROUGH, USUAL, probe
+    from s3queue.operate.probe import THOROUGH, USUAL, probe
     from s3queue.runtime.drive import Driver
 
     return probe(Driver(store), f"doctor-{secrets.token_hex(4)}/", effort=THOROUGH if thorough else USUAL)

@@ -16,7 +16,7 @@ from msgspec import Raw
 
 from s3queue.cli.common import import_tasks, json_option, reach, seconds, show_json, store_options, use
 from s3queue.errors import ConfigError
-from s3queue.payloads import encode_value
+from s3queue.payloads.codec import encode_value
 from s3queue.registry import registry
 from s3queue.tasks import Task
 
@@ -74,8 +74,8 @@ def command(
     s3queue enqueue jobs.mail:send - < calls.jsonl
     s3queue enqueue jobs.mail:add -- -5
     """
+    from s3queue.enqueue.sending import Sending
     from s3queue.queue import Queue
-    from s3queue.sending import Sending
 
     if queue_name is not None and target is not None:
         values, target = (target, *values), None

@@ -63,7 +63,7 @@ def set_limits(
 
     Exit status 1: it is set, but the coordinator did not say so within the time-out.
     """
-    from s3queue.limits import Breaker, Limit
+    from s3queue.options.limits import Breaker, Limit
     from s3queue.queue import Queue
 
     said: dict[str, Any] = {
@@ -127,7 +127,7 @@ def remove(
 @json_lines_option
 def list_limits(store_url: str | None, namespace: str | None, config_file: str | None, as_json: bool) -> None:
     """List the limits of all queues: what operators have set, what hosts declare, and what is used up."""
-    from s3queue.limiting import read_limits
+    from s3queue.operate.limiting import read_limits
 
     store, config = use(store_url, config_file, namespace=namespace)
     try:

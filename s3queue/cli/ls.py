@@ -8,10 +8,10 @@ import click
 
 from s3queue.cli.common import json_lines_option, store_options
 from s3queue.cli.reading import cut, limit_option, local_time, none_of, plain, queue_named, show_page
-from s3queue.views import last_line
+from s3queue.operate.views import last_line
 
 if TYPE_CHECKING:
-    from s3queue.looking import QueuedMessage, State
+    from s3queue.operate.looking import QueuedMessage, State
 
 
 @click.command("ls")

@@ -23,10 +23,13 @@ _TICK_MS = 500
 _START = "import sys; from s3queue.cli import main; main(sys.argv[1:])"
 
 
-def reload(args: Sequence[str], folder: Path) -> int:
+def reload(args: Sequence[str], folder: Path, program: Sequence[str] = ("-c", _START)) -> int:
     """Serve with these arguments of ``s3queue`` until SIGINT or SIGTERM; again whenever a Python file below the folder
     changes. Messages that run are finished first, within ``drain_timeout``. A process that ends by itself, as one that
     cannot import a module does, is started again with the next change.
+
+    Args:
+        program: what Python is given before the arguments.
 
     Returns:
         The exit status of the last process.
@@ -39,7 +42,7 @@ def reload(args: Sequence[str], folder: Path) -> int:
     from watchfiles import PythonFilter, watch
 
     over = threading.Event()
-    child = _start(args)
+    child = _start([*program, *args])
 
     def end(number: int, frame: FrameType | None) -> None:
         # A terminal sends it to the child as well, which takes both within a second as one.
@@ -64,12 +67,12 @@ def reload(args: Sequence[str], folder: Path) -> int:
             _stop(child)
             if over.is_set():
                 break
-            child = _start(args)
+            child = _start([*program, *args])
     return child.wait()
 
 
 def _start(args: Sequence[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", _START, *args], env=os.environ)
+    return subprocess.Popen([sys.executable, *args], env=os.environ)
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:

@@ -9,8 +9,8 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from s3queue.inspection import QueueStats, Stats
 from s3queue.observe.prices import dollars
+from s3queue.operate.inspection import QueueStats, Stats
 from s3queue.runtime.meter import ROLES
 
 #: What the columns are called, and what each counts.

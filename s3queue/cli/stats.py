@@ -14,7 +14,7 @@ from s3queue.cli.common import console, json_option, show_json, store_options, u
 from s3queue.core.keys import check_name
 
 if TYPE_CHECKING:
-    from s3queue.inspection import Stats
+    from s3queue.operate.inspection import Stats
     from s3queue.store import ObjectStore
 
 
@@ -67,7 +67,7 @@ def command(
 
 
 def _look(store: ObjectStore, namespace: str, queues: tuple[str, ...], *, exact: bool) -> Stats:
-    from s3queue.inspection import QueueStats, stats
+    from s3queue.operate.inspection import QueueStats, stats
 
     seen = stats(store, namespace, exact=exact)
     for name in queues:

@@ -26,8 +26,8 @@ def command(interval: float, store_url: str | None, namespace: str | None, confi
     Where stdout is no terminal, it is shown once.
     """
     from s3queue.cli.screens import screen
-    from s3queue.inspection import stats
     from s3queue.observe.prices import prices_of
+    from s3queue.operate.inspection import stats
 
     store, config = use(store_url, config_file, namespace=namespace)
     prices = prices_of(store, config.prices) if store.capabilities.requests_cost else None

@@ -153,8 +153,10 @@ class Host:
 
     @property
     def holds_limited(self) -> bool:
-        """Whether it may run messages of which only so many may run at once."""
-        return bool(self.allowed) and any(name in self.allowed and it.left for name, it in self.tickets.items())
+        """Whether it may run messages of which only so many may run at once: its stored ledger claims them. One that dozed
+        reads of them when its last write is long past."""
+        claims = self.stored.claims if self.allowed and self.stored is not None else ()
+        return any(name in self.allowed and name in self.tickets and self.tickets[name].left for name in claims)
 
     # ---- tickets and outcomes ------------------------------------------------------------------------------
 

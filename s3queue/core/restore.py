@@ -12,7 +12,8 @@ session is ended first, and epochs begin above all that ledgers and retired page
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -20,7 +21,7 @@ from msgspec.structs import replace
 from s3queue.core import ranges
 from s3queue.core.keys import Layout, parse_source
 from s3queue.core.ops import Step, Unknown, delete, get, get_all, get_within, list_all, list_page, put, write
-from s3queue.core.records import Board, Ledger, RetiredPage, decode, encode
+from s3queue.core.records import Board, Ledger, RetiredPage, Totals, decode, encode
 from s3queue.errors import ConfigError, CorruptRecord
 from s3queue.store import Conflict, Found, Listed, Stored
 
@@ -142,13 +143,15 @@ def put_back(layout: Layout, copy: Copy, nonce: str) -> Step[Restored | Stands]:
         ConfigError: the copy is not exact and names messages on their way off the board. Whether they arrived, nobody
             knows: begin anew.
 
-    Asks: one Put, one List, one Delete; where the copy is not exact, one List and one Get for each retired page.
+    Asks: one Put, one List, one Delete; where the copy is not exact, one List and one Get for each retired page, and one
+    List per 1,000 scheduled batches.
     """
     old = copy.board
     if not copy.is_exact:
         if old.moves:
             raise ConfigError("this copy names messages that were being moved", "begin anew: --anew")
         old = _without(old, (yield from _retired(layout)))
+        old = replace(old, totals=_counted(old.totals, (yield from _moved(layout))))
     board = replace(old, nonce=nonce, epoch=old.epoch + 1, turn=old.turn + 1, leader=None, sequence=0)
     return (yield from _create(layout, board, ()))
 
@@ -161,6 +164,23 @@ def _retired(layout: Layout) -> Step[set[str]]:
         if isinstance(outcome, Found):
             ids.update(decode(RetiredPage, item.key, outcome.body).sources)
     return ids
+
+
+def _moved(layout: Layout) -> Step[Counter[str]]:
+    """By queue, messages in batches that were moved off the board: whoever waits for one looks for it only where the board
+    counts some."""
+    moved: Counter[str] = Counter()
+    for item in (yield from list_all(layout.later)):
+        with contextlib.suppress(CorruptRecord):
+            source = parse_source(layout.path(item.key))
+            if source.moved:
+                moved[source.queue] += source.count
+    return moved
+
+
+def _counted(totals: Mapping[str, Totals], moved: Mapping[str, int]) -> dict[str, Totals]:
+    queues = totals.keys() | moved.keys()
+    return {queue: replace(totals.get(queue, Totals()), moved=moved.get(queue, 0)) for queue in sorted(queues)}
 
 
 def _without(board: Board, finished: set[str]) -> Board:
@@ -187,7 +207,8 @@ def found_anew(layout: Layout, nonce: str) -> Step[Restored | Stands]:
     Every session is ended first, so that nothing that runs now can count beside what is assigned next. Messages that
     ended and whose batch is still there run again.
 
-    Asks: one List per 1,000 ledgers and per 1,000 retired pages; one Get and one Put for each ledger; two Gets and one Put.
+    Asks: one List per 1,000 ledgers, retired pages, and scheduled batches; one Get and one Put for each ledger; two Gets
+    and one Put.
     """
     if isinstance((yield from get(layout.board)), Found):
         return Stands()  # looked at first: its sessions may be at work
@@ -216,7 +237,8 @@ def found_anew(layout: Layout, nonce: str) -> Step[Restored | Stands]:
     names = (item.key.removeprefix(layout.retired).partition("-")[0] for item in pages)
     epochs += [int(name) for name in names if name.isascii() and name.isdigit()]
     uptime_ms = yield from _newest_uptime(pages[-1:])
-    board = Board(nonce, epoch=max(epochs) + _EPOCHS_SPARE, turn=1, uptime_ms=uptime_ms)
+    totals = _counted({}, (yield from _moved(layout)))
+    board = Board(nonce, epoch=max(epochs) + _EPOCHS_SPARE, turn=1, uptime_ms=uptime_ms, totals=totals)
     return (yield from _create(layout, board, tuple(fenced)))
 
 

@@ -152,7 +152,8 @@ def wait_for(layout: Layout, message: str) -> Generator[Op | Look | Pause, Any, 
     Returns:
         DONE, DEAD, CANCELLED: see `Verdict`. NOTHING: there is no such message, or nothing is left of it.
 
-    Asks: two Gets if a board is known that is newer than its end, else one for the board more. While it waits, per
+    Asks: two Gets if a board is known that is newer than its end, else one for the board more; of a dead message two more
+    than that, and a look at its batch. While it waits, per
     pause one Get of the board, which waiters share, without a body if it is unchanged; and until a board lists the
     message, one of its batch, without a body. At its end the first two again. `look` says what is added for moved messages.
     """
@@ -163,7 +164,8 @@ def wait_for(layout: Layout, message: str) -> Generator[Op | Look | Pause, Any, 
     board: Board | None = yield Look("ever")
     if board is not None and not is_listed(board, first):
         looked = yield from look(layout, message, board)
-        if looked.verdict not in (Verdict.OPEN, Verdict.NOTHING):
+        # A dead message may have been redriven since that board.
+        if looked.verdict not in (Verdict.OPEN, Verdict.NOTHING, Verdict.DEAD):
             return looked
     while True:
         if not seen:
@@ -234,19 +236,33 @@ def is_older(result: Result, board: Board) -> bool:
 def find_moved(layout: Layout, message: str) -> Step[MessageRef | None]:
     """Where a message is that was moved off the board while it waited.
 
-    Asks: one List per 1,000 scheduled batches, and one Get for each batch of moved messages of its queue.
+    It may have been moved more than once, and a batch stays while others of it wait: the place is in the newest.
+
+    Asks: one List per 1,000 scheduled batches, and one Get for each batch of moved messages of its queue; where one of
+    those is gone by then, the same for those that are new, since what was in it may have been moved on.
     """
     first = parse_message_id(message)
     queue = parse_source(first.path).queue
-    paths = [layout.path(item.key) for item in (yield from list_all(layout.later))]
-    moved = [path for path in paths if _is_moved(path, queue)]
-    for start in range(0, len(moved), _AT_ONCE):
-        some = moved[start : start + _AT_ONCE]
-        for path, found in zip(some, (yield from get_all([layout.source(one) for one in some])), strict=True):
-            index = _index_in(path, found, message)
-            if index is not None:
-                return MessageRef(first.part, path, index)
-    return None
+    read: set[str] = set()
+    while True:
+        paths = {layout.path(item.key) for item in (yield from list_all(layout.later))}
+        moved = sorted((path for path in paths - read if _is_moved(path, queue)), key=_number, reverse=True)
+        read.update(moved)
+        is_gone = False
+        for start in range(0, len(moved), _AT_ONCE):
+            some = moved[start : start + _AT_ONCE]
+            for path, found in zip(some, (yield from get_all([layout.source(one) for one in some])), strict=True):
+                index = _index_in(path, found, message)
+                if index is not None:
+                    return MessageRef(first.part, path, index)
+                is_gone = is_gone or isinstance(found, Missing)
+        if not is_gone:
+            return None
+
+
+def _number(path: str) -> str:
+    """Moves are numbered in their order, see `s3queue.core.keys.moved_batch`."""
+    return parse_source(path).batch
 
 
 def _is_moved(path: str, queue: str) -> bool:

@@ -6,6 +6,7 @@ One reader serves all streams. What it found is rendered once for all who see th
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import Any
@@ -16,7 +17,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from s3queue.dashboard.attention import notices
 from s3queue.dashboard.desk import Desk
 from s3queue.dashboard.reader import Look
-from s3queue.inspection import QueueStats
+from s3queue.operate.inspection import QueueStats
 
 #: By page, the regions of it that are kept up to date.
 VIEWS = {
@@ -31,6 +32,8 @@ VIEWS = {
 }
 #: Milliseconds after which a browser connects again.
 _RETRY_MS = 3000
+#: Seconds after which a stream ends, and the browser asks anew: whoever may not look any more sees no more then.
+_LONGEST_S = 600.0
 
 
 def values_of(view: str, queue: str, look: Look) -> dict[str, Any]:
@@ -70,8 +73,11 @@ class Live:
     async def _stream(self, view: str, queue: str, root: str, actions: frozenset[str]) -> AsyncIterator[str]:
         yield f"retry: {_RETRY_MS}\n\n"
         async with aclosing(self._desk.reader.watch()) as looks:
+            until = time.monotonic() + _LONGEST_S
             async for look in looks:
                 yield self._event(look, view, queue, root, actions)
+                if time.monotonic() >= until:
+                    return
 
     def _event(self, look: Look, view: str, queue: str, root: str, actions: frozenset[str]) -> str:
         if self._number != look.number:

@@ -18,8 +18,8 @@ from s3queue.runtime.meter import Meter
 
 T = TypeVar("T")
 
-#: Looks that are kept.
-_MOST = 64
+#: Looks that are kept, and for how long at most, in seconds.
+_MOST, _LONGEST_S = 64, 15.0
 
 
 class Seen(NamedTuple, Generic[T]):
@@ -56,6 +56,8 @@ class Looks:
         future.add_done_callback(_retrieve)
         self._kept[key] = now, future
         self._kept.move_to_end(key)
+        for old in [name for name, (at, one) in self._kept.items() if one.done() and now - at > _LONGEST_S]:
+            del self._kept[old]
         while len(self._kept) > _MOST:
             self._kept.popitem(last=False)
         try:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from s3queue import letters, looking
 from s3queue.cli.reading import parse_since
 from s3queue.core.keys import fencing_token
 from s3queue.core.produce import largest_source
@@ -20,13 +21,14 @@ from s3queue.dashboard.live import values_of
 from s3queue.dashboard.looks import Seen
 from s3queue.dashboard.settings import QueueSettings, read_settings
 from s3queue.errors import ConfigError
-from s3queue.inspection import QueueStats
-from s3queue.letters import DeadGroup, DeadLetter
-from s3queue.looking import QueuedMessage
 from s3queue.messages import MessageHandle, MessageProgress
+from s3queue.operate import letters, looking
+from s3queue.operate.inspection import QueueStats
+from s3queue.operate.letters import DeadGroup, DeadLetter
+from s3queue.operate.looking import QueuedMessage
+from s3queue.operate.schedules import ScheduleInfo, Schedules
 from s3queue.runtime.drive import Driver
 from s3queue.runtime.meter import Meter
-from s3queue.schedules import ScheduleInfo, Schedules
 
 #: Rows of a page.
 _ROWS = 50
@@ -34,6 +36,8 @@ _ROWS = 50
 _GROUPED = 500
 #: Messages that a filter by task reads through, at most, for one page.
 _SEARCHED = 5_000
+#: Bytes of a payload that are shown in base64.
+_BASE64 = 48_000
 #: Seconds that a look is kept for others who want the same.
 _KEPT_S = 5.0
 
@@ -46,6 +50,7 @@ class OneMessage(NamedTuple):
         letter: of its death; also while it lives again.
         fencing_token: of its ticket, while it runs.
         progress: what its attempts have noted last.
+        payload: as far as it is shown. is_json: in JSON, otherwise in base64. size: of all of it, in bytes.
     """
 
     id: str
@@ -55,6 +60,9 @@ class OneMessage(NamedTuple):
     letter: DeadLetter | None
     fencing_token: int | None
     progress: MessageProgress | None = None
+    payload: str = ""
+    is_json: bool = False
+    size: int = 0
 
 
 class Screens:
@@ -115,7 +123,8 @@ class Screens:
                 after=after or None,
                 limit=_ROWS + 1 if not task else _SEARCHED,
             )
-            return list(itertools.islice((one for one in found if not task or one.task == task), _ROWS + 1))
+            wanted = (one for one in found if not task or one.task == task)
+            return [replace(one, body=b"", failures=(), headers={}) for one in itertools.islice(wanted, _ROWS + 1)]
 
         seen = await self._desk.looks.take(("messages", name, state, task, after), _KEPT_S, look)
         rows, more = seen.found[:_ROWS], len(seen.found) > _ROWS
@@ -157,7 +166,10 @@ class Screens:
         after, wanted = asked.get("after", ""), _wanted(filters)
 
         def look(meter: Meter) -> list[DeadLetter]:
-            return list(self._desk.queue(name, meter).dead_letters(**wanted, after=after or None, limit=_ROWS + 1))
+            found = self._desk.queue(name, meter).dead_letters(**wanted, after=after or None, limit=_ROWS + 1)
+            return [
+                replace(one, body=b"", preview="", failures=one.failures[-1:], headers={}) for one in found
+            ]  # what is not shown is not kept: a payload may be large
 
         seen = await self._desk.looks.take(("letters", name, after, *filters.values()), _KEPT_S, look)
         rows, more = seen.found[:_ROWS], len(seen.found) > _ROWS
@@ -205,15 +217,16 @@ class Screens:
         if not id:
             return RedirectResponse(request.scope.get("root_path", "") + "/", 303)
         queue = letters.queue_of(id)
-        seen = await self._desk.looks.take(("message", id), 1.0, lambda meter: self._message(id, queue, meter))
-        shown = _payload(seen.found)
+        seen = await self._desk.looks.take(
+            ("message", id), 1.0, lambda meter: _without_body(self._message(id, queue, meter))
+        )
         return await self._desk.page(
             request,
             "message.html",
             "queues",
             title="Message",
             one=seen.found,
-            payload=shown,
+            payload=seen.found.payload,
             cost=self._desk.cost(seen),
             at=seen.at,
         )
@@ -296,12 +309,16 @@ def _wanted(filters: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _payload(one: OneMessage) -> str:
-    """As JSON where it has such a form, otherwise what is stored, in base64."""
-    import base64
-
+def _without_body(one: OneMessage) -> OneMessage:
+    """With the payload as far as it is shown: as JSON where it has such a form, otherwise in base64."""
     found = one.letter or one.queued
     if found is None:
-        return ""
+        return one
     told = found.preview
-    return told or base64.b64encode(found.body[:48_000]).decode()
+    return one._replace(
+        payload=told or base64.b64encode(found.body[:_BASE64]).decode(),
+        is_json=bool(told),
+        size=len(found.body),
+        letter=one.letter and replace(one.letter, body=b""),
+        queued=one.queued and replace(one.queued, body=b""),
+    )

@@ -207,6 +207,11 @@ class MeasuredStore:
         self._store, self._measures, self._role = store, measures, role
 
     @property
+    def bare(self) -> ObjectStore:
+        """The store itself, which may be able to do more than a store must."""
+        return self._store
+
+    @property
     def capabilities(self) -> Capabilities:
         return self._store.capabilities
 

@@ -16,12 +16,12 @@ from s3queue.observe.measures import BUCKETS, Histogram
 from s3queue.observe.prices import dollars
 
 if TYPE_CHECKING:
-    from s3queue.inspection import Stats
     from s3queue.observe.gathering import Totals
+    from s3queue.operate.inspection import Stats
 
 __all__ = ["Rising", "of_host", "of_namespace", "of_usage"]
 
-#: By state, the field of `s3queue.inspection.QueueStats`.
+#: By state, the field of `s3queue.operate.inspection.QueueStats`.
 _STATES = {"ready": "ready", "scheduled": "scheduled", "running": "running", "retrying": "waiting"}
 #: By outcome, the same.
 _OUTCOMES = {"done": "done", "dead": "deaths", "cancelled": "cancelled", "expired": "expired", "purged": "purged"}

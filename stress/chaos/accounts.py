@@ -71,7 +71,7 @@ class Accounts:
     """Everything about one run.
 
     Attributes:
-        sent, uncertain: numbers of messages by id. sent_at: when producers were told.
+        sent, uncertain: numbers of messages by id. sent_at: when producers were told. calls: by each, of each number.
         asked, answered: what operators did.
         stones: tombstones, by message.
         told: what coordinators said of each message.
@@ -84,6 +84,7 @@ class Accounts:
 
     sent: dict[str, int] = field(default_factory=dict)
     sent_at: dict[str, float] = field(default_factory=dict)
+    calls: list[tuple[str, int]] = field(default_factory=list)
     uncertain: dict[str, int] = field(default_factory=dict)
     told: dict[str, list[Told]] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
@@ -126,7 +127,8 @@ def gather(folder: Path, layout: Layout, concurrency: int) -> Accounts:
             match record:
                 case Sent(at, ids, numbers):
                     accounts.sent.update(zip(ids, numbers, strict=True))
-                    accounts.sent_at.update(dict.fromkeys(ids, at))
+                    accounts.sent_at.update({one: min(at, accounts.sent_at.get(one, at)) for one in ids})
+                    accounts.calls += zip(ids, numbers, strict=True)
                 case Uncertain(_, ids, numbers):
                     accounts.uncertain.update(zip(ids, numbers, strict=True))
     for file in sorted((folder / "runs").glob("*.jsonl")):

@@ -21,6 +21,7 @@ from stress.chaos.clocks import Clock
 from stress.chaos.host import HostSpec
 from stress.chaos.notes import Done, Notebook
 from stress.chaos.operator import OperatorSpec
+from stress.chaos.plan import QUEUES
 from stress.chaos.producer import Line, ProducerSpec
 
 
@@ -45,8 +46,8 @@ class Crew:
         self.hosts: list[Host] = []
         self.producers: list[Producer] = []
         self.operators: list[subprocess.Popen[bytes]] = []
-        #: Whether hosts serve what schedules enqueue.
-        self.beats = False
+        #: Those that hosts serve.
+        self.queues = QUEUES
 
     @property
     def parties(self) -> list[Host | Producer]:
@@ -94,12 +95,14 @@ class Crew:
 
 
 class Producer:
-    def __init__(self, crew: Crew, party: str, seed: int, *, poison: bool = False) -> None:
+    def __init__(
+        self, crew: Crew, party: str, seed: int, *, poison: bool = False, features: tuple[str, ...] = ()
+    ) -> None:
         self.party = party
         # It does not know of the limits of hosts, as an older release would not.
         settings = {name: value for name, value in crew.settings.items() if name != "max_message_bytes"}
         clock_file = str(crew.folder / f"{party}.clock")
-        spec = ProducerSpec(party, crew.urls[party], str(crew.folder), settings, clock_file, seed, poison)
+        spec = ProducerSpec(party, crew.urls[party], str(crew.folder), settings, clock_file, seed, poison, features)
         self.clock = Clock(Path(spec.clock))
         self._log = crew.folder / "logs" / f"{party}.log"
         self.process = crew.start(party, "stress.chaos.producer", spec, stdin=subprocess.PIPE)
@@ -169,7 +172,7 @@ class Host:
             str(crew.folder / f"{self.name}.clock"),
             tempdir,
             until_empty,
-            crew.beats,
+            crew.queues,
         )
         self._far = far
         self.process = crew.start(self.party, "stress.chaos.host", spec)

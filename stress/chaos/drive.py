@@ -15,7 +15,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from s3queue.config import redact_url
+import s3queue
+from s3queue.config import Config, redact_url
 from s3queue.core import operate
 from s3queue.core.keys import Layout
 from s3queue.core.ops import Unknown, get, list_all
@@ -25,11 +26,11 @@ from s3queue.runtime.drive import Driver
 from s3queue.runtime.local.clock import clock
 from s3queue.store import Found, open_store
 from s3queue.testing.faultproxy import FaultProxy
-from stress.chaos import faults, notes, ticking
+from stress.chaos import faults, featured, notes, ticking
 from stress.chaos.accounts import gather
 from stress.chaos.crew import Crew, Failed, Host, Producer, can_be_far
 from stress.chaos.history import Verdict, judge
-from stress.chaos.plan import KINDS, LARGEST, OVERSIZE, QUEUES, Mishap, Order, mishaps, portion
+from stress.chaos.plan import BEATS, FEW, KINDS, LARGEST, OVERSIZE, QUEUES, Mishap, Order, mishaps, portion
 from stress.chaos.stores import clean_up, endpoint, proxied
 
 #: After so long without a start of a task, in seconds, something else goes wrong.
@@ -53,6 +54,7 @@ class Wanted(NamedTuple):
     timeout_s: float = 300.0
     evidence: Path | None = None
     schedules: int = 0
+    features: tuple[str, ...] = ()
 
 
 class Outcome(NamedTuple):
@@ -193,12 +195,12 @@ class Drive:
         self._until = clock() + wanted.timeout_s
         if wanted.schedules:
             ticking.begin(self._store, self._namespace, wanted.schedules)
-        crew.beats = bool(wanted.schedules)
+        crew.queues = (*QUEUES, *([BEATS] if wanted.schedules else ()), *([FEW] if "limits" in wanted.features else ()))
         for name in list(crew.urls)[: wanted.hosts]:
             crew.hosts.append(Host(crew, name))
             crew.hosts[-1].start(far=self._is_far())
         crew.producers += [
-            Producer(crew, f"p{number}", wanted.seed, poison="poison" in self.kinds)
+            Producer(crew, f"p{number}", wanted.seed, poison="poison" in self.kinds, features=wanted.features)
             for number in range(wanted.producers)
         ]
         try:
@@ -245,7 +247,8 @@ class Drive:
             producer.finish()
 
     def _send(self, number: int, first: int, count: int) -> None:
-        for sending in portion(self._wanted.seed, first, count, poison="poison" in self.kinds):
+        wanted = self._wanted
+        for sending in portion(wanted.seed, first, count, poison="poison" in self.kinds, features=wanted.features):
             self._orders.update((order.number, order) for order in sending.orders)
         self._crew.producers[number % len(self._crew.producers)].send(first, count)
 
@@ -368,9 +371,21 @@ class Drive:
                     self._violations.append(f"left in the store: {item.key}")
         if many := self._wanted.schedules:
             self._violations += ticking.judge(accounts, self._folder, many)
+        if "limits" in self._wanted.features:
+            self._violations += featured.limits(accounts)
+        if "results" in self._wanted.features:
+            self._violations += featured.results(accounts, self._orders, self._result)
+        if "once" in self._wanted.features:
+            self._violations += featured.once(accounts, self._orders)
         verdict = judge(accounts, self._orders, self._wanted.concurrency)
         verdict.violations = [*self._violations, *verdict.violations]
         return verdict
+
+    def _result(self, message: str) -> object:
+        """What a reader is told; None: nothing."""
+        with suppress(QueueError):
+            return s3queue.message(message, self._store, config=Config(namespace=self._namespace)).result(timeout=5.0)
+        return None
 
 
 def remove(folder: Path) -> None:

@@ -22,7 +22,7 @@ from s3queue.store import open_store
 from s3queue.supervisor import Supervisor
 from stress.chaos import jobs
 from stress.chaos.clocks import Clock
-from stress.chaos.plan import BEATS, QUEUES
+from stress.chaos.plan import QUEUES
 from stress.chaos.watch import WatchedStore
 
 _CLONE_NEWPID = 0x20000000
@@ -37,7 +37,7 @@ class HostSpec(Struct, frozen=True):
         clock: file of its `Clock`.
         tempdir: of its own, where it is far; empty for one that is near.
         until_empty: it ends when nothing is left.
-        beats: whether it serves what schedules enqueue.
+        queues: those that it serves.
     """
 
     party: str
@@ -47,7 +47,7 @@ class HostSpec(Struct, frozen=True):
     clock: str
     tempdir: str = ""
     until_empty: bool = False
-    beats: bool = False
+    queues: tuple[str, ...] = QUEUES
 
 
 def main(spec: HostSpec) -> int:
@@ -62,8 +62,7 @@ def main(spec: HostSpec) -> int:
     store = WatchedStore(open_store(spec.store), config.namespace, folder, spec.party)
     configure(store=store, config=config)
     jobs.write_in(folder, spec.party)
-    queues = (*QUEUES, BEATS) if spec.beats else QUEUES
-    summary = Supervisor(store, queues, config=config).run(until_empty=spec.until_empty)
+    summary = Supervisor(store, spec.queues, config=config).run(until_empty=spec.until_empty)
     return 0 if summary.drained else 3
 
 

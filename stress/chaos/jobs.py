@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from s3queue.context import Backoff, Context
+from s3queue.decorators import task
 from s3queue.errors import Reject, Retry, Snooze
+from s3queue.options.limits import Limit
 from s3queue.runtime.local.clock import clock
-from s3queue.tasks import task
 from stress.chaos.notes import Beat, Bell, End, Notebook, Start
-from stress.chaos.plan import BEATS, MAX_ATTEMPTS
+from stress.chaos.plan import BEATS, FEW, MAX_ATTEMPTS, MOST_RUNNING
 
 _SOON = Backoff(base=0.05, cap=0.5)
 
@@ -107,6 +108,20 @@ def _poison(ctx: Context, number: int, does: str) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def _keyed(ctx: Context, number: int, does: str) -> None:
+    desk = _at_desk(ctx, number)
+    time.sleep(random.uniform(0.0, 0.05))
+    desk.end(ctx, "ok")
+
+
+def _kept(ctx: Context, number: int, does: str) -> list[int]:
+    """The message, and by which ticket it ran."""
+    desk = _at_desk(ctx, number)
+    time.sleep(random.uniform(0.0, 0.006))
+    desk.end(ctx, "ok")
+    return [number, ctx.fencing_token]
+
+
 def _beat(ctx: Context) -> None:
     assert _desk is not None
     assert ctx.tick is not None
@@ -121,5 +136,22 @@ def _declare(name: str, function: Any) -> Any:
     }
 
 
-TASKS = {"work": _declare("work", _work), "doomed": _declare("doomed", _doomed), "poison": _declare("poison", _poison)}
+TASKS = {
+    "work": _declare("work", _work),
+    "doomed": _declare("doomed", _doomed),
+    "poison": _declare("poison", _poison),
+    "keyed": {
+        FEW: task(
+            FEW,
+            name="keyed",
+            max_attempts=MAX_ATTEMPTS["keyed"],
+            backoff=_SOON,
+            max_running=MOST_RUNNING,
+            per_key=Limit(max_running=1),
+        )(_keyed)
+    },
+    "kept": {
+        "single": task("single", name="kept", max_attempts=MAX_ATTEMPTS["kept"], backoff=_SOON, result_ttl=3600)(_kept)
+    },
+}
 BEAT = task(BEATS, name="beat", max_attempts=MAX_ATTEMPTS["beat"], backoff=_SOON)(_beat)

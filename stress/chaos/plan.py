@@ -9,6 +9,8 @@ import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
+#: Messages that may run at once, of the queue that has limits.
+MOST_RUNNING = 2
 #: What can go wrong.
 KINDS = {
     "kill": "SIGKILL to a worker",
@@ -22,10 +24,18 @@ KINDS = {
     "poison": "messages that kill their process, are no messages, or are too large; batches and letters that are refused",
 }
 QUEUES = ("single", "bulk")
+#: Of messages of which only so many may run at once.
+FEW = "few"
+#: What is also to hold, with messages that show it.
+FEATURES = {
+    "limits": f"a queue of which {MOST_RUNNING} messages may run at once, and one of each key",
+    "results": "messages whose results are kept, and read at the end",
+    "once": "calls with one of few dedup ids",
+}
 #: Of schedules, where there are any.
 BEATS = "beats"
 #: How often one of this kind may start. The tasks that are to succeed can lose many processes.
-MAX_ATTEMPTS = {"beat": 12, "work": 12, "doomed": 3, "poison": 2}
+MAX_ATTEMPTS = {"beat": 12, "work": 12, "keyed": 12, "kept": 12, "doomed": 3, "poison": 2}
 
 #: What messages do, with their share of all.
 _SHARES = {
@@ -42,6 +52,8 @@ _SHARES = {
 OVERSIZE, LARGEST = 4_100_000, 200_000
 #: Groups in one portion, which one producer sends: who sends from two places has no order to speak of.
 _GROUPS = 2
+#: Share of the messages that are ok which show a feature; keys, and dedup ids of a run.
+_FEATURED, _KEYS, _DEDUP_IDS = 0.3, 3, 20
 
 
 class Order(NamedTuple):
@@ -50,8 +62,10 @@ class Order(NamedTuple):
     Attributes:
         does: ``ok``, ``slow`` (0.3 s), ``retry`` and ``error`` (once each, then ok), ``snooze`` (once, then ok),
             ``reject``, ``doomed`` (fails always), ``poison`` (kills its process), ``corrupt`` (nobody can decode it),
-            ``oversized`` (larger than hosts read: it stays where it is), ``group`` (ok; one of its group at a time).
+            ``oversized`` (larger than hosts read: it stays where it is), ``group`` (ok; one of its group at a time),
+            ``keyed`` (ok; in the queue that has limits), ``kept`` (ok; its result is kept).
         delay_s: before which it is not to run.
+        dedup: its dedup id; several have the same.
     """
 
     number: int
@@ -59,6 +73,8 @@ class Order(NamedTuple):
     delay_s: float = 0.0
     priority: int = 5
     group: str = ""
+    key: str = ""
+    dedup: str = ""
 
     @property
     def task(self) -> str:
@@ -77,11 +93,12 @@ class Sending(NamedTuple):
     orders: tuple[Order, ...]
 
 
-def portion(seed: int, first: int, count: int, *, poison: bool = False) -> list[Sending]:
+def portion(seed: int, first: int, count: int, *, poison: bool = False, features: Sequence[str] = ()) -> list[Sending]:
     """Messages ``first`` to ``first + count``: half of them one by one, half in batches.
 
     Args:
         poison: three in a hundred are of a kind that could harm others.
+        features: three in ten show one of these.
     """
     draw = random.Random(f"{seed}/messages/{first}")
     orders = [_order(draw, first, first + offset) for offset in range(count)]
@@ -92,21 +109,35 @@ def portion(seed: int, first: int, count: int, *, poison: bool = False) -> list[
     elif orders and draw.random() < 0.15:
         at = draw.randrange(count)
         orders[at] = Order(first + at, "poison")
+    if features:
+        _show(features, orders, random.Random(f"{seed}/features/{first}"))
     sendings: list[Sending] = []
     bulk: list[Order] = []
     for order in orders:
         plain = not order.group and not order.delay_s and order.priority == 5 and order.task == "work"
-        plain = plain and order.does not in ("corrupt", "oversized")
+        plain = plain and order.does not in ("corrupt", "oversized") and not order.dedup
         if plain and draw.random() < 0.6:
             bulk.append(order)
             if len(bulk) == 40:
                 sendings.append(Sending("bulk", tuple(bulk)))
                 bulk = []
         else:
-            sendings.append(Sending("single", (order,)))
+            sendings.append(Sending(FEW if order.key else "single", (order,)))
     for start in range(0, len(bulk), 7):
         sendings.append(Sending("bulk", tuple(bulk[start : start + 7])))
     return sendings
+
+
+def _show(features: Sequence[str], orders: list[Order], draw: random.Random) -> None:
+    for at, order in enumerate(orders):
+        if order.does == "ok" and draw.random() < _FEATURED:
+            match draw.choice(features):
+                case "limits":
+                    orders[at] = Order(order.number, "keyed", key="abc"[draw.randrange(_KEYS)])
+                case "results":
+                    orders[at] = Order(order.number, "kept")
+                case _:
+                    orders[at] = Order(order.number, "ok", dedup=f"id-{draw.randrange(_DEDUP_IDS)}")
 
 
 def _order(draw: random.Random, first: int, number: int) -> Order:

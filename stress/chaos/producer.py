@@ -28,7 +28,7 @@ from stress.chaos.watch import WatchedStore
 class ProducerSpec(Struct, frozen=True):
     """
     Attributes: as of `stress.chaos.host.HostSpec`.
-        seed: of the plan. poison: whether it has messages that could harm others.
+        seed: of the plan. poison: whether it has messages that could harm others. features: what its messages are to show.
     """
 
     party: str
@@ -38,6 +38,7 @@ class ProducerSpec(Struct, frozen=True):
     clock: str
     seed: int
     poison: bool = False
+    features: tuple[str, ...] = ()
 
 
 class Line(Struct, frozen=True):
@@ -45,6 +46,10 @@ class Line(Struct, frozen=True):
 
     first: int
     count: int
+
+
+#: Seconds for which a dedup id counts: longer than any run.
+_WINDOW_S = 3600.0
 
 
 def main(spec: ProducerSpec) -> None:
@@ -57,7 +62,7 @@ def main(spec: ProducerSpec) -> None:
     notes = Notebook(folder / "sent", spec.party)
     for line in sys.stdin.buffer:
         asked = msgspec.json.decode(line, type=Line)
-        for sending in portion(spec.seed, asked.first, asked.count, poison=spec.poison):
+        for sending in portion(spec.seed, asked.first, asked.count, poison=spec.poison, features=spec.features):
             if sending.orders[0].does == "corrupt":
                 _send_junk(sending.orders[0].number, Driver(store), Layout(config.namespace), notes)
             else:
@@ -67,13 +72,18 @@ def main(spec: ProducerSpec) -> None:
 def _send(sending: Sending, notes: Notebook) -> None:
     first = sending.orders[0]
     sender = jobs.TASKS[first.task][sending.queue].options(
-        delay=first.delay_s or None, priority=first.priority, group=first.group or None
+        delay=first.delay_s or None,
+        priority=first.priority,
+        group=first.group or None,
+        key=first.key or None,
+        dedup_id=first.dedup or None,
+        dedup_window=_WINDOW_S if first.dedup else None,
     )
     numbers = tuple(order.number for order in sending.orders)
     calls = [(order.number, order.does + " " * (OVERSIZE * (order.does == "oversized"))) for order in sending.orders]
     while True:
         try:
-            if len(calls) == 1 and sending.queue == "single":
+            if len(calls) == 1 and sending.queue != "bulk":
                 ids = [sender.enqueue(*calls[0])]
             else:
                 ids = sender.enqueue_many(calls)

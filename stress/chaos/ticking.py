@@ -8,7 +8,7 @@ from pathlib import Path
 from s3queue.config import Config
 from s3queue.core.keys import parse_message_id, parse_source, schedule_in
 from s3queue.core.records import Board
-from s3queue.schedules import Schedules
+from s3queue.operate.schedules import Schedules
 from s3queue.store import ObjectStore
 from stress.chaos import jobs
 from stress.chaos.accounts import Accounts

@@ -23,7 +23,7 @@ import click
 
 from s3queue import DeadLetter, Queue
 from s3queue.config import Config, configure
-from s3queue.inspection import QueueStats, stats
+from s3queue.operate.inspection import QueueStats, stats
 from s3queue.store import ObjectStore, open_store
 from s3queue.testing.servers import Unavailable
 from stress import stores

@@ -6,13 +6,19 @@ messages (https://dramatiq.io/advanced.html, "environment variables"). Measured 
 
 from __future__ import annotations
 
-import dramatiq  # type: ignore[import-not-found, unused-ignore]
-from dramatiq.brokers.redis import RedisBroker  # type: ignore[import-not-found, unused-ignore]
+from typing import Any
+
+import dramatiq as library  # type: ignore[import-not-found, unused-ignore]
+from dramatiq.brokers import redis  # type: ignore[import-not-found, unused-ignore]
 
 from stress.bench.work import stamp
 from stress.peers import program
 
-broker = RedisBroker(url=program.url())
+#: Its annotations do not say all that it takes.
+dramatiq: Any = library
+brokers: Any = redis
+
+broker = brokers.RedisBroker(url=program.url())
 broker.middleware = [one for one in broker.middleware if type(one).__name__ != "Prometheus"]
 dramatiq.set_broker(broker)
 

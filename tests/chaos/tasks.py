@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from s3queue.tasks import task
+from s3queue.decorators import task
 
 QUEUE = "outage"
 

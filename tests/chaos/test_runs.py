@@ -69,6 +69,17 @@ def test_what_operators_are_told_is_true_of_all_that_starts_afterwards(evidence:
     assert outcome.faults["operate"] == 3
 
 
+def test_limits_results_and_single_messages_hold_while_processes_die(evidence: Path) -> None:
+    """Of calls with one dedup id only the first is a message."""
+    kinds, features = ("kill", "agent", "supervisor"), ("limits", "results", "once")
+    wanted = Wanted(
+        messages=400, kinds=kinds, mishaps=6, seed=18, features=features, timeout_s=240.0, evidence=evidence
+    )
+    outcome = drive.run(wanted)
+    assert outcome.passed, json.dumps(outcome.report(), indent=1)
+    assert 300 < outcome.verdict.messages < 400
+
+
 def test_what_cannot_be_had_is_skipped_with_its_reason(evidence: Path) -> None:
     outcome = passed(Wanted(messages=20, kinds=("net", "kill"), mishaps=1, seed=14), evidence)
     assert "network" in outcome.skipped["net"]

@@ -14,9 +14,9 @@ from s3queue_backends.sqlite import SqliteStore
 
 import s3queue
 from s3queue import ConfigError, Queue, StoreDenied, stats
-from s3queue.bucket_policies import Role, bucket_of, policy
 from s3queue.core import keys
 from s3queue.core.keys import Layout, patterns
+from s3queue.operate.bucket_policies import Role, bucket_of, policy
 from s3queue.registry import Registry
 from s3queue.store import ObjectStore
 from tests.cli.conftest import Invoke

@@ -6,6 +6,7 @@ import math
 
 import pytest
 from msgspec.structs import replace
+from s3queue_backends.memory import MemoryStore
 
 from s3queue.core import ranges
 from s3queue.core.elect import View
@@ -13,6 +14,7 @@ from s3queue.core.keys import moved_path, parse_source
 from s3queue.core.ledger import Flushed, Host, Refused, end_session
 from s3queue.core.ops import Get, Put, Unknown
 from s3queue.core.records import (
+    Allowed,
     Board,
     Failed,
     Failure,
@@ -657,3 +659,17 @@ def test_a_suspect_that_was_moved_off_the_board_runs_in_a_process_with_nothing_e
         host = joined()
         host.see(board({"1-0": Ticket("h1", (Part(source, 0, 1, 2),))}, {source: SourceState()}))
         assert host.tickets["1-0"].suspect is alone
+
+
+def test_host_holds_what_is_limited_once_its_stored_ledger_claims_it() -> None:
+    """One that dozed reads of its first ticket when its last write is long past: it has not begun, and its session goes
+    on."""
+    host = Host(LAYOUT, "h1", slots=1, offers={"q": Offer()})
+    store = MemoryStore()
+    Hand(host.flush(0.0, "n1"), store).finish()
+    host.see(board({"1-0": Ticket("h1", (Part(path(1), 0, 1, 1),))}, allowed={"1-0": Allowed("", 1)}))
+    assert not host.holds_limited
+    Hand(host.flush(300.0, "n2"), store).finish()
+    assert host.holds_limited
+    host.succeed("1-0", (0, 1))
+    assert not host.holds_limited

@@ -8,8 +8,8 @@ from s3queue_backends.memory import MemoryStore
 
 from s3queue.core import restore
 from s3queue.core.elect import View, look, may_stand
-from s3queue.core.keys import parse_source
-from s3queue.core.records import Board, Leader, Part, RetiredPage, SourceState, Ticket, decode, encode
+from s3queue.core.keys import moved_path, parse_source
+from s3queue.core.records import Board, Leader, Part, RetiredPage, SourceState, Ticket, Totals, decode, encode
 from s3queue.errors import ConfigError
 from s3queue.store import Found, Stored
 from tests.core.hands import run
@@ -146,3 +146,19 @@ def test_copy_that_is_older_and_names_moves_is_refused() -> None:
     copy = board(moves={"later/x": ((path(1), 0),)})
     with pytest.raises(ConfigError, match="moved"):
         run(restore.put_back(LAYOUT, restore.Copy("h2", copy, False), "n"), MemoryStore())
+
+
+@pytest.mark.parametrize("how", ["anew", "older copy"])
+def test_messages_that_were_moved_off_the_lost_board_are_counted(how: str) -> None:
+    """Otherwise nobody looks for them, and whoever waits for one is told that it has ended."""
+    store, scheduled = MemoryStore(), path(3, due_ms=9)
+    moved = moved_path(parse_source(path(1)), due_ms=7, batch="ab", count=3, attempt=2, alone=False)
+    for one in (moved, scheduled, "junk"):
+        store.put(LAYOUT.source(one if one != "junk" else "later/junk"), b"x", if_version=None)
+    if how == "anew":
+        run(restore.found_anew(LAYOUT, "n"), store)
+        assert stored_board(store).totals == {"q": Totals(moved=3)}
+    else:
+        copy = board(totals={"q": Totals(done=5, moved=1), "r": Totals(moved=1)})
+        run(restore.put_back(LAYOUT, restore.Copy("h2", copy, False), "n"), store)
+        assert stored_board(store).totals == {"q": Totals(done=5, moved=3), "r": Totals()}

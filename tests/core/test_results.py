@@ -145,6 +145,17 @@ def test_finished_message_costs_two_gets_where_a_board_is_known() -> None:
     assert end(step, (result("1-1"), Missing())).verdict is Verdict.DONE
 
 
+def test_dead_message_is_looked_for_on_a_new_board_as_it_may_have_been_redriven_since() -> None:
+    step = wait_for(LAYOUT, MESSAGE)
+    next(step)
+    assert isinstance(step.send(over()), Gather)
+    asked = step.send((Missing(), letter(life=1)))
+    assert asked == Get(LAYOUT.source(PATH)), "it does not end with what an old board and the letter say"
+    assert step.send(Missing()) == Look("now")
+    assert isinstance(step.send(over()), Gather)
+    assert end(step, (Missing(), letter(life=1))).verdict is Verdict.DEAD
+
+
 def test_message_on_the_board_costs_a_look_at_the_board_and_its_end_two_gets() -> None:
     step = wait_for(LAYOUT, MESSAGE)
     next(step)
@@ -193,3 +204,38 @@ def test_message_of_a_namespace_without_a_board_is_waited_for_while_its_batch_is
     assert step.send(None) == Get(SOURCE, "s")
     assert step.send(Missing()) == Look("now")
     assert end(step, None).verdict is Verdict.NOTHING
+
+
+# ---- messages that were moved ----------------------------------------------------------------------------------------
+
+
+def moved_to(number: str, due_ms: int, attempt: int = 2) -> str:
+    return moved_path(parse_source(PATH), due_ms=due_ms, batch=number, count=1, attempt=attempt, alone=False)
+
+
+def holds_it() -> Found:
+    return Found(encode_batch([encode_message(Moved("", NIL, {}, Origin(MESSAGE, 0)))], 0), "v")
+
+
+def test_message_that_was_moved_twice_is_where_it_was_moved_last() -> None:
+    """The first batch is settled and not deleted yet, since others of it still wait: that does not mean that the message is
+    over. The second one may be due before it, where somebody has hastened the message."""
+    first, second = moved_to("0a", 2), moved_to("0b", 1, attempt=3)
+    board = over(totals={"q": Totals(moved=2)}, sources={first: SourceState(settled=1)})
+    step = look(LAYOUT, MESSAGE, board)
+    next(step)
+    listed = [Listed(LAYOUT.source(one), "v", 1) for one in (second, first)]
+    assert step.send(listed) == Gather((Get(LAYOUT.source(second)), Get(LAYOUT.source(first))))
+    looked = end(step, [holds_it(), holds_it()])
+    assert (looked.verdict, looked.moved and looked.moved.path) == (Verdict.OPEN, second)
+
+
+def test_message_that_is_moved_on_during_the_look_is_found_where_it_went() -> None:
+    first, second = moved_to("0a", 1), moved_to("0b", 2, attempt=3)
+    step = look(LAYOUT, MESSAGE, over(totals={"q": Totals(moved=1)}))
+    next(step)
+    assert step.send([Listed(LAYOUT.source(first), "v", 1)]) == Gather((Get(LAYOUT.source(first)),))
+    assert step.send([Missing()]) == List(LAYOUT.later)
+    assert step.send([Listed(LAYOUT.source(second), "v", 1)]) == Gather((Get(LAYOUT.source(second)),))
+    looked = end(step, [holds_it()])
+    assert (looked.verdict, looked.moved and looked.moved.path) == (Verdict.OPEN, second)

@@ -18,10 +18,11 @@ from s3queue.core.records import Control, decode
 from s3queue.dashboard.actions import ACTIONS
 from s3queue.dashboard.works import Work, Works
 from s3queue.events import decode_event
-from s3queue.schedules import Schedules
+from s3queue.operate.schedules import Schedules
 from s3queue.store import Found
 from tests.dashboard.conftest import Serve
 from tests.dashboard.serve import form_token
+from tests.dashboard.test_screens import bury
 
 LAYOUT = Layout()
 
@@ -131,6 +132,18 @@ def test_messages_of_a_filter_are_counted_before_they_are_cancelled(serve: Serve
         assert "4 messages would be cancelled (3 ready, 1 scheduled)" in told
         assert "no state" in act(client, "cancel_many", queue="mail", state="asleep", dry="yes")
     assert len(list(queue.messages())) == 4
+
+
+def test_a_payload_that_json_does_not_carry_is_not_edited_in_a_page(serve: Serve, store: MemoryStore) -> None:
+    queue = Queue("mail", store)
+    for payload, why in (({"data": b"bytes"}, "JSON does not carry"), ({"user": 1}, "")):
+        message = queue.enqueue(payload)
+        bury(store, message)
+        with serve(allow=["edit"]).client() as client:
+            page = client.get("/act/edit", params={"message": message}).text
+            assert why in page
+            assert ("&#34;user&#34;: 1" in page) == (not why)
+            assert "the payload is no JSON" in act(client, "edit", message=message, payload="{")
 
 
 class TestWorks:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import s3queue
 from s3queue.errors import ConfigError
-from s3queue.letters import DeadLetter
+from s3queue.operate.letters import DeadLetter
+from s3queue.operate.redriving import Decided
 from s3queue.queue import Queue
-from s3queue.redriving import Decided
 from s3queue.store import ObjectStore
 from tests.processes.host import IMPATIENT, drain, host
 from tests.processes.jobs import moody
+from tests.runtime.desk import DEADLINE_S
 
 
 def test_dead_messages_are_edited_redriven_and_purged(store: ObjectStore, tmp_path: Path) -> None:
@@ -92,3 +96,41 @@ def test_large_payload_is_beside_its_letter_and_runs_again(store: ObjectStore, t
         it.signal(signal.SIGTERM)
         it.summary()
     assert [item.key for item in store.list("s3queue/payloads/") if one in item.key] == []
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + DEADLINE_S
+    while not holds():
+        assert time.monotonic() < deadline, "it does not come"
+        time.sleep(0.05)
+
+
+def _cheer(letter: DeadLetter) -> object:
+    return letter.payload | {"mood": "good"}
+
+
+def _redrive_slowly(url: str) -> None:
+    Queue(moody.queue, s3queue.open_store(url)).redrive(rate=2.0, edit=_cheer)
+
+
+def test_redrive_that_is_killed_is_done_again_and_runs_nothing_twice(store: ObjectStore, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for _ in range(12):
+        moody.enqueue(str(runs), "bad")
+    drain(store, workers=1, **IMPATIENT)
+    queue = Queue(moody.queue, store)
+    assert runs.read_text().split() == ["bad"] * 12
+    with host(store, workers=1, **IMPATIENT) as it:
+        operator = multiprocessing.get_context("fork").Process(target=_redrive_slowly, args=(store.url,))
+        operator.start()
+        _until(lambda: "good" in runs.read_text())
+        operator.kill()
+        operator.join()
+        again = queue.redrive(edit=_cheer)
+        assert again.done + again.refused == again.found <= 12
+        it.signal(signal.SIGTERM)
+        it.summary()
+    drain(store, workers=1, **IMPATIENT)
+    assert list(queue.dead_letters()) == []
+    assert queue.stats().dead == 0
+    assert sorted(runs.read_text().split()) == ["bad"] * 12 + ["good"] * 12

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from s3queue.core.keys import Layout
+from s3queue.operate.schedules import Schedules
 from s3queue.queue import Queue
-from s3queue.schedules import Schedules
 from s3queue.store import ObjectStore
 from tests.processes.host import IMPATIENT, Line, host
 from tests.processes.jobs import timed

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from s3queue.inspection import stats
+from s3queue.operate.inspection import stats
 from s3queue.store import open_store
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from s3queue.core.records import Failed, Failure, Offer
-from s3queue.inspection import stats
+from s3queue.operate.inspection import stats
 from s3queue.store import ObjectStore
 from tests.regressions.town import QUEUE, Member, Town, led
 

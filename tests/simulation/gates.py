@@ -95,3 +95,9 @@ def one_path_for_all_tries(offer: Any, of: Any, gate: str) -> Any:
 def a_message_begins_before_its_gate_is_free(admits: Any, of: Doors, source: Any) -> bool:
     """A message whose gate holds while it waits gets no ticket before the gate is free."""
     return True if source.gate.startswith("w") else bool(admits(of, source))
+
+
+@mutant(Doors, "may_go", "I17", within=600, **(_CALLERS | {"redrivers": 2, "deaths": 0.6, "storm_s": 30.0}))
+def a_further_life_goes_beside_another_message_of_its_gate(_: Any, of: Doors, source: Any) -> bool:
+    """Of the messages behind one gate for arguments one goes at a time, a redriven one too."""
+    return True

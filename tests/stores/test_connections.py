@@ -13,6 +13,7 @@ import ssl
 import subprocess
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from hashlib import md5, sha256
 from pathlib import Path
@@ -182,6 +183,41 @@ def test_connection_that_is_in_use_is_kept(backend: str) -> None:
             assert isinstance(store.get("k"), Found)
         store.close()
     assert len(connections) < 5, "obstore may ask again before the last one is back"
+
+
+@pytest.mark.parametrize("backend", ["s3", "minio"])
+def test_connections_of_many_requests_at_once_are_closed_when_they_were_idle(
+    backend: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """obstore's library closes them by itself."""
+    monkeypatch.setattr("s3queue_backends._pools.IDLE_S", 0.05)
+    together = threading.Barrier(4)
+    with replay(FOUND) as server:
+        serve = server._serve
+
+        def wait_for_all(client: socket.socket) -> None:
+            if not together.broken:
+                with suppress(threading.BrokenBarrierError):
+                    together.wait()
+            serve(client)
+
+        server._serve = wait_for_all  # type: ignore[method-assign]
+        store = connect(backend, server.address)
+        with ThreadPoolExecutor(4) as threads:
+            assert all(isinstance(found, Found) for found in threads.map(store.get, "abcd"))
+        assert established(server.address) == 4
+        together.abort()
+        threading.Event().wait(0.3)  # the idle time itself
+        assert isinstance(store.get("k"), Found)
+        assert established(server.address) <= 1
+        store.close()
+
+
+def established(address: str) -> int:
+    """Connections of this machine to a server that are open on the client's side."""
+    port = f"{int(address.rpartition(':')[2]):04X}"
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(row[2].endswith(f":{port}") and row[3] == "01" for row in rows)
 
 
 @contextmanager

@@ -16,7 +16,9 @@ from botocore.config import Config
 from s3queue_backends import MemoryStore, SqliteStore
 
 from s3queue.errors import OutcomeUnknown, StoreDenied, StoreUnavailable, StoreUnsupported
-from s3queue.probe import Effort, HasClock, KeepsVersions, Report, power, probe, require_safe
+from s3queue.observe.ears import Ear
+from s3queue.observe.measures import MeasuredStore, Measures
+from s3queue.operate.probe import Effort, HasClock, KeepsVersions, Report, power, probe, require_safe
 from s3queue.runtime.drive import Driver
 from s3queue.store import Capabilities, Conflict, Found, Missing, ObjectStore, Stored, Unchanged, open_store
 from s3queue.testing.faultproxy import FaultProxy
@@ -45,7 +47,7 @@ def url(backend: str, server: MiniS3 | FaultProxy) -> str:
 @pytest.mark.parametrize("backend", ["s3", "minio", "obstore+s3"])
 def test_server_that_ignores_conditions_is_refused(backend: str, ignoring_server: MiniS3) -> None:
     store = open_store(url(backend, ignoring_server))
-    with pytest.raises(StoreUnsupported, match="4 of 4 writers could create one key") as refused:
+    with pytest.raises(StoreUnsupported, match="2 of 2 writers could create one key") as refused:
         require_safe(Driver(store), "probe/")
     assert refused.value.capability == "exclusive create"
     assert bad(probe(Driver(store), "probe/")) == {
@@ -145,6 +147,9 @@ def test_server_that_keeps_what_is_cut_short_is_refused(backend: str) -> None:
         with pytest.raises(StoreUnsupported, match="kept 0 bytes of 27") as refused:
             require_safe(Driver(store), "probe/")
         assert refused.value.capability == "whole puts"
+        measured = MeasuredStore(store, Measures("agent", Ear("/nowhere")), "probe")
+        with pytest.raises(StoreUnsupported, match="kept 0 bytes of 27"):
+            require_safe(Driver(measured), "probe/")
         store.close()
 
 
@@ -181,7 +186,7 @@ def test_server_that_fails_one_race_in_twenty_is_found() -> None:
     }
 
 
-@pytest.mark.parametrize(("races", "one_in"), [(1, 1), (32, 7), (128, 28), (4000, 869)])
+@pytest.mark.parametrize(("races", "one_in"), [(1, 1), (48, 10), (192, 42), (6000, 1303)])
 def test_power_is_said_as_it_is(races: int, one_in: int) -> None:
     assert power(races).endswith(f"one race in {one_in}")
     assert (1 - 1 / one_in) ** races <= 0.01 < (1 - 1 / (one_in + 1)) ** races
@@ -307,7 +312,7 @@ def test_report_is_a_table_for_people_and_plain_data_for_programs() -> None:
     report = probe(Driver(MemoryStore()), "probe/")
     text = str(report)
     assert text.endswith("safe")
-    assert "1 of 4 writers could create one key, in each of 128 races; finds with 99 % a store that" in text
+    assert "1 of 2 writers could create one key, in each of 192 races; finds with 99 % a store that" in text
     data = msgspec.to_builtins(report)
     assert set(data["rows"][0]) == {"check", "verdict", "measured", "promise"}
     assert msgspec.convert(data, Report) == report

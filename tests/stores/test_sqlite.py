@@ -95,6 +95,51 @@ def test_connection_of_the_parent_is_neither_used_nor_closed_by_a_forked_child(s
     assert stored(store, "a", b"2", first)
 
 
+def test_connection_of_a_thread_is_closed_when_the_thread_ends(store: SqliteStore) -> None:
+    stored(store, "a", b"1")
+    opened: list[sqlite3.Connection] = []
+
+    def read() -> None:
+        assert isinstance(store.get("a"), Found)
+        opened.append(store._connection())
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    thread.join()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        opened[0].execute("SELECT 1")
+    assert isinstance(store.get("a"), Found), "another thread's is open"
+
+
+def test_connection_of_a_thread_that_a_forked_child_does_not_have_is_not_closed_by_it(store: SqliteStore) -> None:
+    """Closing it there could remove the log that the parent still writes."""
+    stored(store, "a", b"1")
+    opened: list[sqlite3.Connection] = []
+    there, over = threading.Event(), threading.Event()
+
+    def read() -> None:
+        assert isinstance(store.get("a"), Found)
+        opened.append(store._connection())
+        there.set()
+        over.wait()
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    there.wait()
+    pid = os.fork()
+    if pid == 0:
+        code = 3
+        try:
+            assert isinstance(store.get("a"), Found)
+            assert opened[0].total_changes == 0, "it is open"
+            code = 0
+        finally:
+            os._exit(code)
+    over.set()
+    thread.join()
+    assert os.waitpid(pid, 0)[1] == 0
+
+
 def test_writer_that_holds_the_file_makes_others_unavailable(store: SqliteStore) -> None:
     made = stored(store, "a", b"1")
     other = sqlite3.connect(store.path, isolation_level=None)

@@ -21,7 +21,7 @@ from msgspec import Meta
 
 import s3queue
 from s3queue import ConfigError, MessageId, payload_type
-from s3queue.payloads import CallCodec
+from s3queue.payloads.codec import CallCodec
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "payloads.md"
 

@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from s3queue import Context
-from s3queue.payloads import CallCodec, ValueCodec
+from s3queue.payloads.codec import CallCodec, ValueCodec
 
 
 @dataclass

@@ -19,8 +19,8 @@ from s3queue.core.chores.letter import dead_letter
 from s3queue.core.keys import Layout, moved_path, parse_message_id, parse_source
 from s3queue.core.records import DeadLetter as Record
 from s3queue.core.records import Failure, Moved, Origin, encode, encode_batch, encode_message
+from s3queue.operate.views import last_line
 from s3queue.store import Found, Listed, Missing
-from s3queue.views import last_line
 
 LAYOUT = Layout()
 DIED_MS = 1_800_000_000_000

@@ -12,7 +12,7 @@ from s3queue import Breaker, Limit, Queue
 from s3queue.core import records
 from s3queue.core.keys import key_name, parse_message_id, parse_source
 from s3queue.errors import ConfigError
-from s3queue.limits import declare, rate_of
+from s3queue.options.limits import declare, rate_of
 from s3queue.registry import Registry
 from s3queue.store import ObjectStore, open_store
 from s3queue.tasks import Task

@@ -27,7 +27,7 @@ from s3queue.core.records import (
     Waiting,
     encode,
 )
-from s3queue.looking import QueuedMessage
+from s3queue.operate.looking import QueuedMessage
 from s3queue.store import Listed
 from tests.regressions.town import EPOCH_MS, led
 

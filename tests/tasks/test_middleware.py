@@ -152,7 +152,7 @@ def test_child_of_a_fork_makes_its_own_resource_and_leaves_that_of_its_parent_op
         status = 1
         try:
             status = 0 if pid.get() == os.getpid() else 1
-            s3queue.resources.close_resources()
+            s3queue.options.resources.close_resources()
         finally:
             os._exit(status)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from msgspec import Meta, Raw, Struct
 
 from s3queue import ConfigError
-from s3queue.payloads import CallCodec, ValueCodec
+from s3queue.payloads.codec import CallCodec, ValueCodec
 
 
 class Colour(enum.Enum):

@@ -10,7 +10,7 @@ from s3queue_backends.memory import MemoryStore
 import s3queue
 from s3queue import Backoff, ConfigError, Queue
 from s3queue.core.records import Message, encode_message
-from s3queue.policies import own_headers, own_limits, policy
+from s3queue.options.policies import own_headers, own_limits, policy
 from tests.tasks.test_queue import batches
 
 

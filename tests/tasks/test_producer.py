@@ -134,7 +134,7 @@ def failing(*troubles: str) -> tuple[Any, list[BaseException]]:
 
 
 def queue_payload(n: int) -> Any:
-    from s3queue.payloads import encode_value
+    from s3queue.payloads.codec import encode_value
 
     return encode_value(n, "message")
 

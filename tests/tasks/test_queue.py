@@ -37,8 +37,8 @@ from s3queue.core.records import (
     decode_message,
     encode,
 )
+from s3queue.enqueue.sending import BatchIds
 from s3queue.errors import OutcomeUnknown
-from s3queue.sending import BatchIds
 from s3queue.store import Capabilities, Conflict, Found, Listed, Missing, Stored, Unchanged
 
 LAYOUT = Layout()
@@ -343,7 +343,7 @@ class TestBatchIds:
         assert len({(ms, batch[:3]) for ms, batch in taken}) == 8000
 
     def test_a_fork_while_another_thread_takes_one_does_not_hang_the_child(self) -> None:
-        from s3queue.sending import _ids
+        from s3queue.enqueue.sending import _ids
 
         with _ids._lock:  # as if another thread were inside
             pid = os.fork()
@@ -372,7 +372,7 @@ class TestLooking:
             leader=Leader("host-a"),
             sources={path: SourceState(settled=2, ready=(Ready(4, 6, 1),), waiting=(Waiting(6, 2, 0),), dying=(7,))},
             tickets={"4-1": Ticket("host-a", (Part(path, 2, 4, 1), Part(path, 8, 10, 1)), taken=(0, 1))},
-            totals={"q": Totals(done=3, failed=5), "old": Totals(done=9)},
+            totals={"q": Totals(done=3, failed=5, dead=4, redriven=1, letters_purged=1), "old": Totals(done=9)},
         )
         store.put(LAYOUT.board, encode(board), if_version=None)
         usage = {"worker": Usage(get=3, received=900)}
@@ -384,7 +384,7 @@ class TestLooking:
         seen = s3queue.stats(store, exact=True)
         counts = seen.queues["q"]
         assert (counts.ready, counts.scheduled, counts.running, counts.waiting) == (2 + 1, 3, 3, 1)
-        assert (counts.dead, counts.done, counts.failed) == (2, 3, 5)  # one has a letter, one is about to
+        assert (counts.dead, counts.done, counts.failed) == (2, 3, 5)  # two others were decided
         assert seen.queues["old"].done == 9
         assert (seen.coordinator, seen.epoch) == ("host-a", 4)
         (host,) = seen.hosts
@@ -402,6 +402,7 @@ class TestLooking:
             epoch=1,
             sources={path: SourceState(settled=1, dying=(1, 2))},
             tickets={"1-1": Ticket("host-a", (Part(path, 3, 4, 1),))},
+            totals={"q": Totals(dead=3)},
         )
         store.put(LAYOUT.board, encode(board), if_version=None)
         for index in (0, 1, 3):  # the last one died since the board was read

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib
 import sys
 from collections.abc import Iterator
@@ -155,6 +156,19 @@ class TestMethods:
         wrong: Any = property(lambda self: 1)
         with pytest.raises(ConfigError, match="is a property"):
             s3queue.task("q")(wrong)
+
+    @pytest.mark.parametrize(
+        "method",
+        [functools.singledispatchmethod(Counter.add), functools.partialmethod(Counter.add, 1)],
+        ids=["singledispatchmethod", "partialmethod"],
+    )
+    def test_method_that_functools_makes_says_what_to_do(self, method: Any) -> None:
+        with pytest.raises(ConfigError, match="carries no self"):
+            s3queue.task("q")(method)
+
+    def test_function_of_c_that_does_not_tell_its_parameters_says_what_to_do(self) -> None:
+        with pytest.raises(ConfigError, match=r"'max'.* does not tell its parameters"):
+            s3queue.task("q")(max)
 
     def test_staticmethod_is_a_function_in_either_order(self) -> None:
         class Jobs:

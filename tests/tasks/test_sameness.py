@@ -15,7 +15,7 @@ import pytest
 from msgspec import Struct
 
 from s3queue import ConfigError
-from s3queue.payloads import CallCodec, ValueCodec
+from s3queue.payloads.codec import CallCodec, ValueCodec
 
 
 @dataclasses.dataclass

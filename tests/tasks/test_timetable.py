@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from s3queue.errors import ConfigError
-from s3queue.timetable import check_timetable, next_tick
+from s3queue.options.timetable import check_timetable, next_tick
 
 BERLIN, NEW_YORK, LORD_HOWE = "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"
 

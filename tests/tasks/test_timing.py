@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from s3queue import tasks
+from s3queue import decorators
 from s3queue.core.records import decode_batch, decode_message
 from s3queue.errors import ConfigError
+from s3queue.options.timing import Timing, declared, schedule_name
 from s3queue.registry import Registry
-from s3queue.timing import Timing, declared, schedule_name
 
 
 def registry_of(*made: Any) -> Registry:
@@ -33,7 +33,7 @@ def registry_of(*made: Any) -> Registry:
 def test_task_says_when_it_is_enqueued(given: dict[str, Any], timing: Timing) -> None:
     def it() -> None: ...
 
-    decorate: Any = tasks.task("timing", **given)
+    decorate: Any = decorators.task("timing", **given)
     assert decorate(it).timing == timing
 
 
@@ -56,11 +56,11 @@ def test_task_says_when_it_is_enqueued(given: dict[str, Any], timing: Timing) ->
 )
 def test_what_cannot_be_meant_is_refused_where_it_is_declared(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
-        tasks.task("timing", **wrong)
+        decorators.task("timing", **wrong)
 
 
 def test_declared_schedule_calls_its_task_without_arguments_and_is_the_same_in_every_process() -> None:
-    @tasks.task("timing", "daily", every=60)
+    @decorators.task("timing", "daily", every=60)
     def it(days: int = 1) -> None: ...
 
     (one,) = declared(registry_of(it), ["timing"])
@@ -73,7 +73,7 @@ def test_declared_schedule_calls_its_task_without_arguments_and_is_the_same_in_e
 
 
 def test_task_with_a_schedule_that_needs_arguments_is_refused_when_a_host_starts() -> None:
-    @tasks.task("timing", "needs", every=60)
+    @decorators.task("timing", "needs", every=60)
     def it(user: int) -> None: ...
 
     with pytest.raises(ConfigError, match="without arguments"):

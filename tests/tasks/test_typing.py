@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, assert_type
 
 import s3queue
 from s3queue import Context, MessageId, Task
-from s3queue.batching import Options, TaskOptions
+from s3queue.options.batching import Options, TaskOptions
 
 
 @s3queue.task("typed")

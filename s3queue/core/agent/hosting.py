@@ -138,9 +138,9 @@ class Hosting:
             now = env.now()
             until = now + timeout_s * _GUARD
             if host.trusted_from is not None and not host.over and host.holds_limited:
-                if now - host.trusted_from >= timeout_s:
-                    return
                 until = host.trusted_from + timeout_s
+                if now >= until:  # not by the difference: rounded otherwise, it would wait for no time, again and again
+                    return
             yield from wait(until, self._never)
 
     def _is_shut_out(self, fault: Exception) -> bool:

@@ -20,6 +20,8 @@ from s3queue.store import Found, Stored
 _AT_ONCE = 20
 #: Seconds for which a free gate must have been unchanged before it is deleted, and between two pages of that walk.
 _UNCHANGED_S, _WALK_S = 86_400.0, 600.0
+#: Seconds until the next page where there are no gates.
+_EMPTY_S = 3600.0
 #: Gates that are remembered for that.
 _KNOWN = 20_000
 
@@ -36,6 +38,8 @@ class Gates:
         self._wanted: dict[str, None] = {}
         self._under_way: set[str] = set()
         self._known: dict[str, tuple[str, float]] = {}
+        #: Of ``freed``, those that the last board named.
+        self._named: set[str] = set()
         self._after, self._walk_at = "", now + _WALK_S
         self.freed: set[str] = set()
         self.held: set[str] = set()
@@ -49,7 +53,12 @@ class Gates:
                 too, would hold for them for ever.
         """
         self._wanted = dict.fromkeys([*over, *opening])
-        self.freed = {path for path in self.freed if path in self._wanted or path in board.sources}
+        # What is free for a source stays so: one that a survey passes over, as it does with a crowd, is admitted when it is
+        # seen again. It is forgotten once it was on a board and is not any more.
+        named = self.freed & board.sources.keys()
+        over_now = self._named - named if len(self.freed) <= _KNOWN else self.freed - named
+        self.freed -= over_now - self._wanted.keys()
+        self._named = named
         self.held = {path for path in over if path not in self.freed}
 
     def take(self, now: float, now_ms: int, nonce: str) -> Step[bool] | None:
@@ -114,6 +123,8 @@ class Gates:
             self._troubles.met(prefix, fault, now)
             return False
         self._after = page[-1].key if len(page) == 1000 else ""
+        if not page:
+            self._walk_at = now + _EMPTY_S
         return False
 
 

@@ -19,6 +19,8 @@ _LIVES, _LIFE_TEXT = 10, 400
 #: Characters of the payload as JSON; fewer of one in an object of its own: that and the letter together are less than a
 #: third larger than the message.
 _PREVIEW, _BRIEF_PREVIEW = 10_000, 4000
+#: Lives before the last one whose payloads are deleted with a letter.
+_EDITED = 20
 #: Bytes of a larger payload are in an object of their own.
 INLINE_BYTES = 32_768
 
@@ -43,6 +45,9 @@ def dead_letter(
     A batch that cannot be decoded gets one letter for all its messages, under the id of the first. A batch with fewer
     messages than its key says gets one letter for the missing ones, under the id of the first of them. So each letter of
     a source has its own id. A message that was moved off the board keeps its first id and its whole history.
+
+    What has ended otherwise than by death has a tombstone of its own, also where nobody can read it; the first of several
+    that cannot be read has none, since their letter has its id.
     """
     letter = DeadLetter(
         nonce,
@@ -59,16 +64,18 @@ def dead_letter(
         return ended
     try:
         batch = batch_in(path, path, body.body)
+        messages, sent_ms = batch.messages, batch.sent_ms
     except CorruptRecord:
-        return replace(letter, message=layout.message_id(path, 0), payload=body.body, raw=True)
-    if index >= len(batch.messages):
-        first = layout.message_id(path, len(batch.messages))
-        return replace(letter, message=first, payload=body.body, raw=True)
+        messages, sent_ms = [], 0
+    if index >= (readable := len(messages)):
+        if not is_dead and (index > readable or readable + 1 == parse_source(path).count):
+            return ended
+        return replace(letter, message=layout.message_id(path, readable), payload=body.body, raw=True)
     try:
-        message = decode_moved(path, batch.messages[index])
+        message = decode_moved(path, messages[index])
     except CorruptRecord:
-        return replace(letter, payload=bytes(batch.messages[index]), raw=True, sent_ms=batch.sent_ms)
-    origin = message.origin or Origin(letter.message, batch.sent_ms)
+        return replace(ended, payload=bytes(messages[index]), raw=True, sent_ms=sent_ms)
+    origin = message.origin or Origin(letter.message, sent_ms)
     failures = shortened((*origin.failures, *failures))
     return replace(
         ended,
@@ -130,9 +137,9 @@ def tombstone(source: Source, ending: Ending, nonce: str, now_ms: int, turn: int
 
 
 def payload_keys(layout: Layout, message: str, lives: int) -> list[str]:
-    """Where the payload of a letter may be, or have been."""
+    """Where the payload of a letter may be, or have been: any life may have begun with another one."""
     queue = parse_source(parse_message_id(message).path).queue
-    return [layout.payload(queue, message, life) for life in {1, *range(max(1, lives - 2), lives + 1)}]
+    return [layout.payload(queue, message, life) for life in sorted({1, *range(max(1, lives - _EDITED), lives + 1)})]
 
 
 def apart(letter: DeadLetter, life: int) -> DeadLetter:

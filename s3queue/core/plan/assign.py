@@ -117,7 +117,7 @@ def _stand(planning: Planning, serving: Collection[str], bounds: Bounds) -> _Sta
             state = expiry.ready(planning, source, state)
         if state.waiting and source.group is not None:
             busy.add((source.queue, source.group))
-        if not state.ready or (source.gate and source.is_borrowed and not doors.may_go(source)):
+        if not state.ready or (source.gate and not doors.may_go(source)):
             continue
         many = sum(ready.stop - ready.start for ready in state.ready)
         if state.unfit:
@@ -164,6 +164,9 @@ def _admit(
         elif source.queue in fresh:
             fresh[source.queue].append(source)
     for source in over[: expiry.MOST_NEW]:
+        if planning.bytes > planning.settings.max_board_bytes // 2:
+            planning.full.add("board")  # where nothing can be deleted, they would fill it
+            break
         expiry.new(planning, source)
     doors = Doors(planning, freed)
     for queue, listed in fresh.items():

@@ -42,7 +42,9 @@ class Places:
         self.left: dict[tuple[str, str, str], int] = {}
         self._tickets: dict[tuple[str, str, str], list[str]] = {}
         for name, allowed in planning.board.allowed.items():
-            before = planning.board.tickets[name]
+            before = planning.board.tickets.get(name)
+            if before is None:  # a board that was put back lacks it
+                continue
             whose = before.session, before.queue, allowed.key
             self.granted[whose] = self.granted.get(whose, 0) + allowed.at_once
             if name in planning.tickets:

@@ -215,7 +215,8 @@ class Totals(Struct, frozen=True, omit_defaults=True):
 
     @property
     def dead_now(self) -> int:
-        """Messages that are dead, and were neither redriven nor purged since."""
+        """Messages that are dead, and were neither redriven nor purged since. A letter that stands for a whole batch that
+        nobody can read counts as one when it is purged."""
         return max(0, self.dead - self.redriven - self.letters_purged)
 
 

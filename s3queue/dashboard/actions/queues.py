@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from s3queue.dashboard.actions.action import WAIT_S, Action, Field, flag, line, option, seconds, whole
 from s3queue.dashboard.works import Stopped
 from s3queue.errors import ConfigError
-from s3queue.looking import STATES
-from s3queue.steering import Changed
+from s3queue.operate.looking import STATES
+from s3queue.operate.steering import Changed
 
 if TYPE_CHECKING:
     from s3queue.dashboard.desk import Desk

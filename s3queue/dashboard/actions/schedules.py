@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from s3queue.dashboard.actions.action import WAIT_S, Action, Field, line, option, seconds
-from s3queue.schedules import Schedules
+from s3queue.operate.schedules import Schedules
 
 if TYPE_CHECKING:
     from s3queue.dashboard.desk import Desk

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from s3queue.dashboard.actions.action import Action, line
-from s3queue.probe import USUAL, probe
+from s3queue.operate.probe import USUAL, probe
 from s3queue.runtime.drive import Driver
 
 if TYPE_CHECKING:

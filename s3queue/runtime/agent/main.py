@@ -27,6 +27,7 @@ from s3queue.core.pacing import Pace
 from s3queue.core.records import Leader
 from s3queue.errors import StoreUnavailable
 from s3queue.observe.measures import MeasuredStore, Measures
+from s3queue.options.timing import declared
 from s3queue.runtime.agent.dealing import Dealer
 from s3queue.runtime.agent.deaths import journaled_outcomes
 from s3queue.runtime.agent.environment import Surroundings, plan_settings
@@ -60,7 +61,6 @@ from s3queue.runtime.local.wire import (
     unpack,
 )
 from s3queue.runtime.meter import Meter
-from s3queue.timing import declared
 
 T = TypeVar("T")
 
@@ -78,7 +78,7 @@ _WAITING_S = 1.0
 
 
 #: Whose driver performs a program.
-_HOST, _COORDINATOR, _CHORES = range(3)
+_HOST, _COORDINATOR, _CHORES, _PROBE = range(4)
 
 
 def main(spec: AgentSpec) -> None:
@@ -137,7 +137,7 @@ class Agent:
         readers = READERS if store.capabilities.requests_cost else LOCAL_READERS
         self._outage = outage = Outage(self._env.events)
         meters = Meter(self._journal.host_usage), Meter(self._journal.coordinator_usage)
-        #: Of the host, the coordinator, and its chores: what those read and hangs holds up no cycle.
+        #: Of the host, the coordinator, its chores (what those read and hangs holds up no cycle), and the first look.
         self._measures = None if spec.measured is None else Measures("agent", spec.measured)
         self._joined = False
         self._drivers = [
@@ -149,7 +149,12 @@ class Agent:
                 on_retry=outage.begins,
                 on_answer=outage.ends,
             )
-            for role, meter in (("host", meters[0]), ("coordinator", meters[1]), ("coordinator", meters[1]))
+            for role, meter in (
+                ("host", meters[0]),
+                ("coordinator", meters[1]),
+                ("coordinator", meters[1]),
+                ("probe", Meter()),
+            )
         ]
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3queue-store")
         self._seats = Seats(
@@ -167,7 +172,8 @@ class Agent:
         """Returns the exit status."""
         beating = asyncio.create_task(self._beat())
         if not self._spec.proven:
-            await prove(self._drivers[_HOST], self._spec.config.namespace, self._no_answer)
+            host = self._drivers[_HOST].meter
+            await prove(self._drivers[_PROBE], self._spec.config.namespace, host, self._no_answer)
         if not await self._join():
             return FENCED
         loop = asyncio.get_running_loop()

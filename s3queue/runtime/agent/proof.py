@@ -8,11 +8,15 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
 
 from s3queue.core.ops import Delete, List
 from s3queue.errors import StoreError, StoreUnavailable
-from s3queue.probe import require_safe
+from s3queue.operate.probe import require_safe
 from s3queue.runtime.drive import Driver
+from s3queue.runtime.meter import Meter
 
 #: Seconds between two tries while the store does not answer: from the one, doubling, to the other.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 15.0
@@ -26,27 +30,37 @@ PREFIX = "{namespace}-probe-"
 _STARTED = re.compile(r"([0-9]{10})-[0-9a-f]{16}/")
 
 
-async def prove(driver: Driver, namespace: str, unavailable: Callable[[StoreUnavailable], None]) -> None:
-    """Return when the store has answered, and can hold a queue.
+async def prove(driver: Driver, namespace: str, host: Meter, unavailable: Callable[[StoreUnavailable], None]) -> None:
+    """Return when the store has answered, and can hold a queue. The threads and files that this took are closed by then.
 
     Args:
+        driver: used for nothing else.
+        host: what was asked is added here, but no conflicts: each race of a probe has losers, and they say nothing about
+            the host.
         unavailable: told of each try that got no answer.
 
     Raises:
         StoreUnsupported, StoreDenied, ConfigError: the store, or its address, has answered that it is of no use.
 
-    Asks: about 430 requests, and one listing for what earlier probes have left.
+    Asks: what `require_safe` does, and one listing for what earlier probes have left.
     """
     loop = asyncio.get_running_loop()
     pause_s = FIRST_PAUSE_S
-    while True:
-        try:
-            await loop.run_in_executor(None, _probe, driver, namespace)
-            return
-        except StoreUnavailable as fault:
-            unavailable(fault)
-        await asyncio.sleep(pause_s)
-        pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+    # A thread of its own, which ends with this: SQLite keeps all files of a store open that has one connection left.
+    thread = ThreadPoolExecutor(1, thread_name_prefix="s3queue-probe")
+    try:
+        while True:
+            try:
+                await loop.run_in_executor(thread, _probe, driver, namespace)
+                break
+            except StoreUnavailable as fault:
+                unavailable(fault)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+        thread.shutdown()
+    finally:
+        thread.shutdown(wait=False)
+        host.add(msgspec.structs.replace(driver.meter.usage, conflicts=0))
 
 
 def _probe(driver: Driver, namespace: str) -> None:

@@ -20,10 +20,10 @@ from s3queue.context import Context
 from s3queue.core.keys import Layout, parse_source
 from s3queue.core.records import Failed, Message, Origin, decode_message, decode_moved
 from s3queue.errors import CorruptRecord, Fenced
-from s3queue.lazy import refuse_lazy
 from s3queue.observe.events import Events
 from s3queue.observe.logs import name_the_running
 from s3queue.observe.measures import Measures
+from s3queue.payloads.lazy import refuse_lazy
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.journal import WorkerJournal
 from s3queue.runtime.worker import outcomes

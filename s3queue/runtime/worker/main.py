@@ -33,7 +33,7 @@ from s3queue.core.keys import Layout
 from s3queue.observe import tracing
 from s3queue.observe.events import Events
 from s3queue.observe.measures import MeasuredStore, Measures
-from s3queue.resources import close_resources
+from s3queue.options.resources import close_resources
 from s3queue.runtime.drive import Driver
 from s3queue.runtime.local.child import ORPHANED
 from s3queue.runtime.local.journal import Journal

@@ -12,7 +12,7 @@ import msgspec
 
 from s3queue.core.records import Failed, Failure
 from s3queue.errors import Cancelled, Reject, Retry, Snooze
-from s3queue.policies import Policy
+from s3queue.options.policies import Policy
 
 #: Characters of a failure's text at most: it is on the board until the message is settled.
 TEXT_CHARS = 2000

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from s3queue.acknowledging import manual, manual_async
 from s3queue.context import Context
 from s3queue.core.records import Message
-from s3queue.lazy import refuse_lazy
 from s3queue.middleware import those_of_attempts, wrap
 from s3queue.observe.measures import Tried
-from s3queue.policies import own_limits
+from s3queue.options.acknowledging import manual, manual_async
+from s3queue.options.policies import own_limits
+from s3queue.payloads.lazy import refuse_lazy
 from s3queue.runtime.worker import outcomes
 from s3queue.runtime.worker.loop import within
 

@@ -12,7 +12,15 @@ from typing import Any
 from s3queue.runtime.local.clock import clock
 
 #: Modules of this library that ask what time it is for whoever enqueues, looks and steers.
-_ASK = ("queue", "sending", "messages", "operating", "schedules", "inspection", "timing")
+_ASK = (
+    "queue",
+    "enqueue.sending",
+    "messages",
+    "operate.operation",
+    "operate.schedules",
+    "operate.inspection",
+    "options.timing",
+)
 
 
 class VirtualClock:

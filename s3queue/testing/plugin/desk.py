@@ -15,15 +15,15 @@ from s3queue_backends.memory import MemoryStore
 from s3queue.config import Config
 from s3queue.core.keys import parse_source
 from s3queue.errors import ConfigError
-from s3queue.letters import DeadLetter
-from s3queue.looking import QueuedMessage
+from s3queue.operate.letters import DeadLetter
+from s3queue.operate.looking import QueuedMessage
+from s3queue.operate.views import decode_payload
 from s3queue.queue import Queue
 from s3queue.registry import Registry, registry
 from s3queue.tasks import Task
 from s3queue.testing.plugin.clock import VirtualClock, shown_to_producers
 from s3queue.testing.plugin.crashes import Crash
 from s3queue.testing.plugin.host import LocalHost
-from s3queue.views import decode_payload
 
 __all__ = ["Drained", "TaskQueue"]
 

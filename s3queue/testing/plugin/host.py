@@ -25,8 +25,10 @@ from s3queue.core.plan import Settled
 from s3queue.core.plan.schedules import next_tick as next_of
 from s3queue.core.records import About, Board, Control, Leader, Place, Usage, decode
 from s3queue.errors import CorruptRecord
-from s3queue.lazy import refuse_lazy
 from s3queue.observe.events import Events
+from s3queue.options.timetable import next_tick
+from s3queue.options.timing import declared
+from s3queue.payloads.lazy import refuse_lazy
 from s3queue.registry import Registry
 from s3queue.runtime.agent.dealing import Dealer
 from s3queue.runtime.agent.environment import plan_settings
@@ -45,8 +47,6 @@ from s3queue.runtime.worker.slots import Slots
 from s3queue.store import Found, ObjectStore
 from s3queue.testing.plugin.clock import VirtualClock
 from s3queue.testing.plugin.crashes import Crash, Crashed
-from s3queue.timetable import next_tick
-from s3queue.timing import declared
 
 #: Seconds of silence after which a session would be fenced, and a leader replaced: never, however far the clock jumps.
 _PATIENCE_S = 8_000_000.0

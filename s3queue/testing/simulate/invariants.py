@@ -169,12 +169,14 @@ def i8_everything_drains(story: Story) -> Verdict:
         if drained.why:
             yield f"not at rest at {drained.at:.1f} s: {drained.why}"
         uptime_ms = story.boards[-1].board.uptime_ms if story.boards else 0
+        # A leader without work writes, and looks, once in a lease at least.
+        slack_s = max(5.0, 2 * story.settings.leader_lease)
         kept = (f"{layout.root}/{one}/" for one in ("dead", "meta", "payloads"))
         others = *kept, layout.results, layout.gates, layout.schedule("")
         for key in drained.keys:
             if key in story.pages:
                 page = story.pages[key][1]
-                expired = page.uptime_ms + story.settings.window_s * 1000 + 5000 < uptime_ms
+                expired = page.uptime_ms + (story.settings.window_s + slack_s) * 1000 < uptime_ms
                 if expired and drained.at > story.calm + 5.0 and not story.is_unheard(key):
                     yield f"{key} has left the window, and is still there"
             elif key in (layout.board, layout.control, layout.summary) or key.startswith(layout.hosts):

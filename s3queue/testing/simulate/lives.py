@@ -130,7 +130,7 @@ def _miscounted(story: Story) -> Iterator[str]:
         return
     last: BoardAt = story.boards[-1]
     letters = [states[-1][1] for states in story.letter_states.values()]
-    if any(letter.raw for letter in letters):
+    if any(letter.raw for states in story.letter_states.values() for _, letter in states):
         return
     dead = sum(not letter.tombstone for letter in letters)
     totals = last.board.totals.values()

@@ -16,8 +16,14 @@ from s3queue.testing.simulate.story import DYING, EDITING, SETTLED, Move, Offset
 _LIVE = frozenset({"ticket", "ready", "waiting", "moving"})
 
 
-def illegal(story: Story) -> Iterator[tuple[str, str]]:
-    """Moves that no rule allows: the invariant that each one breaks, and how."""
+def illegal(story: Story) -> list[tuple[str, str]]:
+    """Moves that no rule allows: the invariant that each one breaks, and how. Several checkers ask."""
+    if story.illegal is None:
+        story.illegal = list(_illegal(story))
+    return story.illegal
+
+
+def _illegal(story: Story) -> Iterator[tuple[str, str]]:
     for move in story.moves:
         fault = _fault(story, move)
         if fault is not None:
@@ -91,7 +97,7 @@ def _is_expired(story: Story, move: Move) -> bool:
     is_back = (outcome is not None and outcome.n < move.n and outcome.kind in ("released", "unfit")) or (
         outcome is None and over is not None and over.n < move.n
     )
-    if old is None or old.kind == "ready" or is_back:
+    if old is None or old.kind in ("ready", "waiting") or is_back:  # what waited may be due now
         ran = any(
             run.n < move.n and not damaged(story, run.started.session, move.n)
             for run in story.by_message.get(story.first(move.message), ())

@@ -14,7 +14,8 @@ from s3queue.testing.simulate.verdicts import Verdict, first, unknown
 def i17_what_is_enqueued_only_once_is(story: Story) -> Verdict:
     """While a gate holds for the arguments of a message, at most one message behind it is not over. A call never returns a
     message that was off the board (until it is over), or had begun (while it waits), when the call began. Two messages
-    of one id are a window apart. And what a call returns is not lost."""
+    of one id are a window apart. Of those behind one gate for arguments, further lives too, one is in a ticket at a time.
+    And what a call returns is not lost."""
     if not story.calls:
         return unknown("nobody enqueued anything only once")
 
@@ -43,6 +44,7 @@ def i17_what_is_enqueued_only_once_is(story: Story) -> Verdict:
             if at_rest and (path, 0) not in story.committed:
                 yield f"{what}, and nothing became of it"
         yield from _twice(story)
+        yield from _together(story)
 
     return first(faults())
 
@@ -54,3 +56,14 @@ def _twice(story: Story) -> Iterator[str]:
     for (at_ms, path), (next_ms, following) in pairwise(stored):
         if next_ms - at_ms < WINDOW_MS:
             yield f"{following} was enqueued {next_ms - at_ms} ms after {path}"
+
+
+def _together(story: Story) -> Iterator[str]:
+    """Two messages in tickets at once of which one goes at a time, whatever became of their gate."""
+    for state in story.boards:
+        out: dict[str, str] = {}
+        for ticket in state.board.tickets.values():
+            for path in (part.source for part in ticket.spans(ticket.left_ranges)):
+                gate = parse_source(path).gate
+                if gate.startswith(UNIQUE) and out.setdefault(gate, path) != path:
+                    yield f"event {state.n}: {path} and {out[gate]} are in tickets"

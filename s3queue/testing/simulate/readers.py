@@ -67,7 +67,7 @@ class Reader(Process):
         return path, choices.choose(range(parse_source(path).count))
 
     def _ask(self, message: str) -> Doing[Looked | None]:
-        """What `s3queue.waiting` does."""
+        """What `s3queue.operate.waiting` does."""
         step, answer, looks = wait_for(self.world.layout, message), None, 0
         while True:
             try:

@@ -34,7 +34,8 @@ def i12_a_result_is_shown_when_its_message_is_committed(story: Story) -> Verdict
                 ]:
                     yield f"{what} by ticket {told.ticket}, and it is {ends or 'not over'}, by {by}"
             elif told.verdict in ("dead", "cancelled"):
-                if not {told.verdict, *(_AS_CANCELLED if told.verdict == "cancelled" else ())} & set(ends):
+                hows = {told.verdict, *(_AS_CANCELLED if told.verdict == "cancelled" else ())}
+                if not hows & set(ends) and not (ends and _is_of_several(story, message, n)):
                     yield f"{what}, and it is {ends or 'not over'}"
             elif story.accepted.get(message[0], asked) < asked and message not in story.committed:
                 yield f"{what}, and it was accepted, and is not over"
@@ -42,6 +43,14 @@ def i12_a_result_is_shown_when_its_message_is_committed(story: Story) -> Verdict
                 yield from _hidden(story, what, asked, n, told.wall_ms, message, done)
 
     return first(faults())
+
+
+def _is_of_several(story: Story, message: Message, n: int) -> bool:
+    """Whether the letter with its id is also that of messages behind it, since nobody can read them."""
+    path, index = message
+    key = story.layout.dead(parse_source(path).queue, story.layout.message_id(path, index))
+    at, is_rest = story.letters.get(key, (n, False))
+    return at < n and is_rest and index + 1 < parse_source(path).count
 
 
 def _hidden(

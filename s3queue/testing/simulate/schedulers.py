@@ -1,6 +1,6 @@
 """Those who set schedules: hosts of releases that declare different ones, and somebody who changes some at run time.
 
-Schedules have intervals of whole seconds here; `s3queue.timetable` is tested against years of its own.
+Schedules have intervals of whole seconds here; `s3queue.options.timetable` is tested against years of its own.
 """
 
 from __future__ import annotations

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from s3queue.core import cycle, survey
-from s3queue.core.keys import TICKS, parse_source, schedule_in
+from s3queue.core.keys import BORROWED, TICKS, parse_source, schedule_in
 from s3queue.core.ops import Step
-from s3queue.core.records import Board, Control, Ledger, decode, decode_batch, decode_moved
+from s3queue.core.plan.rules import in_force
+from s3queue.core.records import Board, Control, Ledger, Ticket, decode, decode_batch, decode_moved
+from s3queue.core.records.limits import NO_LIMITS
 from s3queue.core.survey import Survey
 from s3queue.errors import CorruptRecord
 from s3queue.testing.simulate.callers import Caller
@@ -212,19 +214,36 @@ class Simulation:
                 stuck.add(path)
         crowds = {(one.queue, one.group) for one in map(parse_source, stuck) if one.group is not None}
         # Nor can those that wait for the places of what nobody can take back.
-        limited = {
-            ticket.queue
-            for name, ticket in board.tickets.items()
-            if ticket.session in sessions
-            and (name in board.allowed or any(fuse.probe == name for fuse in board.fuses.values()))
+        tickets = {name: one for name, one in board.tickets.items() if one.session in sessions}
+        limited = self._limited(tickets.values())
+        limited |= {
+            (one.queue, "") for name, one in tickets.items() if any(f.probe == name for f in board.fuses.values())
         }
         paths = [layout.path(key) for key in self.world.store.keys(layout.home)]
-        for path in (*paths, *(path for path in board.sources if path.startswith("dead/"))):
+        for path in (*paths, *(path for path in board.sources if path.startswith(BORROWED))):
             with contextlib.suppress(CorruptRecord):
                 source = parse_source(path)
-                if (source.queue, source.group) in crowds or source.queue in limited:
+                if (source.queue, source.group) in crowds or {(source.queue, ""), (source.queue, source.key)} & limited:
                     stuck.add(source.path)
         return stuck
+
+    def _limited(self, tickets: Iterable[Ticket]) -> set[tuple[str, str]]:
+        """Queues and keys of which only so many messages may run at once, and some are in these tickets; also in one from
+        before that was so. All of a queue: ``""``."""
+        store, layout = self.world.store, self.world.layout
+        ledgers, body = [], store.body(layout.control)
+        for key in store.keys(layout.hosts):
+            with contextlib.suppress(CorruptRecord):
+                ledgers.append(decode(Ledger, key, store.body(key) or b""))
+        limits = in_force(ledgers, None if body is None else decode(Control, layout.control, body))
+        found = set()
+        for ticket in tickets:
+            of = limits.get(ticket.queue, NO_LIMITS)
+            keys = {parse_source(part.source).key for part in ticket.parts}
+            found |= {(ticket.queue, key) for key in keys if of.of(key).max_running}
+            if of.queue.max_running:
+                found.add((ticket.queue, ""))
+        return found
 
     def _unfounded(self) -> set[str]:
         """Every source, if there is no board and the store refuses the ledger of each host that could found one: a host

@@ -123,8 +123,7 @@ def _untrue(story: Story, request: str, n: int, answer: str, known: dict[str, tu
         for move in [*[move for move in moves if move.n <= n][-1:], *(move for move in moves if move.n > n)]:
             if move.new is not None and move.new.kind in ("ready", "waiting", "ticket"):
                 yield f"{what} it is {move.new} at event {move.n}"
-    expires = parse_source(message[0]).expires_ms is not None  # then it may have expired: nobody can tell from outside
-    if answer == "over" and kind == CANCEL and not expires and any(at < n and how == "cancelled" for at, how in ends):
+    if answer == "over" and kind == CANCEL and any(at < n and how == "cancelled" for at, how in ends):
         others = [
             one for one in known if one != request and story.asked.get(one, (0, "", ("", 0)))[1:] == (kind, message)
         ]

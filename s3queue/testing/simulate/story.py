@@ -31,6 +31,7 @@ from s3queue.core.records import (
     RetiredPage,
     SourceState,
     Ticket,
+    Totals,
     decode,
     decode_result,
 )
@@ -143,6 +144,7 @@ class Story:
         dead: sessions whose processes all ended, and when; ``reaped``: where only the agent did.
         damaged: keys that somebody removed by hand, or that the store refuses.
         short_surveys: whether surveys read less than there is.
+        illegal: see `s3queue.testing.simulate.moves`; None: nobody has asked.
         calm: the time from which on every request is answered; infinity: not yet.
     """
 
@@ -180,6 +182,7 @@ class Story:
     calm: float = math.inf
     drained: Drained | None = None
     short_surveys: bool = False
+    illegal: list[tuple[str, str]] | None = None
 
     def __post_init__(self) -> None:
         running: dict[str, Run] = {}
@@ -368,9 +371,33 @@ class Story:
         return self.boards[bisect_left(self.boards, n, key=lambda state: state.n)].at
 
     def _called_off(self, move: Move) -> str:
-        if self.may_expire(move) and not self.is_called_off(move.message, move.n):
-            return "expired"
-        return "purged" if self.is_purged(parse_source(move.message[0]).queue, move.n) else "cancelled"
+        queue = parse_source(move.message[0]).queue
+        if self.may_expire(move):
+            counted = self._counted(queue, move.n)
+            if counted == {"expired"} or not self.is_called_off(move.message, move.n):
+                return "expired"
+            if "expired" in counted and not self._is_told(move):
+                return "expired"
+        return "purged" if self.is_purged(queue, move.n) else "cancelled"
+
+    def _counted(self, queue: str, n: int) -> set[str]:
+        """As what the board that was stored then has ended messages of a queue that did not run to their end."""
+        before = self.board_before(n)
+        old = Totals() if before is None else before.totals.get(queue, Totals())
+        new = self.board_at(n).totals.get(queue, Totals())
+        return {how for how in ("expired", "cancelled", "purged") if getattr(new, how) > getattr(old, how)}
+
+    def _is_told(self, move: Move) -> bool:
+        """Whether the board tells somebody with that commit that this message is cancelled, or its mark ends."""
+        before, board = self.board_before(move.n), self.board_at(move.n)
+        path, index = move.message
+        if before is not None and index in before.marks.get(path, ()):
+            return True
+        told = board.answers.keys() - (() if before is None else before.answers.keys())
+        return any(
+            board.answers[one] == "cancelled" and self.asked[one][1:] == (CANCEL, move.message)
+            for one in told & self.asked.keys()
+        )
 
     def survey_before(self, who: str, n: int) -> int | None:
         """When this process last listed the partition before."""

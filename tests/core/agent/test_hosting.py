@@ -123,9 +123,10 @@ def stored_ledger(desk: Desk, session: str) -> Ledger:
 class TestGuard:
     """A host that stores nothing for as long as the visibility timeout may be fenced, and its places given to others."""
 
-    def until(self, limited: bool) -> float:
-        """Until when it waits before it looks again, 29 s after its last write."""
+    def until(self, limited: bool, began: float | None = None) -> float:
+        """Seconds after its last write at which it ends the session, having looked after 29 s of them."""
         desk = Desk()
+        desk.time = desk.time if began is None else began
         desk.host.see(_RUNS)
         desk.host.trusted_from = desk.time
         ticket = Ticket(desk.host.session, (Part(_PATH, 0, 2, 1),))
@@ -147,3 +148,8 @@ class TestGuard:
 
     def test_a_host_that_runs_nothing_limited_goes_on(self) -> None:
         assert self.until(limited=False) == math.inf
+
+    def test_it_does_not_wait_for_a_time_that_has_come(self) -> None:
+        """Some sums of seconds lie below their parts."""
+        began = next(second / 10 for second in range(1000) if second / 10 + 30.0 - second / 10 < 30.0)
+        assert self.until(limited=True, began=began) == began + 30.0 - began

@@ -96,3 +96,21 @@ def test_gate_that_is_free_and_unchanged_for_a_day_is_deleted() -> None:
     next(step)
     assert isinstance(step.send(listed), Get)
     assert step.send(there(PATH, held=False, made_ms=1000, window_ms=2000)) == Delete((listed[0].key,))
+
+
+def test_gate_that_is_free_stays_so_for_a_source_that_a_survey_passes_over() -> None:
+    """Surveys see a crowd of scheduled batches in turns: none of them was ever admitted, since its gate was freed anew at
+    each look."""
+    gates, board = Gates(LAYOUT, 0.0, Troubles()), Board("b", epoch=1)
+    gates.follow(board, [], [PATH])
+    step = gates.take(1.0, 0, "nonce")
+    assert step is not None
+    next(step)
+    assert end(step, there(PATH, held=False)) is True
+    gates.follow(board, [], [])
+    gates.follow(board, [], [OTHER])
+    assert gates.freed == {PATH}
+    gates.follow(Board("b", epoch=1, sources={PATH: SourceState()}), [], [])
+    assert gates.freed == {PATH}
+    gates.follow(board, [], [])
+    assert gates.freed == set(), "it is over"

@@ -3,7 +3,7 @@ from __future__ import annotations
 from msgspec import Raw, msgpack
 
 from s3queue.core.chores.letter import dead_letter
-from s3queue.core.records import DeadLetter, Failure, Message, encode_batch, encode_message
+from s3queue.core.records import DeadLetter, Ending, Failure, Message, encode_batch, encode_message
 from s3queue.store import Found, Missing
 from tests.core.world import LAYOUT, NOW_MS, path
 
@@ -11,9 +11,9 @@ SOURCE = path(1, 4)
 FAILURES = (Failure(1, "error", "a"), Failure(2, "killed", "b"))
 
 
-def letter(index: int, body: bytes | None) -> DeadLetter:
+def letter(index: int, body: bytes | None, how: str = "dead", source: str = SOURCE) -> DeadLetter:
     found = Missing() if body is None else Found(body, "v")
-    return dead_letter(LAYOUT, SOURCE, index, found, FAILURES, "n", NOW_MS)
+    return dead_letter(LAYOUT, source, index, found, FAILURES, "n", NOW_MS, ending=Ending(how))
 
 
 def batch(*payloads: object) -> bytes:
@@ -69,3 +69,23 @@ def test_messages_that_a_batch_lacks_are_one_raw_letter_that_takes_no_neighbours
     assert [one.message for one in letters] == [LAYOUT.message_id(SOURCE, index) for index in (0, 1, 2, 2)]
     assert [one.raw for one in letters] == [False, False, True, True]
     assert letters[3].payload == body
+
+
+def test_a_cancelled_message_that_cannot_be_decoded_is_no_dead_letter() -> None:
+    body = encode_batch([encode_message(Message("t", Raw(b"\x01"))), Raw(b"\xa1x")], 9)
+    bad = letter(1, body, "cancelled")
+    assert (bad.message, bad.tombstone, bad.ending, bad.raw) == (LAYOUT.message_id(SOURCE, 1), True, "cancelled", True)
+
+
+def test_a_cancelled_message_of_a_batch_that_cannot_be_decoded_takes_no_id_of_those_that_die() -> None:
+    first, *others = (letter(index, b"junk", "cancelled") for index in range(4))
+    assert (first.tombstone, first.raw, first.payload) == (False, True, b"junk")
+    assert [(one.tombstone, one.ending) for one in others] == [(True, "cancelled")] * 3
+    assert [one.message for one in others] == [LAYOUT.message_id(SOURCE, index) for index in (1, 2, 3)]
+
+
+def test_the_only_message_that_cannot_be_decoded_is_no_dead_letter_if_it_was_cancelled() -> None:
+    alone = path(1, 1)
+    found = letter(0, b"junk", "cancelled", alone)
+    assert (found.message, found.tombstone) == (LAYOUT.message_id(alone, 0), True)
+    assert letter(3, batch(1, 2, 3), "cancelled").tombstone

@@ -10,10 +10,10 @@ from s3queue_backends.memory import MemoryStore
 
 from s3queue.config import Config
 from s3queue.core import operate
-from s3queue.core.records import Board, Failed, Failure, Memo, Summary, decode
+from s3queue.core.records import About, Board, Failed, Failure, Memo, Summary, decode
 from s3queue.errors import OutcomeUnknown, StoreDenied
-from s3queue.inspection import QueueStats, Stats, stats
 from s3queue.messages import message
+from s3queue.operate.inspection import QueueStats, Stats, stats
 from s3queue.store import Conflict, Found, Stored
 from tests.regressions.town import QUEUE, SETTINGS, Member, Town, drain, led
 
@@ -115,6 +115,46 @@ class TestSummary:
         config = Config(namespace="town")
         assert message(one.message, store, config=config).status() == "running"
         assert str(message(one.message, store, config=config).progress()) == "3 of 10, resizing"
+
+    def test_it_tells_what_hosts_say_of_themselves(self, store: Watched) -> None:
+        town, host = led(store, EVERY)
+        host.host.about = About("1.2.3", 3, {"oom": 1}, 5_000_000)
+        host.flush()
+        town.enqueue()
+        host.cycles(3)
+        (seen,), (counted,) = told(town).hosts, told(town, exact=True).hosts
+        assert seen == counted
+        assert (seen.release, seen.workers, seen.deaths, seen.rss_bytes) == ("1.2.3", 3, {"oom": 1}, 5_000_000)
+
+    def test_memory_alone_is_no_news(self, store: Watched) -> None:
+        _, host = led(store, EVERY)
+        host.cycles(20)
+        store.take()
+        host.host.about = About(rss_bytes=7_000_000)
+        host.flush()
+        host.cycles(20)
+        assert store.take("/summary/") == []
+
+    def test_fences_are_counted_once_and_a_new_leader_goes_on_with_them(self, store: Watched) -> None:
+        town, host = led(store, EVERY)
+        silent = town.host("silent")
+        silent.flush()
+        town.enqueue()
+        host.cycles(3)
+        assert told(town).fences == 0
+        for _ in range(40):  # it says nothing for longer than it may
+            host.flush()
+            host.cycles(1)
+        assert told(town).fences == 1
+        host.host.slots = 0
+        host.flush()
+        other = town.host("h2")
+        other.look()
+        town.now += 100.0
+        assert isinstance(other.stand(), Stored)
+        town.enqueue()
+        other.cycles(1)
+        assert (told(town).fences, told(town).coordinator) == (1, "h2")
 
     def test_reading_it_is_one_get(self, store: Watched) -> None:
         town, host = led(store, EVERY)

@@ -13,7 +13,7 @@ from s3queue.runtime.local.wire import pack, unpack
         ConfigError("no such bucket: 'jobs'", "create it first"),
         StoreDenied("get", "ours/p00/board", "access denied"),
         StoreUnavailable("put", "ours/p00/board"),
-        StoreUnsupported("exclusive create", "4 of 4 writers could create one key"),
+        StoreUnsupported("exclusive create", "2 of 2 writers could create one key"),
         QueueError("anything"),
     ],
 )

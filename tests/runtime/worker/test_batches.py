@@ -12,13 +12,13 @@ import pytest
 from msgspec import Raw
 
 from s3queue.core.records import Message, encode_message
+from s3queue.decorators import task
 from s3queue.errors import ConfigError
 from s3queue.runtime.local.journal import FAILED, OK, REJECTED, RUNNING, TOGETHER
 from s3queue.runtime.local.wire import FailedNote, Finished, Noted
 from s3queue.runtime.worker.batches import Batches, Member, each
 from s3queue.runtime.worker.dealt import Item
 from s3queue.store import ObjectStore
-from s3queue.tasks import task
 from tests.runtime.desk import Desk, Pipe, desk
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from s3queue.decorators import use
 from s3queue.registry import registry
 from s3queue.runtime.local.journal import OK
 from s3queue.runtime.local.wire import FailedNote, Finished
 from s3queue.store import ObjectStore
-from s3queue.tasks import use
 from tests.runtime import jobs
 from tests.runtime.desk import desk
 from tests.runtime.worker.test_attempt import outcome

@@ -1,0 +1,314 @@
+"""Paths: a source, a life of a message, a tick or a request, as the board names it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from hashlib import sha256
+from typing import Literal
+
+from s3queue.core.keys.names import (
+    _GROUP_IN_KEY,
+    FROM_FOLDER,
+    TO_FOLDER,
+    check_group,
+    check_name,
+    escape,
+    key_of,
+    lane_of,
+    shorten,
+    unescape,
+)
+from s3queue.errors import ConfigError, CorruptRecord
+
+#: Largest value of 13 decimal digits: the year 2286 in milliseconds.
+MAX_ORDER = 9_999_999_999_999
+#: The most messages in one batch: a slice of it fits a journal row, and a batch stays quick to read.
+MAX_BATCH = 1000
+#: Requests lie there; such a path names one.
+REQUESTS = "do/"
+_ABOUTLETTERS = ".dead"
+#: Sources that are not to run yet lie there, and those that were moved off the board.
+LATER = "later/"
+#: Paths that begin so name a source without an object of its own.
+LETTER, TICKS = "dead/", "tick/"
+BORROWED = (LETTER, TICKS)
+#: In the path of every batch with a key.
+KEYED = "/k/"
+#: 0 goes first, 9 goes last.
+PRIORITIES = range(10)
+#: Parsed paths that are kept beyond twice what a board names.
+_PARSED_SPARE = 2048
+_SOURCE = re.compile(
+    r"(?:in/|later/(?P<due>\d{13})-)(?P<folder>[A-Za-z0-9_][A-Za-z0-9_@=]{0,99})/(?:k/(?P<key>[A-Za-z0-9_=]{1,128})/)?"
+    r"(?P<priority>\d)/(?P<order>\d{13})-(?P<batch>[0-9a-f]{1,32})-(?P<count>[1-9]\d{0,3})(?:x(?P<expires>\d{13}))?"
+    r"(?:_(?P<gate>[a-z][0-9a-f]{24}))?"
+    r"(?:\.(?P<attempt>[1-9]\d{0,5})(?P<alone>a?))?(?:-(?P<group>[A-Za-z0-9_.=-]{1,300}))?",
+    re.ASCII,
+)
+_LIFE = re.compile(r"dead/(?P<queue>[^/]+)/(?P<life>[1-9]\d{0,8})/(?P<message>[^/]+)", re.ASCII)
+_TIME = re.compile(
+    r"tick/(?P<queue>[A-Za-z0-9_][A-Za-z0-9_.-]{0,99})/(?P<priority>\d)/"
+    r"(?P<tick>\d{13})-(?P<object>[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}\.[1-9]\d{0,9})(?:-(?P<beside>[0-9a-f]{1,32}))?",
+    re.ASCII,
+)
+_INDEX = re.compile(r"0|[1-9][0-9]{0,2}")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A batch, as its key describes it.
+
+    Attributes:
+        group: equal for the batches of one group. For people, and of a long one only the beginning and a hash.
+        rank: sorts the sources of one queue into dispatch order.
+        id: short, and never used twice: what retired pages hold.
+        attempt: of its messages when it is admitted.
+        moved: its messages come from other sources, and each says from which.
+        alone: each of its messages is ticketed alone: an earlier attempt ended with its process or its host.
+        kind: ``in``, ``later``, ``dead`` (a further life of a dead message) or ``tick`` (one time of a schedule).
+        message: of the kind ``dead``: the id of its message, which is that of all its lives.
+        life: of its messages; the first one is 1.
+        object: of the kind ``tick``: name and revision of the schedule.
+        key: of its messages; "": none. expires_ms: wall clock by which those that have not begun end; None: never.
+        gate: of its message, where that is enqueued only once; "": none.
+    """
+
+    path: str
+    queue: str
+    priority: int
+    order: int
+    batch: str
+    count: int
+    group: str | None
+    due_ms: int | None
+    rank: tuple[int, int, str]
+    id: str
+    attempt: int = 1
+    moved: bool = False
+    alone: bool = False
+    kind: Literal["in", "later", "dead", "tick"] = "in"
+    message: str = ""
+    life: int = 1
+    object: str = ""
+    key: str = ""
+    expires_ms: int | None = None
+    gate: str = ""
+
+    @property
+    def is_borrowed(self) -> bool:
+        """Whether it is no object of its own: it is never listed, deleted, retired, or in the window."""
+        return self.kind in ("dead", "tick")
+
+    @property
+    def stays(self) -> bool:
+        """Whether its messages stay on the board while they wait."""
+        return self.group is not None or self.is_borrowed or self.gate != ""
+
+
+def source_path(
+    queue: str,
+    *,
+    sent_ms: int,
+    batch: str,
+    count: int,
+    priority: int = 5,
+    group: str | None = None,
+    due_ms: int | None = None,
+    newest_first: bool = False,
+    key: str | None = None,
+    expires_ms: int | None = None,
+    gate: str = "",
+) -> str:
+    """The path of a new batch. It has a group or a key, or neither.
+
+    Raises:
+        ConfigError: it would not be read back as such. A batch under such a key would be accepted and never run.
+    """
+    order = MAX_ORDER - sent_ms if newest_first else sent_ms
+    lane = "" if key is None else f"k/{lane_of(check_group(key, 'key'))}/"
+    tail = f"{check_name(queue).translate(TO_FOLDER)}/{lane}{priority}/{order:013}-{batch}-{count}"
+    if expires_ms is not None:
+        tail += f"x{expires_ms:013}"
+    if gate:
+        tail += f"_{gate}"
+    if group is not None:
+        tail += f"-{shorten(escape(check_group(group)), _GROUP_IN_KEY)}"
+    path = f"in/{tail}" if due_ms is None else f"later/{due_ms:013}-{tail}"
+    if not _SOURCE.fullmatch(path) or count > MAX_BATCH:
+        raise ConfigError(f"not the key of a batch: {path!r}", f"1 to {MAX_BATCH} messages")
+    return path
+
+
+#: Kinds of gates: of a ``dedup_id``; of arguments, until their message is over, and while it waits; of a debounced call.
+DEDUP, UNIQUE, WAITING, DEBOUNCE = "d", "u", "w", "b"
+#: Those that hold only until their message gets its first ticket.
+BRIEF = (WAITING, DEBOUNCE)
+
+
+def gate_of(kind: str, *what: str) -> str:
+    """The gate for what must not be there twice."""
+    return kind + sha256("\0".join(what).encode()).hexdigest()[:24]
+
+
+def moved_path(like: Source, *, due_ms: int, batch: str, count: int, attempt: int, alone: bool) -> str:
+    """The path for messages of the queue, key and priority of ``like`` that wait for this attempt until then. They have
+    begun, and do not expire."""
+    lane = f"k/{lane_of(like.key)}/" if like.key else ""
+    tail = f"{like.queue.translate(TO_FOLDER)}/{lane}{like.priority}/{like.order:013}-{batch}-{count}"
+    return f"later/{due_ms:013}-{tail}.{attempt}{'a' if alone else ''}"
+
+
+@lru_cache(maxsize=32768)  # more than a board names; some 700 bytes each
+def parse_source(path: str) -> Source:
+    """Raises `CorruptRecord` where the path is no source's."""
+    if path.startswith(BORROWED):
+        return _parse_life(path) if path.startswith(LETTER) else _parse_tick(path)
+    match = _SOURCE.fullmatch(path)
+    if match is None or not 1 <= int(match["count"]) <= MAX_BATCH:
+        raise CorruptRecord(path, "not the key of a batch")
+    group, order, batch, priority = match["group"], match["order"], match["batch"], int(match["priority"])
+    return Source(
+        path,
+        match["folder"].translate(FROM_FOLDER),
+        priority,
+        int(order),
+        batch,
+        int(match["count"]),
+        # Earlier releases wrote long groups out: they equal what this one makes of them.
+        None if group is None else unescape(shorten(group, _GROUP_IN_KEY)),
+        None if match["due"] is None else int(match["due"]),
+        (priority, int(order), batch),
+        f"{order}-{batch}",
+        int(match["attempt"] or 1),
+        match["attempt"] is not None,
+        match["alone"] == "a",
+        "in" if match["due"] is None else "later",
+        key="" if match["key"] is None else key_of(match["key"]),
+        expires_ms=None if match["expires"] is None else int(match["expires"]),
+        gate=match["gate"] or "",
+    )
+
+
+def life_path(message: str, life: int) -> str:
+    """The path of a further life of a dead message, of which this is the id. Raises `CorruptRecord`: it is none."""
+    return f"{LETTER}{parse_source(parse_message_id(message).path).queue}/{life}/{message}"
+
+
+def tick_path(queue: str, priority: int, tick_ms: int, name: str, revision: int, beside: str = "") -> str:
+    """The path of one time of a schedule.
+
+    Args:
+        beside: random, of a message that was asked for beside its ticks.
+
+    Raises:
+        ConfigError: it would not be read back as such.
+    """
+    head, tail = _around_tick(queue, priority, f"{name}.{revision}", beside)
+    return f"{head}{tick_ms:013}{tail}"
+
+
+@lru_cache(maxsize=8192)
+def _around_tick(queue: str, priority: int, of: str, beside: str) -> tuple[str, str]:
+    """What stands before and behind the time."""
+    head, tail = f"{TICKS}{check_name(queue)}/{priority}/", f"-{of}{beside and f'-{beside}'}"
+    if not _TIME.fullmatch(f"{head}{0:013}{tail}"):
+        raise ConfigError(f"not the path of a tick: {head!r} … {tail!r}")
+    return head, tail
+
+
+def schedule_in(path: str) -> str:
+    """The name of the schedule in the path of one of its ticks."""
+    return path.split("/", 3)[3][14:].rpartition(".")[0]
+
+
+def _parse_life(path: str) -> Source:
+    match = _LIFE.fullmatch(path)
+    if match is None or (life := int(match["life"])) < 2:
+        raise CorruptRecord(path, "not a further life of a message")
+    first = parse_source(parse_message_id(match["message"]).path)
+    if first.queue != match["queue"] or first.kind == "dead":
+        raise CorruptRecord(path, "not a further life of a message of this queue")
+    return replace(
+        first,
+        path=path,
+        count=1,
+        due_ms=None,
+        id=path,
+        attempt=1,
+        moved=False,
+        alone=False,
+        kind="dead",
+        message=match["message"],
+        life=life,
+        object="",
+        expires_ms=None,
+    )
+
+
+def _parse_tick(path: str) -> Source:
+    match = _TIME.fullmatch(path)
+    if match is None:
+        raise CorruptRecord(path, "not a tick")
+    tick_ms, priority, name = int(match["tick"]), int(match["priority"]), match["object"]
+    batch = path.rpartition("-")[2] if match["beside"] else name
+    rank = priority, tick_ms, batch
+    return Source(path, match["queue"], priority, tick_ms, batch, 1, None, None, rank, path, kind="tick", object=name)
+
+
+def request_path(ms: int, random: str, *, about_letters: bool = False) -> str:
+    """The path of a new request: in the order of their senders' clocks, and never used twice.
+
+    Args:
+        about_letters: it is about dead letters, which are looked at beside the cycles.
+    """
+    return f"{REQUESTS}{ms:013}-{random}{_ABOUTLETTERS if about_letters else ''}"
+
+
+def is_about_letters(request: str) -> bool:
+    return request.endswith(_ABOUTLETTERS)
+
+
+def retired_id(path: str) -> str:
+    """What the deduplication window holds of a source, or of a request."""
+    return path if path.startswith(REQUESTS) else parse_source(path).id
+
+
+def forget_parsed(named: int) -> None:
+    """Forget what was parsed, once that is much more than the batches that a board names: a coordinator that passes a
+    million batches on needs no more memory than one that passes on ten thousand."""
+    if parse_source.cache_info().currsize > 2 * named + _PARSED_SPARE:
+        parse_source.cache_clear()
+
+
+def batch_id(counter: int, random: int) -> str:
+    """Unique together with the millisecond; batches of one producer in one millisecond sort as they were sent.
+
+    Args:
+        counter: 0, 1, 2 … within one millisecond of one process.
+        random: 52 random bits.
+    """
+    return f"{counter & 0xFFF:03x}{random & 0xFFFFFFFFFFFFF:013x}"
+
+
+def moved_batch(epoch: int, sequence: int) -> str:
+    """Unique in a namespace, as tickets are, and longer than what producers make."""
+    return f"{epoch:010x}{sequence:010x}"
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRef:
+    part: str
+    path: str
+    index: int
+
+
+def parse_message_id(message: str) -> MessageRef:
+    """Raises `CorruptRecord` where this is no message's id."""
+    part, _, rest = message.partition("~")
+    tail, _, index = rest.rpartition("~")
+    path = tail.replace("~", "/")
+    if not part or not _INDEX.fullmatch(index) or int(index) >= parse_source(path).count:
+        raise CorruptRecord(message, "not the id of a message")
+    return MessageRef(part, path, int(index))

@@ -1,0 +1,1 @@
+"""What people and programs do about a queue that runs: look, steer, repair."""

@@ -1,0 +1,367 @@
+"""How much is where: as the coordinator says it, in one object, or counted from the outside.
+
+Where it is counted, the parts are read one after the other while the queue goes on, so the figures are those of slightly
+different moments. The board is read first: whatever finishes meanwhile is then counted where it was, and nothing is counted
+twice.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
+
+from s3queue.config import current_config, current_store
+from s3queue.core import ranges
+from s3queue.core.keys import Layout, parse_source
+from s3queue.core.ops import get, get_all, list_all
+from s3queue.core.produce import largest_source
+from s3queue.core.records import Board, Control, HostTally, Ledger, Summary, Tally, decode
+from s3queue.core.tally import count_batch, count_board
+from s3queue.errors import CorruptRecord
+from s3queue.operate.views import time_of
+from s3queue.runtime.drive import Driver
+from s3queue.runtime.meter import Meter
+from s3queue.store import Found, Listed, ObjectStore
+
+__all__ = ["HostStats", "QueueStats", "RunningStats", "Stats", "stats"]
+
+
+class QueueStats(Struct):
+    """Messages of one queue.
+
+    Attributes:
+        ready: could run now.
+        scheduled: have not reached their due time.
+        running: assigned to a host: running, or next there.
+        waiting: failed or snoozed, and wait for their next start; on the board or off it.
+        dead: messages that are dead: those that were redriven or purged since are not.
+        done, failed: committed since the namespace began: messages done; attempts that failed.
+        oldest_s: age in seconds of the oldest message that is ready; None where there is none.
+        unfit: messages that wait for a host that knows their task, or takes their arguments, by ``task@digests``: the
+            signatures that the hosts which gave them back know. They are none of those that are ready.
+        paused: no message of it is assigned, since an operator has said so.
+        at_least: of those that are ready, scheduled or waiting there may be more: the coordinator has not looked at all.
+        hosts: living ones that serve it.
+        in_per_s, out_per_s: messages that came, and that were done or died, in the seconds before; None: not known.
+        mean_s: time of one message in a slot; None until known.
+        limited: limits that hold up messages, or are used up; for people. Empty where it was counted exactly.
+        expired: messages that had not begun in time, since the namespace began.
+        deaths, cancelled, purged, redriven: how often messages died, were cancelled, purged, or began again after their
+            death, since the namespace began.
+        died: by cause, since a coordinator counted them first. Empty where it was counted exactly.
+    """
+
+    ready: int = 0
+    scheduled: int = 0
+    running: int = 0
+    waiting: int = 0
+    dead: int = 0
+    done: int = 0
+    failed: int = 0
+    oldest_s: float | None = None
+    unfit: dict[str, int] = field(default_factory=dict)
+    paused: bool = False
+    at_least: bool = False
+    hosts: int = 0
+    in_per_s: float | None = None
+    out_per_s: float | None = None
+    mean_s: float | None = None
+    died: dict[str, int] = field(default_factory=dict)
+    limited: list[str] = field(default_factory=list)
+    expired: int = 0
+    deaths: int = 0
+    cancelled: int = 0
+    purged: int = 0
+    redriven: int = 0
+
+    @property
+    def is_unserved(self) -> bool:
+        """Whether something waits here that no living host serves."""
+        return not self.hosts and bool(self.ready or self.running or self.waiting or self.scheduled or self.unfit)
+
+
+class RunningStats(Struct):
+    """A message that runs, and how far it is; see `s3queue.Context.progress`."""
+
+    message: str
+    done: float
+    total: float
+    text: str
+
+
+class HostStats(Struct):
+    """One session: a supervisor with its workers.
+
+    Attributes:
+        assigned: messages that run there or are next.
+        usage: store requests since its supervisor started, by role (``coordinator``, ``host``, ``worker``):
+            requests by kind, bytes of objects sent and received, retries, conflicts, puts without an answer; as of its
+            last write.
+        busy: slots that a message is assigned to.
+        fenced: it is over since it was silent for too long, and did not leave.
+        release: of this library that it runs. workers: its processes that run tasks. deaths: of workers that nobody had
+            asked to end, by cause, since its session began. rss_bytes: resident memory of its agent and workers. As of its
+            last write; empty or 0 where it does not tell.
+        progress: of up to twenty messages that run there and whose tasks tell it, as of its last write.
+    """
+
+    session: str
+    name: str = ""
+    slots: int = 0
+    queues: list[str] = field(default_factory=list)
+    assigned: int = 0
+    over: bool = False
+    usage: dict[str, dict[str, int]] = field(default_factory=dict)
+    busy: int = 0
+    progress: list[RunningStats] = field(default_factory=list)
+    fenced: bool = False
+    release: str = ""
+    workers: int = 0
+    deaths: dict[str, int] = field(default_factory=dict)
+    rss_bytes: int = 0
+
+
+class Stats(Struct):
+    """A namespace.
+
+    Attributes:
+        coordinator: session that leads; None between two.
+        full: bounds of the board that hold back work: ``board`` (its size), ``failures`` (histories on it), ``dead
+            letters`` (that are not written yet).
+        unreadable: keys of objects that could not be decoded, of batches that workers could not read when they last
+            tried, and of those that are larger than ``max_message_bytes`` allows, which are never read. A hundred at most,
+            unless it was counted exactly.
+        requests: what looking cost, by kind.
+        as_of: when the coordinator wrote this summary. It writes one every 2 s, 10 s on billed stores, while anything
+            changes. None: counted just now.
+        census_at: when the census began that ``at_least`` counts come from; None before the first one, or if all counts
+            are exact.
+        board_bytes: size of the board; 0 if unknown.
+        cycle_s: duration of the coordinator's last cycle, in seconds; 0 if unknown.
+        fences: sessions that were fenced since the namespace began, as far as coordinators have counted; 0 if unknown.
+    """
+
+    store: str
+    namespace: str
+    coordinator: str | None = None
+    epoch: int = 0
+    queues: dict[str, QueueStats] = field(default_factory=dict)
+    hosts: list[HostStats] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+    requests: dict[str, int] = field(default_factory=dict)
+    full: list[str] = field(default_factory=list)
+    as_of: datetime | None = None
+    census_at: datetime | None = None
+    board_bytes: int = 0
+    cycle_s: float = 0.0
+    fences: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        builtins: dict[str, Any] = msgspec.to_builtins(self)
+        return builtins
+
+
+def stats(
+    store: ObjectStore | None = None,
+    namespace: str | None = None,
+    *,
+    exact: bool = False,
+    meter: Meter | None = None,
+) -> Stats:
+    """How much is in a namespace, as its coordinator said last: one GET, whatever the backlog.
+
+    Args:
+        exact: count it now. One GET for the board, one for each host, and one where an operator has set anything; one LIST
+            per 1,000 objects. It is also done where no coordinator has said
+            anything yet.
+    """
+    store = current_store() if store is None else store
+    layout = Layout(namespace or current_config().namespace)
+    driver = Driver(store, meter or Meter())
+    before = driver.meter.as_dict()
+    seen = Stats(store.url, layout.root)
+    if exact or not read_summary(seen, layout, driver):
+        _count(seen, layout, driver)
+    seen.queues = dict(sorted(seen.queues.items()))
+    seen.requests = {kind: count - before[kind] for kind, count in driver.meter.as_dict().items()}
+    return seen
+
+
+# ---- as the coordinator says it --------------------------------------------------------------------------------------
+
+
+def read_summary(seen: Stats, layout: Layout, driver: Driver) -> bool:
+    """Fill in what the coordinator said last. False: it has said nothing, or what cannot be decoded. One GET."""
+    found = driver.run(get(layout.summary))
+    if not isinstance(found, Found):
+        return False
+    try:
+        summary = decode(Summary, layout.summary, found.body)
+    except CorruptRecord:
+        seen.unreadable.append(layout.summary)
+        return False
+    now_ms = time.time() * 1000
+    seen.coordinator, seen.epoch = summary.coordinator or None, summary.epoch
+    seen.queues = {queue: _queue_stats(tally, now_ms) for queue, tally in summary.queues.items()}
+    seen.hosts = [_host_stats(host) for host in summary.hosts]
+    if any(host.session == summary.coordinator and host.over for host in summary.hosts):
+        seen.coordinator = None  # it resigns as it leaves
+    seen.unreadable, seen.full = list(summary.unreadable), list(summary.full)
+    seen.as_of, seen.board_bytes = time_of(summary.written_ms), summary.board_bytes
+    seen.cycle_s, seen.fences = summary.cycle_s, summary.fences
+    seen.census_at = time_of(summary.census_ms) if summary.census_ms else None
+    return True
+
+
+def _queue_stats(tally: Tally, now_ms: float) -> QueueStats:
+    return QueueStats(
+        ready=tally.ready,
+        scheduled=tally.scheduled,
+        running=tally.running,
+        waiting=tally.waiting,
+        dead=tally.dead,
+        done=tally.done,
+        failed=tally.failed,
+        oldest_s=max(0.0, (now_ms - tally.oldest_ms) / 1000) if tally.oldest_ms else None,
+        unfit=tally.unfit,
+        paused=tally.paused,
+        at_least=tally.at_least,
+        hosts=tally.hosts,
+        in_per_s=tally.in_per_s,
+        out_per_s=tally.out_per_s,
+        mean_s=tally.mean_s or None,
+        died=tally.died,
+        limited=list(tally.limited),
+        expired=tally.expired,
+        deaths=tally.deaths,
+        cancelled=tally.cancelled,
+        purged=tally.purged,
+        redriven=tally.redriven,
+    )
+
+
+def _host_stats(host: HostTally) -> HostStats:
+    return HostStats(
+        host.session,
+        host.name,
+        host.slots,
+        list(host.queues),
+        host.assigned,
+        host.over,
+        {role: usage.as_dict() for role, usage in host.usage.items()},
+        min(host.slots, host.assigned),
+        [RunningStats(one.message, one.done, one.total, one.text) for one in host.progress],
+        host.fenced,
+        host.about.release,
+        host.about.workers,
+        dict(host.about.deaths),
+        host.about.rss_bytes,
+    )
+
+
+# ---- counted ---------------------------------------------------------------------------------------------------------
+
+
+def _count(seen: Stats, layout: Layout, driver: Driver) -> None:
+    board = _read_board(seen, layout, driver)
+    listing = driver.run(list_all(layout.home))
+    now_ms = time.time() * 1000
+    tallies: dict[str, Tally] = {}
+    if board is not None:
+        seen.epoch, seen.full = board.epoch, list(board.full)
+        seen.coordinator = board.leader.session if board.leader else None
+        tallies, unreadable = count_board(board, layout)
+        seen.unreadable += unreadable
+    _count_batches(seen, tallies, layout, board, listing, int(now_ms))
+    for queue, tally in tallies.items():
+        seen.queues[queue] = _queue_stats(tally, now_ms)
+        seen.queues[queue].out_per_s = None
+    _read_hosts(seen, layout, board, listing, driver)
+    _read_control(seen, layout, listing, driver)
+    if board is None:  # which counts what was decided
+        for queue, counts in seen.queues.items():
+            counts.dead = len(driver.run(list_all(layout.dead(queue))))
+
+
+def _read_board(seen: Stats, layout: Layout, driver: Driver) -> Board | None:
+    found = driver.run(get(layout.board))
+    if not isinstance(found, Found):
+        return None
+    try:
+        board = decode(Board, layout.board, found.body)
+    except CorruptRecord:
+        seen.unreadable.append(layout.board)
+        return None
+    seen.board_bytes = len(found.body)
+    return board
+
+
+def _count_batches(
+    seen: Stats, tallies: dict[str, Tally], layout: Layout, board: Board | None, listing: list[Listed], now_ms: int
+) -> None:
+    """Batches that are not on the board yet."""
+    known = {**board.sources, **board.moves} if board else {}
+    largest = largest_source(current_config().max_message_bytes)
+    for item in listing:
+        path = layout.path(item.key)
+        if path in known or not item.key.startswith((layout.inbox, layout.later)):
+            continue
+        try:
+            source = parse_source(path)
+        except CorruptRecord:
+            seen.unreadable.append(item.key)
+            continue
+        if item.size > largest:
+            seen.unreadable.append(item.key)
+            continue
+        count_batch(tallies, source, now_ms)
+
+
+def _read_control(seen: Stats, layout: Layout, listing: list[Listed], driver: Driver) -> None:
+    if not any(item.key == layout.control for item in listing):
+        return
+    found = driver.run(get(layout.control))
+    if not isinstance(found, Found):
+        return
+    try:
+        control = decode(Control, layout.control, found.body)
+    except CorruptRecord:
+        seen.unreadable.append(layout.control)
+        return
+    for queue in control.paused:
+        if control.holds(queue, int(time.time() * 1000)):
+            seen.queues.setdefault(queue, QueueStats()).paused = True
+
+
+def _read_hosts(seen: Stats, layout: Layout, board: Board | None, listing: list[Listed], driver: Driver) -> None:
+    assigned: dict[str, int] = {}
+    for ticket in board.tickets.values() if board else ():
+        assigned[ticket.session] = assigned.get(ticket.session, 0) + ticket.size - ranges.size(ticket.taken)
+    keys = [item.key for item in listing if item.key.startswith(layout.hosts)]
+    for key, found in zip(keys, driver.run(get_all(keys)), strict=True):
+        if not isinstance(found, Found):
+            continue
+        session = layout.session(key)
+        try:
+            ledger = decode(Ledger, key, found.body)
+        except CorruptRecord:
+            seen.unreadable.append(key)
+            continue
+        host = HostTally(
+            session,
+            ledger.place.name,
+            ledger.slots,
+            assigned.get(session, 0),
+            tuple(sorted(ledger.offers)),
+            ledger.over,
+            ledger.usage,
+            about=ledger.about,
+            fenced=ledger.fenced,
+        )
+        seen.hosts.append(_host_stats(host))
+        for queue in ledger.offers if not ledger.over else ():
+            seen.queues.setdefault(queue, QueueStats()).hosts += 1

@@ -1,0 +1,95 @@
+"""Tasks that take several messages at once: ``@task(batch=100, wait=0.5)``.
+
+::
+
+    @s3queue.task("search", batch=100, wait=0.5)
+    def index(documents: list[Document]) -> list[Exception | None]: ...
+
+    index.enqueue(document)                 # one by one, or many
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypedDict, get_args, get_origin
+
+from msgspec import UnsetType
+
+from s3queue.context import Backoff
+from s3queue.errors import ConfigError
+from s3queue.options.acknowledging import Ack
+from s3queue.options.policies import Delay, OnFailure, Policy, Which
+from s3queue.payloads.codec import ValueCodec
+
+if TYPE_CHECKING:
+    from s3queue.options.limits import Breaker, Limit
+    from s3queue.options.once import Unique
+    from s3queue.options.timing import CatchUp
+
+__all__ = ["ItemCodec", "Options", "TaskOptions", "check_batch"]
+
+#: Messages of one call at most: as many as a deal to a worker holds.
+MOST = 1000
+#: Seconds that a batch may wait to be full at most: its first message waits with it.
+_LONGEST_S = 60.0
+
+
+def check_batch(batch: object, wait: object, policy: Policy, what: str) -> None:
+    """Raises `ConfigError` for what cannot be meant."""
+    if type(batch) is not int or not 1 <= batch <= MOST:
+        raise ConfigError(f"{what}: batch is {batch!r}", f"from 1 to {MOST:,} messages")
+    if isinstance(wait, bool) or not isinstance(wait, int | float) or not 0 <= wait <= _LONGEST_S:
+        raise ConfigError(f"{what}: wait is {wait!r}", f"from 0 to {_LONGEST_S:g} seconds")
+    if policy.ack == "manual":
+        raise ConfigError(
+            f"{what} takes several messages, and cannot acknowledge them by hand", "return an outcome for each"
+        )
+    if policy.result_ttl is not None:
+        raise ConfigError(f"{what} takes several messages, whose results are not kept", "leave out result_ttl")
+
+
+class ItemCodec(ValueCodec):
+    """One of the messages that the function takes a list of."""
+
+    takes = "a task with batch= takes one list and, if it likes, ctx"
+
+    def _kind_of(self, kind: Any) -> Any:
+        if kind in (Any, list):
+            return Any
+        if get_origin(kind) not in (list, Sequence) or len(get_args(kind)) != 1:
+            raise ConfigError(f"{self._what} takes {kind}", "annotate a list of what one message holds, as list[int]")
+        (item,) = get_args(kind)
+        return item
+
+
+class Options(TypedDict, total=False):
+    """What `s3queue.handler` takes besides, for type checkers."""
+
+    max_attempts: int | None
+    backoff: Backoff | Delay | None
+    time_limit: float | UnsetType | None
+    soft_time_limit: float | None
+    retry_on: Which | None
+    give_up_on: Which | None
+    result_ttl: float | None
+    ack: Ack
+    middleware: Iterable[object]
+    max_running: int | None
+    rate: float | str | None
+    per_key: Limit | None
+    fair: bool | None
+    ageing: float | timedelta | None
+    breaker: Breaker | None
+    expires_in: float | timedelta | None
+    unique: Unique
+    on_failure: OnFailure
+
+
+class TaskOptions(Options, total=False):
+    """What `s3queue.task` takes besides."""
+
+    cron: str | None
+    every: float | timedelta | None
+    tz: str | None
+    catch_up: CatchUp | None

@@ -1,0 +1,1 @@
+"""What a message carries: encoding, types, and that what arrives equals what was given."""
