@@ -18,6 +18,7 @@ PLAYED_ELSEWHERE = {
 }
 #: How many examples cannot run, by reason. One more is a decision, not an accident.
 NOT_RUN: dict[str, int] = {
+    "a part of a program; the whole is in examples/, with tests": 14,
     "asks on a terminal": 1,
     "installs this project": 5,
     "needs a collector": 1,
