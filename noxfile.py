@@ -51,7 +51,7 @@ def examples(session: nox.Session) -> None:
     if newer is None:
         session.warn("no Python 3.12 or later here: Django 6.0 was not tested, only Django 5.2 with django-tasks")
         return
-    python = f"{session.create_tmp()}/newer/bin/python"
+    python = str(Path(session.create_tmp()).resolve() / "newer/bin/python")
     session.run(newer, "-m", "venv", Path(python).parents[1], external=True)
     needed = ["-e", ".[django,asgi,dashboard]", *_group("test")]
     session.run(python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *needed, external=True)

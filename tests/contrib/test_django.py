@@ -89,6 +89,23 @@ def test_a_failed_attempt_is_ready_again_with_its_error(queue: TaskQueue) -> Non
     assert result.started_at < result.last_attempted_at
 
 
+def test_a_process_that_died_has_cost_an_attempt_whose_worker_nobody_knows(queue: TaskQueue) -> None:
+    result = shop().add.enqueue(1)
+    assert queue.drain(crash="end").check().crashed == (result.id,)
+    result.refresh()
+    assert (result.status, result.attempts, result.worker_ids[0], shop().done) == (SUCCESSFUL, 2, "", [(1, 1)] * 2)
+
+
+def test_a_message_whose_process_always_dies_has_failed_of_no_exception_of_its_own(queue: TaskQueue) -> None:
+    result = shop().mended.enqueue()
+    shop().done.append("not broken")
+    assert [letter.cause for letter in queue.drain(crash="end").dead] == ["killed"]
+    result.refresh()
+    assert (result.status, result.attempts) == (FAILED, 1)
+    assert result.errors[0].exception_class is s3queue.TaskFailed
+    assert result.errors[0].traceback
+
+
 def test_a_message_out_of_attempts_has_failed_with_all_errors(queue: TaskQueue) -> None:
     result = shop().flaky.enqueue(4)
     queue.drain()
@@ -349,6 +366,7 @@ def test_an_attempt_leaves_no_connection_open(
         ({"workers": 0}, "workers"),
         ({"result_ttl": -1}, "result_ttl"),
         ({"store": "nonsense"}, "nonsense"),
+        ({"enqueue_on_commit": "replica"}, "replica"),
     ],
 )
 def test_checks_say_what_is_wrong_with_the_options(options: Any, wrong: dict[str, Any], says: str) -> None:

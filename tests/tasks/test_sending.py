@@ -324,3 +324,31 @@ class TestSettings:
         Queue("q", store, order="lifo").enqueue(2)
         queue.enqueue(3)
         assert stored(store) == [3, 2], "newest first, for both"
+
+
+class TestReserve:
+    """An id that is chosen before the message is sent, as for a message that waits for a commit."""
+
+    @pytest.mark.parametrize("order", ["fifo", "lifo"])
+    def test_the_message_is_stored_under_the_id_that_was_reserved(self, order: Any) -> None:
+        store = Troubled()
+        queue = Queue("q", store, order=order)
+        sending = Sending(lambda: queue.load("", [Raw(b"\xa1x")]))
+        told = sending.reserve()
+        assert stored(store) == []
+        assert sending.run() == [told]
+        assert stored(store) == ["x"]
+        assert [one.id for one in queue.messages()] == [told]
+
+    def test_without_an_answer_the_same_message_can_be_sent_again(self) -> None:
+        store = Troubled()
+        queue = queue_on(store)
+        sending = Sending(lambda: queue.load("", [Raw(b"\xa1x")]))
+        told = sending.reserve()
+        store.troubles = ["lost"] * 100
+        with pytest.raises(EnqueueUncertain) as caught:
+            sending.run()
+        assert caught.value.message_id == told
+        store.troubles = []
+        assert caught.value.enqueue_again() == [told]
+        assert stored(store) == ["x"]
