@@ -28,6 +28,7 @@ NOT_RUN: dict[str, int] = {
     "serves until it is told to end": 3,
     "starts a server for good": 1,
     "takes minutes, and runs as nox -s stress": 1,
+    "tests/migrate runs it, with the library": 3,
     "what a failed simulation prints": 1,
 }
 
