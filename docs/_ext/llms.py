@@ -18,7 +18,8 @@ _SECTIONS = {
 _ABOUT = """# s3queue
 
 > A work queue for Python whose only infrastructure is a bucket: S3, GCS, Azure, or SQLite on one machine. Every message is
-> committed exactly once. Its code runs once, unless a process dies or a host falls silent; then what was running runs again.
+> committed exactly once. Its code runs once, unless a process dies or a host falls silent; then what was running runs
+> again.
 
 Declare tasks with `@s3queue.task(queue="mail")`, enqueue with `send.enqueue(7)`, run with `s3queue run MODULE`, where
 `S3QUEUE_STORE_URL` names the store. Test with the pytest fixture `task_queue`.

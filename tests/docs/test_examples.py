@@ -37,7 +37,7 @@ def _name(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-_OURS = _OURS
+_OURS = [page for page in PAGES if _name(page) not in PLAYED_ELSEWHERE]
 _WITH_EXAMPLES = [page for page in _OURS if any(one.not_run is None for one in examples(page))]
 
 
