@@ -152,11 +152,20 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def build(session: nox.Session) -> None:
-    """The wheel, installed with none of its extras where nothing else is, serves a queue."""
-    session.install("-q", "build")
+    """Two builds make the same wheel; installed with none of its extras where nothing else is, it serves a queue."""
+    session.install("-q", "build", "twine")
     with tempfile.TemporaryDirectory() as folder:
-        session.run("python", "-m", "build", "--outdir", folder, ".", silent=True)
-        (wheel,) = Path(folder).glob("*.whl")
+        # What git says of the last commit, so that whoever builds this commit gets these bytes.
+        epoch = str(session.run("git", "log", "-1", "--format=%ct", external=True, silent=True)).strip()
+        made = []
+        for name in ("one", "other"):
+            place = f"{folder}/{name}"
+            session.run("python", "-m", "build", "--outdir", place, ".", silent=True, env={"SOURCE_DATE_EPOCH": epoch})
+            made.append(sorted(Path(place).iterdir()))
+        if [file.read_bytes() for file in made[0]] != [file.read_bytes() for file in made[1]]:
+            session.error("two builds of one commit differ")
+        session.run("twine", "check", "--strict", *map(str, made[0]))
+        (wheel,) = (file for file in made[0] if file.suffix == ".whl")
         session.run("python", "-m", "venv", f"{folder}/venv")
         python = f"{folder}/venv/bin/python"
         session.run(python, "-m", "pip", "install", "-q", "--disable-pip-version-check", str(wheel), external=True)
