@@ -288,7 +288,7 @@ class MessageHandle:
         fails it is cancelled, and not tried again. The answer comes when it has ended.
 
         Args:
-            reason: for people; kept in the tombstone of a message that had begun.
+            reason: for people; kept in the tombstone of a message that had begun, 200 characters of it.
             force_after: seconds after which its worker process is ended if it still runs, counted from when its host learns
                 of this. Other messages of that process go on elsewhere, and pay no attempt. None: it is waited for.
             wait: for the answer. timeout: seconds.

@@ -146,9 +146,12 @@ class _Bell:
         """Until it rings, or for so long. Whether it has rung."""
         if self._socket is None:
             time.sleep(seconds)
-        elif select.select([self._socket], [], [], seconds)[0]:
-            self._socket.drain()
-            return True
+        else:
+            ear = select.poll()  # select() takes no descriptor above 1023
+            ear.register(self._socket, select.POLLIN)
+            if ear.poll(seconds * 1000):
+                self._socket.drain()
+                return True
         return False
 
     async def hear(self, seconds: float) -> bool:
