@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -365,18 +366,28 @@ def test_an_attempt_leaves_no_connection_open(
         ({"visibility_timeot": 5}, "visibility_timeout"),
         ({"workers": 0}, "workers"),
         ({"result_ttl": -1}, "result_ttl"),
-        ({"store": "nonsense"}, "nonsense"),
         ({"enqueue_on_commit": "replica"}, "replica"),
     ],
 )
 def test_checks_say_what_is_wrong_with_the_options(options: Any, wrong: dict[str, Any], says: str) -> None:
     s3queue.configure(store="memory://")
     options(**wrong)
-    from s3queue.contrib.django.framework import task_backends
-
-    (error,) = task_backends["default"].check()
+    (error,) = framework().task_backends["default"].check()
     assert error.id == "s3queue.E001"
     assert says in f"{error.msg} {error.hint}"
+
+
+def test_a_store_that_nothing_names_is_a_warning_which_stops_no_command(
+    options: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("S3QUEUE_STORE_URL", raising=False)
+    s3queue.configure()
+    options()
+    (warning,) = framework().task_backends["default"].check()
+    assert (warning.id, warning.is_serious()) == ("s3queue.W001", False)
+    options(store="memory://")
+    assert framework().task_backends["default"].check() == []
 
 
 def test_backends_of_all_threads_share_what_they_have_opened(queue: TaskQueue, options: Any) -> None:

@@ -44,10 +44,9 @@ def test_the_module_map_names_every_package() -> None:
 
 def test_every_checker_is_explained_with_a_mutant_that_it_catches() -> None:
     text = (ROOT / "docs" / "explanation" / "zero-duplication.md").read_text("utf-8")
-    rows = re.findall(r"^\| ([\w-]+) \| .+ \| `(\w+)\.(\w+)` \| `([\w-]+)` \|$", text, re.MULTILINE)
-    assert [name for name, *_ in rows] == list(CHECKERS)
+    rows = re.findall(r"^\| ([\w-]+) \| .+ \| `(\w+)`, `([\w-]+)` \|$", text, re.MULTILINE)
+    assert [(name, function) for name, function, _ in rows] == [
+        (name, check.__name__) for name, check in CHECKERS.items()
+    ]
     caught_by = {mutant.name: mutant.caught_by for mutant in MUTANTS}
-    for name, module, function, mutant in rows:
-        checker = CHECKERS[name]
-        assert (checker.__module__.rpartition(".")[2], checker.__name__) == (module, function)
-        assert name in caught_by[mutant], mutant
+    assert [name for name, _, mutant in rows if name not in caught_by[mutant]] == []

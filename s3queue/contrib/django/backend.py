@@ -78,17 +78,21 @@ class S3QueueBackend(BaseTaskBackend):
         self.place = place_of(store, options)
 
     def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
-        """What is wrong with the options. Asks the store for nothing."""
-        found = []
+        """What is wrong with the options. Opens no store: these checks run with every command of ``manage.py``."""
+        found: list[checks.CheckMessage] = []
+        what = f"TASKS[{self.alias!r}]"
         try:
-            _ = self.place.config, self.place.store
+            _ = self.place.config
             ttl = self.result_ttl
             if ttl is not None and not (is_limit(ttl) and ttl <= LONGEST_RESULT_S):
                 raise ConfigError(f"result_ttl is {ttl!r}", f"seconds above 0, at most {LONGEST_RESULT_S:.0f}, or None")
             if self._on_commit is not None and self._on_commit not in connections:
                 raise ConfigError(f"enqueue_on_commit is {self._on_commit!r}", "True, or an alias in DATABASES")
+            if not self.place.is_named:
+                hint = "set S3QUEUE_STORE_URL, or the option store, for example sqlite:///jobs.db"
+                found.append(checks.Warning(f"{what}: no store was named", hint=hint, id="s3queue.W001"))
         except ConfigError as wrong:
-            found.append(checks.Error(f"TASKS[{self.alias!r}]: {wrong.message}", hint=wrong.hint, id="s3queue.E001"))
+            found.append(checks.Error(f"{what}: {wrong.message}", hint=wrong.hint, id="s3queue.E001"))
         return found
 
     # ---- enqueue -----------------------------------------------------------------------------------------------

@@ -112,6 +112,7 @@ class Redrives:
         try:
             found = yield from get(key)
             if not isinstance(found, Found):
+                self._wanted = [other for other in self._wanted if other != path]
                 return False  # handled by another, and deleted
             request = decode(LetterRequest, key, found.body)
             looked = self._begin(path, request)

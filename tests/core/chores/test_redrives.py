@@ -60,3 +60,11 @@ def test_requests_of_a_queue_without_room_let_those_of_another_go_first() -> Non
         follow()
         look(redrives, store, float(now))
         assert len(redrives.looked) == 4, "they are looked at again"
+
+
+def test_request_that_is_gone_is_looked_at_once() -> None:
+    """As by a coordinator that was replaced."""
+    store, redrives, seen = MemoryStore(), Redrives(LAYOUT, Troubles()), Survey()
+    seen.requests[request_path(1, "0" * 16, about_letters=True)] = None
+    redrives.follow(board(), seen, ())
+    assert look(redrives, store, 0.0) == 1
