@@ -43,23 +43,23 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def examples(session: nox.Session) -> None:
-    """The example projects with their tests, and those of the frameworks. Where Python 3.12 or later is on the machine,
-    with that too, since Django 6.0 needs it, the first one with its own Tasks framework. Arguments go to pytest."""
+    """The example projects with their tests. Where Python 3.12 or later is on the machine, with it too, and tests/contrib:
+    Django 6.0 needs it, the first with its own Tasks framework. Arguments go to pytest."""
     session.install("-q", "-e", f".[{EXTRAS}]", *_group("test"))
     _examples(session, "python")
     newer = _newer_python()
     if newer is None:
         session.warn("no Python 3.12 or later here: Django 6.0 was not tested, only Django 5.2 with django-tasks")
         return
-    python = f"{session.create_tmp()}/newer/bin/python"
+    python = str(Path(session.create_tmp()).resolve() / "newer/bin/python")
     session.run(newer, "-m", "venv", Path(python).parents[1], external=True)
     needed = ["-e", ".[django,asgi,dashboard]", *_group("test")]
     session.run(python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *needed, external=True)
+    session.run(python, "-m", "pytest", "-q", "tests/contrib", *session.posargs, external=True)
     _examples(session, python)
 
 
 def _examples(session: nox.Session, python: str) -> None:
-    session.run(python, "-m", "pytest", "-q", "tests/contrib", *session.posargs, external=True)
     for folder in sorted(path.parent for path in Path("examples").glob("*/pytest.ini")):
         with session.chdir(folder):
             session.run(python, "-m", "pytest", "-q", *session.posargs, external=True)
@@ -152,11 +152,20 @@ def demo(session: nox.Session) -> None:
 
 @nox.session
 def build(session: nox.Session) -> None:
-    """The wheel, installed with none of its extras where nothing else is, serves a queue."""
-    session.install("-q", "build")
+    """Two builds make the same wheel; installed with none of its extras where nothing else is, it serves a queue."""
+    session.install("-q", "build", "twine")
     with tempfile.TemporaryDirectory() as folder:
-        session.run("python", "-m", "build", "--outdir", folder, ".", silent=True)
-        (wheel,) = Path(folder).glob("*.whl")
+        # What git says of the last commit, so that whoever builds this commit gets these bytes.
+        epoch = str(session.run("git", "log", "-1", "--format=%ct", external=True, silent=True)).strip()
+        made = []
+        for name in ("one", "other"):
+            place = f"{folder}/{name}"
+            session.run("python", "-m", "build", "--outdir", place, ".", silent=True, env={"SOURCE_DATE_EPOCH": epoch})
+            made.append(sorted(Path(place).iterdir()))
+        if [file.read_bytes() for file in made[0]] != [file.read_bytes() for file in made[1]]:
+            session.error("two builds of one commit differ")
+        session.run("twine", "check", "--strict", *map(str, made[0]))
+        (wheel,) = (file for file in made[0] if file.suffix == ".whl")
         session.run("python", "-m", "venv", f"{folder}/venv")
         python = f"{folder}/venv/bin/python"
         session.run(python, "-m", "pip", "install", "-q", "--disable-pip-version-check", str(wheel), external=True)

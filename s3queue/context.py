@@ -158,6 +158,8 @@ class Context:
 
     @property
     def _is_marked(self) -> bool:
+        if self.batch:  # the call is for all of them, and what it raises is the failure of each
+            return all(one._is_marked for one in self.batch)
         return self._dealt is not None and self._index in self._dealt.marked
 
     def check(self) -> None:

@@ -110,7 +110,7 @@ class MessageHandle:
         self._task = task
         try:
             self._ref = parse_message_id(id)
-        except CorruptRecord:
+        except (CorruptRecord, AttributeError, TypeError):  # the latter: no text at all
             raise ConfigError(f"not the id of a message: {id!r}", "as enqueue returned it") from None
         self.id = str.__str__(id)
         self.config = config or current_config()
@@ -288,7 +288,7 @@ class MessageHandle:
         fails it is cancelled, and not tried again. The answer comes when it has ended.
 
         Args:
-            reason: for people; kept in the tombstone of a message that had begun.
+            reason: for people; kept in the tombstone of a message that had begun, 200 characters of it.
             force_after: seconds after which its worker process is ended if it still runs, counted from when its host learns
                 of this. Other messages of that process go on elsewhere, and pay no attempt. None: it is waited for.
             wait: for the answer. timeout: seconds.
@@ -344,7 +344,7 @@ class MessageHandle:
         while answer in ("over", "absent") and (moved := self._moved()) is not None and moved.id != at:
             at = moved.id
             asked = Request(secrets.token_hex(8), kind, self.id, at, reason, force)
-            answer = self._request(asked, wait, began + timeout - time.monotonic())
+            answer = self._request(asked, wait, max(0.0, began + timeout - time.monotonic()))
         return answer
 
     def _request(self, request: Request, wait: bool, timeout: float) -> str:

@@ -28,6 +28,7 @@ from s3queue.ids import MessageId
 from s3queue.observe.events import Events
 from s3queue.observe.tracing import SendSpan, begin_send
 from s3queue.operate import letters, looking
+from s3queue.operate.asking import check_limit
 from s3queue.operate.inspection import QueueStats, stats
 from s3queue.operate.letters import DeadGroup, DeadLetter
 from s3queue.operate.looking import QueuedMessage, State
@@ -490,6 +491,7 @@ class Queue(Steerable):
             after: id of a message: only letters behind it. With the id of the last one it goes on where it stopped.
             limit: so many at most.
         """
+        check_limit(limit)
         wanted = letters.Wanted(task, cause, since)
         return letters.read_all(
             self._reader(),

@@ -1,4 +1,4 @@
-"""Pages of the reference that are made from the code: settings, errors, metrics, limits."""
+"""Pages that are made from the code: settings, errors, metrics, keys, modules."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         ("errors", _errors()),
         ("metrics", _metrics()),
         ("keys", _keys()),
+        ("modules", _modules()),
     ):
         path = FOLDER / f"{name}.md"
         if not path.exists() or path.read_text() != text:
@@ -89,3 +90,17 @@ def _keys() -> str:
     block = re.search(r"::\n\n((?:    .*\n|\n)+)", inspect.getdoc(keys) or "")
     assert block is not None
     return "```text\n" + inspect.cleandoc(block.group(1)) + "\n```\n"
+
+
+def _modules() -> str:
+    """Each module with the first paragraph of its docstring, by package."""
+    root = Path(keys.__file__).parents[2]
+    packages: dict[str, list[str]] = {}
+    for path in sorted(root.rglob("*.py")):
+        said = ast.get_docstring(ast.parse(path.read_text("utf-8")))
+        if said is not None:
+            first = re.split(r"\n\s*\n", said)[0].replace("\n", " ").replace("``", "`").replace("|", r"\|")
+            package = str(path.parent.relative_to(root.parent))
+            packages.setdefault(package, []).append(f"| `{path.name}` | {first} |")
+    tables = (f"## `{package}/`\n\n| module | |\n|---|---|\n" + "\n".join(rows) for package, rows in packages.items())
+    return "\n\n".join(tables) + "\n"

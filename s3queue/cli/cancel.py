@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from s3queue.cli.common import confirm, json_option, show_json, store_options, use, yes_option
+from s3queue.cli.common import confirm, json_option, show_json, store_options, timeout_option, use, yes_option
 from s3queue.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _GOOD = frozenset({"cancelled", "absent", "purged", ""})
     help="End the worker process of what still runs then.",
 )
 @click.option("--no-wait", is_flag=True, help="Do not wait for the answers.")
-@click.option("--timeout", type=float, default=60.0, show_default=True, metavar="SECONDS", help="For how long to wait.")
+@timeout_option(60.0)
 @store_options
 @json_option
 def command(

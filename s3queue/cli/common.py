@@ -9,6 +9,7 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -34,17 +35,50 @@ F = TypeVar("F", bound=Callable[..., Any])
 #: Units of a length of time, in seconds.
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
+#: The longest that an option may name: later than any time that a store can tell, and within what a clock can.
+_LONGEST_S = 100 * 366 * 86_400.0
 
 
 def seconds(text: str) -> float:
     """A length of time: seconds, or numbers with units, such as 5m or 1h30m. For options, as their type."""
     try:
-        return float(text)
+        length = float(text)
     except ValueError:
         parts = _PART.findall(text)
-    if not parts or "".join(map("".join, parts)) != text:
-        raise click.BadParameter(f"{text!r} is not a length of time; write 90, 5m, 1h30m or 2d")
-    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+        length = sum(float(number) * _UNITS[unit] for number, unit in parts)
+        if not parts or "".join(map("".join, parts)) != text:
+            raise click.BadParameter(f"{text!r} is not a length of time; write 90, 5m, 1h30m or 2d") from None
+    if not 0 <= length <= _LONGEST_S:
+        raise click.BadParameter(f"{text!r} is no length of time from 0 to 100 years")
+    return length
+
+
+def timeout_option(default: float = 60.0, text: str = "For how long to wait.") -> Callable[[F], F]:
+    """``--timeout``, in seconds."""
+    return click.option("--timeout", type=seconds, default=default, show_default=True, metavar="TIME", help=text)
+
+
+def moment(text: str) -> datetime:
+    """A time, as ISO 8601; of this machine's time zone if it says none.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    try:
+        return datetime.fromisoformat(text).astimezone()
+    except (ValueError, OverflowError):
+        raise ConfigError(f"not a time: {text!r}", "for example 2030-01-31T08:00:00Z") from None
+
+
+def after(length: float) -> datetime:
+    """The time after so many seconds from now.
+
+    Raises:
+        ConfigError: that is now, or after the year 9999.
+    """
+    if not length:
+        raise ConfigError("a length of 0 s was given", "more than 0")
+    return datetime.now(UTC) + timedelta(seconds=length)
 
 
 def store_options(function: F) -> F:
@@ -136,7 +170,9 @@ def _formatter(form: str) -> logging.Formatter:
         from s3queue.observe.logs import JsonFormatter
 
         return JsonFormatter()
-    return logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
+    from s3queue.observe.logs import TextFormatter
+
+    return TextFormatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
 
 
 def reach(store: ObjectStore) -> None:
@@ -251,7 +287,7 @@ def confirm(question: str, yes: bool) -> None:
     """
     if yes:
         return
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise ConfigError("this is not a terminal, so nobody can be asked", "give --yes to go on without")
     click.confirm(question, abort=True, err=True)
 

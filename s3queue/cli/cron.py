@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
-from s3queue.cli.common import json_lines_option, seconds, show_json, store_options, use
+from s3queue.cli.common import after, json_lines_option, moment, seconds, show_json, store_options, timeout_option, use
 from s3queue.cli.reading import local_time
 from s3queue.errors import ConfigError
 
@@ -101,7 +100,7 @@ def set_one(
             tz=tz,
             catch_up=catch_up,
             priority=priority,
-            since=None if since is None else _time(since),
+            since=None if since is None else moment(since),
             exact=False,
         )
         one = of.get(name)
@@ -127,9 +126,9 @@ def pause(
     """Have a schedule stand still. Its ticks are not made up for."""
     if at is not None and length is not None:
         raise ConfigError("--until and --for were both given", "one of them")
-    until = None if at is None else _time(at)
+    until = None if at is None else moment(at)
     if length is not None:
-        until = datetime.now(UTC) + timedelta(seconds=length)
+        until = after(length)
     of = _schedules(store_url, namespace, config_file)
     try:
         of.pause(name, until=until)
@@ -167,7 +166,7 @@ def remove(name: str, store_url: str | None, namespace: str | None, config_file:
 @command.command("run")
 @click.argument("name")
 @click.option("--no-wait", is_flag=True, help="Do not wait for the coordinator.")
-@click.option("--timeout", type=float, default=60.0, show_default=True, metavar="SECONDS", help="For how long to wait.")
+@timeout_option(60.0)
 @store_options
 def run(
     name: str,
@@ -211,11 +210,3 @@ def _show(one: ScheduleInfo) -> None:
     task = f"{one.queue}:{one.task}" if one.task else one.queue
     by = "declared" if one.declared else "set"
     click.echo(f"    {task}, {by}, catch up {one.catch_up}, last {last}, {state}")
-
-
-def _time(text: str) -> datetime:
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f"not a time: {text!r}", "for example 2030-01-31T08:00:00Z") from None
-    return at if at.tzinfo is not None else at.astimezone()

@@ -9,9 +9,18 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from s3queue.cli.common import confirm, json_lines_option, json_option, show_json, store_options, yes_option
-from s3queue.cli.reading import cut, limit_option, local_time, none_of, parse_since, plain, queue_named, show_page
+from s3queue.cli.common import (
+    confirm,
+    json_lines_option,
+    json_option,
+    show_json,
+    store_options,
+    timeout_option,
+    yes_option,
+)
+from s3queue.cli.reading import cut, limit_option, local_time, none_of, parse_since, queue_named, show_page
 from s3queue.errors import ConfigError
+from s3queue.observe.logs import plain
 from s3queue.operate.redriving import Decided
 
 if TYPE_CHECKING:
@@ -147,7 +156,7 @@ def _deciding(function: Any) -> Any:
     for option in (
         json_option,
         store_options,
-        click.option("--timeout", type=float, default=600.0, show_default=True, metavar="SECONDS", help=_TIMEOUT),
+        timeout_option(600.0, _TIMEOUT),
         click.option(
             "--rate", type=click.FloatRange(min=0, min_open=True), metavar="N", help="So many a second at most."
         ),

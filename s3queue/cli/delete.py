@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import click
 
-from s3queue.cli.common import confirm, json_option, show_json, store_options, use, yes_option
+from s3queue.cli.common import confirm, json_option, show_json, store_options, timeout_option, use, yes_option
 
 
 @click.command("delete")
 @click.argument("queue")
 @click.option("--force", is_flag=True, help="Though hosts serve it.")
 @yes_option
-@click.option(
-    "--timeout", type=float, default=600.0, show_default=True, metavar="SECONDS", help="For how long to wait."
-)
+@timeout_option(600.0)
 @store_options
 @json_option
 def command(

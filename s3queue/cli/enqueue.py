@@ -14,7 +14,7 @@ import click
 import msgspec
 from msgspec import Raw
 
-from s3queue.cli.common import import_tasks, json_option, reach, seconds, show_json, store_options, use
+from s3queue.cli.common import import_tasks, json_option, moment, reach, seconds, show_json, store_options, use
 from s3queue.errors import ConfigError
 from s3queue.payloads.codec import encode_value
 from s3queue.registry import registry
@@ -91,7 +91,7 @@ def command(
         "delay": delay,
         "dedup_id": dedup_id,
         "dedup_window": dedup_window,
-        "at": _time(at),
+        "at": None if at is None else _zoned(at),
         "priority": priority,
         "group": group,
         "key": key,
@@ -182,6 +182,8 @@ def call_of(values: Iterable[str]) -> tuple[tuple[Any, ...], dict[str, Any]]:
 def _from_lines(stdin: Any, encode: Callable[[Any], Raw]) -> list[Raw]:
     """One payload for each line that is not blank. Lines end with a newline and nothing else: JSON may contain whatever
     Unicode calls the end of a line."""
+    if stdin is None:
+        raise ConfigError("stdin is closed", "give the messages as arguments, or have stdin come from a file or pipe")
     data = stdin.buffer.read() if hasattr(stdin, "buffer") else stdin.read().encode()
     encoded: list[Raw] = []
     for number, line in enumerate(data.removeprefix(codecs.BOM_UTF8).split(b"\n"), 1):
@@ -201,11 +203,11 @@ def _call(line: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     raise ConfigError(f"not the arguments of a call: {line!r:.80}", "a line is a JSON array or object")
 
 
-def _time(text: str | None) -> datetime | None:
-    try:
-        return None if text is None else datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f"not a time: {text!r}", "for example 2030-01-31T08:00:00+01:00") from None
+def _zoned(text: str) -> datetime:
+    at = moment(text)
+    if datetime.fromisoformat(text).tzinfo is None:
+        raise ConfigError(f"a time without a time zone: {text!r}", "for example 2030-01-31T08:00:00+01:00")
+    return at
 
 
 def _headers(given: tuple[str, ...]) -> dict[str, str]:

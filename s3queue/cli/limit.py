@@ -7,7 +7,7 @@ from typing import Any
 import click
 import msgspec
 
-from s3queue.cli.common import json_lines_option, seconds, show_json, store_options, use
+from s3queue.cli.common import json_lines_option, seconds, show_json, store_options, timeout_option, use
 from s3queue.errors import ConfigError
 
 
@@ -33,7 +33,7 @@ _NUMBER = click.IntRange(min=0)
 @click.option("--window", type=seconds, default=60.0, metavar="TIME", help="… within this time. [default: 60]")
 @click.option("--pause", type=seconds, default=30.0, metavar="TIME", help="Then try one after this time. [default: 30]")
 @click.option("--no-wait", is_flag=True, help="Do not wait for the coordinator.")
-@click.option("--timeout", type=float, default=60.0, show_default=True, metavar="SECONDS", help="For how long to wait.")
+@timeout_option(60.0)
 @store_options
 def set_limits(
     queue: str,
@@ -93,7 +93,7 @@ def set_limits(
 @click.argument("queue")
 @click.option("--key", metavar="KEY", help="Only what was set for this key.")
 @click.option("--no-wait", is_flag=True, help="Do not wait for the coordinator.")
-@click.option("--timeout", type=float, default=60.0, show_default=True, metavar="SECONDS", help="For how long to wait.")
+@timeout_option(60.0)
 @store_options
 def remove(
     queue: str,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from s3queue.cli.common import confirm, json_option, show_json, store_options, use, yes_option
+from s3queue.cli.common import confirm, json_option, show_json, store_options, timeout_option, use, yes_option
 
 
 @click.command("purge")
@@ -18,9 +18,7 @@ from s3queue.cli.common import confirm, json_option, show_json, store_options, u
     help="End the worker process of what still runs then.",
 )
 @click.option("--no-wait", is_flag=True, help="Do not wait until it is over.")
-@click.option(
-    "--timeout", type=float, default=600.0, show_default=True, metavar="SECONDS", help="For how long to wait."
-)
+@timeout_option(600.0)
 @store_options
 @json_option
 def command(

@@ -10,6 +10,7 @@ import click
 
 from s3queue.cli.common import show_json, use
 from s3queue.errors import ConfigError
+from s3queue.observe.logs import plain
 
 if TYPE_CHECKING:
     from s3queue.queue import Queue
@@ -39,11 +40,6 @@ def parse_since(text: str) -> datetime:
         return datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError):
         raise ConfigError(f"not a time: {text!r}", "for example 30m, 2h, 1d, or 2030-01-31T08:00") from None
-
-
-def plain(text: str) -> str:
-    """Text of somebody else, for a terminal: what would control that is shown as an escape."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def cut(text: str) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 import msgspec
 
-from s3queue.cli.common import json_option, show_json, store_options, use
+from s3queue.cli.common import json_option, show_json, store_options, timeout_option, use
 from s3queue.errors import ResultGone, TaskCancelled, TaskFailed
 
 
 @click.command("result")
 @click.argument("message", metavar="ID")
-@click.option("--timeout", type=float, default=60.0, show_default=True, metavar="SECONDS", help="For how long to wait.")
+@timeout_option(60.0)
 @store_options
 @json_option
 def command(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from s3queue.cli.common import store_options, use
+from s3queue.cli.common import store_options, timeout_option, use
 
 
 @click.command("resume")
 @click.argument("queue")
 @click.option("--no-wait", is_flag=True, help="Do not wait for the coordinator.")
-@click.option("--timeout", type=float, default=60.0, show_default=True, metavar="SECONDS", help="For how long to wait.")
+@timeout_option(60.0)
 @store_options
 def command(
     queue: str,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from s3queue.cli.common import confirm, json_option, show_json, store_options, use, yes_option
+from s3queue.cli.common import confirm, json_option, show_json, store_options, timeout_option, use, yes_option
 from s3queue.errors import ConfigError
 
 
@@ -15,7 +15,7 @@ from s3queue.errors import ConfigError
 @click.option("--dry-run", is_flag=True, help="Of the queue: only say how many they are.")
 @yes_option
 @click.option("--no-wait", is_flag=True, help="Do not wait for the answer.")
-@click.option("--timeout", type=float, default=60.0, show_default=True, metavar="SECONDS", help="For how long to wait.")
+@timeout_option(60.0)
 @store_options
 @json_option
 def command(

@@ -81,7 +81,8 @@ def change(layout: Layout, edit: Edit, nonce: str) -> Step[Control | Unknown]:
         Unknown: no answer. It may yet take effect, unless another change comes first; try it again.
 
     Raises:
-        CorruptRecord: the stored control is damaged, or of a newer release.
+        CorruptRecord: the stored control is damaged, or of a newer release; or the changed one could not be read again, and
+            nothing was stored: one such change would end all others.
 
     Asks: one Get and one Put, and again for each change of others in between; one Get more where there was none before.
     """
@@ -97,12 +98,9 @@ def change(layout: Layout, edit: Edit, nonce: str) -> Step[Control | Unknown]:
         if after == before and (version is not None or not before.turn):
             return before
         after = replace(after, nonce=f"{nonce}.{tries}", turn=before.turn + 1)
-        outcome = yield from write(
-            layout.control,
-            encode_over(after, before, body),
-            nonce=after.nonce,
-            if_version=version,
-        )
+        will = encode_over(after, before, body)
+        decode(Control, layout.control, will)
+        outcome = yield from write(layout.control, will, nonce=after.nonce, if_version=version)
         if isinstance(outcome, Stored):
             return after
         if isinstance(outcome, Unknown):

@@ -121,6 +121,8 @@ def serve(
         timeout_graceful_shutdown=_STOP_S,
         ws="none",
     )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # once it has ended: a wrapper that forwards Ctrl-C sends it twice
     run(settings, app, listener)
     return 0
 

@@ -21,6 +21,7 @@ from s3queue.core.records import REPLACE, Request
 from s3queue.enqueue.middleware import caller
 from s3queue.errors import ConfigError, CorruptRecord, EnqueueUncertain, StoreDenied, StoreUnavailable
 from s3queue.runtime.drive import Driver, pauses
+from s3queue.runtime.local.clock import clock
 
 if TYPE_CHECKING:
     from s3queue.enqueue.middleware import Enqueuing
@@ -101,7 +102,8 @@ class Sending:
         self._outgoing: produce.Outgoing | None = None
         #: Ids of the batch that is under way, in the order of the call.
         self._under_way: list[str] = []
-        #: When it was first sent, on the monotonic clock; None where it certainly has not been.
+        #: When it was first sent, by a clock that counts the time in which the machine is suspended; None where it
+        #: certainly has not been.
         self._sent: float | None = None
         #: Of a message that is enqueued only once: what was tried so far, and whether it is this call that enqueued it.
         self._call: Call | None = None
@@ -250,9 +252,9 @@ class Sending:
             self._call = Call(queue.name, once.gate, int(once.window_s * 1000), once.takes_over)
         call, portion = self._call, self._left[-1] if self._left else self._portion
         self._portion, self._left = portion, []
-        began, waits = time.monotonic(), pauses(_FIRST_PAUSE_S, _LAST_PAUSE_S)
+        began, waits = clock(), pauses(_FIRST_PAUSE_S, _LAST_PAUSE_S)
         while True:
-            now_ms, now = time.time_ns() // 1_000_000, time.monotonic()
+            now_ms, now = time.time_ns() // 1_000_000, clock()
             self._left = [list(portion)]
             self._next(load, newest_first)
             outgoing, earlier, self._outgoing = self._outgoing, self._sent, None
@@ -274,7 +276,7 @@ class Sending:
             if isinstance(outcome, Once):
                 break
             pause = next(waits) if isinstance(outcome, produce.Unanswered) else 0.0
-            if time.monotonic() + pause >= began + queue.config.enqueue_deadline:
+            if clock() + pause >= began + queue.config.enqueue_deadline:
                 raise self.uncertain()
             time.sleep(pause)
         self.is_new = outcome.is_new
@@ -297,7 +299,7 @@ class Sending:
         try:
             while not isinstance(driver.run(operate.ask(queue.layout, name, request)), produce.Accepted):
                 pause = next(waits)
-                if time.monotonic() + pause >= began + queue.config.enqueue_deadline:
+                if clock() + pause >= began + queue.config.enqueue_deadline:
                     raise StoreUnavailable("put", queue.layout.source(name), "no answer")
                 time.sleep(pause)
         except (StoreUnavailable, StoreDenied) as fault:
@@ -306,7 +308,7 @@ class Sending:
     def _store(self, queue: Queue, driver: Driver) -> None:
         """Make the batch under way exist: the same put, until it is answered or the deadline has passed."""
         assert self._outgoing is not None
-        began = now = time.monotonic()
+        began = now = clock()
         patience_s = queue.config.enqueue_deadline
         waits: Iterator[float] | None = None
         while True:
@@ -328,13 +330,15 @@ class Sending:
                 break
             waits = waits or pauses(_FIRST_PAUSE_S, _LAST_PAUSE_S)
             pause = next(waits)
-            if time.monotonic() + pause >= began + patience_s:
+            if clock() + pause >= began + patience_s:
                 raise self.uncertain()
             queue.events.warn(
                 "unanswered", f"no answer from {queue.store.url} to a batch; sending the same batch again"
             )
             time.sleep(pause)
-            now = time.monotonic()
+            now = clock()
+            if now >= began + patience_s:  # the machine was suspended: it may have been stored, run and forgotten since
+                raise self.uncertain()
         ids = self._under_way
         with self._gate:
             self._stored = self._stored + ids if self._stored else ids
@@ -347,7 +351,7 @@ class Sending:
         if load is None or sent is None:
             return
         config = load.queue.config
-        age_s, most_s = time.monotonic() - sent, config.dedup_window - config.enqueue_deadline - _SIGNATURE_S
+        age_s, most_s = clock() - sent, config.dedup_window - config.enqueue_deadline - _SIGNATURE_S
         if most_s <= 0:
             most_s = config.dedup_window / 5
         if age_s > most_s:
@@ -358,7 +362,7 @@ class Sending:
 
 
 def _in_time(queue: Queue, began: float) -> Callable[[], bool]:
-    return lambda: time.monotonic() < began + queue.config.enqueue_deadline
+    return lambda: clock() < began + queue.config.enqueue_deadline
 
 
 class Progress(NamedTuple):

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["FIELDS", "JsonFormatter", "name_the_running"]
+__all__ = ["FIELDS", "JsonFormatter", "TextFormatter", "name_the_running", "plain"]
 
 #: Attributes of a record that is logged while a task runs.
 FIELDS = ("task", "message_id", "attempt", "queue")
@@ -68,6 +68,19 @@ def name_the_running(find: Callable[[], Mapping[str, Any] | None]) -> None:
             return made
 
         logging.setLogRecordFactory(record)
+
+
+def plain(text: str) -> str:
+    """Text of somebody else, for a terminal: what would control that is shown as an escape."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+class TextFormatter(logging.Formatter):
+    """Lines for people: what a task has raised or logged cannot control the terminal that shows them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return text if text.isprintable() else "\n".join(map(plain, text.split("\n")))
 
 
 class JsonFormatter(logging.Formatter):

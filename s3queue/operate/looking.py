@@ -20,6 +20,7 @@ from s3queue.core.ops import get, get_all, list_page
 from s3queue.core.records import Batch, Board, Ledger, SourceState, decode, decode_moved
 from s3queue.core.settle import Draft
 from s3queue.errors import ConfigError, CorruptRecord
+from s3queue.operate.asking import check_limit
 from s3queue.operate.views import FailedAttempt, decode_payload, history, preview, time_of, with_payload
 from s3queue.runtime.drive import Driver
 from s3queue.store import Found
@@ -151,6 +152,7 @@ def read_queue(
         batches of the queue that are not scheduled, and one per 1,000 scheduled batches of all queues; none for what is
         running.
     """
+    check_limit(limit)
     if state is not None and state not in STATES:
         raise ConfigError(f"no state {state!r}", ", ".join(STATES) + "; for dead ones see Queue.dead_letters")
     return _read(_Look(driver, layout, queue, state, now_ms, largest), task, limit, _place(after))

@@ -15,6 +15,7 @@ from s3queue.core.ops import Unknown, get
 from s3queue.core.produce import Accepted
 from s3queue.core.records import Board, LetterRequest, Request, decode
 from s3queue.errors import StoreUnavailable
+from s3queue.operate.asking import check_timeout
 from s3queue.runtime.drive import Driver, pauses
 from s3queue.runtime.local.wakeups import wake
 from s3queue.store import Found, Missing, ObjectStore
@@ -35,6 +36,7 @@ class Operation:
 
     def change(self, edit: Edit, queue: str, wait: bool | Literal["idle"], timeout: float) -> None:
         """Change the control, and wait until that holds for a queue. See `s3queue.Queue.pause`."""
+        check_timeout(timeout)
         outcome = self._driver.run(operate.change(self._layout, edit, secrets.token_hex(8)))
         if isinstance(outcome, Unknown):
             raise StoreUnavailable("put", self._layout.control, "no answer; the change may or may not take effect")
@@ -61,6 +63,7 @@ class Operation:
 
         Asks: one PUT, and one GET for each look at the answer.
         """
+        check_timeout(timeout)
         path = self.send(request, patience_s)
         return self.answer_of(path, timeout) if wait else ""
 

@@ -23,6 +23,7 @@ from s3queue.core.keys import Layout
 from s3queue.core.plan.redrive import MOST_LETTERS, taken_by
 from s3queue.core.records import PURGE_LETTERS, REDRIVE, Chosen, LetterRequest
 from s3queue.errors import ConfigError, CorruptRecord
+from s3queue.operate.asking import check_timeout
 from s3queue.operate.letters import DeadLetter, Read, Wanted, complete, queue_of, read_named, read_records, view
 from s3queue.operate.operation import Operation
 from s3queue.payloads.codec import encode_value
@@ -139,7 +140,8 @@ class Deciding:
         timeout: float,
         progress: Callable[[Decided], object] | None,
     ) -> None:
-        if rate is not None and not (0 < rate < math.inf):
+        check_timeout(timeout)
+        if rate is not None and not (isinstance(rate, int | float) and 0 < rate < math.inf):
             raise ConfigError(f"rate is {rate!r}", "letters per second, more than 0")
         self._of, self._kind, self._rate, self._timeout = of, kind, rate, timeout
         self._progress = progress or (lambda decided: None)

@@ -21,23 +21,26 @@ from msgspec.structs import replace
 from s3queue.config import Config, current_config, current_store
 from s3queue.core import operate
 from s3queue.core.declare import set_schedule
-from s3queue.core.keys import PRIORITIES, Layout, check_name, request_path
+from s3queue.core.keys import PRIORITIES, Layout, check_name
 from s3queue.core.operate import Edit
 from s3queue.core.ops import Unknown, get
 from s3queue.core.plan.schedules import next_tick as next_of
-from s3queue.core.produce import Accepted
 from s3queue.core.records import TICK, Control, Request, Schedule, Ticked, decode
 from s3queue.errors import ConfigError, StoreUnavailable
 from s3queue.operate.operation import Operation
 from s3queue.options.timetable import next_tick
 from s3queue.options.timing import CatchUp, schedule_of, timing_of
 from s3queue.payloads.codec import encode_value
-from s3queue.runtime.drive import Driver, pauses
+from s3queue.runtime.drive import Driver
 from s3queue.runtime.meter import Meter
 from s3queue.store import Found, ObjectStore, as_store
 from s3queue.tasks import Task
 
 __all__ = ["ScheduleInfo", "Schedules"]
+
+
+#: Years in which a schedule may go on, or be paused until: what records hold, and what a clock of any zone can show.
+_FIRST_YEAR, _LAST_YEAR = 1969, 9999
 
 
 class ScheduleInfo(Struct, frozen=True):
@@ -206,27 +209,9 @@ class Schedules:
 
         Asks: one PUT, and one GET for each look at the answer.
         """
-        path = request_path(time.time_ns() // 1_000_000, secrets.token_hex(8))
         request = Request(secrets.token_hex(8), TICK, check_name(name, "schedule"))
-        deadline, waits = time.monotonic() + self.config.enqueue_deadline, pauses(0.1, 5.0)
-        while not isinstance(self._driver.run(operate.ask(self.layout, path, request)), Accepted):
-            pause = next(waits)
-            if time.monotonic() + pause >= deadline:
-                raise StoreUnavailable(
-                    "put", self.layout.source(path), "no answer; the request may or may not be stored"
-                )
-            time.sleep(pause)
         operation = Operation(self.store, self.layout, self._driver)
-        operation.wake()
-        answers: list[str] = []
-
-        def is_answered() -> bool:
-            answers.extend(filter(None, [self._driver.run(operate.read_answer(self.layout, path))]))
-            return bool(answers)
-
-        if wait:
-            operation.wait_for(is_answered, timeout, "no coordinator has answered; the request stands")
-        return answers[0] if answers else ""
+        return operation.ask(request, wait, timeout, self.config.enqueue_deadline)
 
     # ---- the control ---------------------------------------------------------------------------------------
 
@@ -291,4 +276,6 @@ def _at(ms: int) -> datetime:
 def _ms(at: datetime, what: str) -> int:
     if not isinstance(at, datetime) or at.tzinfo is None:
         raise ConfigError(f"{what} is {at!r}", "a datetime with a time zone, for example datetime.now(UTC)")
+    if not _FIRST_YEAR < at.year < _LAST_YEAR:
+        raise ConfigError(f"{what} is {at}", f"from {_FIRST_YEAR + 1} to {_LAST_YEAR - 1}")
     return int(at.timestamp() * 1000)

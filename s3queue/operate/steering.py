@@ -19,6 +19,7 @@ from s3queue.core.ops import delete, get, list_page
 from s3queue.core.records import CANCEL, CODES, MOST_MESSAGES, PURGE, RUN_NOW, Board, Ledger, Request, decode
 from s3queue.errors import ConfigError, CorruptRecord
 from s3queue.messages import check_force
+from s3queue.operate.asking import check_timeout
 from s3queue.operate.looking import QueuedMessage, State
 from s3queue.operate.operation import Operation
 from s3queue.operate.redriving import Redrivable
@@ -157,6 +158,7 @@ class Steering:
     """
 
     def __init__(self, queue: Steerable, timeout: float, progress: Callable[[Changed], object] | None = None) -> None:
+        check_timeout(timeout)
         self._queue, self._timeout = queue, timeout
         self._progress = progress or (lambda changed: None)
         self._operation = Operation(queue.store, queue.layout, queue.driver())

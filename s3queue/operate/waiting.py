@@ -15,6 +15,7 @@ from s3queue.core.keys import Layout
 from s3queue.core.ops import get
 from s3queue.core.records import Board, decode
 from s3queue.core.results import Look, Looked, Pause, wait_for
+from s3queue.operate.asking import check_timeout
 from s3queue.runtime.drive import Driver
 from s3queue.runtime.local.wakeups import WakeSocket, waiters
 from s3queue.store import Found, Missing
@@ -31,6 +32,7 @@ _KEPT = 8
 
 def wait_for_end(driver: Driver, layout: Layout, message: str, timeout: float) -> Looked | None:
     """Wait until the message has ended. None: not in time. See `wait_for`."""
+    check_timeout(timeout)
     watch, patience = _watch(driver, layout), _Patience(driver, timeout)
     step = wait_for(layout, message)
     answer: Any = None
@@ -55,6 +57,7 @@ def wait_for_end(driver: Driver, layout: Layout, message: str, timeout: float) -
 
 async def await_end(driver: Driver, layout: Layout, message: str, timeout: float) -> Looked | None:
     """As `wait_for_end`, for callers on an event loop. Requests are made in its executor."""
+    check_timeout(timeout)
     run = asyncio.get_running_loop().run_in_executor
     watch, patience = await run(None, _watch, driver, layout), _Patience(driver, timeout)
     step = wait_for(layout, message)
@@ -143,9 +146,12 @@ class _Bell:
         """Until it rings, or for so long. Whether it has rung."""
         if self._socket is None:
             time.sleep(seconds)
-        elif select.select([self._socket], [], [], seconds)[0]:
-            self._socket.drain()
-            return True
+        else:
+            ear = select.poll()  # select() takes no descriptor above 1023
+            ear.register(self._socket, select.POLLIN)
+            if ear.poll(seconds * 1000):
+                self._socket.drain()
+                return True
         return False
 
     async def hear(self, seconds: float) -> bool:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,19 +11,13 @@ from s3queue.testing.plugin import task_queue
 
 __all__ = ["task_queue"]
 
-collect_ignore = []
-if any(importlib.util.find_spec(name) is None for name in ("django", "django_tasks")) and (
-    importlib.util.find_spec("django") is None or importlib.util.find_spec("django.tasks") is None
-):
-    collect_ignore = ["test_django.py"]
-
 BACKEND = "s3queue.contrib.django.S3QueueBackend"
 MODULES = ["tests.contrib.shop"]
 
 
 @pytest.fixture(scope="session")
 def django_set_up(tmp_path_factory: pytest.TempPathFactory) -> None:
-    import django
+    django = pytest.importorskip("django", reason="the extra s3queue[django] is not installed")
     from django.conf import settings
 
     file = tmp_path_factory.mktemp("django") / "database.sqlite3"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -87,6 +88,23 @@ def test_a_failed_attempt_is_ready_again_with_its_error(queue: TaskQueue) -> Non
     assert shop().done == [1, 2, 3], "the context tells the attempt"
     assert all(result.worker_ids)
     assert result.started_at < result.last_attempted_at
+
+
+def test_a_process_that_died_has_cost_an_attempt_whose_worker_nobody_knows(queue: TaskQueue) -> None:
+    result = shop().add.enqueue(1)
+    assert queue.drain(crash="end").check().crashed == (result.id,)
+    result.refresh()
+    assert (result.status, result.attempts, result.worker_ids[0], shop().done) == (SUCCESSFUL, 2, "", [(1, 1)] * 2)
+
+
+def test_a_message_whose_process_always_dies_has_failed_of_no_exception_of_its_own(queue: TaskQueue) -> None:
+    result = shop().mended.enqueue()
+    shop().done.append("not broken")
+    assert [letter.cause for letter in queue.drain(crash="end").dead] == ["killed"]
+    result.refresh()
+    assert (result.status, result.attempts) == (FAILED, 1)
+    assert result.errors[0].exception_class is s3queue.TaskFailed
+    assert result.errors[0].traceback
 
 
 def test_a_message_out_of_attempts_has_failed_with_all_errors(queue: TaskQueue) -> None:
@@ -348,17 +366,28 @@ def test_an_attempt_leaves_no_connection_open(
         ({"visibility_timeot": 5}, "visibility_timeout"),
         ({"workers": 0}, "workers"),
         ({"result_ttl": -1}, "result_ttl"),
-        ({"store": "nonsense"}, "nonsense"),
+        ({"enqueue_on_commit": "replica"}, "replica"),
     ],
 )
 def test_checks_say_what_is_wrong_with_the_options(options: Any, wrong: dict[str, Any], says: str) -> None:
     s3queue.configure(store="memory://")
     options(**wrong)
-    from s3queue.contrib.django.framework import task_backends
-
-    (error,) = task_backends["default"].check()
+    (error,) = framework().task_backends["default"].check()
     assert error.id == "s3queue.E001"
     assert says in f"{error.msg} {error.hint}"
+
+
+def test_a_store_that_nothing_names_is_a_warning_which_stops_no_command(
+    options: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("S3QUEUE_STORE_URL", raising=False)
+    s3queue.configure()
+    options()
+    (warning,) = framework().task_backends["default"].check()
+    assert (warning.id, warning.is_serious()) == ("s3queue.W001", False)
+    options(store="memory://")
+    assert framework().task_backends["default"].check() == []
 
 
 def test_backends_of_all_threads_share_what_they_have_opened(queue: TaskQueue, options: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from s3queue_backends.memory import MemoryStore
 
 from s3queue.core import operate
@@ -20,6 +21,7 @@ from s3queue.core.records import (
     decode,
     encode,
 )
+from s3queue.errors import CorruptRecord
 from s3queue.store import Found
 from tests.core.hands import Hand, run
 from tests.core.test_cycle import Office
@@ -288,3 +290,12 @@ def test_answers_are_swept_an_hour_later() -> None:
     for _ in range(8):
         office.cycle(after_s=700.0)
     assert answer_of(office) is None
+
+
+def test_change_that_nobody_could_read_is_not_stored() -> None:
+    """It would stop every later change, and the coordinator would plan with the one before for ever."""
+    store = MemoryStore()
+    run(operate.change(LAYOUT, operate.pause("a"), "n1"), store)
+    with pytest.raises(CorruptRecord):
+        run(operate.change(LAYOUT, operate.pause("b", -1), "n2"), store)
+    assert control_of(store).paused == {"a": 0}

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -70,6 +70,17 @@ def test_it_serves_until_a_signal_though_somebody_looks(url: str, number: signal
                 for _ in lines:  # it ends
                     pass
         assert process.wait(30) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_that_come_while_it_ends_are_the_same_wish(url: str, number: signal.Signals) -> None:
+    with running(url=url) as (process, address):
+        assert httpx.get(f"{address}healthz").text == "ok"
+        while process.poll() is None:
+            process.send_signal(number)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.02)
+        assert process.returncode == 0
 
 
 def test_beyond_this_machine_it_does_not_start_without_a_token(url: str) -> None:

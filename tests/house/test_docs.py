@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+import tests.simulation.test_mutants  # noqa: F401 - it has all of them registered
+from s3queue.testing.simulate.checkers import CHECKERS
+from tests.simulation.mutants import MUTANTS
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 ROOTS = (ROOT, ROOT / "s3queue", ROOT / "backends" / "s3queue_backends")
@@ -36,3 +40,13 @@ def test_the_module_map_names_every_package() -> None:
     text = (ROOT / "docs" / "explanation" / "architecture.md").read_text("utf-8")
     packages = {path.parent.relative_to(ROOT / "s3queue") for path in (ROOT / "s3queue").glob("*/*/__init__.py")}
     assert {str(path) for path in packages if f"`{path}/" not in text} <= {"testing/simulate"}
+
+
+def test_every_checker_is_explained_with_a_mutant_that_it_catches() -> None:
+    text = (ROOT / "docs" / "explanation" / "zero-duplication.md").read_text("utf-8")
+    rows = re.findall(r"^\| ([\w-]+) \| .+ \| `(\w+)`, `([\w-]+)` \|$", text, re.MULTILINE)
+    assert [(name, function) for name, function, _ in rows] == [
+        (name, check.__name__) for name, check in CHECKERS.items()
+    ]
+    caught_by = {mutant.name: mutant.caught_by for mutant in MUTANTS}
+    assert [name for name, _, mutant in rows if name not in caught_by[mutant]] == []

@@ -22,7 +22,7 @@ def test_celery(before: Load, outbox: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("BROKER", "memory://")
     monkeypatch.setenv("RESULTS", "cache+memory://")
     shop = before("celery")
-    with worker.start_worker(shop.app, perform_ping_check=False, pool="solo"):
+    with worker.start_worker(shop.app, perform_ping_check=False, pool="solo", shutdown_timeout=60):
         shop.place("A", 1999, "ada").get(timeout=30)
         shop.place("B", 500, "bob").get(timeout=30)
         declined = shop.place("C", 1_000_000, "cy").parent

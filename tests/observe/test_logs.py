@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import logging
 import pickle
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from s3queue.observe import logs
 from s3queue.observe.events import Events
-from s3queue.observe.logs import JsonFormatter, name_the_running
+from s3queue.observe.logs import JsonFormatter, TextFormatter, name_the_running
 
 RUNNING = {"task": "send", "message_id": "m-1", "attempt": 2, "queue": "mail"}
 
@@ -81,3 +82,15 @@ def test_line_of_json_tells_an_event_with_its_fields_and_an_error_with_its_trace
     }
     assert failed["user"] == 7
     assert failed["traceback"].endswith("ValueError: no such user")
+
+
+def test_text_of_a_task_cannot_control_the_terminal_that_shows_it() -> None:
+    form = TextFormatter("%(levelname)s %(message)s")
+    try:
+        raise ValueError("\x1b[31mred\x1b]0;title\x07\r\nnul\x00 \u202e \ud83d fine é")
+    except ValueError:
+        record = logging.LogRecord("mine", logging.ERROR, __file__, 1, "\x1b[2J of %s", ("\x9bA",), sys.exc_info())
+    lines = form.format(record).split("\n")
+    assert lines[0] == "ERROR \\x1b[2J of \\x9bA"
+    assert lines[-2:] == ["ValueError: \\x1b[31mred\\x1b]0;title\\x07\\r", "nul\\x00 \\u202e \\ud83d fine é"]
+    assert all(map(str.isprintable, lines))

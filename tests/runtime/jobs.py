@@ -569,3 +569,13 @@ async def at_once(ctx: Context, words: list[str]) -> None:
         append.function(word, f"{one.message_id} {one.attempt}")
     if ctx.attempt == 1:
         raise ValueError("once more")
+
+
+@task(queue=QUEUE, name="until_first_is_cancelled", batch=2, wait=30, max_attempts=3)
+async def until_first_is_cancelled(ctx: Context, reports: list[str]) -> None:
+    append.function(reports[0], f"running {len(reports)}")
+    while not ctx.batch[0].cancelled:
+        await asyncio.sleep(0.001)
+    append.function(reports[0], f"cancelled {ctx.cancelled}")
+    if ctx.cancelled:
+        await asyncio.Event().wait()

@@ -26,6 +26,7 @@ from s3queue import (
     configure,
 )
 from s3queue.core.keys import Layout
+from s3queue.enqueue import sending
 from s3queue.enqueue.sending import Sending
 from s3queue.errors import OutcomeUnknown
 from s3queue.store import Conflict, Stored
@@ -102,6 +103,20 @@ class TestEnqueueAgain:
         with pytest.raises(ConfigError, match="cannot be sent again safely"):
             caught.value.enqueue_again()
         assert len(store.sent) == sent
+
+    def test_a_machine_that_was_suspended_between_two_tries_sends_no_more(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The first try may have landed, and be run and forgotten by now."""
+        slept: list[float] = []
+        monkeypatch.setattr(time, "sleep", slept.append)
+        monkeypatch.setattr(sending, "clock", lambda: 7200.0 * len(slept))
+        store = Troubled(*["lost"] * 100)
+        with pytest.raises(EnqueueUncertain) as caught:
+            queue_on(store, 60.0).enqueue("x")
+        assert (len(store.sent), len(slept)) == (1, 1)
+        with pytest.raises(ConfigError, match="cannot be sent again safely"):
+            caught.value.enqueue_again()
 
     def test_another_process_has_only_the_ids(self) -> None:
         store = Troubled(*["lost"] * 100)
@@ -324,3 +339,31 @@ class TestSettings:
         Queue("q", store, order="lifo").enqueue(2)
         queue.enqueue(3)
         assert stored(store) == [3, 2], "newest first, for both"
+
+
+class TestReserve:
+    """An id that is chosen before the message is sent, as for a message that waits for a commit."""
+
+    @pytest.mark.parametrize("order", ["fifo", "lifo"])
+    def test_the_message_is_stored_under_the_id_that_was_reserved(self, order: Any) -> None:
+        store = Troubled()
+        queue = Queue("q", store, order=order)
+        sending = Sending(lambda: queue.load("", [Raw(b"\xa1x")]))
+        told = sending.reserve()
+        assert stored(store) == []
+        assert sending.run() == [told]
+        assert stored(store) == ["x"]
+        assert [one.id for one in queue.messages()] == [told]
+
+    def test_without_an_answer_the_same_message_can_be_sent_again(self) -> None:
+        store = Troubled()
+        queue = queue_on(store)
+        sending = Sending(lambda: queue.load("", [Raw(b"\xa1x")]))
+        told = sending.reserve()
+        store.troubles = ["lost"] * 100
+        with pytest.raises(EnqueueUncertain) as caught:
+            sending.run()
+        assert caught.value.message_id == told
+        store.troubles = []
+        assert caught.value.enqueue_again() == [told]
+        assert stored(store) == ["x"]

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.core import checks
-from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 from django.utils import timezone
 
 from s3queue.contrib.django.framework import (
@@ -69,7 +69,8 @@ class S3QueueBackend(BaseTaskBackend):
         options = dict(self.options)
         store = options.pop("store", None)
         self.result_ttl: float | None = options.pop("result_ttl", RESULT_TTL_S)
-        self.modules: tuple[str, ...] = tuple(options.pop("modules", ()))
+        modules = options.pop("modules", ())
+        self.modules: tuple[str, ...] = (modules,) if isinstance(modules, str) else tuple(modules)
         on_commit = options.pop("enqueue_on_commit", False)
         self._on_commit: str | None = DEFAULT_DB_ALIAS if on_commit is True else on_commit or None
         self.settings: dict[str, Any] = options
@@ -77,15 +78,21 @@ class S3QueueBackend(BaseTaskBackend):
         self.place = place_of(store, options)
 
     def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
-        """What is wrong with the options. Asks the store for nothing."""
-        found = []
+        """What is wrong with the options. Opens no store: these checks run with every command of ``manage.py``."""
+        found: list[checks.CheckMessage] = []
+        what = f"TASKS[{self.alias!r}]"
         try:
-            _ = self.place.config, self.place.store
+            _ = self.place.config
             ttl = self.result_ttl
             if ttl is not None and not (is_limit(ttl) and ttl <= LONGEST_RESULT_S):
                 raise ConfigError(f"result_ttl is {ttl!r}", f"seconds above 0, at most {LONGEST_RESULT_S:.0f}, or None")
+            if self._on_commit is not None and self._on_commit not in connections:
+                raise ConfigError(f"enqueue_on_commit is {self._on_commit!r}", "True, or an alias in DATABASES")
+            if not self.place.is_named:
+                hint = "set S3QUEUE_STORE_URL, or the option store, for example sqlite:///jobs.db"
+                found.append(checks.Warning(f"{what}: no store was named", hint=hint, id="s3queue.W001"))
         except ConfigError as wrong:
-            found.append(checks.Error(f"TASKS[{self.alias!r}]: {wrong.message}", hint=wrong.hint, id="s3queue.E001"))
+            found.append(checks.Error(f"{what}: {wrong.message}", hint=wrong.hint, id="s3queue.E001"))
         return found
 
     # ---- enqueue -----------------------------------------------------------------------------------------------
@@ -170,7 +177,7 @@ class S3QueueBackend(BaseTaskBackend):
 
         Raises:
             TaskResultDoesNotExist: there is no such message; or it has ended, and nothing is left of it: ``result_ttl`` is
-                over, or it was cancelled before it began.
+                over, or it was cancelled, purged or has expired. ImportError: there is no such task in this release.
         """
         result = look(self.place, str(result_id))
         if result is None:

@@ -27,6 +27,11 @@ class Place:
         self._queues: dict[str, Queue] = {}
 
     @property
+    def is_named(self) -> bool:
+        """Whether anything names a store."""
+        return self._given is not None or load().store_url is not None
+
+    @property
     def store(self) -> ObjectStore:
         """Raises `ConfigError`: nothing names a store."""
         if self._given is None:

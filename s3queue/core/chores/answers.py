@@ -11,6 +11,8 @@ from s3queue.errors import StoreError
 #: Seconds for which an answer stays, and between two looks for those that are older.
 KEEP_S = 3600.0
 _SWEEP_S = 600.0
+#: Answers in a page, and pages that one look takes at most: the oldest ones.
+_PAGE, _PAGES = 1000, 20
 
 
 class Answers:
@@ -61,12 +63,20 @@ class Answers:
         return False
 
     def _sweep(self, now: float) -> Step[bool]:
-        """Delete those of the oldest that were there an hour ago. Asks: one List, and one Delete where there are any."""
+        """Delete those that were there an hour ago. Asks: one List for each 1,000, and one Delete where there are any."""
+        seen: dict[str, float] = {}
+        after = ""
         try:
-            page = yield from list_page(self._layout.answers)
-            self._seen = {item.key: self._seen.get(item.key, now) for item in page}
-            old = [key for key, at in self._seen.items() if now - at >= KEEP_S]
-            yield from delete(old)
+            for _ in range(_PAGES):
+                page = yield from list_page(self._layout.answers, after)
+                seen.update((item.key, self._seen.get(item.key, now)) for item in page)
+                if len(page) < _PAGE:
+                    break
+                after = page[-1].key
+            self._seen = seen
+            old = [key for key, at in seen.items() if now - at >= KEEP_S]
+            for first in range(0, len(old), _PAGE):
+                yield from delete(old[first : first + _PAGE])
         except StoreError as fault:
             self._troubles.met(self._layout.answers, fault, now)
         return False

@@ -19,6 +19,8 @@ _LIVES, _LIFE_TEXT = 10, 400
 #: Characters of the payload as JSON; fewer of one in an object of its own: that and the letter together are less than a
 #: third larger than the message.
 _PREVIEW, _BRIEF_PREVIEW = 10_000, 4000
+#: Lives before the last one whose payloads are deleted with a letter.
+_EDITED = 20
 #: Bytes of a larger payload are in an object of their own.
 INLINE_BYTES = 32_768
 
@@ -135,9 +137,9 @@ def tombstone(source: Source, ending: Ending, nonce: str, now_ms: int, turn: int
 
 
 def payload_keys(layout: Layout, message: str, lives: int) -> list[str]:
-    """Where the payload of a letter may be, or have been."""
+    """Where the payload of a letter may be, or have been: any life may have begun with another one."""
     queue = parse_source(parse_message_id(message).path).queue
-    return [layout.payload(queue, message, life) for life in {1, *range(max(1, lives - 2), lives + 1)}]
+    return [layout.payload(queue, message, life) for life in sorted({1, *range(max(1, lives - _EDITED), lives + 1)})]
 
 
 def apart(letter: DeadLetter, life: int) -> DeadLetter:

@@ -27,7 +27,7 @@ from s3queue.core.chores.redrives import Redrives
 from s3queue.core.chores.troubles import Troubles
 from s3queue.core.keys import Layout, Source, parse_message_id, parse_source
 from s3queue.core.ops import Step, Unknown, delete, get, put
-from s3queue.core.records import Board, DeadLetter, Ending, SourceState, decode, encode
+from s3queue.core.records import Board, DeadLetter, Ending, SourceState, decode, encode, encode_over
 from s3queue.errors import CorruptRecord, StoreError
 from s3queue.store import Conflict, Found, Missing, Stored, Unchanged
 
@@ -153,15 +153,17 @@ class Letters:
             return (yield from self._edit(key, source, found, ending.by, nonce))
         if isinstance(found, Found):
             before = decode(DeadLetter, key, found.body)
+            version: str | None
             letter = further_letter(before, source, ending, failures, nonce, now_ms, self._turn)
             if letter is None:
                 return True
-            version: str | None = found.version
+            version, body = found.version, encode_over(letter, before, found.body)
         else:  # somebody has deleted it
-            version, letter = None, tombstone(source, ending, nonce, now_ms, self._turn)
+            letter = tombstone(source, ending, nonce, now_ms, self._turn)
             if ending.kind == "dead":
                 letter = replace(letter, tombstone=False, ending="", failures=failures, life=source.life)
-        return isinstance((yield from put(key, encode(letter), version)), Stored)
+            version, body = None, encode(letter)
+        return isinstance((yield from put(key, body, version)), Stored)
 
     def _edit(
         self, key: str, source: Source, found: Found | Missing | Unchanged, request: str, nonce: str
@@ -181,8 +183,8 @@ class Letters:
         edited = replace(letter, nonce=nonce, edit=request, payload=payload, payload_at=0, preview=preview(payload))
         if not (yield from self._set_apart(edited, source.life)):
             return False
-        edited = apart(edited, source.life)
-        return isinstance((yield from put(key, encode(edited), found.version)), Stored)
+        body = encode_over(apart(edited, source.life), letter, found.body)
+        return isinstance((yield from put(key, body, found.version)), Stored)
 
     # ---- first lives ---------------------------------------------------------------------------------------
 

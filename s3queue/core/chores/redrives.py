@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 from s3queue.core.chores.troubles import Troubles
 from s3queue.core.keys import REQUESTS, Layout, is_about_letters, life_path, parse_source
 from s3queue.core.ops import Missed, Step, get, get_within, list_page
+from s3queue.core.pacing import Backoffs
 from s3queue.core.plan.redrive import MOST_LETTERS, Looked, lives_on
 from s3queue.core.records import PURGE_LETTERS, Board, Chosen, DeadLetter, LetterRequest, decode
 from s3queue.core.survey import Survey
@@ -20,6 +21,9 @@ from s3queue.store import Found
 
 #: Requests that are looked at ahead, at most.
 _AHEAD = 4
+#: Plans that may leave a request where it is before others go first: there is no room for further lives of its queue, or a
+#: purge holds it. And seconds until it is looked at again, at first and at most.
+_TURNS, _AGAIN_S, _LONGEST_S = 4, 1.0, 60.0
 #: Letters that are read one by one rather than listed, and the fewest of a listed page that are to be in the request.
 _FEW, _SHARE = 2, 8
 #: Letters that are read at once, and the time-out of such a read in seconds.
@@ -41,6 +45,7 @@ class Redrives:
         self._board: Board | None = None
         #: What the coordinator wants by itself.
         self._own: deque[tuple[str, LetterRequest]] = deque()
+        self._passed = Backoffs(_AGAIN_S, _LONGEST_S)
         self._numbers = 0
         self.looked: dict[str, Looked] = {}
 
@@ -57,10 +62,15 @@ class Redrives:
             self._wanted = [path for path in seen.requests if is_about_letters(path) and path not in window]
         self._wanted = [path for path in self._wanted if path not in over]
         self._edits = {request: payloads for request, payloads in self._edits.items() if request in board.edits}
-        for path, one in self.looked.items():
-            one.turns += not path.startswith(REQUESTS)
+        self._passed.keep(self._wanted)
+        for one in self.looked.values():
+            one.turns += 1
         # What nobody has asked for has had its chance: what there was no room for is found again.
-        self.looked = {path: one for path, one in self.looked.items() if path not in over and one.turns < 2}
+        self.looked = {
+            path: one
+            for path, one in self.looked.items()
+            if path not in over and (one.turns < 2 or path.startswith(REQUESTS))
+        }
         if self.looked or self._under_way:
             named = lives_on(board.sources)
             for look in (*self.looked.values(), *self._under_way.values()):
@@ -68,18 +78,33 @@ class Redrives:
                     look.named |= named
 
     def take(self, now: float) -> Step[bool] | None:
-        if len(self.looked) + len(self._under_way) >= _AHEAD:
+        is_full = len(self.looked) + len(self._under_way) >= _AHEAD
+        waits = None if self._own else next((path for path in self._wanted if self._is_open(path, now)), None)
+        if is_full and (self._own or waits is not None):
+            is_full = not self._pass_over(now)
+        if is_full:
             return None
         if self._own:
             name, request = self._own.popleft()
             self._under_way[name] = None
             return self._look_at(name, request, now)
-        for path in self._wanted:
-            is_open = path not in self.looked and path not in self._under_way
-            if is_open and self._troubles.allow(self._layout.source(path), now):
-                self._under_way[path] = None
-                return self._look(path, now)
-        return None
+        if waits is None:
+            return None
+        self._under_way[waits] = None
+        return self._look(waits, now)
+
+    def _is_open(self, path: str, now: float) -> bool:
+        is_known = path in self.looked or path in self._under_way
+        return not is_known and self._passed.is_due(path, now) and self._troubles.allow(self._layout.source(path), now)
+
+    def _pass_over(self, now: float) -> bool:
+        """Let others go before a request that cannot be handled now. Returns whether there is one."""
+        for path, one in self.looked.items():
+            if one.turns >= _TURNS and path.startswith(REQUESTS):
+                del self.looked[path]
+                self._passed.failed(path, now)
+                return True
+        return False
 
     def _look(self, path: str, now: float) -> Step[bool]:
         """Asks: one Get for the request; one List for each page of letters, or one Get for each letter."""
@@ -87,6 +112,7 @@ class Redrives:
         try:
             found = yield from get(key)
             if not isinstance(found, Found):
+                self._wanted = [other for other in self._wanted if other != path]
                 return False  # handled by another, and deleted
             request = decode(LetterRequest, key, found.body)
             looked = self._begin(path, request)

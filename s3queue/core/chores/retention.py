@@ -21,6 +21,8 @@ from s3queue.store import Found
 
 #: Letters of one page: they are in memory together.
 _PAGE = 100
+#: Keys in one request.
+_DELETED_AT_ONCE = 1000
 #: Seconds: time-out of their reads.
 _READ_S = 30.0
 #: Walks within the shortest time that anything is kept.
@@ -72,7 +74,8 @@ class Retention:
                         over += [key, *payload_keys(self._layout, letter.message, letter.life)]
                 elif letter.died_ms + settings.letter_retention * 1000 <= now_ms:
                     old.setdefault(letter.queue, []).append(Chosen(letter.message, letter.life, one.version))
-            yield from delete(over)
+            for first in range(0, len(over), _DELETED_AT_ONCE):
+                yield from delete(over[first : first + _DELETED_AT_ONCE])
             for queue, letters in old.items():
                 self._redrives.forget(queue, letters)
         except StoreError as fault:

@@ -164,6 +164,9 @@ def _admit(
         elif source.queue in fresh:
             fresh[source.queue].append(source)
     for source in over[: expiry.MOST_NEW]:
+        if planning.bytes > planning.settings.max_board_bytes // 2:
+            planning.full.add("board")  # where nothing can be deleted, they would fill it
+            break
         expiry.new(planning, source)
     doors = Doors(planning, freed)
     for queue, listed in fresh.items():

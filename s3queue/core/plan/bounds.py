@@ -14,7 +14,7 @@ from s3queue.core.plan.lanes import Lanes
 from s3queue.core.plan.lines import Line
 from s3queue.core.plan.places import Places, QueuePlaces
 from s3queue.core.plan.planning import Planning
-from s3queue.core.plan.rules import rules
+from s3queue.core.plan.rules import rules, still_kept
 from s3queue.core.plan.taking import take
 
 
@@ -121,7 +121,10 @@ class Bounds:
             if lanes.rules.probes:
                 breaker.probing(planning, queue)
         planning.planned.ageing = frozenset(queue for queue, rule in self.rules.items() if rule.limits.ageing_s)
-        buckets = dict(planning.board.buckets)
+        buckets = {
+            queue: kept if queue in self.rules else still_kept(kept, planning.uptime_ms)
+            for queue, kept in planning.board.buckets.items()
+        }
         for queue, rule in self.rules.items():
             if not rule.held:
                 buckets[queue] = rule.buckets()

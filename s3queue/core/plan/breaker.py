@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from s3queue.core.plan.planning import Planning
-from s3queue.core.plan.rules import Rules
+from s3queue.core.plan.rules import KEPT_MS, Rules
 from s3queue.core.records import Breaker, Fuse, Totals
 
 #: Outcomes of a probe that say nothing of what the tasks need.
@@ -26,6 +26,9 @@ _NO_WORD = frozenset({"snooze", "interrupted", "unfit", "expired"})
 
 def judge(planning: Planning, rules: Mapping[str, Rules]) -> None:
     """Bring the breakers up to date, once what hosts report is taken over. Those that are open hold their queues."""
+    for queue, fuse in list(planning.fuses.items()):
+        if queue not in rules and planning.uptime_ms - max(fuse.since_ms, fuse.open_ms) >= KEPT_MS:
+            del planning.fuses[queue]  # nobody has served it for so long, or it has no breaker any more
     for queue, rule in rules.items():
         breaker = rule.limits.breaker
         before = planning.fuses.pop(queue, None)

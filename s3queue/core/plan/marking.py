@@ -5,8 +5,8 @@ from __future__ import annotations
 from s3queue.core.plan.planning import Planning
 from s3queue.core.records import Mark
 
-#: Marks on the board at most; further requests wait.
-MOST_MARKS = 10_000
+#: Marks on the board at most; further requests wait. And characters of the reason that each of them keeps.
+MOST_MARKS, REASON = 10_000, 200
 
 
 def mark(planning: Planning, path: str, index: int, wanted: Mark) -> bool:
@@ -19,7 +19,9 @@ def mark(planning: Planning, path: str, index: int, wanted: Mark) -> bool:
         before = Mark()
     forces = [one for one in (before.force_s, wanted.force_s) if one is not None]
     requests = tuple(dict.fromkeys((*before.requests, *wanted.requests)))
-    after = Mark(requests, wanted.reason or before.reason, min(forces, default=None), before.purge or wanted.purge)
+    after = Mark(
+        requests, wanted.reason[:REASON] or before.reason, min(forces, default=None), before.purge or wanted.purge
+    )
     if after != before or index not in marked:
         planning.marks.setdefault(path, {})[index] = after
         planning.planned.changed = True

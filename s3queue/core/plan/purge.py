@@ -19,7 +19,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from s3queue.core.keys import check_name, parse_source
-from s3queue.core.plan.marking import mark
+from s3queue.core.plan.marking import REASON, mark
 from s3queue.core.plan.planned import is_finished
 from s3queue.core.plan.planning import Planning
 from s3queue.core.plan.room import added
@@ -53,7 +53,7 @@ def begin(planning: Planning, path: str, request: Request) -> None:
         planning.answer(path, "unknown")
         return
     if request.queue not in planning.purges:
-        planning.purges[request.queue] = Purge(path, reason=request.reason, force_s=request.force_after)
+        planning.purges[request.queue] = Purge(path, reason=request.reason[:REASON], force_s=request.force_after)
         planning.planned.changed = True
 
 

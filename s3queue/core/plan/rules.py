@@ -19,6 +19,8 @@ from s3queue.core.records.limits import NO_LIMITS, overlaid, strictest
 BURST_S, WAITED_S = 0.25, 2.0
 #: Milliseconds after which nobody knows whether they have waited all the time.
 _ALL_THE_TIME_MS = 10_000
+#: Milliseconds for which buckets are kept of a queue that nobody serves, that is paused, or that has no rate any more.
+KEPT_MS = 86_400_000
 #: Seconds of a rate that are worth a cycle.
 _WORTH_S = 0.1
 #: Limits of one queue that people are told of.
@@ -118,6 +120,12 @@ def filled(before: Bucket | None, rate: float, uptime_ms: int) -> float:
     passed_ms = max(0, uptime_ms - before.at_ms)
     waited = before.waited and passed_ms <= _ALL_THE_TIME_MS
     return min(before.tokens + rate * passed_ms / 1000, max(1.0, rate * WAITED_S) if waited else _full(rate))
+
+
+def still_kept(buckets: Mapping[str, Bucket], uptime_ms: int) -> dict[str, Bucket]:
+    """Those of a queue without rules that count when it has some again: a queue that has a rate no more would leave them on
+    the board for ever."""
+    return {key: one for key, one in buckets.items() if uptime_ms - one.at_ms < KEPT_MS}
 
 
 def in_force(ledgers: Iterable[Ledger], control: Control | None) -> dict[str, Limits]:

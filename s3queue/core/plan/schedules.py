@@ -24,6 +24,8 @@ KEEP_MS = 86_400_000
 #: Milliseconds before now in which the last tick is looked for: the first that holds one has it.
 _LOOK_BACK_MS = (3_600_000, KEEP_MS, 32 * KEEP_MS, 366 * KEEP_MS)
 _NEW = SourceState(ready=(Ready(0, 1, 1),))
+#: Bytes of a tick on the board besides its path.
+_BYTES = 40
 
 
 def next_tick(schedule: Schedule, after_ms: int, timetable: Timetable) -> int | None:
@@ -95,6 +97,9 @@ def run_now(planning: Planning, path: str, request: Request) -> str | None:
     """Admit a message of a schedule beside its ticks. Returns the answer; None: not now."""
     if planning.control is None:
         return None
+    if planning.bytes > planning.settings.max_board_bytes // 2:
+        planning.full.add("board")
+        return None
     name = request.message
     schedule = planning.control.schedules.get(name)
     if schedule is None:
@@ -128,6 +133,7 @@ def _due(planning: Planning, schedule: Schedule, last_ms: int, now_ms: int, room
 def _admit(planning: Planning, path: str) -> None:
     if path not in planning.sources:
         planning.sources[path] = _NEW
+        planning.bytes += len(path) + _BYTES
         planning.planned.changed = True
 
 

@@ -159,7 +159,7 @@ class Mark(Struct, frozen=True, gc=False, array_like=True):
 
     Attributes:
         requests: those that are answered when it ends. None: they are answered already.
-        reason: for people.
+        reason: for people, 200 characters at most.
         purge: it ends as ``purged``, and not as ``cancelled``.
         force_s: seconds after which what runs ends with its process, from when its host reads this; None: never.
     """

@@ -12,7 +12,7 @@ import copy
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -50,6 +50,10 @@ CANCEL_GRACE_S = 2.0
 _At: TypeAlias = tuple[Plan, Piece, int]
 #: What an async task, and what it has started, belongs to.
 _running: contextvars.ContextVar[_At | None] = contextvars.ContextVar("s3queue_running", default=None)
+
+
+def _are_marked(those: Sequence[tuple[Dealt, int]]) -> bool:
+    return all(index in dealt.marked for dealt, index in those)
 
 
 def _result(outcome: Failed) -> str:
@@ -99,7 +103,7 @@ class Attempts:
         self._loop = TaskLoop(refuse_lazy)
         #: Guards the coroutines that are awaited.
         self._lock = threading.Lock()
-        self._awaited: dict[Future[BaseException | None], tuple[Dealt, int, Runs]] = {}
+        self._awaited: dict[Future[BaseException | None], tuple[Sequence[tuple[Dealt, int]], Runs]] = {}
         self._unfit: set[str] = set()
         #: What runs, by slot.
         self._running: list[_At | None] = [None] * journal.concurrency
@@ -129,11 +133,11 @@ class Attempts:
         }
 
     def interrupt(self, dealt: Dealt) -> None:
-        """More messages of this deal are marked. Those that are async tasks are cancelled; others are told if they ask
-        their context."""
+        """More messages of this deal are marked. Those that are async tasks are cancelled, of several at once when all of
+        them are marked; others are told if they ask their context."""
         with self._lock:
-            for of, index, runs in self._awaited.values():
-                if of is dealt and index in dealt.marked:
+            for those, runs in self._awaited.values():
+                if any(of is dealt for of, _ in those) and _are_marked(those):
                     self._loop.cancel(runs)
 
     def run(self, slot: int, piece: Piece, number: int, started: float) -> Failed | Member | None:
@@ -188,7 +192,7 @@ class Attempts:
                 if plan.result_s is not None:
                     box: list[Any] = []
                     result = into(box, result)
-                ended_with = self._await(dealt, piece.first + number, variables, result, limit)
+                ended_with = self._await(((dealt, piece.first + number),), variables, result, limit)
                 if ended_with is not None:
                     return self._told(plan, piece, number, self._judged(plan, piece, number, ended_with))
                 if plan.result_s is not None:
@@ -250,6 +254,9 @@ class Attempts:
         values: dict[int, Any] = {}
         for at, one in enumerate(members):
             piece, number = one.item
+            if piece.first + number in piece.dealt.marked:  # while the others of its batch were waited for
+                found[at] = self._told(one.own, piece, number, outcomes.unbegun(piece.part.attempt))
+                continue
             try:
                 values[at] = plan.decode(one.message.payload)[0][0]
             except ValueError as wrong:
@@ -265,7 +272,7 @@ class Attempts:
             ends = each(
                 plan.task.label,
                 len(values),
-                self._call(slot, plan, members[next(iter(values))].item, values, ctx, limit),
+                self._call(slot, plan, [members[at].item for at in values], values, ctx, limit),
             )
         except BaseException as raised:  # noqa: BLE001 - SystemExit in a task ends the attempts, not the worker
             if self._strange[0]:
@@ -282,10 +289,10 @@ class Attempts:
         return found
 
     def _call(
-        self, slot: int, plan: Plan, item: Item, values: dict[int, Any], ctx: Context, limit: float | None
+        self, slot: int, plan: Plan, items: list[Item], values: dict[int, Any], ctx: Context, limit: float | None
     ) -> Any:
         """What the task returns. Raises what it raises."""
-        piece, number = item
+        piece, number = items[0]
         variables = self._vars.copy()
         self._running[slot] = at = (plan, piece, number)
         if plan.is_async:
@@ -294,7 +301,8 @@ class Attempts:
             result = variables.run(plan.call, (list(values.values()),), {}, ctx)
             if plan.is_async:
                 box: list[Any] = []
-                ended_with = self._await(piece.dealt, piece.first + number, variables, into(box, result), limit)
+                those = [(of.dealt, of.first + at) for of, at in items]
+                ended_with = self._await(those, variables, into(box, result), limit)
                 if ended_with is not None:
                     raise ended_with
                 result = box[0]
@@ -397,17 +405,26 @@ class Attempts:
         return None
 
     def _await(
-        self, dealt: Dealt, index: int, variables: contextvars.Context, coroutine: Any, limit: float | None
+        self,
+        those: Sequence[tuple[Dealt, int]],
+        variables: contextvars.Context,
+        coroutine: Any,
+        limit: float | None,
     ) -> BaseException | None:
-        """Run it to its end in the loop. Returns its exception, or None."""
+        """Run it to its end in the loop. Returns its exception, or None.
+
+        Args:
+            those: the messages that it is for, by deal and index.
+        """
+        dealt = those[0][0]
         with self._lock:
             if dealt.over:  # cancelled before it began; `cancel` does not know of it
                 coroutine.close()
                 return Fenced(dealt.ticket)
             runs: Runs = []
             future = self._loop.run(variables, coroutine, limit, runs)
-            self._awaited[future] = dealt, index, runs
-            if index in dealt.marked:  # `interrupt` came before it began
+            self._awaited[future] = those, runs
+            if _are_marked(those):  # `interrupt` came before it began
                 self._loop.cancel(runs)
         try:
             return future.result()

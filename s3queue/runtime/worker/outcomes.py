@@ -95,6 +95,11 @@ def cancelled(attempt: int, raised: BaseException) -> Failed:
     return retry(0.0, attempt, "cancelled", told if is_for_that else f"{told}, and ended so:\n{describe(raised)}")
 
 
+def unbegun(attempt: int) -> Failed:
+    """Of one that was cancelled while the others of its batch were waited for."""
+    return retry(0.0, attempt, "cancelled", "it was cancelled before its batch began")
+
+
 def dead(attempt: int, cause: str, text: str) -> Failed:
     return Failed("dead", 0.0, failure(attempt, cause, text))
 

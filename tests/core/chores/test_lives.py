@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from s3queue_backends.memory import MemoryStore
 
+from s3queue.core.chores.letter import payload_keys
 from s3queue.core.chores.letters import Letters
 from s3queue.core.chores.redrives import Redrives
 from s3queue.core.chores.troubles import Troubles
@@ -78,3 +79,23 @@ def test_letter_that_somebody_deleted_is_there_again() -> None:
     letter, _ = ends(None, None, failures=True)
     assert (letter.tombstone, letter.life, letter.failures) == (False, 2, (BANG,))
     assert ends(Ending("done", "3-1"), None)[0].ending == "done"
+
+
+def test_letter_keeps_what_a_newer_release_has_written() -> None:
+    store, troubles = MemoryStore(), Troubles()
+    store.put(KEY, encode(LETTER)[:-1] + b',"newer":[1]}', if_version=None)
+    for ending in (Ending("done", "3-1"), None):
+        letters = Letters(LAYOUT, troubles, Redrives(LAYOUT, troubles))
+        letters.follow(board(states={SECOND: SourceState(dying=(0,), endings={0: ending} if ending else {})}))
+        step = letters.take(0.0, 99, "n")
+        assert step is not None
+        Driver(store, Meter()).run(step)
+        found = store.get(KEY)
+        assert isinstance(found, Found)
+        assert b'"newer":[1]' in found.body
+
+
+def test_payloads_of_all_lives_go_with_a_letter() -> None:
+    """A message may have been redriven with another payload long before it died last."""
+    keys = payload_keys(LAYOUT, FIRST, 9)
+    assert set(keys) == {LAYOUT.payload("q", FIRST, life) for life in range(1, 10)}

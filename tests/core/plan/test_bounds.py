@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from s3queue.core.keys import parse_source
 from s3queue.core.plan import Planned
-from s3queue.core.plan.rules import BURST_S, reached
-from s3queue.core.records import Allowed, Board, Breaker, Failed, Fuse, Ledger, Limit, Limits, Report
-from tests.core.world import NOW_MS, board, decide, ledger, path, retry
+from s3queue.core.plan.rules import BURST_S, KEPT_MS, reached
+from s3queue.core.records import Allowed, Board, Breaker, Bucket, Failed, Fuse, Ledger, Limit, Limits, Report
+from tests.core.world import NOW_MS, SETTINGS, board, decide, ledger, path, retry
 
 T = TypeVar("T")
 
@@ -228,6 +228,13 @@ class TestRate:
         seen = several(path(1, 50, key="a"), path(2, 50, key="b"))
         assert keys_of(decide(board(), several(host(limits=limits)), seen)) == {"a": 1, "b": 1}
 
+    def test_buckets_of_a_queue_without_rates_are_forgotten_after_a_day(self) -> None:
+        """A queue whose rate was taken away would leave those of all its keys on the board for ever."""
+        stood = board(buckets={"q": {"a": Bucket(0.5, 1000)}, "r": {"": Bucket(0.5, KEPT_MS)}})
+        early = decide(stood, several(host()), several(path(1)), uptime_ms=999 + KEPT_MS).board
+        assert early.buckets == stood.buckets
+        assert decide(stood, several(host()), several(path(1)), uptime_ms=1000 + KEPT_MS).board.buckets.keys() == {"r"}
+
 
 class TestExpiry:
     late, soon = NOW_MS - 1, NOW_MS + 60_000
@@ -242,6 +249,14 @@ class TestExpiry:
     def test_one_that_has_time_is_assigned(self) -> None:
         planned = decide(board(), several(host()), several(path(1, expires_ms=self.soon)))
         assert planned.assigned == 1
+
+    def test_batches_wait_for_their_end_where_the_board_has_no_room_for_them(self) -> None:
+        """Where nothing can be deleted, those that are over would fill it."""
+        settings = SETTINGS._replace(max_board_bytes=1000)
+        many = several(*(path(order, expires_ms=self.late) for order in range(1, 100)))
+        planned = decide(board(), several(host()), many, settings=settings)
+        assert 0 < len(planned.board.sources) < 10
+        assert planned.board.full == ("board",)
 
     def test_what_waits_on_the_board_ends_where_it_has_not_begun(self) -> None:
         one = path(1, 3, expires_ms=self.soon)
@@ -331,6 +346,12 @@ class TestBreaker:
         then = decide(stood, given_back, several(path(2, 50)), uptime_ms=13_000)
         assert then.assigned == 1
         assert then.board.fuses["q"].probe not in ("", name)
+
+    def test_that_of_a_queue_without_one_is_forgotten_after_a_day(self) -> None:
+        stood = board(fuses={"q": Fuse(2, 500), "r": Fuse(3, 500, 2000)})
+        planned = decide(stood, several(host()), uptime_ms=1000 + KEPT_MS)
+        assert planned.changed
+        assert planned.board.fuses.keys() == {"r"}
 
 
 def test_a_board_that_lacks_the_tickets_of_its_limits_is_planned_with() -> None:

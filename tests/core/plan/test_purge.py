@@ -131,3 +131,11 @@ def test_more_tombstones_than_there_is_room_for_are_written_in_later_cycles() ->
     settled = decide(walked.board, letters_written=written, settings=few)
     over = decide(settled.board, settings=few)
     assert over.board.answers == {DO: "purged 3"}
+
+
+def test_long_reason_is_cut_since_each_mark_has_it() -> None:
+    before, source = one_ticket(3)
+    asked = Request("n", "purge", "", reason="x" * 5000, queue="q")
+    planned = decide(before, [claimed()], asked={DO: asked})
+    assert {len(mark.reason) for mark in planned.board.marks[source].values()} == {200}
+    assert len(planned.board.purges["q"].reason) == 200

@@ -9,7 +9,7 @@ import pytest
 from s3queue.core.keys import parse_source, tick_path
 from s3queue.core.plan import Planned, schedules
 from s3queue.core.records import Board, Control, Ledger, Purge, Report, Request, Schedule, Ticked
-from tests.core.world import NOW_MS, board, claimed, decide, ledger
+from tests.core.world import NOW_MS, SETTINGS, board, claimed, decide, ledger
 
 #: A full minute, and hour.
 MINUTE_MS = NOW_MS // 60_000 * 60_000
@@ -214,3 +214,10 @@ def test_run_now_admits_one_message_beside_the_ticks_in_the_commit_of_the_answer
 
 def test_run_now_of_no_schedule_is_absent() -> None:
     assert at(MINUTE_MS, board(), control(), asked={DO: Request("n", "tick", "x")}).board.answers == {DO: "absent"}
+
+
+def test_message_beside_the_ticks_waits_where_the_board_has_no_room_for_it() -> None:
+    asked = {"do/1800000000000-0000000000000001": Request("n", "tick", "s")}
+    settings = SETTINGS._replace(max_board_bytes=100)
+    planned = at(MINUTE_MS, after(MINUTE_MS), control(s=every()), asked=asked, settings=settings)
+    assert (planned.board.sources, planned.board.answers, planned.board.full) == ({}, {}, ("board",))

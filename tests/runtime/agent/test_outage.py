@@ -43,3 +43,12 @@ def test_outage_that_outlasts_a_request_ends_with_the_next_one_that_is_answered(
         driver.perform(Get("k"))
     driver.perform(Get("k"))
     assert told.kinds == ["store_unavailable", "store_recovered"]
+
+
+def test_requests_that_fail_and_succeed_in_turn_as_a_store_goes_away_are_one_outage() -> None:
+    told = Told()
+    outage = Outage(told)
+    for _ in range(5):
+        outage.begins(UNAVAILABLE)
+        outage.ends()
+    assert told.kinds == ["store_unavailable", "store_recovered", *["warning"] * 4]

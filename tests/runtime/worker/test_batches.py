@@ -15,7 +15,7 @@ from s3queue.core.records import Message, encode_message
 from s3queue.decorators import task
 from s3queue.errors import ConfigError
 from s3queue.runtime.local.journal import FAILED, OK, REJECTED, RUNNING, TOGETHER
-from s3queue.runtime.local.wire import FailedNote, Finished, Noted
+from s3queue.runtime.local.wire import FailedNote, Finished, Interrupt, Noted
 from s3queue.runtime.worker.batches import Batches, Member, each
 from s3queue.runtime.worker.dealt import Item
 from s3queue.store import ObjectStore
@@ -108,6 +108,45 @@ def test_journal_of_a_batch_names_each_message_and_its_slot_none(
         (slot,) = it.journal.running()
         assert slot.message == TOGETHER
         assert slot.deadline > slot.started + 590
+
+
+def test_batch_of_which_one_is_cancelled_goes_on_for_the_others(
+    store: ObjectStore, pipe: Callable[[str], Pipe]
+) -> None:
+    """What is raised for it is the failure of each: its neighbours would pay an attempt."""
+    report = pipe("report")
+    with desk(store) as it:
+        it.deal_new(0, *[it.message("until_first_is_cancelled", report.path)] * 2)
+        assert report.line() == "running 2"
+        it.send(Interrupt(0, (0,)))
+        assert report.line() == "cancelled False"
+        it.expect(Finished)
+        assert it.states(0) == [OK, OK]
+
+
+def test_batch_of_which_all_are_cancelled_is_interrupted(store: ObjectStore, pipe: Callable[[str], Pipe]) -> None:
+    report = pipe("report")
+    with desk(store) as it:
+        it.deal_new(0, *[it.message("until_first_is_cancelled", report.path)] * 2)
+        assert report.line() == "running 2"
+        it.send(Interrupt(0, (0, 1)))
+        assert set(outcomes(it, 2).values()) == {("retry", 0.0, "it was cancelled while it ran")}
+
+
+def test_message_that_is_cancelled_before_its_batch_begins_is_left_out_of_it(
+    store: ObjectStore, pipe: Callable[[str], Pipe]
+) -> None:
+    report = pipe("report")
+    with desk(store) as it:
+        it.shared.trust_until = 0.0
+        it.deal_new(0, *[it.message("until_first_is_cancelled", report.path)] * 2)
+        it.send(Interrupt(0, (1,)))
+        it.trust()
+        assert report.line() == "running 1"
+        it.send(Interrupt(0, (0,)))
+        found = outcomes(it, 2)
+        assert found[1] == ("retry", 0.0, "it was cancelled before its batch began")
+        assert found[0][0] == "retry"
 
 
 class _Plan:
