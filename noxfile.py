@@ -43,8 +43,8 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def examples(session: nox.Session) -> None:
-    """The example projects with their tests, and those of the frameworks. Where Python 3.12 or later is on the machine,
-    with that too, since Django 6.0 needs it, the first one with its own Tasks framework. Arguments go to pytest."""
+    """The example projects with their tests. Where Python 3.12 or later is on the machine, with it too, and tests/contrib:
+    Django 6.0 needs it, the first with its own Tasks framework. Arguments go to pytest."""
     session.install("-q", "-e", f".[{EXTRAS}]", *_group("test"))
     _examples(session, "python")
     newer = _newer_python()
@@ -55,11 +55,11 @@ def examples(session: nox.Session) -> None:
     session.run(newer, "-m", "venv", Path(python).parents[1], external=True)
     needed = ["-e", ".[django,asgi,dashboard]", *_group("test")]
     session.run(python, "-m", "pip", "install", "-q", "--disable-pip-version-check", *needed, external=True)
+    session.run(python, "-m", "pytest", "-q", "tests/contrib", *session.posargs, external=True)
     _examples(session, python)
 
 
 def _examples(session: nox.Session, python: str) -> None:
-    session.run(python, "-m", "pytest", "-q", "tests/contrib", *session.posargs, external=True)
     for folder in sorted(path.parent for path in Path("examples").glob("*/pytest.ini")):
         with session.chdir(folder):
             session.run(python, "-m", "pytest", "-q", *session.posargs, external=True)

@@ -40,15 +40,6 @@ _ZOMBIES: dict[str, Any] = _FENCED | {
     "weather": Weather(fault=0.15, fates=("served", "slow", "late"), chaos=0.08, kinds=("pause host", "pause worker")),
 }
 
-#: Hosts that are suspended for longer than a result that has expired is kept.
-_SUSPENDED: dict[str, Any] = _FENCED | {
-    "times": dataclasses.replace(
-        _SHORT, pauses=(9.0, 16.0), tasks=(0.05, 0.4), settings=Times().settings._replace(result_grace_s=1.0)
-    ),
-    "storm_s": 40.0,
-    "weather": Weather(fault=0.05, fates=("served", "slow"), chaos=0.05, kinds=("pause host", "pause worker")),
-}
-
 
 @mutant(results, "is_older", "I12", within=300, **_FENCED)
 def a_result_counts_by_a_board_that_is_older(_: Any, result: Any, board: Any) -> bool:
@@ -104,27 +95,3 @@ def an_expired_result_is_swept_though_its_message_goes_on(_: Any, of: Any, key: 
     """An expired result may be replaced by the next attempt, just when it is deleted."""
     return True
     yield
-
-
-@mutant(Worker, "_keep", "I12", within=600, **_SUSPENDED)
-def a_result_is_stamped_outside_the_trust_window(keep: Any, of: Worker, item: Any, origin: Any) -> Any:
-    """A result is stamped and sent only while its host may start messages, so that what a fenced host sends has expired
-    when the result that counts is swept."""
-    journal = of._journal
-
-    class Trusting:
-        trust_until = float("inf")
-
-    of._journal = Trusting()  # type: ignore[assignment]
-    try:
-        step, answer = keep(of, item, origin), None
-        while True:
-            try:
-                wish = step.send(answer)
-            except StopIteration:
-                return
-            of._journal = journal
-            answer = yield wish
-            of._journal = Trusting()  # type: ignore[assignment]
-    finally:
-        of._journal = journal
