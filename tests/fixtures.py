@@ -9,6 +9,7 @@ import pytest
 from s3queue_backends.sqlite import SqliteStore
 
 from s3queue.config import configure
+from s3queue.registry import registry
 from s3queue.store import ObjectStore
 from tests.processes.host import Line
 
@@ -34,3 +35,14 @@ def fifo(tmp_path: Path) -> Iterator[Callable[[str], Line]]:
     yield make
     for it in fifos:
         it.close()
+
+
+@pytest.fixture(autouse=True)
+def _tasks_of_this_test_end_with_it() -> Iterator[None]:
+    """A task that a test declares in a function is in the registry of its process, and later tests start workers there."""
+    middleware = registry.middleware
+    yield
+    registry.middleware = middleware
+    for key, task in list(registry._tasks.items()):
+        if "<locals>" in getattr(task.function, "__qualname__", ""):
+            del registry._tasks[key]

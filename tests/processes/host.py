@@ -133,7 +133,9 @@ def main() -> None:
     url, until_empty, settings = json.loads(sys.argv[1])
     store = SqliteStore.from_url(url)
     configure(store=store)
-    summary = Supervisor(store, queues=[jobs.QUEUE], config=Config(), **settings).run(until_empty=until_empty)
+    summary = Supervisor(store, queues=[jobs.QUEUE, jobs.BATCHES], config=Config(), **settings).run(
+        until_empty=until_empty
+    )
     store.close()
     print(json.dumps(summary))
 

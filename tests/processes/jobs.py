@@ -14,7 +14,7 @@ from pathlib import Path
 from s3queue import Context, Reject, Retry, task
 from s3queue.context import Backoff
 
-QUEUE = "jobs"
+QUEUE = "work"
 AT_ONCE = Backoff(base=0)
 
 
@@ -216,7 +216,11 @@ def by_steps(ctx: Context, started: str, release: str) -> None:
         raise ValueError(f"step {step}")
 
 
-@task(queue=QUEUE, name="batched", batch=4, wait=60, max_attempts=2, time_limit=1.0, backoff=AT_ONCE)
+#: Of its own: a queue with batches deals as many at a time, and others here count on one.
+BATCHES = "batches"
+
+
+@task(queue=BATCHES, name="batched", batch=4, wait=60, max_attempts=2, time_limit=1.0, backoff=AT_ONCE)
 def batched(words: list[str]) -> None:
     """Says how many there are; a word may end the process, or take longer than it may."""
     for word in words:

@@ -49,3 +49,8 @@ def hourly(ctx: s3queue.Context) -> None:
 @s3queue.task("shop", "fails", max_attempts=3)
 def fails(n: int) -> None:
     raise ValueError(f"no {n}")
+
+
+@s3queue.task("shop", "total", result_ttl=60)
+def total(a: int, b: int) -> int:
+    return a + b

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -159,3 +163,44 @@ def test_task_cannot_drain_its_own_queue(task_queue: TaskQueue, monkeypatch: pyt
     shop.welcome.enqueue("ada")
     task_queue.drain().check()
     assert "draining already" in told[0]
+
+
+def test_result_of_what_was_delayed_for_longer_than_it_is_kept(task_queue: TaskQueue) -> None:
+    """It expires so long after the task has returned, by the clock of the test."""
+    message = shop.total.options(delay=timedelta(hours=2)).enqueue(1, 2)
+    task_queue.drain().check()
+    assert message.result(timeout=0) == 3
+    task_queue.advance(61)
+    with pytest.raises(s3queue.ResultGone):
+        message.result(timeout=0)
+
+
+def test_waiting_for_a_result_runs_the_message(task_queue: TaskQueue) -> None:
+    assert shop.total.enqueue(1, 2).result(timeout=5) == 3
+    assert shop.total.options(delay=30).enqueue(3, 4).result(timeout=60) == 7
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        shop.total.options(delay=3600).enqueue(5, 6).result(timeout=1800)
+    assert time.monotonic() - began < 1800, "as far as the real clock is concerned, nothing has passed"
+
+
+async def _gathered(task_queue: TaskQueue) -> list[int]:
+    messages = [await shop.total.aenqueue(n, 1) for n in range(5)]
+    return list(await asyncio.gather(*[message.aresult(timeout=60) for message in messages]))
+
+
+def test_coroutines_await_results_that_nobody_drains(task_queue: TaskQueue) -> None:
+    assert asyncio.run(_gathered(task_queue)) == [1, 2, 3, 4, 5]
+
+
+def test_thread_waits_for_what_another_one_drains(task_queue: TaskQueue) -> None:
+    message = shop.total.options(delay=7200).enqueue(1, 2)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(message.result, 10_000)
+        assert waiting.result() == 3
+
+
+@pytest.mark.parametrize("wrong", [-1, math.nan, math.inf, "5", None, timedelta(seconds=-1)])
+def test_time_that_cannot_pass_is_refused(task_queue: TaskQueue, wrong: Any) -> None:
+    with pytest.raises(s3queue.ConfigError, match="time is"):
+        task_queue.advance(wrong)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import time
 from collections.abc import Callable, Iterator
@@ -19,8 +20,11 @@ _ASK = (
     "operate.operation",
     "operate.schedules",
     "operate.inspection",
+    "operate.waiting",
     "options.timing",
 )
+#: Those that ask by when a result expires, and when an attempt has failed, where a task runs. How long it runs is real.
+_RUN = ("runtime.worker.results", "runtime.worker.outcomes", "runtime.worker.dealt")
 
 
 class VirtualClock:
@@ -50,11 +54,11 @@ class VirtualClock:
         self.ahead += max(0.0, seconds)
 
 
-class _Time:
-    """Stands for the module `time`."""
+class _Wall:
+    """Stands for the module `time`, where the wall clock is asked for."""
 
-    def __init__(self, of: VirtualClock, sleep: Callable[[float], None]) -> None:
-        self._clock, self.sleep = of, sleep
+    def __init__(self, of: VirtualClock) -> None:
+        self._clock = of
 
     def time(self) -> float:
         return self._clock.wall()
@@ -62,11 +66,37 @@ class _Time:
     def time_ns(self) -> int:
         return int(self._clock.wall() * 1e9)
 
+    def __getattr__(self, name: str) -> Any:
+        return getattr(time, name)
+
+
+class _Time(_Wall):
+    """Also where somebody waits."""
+
+    def __init__(self, of: VirtualClock, sleep: Callable[[float], None]) -> None:
+        super().__init__(of)
+        self.sleep = sleep
+
     def monotonic(self) -> float:
         return time.monotonic() + self._clock.ahead
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(time, name)
+
+class _Bell:
+    """Stands for what rings when messages were settled: waiting for that runs them."""
+
+    def __init__(self, sleep: Callable[[float], None]) -> None:
+        self._sleep = sleep
+
+    def wait(self, seconds: float) -> bool:
+        self._sleep(seconds)
+        return False
+
+    async def hear(self, seconds: float) -> bool:
+        await asyncio.to_thread(self._sleep, seconds)
+        return False
+
+    def close(self) -> None:
+        pass
 
 
 @contextmanager
@@ -74,13 +104,17 @@ def shown_to_producers(of: VirtualClock, sleep: Callable[[float], None]) -> Iter
     """Have delays, due times and states be counted by this clock. The user's own code sees the real time.
 
     Args:
-        sleep: what waiting for a coordinator does instead.
+        sleep: what waiting for a coordinator, or for a message to end, does instead.
     """
-    modules = [importlib.import_module(f"s3queue.{name}") for name in _ASK]
-    for module in modules:
-        vars(module)["time"] = _Time(of, sleep)
+    stand_ins = {name: _Time(of, sleep) for name in _ASK} | dict.fromkeys(_RUN, _Wall(of))
+    modules = {importlib.import_module(f"s3queue.{name}"): one for name, one in stand_ins.items()}
+    for module, one in modules.items():
+        vars(module)["time"] = one
+    waiting = vars(importlib.import_module("s3queue.operate.waiting"))
+    bell, waiting["_Bell"] = waiting["_Bell"], lambda url, root: _Bell(sleep)
     try:
         yield
     finally:
+        waiting["_Bell"] = bell
         for module in modules:
             vars(module)["time"] = time

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import math
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from time import sleep
 from typing import Any
 
 from msgspec import Struct
@@ -29,6 +32,8 @@ __all__ = ["Drained", "TaskQueue"]
 
 #: Characters of the last error of a dead letter that an assertion shows.
 _TEXT = 3000
+#: Seconds after which a thread looks again that waits while another one runs messages.
+_GLANCE_S = 0.001
 
 
 class Drained(Struct, frozen=True):
@@ -66,6 +71,8 @@ class TaskQueue:
         self.clock = VirtualClock()
         self._host: LocalHost | None = None
         self._busy = self._timed = False
+        #: The thread in which messages run.
+        self._runs_in = 0
 
     # ---- run -----------------------------------------------------------------------------------------------
 
@@ -93,9 +100,9 @@ class TaskQueue:
 
     def advance(self, time: float | timedelta, *, crash: str | None = None) -> Drained:
         """Let so much time pass, in seconds, and run what becomes due in it, in its order: delays, retries, schedules."""
-        seconds = time.total_seconds() if isinstance(time, timedelta) else float(time)
-        if seconds < 0:
-            raise ConfigError(f"time is {time!r}", "it does not go back")
+        seconds = time.total_seconds() if isinstance(time, timedelta) else time
+        if not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
+            raise ConfigError(f"time is {time!r}", "seconds or a timedelta; it does not go back")
         until_ms = self.clock.wall_ms() + int(seconds * 1000)
         self._timed = True
         return self._run(crash, lambda host: host.pass_until(until_ms, ticks=True))
@@ -107,7 +114,7 @@ class TaskQueue:
         point = self._crash if crash is None else crash
         host.crash = Crash(point) if point else None
         before = len(host.settled)
-        self._busy = True
+        self._busy, self._runs_in = True, threading.get_ident()
         try:
             if host.crash is None:
                 what(host)
@@ -211,7 +218,10 @@ class TaskQueue:
             yield
 
     def _wait(self, seconds: float) -> None:
-        """What sleeping is, for those who wait for a coordinator."""
+        """What sleeping is, for those who wait for a coordinator, or for a message to end."""
+        if self._busy and self._runs_in != threading.get_ident():
+            sleep(_GLANCE_S)  # another thread runs messages: what is waited for may come of that
+            return
         if not self._busy:
             self.run_ready()
         self.clock.jump(seconds)
