@@ -381,9 +381,10 @@ def nobody_pays(judge: Any, suspects: Any, death: Any) -> Any:
 
 
 @mutant(deal.Dealer, "_put_back", "alone", weather=_ENDS, slots=2, most=5, shapes=("plain", "poison"))
-def suspects_run_in_company(_: Any, dealer: deal.Dealer, queue: str, held: Any, pieces: Any) -> None:
+def suspects_run_in_company(_: Any, dealer: deal.Dealer, queue: str, ticket: str, offsets: Any) -> None:
     """A suspect runs in a process with nothing else."""
-    dealer._pool.put_back(queue, pieces)
+    pieces = deal._pieces(ticket, dealer.host.tickets.get(ticket), offsets)
+    dealer._pool.put_back(deal.line_of(dealer.host, queue, ticket), pieces)
 
 
 @mutant(Draft, "failed", "I7", weather=_ENDS, slots=2, most=5)
@@ -397,8 +398,8 @@ def an_interruption_counts(failed: Any, draft: Draft, index: int, attempt: int, 
 def released_and_run(_: Any, dealer: deal.Dealer) -> None:
     """What was released is not started."""
     for queue, line in dealer._pool._queues.items():
-        for name, start, stop in line:
-            dealer.host.release(name, (start, stop))
+        for piece in line:
+            dealer.host.release(piece.ticket, (piece.start, piece.stop))
         assert dealer._pool.left(queue) == sum(piece.size for piece in line)
 
 
@@ -722,9 +723,9 @@ def deleted_when_all_is_out(_: Any, path: str, state: Any) -> bool:
 
 
 @mutant(assign, "tickets", "P6 I9", weather=_LATE)
-def no_window(tickets: Any, planning: Any, sources: Any, window: Any) -> None:
+def no_window(tickets: Any, planning: Any, sources: Any, window: Any, *more: Any) -> None:
     """A source whose id is in the window is never admitted again."""
-    tickets(planning, sources, ())
+    tickets(planning, sources, (), *more)
 
 
 @mutant(Lead, "uptime_ms", "P6 I9", weather=_LATE, within=400)

@@ -5,7 +5,17 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from s3queue.core.keys import Layout, moved_batch, moved_path, parse_source, tick_path
+from s3queue.core.keys import (
+    DEDUP,
+    UNIQUE,
+    Layout,
+    life_path,
+    moved_batch,
+    moved_path,
+    parse_source,
+    source_path,
+    tick_path,
+)
 from s3queue.core.ops import Put
 from s3queue.core.plan import Settings
 from s3queue.core.records import (
@@ -182,3 +192,23 @@ def test_tick_is_stuck_behind_a_place_that_nobody_can_take_back(limit: Limit) ->
     world.world.store.perform(Put(layout.control, encode(control), None), 0.0, "o")
     world.world.refused.add(layout.host(refused))
     assert world._stuck(board) == ({tick, runs} if limit.max_running else {runs})
+
+
+@pytest.mark.parametrize("kind", [UNIQUE, DEDUP])
+def test_what_is_redriven_is_stuck_behind_another_message_of_its_gate(kind: str) -> None:
+    """For as long as the store refuses the ledger of the host that holds that one."""
+    world = Simulation(Replay({}), Scene(hosts=1))
+    layout, refused = world.world.layout, "h9.1"
+    runs, died = (
+        source_path("q", sent_ms=1_700_000_000_000, batch=f"00{n}", count=1, gate=kind + "0" * 24) for n in range(2)
+    )
+    life = life_path(layout.message_id(died, 0), 2)
+    board = Board(
+        "0",
+        1,
+        1,
+        sources={runs: SourceState(), life: SourceState(ready=(Ready(0, 1, 1),))},
+        tickets={"1-0": Ticket(refused, (Part(runs, 0, 1, 1),))},
+    )
+    world.world.refused.add(layout.host(refused))
+    assert world._stuck(board) == ({runs, life} if kind == UNIQUE else {runs})

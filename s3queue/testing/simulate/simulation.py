@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from s3queue.core import cycle, survey
-from s3queue.core.keys import BORROWED, TICKS, parse_source, schedule_in
+from s3queue.core.keys import BORROWED, TICKS, UNIQUE, parse_source, schedule_in
 from s3queue.core.ops import Step
 from s3queue.core.plan.rules import in_force
 from s3queue.core.records import Board, Control, Ledger, Ticket, decode, decode_batch, decode_moved
@@ -213,6 +213,8 @@ class Simulation:
             if (state.dying or source.kind == "dead") and any(letter in refused for letter in letters):
                 stuck.add(path)
         crowds = {(one.queue, one.group) for one in map(parse_source, stuck) if one.group is not None}
+        # Behind a gate for arguments one message goes at a time, also of those that are redriven.
+        gates = {(one.queue, one.gate) for one in map(parse_source, stuck) if one.gate.startswith(UNIQUE)}
         # Nor can those that wait for the places of what nobody can take back.
         tickets = {name: one for name, one in board.tickets.items() if one.session in sessions}
         limited = self._limited(tickets.values())
@@ -223,7 +225,8 @@ class Simulation:
         for path in (*paths, *(path for path in board.sources if path.startswith(BORROWED))):
             with contextlib.suppress(CorruptRecord):
                 source = parse_source(path)
-                if (source.queue, source.group) in crowds or {(source.queue, ""), (source.queue, source.key)} & limited:
+                is_limited = not limited.isdisjoint({(source.queue, ""), (source.queue, source.key)})
+                if (source.queue, source.group) in crowds or (source.queue, source.gate) in gates or is_limited:
                     stuck.add(source.path)
         return stuck
 
