@@ -284,7 +284,9 @@ def _decide(
 def _say_if_nobody_answers(queue: Queue, timeout: float) -> None:
     """A line, where no host serves the queue: then the command waits for one. Asks: one GET."""
     if not queue.stats().hosts:
-        text = f"s3queue: no host serves {queue.name}, so this waits for one, for up to {timeout:g} s (s3queue run MODULE)"
+        text = (
+            f"s3queue: no host serves {queue.name}, so this waits for one, for up to {timeout:g} s (s3queue run MODULE)"
+        )
         click.echo(text, err=True)
 
 
