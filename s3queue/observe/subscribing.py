@@ -52,13 +52,13 @@ class Subscribers:
     def has(self, kind: str) -> bool:
         return kind in self._calls
 
-    def tell(self, event: Event) -> list[Exception]:
+    def tell(self, event: Event) -> list[BaseException]:
         """Call those that listen to it. Returns what they raised."""
-        raised: list[Exception] = []
+        raised: list[BaseException] = []
         for call in self._calls.get(event.kind, ()):
             try:
                 call(event)
-            except Exception as fault:  # noqa: BLE001 - of the user's; the caller logs it
+            except (Exception, SystemExit) as fault:  # noqa: BLE001 - of the user's; the caller logs it
                 raised.append(fault)
         return raised
 
