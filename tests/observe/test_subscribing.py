@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,17 @@ def test_coroutine_function_is_no_subscriber() -> None:
 
     with pytest.raises(ConfigError, match="is async"):
         s3queue.on("dead")(page)
+
+
+def test_subscriber_that_ends_the_program_does_not_end_a_worker(caplog: pytest.LogCaptureFixture) -> None:
+    """The message would be dead because its worker exited, and not of its error."""
+
+    @s3queue.on("dead")
+    def gives_up(event: Dead) -> None:
+        sys.exit("the pager is away")
+
+    Events("worker").emit("dead", message="m", attempt=1)
+    assert "a subscriber of dead raised SystemExit: the pager is away" in caplog.text
 
 
 @pytest.mark.parametrize("kinds", [(), ("deed",)])
