@@ -131,7 +131,7 @@ def _status(command: click.Command, args: Sequence[str] | None) -> int:
         path = wrong.ctx.command_path if wrong.ctx else "s3queue"
         hint = f"see {path} --help"
         if isinstance(wrong, click.NoSuchOption) and not wrong.possibilities:
-            hint = f"a value that begins with - stands behind --; {hint}"
+            hint = f"write -- before a value that begins with -; {hint}"
         return complain(wrong.format_message().rstrip("."), hint)
     except click.exceptions.Exit as done:
         return done.exit_code
@@ -151,7 +151,7 @@ def _status(command: click.Command, args: Sequence[str] | None) -> int:
     except EnqueueUncertain as fault:
         return complain(
             str(fault),
-            "s3queue stats shows what is there; enqueue it anew only if twice is better than never",
+            "s3queue stats shows what is stored; enqueue it again only if a duplicate does no harm",
             BAD_NEWS,
         )
     except QueueError as fault:

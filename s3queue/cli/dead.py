@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from s3queue.operate.letters import DeadLetter
+    from s3queue.queue import Queue
 
 
 _TIMEOUT = "For how long to wait for one answer."
@@ -258,6 +259,8 @@ def _decide(
             confirm(f"{verb.capitalize()} {many:,} dead letters of {queue}?", yes)
         elif verb == "purge" and not (yes or dry_run):
             confirm(f"Purge {len(ids)} dead letters of {queue}?", yes)
+        if not dry_run:
+            _say_if_nobody_answers(of, timeout)
         done = decide(ids or None, rate=rate, dry_run=dry_run, timeout=timeout, progress=told.show, **wanted, **more)
     except TimeoutError as late:
         click.echo(f"s3queue: {queue}: {late}; {told.last.done:,} {said} so far", err=True)
@@ -276,6 +279,15 @@ def _decide(
     else:
         click.echo(f"{queue}: {done.done:,} of {done.found:,} dead letters {said}{_left(done)}")
     return 0 if dry_run or done.done == done.found else 1
+
+
+def _say_if_nobody_answers(queue: Queue, timeout: float) -> None:
+    """A line, where no host serves the queue: then the command waits for one. Asks: one GET."""
+    if not queue.stats().hosts:
+        text = (
+            f"s3queue: no host serves {queue.name}, so this waits for one, for up to {timeout:g} s (s3queue run MODULE)"
+        )
+        click.echo(text, err=True)
 
 
 def _left(done: Decided) -> str:

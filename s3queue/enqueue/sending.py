@@ -303,7 +303,10 @@ class Sending:
                     raise StoreUnavailable("put", queue.layout.source(name), "no answer")
                 time.sleep(pause)
         except (StoreUnavailable, StoreDenied) as fault:
-            queue.events.warn("replace", f"message {message} may run beside the one that takes its place: {fault}")
+            queue.events.warn(
+                "replace",
+                f"message {message} may run as well as the one that replaces it: it could not be cancelled: {fault}",
+            )
 
     def _store(self, queue: Queue, driver: Driver) -> None:
         """Make the batch under way exist: the same put, until it is answered or the deadline has passed."""

@@ -112,7 +112,7 @@ class Events:
         """
         level = LEVELS.get(kind, logging.INFO)
         if self._logger.isEnabledFor(level):
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception, SystemExit):
                 extra = {told: fields[name] for name, told in _ATTRIBUTES.items() if name in fields}
                 extra["s3queue"] = {"kind": kind, **fields}
                 self._logger.log(level, "%s", _sentence(kind, fields), extra=extra)
@@ -154,7 +154,7 @@ class Events:
         if len(self._said) > _MOST_SAID:
             self._said = {said: when for said, when in self._said.items() if now - when[0] < QUIET_S}
         self._said[key] = now, 0
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception, SystemExit):
             self._logger.log(level, "%s", f"{text} (and {suppressed} more like it)" if suppressed else text)
 
     def _append(self, directory: str, line: bytes) -> None:

@@ -238,7 +238,7 @@ class TestEnqueue:
         self, s3queue: Invoke, url: str, jobs: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         assert s3queue("enqueue", "jobs:send", "-5", "--store", url) == 2
-        assert "stands behind --" in capsys.readouterr().err
+        assert "write -- before a value" in capsys.readouterr().err
         assert s3queue("enqueue", "--store", url, "jobs:send", "--", "-5") == 0
         assert s3queue("enqueue", "--store", url, "--queue", "raw", "--", "-5", "-6") == 0
         assert len(capsys.readouterr().out.split()) == 3

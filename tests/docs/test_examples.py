@@ -15,7 +15,6 @@ from tests.docs.pages import PAGES, ROOT, examples, indented
 #: Pages whose examples another test plays, and which.
 PLAYED_ELSEWHERE = {
     "docs/how-to/operate-at-night.md": "python -m stress night plays the session, and prints the page",
-    **{f"docs/migrate/{page.name}": "tests/migrate" for page in (ROOT / "docs" / "migrate").glob("*.md")},
 }
 #: How many examples cannot run, by reason. One more is a decision, not an accident.
 NOT_RUN: dict[str, int] = {

@@ -127,10 +127,11 @@ class TestNothingRaises:
         Events("producer", str(tmp_path / "file" / "below")).emit("enqueued", ids=["m"])
         assert "cannot write the history" in caplog.text
 
-    def test_handler_that_raises(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("fault", [RuntimeError, SystemExit])
+    def test_handler_that_raises(self, tmp_path: Path, fault: type[BaseException]) -> None:
         class Broken(logging.Handler):
             def emit(self, record: logging.LogRecord) -> None:
-                raise RuntimeError("the log server is away")
+                raise fault("the log server is away")
 
         logger = logging.getLogger("s3queue.producer")
         broken = Broken()

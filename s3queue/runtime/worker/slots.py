@@ -141,8 +141,14 @@ class Slots:
     def _run_together(self, slot: int, first: Member) -> None:
         """Gather a batch, unless another slot does; run it when it may start, and report what came of each."""
         members = [first] if first.item[0].dealt.alone else self._batches.gather(first)
-        if members is None or not self._trusted_together(members):
-            for piece, _ in () if members is None else (one.item for one in members):
+        if members is None:
+            return
+        # The sessions of some may have ended while others were waited for. Those that came since are of the next one.
+        for piece, _ in [one.item for one in members if one.item[0].dealt.over]:
+            self.over(piece)
+        members = [one for one in members if not one.item[0].dealt.over]
+        if not members or not self._trusted_together(members):
+            for piece, _ in (one.item for one in members):
                 self.over(piece)  # its session is over
             return
         started = clock()

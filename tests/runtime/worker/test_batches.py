@@ -149,6 +149,17 @@ def test_message_that_is_cancelled_before_its_batch_begins_is_left_out_of_it(
         assert found[0][0] == "retry"
 
 
+def test_messages_of_a_new_session_run_though_their_batch_was_opened_by_one_of_the_last(store: ObjectStore) -> None:
+    """They were dropped with it, and their host held them for ever."""
+    with desk(store) as it:
+        it.deal_new(0, *[it.message("together", word) for word in ("fine", "fine", "fine", "error", "fine")])
+        assert it.expect(FailedNote).row == 0
+        it.cancel()  # the fifth waits for others
+        it.deal_new(1, *[it.message("together", word) for word in ("fine", "fine", "error", "fine")])
+        note = it.expect(FailedNote)
+        assert (note.row, note.index) == (1, 2)
+
+
 class _Plan:
     batch, wait_s = 3, 1e9
 
