@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -37,6 +38,8 @@ class Subscribers:
                 )
 
         def add(call: _Call) -> _Call:
+            if inspect.iscoroutinefunction(call):
+                raise ConfigError(f"{call!r} is async, and nobody would await it", "subscribe a plain function")
             for kind in kinds:
                 calls = self._calls.setdefault(kind, [])
                 if call not in calls:
@@ -53,7 +56,8 @@ class Subscribers:
         return kind in self._calls
 
     def tell(self, event: Event) -> list[BaseException]:
-        """Call those that listen to it. Returns what they raised."""
+        """Call those that listen to it. Returns what they raised; also `SystemExit`, which would end this process, and
+        cost messages that did nothing an attempt."""
         raised: list[BaseException] = []
         for call in self._calls.get(event.kind, ()):
             try:

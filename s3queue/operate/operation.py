@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import math
 import secrets
 import time
 from collections.abc import Callable
@@ -24,6 +26,9 @@ __all__ = ["Operation"]
 
 #: Seconds between two looks at the board: at first, and at most.
 _LOOK_S, _LAST_LOOK_S = 0.05, 1.0
+#: Seconds without an answer after which that is logged: longer than a coordinator polls, shorter than people wait.
+_SILENCE_S = 5.0
+_log = logging.getLogger("s3queue.operator")
 
 
 class Operation:
@@ -83,11 +88,17 @@ class Operation:
         return path
 
     def answer_of(self, path: str, timeout: float) -> str:
-        """Wait for the answer to a request. Raises `TimeoutError`; asks one GET for each look."""
+        """Wait for the answer to a request. Raises `TimeoutError`; asks one GET for each look. Where none comes for some
+        seconds, it is logged: a namespace without a host answers nothing."""
         answers: list[str] = []
+        tell_at = time.monotonic() + _SILENCE_S
 
         def is_answered() -> bool:
+            nonlocal tell_at
             answers.extend(filter(None, [self._driver.run(operate.read_answer(self._layout, path))]))
+            if not answers and time.monotonic() >= tell_at:
+                tell_at = math.inf
+                _log.warning("no coordinator has answered yet; waiting. Does a host run in %s?", self._layout.root)
             return bool(answers)
 
         self.wait_for(is_answered, timeout, "no coordinator has answered; the request stands")

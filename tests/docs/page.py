@@ -255,6 +255,7 @@ class Reader:
             host.send_signal(signal.SIGINT)
         for host in self.hosts:
             host.wait(30)
+        self._loop.close()
 
 
 def _lines(commands: str) -> list[str]:

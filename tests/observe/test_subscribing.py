@@ -53,17 +53,27 @@ def test_kind_is_wanted_only_once_somebody_subscribes() -> None:
     assert sink.wants("succeeded")
 
 
-def test_subscriber_that_raises_is_logged_and_the_next_one_is_called(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("raised", [RuntimeError("the pager is away"), SystemExit("the pager is away")])
+def test_subscriber_that_raises_is_logged_and_the_next_one_is_called(
+    raised: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
     heard: list[Event] = []
 
     @s3queue.on("dead")
     def breaks(event: Dead) -> None:
-        raise RuntimeError("the pager is away")
+        raise raised
 
     s3queue.on("dead")(heard.append)
     Events("worker").emit("dead", message="m", attempt=1)
     assert len(heard) == 1
-    assert "a subscriber of dead raised RuntimeError: the pager is away" in caplog.text
+    assert f"a subscriber of dead raised {type(raised).__name__}: the pager is away" in caplog.text
+
+
+def test_coroutine_function_is_no_subscriber() -> None:
+    async def page(event: Dead) -> None: ...
+
+    with pytest.raises(ConfigError, match="is async"):
+        s3queue.on("dead")(page)
 
 
 def test_subscriber_that_ends_the_program_does_not_end_a_worker(caplog: pytest.LogCaptureFixture) -> None:

@@ -12,6 +12,7 @@ from s3queue_backends.memory import MemoryStore
 
 from s3queue import decorators, messages
 from s3queue.errors import ConfigError
+from s3queue.operate import operation
 from s3queue.operate.schedules import Schedules
 from s3queue.queue import Queue
 
@@ -87,3 +88,14 @@ def test_schedule_of_a_time_that_no_record_holds_is_refused(store: MemoryStore, 
     with pytest.raises(ConfigError, match="until is"):
         schedules.pause("nightly", until=at)
     assert [one.name for one in schedules.all()] == ["nightly"]
+
+
+def test_request_that_nobody_answers_says_so_while_it_waits(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever ends the last host to delete its queue would wait for minutes, and not know for what."""
+    monkeypatch.setattr(operation, "_SILENCE_S", 0.0)
+    with pytest.raises(TimeoutError, match="no coordinator has answered"):
+        Queue("asked", store).delete(timeout=0.2)
+    (told,) = [record.getMessage() for record in caplog.records if record.name == "s3queue.operator"]
+    assert told == "no coordinator has answered yet; waiting. Does a host run in s3queue?"

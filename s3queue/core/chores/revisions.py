@@ -31,7 +31,7 @@ class Revisions:
         used = {source.object for source in map(parse_source, board.sources) if source.kind == "tick"}
         self._keys = {
             self._layout.schedule(f"{name}.{revision}"): (name, revision)
-            for name, revision in old - self.deleted
+            for name, revision in sorted(old - self.deleted)
             if f"{name}.{revision}" not in used
         }
         return list(self._keys)

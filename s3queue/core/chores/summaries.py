@@ -174,7 +174,7 @@ class Summaries:
                 count_batch(listed, parse_source(path), now_ms)
         census = self.census.at_least(now_ms)
         is_later_whole = _covers(seen, layout.later)
-        for queue in queues.keys() | listed.keys() | census.keys():
+        for queue in dict.fromkeys((*queues, *listed, *census)):
             tally, head, behind = of(queues, queue), listed.get(queue, Tally()), census.get(queue, Tally())
             tally.at_least = not is_later_whole or not _covers(seen, layout.queue(queue))
             if not tally.at_least:

@@ -106,7 +106,7 @@ def _answer_edited(planning: Planning) -> None:
         for ending in planning.state(path).endings.values()
         if ending.kind == "edited"
     }
-    for request in planning.edits.keys() - waits:
+    for request in sorted(planning.edits.keys() - waits):
         planning.answer(request, planning.edits.pop(request))
 
 

@@ -87,7 +87,7 @@ class Rules:
     def buckets(self) -> dict[str, Bucket]:
         """Those that are not full. They are as before where nothing was assigned."""
         now_ms, kept = self._uptime_ms, dict[str, Bucket]()
-        for name in {*self._before, *self._tokens}:
+        for name in {**self._before, **self._tokens}:  # in an order that no hash decides
             rate, before = self.rate(name), self._before.get(name)
             if not rate:
                 continue

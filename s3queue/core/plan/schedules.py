@@ -89,7 +89,7 @@ def admit(planning: Planning, now_ms: int, *, is_held: bool, deleted: Collection
                 _admit(planning, path)
         if last_ms != ticked.last_ms:
             _enter(planning, name, Ticked(ticked.revision, last_ms, 0, ticked.old))
-    for name in planning.ticked.keys() - control.schedules.keys():
+    for name in [name for name in planning.ticked if name not in control.schedules]:
         _remove(planning, name, now_ms)
 
 

@@ -85,7 +85,7 @@ def over(own: Limit, other: Limit) -> Limit:
 
 def overlaid(own: Limits, other: Limits) -> Limits:
     """What the first says, and where it says nothing, the second."""
-    keys = {key: over(own.keys.get(key, NO_LIMIT), other.keys.get(key, NO_LIMIT)) for key in {*own.keys, *other.keys}}
+    keys = {key: over(own.keys.get(key, NO_LIMIT), other.keys.get(key, NO_LIMIT)) for key in own.keys | other.keys}
     return Limits(
         over(own.queue, other.queue),
         over(own.each, other.each),
