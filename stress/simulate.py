@@ -121,9 +121,7 @@ def _failure(number: int, outcome: Outcome, world: str = "") -> dict[str, Any]:
 
 def _mutants() -> Iterator[tuple[str, dict[str, Any] | None]]:
     """After how many schedules each was noticed, and by what; None: it was not."""
-    import tests.simulation.noting
-    import tests.simulation.steering  # noqa: F401 - more of them
-    from tests.simulation.mutants import MUTANTS
+    from tests.simulation.catalogue import MUTANTS
 
     for mutant in MUTANTS:
         caught = mutant.catch()

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-import tests.simulation.bounding
-import tests.simulation.gates
-import tests.simulation.noting
-import tests.simulation.redriving
-import tests.simulation.results
-import tests.simulation.steering
-import tests.simulation.ticking  # noqa: F401 - and more
 from s3queue.testing.simulate import CHECKERS, replay, run, shorten
 from s3queue.testing.simulate.choices import Replay
-from tests.simulation.mutants import MUTANTS, Mutant
+from tests.simulation import catalogue
+from tests.simulation.catalogue import MUTANTS, Mutant
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
@@ -23,6 +19,12 @@ def test_mutant_is_caught(mutant: Mutant) -> None:
     schedules, outcome = caught
     assert schedules <= mutant.within
     assert set(mutant.caught_by) & set(outcome.violations)
+
+
+def test_every_module_with_mutants_is_in_the_catalogue() -> None:
+    folder = Path(__file__).parent
+    named = {file.stem for file in folder.glob("*.py") if "@mutant(" in file.read_text() and file.stem != "mutants"}
+    assert named - {Path(__file__).stem} == {name for name in vars(catalogue) if name in named} != set()
 
 
 def test_every_checker_catches_a_mutant() -> None:
