@@ -53,6 +53,18 @@ def seconds(text: str) -> float:
     return length
 
 
+def at_least(least: float) -> Callable[[str], float]:
+    """The type of an option that is a length of time, no shorter than this."""
+
+    def length(text: str) -> float:
+        given = seconds(text)
+        if given < least:
+            raise click.BadParameter(f"{text!r} is less than {least:g} s")
+        return given
+
+    return length
+
+
 def timeout_option(default: float = 60.0, text: str = "For how long to wait.") -> Callable[[F], F]:
     """``--timeout``, in seconds."""
     return click.option("--timeout", type=seconds, default=default, show_default=True, metavar="TIME", help=text)

@@ -6,7 +6,7 @@ import importlib.util
 
 import click
 
-from s3queue.cli.common import reach, set_up_logging, store_options, use
+from s3queue.cli.common import at_least, reach, set_up_logging, store_options, use
 from s3queue.errors import ConfigError
 
 
@@ -25,7 +25,7 @@ from s3queue.errors import ConfigError
 @click.option("--prefix", default="", metavar="PATH", help="Path below which a proxy shows it, such as /s3queue.")
 @click.option(
     "--every",
-    type=click.FloatRange(min=0.2),
+    type=at_least(0.2),
     default=2.0,
     show_default=True,
     metavar="SECONDS",

@@ -34,10 +34,13 @@ def command(
     GET for each scrape, at most every 2 s, and every 10 s where requests cost money. Histograms are those of hosts: s3queue
     run --metrics.
     """
+    from s3queue.core.keys import check_name
     from s3queue.observe.serving import application, server
     from s3queue.runtime.supervisor.sidecar import check_metrics, open_door
 
     check_metrics()
+    for name in queues:
+        check_name(name)
     store, config = use(store_url, config_file, namespace=namespace)
     door = open_door(bind)
     host, port = door.getsockname()[:2]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from s3queue.cli.common import console, json_option, show_json, store_options, use
+from s3queue.cli.common import at_least, console, json_option, show_json, store_options, use
 from s3queue.core.keys import check_name
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--watch", is_flag=True, help="Show it again and again, until Ctrl-C.")
 @click.option(
     "--interval",
-    type=click.FloatRange(min=0.1),
+    type=at_least(0.1),
     default=2.0,
     show_default=True,
     metavar="SECONDS",

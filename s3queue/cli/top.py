@@ -7,13 +7,13 @@ import time
 
 import click
 
-from s3queue.cli.common import console, store_options, use
+from s3queue.cli.common import at_least, console, store_options, use
 
 
 @click.command("top")
 @click.option(
     "--interval",
-    type=click.FloatRange(min=0.1),
+    type=at_least(0.1),
     default=2.0,
     show_default=True,
     metavar="SECONDS",

@@ -47,6 +47,20 @@ def test_what_is_no_length_of_time_is_one_clear_line(
     assert list(open_store(url).list("")) == []
 
 
+@pytest.mark.parametrize("wrong", [*NO_LENGTHS, "0", "50ms"])
+@pytest.mark.parametrize("line", ["stats --watch --interval", "top --interval", "dashboard --every"])
+def test_pause_between_looks_that_is_none_is_one_clear_line(
+    s3queue: Invoke, url: str, line: str, wrong: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert s3queue(*line.split(), wrong, "--store", url) == 2
+    assert "\n" not in capsys.readouterr().err.strip()
+
+
+@pytest.mark.parametrize("wrong", ["", "a/b", "é"])
+def test_exporter_of_what_is_no_queue_is_a_mistake(s3queue: Invoke, url: str, wrong: str) -> None:
+    assert s3queue("exporter", "--bind", "127.0.0.1:0", "--queue", wrong, "--store", url) == 2
+
+
 def test_every_command_that_waits_takes_a_length_of_time() -> None:
     for name, command in _leaves(cli).items():
         for option in command.params:
