@@ -1,5 +1,6 @@
 import re
 import string
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -10,6 +11,7 @@ from s3queue.core import keys
 from s3queue.core.keys import (
     Layout,
     batch_id,
+    expires_of,
     fencing_token,
     forget_parsed,
     life_path,
@@ -363,3 +365,18 @@ class TestBorrowedSource:
     def test_others_are_none(self, path: str) -> None:
         with pytest.raises(CorruptRecord):
             parse_source(path.format(Layout().message_id(source_path("q", sent_ms=1, batch="0a", count=1), 0)))
+
+
+@pytest.mark.parametrize("options", [{}, {"group": "x-x"}, {"key": "x"}, {"due_ms": 1_800_000_000_000}])
+@pytest.mark.parametrize("expires_ms", [None, 1_800_000_100_000])
+def test_when_a_source_expires_is_seen_without_parsing_its_path(
+    options: dict[str, Any], expires_ms: int | None
+) -> None:
+    path = source_path("x-fax", sent_ms=1_700_000_000_000, batch="0" * 16, count=7, expires_ms=expires_ms, **options)
+    assert expires_of(path) == parse_source(path).expires_ms == expires_ms
+
+
+def test_a_life_and_a_tick_expire_as_their_paths_say() -> None:
+    first = source_path("q", sent_ms=1, batch="0" * 16, count=1, expires_ms=1_800_000_000_000)
+    for path in (life_path(Layout().message_id(first, 0), 2), tick_path("q", 5, 1_700_000_000_000, "x-x", 1)):
+        assert expires_of(path) == parse_source(path).expires_ms

@@ -191,6 +191,16 @@ def parse_source(path: str) -> Source:
     )
 
 
+def expires_of(path: str) -> int | None:
+    """What ``parse_source(path).expires_ms`` is. For workers, which need nothing else of most paths: few are parsed for
+    that, which costs 8 µs and some memory each."""
+    if path.startswith(("in/", LATER)):
+        fields = path[path.rfind("/") :].split("-", 3)
+        if len(fields) > 2 and "x" not in fields[2]:
+            return None
+    return parse_source(path).expires_ms
+
+
 def life_path(message: str, life: int) -> str:
     """The path of a further life of a dead message, of which this is the id. Raises `CorruptRecord`: it is none."""
     return f"{LETTER}{parse_source(parse_message_id(message).path).queue}/{life}/{message}"

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from msgspec import Raw
 
-from s3queue.core.keys import fencing_token, parse_source
+from s3queue.core.keys import expires_of, fencing_token, parse_source
 from s3queue.core.records import Failed, Failure, Part
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.wire import Deal
@@ -111,7 +111,7 @@ class Piece:
         self.messages: list[Raw] | None = None
         self.body: Body | None = None
         self.fault: Failed | None = None
-        self.expires_ms = parse_source(part.source).expires_ms if part.attempt == 1 and not dealt.begun else None
+        self.expires_ms = expires_of(part.source) if part.attempt == 1 and not dealt.begun else None
         self.last = part.stop - part.start - 1
         if self.last:
             self.ended = count()
