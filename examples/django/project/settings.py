@@ -13,6 +13,7 @@ DEBUG = True
 ALLOWED_HOSTS = ["*"]
 ROOT_URLCONF = "project.urls"
 USE_TZ = True
+TIME_ZONE = "UTC"  # Django sets it for the process: without it, logs and `stats` show Chicago
 
 INSTALLED_APPS = [
     "shop",

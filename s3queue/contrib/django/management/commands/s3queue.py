@@ -24,7 +24,7 @@ class Command(BaseCommand):
             metavar="ALIAS",
             help="Which one of TASKS. [default: default]",
         )
-        parser.add_argument("command", nargs=REMAINDER, help="As of s3queue: run --workers 4, stats, dead list, …")
+        parser.add_argument("command", nargs=REMAINDER, help="As of s3queue: run --workers 4, stats, dead ls, …")
 
     def handle(self, *args: Any, **options: Any) -> None:
         from s3queue.cli import main
