@@ -481,6 +481,11 @@ class Task(Generic[P, R_co]):
                 f"{self.label} is defined inside a function, where another process cannot import it",
                 "define it at the top level of its module, or use the start method fork",
             )
+        if not self.function.__module__:  # of text that was executed
+            raise ConfigError(
+                f"{self.label} is in no module, and another process cannot import it",
+                "define it in a module, or use the start method fork",
+            )
         return _by_reference, (self.function.__module__, self.function.__qualname__, self.queue, self.name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -44,5 +45,6 @@ def _tasks_of_this_test_end_with_it() -> Iterator[None]:
     yield
     registry.middleware = middleware
     for key, task in list(registry._tasks.items()):
-        if "<locals>" in getattr(task.function, "__qualname__", ""):
+        of = task.function
+        if "<" in getattr(of, "__qualname__", "<") or getattr(of, "__module__", None) not in sys.modules:
             del registry._tasks[key]

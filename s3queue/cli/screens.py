@@ -67,7 +67,7 @@ def marks(seen: Stats) -> Iterator[str]:
         if counts.limited:
             yield f"[yellow]limit reached[/]: {queue}: {escape(', '.join(counts.limited))}; s3queue limit ls"
     for queue, counts in seen.queues.items():
-        if counts.died:
+        if counts.died and counts.dead:  # else all of them were redriven or purged
             causes = sorted(counts.died.items(), key=lambda one: -one[1])
             told = ", ".join(f"{many:,} {escape(cause)}" for cause, many in causes[:_CAUSES])
             yield f"died in {queue}: {told}; s3queue dead groups {queue}"

@@ -87,7 +87,7 @@ class TestScreen:
             (QueueStats(hosts=1, paused=True), "paused: mail; s3queue resume mail"),
             (QueueStats(hosts=1, unfit={"send@": 2}), "unfit: 2 messages of mail of a task that no host knows: send"),
             (
-                QueueStats(hosts=1, died={"oom": 1, "error": 1200}),
+                QueueStats(hosts=1, dead=1201, died={"oom": 1, "error": 1200}),
                 "died in mail: 1,200 error, 1 oom; s3queue dead groups mail",
             ),
         ],

@@ -516,3 +516,10 @@ if __name__ == "__main__":
             check=True,
         )
         assert loaded.stdout == b"5 True\n"
+
+
+def test_task_of_text_that_was_executed_cannot_go_to_another_process() -> None:
+    scope: dict[str, Any] = {"s3queue": s3queue, "__name__": None}
+    exec("@s3queue.task(queue='q')\ndef of_text() -> None: ...", scope)
+    with pytest.raises(ConfigError, match="is in no module"):
+        scope["of_text"].__reduce__()

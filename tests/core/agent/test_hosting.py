@@ -132,6 +132,7 @@ class TestGuard:
         ticket = Ticket(desk.host.session, (Part(_PATH, 0, 2, 1),))
         desk.host.tickets = {"1-0": Held(ticket)}
         desk.host.allowed = {"1-0": Allowed("", 1)} if limited else {}
+        desk.host.stored = Ledger("n", desk.host.session, claims=("1-0",))
         guard = desk.agent.guard()
         desk.time += 29.0
         waits = next(guard)
