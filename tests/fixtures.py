@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -48,3 +49,18 @@ def _tasks_of_this_test_end_with_it() -> Iterator[None]:
         of = task.function
         if "<" in getattr(of, "__qualname__", "<") or getattr(of, "__module__", None) not in sys.modules:
             del registry._tasks[key]
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_was() -> Iterator[None]:
+    """Libraries that a test starts may switch logging off, for the process and for all tests after it."""
+    was = logging.root.manager.disable
+    logging.disable(logging.NOTSET)
+    if logging.root.level > logging.WARNING:
+        logging.root.setLevel(logging.WARNING)
+    for name in ("s3queue", "s3queue.producer", "s3queue.agent", "s3queue.worker", "s3queue.supervisor"):
+        logging.getLogger(name).disabled = False
+        logging.getLogger(name).propagate = True
+    logging.getLogger("mine").disabled = False
+    yield
+    logging.disable(was)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -33,6 +35,9 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         client = import_module("docker").DockerClient(base_url=address, timeout=120)
         yield client
         client.close()
+        with warnings.catch_warnings():  # of sockets that it forgets, here and not in another test
+            warnings.simplefilter("ignore")
+            gc.collect()
 
 
 @pytest.fixture(scope="module")
@@ -84,12 +89,16 @@ def _attempts(text: str) -> list[tuple[str, int]]:
 
 def wait_for_attempts(container: Any, *names: str) -> None:
     text = ""
-    for line in container.logs(stream=True, follow=True):
-        text += line.decode()
-        if " ERROR " in text:
-            break
-        if set(names) <= {name for name, _ in _attempts(text)}:
-            return
+    lines = container.logs(stream=True, follow=True)
+    try:
+        for line in lines:
+            text += line.decode()
+            if " ERROR " in text:
+                break
+            if set(names) <= {name for name, _ in _attempts(text)}:
+                return
+    finally:
+        lines.close()
     pytest.fail(f"the container ended before, or failed: {container.logs().decode()}")
 
 
