@@ -15,7 +15,7 @@ def both(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
 
 
 def told(requests: Mapping[str, int], prices: Mapping[str, float]) -> str:
-    """``3 GET, 1 LIST, about $0.0000062``; without dollars where nothing has a price."""
+    """``3 GET, 1 LIST, about $0.0000062``; without dollars where requests are not billed."""
     kinds = ", ".join(f"{requests[kind]:,} {kind.upper()}" for kind in KINDS if requests.get(kind))
     if not kinds:
         return "no request"

@@ -78,7 +78,7 @@ def rate_of(rate: float | str, what: str = "limit") -> float:
 
 
 def seconds_of(length: float | timedelta, what: str) -> float:
-    """Raises `ConfigError` for what is no length of time above 0."""
+    """Raises `ConfigError`: not a length of time above 0."""
     seconds = length.total_seconds() if isinstance(length, timedelta) else length
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < 1e9:
         raise ConfigError(f"{what} is {length!r}", "seconds above 0, or a timedelta")

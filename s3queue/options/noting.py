@@ -74,7 +74,7 @@ class Page:
 
     Args:
         given: the last word of the attempts before.
-        send: told of each change; None: nobody is.
+        send: told of each change; None: no listener.
     """
 
     __slots__ = ("_send", "_state", "memo")

@@ -49,7 +49,7 @@ from tests.docs.pages import ROOT, Example, examples
 READERS = Path(__file__).parent / "readers"
 
 _FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE | doctest.IGNORE_EXCEPTION_DETAIL
-#: What differs from run to run, and is no reason for a page to be wrong.
+#: Output that differs from run to run, and is not compared.
 _ID = re.compile(r"p\d\d~\w+~[\w~.=@-]+~\d+")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?")
 _FILE = re.compile(r"# ([\w/]+\.py)\b.*\n")

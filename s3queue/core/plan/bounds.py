@@ -82,7 +82,7 @@ class Bounds:
 
     def begin_turns(self, serving: Mapping[str, list[Pool]], busy: set[tuple[str, str]]) -> None:
         """Give each key of a fair queue of which nothing is out a message on a host that is full, if what fills that is of
-        no more keys than it has slots. That it is full until it reports again is no reason to wait for a turn."""
+        no more keys than it has slots. It need not wait for a turn although it is full until it reports again."""
         for queue, lanes in self._lanes.items():
             if not lanes.rules.limits.fair or queue in self._queues or not lanes.size:
                 continue

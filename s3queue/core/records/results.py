@@ -17,7 +17,7 @@ class Result(Struct, frozen=True):
         life: of the message; see `DeadLetter`.
         ticket: under which it ran. Only a later ticket replaces the result of an earlier one.
         value: MessagePack, as the task returned it.
-        expires_ms: wall clock of the worker; from then on nobody is shown it.
+        expires_ms: wall clock of the worker; from then on it is not shown.
     """
 
     nonce: str
