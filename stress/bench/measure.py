@@ -272,7 +272,7 @@ def drained(bench: Bench) -> Drain:
         wait_for(lambda: stamps.read().many > 0, process, 0.002)
         first = stamps.read()
         began_at, early = time.monotonic(), first.many
-        wait_for(lambda: len(stamps.read().pids) >= min(bench.setting.workers, messages), process, 0.002)
+        wait_for(lambda: _all_at_work(stamps.read(), bench.setting), process, 0.002)
         host = Host(process.pid, stamps.read().pids)
         before = host.usage()
         early = stamps.read().many
@@ -288,6 +288,11 @@ def drained(bench: Bench) -> Drain:
     if early >= messages:  # it was over before the second worker came: the whole of it then
         return Drain(ended_at - ran.first, ran.last - ran.first, 0, summary["requests"], summary["usage"], usage, rss)
     return Drain(ended_at - began_at, ran.last - began_at, early, summary["requests"], summary["usage"], usage, rss)
+
+
+def _all_at_work(ran: work.Ran, setting: Setting) -> bool:
+    """Every worker has begun a task, or there is none left: few messages may all go to one worker."""
+    return len(ran.pids) >= setting.workers or ran.many >= setting.messages
 
 
 def latency(bench: Bench) -> dict[str, float]:

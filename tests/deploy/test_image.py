@@ -99,6 +99,7 @@ def wait_for_attempts(container: Any, *names: str) -> None:
                 return
     finally:
         lines.close()
+        lines._response.close()  # Docker's SDK closes the socket, not the file that holds it open
     pytest.fail(f"the container ended before, or failed: {container.logs().decode()}")
 
 
