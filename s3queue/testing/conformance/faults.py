@@ -15,7 +15,7 @@ from s3queue.testing.conformance.acts import expect, expect_error, must_find, mu
 class Faults(Protocol):
     """Stands between a store and its server, and loses what it is told to lose.
 
-    `s3queue.testing.servers.LossyProxy` is one, for servers that speak HTTP.
+    `s3queue.testing.faultproxy.FaultProxy` is one, for servers that speak HTTP.
     """
 
     def lose_answers(self) -> AbstractContextManager[None]:
