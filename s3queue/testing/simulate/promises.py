@@ -10,6 +10,7 @@ from s3queue.core.records import FATAL_CAUSES
 from s3queue.testing.simulate import bounds
 from s3queue.testing.simulate.lives import begun
 from s3queue.testing.simulate.moves import illegal, unfounded
+from s3queue.testing.simulate.producers import NEWCOMER
 from s3queue.testing.simulate.story import SETTLED, BoardAt, LedgerAt, Message, Move, Post, Run, Story, damaged, process
 from s3queue.testing.simulate.verdicts import OK, Verdict, first, unknown
 
@@ -309,6 +310,8 @@ def leaders_are_replaced_when_silent(story: Story) -> Verdict:
         for before, state in pairwise(story.boards):
             leader = before.board.leader
             if state.board.epoch == before.board.epoch or leader is None or leader.session == process(state.who):
+                continue
+            if process(state.who) == NEWCOMER:  # it does not wait, as nobody has to
                 continue
             if min(sessions.get(leader.session, state.n) for sessions in (story.dead, story.reaped)) < state.n:
                 continue

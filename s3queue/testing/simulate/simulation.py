@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from s3queue.core import cycle, survey
-from s3queue.core.keys import BORROWED, TICKS, UNIQUE, parse_source, schedule_in
+from s3queue.core.keys import BORROWED, REQUESTS, TICKS, UNIQUE, is_source, parse_source, schedule_in
 from s3queue.core.ops import Step
 from s3queue.core.plan.rules import in_force
-from s3queue.core.records import Board, Control, Ledger, Ticket, decode, decode_batch, decode_moved
+from s3queue.core.records import Board, Control, Ledger, Ticket, decode, decode_batch, decode_moved, divide, known_of
 from s3queue.core.records.limits import NO_LIMITS
 from s3queue.core.survey import Survey
 from s3queue.errors import CorruptRecord
@@ -21,6 +21,7 @@ from s3queue.testing.simulate.callers import Caller
 from s3queue.testing.simulate.choices import Choices
 from s3queue.testing.simulate.history import Drained, Event, Meddled, Raised, Refused
 from s3queue.testing.simulate.hosts import Supervisor
+from s3queue.testing.simulate.newcomers import Newcomer
 from s3queue.testing.simulate.operators import Operator, Redriver, Resumer
 from s3queue.testing.simulate.producers import QUEUES, Producer, Scribbler
 from s3queue.testing.simulate.readers import Reader
@@ -66,6 +67,8 @@ class Simulation:
         for number in range(scene.readers):
             Reader(world, f"r{number}", self._machine(number))
         self.schedulers = [Scheduler(world, f"s{number}", self._machine(number)) for number in range(scene.schedules)]
+        if scene.newer:
+            Newcomer(world, self._machine(1))
         self._machines[0].wall_skew += scene.astray_s
         for number in range(scene.hosts):
             self._new_host(QUEUES[: 1 + (number != 1)])
@@ -302,7 +305,7 @@ class Simulation:
             why = self._unfinished()
         body = world.store.body(world.layout.board)
         if body is not None:
-            stuck = self._stuck(decode(Board, world.layout.board, body))
+            stuck = self._stuck(known_of(decode(Board, world.layout.board, body)))
         else:
             stuck = self._unfounded()
             why = "" if stuck else why
@@ -316,7 +319,7 @@ class Simulation:
         body = world.store.body(layout.board)
         if body is None:
             return "there is no board"
-        board = decode(Board, layout.board, body)
+        board, foreign = divide(decode(Board, layout.board, body))
         stuck = self._stuck(board)
         waits = {one for path in stuck for mark in board.marks.get(path, {}).values() for one in mark.requests}
         tickets = [name for name, ticket in board.tickets.items() if ticket.parts[0].source not in stuck]
@@ -339,14 +342,14 @@ class Simulation:
             return f"the board holds {sorted(board.tickets)} {sorted(board.sources)}"
         for key in world.store.keys(layout.home):
             if key.startswith(layout.hosts):
-                if key in world.refused:
+                if key in world.refused or layout.session(key) in foreign.sessions:
                     continue
                 try:
                     if decode(Ledger, key, world.store.body(key) or b"").over or not self._lives(layout.session(key)):
                         return f"the ledger of a session that is over: {key}"
                 except CorruptRecord:
                     return f"a ledger that nobody can read: {key}"
-            elif key in (layout.board, layout.control) or key.endswith("readme.txt") or not world.store.body(key):
+            elif key in (layout.board, layout.control) or not (world.store.body(key) and self._is_source(key)):
                 continue
             elif layout.path(key) not in stuck | waits:
                 return f"a source: {key}"
@@ -369,6 +372,10 @@ class Simulation:
             if not ticked.gone_ms or (ticked.old and name not in needed)
         ]
         return f"schedules that have not gone: {left}" if left else ""
+
+    def _is_source(self, key: str) -> bool:
+        path = self.world.layout.path(key)
+        return is_source(path) or path.startswith(REQUESTS)
 
     def _lives(self, session: str) -> bool:
         hosts = (*self.hosts, *self.candidates)

@@ -17,6 +17,7 @@ from s3queue.core.keys import Layout, is_about_letters, parse_message_id, parse_
 from s3queue.core.plan import Settings
 from s3queue.core.records import (
     CANCEL,
+    NOTHING_FOREIGN,
     PURGE,
     RUN_NOW,
     Answer,
@@ -24,6 +25,7 @@ from s3queue.core.records import (
     Control,
     DeadLetter,
     Failed,
+    Foreign,
     Gate,
     Ledger,
     LetterRequest,
@@ -34,6 +36,7 @@ from s3queue.core.records import (
     Totals,
     decode,
     decode_result,
+    divide,
 )
 from s3queue.errors import CorruptRecord
 from s3queue.testing.simulate import history
@@ -87,6 +90,7 @@ class BoardAt:
     at: float
     who: str
     board: Board
+    foreign: Foreign = NOTHING_FOREIGN
 
 
 @dataclass
@@ -253,7 +257,7 @@ class Story:
     def _wrote(self, n: int, event: history.Wrote) -> None:
         layout, key = self.layout, event.key
         if key == layout.board:
-            self.boards.append(BoardAt(n, event.at, event.who, decode(Board, key, event.body)))
+            self.boards.append(BoardAt(n, event.at, event.who, *divide(decode(Board, key, event.body))))
         elif key.startswith(layout.hosts):
             ledger = decode(Ledger, key, event.body)
             self.ledgers.setdefault(layout.session(key), []).append(LedgerAt(n, event.at, event.who, ledger))
