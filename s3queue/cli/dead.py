@@ -22,6 +22,7 @@ from s3queue.cli.reading import cut, limit_option, local_time, none_of, parse_si
 from s3queue.errors import ConfigError
 from s3queue.observe.logs import plain
 from s3queue.operate.redriving import Decided
+from s3queue.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -256,9 +257,9 @@ def _decide(
     try:
         if not (yes or dry_run or ids):
             many = decide(dry_run=True, **wanted).found
-            confirm(f"{verb.capitalize()} {many:,} dead letters of {queue}?", yes)
+            confirm(f"{verb.capitalize()} {plural(many, 'dead letter')} of {queue}?", yes)
         elif verb == "purge" and not (yes or dry_run):
-            confirm(f"Purge {len(ids)} dead letters of {queue}?", yes)
+            confirm(f"Purge {plural(len(ids), 'dead letter')} of {queue}?", yes)
         if not dry_run:
             _say_if_nobody_answers(of, timeout)
         done = decide(ids or None, rate=rate, dry_run=dry_run, timeout=timeout, progress=told.show, **wanted, **more)
@@ -275,7 +276,7 @@ def _decide(
     if as_json:
         show_json({"queue": queue, **msgspec.to_builtins(done)})
     elif dry_run:
-        click.echo(f"{queue}: {done.found - done.refused:,} dead letters would be {said}")
+        click.echo(f"{queue}: {plural(done.found - done.refused, 'dead letter')} would be {said}")
     else:
         click.echo(f"{queue}: {done.done:,} of {done.found:,} dead letters {said}{_left(done)}")
     return 0 if dry_run or done.done == done.found else 1

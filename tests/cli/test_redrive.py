@@ -35,7 +35,7 @@ def test_dry_run_counts_and_asks_for_nothing(
     s3queue: Invoke, url: str, dead: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert s3queue("dead", "redrive", "mail", "--all", "--dry-run", "--store", url) == 0
-    assert capsys.readouterr().out == "mail: 1 dead letters would be redriven\n"
+    assert capsys.readouterr().out == "mail: 1 dead letter would be redriven\n"
     assert s3queue("dead", "purge", "mail", "--task", "other", "--dry-run", "--json", "--store", url) == 0
     assert json.loads(capsys.readouterr().out) == {
         "queue": "mail",
