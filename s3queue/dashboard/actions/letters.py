@@ -13,6 +13,7 @@ from s3queue.dashboard.works import Stopped
 from s3queue.errors import ConfigError
 from s3queue.operate.letters import DeadLetter, queue_of
 from s3queue.operate.redriving import Decided
+from s3queue.registry import registry
 from s3queue.words import plural
 
 if TYPE_CHECKING:
@@ -112,11 +113,20 @@ def _edit(desk: Desk, values: Mapping[str, str], work: Work) -> str:
         payload = msgspec.json.decode(values.get("payload", ""))
     except msgspec.DecodeError as wrong:
         raise ConfigError(f"the payload is no JSON: {wrong}", "nothing was done") from wrong
+    unchecked: list[str] = []
+
+    def edit(letter: DeadLetter) -> Any:
+        if registry.find(letter.queue, letter.task) is None:
+            unchecked.append(
+                " Whether the payload fits was not checked: the dashboard does not know the task (--tasks)."
+            )
+        return payload
+
     decided = desk.queue(queue_of(values["message"])).redrive(
-        values["message"], edit=lambda letter: payload, progress=_watch(work, "redriven")
+        values["message"], edit=edit, progress=_watch(work, "redriven")
     )
     work.done, work.of = decided.done, decided.found
-    return _told(decided, "redriven")
+    return _told(decided, "redriven") + "".join(unchecked)
 
 
 # ---- rows ------------------------------------------------------------------------------------------------------------
