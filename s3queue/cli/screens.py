@@ -88,7 +88,7 @@ def freshness(seen: Stats, now: datetime) -> str:
     told = f"as of {seen.as_of.astimezone():%Y-%m-%d %H:%M:%S}, {_seconds((now - seen.as_of).total_seconds())} ago"
     if any(counts.at_least for counts in seen.queues.values()):
         census = (
-            "only heads of queues are known"
+            "a census counts what is behind the heads of queues"
             if seen.census_at is None
             else (f"counted from {seen.census_at.astimezone():%H:%M:%S} on")
         )
