@@ -12,6 +12,7 @@ from rich.table import Table
 from s3queue.observe.prices import dollars
 from s3queue.operate.inspection import QueueStats, Stats
 from s3queue.runtime.meter import ROLES
+from s3queue.words import plural
 
 #: What the columns are called, and what each counts.
 COLUMNS = {
@@ -56,7 +57,7 @@ def marks(seen: Stats) -> Iterator[str]:
         for token, many in counts.unfit.items():
             task, _, digests = token.rpartition("@")
             what = "whose arguments do not fit" if any(digests.split(",")) else "of a task that no host knows"
-            yield f"[yellow]unfit[/]: {many:,} messages of {queue} {what}: {escape(task)}"
+            yield f"[yellow]unfit[/]: {plural(many, 'message')} of {queue} {what}: {escape(task)}"
     for queue, counts in seen.queues.items():
         if counts.is_unserved:
             yield f"[yellow]not served[/]: no living host serves {queue}"
