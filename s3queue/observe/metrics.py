@@ -128,9 +128,7 @@ def of_usage(seen: Stats | None, prices: Mapping[str, float]) -> Iterator[Metric
 # ---- of a host -------------------------------------------------------------------------------------------------------
 
 
-def of_host(
-    totals: Totals, slots: Mapping[str, int], prices: Mapping[str, float], rising: Rising
-) -> Iterator[Metric]:
+def of_host(totals: Totals, slots: Mapping[str, int], prices: Mapping[str, float], rising: Rising) -> Iterator[Metric]:
     """What the processes of one host have measured.
 
     Args:

@@ -115,7 +115,8 @@ def measured() -> Totals:
 
 
 def test_names_types_and_labels_are_those_that_are_promised() -> None:
-    families = [*of_namespace(seen(ready=1), Rising()), *of_host(measured(), {"busy": 1, "idle": 3}, PRICES["s3"], Rising())]
+    of_this_host = of_host(measured(), {"busy": 1, "idle": 3}, PRICES["s3"], Rising())
+    families = [*of_namespace(seen(ready=1), Rising()), *of_this_host]
     told = {family.name: family for family in text_string_to_metric_families(served(families))}
     assert told.keys() - PROMISED.keys() == {"s3queue_summary_timestamp_seconds"}
     for name, (kind, labels) in PROMISED.items():

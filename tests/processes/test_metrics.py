@@ -102,7 +102,7 @@ def test_attempt_that_runs_has_not_ended_well_and_one_whose_process_dies_never_h
         labels = {"queue": QUEUE, "task": task, "result": result}
         return values(where).get(("s3queue_attempts_total", frozenset(labels.items())), 0)
 
-    with host(store, workers=1, concurrency=2, metrics=where) as it:
+    with host(store, workers=1, concurrency=2, metrics=where):
         hold.enqueue(started.path, release.path)
         _, worker, _ = started.word()
         quick.enqueue(str(tmp_path / "runs"), 1)

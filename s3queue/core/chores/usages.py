@@ -44,8 +44,9 @@ class Usages:
 
     def see(self, ledgers: Iterable[Ledger]) -> None:
         """These are there."""
-        before, self._known = self._known, _by_name(
-            (ledger.place.name or ledger.session, ledger.session, ledger.usage) for ledger in ledgers
+        before, self._known = (
+            self._known,
+            _by_name((ledger.place.name or ledger.session, ledger.session, ledger.usage) for ledger in ledgers),
         )
         self._forget(before)
 
