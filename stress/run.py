@@ -15,7 +15,7 @@ import msgspec
 
 import s3queue
 from s3queue.errors import ConfigError
-from s3queue.testing.servers import Unavailable
+from s3queue.testing.programs import Unavailable
 from stress import stores
 from stress.chaos import drive
 from stress.chaos.drive import Outcome, Wanted
