@@ -43,7 +43,12 @@ def test_it_begins_anew_after_its_end() -> None:
 def test_call_may_end_it() -> None:
     beside, dropped = Beside(), list[int]()
     done = threading.Event()
-    beside.post(lambda: (dropped.append(beside.finish()), done.set()))
+
+    def end() -> None:
+        dropped.append(beside.finish())
+        done.set()
+
+    beside.post(end)
     done.wait()
     assert dropped == [0]
 
