@@ -340,6 +340,14 @@ class Task(Generic[P, R_co]):
         """
         return (self._codec or self.check()).decode(payload)
 
+    def store(self, payload: Any) -> Raw:
+        """A payload that was written or edited by itself, encoded: as `DeadLetter.payload` tells it.
+
+        Raises:
+            ConfigError: it does not fit the signature, or cannot be carried.
+        """
+        return self.check().store(payload)
+
     def encode_result(self, value: Any) -> Raw:
         """What it returned, of a task whose results are kept.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from s3queue.cli.common import confirm, json_option, show_json, store_options, timeout_option, use, yes_option
+from s3queue.words import plural
 
 
 @click.command("purge")
@@ -57,5 +58,5 @@ def command(
     if as_json:
         show_json({"queue": queue, "purged": None if no_wait else many})
     else:
-        click.echo(f"{queue}: a purge was asked for" if no_wait else f"{queue}: {many:,} messages have ended")
+        click.echo(f"{queue}: a purge was asked for" if no_wait else f"{queue}: {plural(many, 'message')} ended")
     return 0
