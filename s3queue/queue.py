@@ -227,7 +227,7 @@ class Queue(Steerable, Controllable):
                 f"cannot wake the agents here; they find the messages at their next poll: {fault}",
             )
         if self.events.wants("enqueued"):
-            self.events.emit("enqueued", ids=ids, queue=self.name)
+            self.events.emit("enqueued", ids=list(ids), queue=self.name)
 
     def _where_the_leader_listens(self) -> str:
         found = self.driver().run(get(self.layout.board))

@@ -152,7 +152,7 @@ def _progress(seen: Stats) -> Iterator[RenderableType]:
 
 
 def _requests_table(seen: Stats, prices: Mapping[str, float] | None) -> Table:
-    """Since the supervisors of these hosts started."""
+    """Of these hosts, and of those that are gone."""
     table = Table(box=None, pad_edge=False)
     table.add_column("requests by")
     for kind in _KINDS:
@@ -160,7 +160,8 @@ def _requests_table(seen: Stats, prices: Mapping[str, float] | None) -> Table:
     if prices:
         table.add_column("about", justify="right")
     for role in ROLES:
-        asked = {kind: sum(host.usage.get(role, {}).get(kind, 0) for host in seen.hosts) for kind in _KINDS}
+        said = [one.get(role, {}) for one in (seen.past, *(host.usage for host in seen.hosts))]
+        asked = {kind: sum(one.get(kind, 0) for one in said) for kind in _KINDS}
         spent = dollars(asked, prices or {})
         table.add_row(role, *(f"{many:,}" for many in asked.values()), *([f"${spent:,.4f}"] if prices else []))
     return table
