@@ -25,7 +25,7 @@ def test_schedule_is_set_shown_paused_resumed_and_removed(
     when = ("--cron", "30 2 * * *", "--tz", "Europe/Berlin", "--catch-up", "all", "--priority", "2")
     assert s3queue("cron", "set", "nightly", "jobs:send", "7", 'subject="hi"', *when, *at) == 0
     assert capsys.readouterr().out.startswith(
-        "nightly  30 2 * * *  Europe/Berlin\n    mail:send, set, catch up all, last never"
+        "nightly  30 2 * * *  Europe/Berlin\n    mail:send, set, catch up all, last none yet"
     )
     (one,) = listed(s3queue, url, capsys)
     assert (one["queue"], one["task"], one["priority"], one["catch_up"], one["paused"]) == (

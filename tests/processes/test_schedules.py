@@ -93,7 +93,7 @@ def test_code_declares_a_schedule_and_takes_it_back(store: ObjectStore, fifo: Fi
         try:
             if tells == 1:
                 assert started.word() == ["ticked"]
-            _wait(lambda tells=tells: [one.every for one in of.all() if one.last] == [tells])
+            _wait(lambda tells=tells: [one.every for one in of.all() if one.seen] == [tells])
         finally:
             process.terminate()
             process.wait(DEADLINE_S)

@@ -74,11 +74,11 @@ def test_tests_on_an_event_loop_drain_beside_it(task_queue: TaskQueue) -> None:
 
 def test_schedules_tick_as_the_clock_is_moved(task_queue: TaskQueue) -> None:
     task_queue.drain()
-    shop.sent.clear()
+    assert shop.ticks == []
     first = task_queue.clock.now().replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
     task_queue.advance(timedelta(hours=24))
-    assert shop.sent == [first + timedelta(hours=n) for n in range(24)]
-    assert all(isinstance(tick, datetime) and tick.tzinfo is UTC for tick in shop.sent)
+    assert shop.ticks == [first + timedelta(hours=n) for n in range(24)]
+    assert all(isinstance(tick, datetime) and tick.tzinfo is UTC for tick in shop.ticks)
 
 
 def test_what_expires_does_so_by_the_clock_of_the_test(task_queue: TaskQueue) -> None:
@@ -95,7 +95,7 @@ def test_failures_are_shown_with_what_the_task_raised(task_queue: TaskQueue) -> 
     drained = task_queue.drain()
     assert (drained.done, [one.task for one in drained.dead]) == (0, ["fails"])
     assert len(drained.dead[0].failures) == 3
-    with pytest.raises(AssertionError, match=r"(?s)1 messages are dead.*shop:fails.*ValueError: no 7"):
+    with pytest.raises(AssertionError, match=r"(?s)1 message is dead.*shop:fails.*ValueError: no 7"):
         drained.check()
     with pytest.raises(AssertionError, match="no 7"):
         task_queue.assert_no_dead()

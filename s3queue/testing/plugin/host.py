@@ -23,7 +23,7 @@ from s3queue.core.ops import Get, Program, Wait
 from s3queue.core.pacing import Pace
 from s3queue.core.plan import Settled
 from s3queue.core.plan.schedules import next_tick as next_of
-from s3queue.core.records import About, Board, Control, Leader, Place, Usage, decode
+from s3queue.core.records import About, Board, Control, Failed, Leader, Place, Usage, decode
 from s3queue.errors import CorruptRecord
 from s3queue.observe.events import Events
 from s3queue.options.timetable import next_tick
@@ -42,6 +42,7 @@ from s3queue.runtime.worker.batches import Member
 from s3queue.runtime.worker.dealt import Body, Dealt, Item, Piece
 from s3queue.runtime.worker.loop import TaskLoop
 from s3queue.runtime.worker.notes import Notes
+from s3queue.runtime.worker.plans import Plan
 from s3queue.runtime.worker.results import Results
 from s3queue.runtime.worker.slots import Slots
 from s3queue.store import Found, ObjectStore
@@ -295,6 +296,8 @@ class LocalHost:
         self._seats.heard(link, note)
 
     def _seat_freed(self, it: WorkerDeath) -> None:
+        for kind, fields in it.events():
+            self.env.events.emit(kind, **fields)
         self._worker = self._new_worker()
         self._seats.heard(self._worker.link, Hello(0, self._pid))
 
@@ -463,6 +466,11 @@ class _Attempts(Attempts):
             return super().running()
         finally:
             attempt._running.reset(before)
+
+    def _told(self, plan: Plan | None, piece: Piece, number: int, outcome: Failed) -> Failed:
+        """An attempt whose process the test ends tells nothing, as where a process is killed."""
+        crash = self.of.crash
+        return outcome if crash is not None and crash.fired else super()._told(plan, piece, number, outcome)
 
     def _look(self, items: Iterable[Item]) -> None:
         crash = self.of.crash
