@@ -240,8 +240,8 @@ class Ending(Event, frozen=True, tag="ending"):
 
 
 class Ended(Event, frozen=True, tag="ended"):
-    """A run is over. By the supervisor. ``messages``: how many were started; ``deaths``: of worker processes; ``text``: what was
-    done, by queue."""
+    """A run is over. By the supervisor. ``messages``: how many were started; ``deaths``: of worker processes; ``text``:
+    what was done, by queue."""
 
     drained: bool
     messages: int

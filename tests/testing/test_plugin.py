@@ -204,3 +204,24 @@ def test_thread_waits_for_what_another_one_drains(task_queue: TaskQueue) -> None
 def test_time_that_cannot_pass_is_refused(task_queue: TaskQueue, wrong: Any) -> None:
     with pytest.raises(s3queue.ConfigError, match="time is"):
         task_queue.advance(wrong)
+
+
+def test_attempt_whose_process_a_test_ends_is_logged_as_killed(
+    task_queue: TaskQueue, caplog: pytest.LogCaptureFixture
+) -> None:
+    message = shop.pay.enqueue("o1")
+    task_queue.drain(crash="tests.testing.shop.charge").check()
+    told = [it.s3queue for it in caplog.records if hasattr(it, "s3queue")]
+    assert [(it["kind"], it["cause"]) for it in told if it.get("message") == message] == [("recovered", "killed")]
+
+
+def test_schedule_that_has_not_ticked_yet_says_so(task_queue: TaskQueue) -> None:
+    schedules = s3queue.Schedules()
+
+    def last() -> object:
+        return next(one.last for one in schedules.all() if one.name == "shop.hourly")
+
+    task_queue.advance(0)
+    assert last() is None
+    task_queue.advance(timedelta(hours=1))
+    assert last() == shop.ticks[-1]
