@@ -325,11 +325,12 @@ class MessageHandle:
 
         Args:
             payload: with which it runs from now on, as `DeadLetter.payload` tells it: of a task, its arguments by name.
+                Checked against the task, if this process knows it.
 
         Returns:
             ``redriven``; ``no``: it is not dead, or was redriven or purged by another.
 
-        Raises: as `cancel`; `ConfigError` where the payload cannot be encoded.
+        Raises: as `cancel`; `ConfigError` where the payload does not fit or cannot be encoded.
 
         Asks: one GET, one PUT, and one GET for each look at the answer.
         """

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from s3queue.testing import servers
+from s3queue.testing import containers, servers
 
 HELP = "URL, or sqlite, seaweedfs, seaweedfs+s3, seaweedfs+minio, minio (in a container)."
 
@@ -23,13 +23,13 @@ def store_url(store: str, folder: Path) -> Iterator[str]:
         folder: for what the server stores; empty.
 
     Raises:
-        servers.Unavailable: the server cannot be had on this machine.
+        Unavailable: the server cannot be had on this machine.
     """
     name, _, backend = store.partition("+")
     if store == "sqlite":
         yield f"sqlite:///{folder}/{{n}}.db"
     elif name in ("seaweedfs", "minio") and "://" not in store:
-        start = servers.seaweedfs if name == "seaweedfs" else servers.container
+        start = servers.seaweedfs if name == "seaweedfs" else containers.container
         with start(folder / "server") as server:
             os.environ.update(server.env)
             yield server.url(backend or ("obstore+s3" if name == "seaweedfs" else "minio"))

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from s3queue.testing import servers
+from s3queue.testing import containers, servers
+from s3queue.testing.programs import Unavailable
 from s3queue.testing.servers import Server
 from tests.stores.mini_s3 import MiniS3, mini_s3
 
@@ -39,7 +40,7 @@ def _serve(
             for name, value in server.env.items():
                 patch.setenv(name, value)
             yield server
-    except servers.Unavailable as why:
+    except Unavailable as why:
         if os.environ.get("CI") and not optional:
             pytest.fail(f"required in CI: {why}", pytrace=False)
         pytest.skip(str(why))
@@ -56,7 +57,7 @@ def seaweedfs_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve
 @pytest.fixture(scope="session")
 def container_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """An S3 server in a container: MinIO where its image can be pulled, SeaweedFS otherwise."""
-    yield from _serve(servers.container, tmp_path_factory)
+    yield from _serve(containers.container, tmp_path_factory)
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,7 @@ import click
 
 from s3queue.cli.common import confirm, json_option, seconds, show_json, store_options, timeout_option, use, yes_option
 from s3queue.errors import ConfigError
+from s3queue.words import plural
 
 if TYPE_CHECKING:
     from s3queue.config import Config
@@ -165,7 +166,7 @@ def _many(
 
 def _states(changed: Changed) -> str:
     of = ", ".join(f"{many:,} {state}" for state, many in sorted(changed.states.items()))
-    return f"{changed.found:,} messages ({of})" if of else "0 messages"
+    return f"{plural(changed.found, 'message')} ({of})" if of else "0 messages"
 
 
 def show_answers(changed: Changed, as_json: bool) -> None:

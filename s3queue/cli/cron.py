@@ -205,7 +205,7 @@ def _schedules(store_url: str | None, namespace: str | None, config_file: str | 
 def _show(one: ScheduleInfo) -> None:
     when = f"{one.cron}  {one.tz}" if one.cron else f"every {one.every} s"
     click.echo(f"{one.name}  {when}")
-    last = local_time(one.last) if one.last is not None else "none yet"
+    last = local_time(one.last) if one.last is not None else "never"
     if one.paused:
         state = "paused" + (f" until {local_time(one.until)}" if one.until is not None else "")
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -54,10 +54,13 @@ def local_time(at: datetime) -> str:
     return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
 
 
-def queue_named(name: str, store_url: str | None, namespace: str | None, config_file: str | None) -> Queue:
+def queue_named(
+    name: str, store_url: str | None, namespace: str | None, config_file: str | None, modules: Sequence[str] = ()
+) -> Queue:
+    """``modules``: to import, for their tasks."""
     from s3queue.queue import Queue
 
-    store, config = use(store_url, config_file, namespace=namespace)
+    store, config = use(store_url, config_file, modules=modules, namespace=namespace)
     return Queue(name, store, config=config)
 
 

@@ -51,9 +51,8 @@ class ScheduleInfo(Struct, frozen=True):
         cron, tz, every: when it ticks; ``every`` in seconds, 0 where a cron expression says.
         declared: by the code of a release; else an operator has set it.
         paused: whether it stands still now. until: when it resumes by itself.
-        last: its last tick, admitted or passed over; None: it has not ticked yet as it stands now.
+        last: the tick that enqueued its last message; None: none did yet.
         next: its next tick; None: it is paused until somebody resumes it, or has none.
-        seen: whether a coordinator knows it.
     """
 
     name: str
@@ -69,7 +68,6 @@ class ScheduleInfo(Struct, frozen=True):
     until: datetime | None
     last: datetime | None
     next: datetime | None
-    seen: bool = False
 
 
 class Schedules:
@@ -250,9 +248,6 @@ class Schedules:
 
 def _info(name: str, one: Schedule, ticked: Ticked | None, now_ms: int) -> ScheduleInfo:
     paused = one.is_paused(now_ms)
-    #: Of a schedule that has not ticked yet: when a coordinator saw it first.
-    known_ms = ticked.last_ms if ticked is not None else 0
-    is_tick = known_ms > 0 and next_of(one, known_ms - 1, next_tick) == known_ms
     following = None
     if not (paused and one.paused_ms == 0):
         last_ms = ticked.last_ms if ticked is not None and ticked.revision == one.revision else 0
@@ -269,9 +264,8 @@ def _info(name: str, one: Schedule, ticked: Ticked | None, now_ms: int) -> Sched
         declared=bool(one.digest),
         paused=paused,
         until=_at(one.paused_ms) if paused and one.paused_ms else None,
-        last=_at(known_ms) if is_tick else None,
+        last=_at(ticked.ran_ms) if ticked is not None and ticked.ran_ms else None,
         next=None if following is None else _at(following),
-        seen=bool(known_ms),
     )
 
 

@@ -8,7 +8,8 @@
         proxy.go_away(for_s=20)
 
 What happens to a request is drawn from the seed and the number of the request, so the same requests in the same order meet
-the same faults. Requests are handed on byte for byte, host name included, so signatures stay valid.
+the same faults. Requests are handed on byte for byte, host name included, so signatures stay valid. In a ``with`` block of
+`FaultProxy.lose_answers` and the like every request meets the same fault: it is one `s3queue.testing.conformance.Faults`.
 
 The proxy runs in a thread of its own. `FaultProxy.go_away`, `FaultProxy.come_back` and the attributes may be used from any
 thread.
@@ -23,7 +24,8 @@ import socket
 import struct
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -156,6 +158,43 @@ class FaultProxy:
     @property
     def is_away(self) -> bool:
         return self._away
+
+    # ---- the same fault for every request ------------------------------------------------------------------
+
+    @property
+    def seen(self) -> int:
+        """As `requests`."""
+        return self.requests
+
+    def lose_answers(self) -> AbstractContextManager[None]:
+        """Requests are carried out; their answers never come back."""
+        return self._always("lost")
+
+    def lose_requests(self) -> AbstractContextManager[None]:
+        """No request reaches the server."""
+        return self._always("reset")
+
+    def cut_requests(self) -> AbstractContextManager[None]:
+        """Requests break off after their headers, where they have a body, and are lost where they have none."""
+        return self._always("cut")
+
+    @contextlib.contextmanager
+    def refuse(self) -> Iterator[None]:
+        """No connection is accepted, and those that are open break."""
+        self.go_away()
+        try:
+            yield
+        finally:
+            self.come_back()
+
+    @contextlib.contextmanager
+    def _always(self, kind: str) -> Iterator[None]:
+        before = self.rate, self.kinds
+        self.rate, self.kinds = 1.0, (kind,)
+        try:
+            yield
+        finally:
+            self.rate, self.kinds = before
 
     def _call(self, work: Any) -> None:
         asyncio.run_coroutine_threadsafe(work, self._loop).result()

@@ -7,7 +7,6 @@ import json
 import os
 import secrets
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +25,7 @@ from s3queue.core.records import Board, decode
 from s3queue.queue import Queue
 from s3queue.runtime.drive import Driver
 from s3queue.store import Found, ObjectStore
+from s3queue.testing.programs import python
 from stress.bench import work
 from stress.bench.figures import percentile
 from stress.bench.host import QUEUE, noop, note
@@ -113,24 +113,8 @@ class Bench:
             "settings": self.setting.settings,
             "until_empty": until_empty,
         }
-        process = subprocess.Popen(
-            [sys.executable, "-m", "stress.bench.host", json.dumps(spec)],
-            env={**os.environ, work.STAMPS: str(self.folder)},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        try:
+        with python("stress.bench.host", json.dumps(spec), env={work.STAMPS: str(self.folder)}) as process:
             yield process
-        finally:
-            if process.poll() is None:
-                process.terminate()
-            try:
-                process.wait(60)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
 
     def committed(self) -> int:
         """Messages that the board counts as done."""

@@ -7,12 +7,8 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +18,7 @@ import msgspec
 from msgspec import Raw
 
 import s3queue
+from s3queue.testing.programs import python
 from stress.bench import work
 from stress.bench.command import machine
 from stress.bench.figures import percentile
@@ -53,10 +50,11 @@ def run(
     store: str = "seaweedfs", viewers: int = 50, messages: int = 1_000_000, seconds: float = 60.0
 ) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name, store_url(store, Path(name)) as template:
-        folder, url = Path(name), template.replace("{n}", "0")
+        url = template.replace("{n}", "0")
         _fill(url, messages)
         hosting, serving = ("stress.bench.host", _host(url)), ("stress.dashboard.server", url, NAMESPACE)
-        with _process(folder, *hosting), _process(folder, *serving) as server:
+        stamps = {work.STAMPS: name}
+        with python(*hosting, env=stamps), python(*serving, env=stamps) as server:
             assert server.stdout is not None
             port = int(server.stdout.readline())
             asyncio.run(_until_counted(port, messages // 2))
@@ -94,28 +92,6 @@ def _host(url: str) -> str:
     return json.dumps(
         {"store": url, "namespace": NAMESPACE, "workers": 2, "concurrency": 1, "settings": {}, "until_empty": False}
     )
-
-
-@contextmanager
-def _process(folder: Path, module: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", module, *arguments],
-        env={**os.environ, work.STAMPS: str(folder)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            process.terminate()
-        try:
-            process.wait(60)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if process.stdout is not None:
-            process.stdout.close()
 
 
 async def _until_counted(port: int, messages: int) -> None:

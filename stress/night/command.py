@@ -25,7 +25,7 @@ from s3queue import DeadLetter, Queue
 from s3queue.config import Config, configure
 from s3queue.operate.inspection import QueueStats, stats
 from s3queue.store import ObjectStore, open_store
-from s3queue.testing.servers import Unavailable
+from s3queue.testing.programs import Unavailable
 from stress import stores
 from stress.night import jobs
 from stress.night.session import Session, Wrong, shown

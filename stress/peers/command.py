@@ -116,7 +116,8 @@ def _measures(
             skipped.update({peer.name: str(missing) for peer in peers if peer.store == "redis"})
     s3 = None
     if any(peer.store == "s3" for peer in peers) or any(one[1] == "s3" for one in own):
-        from s3queue.testing.servers import Unavailable, seaweedfs
+        from s3queue.testing.programs import Unavailable
+        from s3queue.testing.servers import seaweedfs
 
         try:
             s3 = stack.enter_context(seaweedfs(folder / "weed"))

@@ -7,18 +7,18 @@ process. Each host is on its own machine, so there are no wake-ups.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from s3queue.core import agent as core
 from s3queue.core.chores import CHORES_AT_ONCE
 from s3queue.core.ops import Program
 from s3queue.core.pacing import Pace
-from s3queue.core.records import About, Leader, Offer, Place, Report, Usage
+from s3queue.core.records import Leader, Offer, Place, Report
 from s3queue.runtime.agent.dealing import Dealer
 from s3queue.runtime.agent.deaths import journaled_outcomes
 from s3queue.runtime.local.journal import Journal
 from s3queue.runtime.local.wire import Finished, Note, Returned
+from s3queue.testing.surroundings import Alone
 from stress.scale.sharing import SharingHost
 from stress.scale.workers import Worker
 from stress.scale.world import Processor, Running
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from stress.scale.simulation import Simulation
 
 
-class SimHost:
+class SimHost(Alone):
     """One session, and what surrounds its agent: an `s3queue.core.agent.Environment`.
 
     Args:
@@ -151,30 +151,12 @@ class SimHost:
     def is_local(self, place: Place) -> bool:
         return place == self.place
 
-    def wake_waiters(self) -> None:
-        pass
-
-    def wake_machine(self) -> None:
-        pass
-
-    def knock(self, addresses: Collection[str]) -> None:
-        pass
-
     def trust(self, until: float) -> None:
         expired = self.journal.trust_until < self.world.now
         self.journal.trust_until = until
         if expired:
             for worker in self._workers:
                 worker.go_on()
-
-    def usage(self) -> dict[str, Usage]:
-        return {}
-
-    def about(self) -> About:
-        return About()
-
-    def queues_are_empty(self) -> None:
-        pass
 
     def wants(self, kind: str) -> bool:
         return True
@@ -191,6 +173,3 @@ class SimHost:
 
     def fault(self, what: str, fault: Exception) -> None:
         raise fault
-
-    def mark(self, what: str) -> None:
-        pass

@@ -97,7 +97,7 @@ def test_messages_of_a_queue_are_counted_before_they_are_cancelled(
     assert s3queue("cancel", "--queue", "raw", "--state", "ready", "--dry-run", "--json", "--store", url) == 0
     assert json.loads(capsys.readouterr().out) == {"found": 1, "states": {"ready": 1}, "answers": {}}
     assert s3queue("run-now", "--queue", "raw", "--dry-run", "--store", url) == 0
-    assert capsys.readouterr().out == "would start 1 messages of raw\n"
+    assert capsys.readouterr().out == "would start 1 message of raw\n"
     assert list(open_store(url).list("s3queue/p00/do/")) == []
 
 

@@ -78,7 +78,7 @@ class TestScreen:
         assert "≥5,000" in text
         assert "≥3" not in text
         assert "≥: at least, counted from" in text
-        assert "only heads of queues are known" in rendered(seen(queues={"mail": queue}))
+        assert "a census counts what is behind" in rendered(seen(queues={"mail": queue}))
 
     @pytest.mark.parametrize(
         ("queue", "line"),

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 import pytest
 
 from s3queue.testing import conformance
-from s3queue.testing.conformance import NotConforming
+from s3queue.testing.conformance import NotConforming, faults
+from s3queue.testing.conformance.puts import a_created_object_is_read_back
 from tests.conformance.broken import (
     BROKEN,
     Broken,
@@ -51,24 +52,24 @@ class Losing:
 def test_lost_answer_taken_for_a_refusal_is_caught() -> None:
     store = CallsUnknownUnavailable()
     with pytest.raises(NotConforming, match="expected OutcomeUnknown, got StoreUnavailable"):
-        conformance.an_unanswered_put_that_landed_is_unknown(store, "broken/", Losing(store))
+        faults.an_unanswered_put_that_landed_is_unknown(store, "broken/", Losing(store))
 
 
 def test_put_sent_again_after_a_lost_answer_is_caught() -> None:
     store = ResendsUnanswered()
     with pytest.raises(NotConforming, match="requests for one put"):
-        conformance.an_unanswered_put_is_sent_once(store, "broken/", Losing(store))
+        faults.an_unanswered_put_is_sent_once(store, "broken/", Losing(store))
 
 
 def test_put_of_which_a_part_is_kept_is_caught() -> None:
     store = KeepsWhatArrives()
     with pytest.raises(NotConforming, match="after a put that was cut short"):
-        conformance.a_put_that_is_cut_short_stores_nothing(store, "broken/", Losing(store))
+        faults.a_put_that_is_cut_short_stores_nothing(store, "broken/", Losing(store))
 
 
 def test_store_whose_delete_removes_nothing_ends_the_run() -> None:
     with pytest.raises(NotConforming, match="expected none left"):
-        conformance.run(conformance.a_created_object_is_read_back, DeletesNothing())
+        conformance.run(a_created_object_is_read_back, DeletesNothing())
 
 
 def test_every_check_has_a_store_that_fails_it() -> None:

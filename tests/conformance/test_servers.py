@@ -11,7 +11,8 @@ from s3queue_backends import ObstoreStore
 
 from s3queue.store import Capabilities, ObjectStore, open_store
 from s3queue.testing import conformance
-from s3queue.testing.servers import LossyProxy, Server
+from s3queue.testing.faultproxy import FaultProxy
+from s3queue.testing.servers import Server
 from tests.stores.mini_s3 import mini_s3
 
 PAIRS = [
@@ -67,17 +68,17 @@ def test_conforms(pair: tuple[str, ObjectStore], check: conformance.Check, reque
 @pytest.fixture(
     scope="module", params=["s3 on seaweedfs", "minio on seaweedfs", "obstore+s3 on seaweedfs", "az on azurite"]
 )
-def lossy(request: pytest.FixtureRequest) -> Iterator[tuple[ObjectStore, LossyProxy]]:
+def lossy(request: pytest.FixtureRequest) -> Iterator[tuple[ObjectStore, FaultProxy]]:
     backend, server_name = request.param.split(" on ")
     server: Server = request.getfixturevalue(f"{server_name}_server")
-    with LossyProxy(server.address) as proxy:
+    with FaultProxy(server.address) as proxy:
         store = open_store(server._replace(address=proxy.address).url(backend, "lossy"))
         yield store, proxy
         store.close()
 
 
 @pytest.mark.parametrize("check", conformance.FAULT_CHECKS, ids=lambda check: check.__name__)
-def test_conforms_when_requests_are_lost(lossy: tuple[ObjectStore, LossyProxy], check: Any) -> None:
+def test_conforms_when_requests_are_lost(lossy: tuple[ObjectStore, FaultProxy], check: Any) -> None:
     store, proxy = lossy
 
     def with_faults(store: ObjectStore, prefix: str) -> None:

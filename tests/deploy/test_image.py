@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from s3queue import Queue, open_store
-from s3queue.testing.servers import Server, docker
+from s3queue.testing.containers import docker
+from s3queue.testing.servers import Server
 from tests.deploy.base import build_base
 from tests.deploy.tasks import resize
 

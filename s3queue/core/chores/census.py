@@ -1,7 +1,8 @@
 """The census: counts what no survey sees, a page at a time, so that a long backlog is known though nobody lists it at once.
 
 It goes through all batches that wait, and begins anew while there is work and a survey sees only heads. What has been
-admitted since it began is subtracted, so what it tells is never more than there is.
+admitted since it began is subtracted, so what it tells is never more than there is. It tells what it has found so far: a
+million batches take a thousand pages.
 """
 
 from __future__ import annotations
@@ -81,19 +82,15 @@ class Census:
         return 0 if self._last is None else self._last.began_ms
 
     def at_least(self, now_ms: int) -> dict[str, Tally]:
-        """By queue, so many are not on the board, and ready, scheduled or waiting."""
+        """By queue, so many are not on the board, and ready, scheduled or waiting: what the last census tells, or the one
+        that is under way, whichever knows of more."""
         queues: dict[str, Tally] = {}
-        if (last := self._last) is None:
-            return queues
-        for queue, many in last.ready.items():
-            of(queues, queue).ready = max(0, many - last.admitted.get(queue, 0))
-        for (queue, moved, minute), many in last.due.items():
-            if minute * _MINUTE_MS > now_ms:
+        for walk in (self._last, self._walk):
+            for queue, found in _told(walk, now_ms).items() if walk is not None else ():
                 tally = of(queues, queue)
-                if moved:
-                    tally.waiting += many
-                else:
-                    tally.scheduled += many
+                tally.ready = max(tally.ready, found.ready)
+                tally.scheduled = max(tally.scheduled, found.scheduled)
+                tally.waiting = max(tally.waiting, found.waiting)
         return queues
 
     def take(self, now: float, now_ms: int) -> Step[bool] | None:
@@ -141,3 +138,18 @@ class Census:
         minute = source.queue, source.moved, source.due_ms // _MINUTE_MS
         if minute in walk.due or len(walk.due) < _MOST_MINUTES:
             walk.due[minute] = walk.due.get(minute, 0) + source.count
+
+
+def _told(walk: _Walk, now_ms: int) -> dict[str, Tally]:
+    """By queue, what it has found so far and is there still."""
+    queues: dict[str, Tally] = {}
+    for queue, many in walk.ready.items():
+        of(queues, queue).ready = max(0, many - walk.admitted.get(queue, 0))
+    for (queue, moved, minute), many in walk.due.items():
+        if minute * _MINUTE_MS > now_ms:
+            tally = of(queues, queue)
+            if moved:
+                tally.waiting += many
+            else:
+                tally.scheduled += many
+    return queues

@@ -9,54 +9,45 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Collection, Iterable
-from queue import SimpleQueue
+from collections.abc import Callable
 from typing import Any
 
 from s3queue.config import Config
 from s3queue.core import agent as core
-from s3queue.core.bodies import batch_in, with_payload
 from s3queue.core.chores import CHORES_AT_ONCE
 from s3queue.core.keys import Layout, parse_source
 from s3queue.core.ledger import Host
-from s3queue.core.ops import Get, Program, Wait
+from s3queue.core.ops import Program
 from s3queue.core.pacing import Pace
 from s3queue.core.plan import Settled
 from s3queue.core.plan.schedules import next_tick as next_of
-from s3queue.core.records import About, Board, Control, Failed, Leader, Place, Usage, decode
+from s3queue.core.records import Board, Control, Leader, Place, decode
 from s3queue.errors import CorruptRecord
 from s3queue.observe.events import Events
 from s3queue.options.timetable import next_tick
 from s3queue.options.timing import declared
-from s3queue.payloads.lazy import refuse_lazy
 from s3queue.registry import Registry
 from s3queue.runtime.agent.dealing import Dealer
 from s3queue.runtime.agent.environment import plan_settings
 from s3queue.runtime.agent.seats import Seats, WorkerDeath
 from s3queue.runtime.drive import Driver
 from s3queue.runtime.local.journal import Journal
-from s3queue.runtime.local.wire import Cancel, Deal, Died, Hello, Interrupt, Note, Recall, Returned
-from s3queue.runtime.worker import attempt
-from s3queue.runtime.worker.attempt import Attempts
-from s3queue.runtime.worker.batches import Member
-from s3queue.runtime.worker.dealt import Body, Dealt, Item, Piece
-from s3queue.runtime.worker.loop import TaskLoop
-from s3queue.runtime.worker.notes import Notes
-from s3queue.runtime.worker.plans import Plan
-from s3queue.runtime.worker.results import Results
-from s3queue.runtime.worker.slots import Slots
+from s3queue.runtime.local.wire import Died, Hello, Note
 from s3queue.store import Found, ObjectStore
 from s3queue.testing.plugin.clock import VirtualClock
 from s3queue.testing.plugin.crashes import Crash, Crashed
+from s3queue.testing.plugin.programs import Running
+from s3queue.testing.plugin.worker import Link, Worker
+from s3queue.testing.surroundings import Alone, Pacing
 
 #: Seconds of silence after which a session would be fenced, and a leader replaced: never, however far the clock jumps.
 _PATIENCE_S = 8_000_000.0
+#: Waits for nothing that a test would wait for.
+_PACING = Pacing("latency", 0.5, 0.01, _PATIENCE_S, _PATIENCE_S)
 #: Seconds of one jump at most: some writes come between two.
 _LONGEST_JUMP_S = 1_000_000.0
 #: Jumps in a row after which work that does not get on is given up.
 _MOST_JUMPS = 2_000
-
-_loop: list[TaskLoop] = []
 
 
 class Stuck(AssertionError):
@@ -96,7 +87,7 @@ class LocalHost:
             self.layout,
             host,
             self._dealer,
-            Pace(_Pacing(), store.capabilities),
+            Pace(_PACING, store.capabilities),
             settings._replace(
                 visibility_timeout=_PATIENCE_S,
                 leader_lease=_PATIENCE_S,
@@ -121,9 +112,9 @@ class LocalHost:
         #: In which tasks run.
         self.thread = 0
         self._worker = self._new_worker()
-        self._programs: list[_Running] = [_Running(self._live())]
-        self._programs.append(_Running(self._agent.coordinate()))
-        self._programs += [_Running(self._agent.do_chores(number)) for number in range(CHORES_AT_ONCE)]
+        self._programs: list[Running] = [Running(self._live())]
+        self._programs.append(Running(self._agent.coordinate()))
+        self._programs += [Running(self._agent.do_chores(number)) for number in range(CHORES_AT_ONCE)]
 
     def running(self) -> str | None:
         """The message that the caller's code belongs to."""
@@ -138,7 +129,7 @@ class LocalHost:
                 self._jump_to(min(one.until for one in self._programs), wake=False)
             if self._programs[0].is_over:
                 break
-        _Running(self._agent.hand_over()).run(self.driver, self.clock)
+        Running(self._agent.hand_over()).run(self.driver, self.clock)
 
     # ---- turns ---------------------------------------------------------------------------------------------
 
@@ -287,12 +278,12 @@ class LocalHost:
 
     # ---- the worker ----------------------------------------------------------------------------------------
 
-    def _new_worker(self) -> _Worker:
+    def _new_worker(self) -> Worker:
         self._pid += 1
         self._journal.worker(0).reset()
-        return _Worker(self, self._journal, self._agent.host.session, self._tell)
+        return Worker(self, self._journal, self._agent.host.session, self._tell)
 
-    def _tell(self, link: _Link, note: Note) -> None:
+    def _tell(self, link: Link, note: Note) -> None:
         self._seats.heard(link, note)
 
     def _seat_freed(self, it: WorkerDeath) -> None:
@@ -302,199 +293,8 @@ class LocalHost:
         self._seats.heard(self._worker.link, Hello(0, self._pid))
 
 
-class _Running:
-    """A program, and what it waits for."""
-
-    def __init__(self, program: Program[Any]) -> None:
-        self._program = program
-        self._wait: Wait | None = None
-        self._begun = False
-        self.is_over = False
-
-    @property
-    def until(self) -> float:
-        return float("inf") if self._wait is None or self.is_over else self._wait.until
-
-    def run(self, driver: Driver, clock: VirtualClock) -> bool:
-        """Run to the next wait. Returns whether it could."""
-        if self.is_over:
-            return False
-        wait = self._wait
-        if wait is not None and not wait.wake_on.is_set and wait.until > clock.steady():
-            return False
-        try:
-            op: Any = next(self._program) if wait is None else self._program.send(wait.wake_on.take())
-            while not isinstance(op, Wait):
-                try:
-                    outcome = driver.perform(op)
-                except Exception as fault:  # noqa: BLE001 - whatever it is, it is the program's
-                    op = self._program.throw(fault)
-                else:
-                    op = self._program.send(outcome)
-            self._wait = op
-        except StopIteration:
-            self.is_over = True
-        return True
-
-
-class _Link:
-    """The connection of the worker to its agent."""
-
-    def __init__(self, worker: _Worker) -> None:
-        self._worker = worker
-
-    def send(self, note: Note) -> None:
-        self._worker.receive(note)
-
-    def close(self) -> None:
-        self._worker.alive = False
-
-
-class _Worker:
-    def __init__(self, host: LocalHost, journal: Journal, session: str, tell: Callable[[Any, Note], None]) -> None:
-        self._host, self._tell_agent = host, tell
-        self.alive, self.ran = True, 0
-        self.line: list[Item] = []
-        self.link = _Link(self)
-        self._ready: SimpleQueue[Item | None] = SimpleQueue()
-        self._row = journal.worker(0)
-        self._live: dict[int, Dealt] = {}
-        self._cancelled = threading.Event()
-        events = Events("worker", None)
-        notes = Notes(self._tell, 1)
-        self.attempts = _Attempts(
-            self._row,
-            layout=host.layout,
-            session=session,
-            find=host.tasks.find,
-            events=events,
-            results=Results(host.driver, host.layout, journal.trust, events),
-            notes=notes,
-            middleware=tuple(host.tasks.middleware),
-        )
-        self.attempts.of = host
-        self._slots = Slots(
-            self._ready, journal, 0, self.attempts, notes, send=self._tell, release=_release, finished=self._row_ended
-        )
-
-    def _tell(self, note: Note) -> None:
-        if self.alive:
-            self._tell_agent(self.link, note)
-
-    def receive(self, note: Note) -> None:
-        match note:
-            case Deal():
-                dealt = self._live[note.row] = Dealt(note, 1, self._cancelled)
-                first = 0
-                for part in note.parts:
-                    piece = Piece(dealt, part, first, self._row.states_at(note.row) + first)
-                    first += part.stop - part.start
-                    self._read(piece)
-                    self.line += [(piece, number) for number in range(piece.size)]
-            case Recall():
-                items, self.line = self.line, []
-                self._tell(Returned(tuple((piece.dealt.row, piece.first + number) for piece, number in items)))
-                for piece, _ in items:
-                    self._slots.end(piece)
-            case Interrupt(row, messages):
-                if (marked := self._live.get(row)) is not None:
-                    marked.marked |= set(messages)
-            case Cancel():
-                for one in self._live.values():
-                    one.over = True
-                self.line.clear()
-            case _:
-                pass
-
-    def _read(self, piece: Piece) -> None:
-        driver, path = self._host.driver, piece.part.source
-        key = self._host.layout.source(path)
-        found = driver.perform(Get(key))
-        try:
-            if not isinstance(found, Found):
-                piece.fail("retry", 30.0, "corrupt", "its batch is missing from the store")
-                return
-            body = driver.run(with_payload(self._host.layout, path, key, found.body))
-            piece.fill(Body(batch_in(path, key, body).messages, len(body)))
-        except CorruptRecord as corrupt:
-            piece.fail("dead", 0.0, "corrupt", str(corrupt))
-
-    def work(self) -> None:
-        """Run what was dealt. Raises `Crashed`."""
-        items, self.line = self.line, []
-        self.ran += len(items)
-        for item in items:
-            self._ready.put(item)
-        self._ready.put(None)
-        self._slots.serve(0)
-
-    def _row_ended(self, dealt: Dealt) -> None:
-        if self._live.get(dealt.row) is dealt:
-            del self._live[dealt.row]
-
-
-class _Attempts(Attempts):
-    """Ends its process where the test says so."""
-
-    of: LocalHost
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if not _loop:
-            _loop.append(TaskLoop(refuse_lazy))
-        self._loop = _loop[0]  # one thread for all tests
-
-    def run(self, slot: int, piece: Piece, number: int, started: float) -> Any:
-        ended = super().run(slot, piece, number, started)
-        if not isinstance(ended, Member):
-            self._look([(piece, number)])
-        return ended
-
-    def run_together(self, slot: int, members: list[Member], started: float) -> Any:
-        ended = super().run_together(slot, members, started)
-        self._look([one.item for one in members])
-        return ended
-
-    def running(self) -> dict[str, Any] | None:
-        """As there; the slot has no thread of its own here."""
-        found = super().running()
-        at = self._running[0]
-        if found is not None or at is None or threading.get_ident() != self.of.thread:
-            return found
-        before = attempt._running.set(at)
-        try:
-            return super().running()
-        finally:
-            attempt._running.reset(before)
-
-    def _told(self, plan: Plan | None, piece: Piece, number: int, outcome: Failed) -> Failed:
-        """An attempt whose process the test ends tells nothing, as where a process is killed."""
-        crash = self.of.crash
-        return outcome if crash is not None and crash.fired else super()._told(plan, piece, number, outcome)
-
-    def _look(self, items: Iterable[Item]) -> None:
-        crash = self.of.crash
-        if crash is not None:
-            crash.look([self._message_id(piece, number) for piece, number in items])
-
-
-def _release(piece: Piece) -> None:
-    piece.body = None
-
-
-class _Pacing:
-    """Waits for nothing that a test would wait for."""
-
-    pacing = "latency"
-    overhead = 0.5
-    ack_interval: float | None = 0.01
-    leader_lease = _PATIENCE_S
-    visibility_timeout = _PATIENCE_S
-    doze_interval = 0.0
-
-
-class _Environment:
-    """An `s3queue.core.agent.Environment` without a machine."""
+class _Environment(Alone):
+    """Tells the events of the test, and raises what goes wrong."""
 
     def __init__(self, clock: VirtualClock, settled: list[Settled]) -> None:
         self._clock, self._settled = clock, settled
@@ -511,27 +311,6 @@ class _Environment:
     def is_local(self, place: Place) -> bool:
         return True
 
-    def wake_machine(self) -> None:
-        pass
-
-    def knock(self, addresses: Collection[str]) -> None:
-        pass
-
-    def wake_waiters(self) -> None:
-        pass
-
-    def trust(self, until: float) -> None:
-        pass
-
-    def usage(self) -> dict[str, Usage]:
-        return {}
-
-    def about(self) -> About:
-        return About()
-
-    def queues_are_empty(self) -> None:
-        pass
-
     def wants(self, kind: str) -> bool:
         return kind == "settled" or self.events.wants(kind)
 
@@ -546,6 +325,3 @@ class _Environment:
 
     def fault(self, what: str, fault: Exception) -> None:
         raise fault
-
-    def mark(self, what: str) -> None:
-        pass

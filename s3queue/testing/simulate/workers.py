@@ -38,7 +38,7 @@ from s3queue.testing.simulate.producers import BOMB, POISON
 from s3queue.testing.simulate.world import FOREVER, Doing, Machine, Process, Program, Sleep, World
 
 if TYPE_CHECKING:
-    from s3queue.testing.simulate.hosts import Link
+    from s3queue.testing.simulate.agents import Link
 
 #: How a message may end. The first is the calm one.
 _ENDS = ("ok", "retry", "snooze", "dead", "killed", "overran")

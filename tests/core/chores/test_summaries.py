@@ -349,6 +349,16 @@ class TestCensus:
         assert told(town).requests["get"] == 1
         assert told(town).requests["list"] == 0
 
+    def test_while_it_goes_on_it_tells_what_it_has_found(self, long: tuple[Town, Member]) -> None:
+        town, host = long
+        told_so_far = []
+        for _ in range(8):
+            host.cycles(2)
+            seen = of_queue(town)
+            told_so_far.append(seen.ready + seen.running)
+        assert told_so_far == sorted(told_so_far)
+        assert len({many for many in told_so_far if 1000 <= many < self.MANY}) >= 2, told_so_far
+
     def test_it_never_tells_more_than_there_is(self, long: tuple[Town, Member]) -> None:
         town, host = long
         host.host.slots = 60

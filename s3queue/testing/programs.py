@@ -1,0 +1,108 @@
+"""Programs that run beside this one: found, started, waited for, and ended with the block that needs them."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+#: How long a server may take until it answers; generous, since it only bounds a hang. Seconds.
+_PATIENCE_S = 90.0
+
+
+class Unavailable(Exception):
+    """A server cannot be had on this machine."""
+
+
+def find_program(name: str, how: str) -> str:
+    """Its path: beside this Python, or on the ``PATH``. Raises `Unavailable`, which says ``how`` to get it."""
+    beside = Path(sys.executable).parent / name
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if not found:
+        raise Unavailable(f"no program {name}; {how}")
+    return found
+
+
+@contextmanager
+def running(arguments: Sequence[str], log: Path, env: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """A child in a session of its own, so that Ctrl-C reaches this process alone, and ended with it."""
+    if guard := shutil.which("setpriv"):
+        arguments = [guard, "--pdeathsig", "KILL", *arguments]
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            arguments,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            env={**os.environ, **env},
+        )
+    try:
+        yield process
+    finally:
+        end(process, 15)
+
+
+@contextmanager
+def python(module: str, *arguments: str, env: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """``python -m module``, with its output in a pipe; ended with the block, and killed a minute after that."""
+    command = [sys.executable, "-m", module, *arguments]
+    with subprocess.Popen(command, env={**os.environ, **env}, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            end(process, 60)
+
+
+def end(process: subprocess.Popen[Any], patience_s: float) -> None:
+    """The process has ended: by itself, by SIGTERM, or by SIGKILL after ``patience_s`` seconds."""
+    process.terminate()
+    try:
+        process.wait(patience_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that are free together with those 10,000 above, where SeaweedFS listens for gRPC."""
+    with ExitStack() as held:
+        found: list[int] = []
+        while len(found) < count:
+            port = random.randrange(15_000, 22_000)
+            try:
+                for number in (port, port + 10_000):
+                    taken = held.enter_context(socket.socket())
+                    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    taken.bind(("127.0.0.1", number))
+            except OSError:
+                continue
+            found.append(port)
+        return found
+
+
+def wait_for(
+    name: str, ready: Callable[[], bool], process: subprocess.Popen[bytes] | None, log: Path | None = None
+) -> None:
+    deadline = time.monotonic() + _PATIENCE_S
+    while True:
+        with suppress(OSError):
+            if ready():
+                return
+        if process is not None and process.poll() is not None:
+            why = f"ended with {process.returncode}"
+        elif time.monotonic() > deadline:
+            why = f"did not answer in {_PATIENCE_S:.0f} s"
+        else:
+            time.sleep(0.1)
+            continue
+        tail = log.read_text(errors="replace")[-2000:] if log else ""
+        raise RuntimeError(f"{name} {why}\n{tail}")
