@@ -14,8 +14,8 @@ from s3queue.words import plural
 @click.option("--reason", default="", metavar="TEXT", help="For people; kept with messages that had begun.")
 @click.option(
     "--force-after",
-    type=click.FloatRange(min=0),
-    metavar="SECONDS",
+    type=seconds,
+    metavar="TIME",
     help="End the worker process of what still runs then.",
 )
 @click.option("--no-wait", is_flag=True, help="Do not wait until it is over.")
