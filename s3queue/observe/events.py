@@ -137,9 +137,7 @@ class Events:
         from s3queue.events import KINDS
 
         try:
-            event = KINDS[kind](at=time.time(), role=self.role, pid=os.getpid(), **fields)
-            for fault in some.tell(event):
-                self.warn(f"subscriber {kind}", f"a subscriber of {kind} raised {type(fault).__name__}: {fault}")
+            some.tell(KINDS[kind](at=time.time(), role=self.role, pid=os.getpid(), **fields), self.warn)
         except Exception as fault:  # noqa: BLE001 - it must not affect the caller
             self.warn(f"subscriber {kind}", f"cannot tell the subscribers of {kind}: {fault!r}")
 
@@ -175,6 +173,9 @@ class Events:
         return self._fd
 
     def close(self) -> None:
+        """Subscribers get 2 s to hear what was told last."""
+        for some in self._subscribers:
+            some.finish(self.warn)
         for ear in self._ears:
             ear.close()
         if self._pid == os.getpid():

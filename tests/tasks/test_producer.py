@@ -17,6 +17,7 @@ from s3queue_backends.sqlite import SqliteStore
 import s3queue
 from s3queue import Config, ConfigError, EnqueueUncertain, Producer, Queue, StoreUnavailable, configure
 from s3queue.core.keys import Layout
+from s3queue.enqueue.loading import load
 from s3queue.producer import _Entry, _key, _Lane
 from s3queue.store import Conflict, Stored
 from tests.tasks.test_queue import Troubled, batches
@@ -52,7 +53,8 @@ def test_calls_that_come_while_a_put_is_under_way_share_the_next_one() -> None:
         assert store.begun.acquire(timeout=FOREVER)
         others = [pool.submit(producer.send, queue, n) for n in range(1, 8)]
         while (
-            len(batch.messages if (batch := producer._lanes[_key(queue.load("", [queue_payload(0)]))].open) else []) < 7
+            len(batch.messages if (batch := producer._lanes[_key(load(queue, "", [queue_payload(0)]))].open) else [])
+            < 7
         ):
             time.sleep(0.001)
         # The batch of those seven is full when an eighth has come: so many callers there are.
@@ -119,7 +121,7 @@ def failing(*troubles: str) -> tuple[Any, list[BaseException]]:
     queue = Queue("q", store, config=Config(enqueue_deadline=0.1))
     queue.newest_first()
     producer = Producer(store, linger=FOREVER)
-    producer._lanes[_key(queue.load("", [queue_payload(0)]))] = _Lane(peak=2)  # there were two of late
+    producer._lanes[_key(load(queue, "", [queue_payload(0)]))] = _Lane(peak=2)  # there were two of late
     faults: list[BaseException] = []
 
     def call(n: int) -> None:
@@ -163,7 +165,7 @@ def test_cancelled_call_whose_batch_is_not_sent_stores_nothing(store: MemoryStor
 
     async def main() -> None:
         with Producer(linger=0.2) as producer:
-            _, batch, *_ = producer._join(queue.load("", [queue_payload(0)]), _Entry())  # leads, and is not alone
+            _, batch, *_ = producer._join(load(queue, "", [queue_payload(0)]), _Entry())  # leads, and is not alone
             batch.full.set()
             producer._lanes[next(iter(producer._lanes))].peak = 9
             call = asyncio.create_task(producer.asend(queue, 1))
@@ -223,7 +225,7 @@ def test_child_of_a_fork_waits_for_nobody_of_its_parent(tmp_path: Path) -> None:
     queue = Queue("q", store)
     queue.newest_first()
     producer = Producer(linger=FOREVER)
-    producer._join(queue.load("", [queue_payload(0)]), _Entry())  # of a thread that is inside
+    producer._join(load(queue, "", [queue_payload(0)]), _Entry())  # of a thread that is inside
     with producer._gate:
         pid = os.fork()
         if pid == 0:
