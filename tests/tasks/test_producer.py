@@ -184,7 +184,7 @@ def test_coroutine_stores_its_batch_though_every_thread_of_its_loop_waits_for_th
         loop, queue, go = asyncio.get_running_loop(), Queue("q"), threading.Event()
         loop.set_default_executor(ThreadPoolExecutor(1))
         with Producer(linger=FOREVER) as producer:
-            lane = producer._lanes[_key(queue.load("", [queue_payload(0)]))] = _Lane(peak=2)
+            lane = producer._lanes[_key(load(queue, "", [queue_payload(0)]))] = _Lane(peak=2)
             last = loop.run_in_executor(None, lambda: go.wait(FOREVER) and producer.send(queue, 2))
             first = asyncio.create_task(producer.asend(queue, 1))
             while lane.open is None:
