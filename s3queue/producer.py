@@ -207,8 +207,8 @@ class Producer:
         entry = _Entry(lambda entry: loop.call_soon_threadsafe(_pass_on, entry, outcome))
         lane, batch, leads = self._join(load, entry)
         try:
-            if leads:  # in a thread that goes on if this call is cancelled: others wait for it
-                loop.run_in_executor(None, self._lead, lane, batch)
+            if leads:
+                self._lead_beside(lane, batch)
             try:
                 return _traced(load, await outcome)
             except asyncio.CancelledError:
@@ -256,6 +256,14 @@ class Producer:
                 if (load.group, load.due_ms, load.key, load.expires_ms) != _FEW:  # there may be any number of those
                     self._lanes.pop(_key(load), None)
                 self._gate.notify_all()
+
+    def _lead_beside(self, lane: _Lane, batch: _Batch) -> None:
+        """In a thread of its own, which goes on if the call is cancelled: others wait for it. Threads of the loop may be
+        among those that wait."""
+        try:
+            threading.Thread(target=self._lead, args=(lane, batch), name="s3queue-linger", daemon=True).start()
+        except RuntimeError:  # the interpreter ends
+            self._lead(lane, batch)
 
     def _lead(self, lane: _Lane, batch: _Batch) -> None:
         """Wait for others, and store the batch for all of them."""

@@ -179,6 +179,38 @@ def test_cancelled_call_whose_batch_is_not_sent_stores_nothing(store: MemoryStor
     assert stored(store) == []
 
 
+def test_coroutine_stores_its_batch_though_every_thread_of_its_loop_waits_for_that(store: MemoryStore) -> None:
+    async def main() -> None:
+        loop, queue, go = asyncio.get_running_loop(), Queue("q"), threading.Event()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        with Producer(linger=FOREVER) as producer:
+            lane = producer._lanes[_key(load(queue, "", [queue_payload(0)]))] = _Lane(peak=2)
+            last = loop.run_in_executor(None, lambda: go.wait(FOREVER) and producer.send(queue, 2))
+            first = asyncio.create_task(producer.asend(queue, 1))
+            while lane.open is None:
+                await asyncio.sleep(0)
+            go.set()
+            async with asyncio.timeout(FOREVER / 3):
+                await asyncio.gather(first, last)
+
+    asyncio.run(main())
+    assert [payloads for _, payloads in batches(store)] == [[1, 2]]
+
+
+def test_coroutine_stores_its_batch_though_no_thread_can_be_started(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the end of the interpreter. Whoever joined the batch would wait for ever."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with Producer() as producer:
+        asyncio.run(producer.asend(Queue("q"), 1))
+    assert stored(store) == [1]
+
+
 def test_closed_producer_takes_nothing(store: MemoryStore) -> None:
     producer = Producer()
     producer.close()
