@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from typing import Protocol
 
+from s3queue.words import plural
+
 __all__ = [
     "Cancelled",
     "ConfigError",
@@ -183,7 +185,7 @@ class EnqueueUncertain(QueueError):
         self.message_id, self.stored, self._call = message_id, stored, call
         self.in_doubt = in_doubt if in_doubt or stored else (message_id,)
         if not self.in_doubt:
-            told = f"interrupted after {len(stored)} messages were stored, the first of them {message_id}"
+            told = f"interrupted with {plural(len(stored), 'message')} stored, the first of them {message_id}"
         elif len(self.in_doubt) == 1:
             told = f"message {message_id} may or may not be stored"
         else:

@@ -192,7 +192,10 @@ class MessageHandle:
 
     def _value_of(self, looked: Looked | None, timeout: float) -> Any:
         if looked is None:
-            raise TimeoutError(f"after {timeout:g} s message {self.id} has not ended")
+            raise TimeoutError(
+                f"after {timeout:g} s message {self.id} has not ended"
+                " (`s3queue message ID` shows its state, `s3queue stats` whether a host serves its queue)"
+            )
         match looked.verdict:
             case Verdict.DEAD:
                 last = looked.letter.failures[-1] if looked.letter is not None and looked.letter.failures else None
@@ -322,11 +325,12 @@ class MessageHandle:
 
         Args:
             payload: with which it runs from now on, as `DeadLetter.payload` tells it: of a task, its arguments by name.
+                Checked against the task, if this process knows it.
 
         Returns:
             ``redriven``; ``no``: it is not dead, or was redriven or purged by another.
 
-        Raises: as `cancel`; `ConfigError` where the payload cannot be encoded.
+        Raises: as `cancel`; `ConfigError` where the payload does not fit or cannot be encoded.
 
         Asks: one GET, one PUT, and one GET for each look at the answer.
         """

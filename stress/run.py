@@ -27,7 +27,7 @@ def _kinds(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]
 
 
 def _features(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
-    return _some_of(FEATURES, value)
+    return tuple(FEATURES) if value == "all" else _some_of(FEATURES, value)
 
 
 def _some_of(known: Collection[str], value: str) -> tuple[str, ...]:
@@ -70,7 +70,7 @@ def _seeds(_: click.Context, __: click.Parameter, value: str) -> range:
     callback=_features,
     default="",
     metavar="FEATURES",
-    help="; ".join(f"{name}: {what}" for name, what in FEATURES.items()),
+    help="; ".join(f"{name}: {what}" for name, what in FEATURES.items()) + "; all: all of these.",
 )
 @click.option("--mishaps", type=click.IntRange(0), help="How often something goes wrong. [default: per 200 messages]")
 @click.option("--seed", "seeds", callback=_seeds, default="1", show_default=True, metavar="N or N..M")

@@ -128,7 +128,7 @@ def _status(command: click.Command, args: Sequence[str] | None) -> int:
         if type(wrong).__name__ == "NoArgsIsHelpError" and wrong.ctx:  # click from 8.2 on; before, it printed the help
             click.echo(wrong.ctx.get_help())
             return OK
-        path = wrong.ctx.command_path if wrong.ctx else "s3queue"
+        path = wrong.ctx.command_path if wrong.ctx else _path(command, sys.argv[1:] if args is None else args)
         hint = f"see {path} --help"
         if isinstance(wrong, click.NoSuchOption) and not wrong.possibilities:
             hint = f"write -- before a value that begins with -; {hint}"
@@ -157,6 +157,18 @@ def _status(command: click.Command, args: Sequence[str] | None) -> int:
     except QueueError as fault:
         return complain(str(fault), status=BAD_NEWS)
     return status if isinstance(status, int) else OK
+
+
+def _path(command: click.Command, args: Sequence[str]) -> str:
+    """The command that was meant; click does not say it of an option without its value."""
+    path = "s3queue"
+    for arg in args:
+        if not isinstance(command, click.Group) or arg not in command.list_commands(click.Context(command)):
+            break
+        found = command.get_command(click.Context(command), arg)
+        assert found is not None
+        path, command = f"{path} {arg}", found
+    return path
 
 
 def complain(what: str, hint: str = "", status: int = MISTAKE) -> int:

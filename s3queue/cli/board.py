@@ -7,6 +7,7 @@ import secrets
 import click
 
 from s3queue.cli.common import console, json_option, show_json, store_options, use
+from s3queue.words import plural
 
 
 @click.group("board")
@@ -65,7 +66,8 @@ def restore(
         show_json({**told, "fenced": list(outcome.fenced)})
         return 0
     out = console()
-    out.print(f"the board is back: term {board.epoch}, {len(board.tickets)} tickets, {len(board.sources)} batches")
+    held = f"{plural(len(board.tickets), 'ticket')}, {plural(len(board.sources), 'batch')}"
+    out.print(f"the board is back: term {board.epoch}, {held}")
     if outcome.fenced:
         out.print(f"{len(outcome.fenced)} sessions were ended; their hosts begin new ones")
     return 0

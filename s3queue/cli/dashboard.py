@@ -31,6 +31,13 @@ from s3queue.errors import ConfigError
     metavar="SECONDS",
     help="Between two looks, each of one request for all viewers.",
 )
+@click.option(
+    "--tasks",
+    "modules",
+    metavar="MODULE",
+    multiple=True,
+    help="A module with tasks, for which edited payloads must fit; may be repeated.",
+)
 @click.option("--always", is_flag=True, help="Look on while nobody does, so that charts have no gaps.")
 @click.option("--history", metavar="DIRECTORY", help="Write every event there: who did what.")
 @click.option("--log-level", metavar="LEVEL", help="DEBUG, INFO, WARNING or ERROR. [default: INFO]")
@@ -43,6 +50,7 @@ def command(
     hosts: tuple[str, ...],
     prefix: str,
     every: float,
+    modules: tuple[str, ...],
     always: bool,
     history: str | None,
     log_level: str | None,
@@ -61,7 +69,7 @@ def command(
     from s3queue.dashboard.serving import address_of, make_access, serve
 
     host, port = address_of(bind)
-    store, config = use(store_url, config_file, namespace=namespace, history=history)
+    store, config = use(store_url, config_file, modules=modules, namespace=namespace, history=history)
     set_up_logging(log_level)
     access = make_access(host, port, allow=allow, token_file=token_file, access_file=access_file, hosts=hosts)
     try:

@@ -13,6 +13,7 @@ from s3queue.cli.common import (
     confirm,
     json_lines_option,
     json_option,
+    rate,
     show_json,
     store_options,
     timeout_option,
@@ -22,6 +23,7 @@ from s3queue.cli.reading import cut, limit_option, local_time, none_of, parse_si
 from s3queue.errors import ConfigError
 from s3queue.observe.logs import plain
 from s3queue.operate.redriving import Decided
+from s3queue.words import plural
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -158,9 +160,7 @@ def _deciding(function: Any) -> Any:
         json_option,
         store_options,
         timeout_option(600.0, _TIMEOUT),
-        click.option(
-            "--rate", type=click.FloatRange(min=0, min_open=True), metavar="N", help="So many a second at most."
-        ),
+        click.option("--rate", type=rate, metavar="N", help="So many a second at most."),
         click.option("--dry-run", is_flag=True, help="Only say how many they are."),
         yes_option,
         click.option("--all", "is_all", is_flag=True, help="All letters of the queue."),
@@ -174,19 +174,31 @@ def _deciding(function: Any) -> Any:
 @command.command("redrive")
 @click.option("--edit", is_flag=True, help="Of one message: change its payload in your editor first ($EDITOR).")
 @click.option("--payload", metavar="JSON", help="Of one message: run it with this payload.")
+@click.option(
+    "--tasks",
+    "modules",
+    metavar="MODULE",
+    multiple=True,
+    help="With --edit or --payload: the module of the task, for which the payload must fit. May be repeated.",
+)
 @_deciding
-def redrive(edit: bool, payload: str | None, **given: Any) -> int:
+def redrive(edit: bool, payload: str | None, modules: tuple[str, ...], **given: Any) -> int:
     """Run dead messages again: some by their ids, or those of a queue.
 
     Each begins a new life with the same id, at attempt 1. Doing it twice, or two at once, has no message run twice: a
     message runs once for each death. Ctrl-C stops it; what was asked for until then is done, and doing it again goes on.
+
+    \b
+    s3queue dead redrive ID --payload '{"user_id": 4712}' --tasks jobs
 
     Exit status 1: not all of them were redriven; another has decided some, or no answer came within the time-out.
     """
     targets = given["targets"]
     if (edit or payload is not None) and (len(targets) != 1 or "~" not in targets[0]):
         raise ConfigError("--edit and --payload are for one message", "name it by its id")
-    return _decide("redrive", "redriven", _edit(edit, payload), **given)
+    if modules and not edit and payload is None:
+        raise ConfigError("--tasks is for checking a new payload", "give --edit or --payload, too")
+    return _decide("redrive", "redriven", _edit(edit, payload), modules=modules, **given)
 
 
 @command.command("purge")
@@ -200,13 +212,14 @@ def purge(**given: Any) -> int:
 
 
 def _edit(in_editor: bool, text: str | None) -> Callable[[DeadLetter], Any] | None:
-    if text is not None:
-        new = _json(text)
-        return lambda letter: new
-    if not in_editor:
+    new = None if text is None else _json(text)
+    if text is None and not in_editor:
         return None
 
     def edit(letter: DeadLetter) -> Any:
+        _say_if_unchecked(letter)
+        if text is not None:
+            return new
         told = letter.as_dict()
         if "payload" not in told:
             raise ConfigError(
@@ -219,6 +232,16 @@ def _edit(in_editor: bool, text: str | None) -> Callable[[DeadLetter], Any] | No
         return _json(after)
 
     return edit
+
+
+def _say_if_unchecked(letter: DeadLetter) -> None:
+    from s3queue.registry import registry
+
+    if registry.find(letter.queue, letter.task) is None:
+        what = f"task {plain(letter.task)!r}" if letter.task else f"handler of {letter.queue!r}"
+        click.echo(
+            f"s3queue: whether the payload fits is not checked: {what} is not known here (--tasks MODULE)", err=True
+        )
 
 
 def _json(text: str) -> Any:
@@ -246,9 +269,10 @@ def _decide(
     namespace: str | None,
     config_file: str | None,
     as_json: bool,
+    modules: tuple[str, ...] = (),
 ) -> int:
     queue, ids = _targets(targets, is_filtered=bool(task or cause or since), is_all=is_all)
-    of = queue_named(queue, store_url, namespace, config_file)
+    of = queue_named(queue, store_url, namespace, config_file, modules)
     wanted: dict[str, Any] = {"task": task, "cause": cause, "since": _since(since)}
     decide = of.redrive if verb == "redrive" else of.purge_letters
     told = _Progress(said, as_json)
@@ -256,9 +280,9 @@ def _decide(
     try:
         if not (yes or dry_run or ids):
             many = decide(dry_run=True, **wanted).found
-            confirm(f"{verb.capitalize()} {many:,} dead letters of {queue}?", yes)
+            confirm(f"{verb.capitalize()} {plural(many, 'dead letter')} of {queue}?", yes)
         elif verb == "purge" and not (yes or dry_run):
-            confirm(f"Purge {len(ids)} dead letters of {queue}?", yes)
+            confirm(f"Purge {plural(len(ids), 'dead letter')} of {queue}?", yes)
         if not dry_run:
             _say_if_nobody_answers(of, timeout)
         done = decide(ids or None, rate=rate, dry_run=dry_run, timeout=timeout, progress=told.show, **wanted, **more)
@@ -275,7 +299,7 @@ def _decide(
     if as_json:
         show_json({"queue": queue, **msgspec.to_builtins(done)})
     elif dry_run:
-        click.echo(f"{queue}: {done.found - done.refused:,} dead letters would be {said}")
+        click.echo(f"{queue}: {plural(done.found - done.refused, 'dead letter')} would be {said}")
     else:
         click.echo(f"{queue}: {done.done:,} of {done.found:,} dead letters {said}{_left(done)}")
     return 0 if dry_run or done.done == done.found else 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from s3queue.cli.common import confirm, json_option, show_json, store_options, timeout_option, use, yes_option
+from s3queue.words import plural
 
 
 @click.command("delete")
@@ -40,5 +41,7 @@ def command(
         return 1
     finally:
         store.close()
-    show_json({"queue": queue, "purged": many}) if as_json else click.echo(f"{queue} is gone, with {many:,} messages")
+    show_json({"queue": queue, "purged": many}) if as_json else click.echo(
+        f"{queue} is gone, with {plural(many, 'message')}"
+    )
     return 0

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from s3queue.cli.common import confirm, json_option, show_json, store_options, timeout_option, use, yes_option
+from s3queue.cli.common import confirm, json_option, seconds, show_json, store_options, timeout_option, use, yes_option
+from s3queue.words import plural
 
 
 @click.command("purge")
@@ -13,8 +14,8 @@ from s3queue.cli.common import confirm, json_option, show_json, store_options, t
 @click.option("--reason", default="", metavar="TEXT", help="For people; kept with messages that had begun.")
 @click.option(
     "--force-after",
-    type=click.FloatRange(min=0),
-    metavar="SECONDS",
+    type=seconds,
+    metavar="TIME",
     help="End the worker process of what still runs then.",
 )
 @click.option("--no-wait", is_flag=True, help="Do not wait until it is over.")
@@ -57,5 +58,5 @@ def command(
     if as_json:
         show_json({"queue": queue, "purged": None if no_wait else many})
     else:
-        click.echo(f"{queue}: a purge was asked for" if no_wait else f"{queue}: {many:,} messages have ended")
+        click.echo(f"{queue}: a purge was asked for" if no_wait else f"{queue}: {plural(many, 'message')} ended")
     return 0

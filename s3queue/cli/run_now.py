@@ -6,6 +6,7 @@ import click
 
 from s3queue.cli.common import confirm, json_option, show_json, store_options, timeout_option, use, yes_option
 from s3queue.errors import ConfigError
+from s3queue.words import plural
 
 
 @click.command("run-now")
@@ -51,9 +52,11 @@ def command(
         if dry_run or not yes:
             changed = of.run_now(task=task, dry_run=True)
             if dry_run:
-                show_json(changed) if as_json else click.echo(f"would start {changed.found:,} messages of {queue}")
+                show_json(changed) if as_json else click.echo(
+                    f"would start {plural(changed.found, 'message')} of {queue}"
+                )
                 return 0
-            confirm(f"Start {changed.found:,} messages of {queue} now?", yes)
+            confirm(f"Start {plural(changed.found, 'message')} of {queue} now?", yes)
         changed = of.run_now(task=task, timeout=timeout)
         show_json(changed) if as_json else click.echo(
             f"{changed.answers.get('ready', 0):,} of {changed.found:,} are ready"

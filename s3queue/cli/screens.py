@@ -12,6 +12,7 @@ from rich.table import Table
 from s3queue.observe.prices import dollars
 from s3queue.operate.inspection import QueueStats, Stats
 from s3queue.runtime.meter import ROLES
+from s3queue.words import plural
 
 #: What the columns are called, and what each counts.
 COLUMNS = {
@@ -56,10 +57,10 @@ def marks(seen: Stats) -> Iterator[str]:
         for token, many in counts.unfit.items():
             task, _, digests = token.rpartition("@")
             what = "whose arguments do not fit" if any(digests.split(",")) else "of a task that no host knows"
-            yield f"[yellow]unfit[/]: {many:,} messages of {queue} {what}: {escape(task)}"
+            yield f"[yellow]unfit[/]: {plural(many, 'message')} of {queue} {what}: {escape(task)}"
     for queue, counts in seen.queues.items():
         if counts.is_unserved:
-            yield f"[yellow]not served[/]: no living host serves {queue}"
+            yield f"[yellow]not served[/]: no living host serves {queue}; s3queue run MODULE starts one"
     for queue, counts in seen.queues.items():
         if counts.paused:
             yield f"[yellow]paused[/]: {queue}; s3queue resume {queue}"
@@ -151,7 +152,7 @@ def _progress(seen: Stats) -> Iterator[RenderableType]:
 
 
 def _requests_table(seen: Stats, prices: Mapping[str, float] | None) -> Table:
-    """Since the supervisors of these hosts started."""
+    """Of these hosts, and of those that are gone."""
     table = Table(box=None, pad_edge=False)
     table.add_column("requests by")
     for kind in _KINDS:
@@ -159,7 +160,8 @@ def _requests_table(seen: Stats, prices: Mapping[str, float] | None) -> Table:
     if prices:
         table.add_column("about", justify="right")
     for role in ROLES:
-        asked = {kind: sum(host.usage.get(role, {}).get(kind, 0) for host in seen.hosts) for kind in _KINDS}
+        said = [one.get(role, {}) for one in (seen.past, *(host.usage for host in seen.hosts))]
+        asked = {kind: sum(one.get(kind, 0) for one in said) for kind in _KINDS}
         spent = dollars(asked, prices or {})
         table.add_row(role, *(f"{many:,}" for many in asked.values()), *([f"${spent:,.4f}"] if prices else []))
     return table

@@ -12,6 +12,7 @@ import click
 
 from s3queue.cli.common import at_least, console, json_option, show_json, store_options, use
 from s3queue.core.keys import check_name
+from s3queue.words import plural
 
 if TYPE_CHECKING:
     from s3queue.operate.inspection import Stats
@@ -92,7 +93,7 @@ def _show(seen: Stats) -> None:
         out.print(line)
     for host in seen.hosts:
         role = "leads, " if host.session == seen.coordinator else ""
-        state = "left" if host.over else f"{host.slots} slots, {host.assigned} messages"
+        state = "left" if host.over else f"{plural(host.slots, 'slot')}, {plural(host.assigned, 'message')}"
         out.print(f"host {host.name or host.session}: {role}{state}, serves {', '.join(host.queues) or 'nothing'}")
         for who, usage in host.usage.items():
             asked = ", ".join(f"{count:,} {what}" for what, count in usage.items() if count)
@@ -102,4 +103,4 @@ def _show(seen: Stats) -> None:
     asked = ", ".join(f"{count} {kind}" for kind, count in seen.requests.items() if count)
     hint = "" if seen.as_of is None else "; --exact counts now"
     out.print(f"{freshness(seen, datetime.now(UTC))}{hint}", style="dim")
-    out.print(f"this look: {asked}", style="dim")
+    out.print(f"requests of this command: {asked}", style="dim")

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from s3queue.dashboard.reader import Look
 from s3queue.dashboard.render import span
+from s3queue.words import plural
 
 #: Seconds after which a summary is called old, while there is work. It is written every 2 s, every 10 s on billed stores.
 _OLD_S = 45.0
@@ -43,8 +44,8 @@ def notices(look: Look, queue: str = "") -> list[Notice]:
             found.append(Notice("bad", "Not served", text, f"s3queue run MODULE --queue {name}", name))
         for token, many in counts.unfit.items():
             task, _, digests = token.rpartition("@")
-            what = "do not fit the task" if any(digests.split(",")) else "are of a task that no host knows:"
-            text = f"{many:,} messages of {name} {what} {task}. They wait for a host that knows it, for a day."
+            why = "the arguments do not fit the task" if any(digests.split(",")) else "no host knows the task"
+            text = f"{plural(many, 'message')} of {name}: {why} {task}. Kept for a day, for a host that fits."
             found.append(Notice("warn", "Unfit messages", text, "deploy the release that defines the task", name))
         if counts.limited:
             text = f"Limits of {name} hold up messages, or are used up: {', '.join(counts.limited[:5])}."

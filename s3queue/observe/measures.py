@@ -60,7 +60,7 @@ class Tried:
     """Attempts of one task by one worker. Each slot has numbers of its own, so that no two threads add to one.
 
     Attributes:
-        ran: attempts, by slot.
+        ran: attempts that have ended, by slot.
         due: the attempt of the slot that is timed next.
         each: one of so many is timed, and stands for them.
     """
@@ -110,13 +110,14 @@ class Measures:
         with self._lock:
             return self._tried.setdefault((queue, task), Tried(slots))
 
-    def ran(self, queue: str, task: str, source: str, attempt: int, began: float, seconds: float, weight: int) -> None:
+    def ran(self, queue: str, task: str, source: str, began: float, seconds: float, weight: int) -> None:
         """An attempt has ended that stands for so many.
 
         Args:
+            source: path of its batch, if it was the first one; else empty.
             began: by `clock`.
         """
-        self._samples.append(((queue, task), source if attempt == 1 else "", began, seconds, weight))
+        self._samples.append(((queue, task), source, began, seconds, weight))
 
     def ended(self, queue: str, task: str, result: str) -> None:
         """An attempt did not end well."""
@@ -179,7 +180,8 @@ class Measures:
             source = parse_source(path)
         except CorruptRecord:
             return
-        if not source.moved:  # how long those waited on purpose is not known any more
+        # How long those that were moved waited on purpose is not known any more, nor when a dead one was redriven.
+        if not source.moved and source.kind != "dead":
             could_ms = max(min(source.order, MAX_ORDER - source.order), source.due_ms or 0)
             _at(self._waits, source.queue).add(max(0.0, began - could_ms / 1000), weight)
 

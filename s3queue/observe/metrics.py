@@ -107,8 +107,8 @@ def of_usage(seen: Stats | None, prices: Mapping[str, float]) -> Iterator[Metric
         attempts.add_metric([queue, "", "ok"], counts.done)
         attempts.add_metric([queue, "", "failed"], counts.failed)
     usage: dict[str, dict[str, int]] = {}
-    for host in [] if seen is None else seen.hosts:
-        for role, asked in host.usage.items():
+    for said in [] if seen is None else [seen.past, *(host.usage for host in seen.hosts)]:
+        for role, asked in said.items():
             total = usage.setdefault(role, {})
             for name, many in asked.items():
                 total[name] = total.get(name, 0) + many
@@ -128,15 +128,17 @@ def of_usage(seen: Stats | None, prices: Mapping[str, float]) -> Iterator[Metric
 # ---- of a host -------------------------------------------------------------------------------------------------------
 
 
-def of_host(totals: Totals, slots: Mapping[str, int], prices: Mapping[str, float]) -> Iterator[Metric]:
+def of_host(totals: Totals, slots: Mapping[str, int], prices: Mapping[str, float], rising: Rising) -> Iterator[Metric]:
     """What the processes of one host have measured.
 
     Args:
         slots: by state.
     """
     attempts = CounterMetricFamily("s3queue_attempts_total", "Attempts that ended.", labels=["queue", "task", "result"])
-    for label, many in sorted(totals.attempts().items()):
-        attempts.add_metric(list(label), many)
+    for (queue, task, result), many in sorted(totals.attempts().items()):
+        # One whose result cannot be stored has ended well until then.
+        told = rising.at_least(f"{queue}\0{task}", many) if result == "ok" else many
+        attempts.add_metric([queue, task, result], told)
     yield attempts
     yield _histogram("s3queue_message_duration_seconds", "Time in a task.", ["queue", "task"], totals.durations)
     yield _histogram(

@@ -143,6 +143,7 @@ class Stats(Struct):
         board_bytes: size of the board; 0 if unknown.
         cycle_s: duration of the coordinator's last cycle, in seconds; 0 if unknown.
         fences: sessions that were fenced since the namespace began, as far as coordinators have counted; 0 if unknown.
+        past: store requests of hosts that are gone, as far as coordinators have counted; as of `HostStats.usage`.
     """
 
     store: str
@@ -159,6 +160,7 @@ class Stats(Struct):
     board_bytes: int = 0
     cycle_s: float = 0.0
     fences: int = 0
+    past: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         builtins: dict[str, Any] = msgspec.to_builtins(self)
@@ -213,6 +215,7 @@ def read_summary(seen: Stats, layout: Layout, driver: Driver) -> bool:
     seen.unreadable, seen.full = list(summary.unreadable), list(summary.full)
     seen.as_of, seen.board_bytes = time_of(summary.written_ms), summary.board_bytes
     seen.cycle_s, seen.fences = summary.cycle_s, summary.fences
+    seen.past = {role: usage.as_dict() for role, usage in summary.past.items()}
     seen.census_at = time_of(summary.census_ms) if summary.census_ms else None
     return True
 

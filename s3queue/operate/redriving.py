@@ -15,20 +15,18 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from s3queue.config import Config
-from s3queue.core.keys import Layout
 from s3queue.core.plan.redrive import MOST_LETTERS, taken_by
 from s3queue.core.records import PURGE_LETTERS, REDRIVE, Chosen, LetterRequest
 from s3queue.errors import ConfigError, CorruptRecord
 from s3queue.operate.asking import check_timeout
 from s3queue.operate.letters import DeadLetter, Read, Wanted, complete, queue_of, read_named, read_records, view
 from s3queue.operate.operation import Operation
+from s3queue.operate.reading import Readable
 from s3queue.payloads.codec import encode_value
-from s3queue.runtime.drive import Driver
-from s3queue.store import ObjectStore
+from s3queue.registry import registry
 
 __all__ = ["Decided", "Redrivable"]
 
@@ -55,16 +53,8 @@ class Decided(Struct, frozen=True):
     unreadable: int = 0
 
 
-class Redrivable:
+class Redrivable(Readable):
     """What operators can do about the dead letters of a queue. A base of `Queue`."""
-
-    name: str
-    config: Config
-    store: ObjectStore
-    layout: Layout
-
-    def driver(self) -> Driver:
-        raise NotImplementedError
 
     def redrive(
         self,
@@ -90,6 +80,7 @@ class Redrivable:
             messages: ids of some. None: all letters of the queue that the filter takes.
             task, cause, since: the filter, as of `Queue.dead_letters`.
             edit: from a letter to the payload with which its message runs from now on, as `DeadLetter.payload` tells it.
+                Where this process knows the task, the payload must fit it.
             rate: letters per second, at most.
             dry_run: only count them.
             timeout: seconds to wait for the answer to one request. At most 500 further lives of a queue are under way
@@ -97,7 +88,8 @@ class Redrivable:
             progress: called after each request with what has been done so far.
 
         Raises:
-            ConfigError: an id of no message of this queue; no such cause; a payload that cannot be encoded.
+            ConfigError: an id of no message of this queue; no such cause; a payload that cannot be
+                encoded, or does not fit its task. The letters of that request are as they were.
             StoreUnavailable: no answer of the store; what was asked last may or may not be done. Doing it again is safe.
             TimeoutError: no answer of the coordinator. What was asked stands.
 
@@ -127,6 +119,13 @@ class Redrivable:
         """
         deciding = Deciding(self, PURGE_LETTERS, rate, timeout, progress)
         return deciding.run(deciding.find(messages, Wanted(task, cause, since)), None, dry_run=dry_run)
+
+
+def stored_payload(letter: DeadLetter, payload: Any) -> Raw:
+    """A new payload of a dead message, encoded. Raises `ConfigError`: it does not fit the task, where this process knows
+    that, or cannot be carried."""
+    task = registry.find(letter.queue, letter.task)
+    return encode_value(payload, "the payload") if task is None else task.store(payload)
 
 
 class Deciding:
@@ -187,7 +186,7 @@ class Deciding:
                 continue
             if dry_run:
                 continue
-            payload = None if edit is None else bytes(encode_value(edit(self._whole(one)), "the payload"))
+            payload = None if edit is None else bytes(stored_payload(one.letter, edit(self._whole(one))))
             chosen.append(Chosen(one.letter.id, one.record.life, one.version, payload))
             size += len(payload or b"")
             if len(chosen) >= self._portion or size > _MOST_BYTES:

@@ -51,7 +51,7 @@ class ScheduleInfo(Struct, frozen=True):
         cron, tz, every: when it ticks; ``every`` in seconds, 0 where a cron expression says.
         declared: by the code of a release; else an operator has set it.
         paused: whether it stands still now. until: when it resumes by itself.
-        last: its last tick, admitted or passed over; None: no coordinator has seen it yet.
+        last: the tick that enqueued its last message; None: none did yet.
         next: its next tick; None: it is paused until somebody resumes it, or has none.
     """
 
@@ -264,7 +264,7 @@ def _info(name: str, one: Schedule, ticked: Ticked | None, now_ms: int) -> Sched
         declared=bool(one.digest),
         paused=paused,
         until=_at(one.paused_ms) if paused and one.paused_ms else None,
-        last=_at(ticked.last_ms) if ticked is not None and ticked.last_ms else None,
+        last=_at(ticked.ran_ms) if ticked is not None and ticked.ran_ms else None,
         next=None if following is None else _at(following),
     )
 

@@ -49,6 +49,11 @@ class Codec(Protocol):
         """Raises `ValueError`: the payload does not fit the function."""
         ...
 
+    def store(self, payload: Any) -> Raw:
+        """Encode a payload as `DeadLetter.payload` tells it: a task's arguments by name. Raises `ConfigError`: it does not
+        fit the function, or cannot be carried."""
+        ...
+
     def digest(self) -> str:
         """Of what the function takes: names, types, and what may be left out."""
         ...
@@ -124,6 +129,17 @@ class CallCodec:
                     _check_same(value, arrived, self._hints[key], self._what, key)
         return payload
 
+    def store(self, payload: Any) -> Raw:
+        encoded = encode_value(payload, self._what)
+        try:
+            self._record(encoded)
+        except ValueError as wrong:
+            given = payload if isinstance(payload, Mapping) else {}
+            unknown = ", ".join(repr(key) for key in given if key not in self._attributes)
+            why = f"it takes no argument {unknown}" if unknown else _lower(wrong)
+            raise ConfigError(f"{self._what}: {why}", f"it takes {self._signature}") from wrong
+        return encoded
+
     def _bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         """The values of a call by key. Raises `ConfigError`: the function could not be called like this."""
         if self._simple and len(args) <= self._by_place:
@@ -187,14 +203,20 @@ class ValueCodec:
     def encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, exact: bool = True) -> Raw:
         if len(args) != 1 or kwargs:
             raise ConfigError(f"{self._what}: is sent one payload, not {len(args) + len(kwargs)} arguments")
-        payload = encode_value(args[0], self._what)
-        try:
-            arrived = self._value(payload)
-        except ValueError as wrong:
-            raise ConfigError(f"{self._what}: {_lower(wrong)}") from wrong
+        payload, arrived = self._carried(args[0])
         if exact:
             _check_same(args[0], arrived, self._kind, self._what)
         return payload
+
+    def store(self, payload: Any) -> Raw:
+        return self._carried(payload)[0]
+
+    def _carried(self, value: Any) -> tuple[Raw, Any]:
+        payload = encode_value(value, self._what)
+        try:
+            return payload, self._value(payload)
+        except ValueError as wrong:
+            raise ConfigError(f"{self._what}: {_lower(wrong)}") from wrong
 
     def _kind_of(self, kind: Any) -> Any:
         """What one message holds, by the annotation."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -16,6 +17,7 @@ from s3queue.core.records import Board, DeadLetter
 from stress.chaos.notes import (
     Answered,
     Asked,
+    Assigned,
     Claimed,
     Done,
     End,
@@ -37,8 +39,8 @@ class Run:
     """One start of one message.
 
     Attributes:
-        last: whether its process was, or may have been, at it when that ended: it has no end, or is among the last that
-            were started, one for each slot.
+        last: whether its process was, or may have been, at it when that ended: it has no end, or is in one of the last
+            calls that were started, one for each slot.
         followed_at: when its process started the next message, and had written in the journal how this one ended; None
             where that is not known.
         ended_at, how: of its end; None and empty where its process did not live to see it.
@@ -51,8 +53,27 @@ class Run:
     followed_at: float | None = None
 
     @property
+    def call(self) -> str:
+        """One of one process, with one message or several."""
+        return self.start.call or f"{self.start.token} {self.start.message}"
+
+    @property
     def ticket(self) -> str:
         return ticket_id(self.start.token >> 32, self.start.token & 0xFFFFFFFF)
+
+
+class Calling(NamedTuple):
+    """What a producer was told of one message of a call.
+
+    Attributes:
+        certain: it was told that this message exists; else that it may.
+    """
+
+    began: float
+    at: float
+    message: str
+    number: int
+    certain: bool = True
 
 
 class Told(Struct, frozen=True):
@@ -71,8 +92,9 @@ class Accounts:
     """Everything about one run.
 
     Attributes:
-        sent, uncertain: numbers of messages by id. sent_at: when producers were told. calls: by each, of each number.
-        asked, answered: what operators did.
+        sent, uncertain: numbers of messages by id. sent_at: when producers were told. calls: in the order in which they
+            returned.
+        asked, answered: what operators did. assigned: by turn of the board, tickets that are new on it; of some queues.
         stones: tombstones, by message.
         told: what coordinators said of each message.
         runs: in the order of their starts.
@@ -84,7 +106,7 @@ class Accounts:
 
     sent: dict[str, int] = field(default_factory=dict)
     sent_at: dict[str, float] = field(default_factory=dict)
-    calls: list[tuple[str, int]] = field(default_factory=list)
+    calls: list[Calling] = field(default_factory=list)
     uncertain: dict[str, int] = field(default_factory=dict)
     told: dict[str, list[Told]] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
@@ -95,6 +117,7 @@ class Accounts:
     flushes: dict[str, list[float]] = field(default_factory=dict)
     endings: list[Ending] = field(default_factory=list)
     ruled: list[Ruled] = field(default_factory=list)
+    assigned: dict[int, Assigned] = field(default_factory=dict)
     faults: list[Done] = field(default_factory=list)
     board: Board | None = None
     letters: dict[str, DeadLetter] = field(default_factory=dict)
@@ -112,6 +135,20 @@ class Accounts:
                 sent.setdefault(ending.session, ending)
         return sent
 
+    def boards(self) -> dict[int, str]:
+        """By turn, the nonce of the board that was stored: as its writer was told, or where it heard nothing and no other
+        board was tried."""
+        tried: dict[int, set[str]] = {}
+        stored: dict[int, str] = {}
+        for ruled in self.ruled:
+            if ruled.outcome == "stored":
+                stored[ruled.turn] = ruled.nonce
+            elif ruled.outcome != "conflict":
+                tried.setdefault(ruled.turn, set()).add(ruled.nonce)
+        last = max(stored, default=0)
+        alone = {turn: min(nonces) for turn, nonces in tried.items() if len(nonces) == 1 and turn < last}
+        return {**alone, **stored}
+
     def by_message(self) -> dict[str, list[Run]]:
         runs: dict[str, list[Run]] = {}
         for run in self.runs:
@@ -125,18 +162,23 @@ def gather(folder: Path, layout: Layout, concurrency: int) -> Accounts:
     for file in sorted((folder / "sent").glob("*.jsonl")):
         for record in read(file):
             match record:
-                case Sent(at, ids, numbers):
+                case Sent(at, ids, numbers, began):
                     accounts.sent.update(zip(ids, numbers, strict=True))
                     accounts.sent_at.update({one: min(at, accounts.sent_at.get(one, at)) for one in ids})
-                    accounts.calls += zip(ids, numbers, strict=True)
-                case Uncertain(_, ids, numbers):
+                    accounts.calls += [Calling(began, at, *one) for one in zip(ids, numbers, strict=True)]
+                case Uncertain(at, ids, numbers, began):
                     accounts.uncertain.update(zip(ids, numbers, strict=True))
+                    accounts.calls += [Calling(began, at, *one, False) for one in zip(ids, numbers, strict=True)]
+    accounts.calls.sort(key=lambda call: call.at)
     for file in sorted((folder / "runs").glob("*.jsonl")):
         accounts.runs += _runs(file, concurrency)
     accounts.runs.sort(key=lambda run: run.start.at)
+    assigned: list[Assigned] = []
     for file in sorted((folder / "store").glob("*.jsonl")):
         for record in read(file):
             match record:
+                case Assigned():
+                    assigned.append(record)
                 case Claimed():
                     accounts.claims.append(record)
                 case Flushed():
@@ -147,6 +189,8 @@ def gather(folder: Path, layout: Layout, concurrency: int) -> Accounts:
                     accounts.ruled.append(record)
     for flushes in accounts.flushes.values():
         flushes.sort()
+    nonces = accounts.boards()
+    accounts.assigned = {one.turn: one for one in assigned if nonces.get(one.turn) == one.nonce}
     for file in folder.glob("faults-*.jsonl"):
         accounts.faults += [record for record in read(file) if isinstance(record, Done)]
     for file in sorted((folder / "operators").glob("*.jsonl")):
@@ -178,11 +222,13 @@ def _runs(file: Path, concurrency: int) -> list[Run]:
             open_ones[record.message, record.token] = runs[-1]
         elif isinstance(record, End) and (ended := open_ones.pop((record.message, record.token), None)):
             ended.ended_at, ended.how = record.at, record.how
-    for run in (*runs[-concurrency:], *open_ones.values()):
+    last = list(dict.fromkeys(run.call for run in reversed(runs)))[:concurrency]
+    for run in (*(run for run in runs if run.call in last), *open_ones.values()):
         run.last = True
     if concurrency == 1:
         for run, following in pairwise(runs):
-            run.followed_at = following.start.at
+            if following.call != run.call:
+                run.followed_at = following.start.at
     return runs
 
 

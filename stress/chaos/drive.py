@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,15 +26,17 @@ from s3queue.runtime.drive import Driver
 from s3queue.runtime.local.clock import clock
 from s3queue.store import Found, open_store
 from s3queue.testing.faultproxy import FaultProxy
-from stress.chaos import faults, featured, notes, ticking
+from stress.chaos import calls, faults, featured, notes, shares, ticking
 from stress.chaos.accounts import gather
 from stress.chaos.crew import Crew, Failed, Host, Producer, can_be_far
 from stress.chaos.history import Verdict, judge
-from stress.chaos.plan import BEATS, FEW, KINDS, LARGEST, OVERSIZE, QUEUES, Mishap, Order, mishaps, portion
+from stress.chaos.plan import BEATS, KINDS, LARGEST, OVERSIZE, OWN_QUEUES, QUEUES, Mishap, Order, mishaps, portion
 from stress.chaos.stores import clean_up, endpoint, proxied
 
 #: After so long without a start of a task, in seconds, something else goes wrong.
 _STALL_S = 6.0
+#: Seconds for which a network that is disturbed may keep one object from being read.
+_UNREAD_S = 6.0
 
 
 class Wanted(NamedTuple):
@@ -195,7 +197,8 @@ class Drive:
         self._until = clock() + wanted.timeout_s
         if wanted.schedules:
             ticking.begin(self._store, self._namespace, wanted.schedules)
-        crew.queues = (*QUEUES, *([BEATS] if wanted.schedules else ()), *([FEW] if "limits" in wanted.features else ()))
+        own = [queue for feature, queue in OWN_QUEUES.items() if feature in wanted.features]
+        crew.queues = (*QUEUES, *([BEATS] if wanted.schedules else ()), *own)
         for name in list(crew.urls)[: wanted.hosts]:
             crew.hosts.append(Host(crew, name))
             crew.hosts[-1].start(far=self._is_far())
@@ -371,12 +374,19 @@ class Drive:
                     self._violations.append(f"left in the store: {item.key}")
         if many := self._wanted.schedules:
             self._violations += ticking.judge(accounts, self._folder, many)
-        if "limits" in self._wanted.features:
-            self._violations += featured.limits(accounts)
-        if "results" in self._wanted.features:
-            self._violations += featured.results(accounts, self._orders, self._result)
-        if "once" in self._wanted.features:
-            self._violations += featured.once(accounts, self._orders)
+        checks: dict[str, Callable[[], Iterable[str]]] = {
+            "limits": lambda: featured.limits(accounts),
+            "rates": lambda: shares.rates(accounts),
+            "fair": lambda: shares.turns(accounts),
+            "results": lambda: featured.results(accounts, self._orders, self._result),
+            "once": lambda: calls.once(accounts, self._orders),
+            "unique": lambda: calls.unique(accounts, self._orders),
+            "debounce": lambda: calls.debounce(accounts, self._orders, _UNREAD_S * ("net" in self.kinds)),
+            "expiry": lambda: featured.expiry(accounts, self._orders, faults.SKEW_S * 2 * ("clock" in self.kinds)),
+            "batches": lambda: featured.batches(accounts),
+        }
+        for feature in self._wanted.features:
+            self._violations += checks[feature]()
         verdict = judge(accounts, self._orders, self._wanted.concurrency)
         verdict.violations = [*self._violations, *verdict.violations]
         return verdict

@@ -23,7 +23,7 @@ from stress.chaos.notes import Claimed, Ending, read_on
 from stress.chaos.plan import Mishap
 
 #: How far a wall clock may be off, in seconds, either way. What is delayed by a clock that is ahead waits that much longer.
-_SKEW_S = 15.0
+SKEW_S = 15.0
 
 
 @dataclass
@@ -289,7 +289,7 @@ class Faults:
     def _clock(self, mishap: Mishap) -> None:
         parties = self._crew.parties
         party = parties[mishap.host % len(parties)]
-        skew_s = random.Random(mishap.variant).uniform(-_SKEW_S, _SKEW_S)
+        skew_s = random.Random(mishap.variant).uniform(-SKEW_S, SKEW_S)
         self._did("clock", f"{skew_s:+.1f} s", party.party)
         party.clock.set(skew_s)
 

@@ -1,13 +1,17 @@
-"""The verdict on what some messages show besides: limits, results, and calls that are to enqueue once."""
+"""The verdict on what some messages show besides: limits, results, expiry, and calls with several messages.
+
+What is enqueued once: `stress.chaos.calls`. Rates and turns: `stress.chaos.shares`.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 
 from s3queue.core.keys import fencing_token, parse_message_id, parse_source
 from stress.chaos.accounts import Accounts, Run
-from stress.chaos.plan import FEW, MOST_RUNNING, Order
+from stress.chaos.plan import BATCH, FEW, MOST_RUNNING, Order
 from stress.chaos.steering import called_off
 
 
@@ -17,14 +21,10 @@ def limits(accounts: Accounts) -> list[str]:
     A run lasts from its first note to its last, so it is never longer here than it was. One without an end is over when
     its process was hit, or anybody sent the end of its session: its place is given to others only after that.
     """
-    over_at: dict[str, float] = {}
-    for ending in accounts.endings:
-        over_at[ending.session] = min(ending.at, over_at.get(ending.session, ending.at))
     changes: list[tuple[float, int, Run, str]] = []
-    for run in accounts.runs:
+    for run, ends_at in lasting(accounts):
         source = parse_source(parse_message_id(run.start.message).path)
-        ends_at = min(_ends_at(accounts, run), over_at.get(run.start.session, float("inf")))
-        if source.queue == FEW and ends_at > run.start.at:
+        if source.queue == FEW:
             changes += [(run.start.at, 1, run, source.key), (ends_at, -1, run, source.key)]
     running: Counter[str] = Counter()
     wrong = []
@@ -35,6 +35,17 @@ def limits(accounts: Accounts) -> list[str]:
         elif change > 0 and running[key] > 1:
             wrong.append(f"{running[key]} messages of key {key} run at once: {run}")
     return wrong
+
+
+def lasting(accounts: Accounts) -> Iterator[tuple[Run, float]]:
+    """Runs, and when each was over at the latest; without those that lasted for no time."""
+    over_at: dict[str, float] = {}
+    for ending in accounts.endings:
+        over_at[ending.session] = min(ending.at, over_at.get(ending.session, ending.at))
+    for run in accounts.runs:
+        ends_at = min(_ends_at(accounts, run), over_at.get(run.start.session, float("inf")))
+        if ends_at > run.start.at:
+            yield run, ends_at
 
 
 def _ends_at(accounts: Accounts, run: Run) -> float:
@@ -65,16 +76,53 @@ def results(accounts: Accounts, orders: Mapping[int, Order], read: Callable[[str
             yield f"done by {sorted(tickets)}, and its result is {found}: {message}"
 
 
-def once(accounts: Accounts, orders: Mapping[int, Order]) -> list[str]:
-    """All calls with one dedup id are told of one message, and no other of them runs."""
-    ids: dict[str, set[str]] = {}
-    for message, number in accounts.calls:
-        if number in orders and orders[number].dedup:
-            ids.setdefault(orders[number].dedup, set()).add(message)
-    wrong = [f"{dedup} is {len(those)} messages: {sorted(those)}" for dedup, those in ids.items() if len(those) > 1]
-    told = {dedup: min(those) for dedup, those in ids.items()}
+#: Seconds by which a start may be noted late, on a machine with more to do than it can.
+_LATE_S = 1.0
+#: Seconds before a start in which a process that was stopped may have looked at the clock.
+_STOPPED_S = 60.0
+
+
+def expiry(accounts: Accounts, orders: Mapping[int, Order], skew_s: float = 0.0) -> Iterator[str]:
+    """Nothing begins after its time, and what has ended for that has never begun.
+
+    Args:
+        skew_s: between clocks of producers and hosts.
+    """
+    runs = accounts.by_message()
+    for message, number in accounts.sent.items():
+        if number not in orders or not orders[number].expires_s:
+            continue
+        over_at = accounts.sent_at[message] + orders[number].expires_s
+        first = next(iter(runs.get(message, ())), None)
+        if first is None:
+            continue
+        if any(told.outcome == "expired" for told in accounts.told.get(message, ())):
+            yield f"told to have expired, and ran: {first}"
+        # Of one that a lost host had claimed nobody knows whether it had begun.
+        is_late = first.start.attempt == 1 and first.start.at > over_at + _LATE_S + skew_s
+        if is_late and not _was_stopped(accounts, first):
+            yield f"begun {first.start.at - over_at:.1f} s after its time: {first}"
+
+
+def _was_stopped(accounts: Accounts, run: Run) -> bool:
+    return any(
+        fault.kind == "stop" and run.start.pid in fault.pids and 0 <= run.start.at - fault.at <= _STOPPED_S
+        for fault in accounts.faults
+    )
+
+
+def batches(accounts: Accounts) -> Iterator[str]:
+    """No call has more messages than it takes; and what was in a call whose process ended with it runs alone next."""
+    calls: dict[tuple[int, str], list[Run]] = {}
     for run in accounts.runs:
-        order = orders.get(run.start.number)
-        if order is not None and order.dedup and told.get(order.dedup, run.start.message) != run.start.message:
-            wrong.append(f"{order.dedup} is {told[order.dedup]}, and this ran: {run}")
-    return wrong
+        if run.start.call:
+            calls.setdefault((run.start.pid, run.call), []).append(run)
+    for together in calls.values():
+        if len(together) > BATCH:
+            yield f"{len(together)} messages of {BATCH} in one call: {together[0]}"
+    for runs in accounts.by_message().values():
+        for run, following in pairwise(runs):
+            if run.start.call and not run.how and len(calls[run.start.pid, run.call]) > 1:
+                beside = len(calls[following.start.pid, following.call])
+                if beside > 1:
+                    yield f"its process ended at {run}, and it ran again with {beside - 1} others: {following}"

@@ -21,8 +21,8 @@ from stress.chaos.steering import broken_words, called_off, lives_of
 
 #: How a run that asked to be run again ended.
 _ASKED = ("retry", "error", "snooze")
-#: How operators end messages.
-_CALLED_OFF = ("cancelled", "purged")
+#: How messages end by the hand of operators, of later calls, and by the time.
+_CALLED_OFF = ("cancelled", "purged", "expired")
 #: Ends of runs whose process did not outlive them.
 _CUT_SHORT = ("", "poison")
 #: A fault is noted before it is done; what it hits may have started in between, in seconds.
@@ -34,7 +34,8 @@ class Verdict:
     """
     Attributes:
         messages: accepted from producers; without those of which a producer never heard.
-        cancelled: messages that operators have cancelled or purged. redriven: dead ones that were run again.
+        cancelled: messages that operators have cancelled or purged, later calls have replaced, or that have expired.
+        redriven: dead ones that were run again.
         ran_twice: starts beyond the first of their message, by what explains them: ``asked`` (the task wanted it),
             ``redriven`` (an operator wanted it), ``died``
             (its process died at it), ``fenced`` (its session was ended); ``unexplained``.
@@ -109,7 +110,10 @@ def _judge_outcomes(accounts: Accounts, orders: Mapping[int, Order], verdict: Ve
     wrong = verdict.violations
 
     # A coordinator that dies right after a commit does not tell of it, and what had not begun leaves no tombstone.
-    unheard = called_off(accounts) - done - dead - told_off
+    off = called_off(accounts) | {
+        one for one, number in known.items() if number in orders and orders[number].may_be_off
+    }
+    unheard = off - done - dead - told_off
     verdict.done, verdict.dead = len(done), len(dead)
     # What is larger than hosts read is reported, and stays for somebody to decide.
     kept = {one for one, number in known.items() if number in orders and orders[number].does == "oversized"}
@@ -139,7 +143,7 @@ def _judge_outcomes(accounts: Accounts, orders: Mapping[int, Order], verdict: Ve
         return
     board = accounts.board
     counted = [totals for queue, totals in board.totals.items() if queue != BEATS]
-    verdict.cancelled = sum(totals.cancelled + totals.purged for totals in counted)
+    verdict.cancelled = sum(totals.cancelled + totals.purged + totals.expired for totals in counted)
     verdict.redriven = sum(totals.redriven for totals in counted)
     settled = verdict.cancelled + sum(totals.done + totals.dead for totals in counted) - verdict.redriven
     exist = len(accounts.sent.keys() - kept) + len((done | dead | told_off) & accounts.uncertain.keys())
@@ -230,6 +234,7 @@ def _attempts(accounts: Accounts, orders: Mapping[int, Order]) -> list[str]:
     """An attempt runs once (after a snooze: once more), and there are never more than allowed. Those that ended with their
     process, and with others that it ran, or their agent did, do not count."""
     wrong = []
+    known = accounts.sent | accounts.uncertain
     cut_short = Counter(run.start.session for run in accounts.runs if run.how in _CUT_SHORT)
     lives = ((message, life) for message, all_ in accounts.by_message().items() for life in lives_of(accounts, all_))
     for message, runs in lives:
@@ -239,7 +244,7 @@ def _attempts(accounts: Accounts, orders: Mapping[int, Order]) -> list[str]:
             if before is not None and before.how != "snooze":
                 wrong.append(f"attempt {run.start.attempt} of {message} ran twice: {before} and {run}")
             seen[run.start.attempt] = run
-        order = orders.get(runs[0].start.number)
+        order = orders.get(known.get(message, -1))
         # The last of a process may have ended, and died unheard.
         spared = sum((run.how in _CUT_SHORT or run.last) and cut_short[run.start.session] > 1 for run in runs)
         if order is not None and max(seen) > MAX_ATTEMPTS[order.task] + spared:
@@ -310,12 +315,12 @@ def _zombies(accounts: Accounts, concurrency: int) -> list[str]:
     for ending in accounts.endings:
         if ending.how == "fence" and ending.outcome == "stored":
             fenced_at.setdefault(ending.session, ending.at)
-    late: dict[tuple[str, int], list[Run]] = {}
+    late: dict[tuple[str, int], dict[str, Run]] = {}
     for run in accounts.runs:
         if run.start.at > fenced_at.get(run.start.session, float("inf")):
-            late.setdefault((run.start.session, run.start.pid), []).append(run)
+            late.setdefault((run.start.session, run.start.pid), {})[run.call] = run
     return [
-        f"started {len(runs)} messages after its session was fenced: {runs[0]}"
+        f"started {len(runs)} calls after its session was fenced: {next(iter(runs.values()))}"
         for runs in late.values()
         if len(runs) > concurrency
     ]

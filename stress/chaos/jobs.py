@@ -15,7 +15,7 @@ from s3queue.errors import Reject, Retry, Snooze
 from s3queue.options.limits import Limit
 from s3queue.runtime.local.clock import clock
 from stress.chaos.notes import Beat, Bell, End, Notebook, Start
-from stress.chaos.plan import BEATS, FEW, MAX_ATTEMPTS, MOST_RUNNING
+from stress.chaos.plan import BATCH, BEATS, BUNCH, FEW, LATEST, MAX_ATTEMPTS, MOST_RUNNING, PACED, RATE, SHARED
 
 _SOON = Backoff(base=0.05, cap=0.5)
 
@@ -28,7 +28,7 @@ class Desk:
         self.runs = Notebook(folder / "runs", party)
         self.bell = Bell(folder / "bell")
 
-    def start(self, ctx: Context, number: int) -> None:
+    def start(self, ctx: Context, number: int, call: str = "") -> None:
         self.runs.write(
             Start(
                 clock(),
@@ -40,6 +40,7 @@ class Desk:
                 number,
                 ctx.attempt,
                 ctx.fencing_token,
+                call,
             )
         )
         self.bell.ring(b".")
@@ -114,6 +115,27 @@ def _keyed(ctx: Context, number: int, does: str) -> None:
     desk.end(ctx, "ok")
 
 
+def _brisk(ctx: Context, number: int, does: str) -> None:
+    desk = _at_desk(ctx, number)
+    time.sleep(random.uniform(0.0, 0.006))
+    desk.end(ctx, "ok")
+
+
+def _bunch(ctx: Context, messages: list[tuple[int, str]]) -> list[Exception | None]:
+    """One in ten fails, once."""
+    assert _desk is not None
+    call = f"{ctx.fencing_token} {ctx.message_id}"
+    for one, (number, _) in zip(ctx.batch, messages, strict=True):
+        _desk.start(one, number, call)
+    time.sleep(random.uniform(0.0, 0.02))
+    outcomes: list[Exception | None] = []
+    for one, (number, _) in zip(ctx.batch, messages, strict=True):
+        fails = number % 10 == 0 and _desk.is_first("bunch", one.message_id)
+        _desk.end(one, "error" if fails else "ok")
+        outcomes.append(RuntimeError("failed, as it should") if fails else None)
+    return outcomes
+
+
 def _kept(ctx: Context, number: int, does: str) -> list[int]:
     """The message, and by which ticket it ran."""
     desk = _at_desk(ctx, number)
@@ -136,6 +158,11 @@ def _declare(name: str, function: Any) -> Any:
     }
 
 
+def _alike(name: str, queue: str, function: Any, **options: Any) -> dict[str, Any]:
+    attempts = MAX_ATTEMPTS[name]
+    return {queue: task(queue, name=name, max_attempts=attempts, backoff=_SOON, **options)(function)}
+
+
 TASKS = {
     "work": _declare("work", _work),
     "doomed": _declare("doomed", _doomed),
@@ -150,6 +177,12 @@ TASKS = {
             per_key=Limit(max_running=1),
         )(_keyed)
     },
+    "paced": _alike("paced", PACED, _brisk, rate=RATE),
+    "shared": _alike("shared", SHARED, _brisk, fair=True),
+    "alone": _alike("alone", "single", _brisk, unique=True),
+    "brief": _alike("brief", "single", _brisk, unique="waiting"),
+    "latest": _alike("latest", LATEST, _brisk),
+    "bunch": _alike("bunch", BUNCH, _bunch, batch=BATCH, wait=0.05),
     "kept": {
         "single": task("single", name="kept", max_attempts=MAX_ATTEMPTS["kept"], backoff=_SOON, result_ttl=3600)(_kept)
     },

@@ -30,6 +30,7 @@ class Start(Note, frozen=True):
         at: seconds by `s3queue.runtime.local.clock.clock`.
         party: name of the host, with the number of its life: ``a.1``.
         pid: of the worker, as the whole machine sees it; local_pid: as its own process space does.
+        call: the same for all messages of one call of a task that takes several; else empty.
     """
 
     at: float
@@ -41,6 +42,7 @@ class Start(Note, frozen=True):
     number: int
     attempt: int
     token: int
+    call: str = ""
 
 
 class End(Note, frozen=True):
@@ -113,20 +115,36 @@ class Ruled(Note, frozen=True):
     settled: int
 
 
+class Assigned(Note, frozen=True):
+    """A board is about to be stored with tickets that none before it had, of queues that show something.
+
+    Attributes:
+        turn, nonce: of that board.
+        tickets: by ticket, its parts: source, first message, end, attempt.
+    """
+
+    at: float
+    turn: int
+    nonce: str
+    tickets: dict[str, list[tuple[str, int, int, int]]]
+
+
 class Uncertain(Note, frozen=True):
-    """A producer heard no answer; these messages may exist."""
+    """A producer heard no answer; these messages may exist. ``began``: when it began to send them."""
 
     at: float
     ids: tuple[str, ...]
     numbers: tuple[int, ...]
+    began: float = 0.0
 
 
 class Sent(Note, frozen=True):
-    """A producer was answered: these messages exist."""
+    """A producer was answered: these messages exist. ``began``: when it began to send them."""
 
     at: float
     ids: tuple[str, ...]
     numbers: tuple[int, ...]
+    began: float = 0.0
 
 
 class Done(Note, frozen=True):
@@ -246,7 +264,7 @@ def lines(file: Path) -> Iterator[bytes]:
 
 
 _decode = msgspec.json.Decoder(
-    Start | End | Beat | Claimed | Flushed | Ending | Ruled | Uncertain | Sent | Done | Asked | Answered
+    Start | End | Beat | Claimed | Flushed | Ending | Ruled | Assigned | Uncertain | Sent | Done | Asked | Answered
 ).decode
 
 

@@ -6,6 +6,7 @@ import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -21,7 +22,7 @@ from s3queue.store import open_store
 from stress.chaos import jobs
 from stress.chaos.clocks import Clock
 from stress.chaos.notes import Notebook, Sent, Uncertain
-from stress.chaos.plan import OVERSIZE, Sending, portion
+from stress.chaos.plan import DEBOUNCE_S, OVERSIZE, Order, Sending, portion
 from stress.chaos.watch import WatchedStore
 
 
@@ -76,11 +77,15 @@ def _send(sending: Sending, notes: Notebook) -> None:
         priority=first.priority,
         group=first.group or None,
         key=first.key or None,
-        dedup_id=first.dedup or None,
-        dedup_window=_WINDOW_S if first.dedup else None,
+        expires_in=first.expires_s or None,
+        **_once(first),
     )
     numbers = tuple(order.number for order in sending.orders)
-    calls = [(order.number, order.does + " " * (OVERSIZE * (order.does == "oversized"))) for order in sending.orders]
+    calls: list[tuple[Any, ...]]
+    calls = [(order.shown, order.does + " " * (OVERSIZE * (order.does == "oversized"))) for order in sending.orders]
+    if first.does == "bunch":
+        calls = [(call,) for call in calls]
+    began = clock()
     while True:
         try:
             if len(calls) == 1 and sending.queue != "bulk":
@@ -90,10 +95,19 @@ def _send(sending: Sending, notes: Notebook) -> None:
         except StoreUnavailable:
             continue  # certainly not stored; each try takes as long as an enqueue may
         except EnqueueUncertain as fault:
-            notes.write(Uncertain(clock(), _all_of(fault.message_id), numbers))
+            notes.write(Uncertain(clock(), _all_of(fault.message_id), numbers, began))
         else:
-            notes.write(Sent(clock(), tuple(map(str, ids)), numbers))
+            notes.write(Sent(clock(), tuple(map(str, ids)), numbers, began))
         return
+
+
+def _once(order: Order) -> dict[str, Any]:
+    """Options of what is to be there once."""
+    if order.does == "latest":
+        return {"dedup_id": order.dedup, "debounce": DEBOUNCE_S}
+    if not order.dedup or order.shown != order.number:  # those say so at their tasks
+        return {}
+    return {"dedup_id": order.dedup, "dedup_window": _WINDOW_S}
 
 
 def _send_junk(number: int, driver: Driver, layout: Layout, notes: Notebook) -> None:

@@ -10,11 +10,15 @@ from zlib import crc32
 import msgspec
 from msgspec import Struct
 
-from s3queue.core.keys import Layout
+from s3queue.core.keys import Layout, parse_source
 from s3queue.errors import OutcomeUnknown, StoreDenied, StoreError
 from s3queue.runtime.local.clock import clock
 from s3queue.store import Capabilities, Conflict, Found, Listed, Missing, ObjectStore, Stored, Unchanged
-from stress.chaos.notes import Bell, Claimed, Counter, Ending, Flushed, Notebook, Ruled
+from stress.chaos.notes import Assigned, Bell, Claimed, Counter, Ending, Flushed, Notebook, Ruled
+from stress.chaos.plan import LATEST, PACED, SHARED
+
+#: Queues whose tickets are written down.
+_SHOWN = frozenset({LATEST, PACED, SHARED})
 
 
 class _Totals(Struct):
@@ -22,11 +26,17 @@ class _Totals(Struct):
     dead: int = 0
 
 
+class _Ticket(Struct, array_like=True):
+    session: str
+    parts: list[tuple[str, int, int, int]]
+
+
 class _Board(Struct):
     nonce: str
     epoch: int
     turn: int
     totals: dict[str, _Totals] = {}
+    tickets: dict[str, _Ticket] = {}
 
 
 class _Ledger(Struct):
@@ -51,6 +61,8 @@ class WatchedStore:
         self._counter = Counter(folder / "store", party)
         self._bell = Bell(folder / "bell")
         self._claimed: frozenset[str] = frozenset()
+        #: Tickets of the board that this process sent last.
+        self._tickets: frozenset[str] = frozenset()
         self._refusals = str(folder / "refuse")
 
     @property
@@ -96,6 +108,7 @@ class WatchedStore:
         board = _board(body)
         settled = sum(totals.done + totals.dead for totals in board.totals.values())
         self._rule(board, "", settled)
+        self._assign(board)
         outcome: Stored | Conflict | None = None
         word = "unavailable"
         try:
@@ -110,6 +123,13 @@ class WatchedStore:
 
     def _rule(self, board: _Board, outcome: str, settled: int) -> None:
         self._notes.write(Ruled(clock(), self._party, board.epoch, board.turn, board.nonce, outcome, settled))
+
+    def _assign(self, board: _Board) -> None:
+        new = {name: board.tickets[name].parts for name in board.tickets.keys() - self._tickets}
+        self._tickets = frozenset(board.tickets)
+        shown = {name: parts for name, parts in new.items() if parse_source(parts[0][0]).queue in _SHOWN}
+        if shown:
+            self._notes.write(Assigned(clock(), board.turn, board.nonce, shown))
 
     def _put_ledger(self, key: str, body: bytes, if_version: str | None) -> Stored | Conflict:
         ledger = _ledger(body)

@@ -1,14 +1,17 @@
-"""The verdict on limits, results and calls that enqueue once finds what did not hold."""
+"""The verdict on limits, results, expiry and batches finds what did not hold."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from msgspec import structs
 
 from s3queue.core.keys import Layout, fencing_token, source_path
 from stress.chaos.accounts import Accounts, Run, Told
-from stress.chaos.featured import limits, once, results
+from stress.chaos.featured import batches, expiry, limits, results
 from stress.chaos.notes import Done, Ending, Start
-from stress.chaos.plan import FEW, Order
+from stress.chaos.plan import BATCH, BUNCH, FEW, Order
 
 
 def message(number: int, key: str = "", queue: str = FEW) -> str:
@@ -73,20 +76,59 @@ class TestResults:
         assert len(self.verdict(result, told=told)) == 1
 
 
-ORDERS = {1: Order(1, "ok", dedup="x"), 2: Order(2, "ok", dedup="x"), 3: Order(3, "ok")}
+class TestExpiry:
+    """A message that was accepted at 1.0 and expires after 2 s."""
+
+    def verdict(
+        self, *, begun_at: float | None, told: str = "", stopped_at: float | None = None, attempt: int = 1
+    ) -> list[str]:
+        one = message(1, queue="single")
+        accounts = Accounts(sent={one: 1}, sent_at={one: 1.0})
+        if begun_at is not None:
+            run = ran(one, begun_at, begun_at + 0.1, number=1)
+            accounts.runs = [replace(run, start=structs.replace(run.start, attempt=attempt))]
+        if told:
+            accounts.told[one] = [Told("1-1", outcome=told)]
+        if stopped_at is not None:
+            accounts.faults.append(Done(stopped_at, "stop", "worker", "a.1", (7,)))
+        return list(expiry(accounts, {1: Order(1, "ok", expires_s=2.0)}))
+
+    def test_what_begins_in_time_or_never_is_well(self) -> None:
+        assert self.verdict(begun_at=2.9, told="done") == []
+        assert self.verdict(begun_at=None, told="expired") == []
+
+    def test_what_begins_later_is_found(self) -> None:
+        (found,) = self.verdict(begun_at=4.5, told="done")
+        assert found.startswith("begun 1.5 s after its time")
+
+    def test_a_further_attempt_may_begin_later(self) -> None:
+        assert self.verdict(begun_at=4.5, told="done", attempt=2) == []
+
+    def test_a_process_may_have_been_stopped_between_its_look_at_the_clock_and_the_task(self) -> None:
+        assert self.verdict(begun_at=14.5, told="done", stopped_at=2.9) == []
+        assert len(self.verdict(begun_at=14.5, told="done", stopped_at=14.6)) == 1
+
+    def test_what_has_expired_and_ran_is_found(self) -> None:
+        (found,) = self.verdict(begun_at=1.5, told="expired")
+        assert found.startswith("told to have expired, and ran")
 
 
-class TestOnce:
-    def test_calls_that_are_told_of_one_message_are_well(self) -> None:
-        one = message(1)
-        assert (
-            once(Accounts(calls=[(one, 1), (one, 2), (message(3), 3)], runs=[ran(one, 1.0, 2.0, number=1)]), ORDERS)
-            == []
-        )
+class TestBatches:
+    def together(
+        self, count: int, *, at: float = 1.0, to: float | None = 2.0, call: str = "x", pid: int = 7
+    ) -> list[Run]:
+        runs = [ran(message(number, queue=BUNCH), at, to, number=number, pid=pid) for number in range(count)]
+        return [replace(run, start=structs.replace(run.start, call=call)) for run in runs]
 
-    def test_calls_that_are_told_of_two_are_found(self) -> None:
-        assert once(Accounts(calls=[(message(1), 1), (message(2), 2)]), ORDERS)[0].startswith("x is 2 messages")
+    def test_as_many_as_it_takes_are_well(self) -> None:
+        assert list(batches(Accounts(runs=self.together(BATCH)))) == []
 
-    def test_one_that_runs_besides_is_found(self) -> None:
-        found = once(Accounts(calls=[(message(1), 1)], runs=[ran(message(2), 1.0, 2.0, number=2)]), ORDERS)
-        assert "and this ran" in found[0]
+    def test_one_more_is_found(self) -> None:
+        (found,) = batches(Accounts(runs=self.together(BATCH + 1)))
+        assert found.startswith(f"{BATCH + 1} messages of {BATCH}")
+
+    @pytest.mark.parametrize("beside", [1, 2])
+    def test_what_ended_with_its_process_runs_alone_next(self, beside: int) -> None:
+        first = self.together(2, to=None)
+        again = self.together(beside, at=3.0, to=4.0, call="y", pid=8)
+        assert len(list(batches(Accounts(runs=first + again)))) == (0 if beside == 1 else 2)

@@ -15,6 +15,7 @@ from s3queue.testing.servers import Server
 from stress.chaos import drive
 from stress.chaos.drive import Outcome, Wanted
 from stress.chaos.faults import can_mount
+from stress.chaos.plan import FEATURES
 
 PROCESSES = ("kill", "stop", "agent", "supervisor")
 
@@ -69,12 +70,12 @@ def test_what_operators_are_told_is_true_of_all_that_starts_afterwards(evidence:
     assert outcome.faults["operate"] == 3
 
 
-def test_limits_results_and_single_messages_hold_while_processes_die(evidence: Path) -> None:
+@pytest.mark.parametrize("features", [("limits", "results", "once"), tuple(FEATURES)], ids=["three", "all"])
+def test_what_messages_show_holds_while_processes_die(evidence: Path, features: tuple[str, ...]) -> None:
     """Of calls with one dedup id only the first is a message."""
-    kinds, features = ("kill", "agent", "supervisor"), ("limits", "results", "once")
-    wanted = Wanted(
-        messages=400, kinds=kinds, mishaps=6, seed=18, features=features, timeout_s=240.0, evidence=evidence
-    )
+    kinds = ("kill", "agent", "supervisor")
+    wanted = Wanted(messages=400, kinds=kinds, mishaps=6, seed=18, features=features, timeout_s=240.0)
+    wanted = wanted._replace(evidence=evidence, schedules=2 * (len(features) > 3))
     outcome = drive.run(wanted)
     assert outcome.passed, json.dumps(outcome.report(), indent=1)
     assert 300 < outcome.verdict.messages < 400

@@ -7,8 +7,9 @@ import json
 import pytest
 
 from s3queue.core.keys import Layout
-from s3queue.core.records import decode_batch, decode_message
-from s3queue.store import Found, open_store
+from s3queue.core.records import Board, Ticked, decode_batch, decode_message, encode
+from s3queue.operate.schedules import Schedules
+from s3queue.store import Found, Stored, open_store
 from tests.cli.conftest import Invoke
 
 
@@ -85,6 +86,20 @@ def test_its_object_holds_the_call_and_an_edit_makes_another(s3queue: Invoke, ur
 def test_mistake_is_told_and_nothing_is_stored(s3queue: Invoke, url: str, jobs: str, wrong: tuple[str, ...]) -> None:
     assert s3queue("cron", *wrong, "--store", url) == 2
     assert list(open_store(url).list("")) == []
+
+
+def test_first_look_of_a_coordinator_is_no_tick(s3queue: Invoke, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    at = ("--store", url)
+    assert s3queue("cron", "set", "yearly", "--queue", "raw", "1", "--cron", "0 0 1 1 *", *at) == 0
+    store = open_store(url)
+    (one,) = Schedules(store)._control().schedules.values()
+    seen = Board("n", 1, schedules={"yearly": Ticked(one.revision, 1_700_000_000_000)})
+    first = store.put(Layout().board, encode(seen), if_version=None)
+    assert isinstance(first, Stored)
+    assert [listed(s3queue, url, capsys)[0]["last"]] == [None]
+    ticked = Board("n", 1, schedules={"yearly": Ticked(one.revision, 1_700_000_000_000, ran_ms=1_600_000_000_000)})
+    store.put(Layout().board, encode(ticked), if_version=first.version)
+    assert str(listed(s3queue, url, capsys)[0]["last"]).startswith("2020-09-13T12:26:40")
 
 
 def test_run_without_a_coordinator_stands_and_is_not_said_to_be_done(s3queue: Invoke, url: str) -> None:

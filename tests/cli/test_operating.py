@@ -97,7 +97,7 @@ def test_messages_of_a_queue_are_counted_before_they_are_cancelled(
     assert s3queue("cancel", "--queue", "raw", "--state", "ready", "--dry-run", "--json", "--store", url) == 0
     assert json.loads(capsys.readouterr().out) == {"found": 1, "states": {"ready": 1}, "answers": {}}
     assert s3queue("run-now", "--queue", "raw", "--dry-run", "--store", url) == 0
-    assert capsys.readouterr().out == "would start 1 messages of raw\n"
+    assert capsys.readouterr().out == "would start 1 message of raw\n"
     assert list(open_store(url).list("s3queue/p00/do/")) == []
 
 
@@ -118,3 +118,13 @@ def test_cancel_of_messages_and_of_a_queue_at_once_is_a_mistake(
     s3queue: Invoke, url: str, words: tuple[str, ...]
 ) -> None:
     assert s3queue("cancel", *words, "--store", url) == 2
+
+
+@pytest.mark.parametrize("line", ["pause mial --no-wait", "limit set mial --running 3 --no-wait"])
+def test_setting_of_a_queue_that_nobody_has_sent_to_names_the_queue(
+    s3queue: Invoke, url: str, message: str, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert s3queue(*line.split(), "--store", url) == 0
+    assert "nothing was ever sent to a queue 'mial'" in capsys.readouterr().err
+    assert s3queue(*line.replace("mial", "raw").split(), "--store", url) == 0
+    assert capsys.readouterr().err == ""

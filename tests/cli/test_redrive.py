@@ -35,7 +35,7 @@ def test_dry_run_counts_and_asks_for_nothing(
     s3queue: Invoke, url: str, dead: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert s3queue("dead", "redrive", "mail", "--all", "--dry-run", "--store", url) == 0
-    assert capsys.readouterr().out == "mail: 1 dead letters would be redriven\n"
+    assert capsys.readouterr().out == "mail: 1 dead letter would be redriven\n"
     assert s3queue("dead", "purge", "mail", "--task", "other", "--dry-run", "--json", "--store", url) == 0
     assert json.loads(capsys.readouterr().out) == {
         "queue": "mail",
@@ -63,8 +63,45 @@ def test_request_without_a_coordinator_stands_and_says_so(
 
 
 @pytest.mark.parametrize(
+    ("payload", "why"),
+    [
+        (
+            '{"user_id": 4712}',
+            "task 'send': it takes no argument 'user_id' (it takes (user: int, subject: str = 'hello')",
+        ),
+        ('{"user": "4712"}', "task 'send': expected `int`, got `str` - at `$.user` (it takes (user: int"),
+        ("{}", "task 'send': object missing required field `user` (it takes (user: int"),
+        ("[4712]", "task 'send': expected `object`, got `array` (it takes (user: int"),
+    ],
+)
+def test_payload_that_does_not_fit_the_task_is_refused_before_anything_is_asked(
+    s3queue: Invoke, url: str, dead: str, jobs: str, payload: str, why: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = ("--payload", payload, "--tasks", jobs, "--timeout", "0", "--store", url)
+    assert s3queue("dead", "redrive", dead, *given) == 2
+    assert why in capsys.readouterr().err
+    assert asked(url) == []
+
+
+def test_payload_that_fits_is_checked_and_one_of_an_unknown_task_is_said_not_to_be(
+    s3queue: Invoke, url: str, dead: str, jobs: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    at = ("--timeout", "0", "--store", url)
+    assert s3queue("dead", "redrive", dead, "--payload", '{"user_id": 4712}', *at) == 1
+    said = "whether the payload fits is not checked: task 'send' is not known here (--tasks MODULE)"
+    assert said in capsys.readouterr().err
+    assert s3queue("dead", "redrive", dead, "--payload", '{"user": 4712}', "--tasks", jobs, *at) == 1
+    assert "not checked" not in capsys.readouterr().err
+    assert [one.letters[0].payload for one in asked(url)] == [
+        b"\x81\xa7user_id\xcd\x12\x68",
+        b"\x81\xa4user\xcd\x12\x68",
+    ]
+
+
+@pytest.mark.parametrize(
     "wrong",
     [
+        ("mail", "--all", "--yes", "--tasks", "jobs"),
         ("mail",),
         ("mail", "--all", "--task", "send"),
         ("mail", "other", "--all"),

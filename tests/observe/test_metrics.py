@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from s3queue_backends.memory import MemoryStore
 
 from s3queue import ConfigError
-from s3queue.core.keys import MAX_ORDER, Layout, source_path
+from s3queue.core.keys import MAX_ORDER, Layout, life_path, source_path
 from s3queue.core.records import HostTally, Summary, Tally, Usage, encode
 from s3queue.errors import OutcomeUnknown, StoreUnavailable
 from s3queue.observe.ears import Ear
@@ -101,9 +101,9 @@ def value(families: Iterable[Metric], name: str, **labels: str) -> float:
 def measured() -> Totals:
     measures = Measures("worker 0", NOBODY)
     tried, source = measures.task("mail", "send", 1), source_path("mail", sent_ms=1, batch="a", count=1)
-    for attempt in (1, 1, 2):
+    for path in (source, source, ""):
         tried.ran[0] += 1
-        measures.ran("mail", "send", source, attempt, clock(), 0.5, 1)
+        measures.ran("mail", "send", path, clock(), 0.5, 1)
     measures.ended("mail", "send", "retrying")
     store = MeasuredStore(MemoryStore(), measures, "worker")
     store.put("k", b"x", if_version=None)
@@ -115,7 +115,8 @@ def measured() -> Totals:
 
 
 def test_names_types_and_labels_are_those_that_are_promised() -> None:
-    families = [*of_namespace(seen(ready=1), Rising()), *of_host(measured(), {"busy": 1, "idle": 3}, PRICES["s3"])]
+    of_this_host = of_host(measured(), {"busy": 1, "idle": 3}, PRICES["s3"], Rising())
+    families = [*of_namespace(seen(ready=1), Rising()), *of_this_host]
     told = {family.name: family for family in text_string_to_metric_families(served(families))}
     assert told.keys() - PROMISED.keys() == {"s3queue_summary_timestamp_seconds"}
     for name, (kind, labels) in PROMISED.items():
@@ -154,7 +155,7 @@ def test_namespace_of_which_nobody_has_said_anything_is_told_as_empty() -> None:
 
 
 def test_attempts_durations_and_requests_are_those_that_were_made() -> None:
-    families = list(of_host(measured(), {"busy": 1, "idle": 3}, {"put": 5.0, "get": 0.4}))
+    families = list(of_host(measured(), {"busy": 1, "idle": 3}, {"put": 5.0, "get": 0.4}, Rising()))
     assert value(families, "s3queue_attempts_total", queue="mail", task="send", result="ok") == 2
     assert value(families, "s3queue_attempts_total", queue="mail", task="send", result="retrying") == 1
     assert value(families, "s3queue_message_duration_seconds_count", queue="mail", task="send") == 3
@@ -170,12 +171,15 @@ def test_attempts_durations_and_requests_are_those_that_were_made() -> None:
 def test_wait_is_counted_from_when_the_message_could_start() -> None:
     measures, now_ms = Measures("worker 0", NOBODY), 1_000_000_000_000
     measures.task("mail", "send", 1)
+    dead = f"p00~{source_path('mail', sent_ms=1, batch='c', count=1).replace('/', '~')}~0"
     for path in (
         source_path("mail", sent_ms=1, batch="a", count=1, due_ms=MAX_ORDER),
         source_path("mail", sent_ms=now_ms, batch="b", count=1, newest_first=True),
+        life_path(dead, 2),  # nobody can tell when it was redriven
     ):
-        measures.ran("mail", "send", path, 1, clock(), 0.0, 1)
+        measures.ran("mail", "send", path, clock(), 0.0, 1)
     ((_, counts, total),) = measures.snapshot()["waits"]
+    assert sum(counts) == 2
     assert counts[0] == 1, "due after its start, by the clock of the one who sent it"
     assert total > 1e8
 
@@ -187,7 +191,7 @@ def test_short_tasks_are_counted_each_and_timed_one_in_many() -> None:
     def run(slot: int, seconds: float) -> None:
         tried.ran[slot] += 1
         if tried.ran[slot] >= tried.due[slot]:
-            measures.ran("mail", "send", "", 1, clock(), seconds, tried.weight(slot))
+            measures.ran("mail", "send", "", clock(), seconds, tried.weight(slot))
 
     def timed() -> int:
         return sum(measures.snapshot()["durations"][0][2])
@@ -205,6 +209,21 @@ def test_short_tasks_are_counted_each_and_timed_one_in_many() -> None:
     for _ in range(EACH + 3):
         run(0, 3.0)
     assert timed() == many + EACH + EACH + 3, "what was chosen before holds, and then each one is timed: they are long"
+
+
+def test_attempts_that_ended_well_never_fall_when_a_result_cannot_be_stored() -> None:
+    """A counter that falls is taken for one that has begun anew, and all of it for what came since."""
+    measures, gathered, rising = Measures("worker 0", NOBODY), Gathered(), Rising()
+    measures.task("mail", "send", 1).ran[0] = 5
+
+    def told() -> float:
+        gathered.hear([measures.snapshot()])
+        families = list(of_host(gathered.totals(), {}, PRICES["none"], rising))
+        return value(families, "s3queue_attempts_total", queue="mail", task="send", result="ok")
+
+    assert told() == 5
+    measures.ended("mail", "send", "retrying")
+    assert told() == 5
 
 
 @pytest.mark.parametrize(
@@ -252,6 +271,17 @@ def test_exporter_tells_requests_and_dollars_of_all_hosts() -> None:
     assert value(families, "s3queue_slots", state="busy") == 3
     assert value(families, "s3queue_slots", state="idle") == 1
     assert value(families, "s3queue_attempts_total", queue="mail", task="", result="ok") == 7
+
+
+def test_exporter_counts_on_what_hosts_had_asked_that_are_gone() -> None:
+    before = seen()
+    after = Stats("s3://b", "s3queue", past=before.hosts[0].usage)
+    for name, labels in [
+        ("s3queue_store_requests_total", {"role": "host", "op": "put", "result": "ok"}),
+        ("s3queue_store_dollars_total", {"role": "host"}),
+    ]:
+        first, second = (value(of_usage(one, PRICES["s3"]), name, **labels) for one in (before, after))
+        assert first == second
 
 
 def test_summary_is_read_once_however_many_ask_and_an_outage_keeps_the_last_one() -> None:

@@ -107,12 +107,17 @@ def send(store: ObjectStore, messages: list[Message]) -> list[str]:
     return [Layout().message_id(outgoing.path, number) for number in range(len(messages))]
 
 
-def failures(store: ObjectStore) -> list[Failure]:
-    """The error history that the board has, of all messages that are not settled."""
+def board(store: ObjectStore) -> Board:
+    """As it is stored now."""
     found = store.get(Layout().board)
     assert isinstance(found, Found)
-    board = decode(Board, "board", found.body)
-    return [one for source in board.sources.values() for history in source.failures.values() for one in history]
+    return decode(Board, "board", found.body)
+
+
+def failures(store: ObjectStore) -> list[Failure]:
+    """The error history that the board has, of all messages that are not settled."""
+    sources = board(store).sources.values()
+    return [one for source in sources for history in source.failures.values() for one in history]
 
 
 class Line(Pipe):

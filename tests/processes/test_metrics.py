@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import time
 import urllib.error
@@ -89,6 +91,28 @@ def test_host_serves_what_its_processes_measure_and_says_how_it_is(
         it.summary()
     with pytest.raises(OSError):
         ask(where, "/healthz")
+
+
+def test_attempt_that_runs_has_not_ended_well_and_one_whose_process_dies_never_has(
+    store: ObjectStore, tmp_path: Path, fifo: Callable[[str], Line], where: str
+) -> None:
+    started, release = fifo("started"), fifo("release")
+
+    def ended(task: str, result: str) -> float:
+        labels = {"queue": QUEUE, "task": task, "result": result}
+        return values(where).get(("s3queue_attempts_total", frozenset(labels.items())), 0)
+
+    with host(store, workers=1, concurrency=2, metrics=where):
+        hold.enqueue(started.path, release.path)
+        _, worker, _ = started.word()
+        quick.enqueue(str(tmp_path / "runs"), 1)
+        until(lambda: ended("quick", "ok") == 1)  # told by a snapshot that was made while the other one ran
+        assert ended("hold", "ok") == 0
+        os.kill(int(worker), signal.SIGKILL)
+        until(lambda: ended("", "lost") == 1)
+        started.word()
+        release.release()
+        until(lambda: ended("hold", "ok") == 1)
 
 
 def test_process_that_serves_metrics_is_replaced_and_the_host_works_on(

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from s3queue.core.chores.census import Census
 from s3queue.core.chores.troubles import Troubles
+from s3queue.core.chores.usages import Usages
 from s3queue.core.keys import END, Layout, parse_source
 from s3queue.core.ops import Overtaken, Step, get, write
 from s3queue.core.plan import Settings, Settled
@@ -65,6 +66,7 @@ class Summaries:
         #: Sessions that are there and fenced; and how many have been.
         self._fenced: set[str] = set()
         self._fences = 0
+        self._usages = Usages(heard)
         self._stored: Summary | None = None
         self._version: str | None = None
         self._is_read = self._is_heir = self._is_under_way = self._is_over = self._is_news = False
@@ -147,6 +149,7 @@ class Summaries:
         for queue, limited in reached(board, in_force(self._ledgers(), self._control)).items():
             of(queues, queue).limited = limited
         self._add_rates(queues, now)
+        self._usages.see(self._ledgers())
         return Summary(
             nonce,
             board.epoch,
@@ -161,6 +164,7 @@ class Summaries:
             unreadable=tuple(sorted(set(unreadable))[:_NAMED]),
             unreadable_many=len(set(unreadable)),
             fences=self._fences,
+            past=dict(self._usages.past),
         )
 
     def _count_listed(
@@ -252,7 +256,7 @@ class Summaries:
                     self._inherit(there)
                     for queue, died in self._died.items():
                         of(summary.queues, queue).died = dict(died)
-                    summary = replace(summary, fences=self._fences)
+                    summary = replace(summary, fences=self._fences, past=dict(self._usages.past))
                 self._is_heir = True
             outcome = yield from write(
                 self._key, encode(summary), nonce=summary.nonce, if_version=self._version, tries=1
@@ -274,7 +278,7 @@ class Summaries:
         return False
 
     def _inherit(self, found: Found) -> None:
-        """What died and was fenced under another coordinator stays counted."""
+        """What died, was fenced and was asked under another coordinator stays counted."""
         try:
             before = decode(Summary, self._key, found.body)
         except CorruptRecord:
@@ -283,6 +287,7 @@ class Summaries:
             died = self._died.setdefault(queue, {})
             for cause, many in tally.died.items():
                 died[cause] = died.get(cause, 0) + many
+        self._usages.inherit(before)
         told = {host.session for host in before.hosts if host.fenced}
         self._fences += before.fences - len(told & self._fenced)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+from msgspec.structs import replace
+
 from s3queue.core.keys import TICKS, schedule_in, tick_path
 from s3queue.core.plan.planning import Planning
 from s3queue.core.plan.settings import Timetable
@@ -80,7 +82,7 @@ def admit(planning: Planning, now_ms: int, *, is_held: bool, deleted: Collection
         if planning.is_emptied(schedule.queue):
             continue  # after the purge, as after an outage
         room = MOST_UNSETTLED - unsettled.get(name, 0)
-        last_ms = ticked.last_ms
+        last_ms, ran_ms = ticked.last_ms, ticked.ran_ms
         for tick_ms, runs in _due(planning, schedule, last_ms, now_ms, room):
             try:
                 path = tick_path(schedule.queue, schedule.priority, tick_ms, name, ticked.revision)
@@ -89,8 +91,9 @@ def admit(planning: Planning, now_ms: int, *, is_held: bool, deleted: Collection
             last_ms = tick_ms
             if runs:
                 _admit(planning, path)
+                ran_ms = tick_ms
         if last_ms != ticked.last_ms:
-            _enter(planning, name, Ticked(ticked.revision, last_ms, 0, ticked.old))
+            _enter(planning, name, replace(ticked, last_ms=last_ms, gone_ms=0, ran_ms=ran_ms))
     for name in [name for name in planning.ticked if name not in control.schedules]:
         _remove(planning, name, now_ms)
 
@@ -146,11 +149,10 @@ def _adopt(planning: Planning, name: str, schedule: Schedule, now_ms: int) -> Ti
         return _enter(planning, name, Ticked(schedule.revision, schedule.since_ms or now_ms))
     if ticked.revision != schedule.revision:
         old = tuple({*ticked.old, ticked.revision} - {schedule.revision})
-        ticked = _enter(
-            planning, name, Ticked(schedule.revision, schedule.since_ms or ticked.last_ms or now_ms, 0, old)
-        )
+        last_ms = schedule.since_ms or ticked.last_ms or now_ms
+        ticked = _enter(planning, name, Ticked(schedule.revision, last_ms, 0, old, ticked.ran_ms))
     elif ticked.gone_ms:
-        ticked = _enter(planning, name, Ticked(ticked.revision, ticked.last_ms or now_ms, 0, ticked.old))
+        ticked = _enter(planning, name, replace(ticked, last_ms=ticked.last_ms or now_ms, gone_ms=0))
     return ticked
 
 
@@ -158,13 +160,13 @@ def _remove(planning: Planning, name: str, now_ms: int) -> None:
     """No control names it."""
     ticked = planning.ticked[name]
     if not ticked.gone_ms:
-        ticked = _enter(planning, name, Ticked(ticked.revision, ticked.last_ms, now_ms, ticked.old))
+        ticked = _enter(planning, name, replace(ticked, gone_ms=now_ms))
     planning.comes([ticked.gone_ms + KEEP_MS])
     if now_ms < ticked.gone_ms + KEEP_MS or now_ms < ticked.last_ms:
         return
     if ticked.last_ms:
         old = tuple({*ticked.old, ticked.revision})
-        _enter(planning, name, Ticked(ticked.revision, 0, ticked.gone_ms, old))
+        _enter(planning, name, replace(ticked, last_ms=0, old=old))
     elif not ticked.old:
         del planning.ticked[name]
         planning.planned.changed = True
@@ -175,7 +177,7 @@ def _forget_old(planning: Planning, deleted: Collection[tuple[str, int]]) -> Non
         ticked = planning.ticked.get(name)
         if ticked is not None and revision in ticked.old:
             old = tuple(one for one in ticked.old if one != revision)
-            _enter(planning, name, Ticked(ticked.revision, ticked.last_ms, ticked.gone_ms, old))
+            _enter(planning, name, replace(ticked, old=old))
 
 
 def _enter(planning: Planning, name: str, ticked: Ticked) -> Ticked:

@@ -61,9 +61,11 @@ class Ticked(Struct, frozen=True, gc=False, array_like=True):
         last_ms: its last tick, admitted or passed over: none up to then is admitted any more.
         gone_ms: since when no control names it (wall clock); 0: one does.
         old: earlier revisions, whose objects are not known to be deleted.
+        ran_ms: the last tick that was admitted, of any revision, for people; 0: none.
     """
 
     revision: Revision
     last_ms: Count
     gone_ms: Count = 0
     old: tuple[Revision, ...] = ()
+    ran_ms: Count = 0

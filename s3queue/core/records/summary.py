@@ -90,6 +90,7 @@ class Summary(Struct, frozen=True, omit_defaults=True):
     Attributes:
         written_ms: wall clock of the coordinator.
         cycle_s: duration of its last cycle.
+        past: store requests of hosts that are gone, by role, as far as coordinators that write summaries have seen.
         fences: sessions that were fenced, as far as coordinators that write summaries have seen.
         census_ms: when the census began that what is ``at_least`` rests on; 0 where there was none yet.
         unreadable: some of the keys of what cannot be decoded or read; ``unreadable_many`` is how many there are.
@@ -109,3 +110,4 @@ class Summary(Struct, frozen=True, omit_defaults=True):
     format: int = field(default_factory=lambda: FORMAT)
     cycle_s: Delay = 0.0
     fences: Count = 0
+    past: dict[str, Usage] = {}

@@ -13,6 +13,8 @@ from s3queue.dashboard.works import Stopped
 from s3queue.errors import ConfigError
 from s3queue.operate.letters import DeadLetter, queue_of
 from s3queue.operate.redriving import Decided
+from s3queue.registry import registry
+from s3queue.words import plural
 
 if TYPE_CHECKING:
     from s3queue.dashboard.desk import Desk
@@ -38,7 +40,7 @@ def _watch(work: Work, what: str) -> Callable[[Decided], None]:
     def progress(decided: Decided) -> None:
         work.done, work.of = decided.done, decided.found
         if work.is_cancelled:
-            raise Stopped(f"Stopped: {decided.done:,} letters were {what}, the rest are as they were.")
+            raise Stopped(f"Stopped: {plural(decided.done, 'letter')} {what}, the rest are as they were.")
 
     return progress
 
@@ -60,7 +62,7 @@ def _redrive(desk: Desk, values: Mapping[str, str], work: Work) -> str:
     work.done, work.of = decided.done, decided.found
     if is_dry:
         unreadable = f", {decided.unreadable:,} of them unreadable" if decided.unreadable else ""
-        return f"Dry run: {decided.found - decided.refused:,} letters would be redriven{unreadable}."
+        return f"Dry run: {plural(decided.found - decided.refused, 'letter')} would be redriven{unreadable}."
     return _told(decided, "redriven")
 
 
@@ -71,7 +73,7 @@ def _purge(desk: Desk, values: Mapping[str, str], work: Work) -> str:
     )
     work.done, work.of = decided.done, decided.found
     if is_dry:
-        return f"Dry run: {decided.found - decided.refused:,} letters would be purged."
+        return f"Dry run: {plural(decided.found - decided.refused, 'letter')} would be purged."
     return _told(decided, "purged")
 
 
@@ -111,11 +113,20 @@ def _edit(desk: Desk, values: Mapping[str, str], work: Work) -> str:
         payload = msgspec.json.decode(values.get("payload", ""))
     except msgspec.DecodeError as wrong:
         raise ConfigError(f"the payload is no JSON: {wrong}", "nothing was done") from wrong
+    unchecked: list[str] = []
+
+    def edit(letter: DeadLetter) -> Any:
+        if registry.find(letter.queue, letter.task) is None:
+            unchecked.append(
+                " Whether the payload fits was not checked: the dashboard does not know the task (--tasks)."
+            )
+        return payload
+
     decided = desk.queue(queue_of(values["message"])).redrive(
-        values["message"], edit=lambda letter: payload, progress=_watch(work, "redriven")
+        values["message"], edit=edit, progress=_watch(work, "redriven")
     )
     work.done, work.of = decided.done, decided.found
-    return _told(decided, "redriven")
+    return _told(decided, "redriven") + "".join(unchecked)
 
 
 # ---- rows ------------------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from s3queue.dashboard.works import Stopped
 from s3queue.errors import ConfigError
 from s3queue.operate.looking import STATES
 from s3queue.operate.steering import Changed
+from s3queue.words import plural
 
 if TYPE_CHECKING:
     from s3queue.dashboard.desk import Desk
@@ -55,7 +56,7 @@ def _cancel_many(desk: Desk, values: Mapping[str, str], work: Work) -> str:
     def progress(changed: Changed) -> None:
         work.done = changed.found
         if work.is_cancelled:
-            raise Stopped(f"Stopped after {changed.found:,} messages, which are cancelled.")
+            raise Stopped(f"Stopped after {plural(changed.found, 'message')}; what was found is cancelled.")
 
     changed = desk.queue(values["queue"]).cancel(
         state=state,
@@ -68,21 +69,21 @@ def _cancel_many(desk: Desk, values: Mapping[str, str], work: Work) -> str:
     work.done = changed.found
     if is_dry:
         told = ", ".join(f"{many:,} {state}" for state, many in changed.states.items()) or "none"
-        return f"Dry run: {changed.found:,} messages would be cancelled ({told})."
+        return f"Dry run: {plural(changed.found, 'message')} would be cancelled ({told})."
     told = ", ".join(f"{many:,} {answer}" for answer, many in changed.answers.items()) or "none"
-    return f"{changed.found:,} messages were found: {told}."
+    return f"{plural(changed.found, 'message')} found: {told}."
 
 
 def _purge(desk: Desk, values: Mapping[str, str], work: Work) -> str:
     many = desk.queue(values["queue"]).purge(reason=values.get("reason", ""), timeout=_LONG_S)
     work.done = many
-    return f"{many:,} messages have ended."
+    return f"{plural(many, 'message')} ended."
 
 
 def _delete(desk: Desk, values: Mapping[str, str], work: Work) -> str:
     many = desk.queue(values["queue"]).delete(force=flag(values, "force"), timeout=_LONG_S)
     work.done = many
-    return f"{values['queue']} is deleted; {many:,} messages have ended."
+    return f"{values['queue']} is deleted; {plural(many, 'message')} ended."
 
 
 _REASON = Field("reason", "Reason", hint="for people; kept with messages that had begun")

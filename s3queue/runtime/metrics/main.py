@@ -70,8 +70,11 @@ class Metrics:
         with self._lock:
             self._gathered.hear([self._own.snapshot()])
             totals = self._gathered.totals()
-            yield from of_namespace(seen, self._rising)
-        yield from of_host(totals, self.slots(), self._prices)
+            families = [
+                *of_namespace(seen, self._rising),
+                *of_host(totals, self.slots(), self._prices, self._rising),
+            ]
+        yield from families
 
     def slots(self) -> dict[str, int]:
         """By state. Those of a worker that is being replaced are none."""

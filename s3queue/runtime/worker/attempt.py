@@ -22,7 +22,7 @@ from s3queue.core.records import Failed, Message, Origin, decode_message, decode
 from s3queue.errors import CorruptRecord, Fenced
 from s3queue.observe.events import Events
 from s3queue.observe.logs import name_the_running
-from s3queue.observe.measures import Measures
+from s3queue.observe.measures import Measures, Tried
 from s3queue.payloads.lazy import refuse_lazy
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.journal import WorkerJournal
@@ -61,6 +61,12 @@ def _result(outcome: Failed) -> str:
     if outcome.failure is not None and outcome.failure.cause == "cancelled":
         return "cancelled"
     return _TOLD_AS.get(outcome.kind, outcome.kind)
+
+
+def _ended(tried: Tried | None, slot: int, many: int = 1) -> None:
+    """Count attempts that have ended, one way or another."""
+    if tried is not None:
+        tried.ran[slot] += many
 
 
 class Attempts:
@@ -169,17 +175,16 @@ class Attempts:
         deadline = 0.0 if limit is None else started + limit + (CANCEL_GRACE_S if plan.is_async else 0.0)
         # From here on a death of this process counts as an attempt of this message.
         self._journal.start(slot, dealt.row, piece.first + number, started, deadline)
-        tried, is_timed = plan.tried, False
-        if tried is not None:
-            ran = tried.ran[slot] = tried.ran[slot] + 1
-            is_timed = ran >= tried.due[slot]
+        tried = plan.tried
         if self._tell_starts:
             self._tell_start(plan, piece, number)
         try:
             args, kwargs = plan.decode(message.payload)
         except ValueError as wrong:
+            _ended(tried, slot)
             return self._misfit(plan, piece, number, message, wrong)
         except Exception as raised:  # noqa: BLE001 - of types of the user's, or for want of memory
+            _ended(tried, slot)
             return self._told(plan, piece, number, outcomes.judge(plan.terms, attempt, dealt.spared, raised))
         ctx = self._context(slot, plan, piece, number, headers) if plan.wants_ctx else None
         variables = self._vars.copy()
@@ -205,8 +210,10 @@ class Attempts:
             return self._told(plan, piece, number, self._judged(plan, piece, number, raised))
         finally:
             self._running[slot] = None
-            if is_timed:
-                self._timed(plan, slot, piece, started)
+            if tried is not None and not dealt.over:  # at its end: one that runs has not ended well, and may never
+                ran = tried.ran[slot] = tried.ran[slot] + 1
+                if ran >= tried.due[slot]:
+                    self._timed(plan, slot, piece, started)
         if plan.result_s is not None and (failed := self._keep(plan, slot, piece, number, result)) is not None:
             return failed
         if self._tell_ends:
@@ -218,7 +225,8 @@ class Attempts:
         assert plan.tried is not None
         part, weight = piece.part, plan.tried.weight(slot)
         queue, name = piece.dealt.queue, plan.task.name
-        self._measures.ran(queue, name, part.source, part.attempt, started, clock() - started, weight)
+        is_first = part.attempt == 1 and not piece.dealt.begun
+        self._measures.ran(queue, name, part.source if is_first else "", started, clock() - started, weight)
 
     # ---- several at once -----------------------------------------------------------------------------------
 
@@ -248,12 +256,15 @@ class Attempts:
                 self._tell_start(plan, piece, number)
         if many > 1:
             self._journal.share(slot)
-        if plan.tried is not None:
-            plan.tried.ran[slot] += many
         found: list[Failed | None] = [None] * many
         values: dict[int, Any] = {}
+        now_ms = time.time() * 1000
         for at, one in enumerate(members):
             piece, number = one.item
+            if piece.expires_ms is not None and now_ms >= piece.expires_ms:  # while others were waited for
+                found[at] = Failed("expired")  # the coordinator tells
+                many -= 1
+                continue
             if piece.first + number in piece.dealt.marked:  # while the others of its batch were waited for
                 found[at] = self._told(one.own, piece, number, outcomes.unbegun(piece.part.attempt))
                 continue
@@ -264,6 +275,7 @@ class Attempts:
             except Exception as raised:  # noqa: BLE001 - of types of the user's, or for want of memory
                 found[at] = self._told(one.own, piece, number, self._judged(one.own, piece, number, raised))
         if not values:
+            _ended(plan.tried, slot, many)
             return found
         contexts = [self._context(slot, members[at].own, *members[at].item, members[at].headers) for at in values]
         ctx = copy.copy(contexts[0])
@@ -279,6 +291,7 @@ class Attempts:
                 part(raised)
             ends = [raised] * len(values)
         if plan.tried is not None:
+            _ended(plan.tried, slot, many)
             self._timed(plan, slot, members[0].item[0], started)
         for at, ended_with in zip(values, ends, strict=True):
             own, (piece, number) = members[at].own, members[at].item

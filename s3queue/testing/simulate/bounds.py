@@ -9,7 +9,8 @@ from s3queue.core.keys import parse_source
 from s3queue.core.plan.rules import BURST_S, WAITED_S
 from s3queue.core.records import NO_LIMITS, Board, Control, Limits
 from s3queue.core.records.limits import overlaid
-from s3queue.testing.simulate.story import SETTLED, Story, damaged
+from s3queue.testing.simulate.posts import SETTLED
+from s3queue.testing.simulate.story import Story, damaged
 from s3queue.testing.simulate.verdicts import Verdict, first, unknown
 from s3queue.testing.simulate.world import EPOCH_MS, SKEW_MS
 

@@ -11,8 +11,10 @@ from s3queue.core.keys import Source, parse_source
 from s3queue.core.plan import is_finished
 from s3queue.core.ranges import members
 from s3queue.core.records import Board, Ticket
+from s3queue.testing.simulate.chronicle import LedgerAt, Run, process
 from s3queue.testing.simulate.moves import illegal, unfounded
-from s3queue.testing.simulate.story import LedgerAt, Run, Story, damaged, posts, process
+from s3queue.testing.simulate.posts import posts
+from s3queue.testing.simulate.story import Story, damaged
 from s3queue.testing.simulate.verdicts import Verdict, first, unknown
 
 

@@ -8,7 +8,9 @@ from s3queue.core.keys import parse_source
 from s3queue.core.plan.redrive import taken_by
 from s3queue.core.records import REDRIVE, Chosen, DeadLetter, decode_batch, decode_message
 from s3queue.errors import CorruptRecord
-from s3queue.testing.simulate.story import DYING, SETTLED, BoardAt, Message, Move, Story
+from s3queue.testing.simulate.chronicle import BoardAt
+from s3queue.testing.simulate.posts import DYING, SETTLED, Message, Move
+from s3queue.testing.simulate.story import Story
 from s3queue.testing.simulate.verdicts import Verdict, first
 from s3queue.testing.simulate.world import EPOCH_MS, SKEW_MS
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from s3queue.core.keys import BORROWED, parse_source
 from s3queue.core.records import decode_batch, decode_message, decode_moved
 from s3queue.errors import CorruptRecord
-from s3queue.testing.simulate.story import DYING, EDITING, SETTLED, Move, Offset, Post, Story, damaged
+from s3queue.testing.simulate.posts import DYING, EDITING, SETTLED, Move, Offset, Post
+from s3queue.testing.simulate.story import Story, damaged
 
 _LIVE = frozenset({"ticket", "ready", "waiting", "moving"})
 

@@ -14,8 +14,9 @@ from s3queue.core.ops import get, put, write
 from s3queue.core.records import Board, Leader, Ledger, Mark, Memo, Part, Ready, SourceState, Ticket, Waiting, decode
 from s3queue.errors import CorruptRecord, StoreError
 from s3queue.store import Found, Stored
+from s3queue.testing.simulate.chronicle import process
 from s3queue.testing.simulate.producers import NEWCOMER, QUEUES
-from s3queue.testing.simulate.story import Story, damaged, process
+from s3queue.testing.simulate.story import Story, damaged
 from s3queue.testing.simulate.verdicts import Verdict, first, unknown
 from s3queue.testing.simulate.world import Doing, Machine, Process, Program, Sleep, World
 

@@ -8,10 +8,12 @@ from itertools import pairwise
 from s3queue.core.keys import parse_source
 from s3queue.core.records import FATAL_CAUSES
 from s3queue.testing.simulate import bounds
+from s3queue.testing.simulate.chronicle import BoardAt, LedgerAt, Run, process
 from s3queue.testing.simulate.lives import begun
 from s3queue.testing.simulate.moves import illegal, unfounded
+from s3queue.testing.simulate.posts import SETTLED, Message, Move, Post
 from s3queue.testing.simulate.producers import NEWCOMER
-from s3queue.testing.simulate.story import SETTLED, BoardAt, LedgerAt, Message, Move, Post, Run, Story, damaged, process
+from s3queue.testing.simulate.story import Story, damaged
 from s3queue.testing.simulate.verdicts import OK, Verdict, first, unknown
 
 #: Seconds of a snoozed message whose own wait was lost with its worker; see `s3queue.runtime.agent.deaths`.

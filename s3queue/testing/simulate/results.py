@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from s3queue.core.keys import parse_source
 from s3queue.core.records import Result
-from s3queue.testing.simulate.story import DYING, SETTLED, Message, Story
+from s3queue.testing.simulate.posts import DYING, SETTLED, Message
+from s3queue.testing.simulate.story import Story
 from s3queue.testing.simulate.verdicts import Verdict, first, unknown
 from s3queue.testing.simulate.world import EPOCH_MS, SKEW_MS
 

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from s3queue.core.keys import parse_source
 from s3queue.core.records import CANCEL, PURGE, Control
 from s3queue.testing.simulate.lives import begun
-from s3queue.testing.simulate.story import Message, Story, damaged
+from s3queue.testing.simulate.posts import Message
+from s3queue.testing.simulate.story import Story, damaged
 from s3queue.testing.simulate.verdicts import Verdict, first
 from s3queue.testing.simulate.world import EPOCH_MS, SKEW_MS
 

@@ -8,8 +8,9 @@ from itertools import chain
 from s3queue.core.keys import Source, parse_source
 from s3queue.core.plan.schedules import LATE_MS, MOST_UNSETTLED
 from s3queue.core.records import Board, Control, Schedule
+from s3queue.testing.simulate.chronicle import BoardAt
 from s3queue.testing.simulate.history import Deleted, Wrote
-from s3queue.testing.simulate.story import BoardAt, Story
+from s3queue.testing.simulate.story import Story
 from s3queue.testing.simulate.verdicts import Verdict, first, unknown
 from s3queue.testing.simulate.world import EPOCH_MS, SKEW_MS
 

@@ -51,7 +51,7 @@ def test_new_schedule_starts_after_the_tick_that_is_now() -> None:
 def test_tick_is_admitted_by_the_commit_that_moves_the_last_tick() -> None:
     planned = at(MINUTE_MS + 60_000, after(MINUTE_MS), control(s=every()))
     assert ticks(planned) == [60]
-    assert planned.board.schedules == {"s": Ticked(REV, MINUTE_MS + 60_000)}
+    assert planned.board.schedules == {"s": Ticked(REV, MINUTE_MS + 60_000, ran_ms=MINUTE_MS + 60_000)}
     again = at(MINUTE_MS + 60_000, planned.board, control(s=every()))
     assert again.board.schedules == planned.board.schedules
     assert ticks(again) == [60]
@@ -74,7 +74,7 @@ def test_settled_tick_leaves_the_board_with_its_outcome() -> None:
     (name,) = out.tickets
     planned = at(MINUTE_MS + 60_001, out, control(s=every()), claimed(name, Report(ok=(0, 1))))
     assert (planned.board.sources, planned.board.tickets) == ({}, {})
-    assert planned.board.schedules == {"s": Ticked(REV, MINUTE_MS + 60_000)}
+    assert planned.board.schedules == {"s": Ticked(REV, MINUTE_MS + 60_000, ran_ms=MINUTE_MS + 60_000)}
     assert planned.board.totals["q"].done == 1
 
 
@@ -136,9 +136,9 @@ def test_schedule_that_this_release_cannot_tell_stands_still() -> None:
 
 def test_edit_goes_on_from_the_last_tick_and_keeps_the_old_object_in_mind() -> None:
     planned = at(MINUTE_MS + 60_000, after(MINUTE_MS), control(s=every(revision=8)))
-    assert planned.board.schedules == {"s": Ticked(8, MINUTE_MS + 60_000, 0, (REV,))}
+    assert planned.board.schedules == {"s": Ticked(8, MINUTE_MS + 60_000, 0, (REV,), MINUTE_MS + 60_000)}
     gone = at(MINUTE_MS + 60_001, planned.board, control(s=every(revision=8)), deleted={("s", REV)})
-    assert gone.board.schedules == {"s": Ticked(8, MINUTE_MS + 60_000)}
+    assert gone.board.schedules == {"s": Ticked(8, MINUTE_MS + 60_000, ran_ms=MINUTE_MS + 60_000)}
 
 
 def test_edit_may_set_the_last_tick_back() -> None:
@@ -147,6 +147,14 @@ def test_edit_may_set_the_last_tick_back() -> None:
     planned = at(MINUTE_MS + 60_000, ahead, control(s=every(revision=8, since_ms=MINUTE_MS)))
     assert ticks(planned) == [60]
     assert planned.board.schedules["s"].revision == 8
+
+
+def test_tick_that_was_passed_over_is_not_told_to_have_run() -> None:
+    slow = control(s=every(300, catch_up="none"))
+    ran = at(MINUTE_MS + 300_000, after(MINUTE_MS), slow).board
+    passed = at(MINUTE_MS + 600_000 + schedules.LATE_MS + 1, ran, slow).board
+    assert [one["s"].last_ms - MINUTE_MS for one in (ran.schedules, passed.schedules)] == [300_000, 600_000]
+    assert [one["s"].ran_ms - MINUTE_MS for one in (ran.schedules, passed.schedules)] == [300_000, 300_000]
 
 
 def test_removed_schedule_keeps_its_last_tick_for_a_day() -> None:
