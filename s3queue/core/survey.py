@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from operator import attrgetter
 
-from s3queue.core.keys import END, Layout, Source, parse_source
+from s3queue.core.keys import END, INBOX, LATER, Layout, Source, parse_source
 from s3queue.core.ops import List, Missed, Step, get_within, list_pages
 from s3queue.core.records import Ledger, decode
 from s3queue.core.sweeps import Scan, Seen, Sweep, look_behind
@@ -187,7 +187,7 @@ def _divide(
     ends += [layout.source(scan.after) for scan in scans.values() if scan.after]
     if len(heard) + len(known) > _FULL_PAGE:
         expected = [layout.host(session) for session in sorted(heard)]
-        expected += sorted(key for key in map(layout.source, known) if layout.home <= key < layout.later)
+        expected += sorted(layout.key(path) for path in known if INBOX <= path < LATER)
         stride = max(1, _FULL_PAGE * 9 // 10)  # the rest is for keys not known yet
         ends += expected[stride - 1 :: stride]
     cuts = [layout.board, *sorted(set(ends)), layout.home + END]

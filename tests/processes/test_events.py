@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,30 @@ def test_events_of_all_processes_of_a_host_arrive_at_its_supervisor(
     assert by_kind["elected"][0].role == "agent"
     assert sum(len(event.tickets) for event in by_kind["claimed"]) >= 1
     assert (by_kind["ended"][0].pid, by_kind["ended"][0].done) == (os.getpid(), 30)
+
+
+def test_subscribers_that_hang_stop_no_process(
+    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An agent whose event loop stands still is killed after the visibility timeout, and a worker of it as well."""
+    monkeypatch.setattr(here, "_calls", {})
+
+    @s3queue.on("host_joined", "claimed", "succeeded", "elected")
+    def hang(event: Event) -> None:
+        threading.Event().wait()
+
+    for number in range(20):
+        quick.enqueue(str(tmp_path / "runs"), number)
+    supervisor = Supervisor(store, [QUEUE], 2, config=Config(visibility_timeout=2.0, leader_lease=2.0))
+    stuck = threading.Event()
+
+    @supervisor.on("worker_started")
+    def hang_too(event: Event) -> None:
+        stuck.wait()
+
+    summary = supervisor.run(until_empty=True)
+    stuck.set()
+    assert (summary.drained, summary.deaths, summary.messages) == (True, 0, 20)
 
 
 def test_subscriber_of_the_process_is_called_in_the_worker(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -45,10 +46,13 @@ def a_look_at_a_letter_holds_for_ever(_: Any, one: Any, named: set[str]) -> list
 
 
 @mutant(Planning, "done", "I16 P5 P1", within=300, **_DEAD)
-def a_further_life_is_forgotten_before_its_letter_says_so(_: Any, of: Planning, part: Part, ticket: str) -> None:
+def a_further_life_is_forgotten_before_its_letter_says_so(
+    _: Any, of: Planning, parts: Sequence[Part], ticket: str
+) -> None:
     """A further life that is done has a letter that says so, before the board forgets it."""
-    of.draft(part.source).done(part.start, part.stop)
-    of.count(part, "done", part.stop - part.start)
+    for part in parts:
+        of.draft(part.source).done(part.start, part.stop)
+        of.count(part, "done", part.stop - part.start)
 
 
 @mutant(letters, "further_letter", "I16", within=300, **_DEAD)

@@ -26,7 +26,7 @@ from s3queue.core.chores.retention import Retention
 from s3queue.core.chores.revisions import Revisions
 from s3queue.core.chores.summaries import Summaries
 from s3queue.core.chores.troubles import Troubles
-from s3queue.core.keys import BORROWED, Layout
+from s3queue.core.keys import Layout
 from s3queue.core.ops import Step
 from s3queue.core.pacing import Backoffs
 from s3queue.core.plan import Settings, Settled, is_finished
@@ -120,9 +120,6 @@ class Chores:
         if (seen := facts.seen) is None:
             return
         over = [path for path, state in board.sources.items() if is_finished(path, state)]
-        assert not any(path.startswith(BORROWED) for path in over), (
-            "what is not ours alone is neither deleted nor retired"
-        )
         self.gates.follow(board, gated(over), [*facts.opening, *gated(facts.refused)])
         if self.gates.held:
             over = [path for path in over if path not in self.gates.held]
@@ -130,7 +127,7 @@ class Chores:
         pages.follow(board, over, seen, facts.uptime_ms)
         keys = [layout.source(path) for path in facts.refused]
         for path in over:
-            key = layout.source(path)
+            key = layout.key(path)
             is_seen = path in seen.listed or path in seen.requests
             if is_seen or (path not in pages.swept and not seen.covers(key)):
                 keys.append(key)

@@ -101,7 +101,7 @@ class Pages:
         for path in over:
             if path in self.off or path in seen.listed or path in seen.requests:
                 continue
-            if seen.covers(self._layout.source(path)):
+            if seen.covers(self._layout.key(path)):
                 self._gone.append(path)
             elif path in self.swept:
                 self._hidden.append(path)

@@ -81,6 +81,10 @@ class Layout:
             return self.dead(source.queue, source.message) if source.kind == "dead" else self.schedule(source.object)
         return self.home + path
 
+    def key(self, path: str) -> str:
+        """Of a path that names an object of its own, which most sources are and all requests: what `path` takes apart."""
+        return self.home + path
+
     def schedule(self, name: str) -> str:
         """Task and payload of a schedule.
 

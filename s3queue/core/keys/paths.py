@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from s3queue.core.keys.names import (
     _GROUP_IN_KEY,
@@ -29,6 +32,8 @@ MAX_BATCH = 1000
 #: Requests lie there; such a path names one.
 REQUESTS = "do/"
 _ABOUTLETTERS = ".dead"
+#: Sources lie there, except those of the next line.
+INBOX = "in/"
 #: Sources that are not to run yet lie there, and those that were moved off the board.
 LATER = "later/"
 #: Paths that begin so name a source without an object of its own.
@@ -56,8 +61,7 @@ _TIME = re.compile(
 _INDEX = re.compile(r"0|[1-9][0-9]{0,2}")
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True, gc=False):
     """A batch, as its key describes it.
 
     Attributes:
@@ -163,38 +167,39 @@ def moved_path(like: Source, *, due_ms: int, batch: str, count: int, attempt: in
 @lru_cache(maxsize=32768)  # more than a board names; some 700 bytes each
 def parse_source(path: str) -> Source:
     """Raises `CorruptRecord` where the path is no source's."""
-    if path.startswith(BORROWED):
-        return _parse_life(path) if path.startswith(LETTER) else _parse_tick(path)
     match = _SOURCE.fullmatch(path)
-    if match is None or not 1 <= int(match["count"]) <= MAX_BATCH:
+    if match is None:
+        if path.startswith(BORROWED):
+            return _parse_life(path) if path.startswith(LETTER) else _parse_tick(path)
         raise CorruptRecord(path, "not the key of a batch")
-    group, order, batch, priority = match["group"], match["order"], match["batch"], int(match["priority"])
+    due, folder, key, priority, order, batch, count, expires, gate, attempt, alone, group = match.groups()
+    if int(count) > MAX_BATCH:
+        raise CorruptRecord(path, "not the key of a batch")
+    rank = int(priority), int(order), batch
     return Source(
         path,
-        match["folder"].translate(FROM_FOLDER),
-        priority,
-        int(order),
-        batch,
-        int(match["count"]),
+        folder.translate(FROM_FOLDER),
+        *rank,
+        int(count),
         # Earlier releases wrote long groups out: they equal what this one makes of them.
         None if group is None else unescape(shorten(group, _GROUP_IN_KEY)),
-        None if match["due"] is None else int(match["due"]),
-        (priority, int(order), batch),
+        None if due is None else int(due),
+        rank,
         f"{order}-{batch}",
-        int(match["attempt"] or 1),
-        match["attempt"] is not None,
-        match["alone"] == "a",
-        "in" if match["due"] is None else "later",
-        key="" if match["key"] is None else key_of(match["key"]),
-        expires_ms=None if match["expires"] is None else int(match["expires"]),
-        gate=match["gate"] or "",
+        int(attempt or 1),
+        attempt is not None,
+        alone == "a",
+        "in" if due is None else "later",
+        key="" if key is None else key_of(key),
+        expires_ms=None if expires is None else int(expires),
+        gate=gate or "",
     )
 
 
 def expires_of(path: str) -> int | None:
     """What ``parse_source(path).expires_ms`` is. For workers, which need nothing else of most paths: few are parsed for
     that, which costs 8 µs and some memory each."""
-    if path.startswith(("in/", LATER)):
+    if path.startswith((INBOX, LATER)):
         fields = path[path.rfind("/") :].split("-", 3)
         if len(fields) > 2 and "x" not in fields[2]:
             return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 
 from msgspec.structs import replace
@@ -127,7 +127,7 @@ class Planning:
         for path, draft in self.drafts.items():
             draft.trim()
             self.sources[path] = draft.freeze()
-            if path.startswith(BORROWED) and draft.settled:
+            if draft.settled and path.startswith(BORROWED):
                 del self.sources[path]  # nothing is to be deleted, or remembered
         if self.planned.changed:
             self.planned.board = replace(
@@ -173,14 +173,19 @@ class Planning:
         }
         return {path: noted for path, noted in kept.items() if noted}
 
-    def done(self, part: Part, ticket: str) -> None:
+    def done(self, parts: Sequence[Part], ticket: str) -> None:
         """These messages of a ticket ended well. One of a further life has a letter, which is to say so first."""
-        if self.lives and parse_source(part.source).kind == "dead":
-            self.draft(part.source).ends(part.start, Ending("done", ticket))
-        else:
-            self.draft(part.source).done(part.start, part.stop)
-        self.count(part, "done", part.stop - part.start)
-        self.planned.settled.append(Settled(ticket, part.source, part.start, part.stop, part.attempt, "done"))
+        draft, settled, many = self.draft, self.planned.settled, 0
+        for part in parts:
+            source, start, stop = part.source, part.start, part.stop
+            if self.lives and parse_source(source).kind == "dead":
+                draft(source).ends(start, Ending("done", ticket))
+            else:
+                draft(source).done(start, stop)
+            many += stop - start
+            settled.append(Settled(ticket, source, start, stop, part.attempt, "done"))
+        if many:
+            self.count(parts[0], "done", many)
 
     def state(self, path: str) -> Draft | SourceState:
         """Where the messages of a source on the board are by now."""

@@ -39,9 +39,10 @@ def _take(planning: Planning, name: str, ticket: Ticket, report: Report, ledger:
     released = ranges.minus(report.released, taken)
     taken = ranges.union(ranges.pairs(taken), ranges.pairs(released))
     failed = ranges.minus(ranges.of(at for at in report.failed if 0 <= at < ticket.size), taken)
-    for part in ticket.spans(ok):
-        planning.done(part, name)
-        if planning.marks:
+    ended = list(ticket.spans(ok))
+    planning.done(ended, name)
+    if planning.marks:
+        for part in ended:
             planning.ends(part, "done")
     for part in ticket.spans(released):
         _release(planning, name, part)
