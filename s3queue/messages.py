@@ -192,7 +192,10 @@ class MessageHandle:
 
     def _value_of(self, looked: Looked | None, timeout: float) -> Any:
         if looked is None:
-            raise TimeoutError(f"after {timeout:g} s message {self.id} has not ended")
+            raise TimeoutError(
+                f"after {timeout:g} s message {self.id} has not ended"
+                " (`s3queue message ID` shows its state, `s3queue stats` whether a host serves its queue)"
+            )
         match looked.verdict:
             case Verdict.DEAD:
                 last = looked.letter.failures[-1] if looked.letter is not None and looked.letter.failures else None
