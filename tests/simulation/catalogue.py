@@ -9,6 +9,7 @@ from tests.simulation import (  # noqa: F401 - imported for what they register
     noting,
     redriving,
     results,
+    spoiling,
     steering,
     ticking,
 )

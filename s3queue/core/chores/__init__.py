@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from s3queue.core.chores.answers import Answers
+from s3queue.core.chores.asides import Asides
 from s3queue.core.chores.fences import Fences
 from s3queue.core.chores.garbage import Garbage
 from s3queue.core.chores.gates import Gates, gated
@@ -37,6 +38,8 @@ __all__ = ["CHORES_AT_ONCE", "Chores", "Facts"]
 
 #: Seconds of the first and the longest pause of a kind of chore after an unexpected error.
 _FIRST_S, _LONGEST_S = 1.0, 60.0
+#: Visibility timeouts for which a request that nobody can read waits to be completed.
+_PATIENCES = 2
 #: Chores that run concurrently.
 CHORES_AT_ONCE = 4
 
@@ -92,19 +95,20 @@ class Chores:
         self, layout: Layout, epoch: int, heard: dict[str, Heard], now: float, settings: Settings | None = None
     ) -> None:
         self._layout = layout
+        settings = settings or Settings()
         self.troubles = Troubles()
         self.fences = Fences(layout, heard, self.troubles)
-        self.redrives = Redrives(layout, self.troubles)
-        self.retention = Retention(layout, now, settings or Settings(), self.troubles, self.redrives)
+        self.asides = Asides(layout, _PATIENCES * settings.visibility_timeout, self.troubles)
+        self.redrives = Redrives(layout, self.troubles, self.asides)
+        self.retention = Retention(layout, now, settings, self.troubles, self.redrives)
         self.letters = Letters(layout, self.troubles, self.redrives, lambda queue, task: drops(heard, queue, task))
         self.moves = Moves(layout, self.troubles)
         self.pages = Pages(layout, epoch, now, self.troubles)
-        settings = settings or Settings()
         self.purges = Purges(layout, settings.purge_page, self.troubles)
         self.answers = Answers(layout, now, self.troubles)
         self.garbage = Garbage(self.troubles)
         self.revisions = Revisions(layout)
-        self.summaries = Summaries(layout, epoch, heard, settings, self.troubles)
+        self.summaries = Summaries(layout, epoch, heard, settings, self.troubles, self.asides)
         self.gates = Gates(layout, now, self.troubles)
         self.results = Results(layout, now, settings, self.troubles)
         self._faulty = Backoffs(_FIRST_S, _LONGEST_S)
@@ -117,6 +121,7 @@ class Chores:
         self.moves.follow(board)
         self.purges.follow(board)
         self.answers.follow(board)
+        self.asides.follow(board)
         self.results.follow(board)
         self.summaries.follow(facts)
         if (seen := facts.seen) is None:
@@ -156,6 +161,7 @@ class Chores:
             "redrives": lambda: self.redrives.take(now),
             "retention": lambda: self.retention.take(now, now_ms),
             "answers": lambda: self.answers.take(now),
+            "asides": lambda: self.asides.take(now),
             "purges": lambda: self.purges.take(now),
             "pages": lambda: self.pages.take(now),
             "summaries": lambda: self.summaries.take(now, now_ms, nonce),
