@@ -233,12 +233,12 @@ class Leaving(Event, frozen=True, tag="leaving"):
 
 
 class Draining(Event, frozen=True, tag="draining"):
-    """A host takes nothing more. By the supervisor. ``again``: what another signal does."""
+    """A host takes nothing more. By the supervisor. ``text``: what another signal does."""
 
     why: str
     running: int
     until: str
-    again: str = ""
+    text: str = ""
 
 
 class Ending(Event, frozen=True, tag="ending"):
@@ -248,7 +248,8 @@ class Ending(Event, frozen=True, tag="ending"):
 
 
 class Ended(Event, frozen=True, tag="ended"):
-    """A run is over, however it ended. By the supervisor. ``text``: what was done, by queue."""
+    """A run is over, however it ended. By the supervisor. ``messages``: how many were started; ``deaths``: of worker
+    processes; ``text``: what was done, by queue."""
 
     drained: bool
     messages: int

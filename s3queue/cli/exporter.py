@@ -44,9 +44,7 @@ def command(
     store, config = use(store_url, config_file, namespace=namespace)
     door = open_door(bind)
     host, port = door.getsockname()[:2]
-    click.echo(
-        f"s3queue: metrics of {store.url}, namespace {config.namespace}, at http://{host}:{port}/metrics", err=True
-    )
+    click.echo(f"metrics of {store.url}, namespace {config.namespace}, at http://{host}:{port}/metrics", err=True)
     serving = server(door, application(answers(store, config, queues)))
     with contextlib.closing(door):
         serving.serve_forever()

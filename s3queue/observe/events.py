@@ -186,10 +186,16 @@ class Events:
         self._pid = 0
 
 
+def _shown(value: Any) -> str:
+    """As one word of a log line: lists with commas, and text with blanks in quotes."""
+    shown = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return f'"{shown}"' if " " in shown else shown
+
+
 def _sentence(kind: str, fields: dict[str, Any]) -> str:
     """``kind name=value …``, and a text of several lines below it."""
     text = str(fields.get("text", ""))
-    told = " ".join(f"{name}={value}" for name, value in fields.items() if name != "text")
+    told = " ".join(f"{name}={_shown(value)}" for name, value in fields.items() if name != "text")
     if not text:
         return f"{kind} {told}"
     return f"{kind} {told}\n{text.rstrip()}" if "\n" in text.strip() else f"{kind} {told}: {text.strip()}"

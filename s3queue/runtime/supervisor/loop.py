@@ -265,7 +265,7 @@ class Host:
             timeout_s = self._config.drain_timeout
             running = sum(len(self._journal.worker(number).running()) for number in range(self._what.workers))
             until = time.strftime("%H:%M:%S", time.localtime(time.time() + timeout_s))
-            self._events.emit("draining", why=why, running=running, until=until, again="a second Ctrl-C ends at once")
+            self._events.emit("draining", why=why, running=running, until=until, text="a second Ctrl-C ends at once")
             self._asked_at = clock()
             self._drain_until = self._asked_at + timeout_s
             self._worker_due = [None] * len(self._workers)
