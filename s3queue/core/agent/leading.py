@@ -271,6 +271,13 @@ class Leading:
                 f"unfit {queue} {token}",
                 f"{many} messages of queue {queue!r} wait: task {task!r} {why}; deploy a release that fits them",
             )
+        if many := lead.foreign.messages:
+            env.mark("a leader left alone what a newer release has entered")
+            env.warn(
+                "foreign",
+                f"about {many} messages are of a kind that this release does not know; they wait for a coordinator and "
+                "hosts of the newer release: finish the upgrade, or see docs/how-to/upgrade",
+            )
         if lead.control is None:
             env.warn(self._post.layout.control, NO_CONTROL)
         if off_s := lead.clocks.off_s:
