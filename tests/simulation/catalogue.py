@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.simulation import (  # noqa: F401 - imported for what they register
     bounding,
     gates,
+    newcoming,
     noting,
     redriving,
     results,

@@ -56,6 +56,7 @@ class Facts(NamedTuple):
         control: what operators have set; None where that is not known.
         board_bytes: size of the board.
         opening: paths of batches that are admitted when their gate is free.
+        kept: sessions whose ledgers have to stay, besides those of tickets on ``board``.
     """
 
     board: Board
@@ -69,6 +70,7 @@ class Facts(NamedTuple):
     control: Control | None = None
     board_bytes: int = 0
     opening: Sequence[str] = ()
+    kept: Collection[str] = ()
 
 
 def drops(heard: Mapping[str, Heard], queue: str, task: str) -> bool:
@@ -131,7 +133,7 @@ class Chores:
             is_seen = path in seen.listed or path in seen.requests
             if is_seen or (path not in pages.swept and not seen.covers(key)):
                 keys.append(key)
-        busy = {ticket.session for ticket in board.tickets.values()}
+        busy = {ticket.session for ticket in board.tickets.values()}.union(facts.kept)
         # Not one that was fenced since: if we were replaced, a later board may have given it tickets before.
         keys += [layout.host(session) for session in heard if session in facts.ended and session not in busy]
         keys += pages.expired(board.uptime_ms, window_s)

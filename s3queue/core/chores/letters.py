@@ -27,7 +27,7 @@ from s3queue.core.chores.redrives import Redrives
 from s3queue.core.chores.troubles import Troubles
 from s3queue.core.keys import Layout, Source, parse_message_id, parse_source
 from s3queue.core.ops import Step, Unknown, delete, get, put
-from s3queue.core.records import Board, DeadLetter, Ending, SourceState, decode, encode, encode_over
+from s3queue.core.records import Board, DeadLetter, Ending, SourceState, decode, encode, encode_over, ends_unknown
 from s3queue.errors import CorruptRecord, StoreError
 from s3queue.store import Conflict, Found, Missing, Stored, Unchanged
 
@@ -100,6 +100,8 @@ class Letters:
     def _due(self, path: str, state: SourceState, now: float) -> Iterator[int]:
         for index in state.dying:
             is_open = (path, index) not in self.written and (path, index) not in self._under_way
+            if ends_unknown(state.endings.get(index)):
+                continue  # its letter is for a newer release to write
             if is_open and self._troubles.allow(f"{path}#{index}", now):
                 yield index
 
