@@ -65,6 +65,8 @@ class Host:
         #: What each worker's journal counted when its process was started; when a dead one may be replaced.
         self._counted = [0] * what.workers
         self._replace_at = [0.0] * what.workers
+        #: By worker that has ended, what to tell of it if its agent ends before it says that it has.
+        self._untold: dict[int, tuple[str, dict[str, str]]] = {}
         #: By `clock`, while draining: when that began; when the workers are killed, and after that, when everything is.
         self._asked_at = 0.0
         self._drain_until: float | None = None
@@ -95,6 +97,12 @@ class Host:
                 self._sidecar.end()
             self._life.close(remove=self._left)
             self._what.wishes.count(clock())
+            if self._ever_up:
+                self._tell_end()
+            self._events.close()
+        return self._summary()
+
+    def _tell_end(self) -> None:
         summary = self._summary()
         counts = ", ".join(
             f"{queue}: {done} done, {dead} dead" for queue, (done, dead) in sorted(self._settled.items())
@@ -108,8 +116,6 @@ class Host:
             dead=sum(dead for _, dead in self._settled.values()),
             text=counts,
         )
-        self._events.close()
-        return summary
 
     def _summary(self) -> Summary:
         messages = sum(self._journal.worker(number).messages for number in range(self._what.workers))
@@ -231,6 +237,7 @@ class Host:
                 case CannotStart():
                     self._cannot_start(agent, note)
                 case Read(worker):
+                    self._untold.pop(worker, None)
                     if self._workers[worker] is None and self._drain_until is None:
                         self._restarts += 1
                         self._worker_due[worker] = self._replace_at[worker]
@@ -251,13 +258,16 @@ class Host:
         self._end(child for child in self._workers if child is not None and not (self._left and child.up))
         self._reap(agent)
         self._worker_due = [None] * len(self._workers)
+        untold, self._untold = self._untold, {}
         if self._left:
+            for worker, (kind, fields) in untold.items():
+                self._events.emit(kind, worker=worker, **fields)
             self._leave_until = clock() + LAST_WORDS_S
             return
         self._orphaned.append(self._session)
         fenced = agent.status == FENCED
         cause, text = agent.death(out_of_memory=self._memory.just_rose())
-        self._events.emit("fenced" if fenced else "agent_died", cause=cause, text=text)
+        self._events.emit("fenced" if fenced else "agent_died", session=self._session, cause=cause, text=text)
         self._deaths += 1
         wait_s = self._agent_patience.died(
             up=agent.up, age_s=agent.age_s, blameless=fenced, waiting=agent.waiting and not agent.up
@@ -286,13 +296,16 @@ class Host:
         cause, text = child.death(out_of_memory=self._memory.just_rose())
         journal = self._journal.worker(number)
         in_order = child.status == 0 or (child.status == UNKNOWN and child.verdict is None and not journal.running())
-        if not in_order and cause != "shutdown" and child.status != ORPHANED:
-            # The agent reports it together with the affected messages, once it has read the journal.
-            if self._agent is None:
-                self._events.emit("worker_died", worker=number, cause=cause, text=text)
-            else:
+        is_death = not in_order and cause != "shutdown" and child.status != ORPHANED
+        self._deaths += is_death
+        kind, fields = ("worker_died", {"cause": cause, "text": text}) if is_death else ("worker_left", {})
+        if self._agent is None:
+            self._events.emit(kind, worker=number, **fields)
+        else:
+            # The agent tells of it together with the affected messages, once it has read the journal.
+            self._untold[number] = kind, fields
+            if is_death:
                 self._events.emit("reaped", cause=cause, text=text)
-            self._deaths += 1
         # A worker that ends before it has run anything would do so for ever.
         worked = journal.messages > self._counted[number]
         blameless = worked or cause in ("time_limit", "cancelled")
