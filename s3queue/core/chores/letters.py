@@ -146,7 +146,7 @@ class Letters:
         key, source = self._layout.source(path), parse_source(path)
         ending, failures = state.endings.get(0, DEAD), state.failures.get(0, ())
         if state.letter and ending.kind in ("done", "purged"):
-            brief = tombstone(source, ending, nonce, now_ms, self._turn)
+            brief = tombstone(source, ending, failures, nonce, now_ms, self._turn)
             outcome = yield from put(key, encode(brief), state.letter)
             if isinstance(outcome, Stored):
                 return True
@@ -161,7 +161,7 @@ class Letters:
                 return True
             version, body = found.version, encode_over(letter, before, found.body)
         else:  # somebody has deleted it
-            letter = tombstone(source, ending, nonce, now_ms, self._turn)
+            letter = tombstone(source, ending, failures, nonce, now_ms, self._turn)
             if ending.kind == "dead":
                 letter = replace(letter, tombstone=False, ending="", failures=failures, life=source.life)
             version, body = None, encode(letter)
