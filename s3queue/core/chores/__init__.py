@@ -89,15 +89,20 @@ class Chores:
     def __init__(
         self, layout: Layout, epoch: int, heard: dict[str, Heard], now: float, settings: Settings | None = None
     ) -> None:
-        self._layout = layout
+        self._layout, settings = layout, settings or Settings()
         self.troubles = Troubles()
         self.fences = Fences(layout, heard, self.troubles)
         self.redrives = Redrives(layout, self.troubles)
-        self.retention = Retention(layout, now, settings or Settings(), self.troubles, self.redrives)
-        self.letters = Letters(layout, self.troubles, self.redrives, lambda queue, task: drops(heard, queue, task))
+        self.retention = Retention(layout, now, settings, self.troubles, self.redrives)
+        self.letters = Letters(
+            layout,
+            self.troubles,
+            self.redrives,
+            lambda queue, task: drops(heard, queue, task),
+            settings.letters_at_once,
+        )
         self.moves = Moves(layout, self.troubles)
         self.pages = Pages(layout, epoch, now, self.troubles)
-        settings = settings or Settings()
         self.purges = Purges(layout, settings.purge_page, self.troubles)
         self.answers = Answers(layout, now, self.troubles)
         self.garbage = Garbage(self.troubles)
