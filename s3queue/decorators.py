@@ -6,25 +6,21 @@ from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
 
-from msgspec import UNSET, UnsetType
-
-from s3queue.context import Backoff, Context
-from s3queue.core.records import Limits
+from s3queue.context import Context
 from s3queue.errors import ConfigError
 from s3queue.middleware import check
-from s3queue.options.acknowledging import Ack
 from s3queue.options.batching import ItemCodec, Options, TaskOptions
-from s3queue.options.limits import Breaker, Limit, declared, seconds_of
-from s3queue.options.once import Unique, check_unique
-from s3queue.options.policies import Delay, OnFailure, Policy, Which
+from s3queue.options.limits import DECLARED, declared
+from s3queue.options.once import check_unique
 from s3queue.options.policies import policy as policy_of
+from s3queue.options.times import seconds_of
 from s3queue.payloads.codec import CallCodec, Codec, ValueCodec
 from s3queue.registry import registry
+from s3queue.tasks import BatchTask, Task
 
 if TYPE_CHECKING:
     from s3queue.options.timing import CatchUp, Timing
 
-from s3queue.tasks import BatchTask, Task, import_producer
 
 __all__ = ["handler", "task", "use"]
 
@@ -61,30 +57,13 @@ def task(
     queue: str,
     name: str | None = None,
     *,
-    max_attempts: int | None = None,
-    backoff: Backoff | Delay | None = None,
-    time_limit: float | UnsetType | None = UNSET,
-    soft_time_limit: float | None = None,
-    retry_on: Which | None = None,
-    give_up_on: Which | None = None,
-    result_ttl: float | None = None,
-    unique: Unique = False,
-    on_failure: OnFailure = "dead",
-    ack: Ack = "auto",
     batch: int | None = None,
     wait: float = 0.1,
-    middleware: Iterable[object] = (),
-    max_running: int | None = None,
-    rate: float | str | None = None,
-    per_key: Limit | None = None,
-    fair: bool | None = None,
-    ageing: float | timedelta | None = None,
-    breaker: Breaker | None = None,
-    expires_in: float | timedelta | None = None,
     cron: str | None = None,
     every: float | timedelta | None = None,
     tz: str | None = None,
     catch_up: CatchUp | None = None,
+    **options: Any,
 ) -> _Decorator | _BatchDecorator:
     """Declare a function as a task.
 
@@ -130,93 +109,29 @@ def task(
     Raises:
         ConfigError: what is decorated is no function, an annotation cannot be carried, or the name is taken.
     """
-    _check_queue(queue, "task")
-    check_unique(unique)
     if name is not None and not (isinstance(name, str) and name):
         raise ConfigError("a task needs a name", "leave name out, or use @s3queue.handler for raw messages")
-    policy = policy_of(
-        max_attempts, backoff, time_limit, soft_time_limit, retry_on, give_up_on, result_ttl, ack, unique, on_failure
-    )
-    limits = declared(
-        f"queue {queue!r}",
-        max_running=max_running,
-        rate=rate,
-        per_key=per_key,
-        fair=fair,
-        ageing=ageing,
-        breaker=breaker,
-    )
     timing: Timing | None = None
     if (cron, every, tz, catch_up) != (None, None, None, None):
         from s3queue.options.timing import timing_of
 
         timing = timing_of(cron, every, tz, catch_up, f"task of queue {queue!r}")
-    expires_s = None if expires_in is None else seconds_of(expires_in, "expires_in")
-
-    def decorate(function: Callable[..., R]) -> Task[..., R]:
-        own = name if name is not None else str(getattr(function, "__qualname__", repr(function)))
-        codec = CallCodec if batch is None else ItemCodec
-        made = _declare(function, queue, own, policy, codec, middleware, limits, expires_s, batch, wait)
-        made.timing = timing
-        return made
-
-    return cast("_Decorator", decorate)
+    codec = CallCodec if batch is None else ItemCodec
+    return _Declaration("task", queue, name, codec, batch, wait, timing, options).decorator
 
 
 @overload
 def handler(queue: str, *, batch: None = None, **options: Unpack[Options]) -> _Decorator: ...
 @overload
 def handler(queue: str, *, batch: int, wait: float = 0.1, **options: Unpack[Options]) -> _BatchDecorator: ...
-def handler(
-    queue: str,
-    *,
-    max_attempts: int | None = None,
-    backoff: Backoff | Delay | None = None,
-    time_limit: float | UnsetType | None = UNSET,
-    soft_time_limit: float | None = None,
-    retry_on: Which | None = None,
-    give_up_on: Which | None = None,
-    result_ttl: float | None = None,
-    unique: Unique = False,
-    on_failure: OnFailure = "dead",
-    ack: Ack = "auto",
-    batch: int | None = None,
-    wait: float = 0.1,
-    middleware: Iterable[object] = (),
-    max_running: int | None = None,
-    rate: float | str | None = None,
-    per_key: Limit | None = None,
-    fair: bool | None = None,
-    ageing: float | timedelta | None = None,
-    breaker: Breaker | None = None,
-    expires_in: float | timedelta | None = None,
-) -> _Decorator | _BatchDecorator:
+def handler(queue: str, *, batch: int | None = None, wait: float = 0.1, **options: Any) -> _Decorator | _BatchDecorator:
     """Declare a function as the handler of a queue's raw messages: those that `s3queue.Queue.enqueue` stores.
 
     It is called with the payload, in the type that its parameter is annotated with, and with ``ctx`` if it has that.
     The rest is as for `task`.
     """
-    _check_queue(queue, "handler")
-    check_unique(unique)
-    policy = policy_of(
-        max_attempts, backoff, time_limit, soft_time_limit, retry_on, give_up_on, result_ttl, ack, unique, on_failure
-    )
-    limits = declared(
-        f"queue {queue!r}",
-        max_running=max_running,
-        rate=rate,
-        per_key=per_key,
-        fair=fair,
-        ageing=ageing,
-        breaker=breaker,
-    )
-    expires_s = None if expires_in is None else seconds_of(expires_in, "expires_in")
-
-    def decorate(function: Callable[..., R]) -> Task[..., R]:
-        codec = ValueCodec if batch is None else ItemCodec
-        return _declare(function, queue, "", policy, codec, middleware, limits, expires_s, batch, wait)
-
-    return cast("_Decorator", decorate)
+    codec = ValueCodec if batch is None else ItemCodec
+    return _Declaration("handler", queue, "", codec, batch, wait, None, options).decorator
 
 
 def use(*middleware: object) -> None:
@@ -229,40 +144,70 @@ def use(*middleware: object) -> None:
     registry.middleware += check(middleware)
 
 
-def _check_queue(queue: object, decorator: str) -> None:
-    """Without it ``@task`` over a function would quietly make a decorator of that function."""
-    if not isinstance(queue, str):
-        raise ConfigError(f"a {decorator} needs the name of its queue", f"write @s3queue.{decorator}(queue=…)")
+class _Declaration:
+    """What a decorator was told, checked, for the functions that it is put over.
 
+    Args:
+        name: None: the qualified name of the function.
+        options: those of `Options`.
 
-def _declare(
-    function: Callable[..., R],
-    queue: str,
-    name: str,
-    policy: Policy,
-    codec: Callable[[Callable[..., Any], str], Codec],
-    middleware: Iterable[object],
-    limits: Limits | None,
-    expires_in: float | None,
-    batch: int | None,
-    wait: float,
-) -> Task[..., R]:
-    import_producer()
-    if isinstance(function, Task):
-        function = function.function
-    if isinstance(function, staticmethod):
-        function = function.__func__
-    made: Task[..., R] = (Task if batch is None else BatchTask)(
-        function,
-        queue,
-        name,
-        policy=policy,
-        codec=codec,
-        middleware=middleware,
-        limits=limits,
-        expires_in=expires_in,
-        batch=batch,
-        wait=wait,
-    )
-    registry.add(made)
-    return made
+    Raises:
+        ConfigError: an option that cannot be meant. TypeError: there is no such option.
+    """
+
+    def __init__(
+        self,
+        decorator: str,
+        queue: str,
+        name: str | None,
+        codec: Callable[[Callable[..., Any], str], Codec],
+        batch: int | None,
+        wait: float,
+        timing: Timing | None,
+        options: dict[str, Any],
+    ) -> None:
+        if not isinstance(queue, str):  # without this, @task over a function would quietly make a decorator of it
+            raise ConfigError(f"a {decorator} needs the name of its queue", f"write @s3queue.{decorator}(queue=…)")
+        for unknown in options.keys() - Options.__annotations__.keys():
+            raise TypeError(f"{decorator}() got an unexpected keyword argument {unknown!r}")
+        check_unique(options.get("unique", False))
+        self._queue, self._name, self._codec = queue, name, codec
+        self._batch, self._wait, self._timing = batch, wait, timing
+        self._middleware: Iterable[object] = options.pop("middleware", ())
+        expires_in = options.pop("expires_in", None)
+        self._expires_s = None if expires_in is None else seconds_of(expires_in, "expires_in")
+        self._limits = declared(f"queue {queue!r}", **{one: options.pop(one, None) for one in DECLARED})
+        self._policy = policy_of(**options)
+
+    @property
+    def decorator(self) -> _Decorator:
+        return cast("_Decorator", self._declare)
+
+    def _declare(self, function: Callable[..., R]) -> Task[..., R]:
+        # What enqueuing needs. Not with this module, which programs import for less; not with the first message either: in
+        # a thread that outlives the main one, modules that make threads can no longer be imported.
+        import s3queue.enqueue.sender
+        import s3queue.queue  # noqa: F401
+
+        own = self._name
+        if own is None:
+            own = str(getattr(function, "__qualname__", repr(function)))
+        if isinstance(function, Task):
+            function = function.function
+        if isinstance(function, staticmethod):
+            function = function.__func__
+        made: Task[..., R] = (Task if self._batch is None else BatchTask)(
+            function,
+            self._queue,
+            own,
+            policy=self._policy,
+            codec=self._codec,
+            middleware=self._middleware,
+            limits=self._limits,
+            expires_in=self._expires_s,
+            batch=self._batch,
+            wait=self._wait,
+            timing=self._timing,
+        )
+        registry.add(made)
+        return made

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from s3queue.config import Config, current_config, current_store
-from s3queue.core.keys import Layout, MessageRef, check_name, parse_message_id, parse_source
+from s3queue.core.keys import Layout, MessageRef, check_name, is_source, parse_message_id, parse_source
 from s3queue.core.ops import get
 from s3queue.core.records import (
     CANCEL,
@@ -192,7 +192,10 @@ class MessageHandle:
 
     def _value_of(self, looked: Looked | None, timeout: float) -> Any:
         if looked is None:
-            raise TimeoutError(f"after {timeout:g} s message {self.id} has not ended")
+            raise TimeoutError(
+                f"after {timeout:g} s message {self.id} has not ended"
+                " (`s3queue message ID` shows its state, `s3queue stats` whether a host serves its queue)"
+            )
         match looked.verdict:
             case Verdict.DEAD:
                 last = looked.letter.failures[-1] if looked.letter is not None and looked.letter.failures else None
@@ -257,7 +260,7 @@ class MessageHandle:
     def _living(self, board: Board) -> MessageRef:
         """Where it would be on this board: elsewhere if it was redriven."""
         for path in board.sources:
-            if path.startswith("dead/") and parse_source(path).message == self.id:
+            if path.startswith("dead/") and is_source(path) and parse_source(path).message == self.id:
                 return MessageRef(self._ref.part, path, 0)
         return self._ref
 

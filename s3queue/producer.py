@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from s3queue.core.keys import MAX_BATCH
 from s3queue.core.produce import BATCH_BYTES
+from s3queue.enqueue.loading import load
+from s3queue.enqueue.sender import Sender, task_of
 from s3queue.enqueue.sending import Load, Sending
 from s3queue.errors import ConfigError, EnqueueUncertain
 from s3queue.ids import MessageId
@@ -23,7 +25,7 @@ from s3queue.options.policies import is_limit
 from s3queue.payloads.codec import encode_value
 from s3queue.queue import Queue
 from s3queue.store import ObjectStore, as_store
-from s3queue.tasks import Sender, Task, task_of
+from s3queue.tasks import Task
 
 if TYPE_CHECKING:
     import asyncio
@@ -153,13 +155,13 @@ class Producer:
         """Store one message for the queue's handler; arguments and errors as `s3queue.Queue.enqueue`."""
         if options.keys() & ONCE:
             return queue.enqueue(payload, **options)
-        return self._enqueue(queue.load("", [encode_value(payload, f"message for {queue.name!r}")], **options))
+        return self._enqueue(load(queue, "", [encode_value(payload, f"message for {queue.name!r}")], **options))
 
     async def asend(self, queue: Queue, payload: Any, **options: Any) -> str:
         """As `send`, and as `aenqueue`."""
         if options.keys() & ONCE:
             raise ConfigError("asend cannot enqueue only once", "use a task, or Queue.enqueue")
-        return await self._aenqueue(queue.load("", [encode_value(payload, f"message for {queue.name!r}")], **options))
+        return await self._aenqueue(load(queue, "", [encode_value(payload, f"message for {queue.name!r}")], **options))
 
     def close(self) -> None:
         """Take no further call, and wait until those that were made have returned. It may be called again."""
@@ -205,8 +207,8 @@ class Producer:
         entry = _Entry(lambda entry: loop.call_soon_threadsafe(_pass_on, entry, outcome))
         lane, batch, leads = self._join(load, entry)
         try:
-            if leads:  # in a thread that goes on if this call is cancelled: others wait for it
-                loop.run_in_executor(None, self._lead, lane, batch)
+            if leads:
+                self._lead_beside(lane, batch)
             try:
                 return _traced(load, await outcome)
             except asyncio.CancelledError:
@@ -254,6 +256,14 @@ class Producer:
                 if (load.group, load.due_ms, load.key, load.expires_ms) != _FEW:  # there may be any number of those
                     self._lanes.pop(_key(load), None)
                 self._gate.notify_all()
+
+    def _lead_beside(self, lane: _Lane, batch: _Batch) -> None:
+        """In a thread of its own, which goes on if the call is cancelled: others wait for it. Threads of the loop may be
+        among those that wait."""
+        try:
+            threading.Thread(target=self._lead, args=(lane, batch), name="s3queue-linger", daemon=True).start()
+        except RuntimeError:  # the interpreter ends
+            self._lead(lane, batch)
 
     def _lead(self, lane: _Lane, batch: _Batch) -> None:
         """Wait for others, and store the batch for all of them."""

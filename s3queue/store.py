@@ -15,7 +15,7 @@ it, on both sides.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from s3queue.errors import ConfigError
@@ -24,10 +24,13 @@ __all__ = [
     "Capabilities",
     "Conflict",
     "Found",
+    "HasClock",
+    "KeepsVersions",
     "Listed",
     "Missing",
     "ObjectStore",
     "Shareable",
+    "SignsPuts",
     "Stored",
     "Unchanged",
     "as_store",
@@ -133,6 +136,34 @@ class ObjectStore(Protocol):
 
     def close(self) -> None:
         """Give up connections. Using the store again opens new ones."""
+        ...
+
+
+@runtime_checkable
+class SignsPuts(Protocol):
+    """A store behind HTTP that can say how a put looks."""
+
+    def sign_put(self, key: str, body: bytes) -> tuple[str, Mapping[str, str]] | None:
+        """A URL that this body may be put to, and the headers that describe it. No request. None: not with this
+        service."""
+        ...
+
+
+@runtime_checkable
+class KeepsVersions(Protocol):
+    """A store whose bucket may keep replaced objects."""
+
+    def keeps_versions(self, key: str) -> bool:
+        """Whether it did so with this object. One request."""
+        ...
+
+
+@runtime_checkable
+class HasClock(Protocol):
+    """A store whose server tells the time."""
+
+    def clock(self, key: str) -> float:
+        """The server's time around the last write of this object, in seconds since 1970, to the second."""
         ...
 
 

@@ -1,4 +1,5 @@
-"""Forks and restarts the agent and the workers. No threads and no connection to the store: forking stays safe.
+"""Forks and restarts the agent and the workers. No threads but that of subscribers, which stands still meanwhile, and no
+connection to the store: forking stays safe.
 
 What it promises:
 
@@ -137,8 +138,10 @@ class Supervisor:
             @supervisor.on("dead", "worker_died")
             def page_somebody(event: s3queue.events.Event) -> None: ...
 
-        Before `run`. It is called between two looks at the children, so it must be quick: while it runs no dead worker is
-        replaced. What it raises is logged. An event is lost if this process does not take it within 0.1 s; that is logged.
+        Before `run`. It is called in a thread of its own, one event after the other. However slow it is, nothing waits for
+        it: an event is told at most once, and is dropped where 10,000 wait, where its process dies, or 2 s after the run is
+        over. That is logged, and so is what it raises. With the start method ``fork`` a new child inherits what is
+        locked while it is called for longer than 0.1 s: use ``forkserver`` where subscribers hold locks that tasks need.
 
         Raises:
             ConfigError: there is no such kind.

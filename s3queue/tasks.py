@@ -21,12 +21,11 @@ import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 from msgspec import Raw, UnsetType
 
-from s3queue.config import current_config, current_store
+from s3queue.config import current_config
 from s3queue.context import Context
 from s3queue.core.keys import check_name
 from s3queue.core.records import Limits
@@ -35,7 +34,8 @@ from s3queue.ids import MessageId
 from s3queue.middleware import check, check_fit
 from s3queue.options.acknowledging import Verdict
 from s3queue.options.batching import check_batch
-from s3queue.options.once import ONCE, Unique
+from s3queue.options.functions import form_of
+from s3queue.options.once import Unique
 from s3queue.options.policies import Policy, own_headers
 from s3queue.options.resources import handed
 from s3queue.payloads.codec import CONTEXT, Codec, ResultCodec
@@ -43,151 +43,19 @@ from s3queue.payloads.lazy import refuse_lazy
 from s3queue.registry import Execution, registry
 
 if TYPE_CHECKING:
-    from s3queue.enqueue.sending import Load, Progress, Sending, stream
+    from s3queue.enqueue.sender import Sender
+    from s3queue.enqueue.streaming import Progress
     from s3queue.options.timing import Timing
     from s3queue.queue import Queue
     from s3queue.store import ObjectStore
 
-__all__ = ["BatchTask", "Sender", "Task", "task_of"]
+__all__ = ["BatchTask", "Task"]
 
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
 T = TypeVar("T")
 C = TypeVar("C")
-
-
-def import_producer() -> None:
-    """Import what enqueuing needs. Not with this module, which programs import for less; not with the first message
-    either: in a thread that outlives the main one, modules that make threads can no longer be imported."""
-    if "Sending" in globals():
-        return
-    from s3queue.enqueue.sending import Sending, stream
-    from s3queue.queue import Queue
-
-    globals().update(Queue=Queue, Sending=Sending, stream=stream)
-
-
-class Sender(Generic[P, R_co]):
-    """Enqueues one task, with the same options each time. From `Task.options`.
-
-    Methods named ``a…`` do the same in a thread, for callers on an event loop.
-    """
-
-    def __init__(self, task: Task[P, R_co], store: ObjectStore | None, options: Mapping[str, Any]) -> None:
-        self._task, self._store, self._options = task, store, options
-
-    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> MessageId[R_co]:
-        """Store one call of the task, and return its message id. One PUT.
-
-        Raises:
-            ConfigError: the arguments do not fit the task's signature. Nothing was sent.
-            EnqueueUncertain: no answer for ``enqueue_deadline``; it may or may not be stored. See
-                `EnqueueUncertain.enqueue_again`.
-            StoreUnavailable: not stored.
-        """
-        sending = Sending(lambda: self._load([self._task.encode(args, kwargs)]))
-        return self._one(sending.run(), sending)
-
-    def enqueue_many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> list[MessageId[R_co]]:
-        """Store many calls, and return their ids in the same order. One PUT per 1,000.
-
-        Args:
-            calls: for each call its positional arguments as a tuple, or its keyword arguments as a mapping. All are
-                checked before anything is sent.
-
-        Raises: as `enqueue`. Batches before the one that failed are stored.
-        """
-        return self._named(self._many(calls).run())
-
-    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> MessageId[R_co]:
-        """As `enqueue`. If it is cancelled, the message may be stored: `EnqueueUncertain.behind` the exception knows."""
-        sending = Sending(lambda: self._load([self._task.encode(args, kwargs)]))
-        return self._one(await sending.arun(), sending)
-
-    async def aenqueue_many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> list[MessageId[R_co]]:
-        """As `enqueue_many`, and as `aenqueue` if it is cancelled."""
-        return self._named(await self._many(calls).arun())
-
-    def _many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> Sending:
-        return Sending(lambda: self._load([self._task.encode(*_arguments(call)) for call in calls]))
-
-    def load_one(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], store: ObjectStore | None) -> Load:
-        """What `enqueue` would send, checked. ``store``: where no other was given. Asks for nothing."""
-        return self._load([self._task.encode(args, kwargs)], store)
-
-    def enqueue_stream(
-        self,
-        calls: Iterable[tuple[Any, ...] | Mapping[str, Any]],
-        *,
-        batch: int = 1000,
-        progress: Callable[[Progress], object] | None = None,
-    ) -> int:
-        """Store calls as they come, in constant memory, and return how many there were. ``calls`` may be endless.
-
-        Args:
-            calls: as of `enqueue_many`. Each is checked when it comes; those before it may be stored by then.
-            batch: so many calls share a PUT, 1 to 1,000; fewer where they are large. What has come waits for them.
-            progress: called after each PUT, in this thread. What it raises ends the call.
-
-        Raises: as `enqueue`, and whatever ``calls`` or ``progress`` raise. A note on the exception says how many of the
-            first calls are stored; what came after them is not, save what `EnqueueUncertain` names.
-
-        Asks: one PUT per ``batch`` calls.
-        """
-        encoded = (self._task.encode(*_arguments(call)) for call in calls)
-        return stream(lambda payloads: Sending(lambda: self._load(payloads)), encoded, batch, progress)
-
-    def _one(self, ids: list[str], sending: Sending) -> MessageId[R_co]:
-        queue = self._task.queue_on(self._store or current_store())
-        return MessageId.of(ids[0], queue, self._task, is_new=sending.is_new)
-
-    def _named(self, ids: list[str]) -> list[MessageId[R_co]]:
-        queue = self._task.queue_on(self._store or current_store())
-        return MessageId.all_of(ids, queue, self._task)
-
-    def _load(self, payloads: list[Raw], store: ObjectStore | None = None) -> Load:
-        queue = self._task.queue_on(self._store or store or current_store())
-        options, expires_in = self._options, self._task.expires_in
-        if expires_in is not None and options.get("expires_in") is None:
-            options = {**options, "expires_in": expires_in}
-        if self._task.middleware:
-            options = {**options, "middleware": self._task.middleware}
-        if self._task.policy.unique and not options.keys() & ONCE:
-            options = {**options, "unique": self._task.policy.unique}
-        return queue.load(self._task.name, payloads, **options)
-
-
-_NO_METHOD = "decorate a function, which makes or finds the object that it needs, or a staticmethod"
-
-
-def _refuse_methods(function: Any, what: str) -> None:
-    """Raises `ConfigError` for what belongs to an object, or is to be bound to a class: a worker has neither."""
-    if isinstance(function, classmethod):
-        raise ConfigError(f"{what} is a classmethod, and a message carries no class", _NO_METHOD)
-    if isinstance(function, property | functools.cached_property):
-        raise ConfigError(f"{what} is a property", _NO_METHOD)
-    if isinstance(function, functools.singledispatchmethod | functools.partialmethod):
-        raise ConfigError(f"{what} is a method, and a message carries no self", _NO_METHOD)
-    owner = getattr(function, "__self__", None)
-    if owner is not None and not isinstance(owner, type | ModuleType):
-        raise ConfigError(f"{what} is a method of an instance of {type(owner).__qualname__}", _NO_METHOD)
-
-
-def _is_in_class(function: Callable[..., Any]) -> bool:
-    """Whether it was defined in the body of a class, to be bound later."""
-    return not inspect.ismethod(function) and "." in function.__qualname__.rpartition("<locals>.")[2]
-
-
-def _arguments(call: tuple[Any, ...] | Mapping[str, Any]) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
-    if isinstance(call, tuple):
-        return call, {}
-    if isinstance(call, Mapping):
-        return (), call
-    raise ConfigError(
-        f"a call is a tuple of positional or a mapping of keyword arguments, not {type(call).__name__}",
-        "for one argument write (value,)",
-    )
 
 
 class Task(Generic[P, R_co]):
@@ -221,6 +89,7 @@ class Task(Generic[P, R_co]):
         expires_in: float | None = None,
         batch: int | None = None,
         wait: float = 0.0,
+        timing: Timing | None = None,
     ) -> None:
         self.limits, self.expires_in = limits, expires_in
         self.batch, self.wait_s = batch or 0, wait
@@ -228,40 +97,20 @@ class Task(Generic[P, R_co]):
         self.policy: Policy = policy
         self.backoff: Any = policy.backoff
         self.execution = Execution()
-        self.timing: Timing | None = None
+        self.timing = timing
         what = self.label
-        _refuse_methods(function, what)
-        if not inspect.isroutine(function) or not callable(function):
-            raise ConfigError(f"{what} is not a function", "decorate a function or a coroutine function")
-        try:
-            inspect.signature(function)
-        except ValueError:  # some of those that are written in C
-            raise ConfigError(f"{what} does not tell its parameters", "decorate a function that calls it") from None
-        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
-            raise ConfigError(f"{what} is a generator, which a worker would never start", "return instead of yield")
+        form = form_of(function, what)
         policy.check(what)
         if batch is not None:
             check_batch(batch, wait, policy, what)
         self.middleware = check(middleware)
-        self.is_async = inspect.iscoroutinefunction(function)
+        self.is_async, self.wants_ctx, self._ctx_at = form
         check_fit(self.middleware, self.is_async, what)
         self.resources = handed(function, what)
-        parameters = list(inspect.signature(function).parameters.values())
-        if parameters and parameters[0].name in ("self", "cls") and _is_in_class(function):
-            raise ConfigError(f"{what} is a method, and a message carries no {parameters[0].name}", _NO_METHOD)
-        context = next((at for at, one in enumerate(parameters) if one.name == CONTEXT), None)
-        self.wants_ctx = context is not None
         if policy.ack == "manual" and not self.wants_ctx:
             raise ConfigError(
                 f"{what} is to acknowledge its messages, and has no {CONTEXT}", f"give it a parameter {CONTEXT}"
             )
-        #: Where the context goes among the positional arguments; None: it goes by name.
-        self._ctx_at: int | None = None
-        if context is not None:
-            if parameters[context].kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
-                raise ConfigError(f"{what}: {CONTEXT!r} is kept for the context", "give the parameter another name")
-            if parameters[context].kind is not inspect.Parameter.KEYWORD_ONLY:
-                self._ctx_at = context
         self._make_codec = codec
         self._codec: Codec | None = None
         self._results: ResultCodec | None = None
@@ -448,15 +297,24 @@ class Task(Generic[P, R_co]):
         options |= {name: value for name, value in once.items() if value is not None}
         if max_attempts is not None or time_limit is not None:
             options["limits"] = own_headers(self.label, self.max_attempts, max_attempts, time_limit)
+        from s3queue.enqueue.sender import Sender
+
         return Sender(self, store, options)
+
+    @functools.cached_property
+    def _sender(self) -> Sender[P, R_co]:
+        """With default options. Imported here, since programs that only declare tasks import for less."""
+        from s3queue.enqueue.sender import Sender
+
+        return Sender(self, None, {})
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> MessageId[R_co]:
         """As `Sender.enqueue`, with default options."""
-        return Sender(self, None, {}).enqueue(*args, **kwargs)
+        return self._sender.enqueue(*args, **kwargs)
 
     def enqueue_many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> list[MessageId[R_co]]:
         """As `Sender.enqueue_many`, with default options."""
-        return Sender(self, None, {}).enqueue_many(calls)
+        return self._sender.enqueue_many(calls)
 
     def enqueue_stream(
         self,
@@ -466,18 +324,20 @@ class Task(Generic[P, R_co]):
         progress: Callable[[Progress], object] | None = None,
     ) -> int:
         """As `Sender.enqueue_stream`, with default options."""
-        return Sender(self, None, {}).enqueue_stream(calls, batch=batch, progress=progress)
+        return self._sender.enqueue_stream(calls, batch=batch, progress=progress)
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> MessageId[R_co]:
-        return await Sender(self, None, {}).aenqueue(*args, **kwargs)
+        return await self._sender.aenqueue(*args, **kwargs)
 
     async def aenqueue_many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> list[MessageId[R_co]]:
-        return await Sender(self, None, {}).aenqueue_many(calls)
+        return await self._sender.aenqueue_many(calls)
 
     def queue_on(self, store: ObjectStore) -> Queue:
         """This task's queue on a store, kept: it has looked at the queue's settings already."""
         kept = self._queues.get(id(store))
         if kept is None or kept.store is not store or kept.config is not current_config():
+            from s3queue.queue import Queue
+
             kept = self._queues[id(store)] = Queue(self.queue, store)
         return kept
 
@@ -508,11 +368,6 @@ def _by_reference(module: str, qualname: str, queue: str, name: str) -> Task[...
     if found is None:
         raise ConfigError(f"{module} does not define task {name!r} of queue {queue!r} as {qualname} any more")
     return found
-
-
-def task_of(one: Task[P, R] | Sender[P, R]) -> Task[P, R]:
-    """The task that is enqueued."""
-    return one if isinstance(one, Task) else one._task
 
 
 class BatchTask(Task[[T], R_co]):

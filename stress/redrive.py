@@ -141,10 +141,11 @@ def _quiet(queue: Queue, wanted: int) -> Iterator[None]:
 def _told(name: str, cycles: list[tuple[float, ...]]) -> dict[str, float]:
     _, took, cpu, listed, put = zip(*cycles, strict=True)
     p95 = quantiles(took, n=20)[18] if len(took) > 1 else took[0]
-    own, lists, puts = (f"{mean(part) * 1e3:.2f}" for part in (cpu, listed, put))
+    means = (f"{mean(part) * 1e3:.2f}" for part in (took, cpu, listed, put))
     click.echo(
-        f"{name}: {len(took)} cycles, mean {mean(took) * 1e3:.2f} ms, median {median(took) * 1e3:.2f}, p95 {p95 * 1e3:.2f}; "
-        f"of the mean, computing {own}, listing {lists}, the board's put {puts}"
+        "{}: {} cycles, mean {} ms (computing {}, listing {}, the board's put {}), median {:.2f}, p95 {:.2f}".format(
+            name, len(took), *means, median(took) * 1e3, p95 * 1e3
+        )
     )
     return {
         "cycles": len(took),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from s3queue.cli.common import confirm, json_option, show_json, store_options, timeout_option, use, yes_option
+from s3queue.cli.common import confirm, json_option, seconds, show_json, store_options, timeout_option, use, yes_option
 from s3queue.errors import ConfigError
 from s3queue.words import plural
 
@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from s3queue.operate.steering import Changed
     from s3queue.store import ObjectStore
 
+#: What an answer means that does not say it by itself.
+_WHY = {
+    "over": "it had ended before",
+    "absent": "there was no such message; if it was enqueued alone, it is refused should it still arrive",
+    "later": "too many cancelled messages of its batch wait for their turn: do it again",
+}
 #: Answers that say that the message does not start any more, because of this.
 _GOOD = frozenset({"cancelled", "absent", "purged", ""})
 
@@ -34,8 +40,8 @@ _GOOD = frozenset({"cancelled", "absent", "purged", ""})
 @click.option("--reason", default="", metavar="TEXT", help="For people; kept with a message that had begun.")
 @click.option(
     "--force-after",
-    type=click.FloatRange(min=0),
-    metavar="SECONDS",
+    type=seconds,
+    metavar="TIME",
     help="End the worker process of what still runs then.",
 )
 @click.option("--no-wait", is_flag=True, help="Do not wait for the answers.")
@@ -104,6 +110,8 @@ def _some(
     else:
         for one, answer in answers.items():
             click.echo(f"{one} {answer or 'asked'}")
+            if answer in _WHY:
+                click.echo(f"s3queue: {answer}: {_WHY[answer]}", err=True)
     return 0 if set(answers.values()) <= _GOOD else 1
 
 

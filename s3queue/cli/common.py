@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import math
 import os
 import re
 import sys
@@ -63,6 +64,32 @@ def at_least(least: float) -> Callable[[str], float]:
         return given
 
     return length
+
+
+def whole(least: int) -> Callable[[str], int]:
+    """The type of an option that is a whole number, no smaller than this."""
+
+    def number(text: str) -> int:
+        try:
+            given = int(text)
+        except ValueError:
+            raise click.BadParameter(f"{text!r} is not a whole number") from None
+        if given < least:
+            raise click.BadParameter(f"{text!r} is less than {least}")
+        return given
+
+    return number
+
+
+def rate(text: str) -> float:
+    """A number a second, more than 0. For options, as their type."""
+    try:
+        given = float(text)
+    except ValueError:
+        given = math.nan
+    if not 0 < given < math.inf:
+        raise click.BadParameter(f"{text!r} is not a number a second; write 50, or 0.5")
+    return given
 
 
 def timeout_option(default: float = 60.0, text: str = "For how long to wait.") -> Callable[[F], F]:

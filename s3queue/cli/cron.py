@@ -188,8 +188,11 @@ def run(
         return 1
     finally:
         of.store.close()
-    click.echo(answer or "asked")
-    return 0 if answer in ("", "ready") else 1
+    if answer == "absent":
+        click.echo(f"s3queue: no schedule {name!r} (s3queue cron ls shows them)", err=True)
+        return 1
+    click.echo(f"{name} is enqueued" if answer else f"{name}: asked the coordinator to enqueue it")
+    return 0
 
 
 def _schedules(store_url: str | None, namespace: str | None, config_file: str | None) -> Schedules:

@@ -13,6 +13,7 @@ from s3queue.cli.common import (
     confirm,
     json_lines_option,
     json_option,
+    rate,
     show_json,
     store_options,
     timeout_option,
@@ -159,9 +160,7 @@ def _deciding(function: Any) -> Any:
         json_option,
         store_options,
         timeout_option(600.0, _TIMEOUT),
-        click.option(
-            "--rate", type=click.FloatRange(min=0, min_open=True), metavar="N", help="So many a second at most."
-        ),
+        click.option("--rate", type=rate, metavar="N", help="So many a second at most."),
         click.option("--dry-run", is_flag=True, help="Only say how many they are."),
         yes_option,
         click.option("--all", "is_all", is_flag=True, help="All letters of the queue."),

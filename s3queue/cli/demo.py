@@ -24,7 +24,7 @@ import click
 import msgspec
 
 from s3queue.cli.audit import Run, Verdict, audit, read_history, read_lines, read_runs
-from s3queue.cli.common import console, json_option, reach_before_fork, show_json
+from s3queue.cli.common import console, json_option, reach_before_fork, show_json, whole
 from s3queue.config import Config, configure, load, redact_url
 from s3queue.context import Context
 from s3queue.core.keys import Layout
@@ -94,14 +94,10 @@ class Folder(NamedTuple):
 
 
 @click.command("demo")
-@click.option(
-    "--messages", type=click.IntRange(1), default=2000, show_default=True, help="Half one by one, half in bulk."
-)
-@click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Worker processes.")
-@click.option("--concurrency", type=click.IntRange(1), default=1, show_default=True, help="Messages at a time in each.")
-@click.option(
-    "--kill", "kills", type=click.IntRange(0), default=1, show_default=True, help="Workers to kill (SIGKILL)."
-)
+@click.option("--messages", type=whole(1), default=2000, show_default=True, help="Half one by one, half in bulk.")
+@click.option("--workers", type=whole(1), default=2, show_default=True, help="Worker processes.")
+@click.option("--concurrency", type=whole(1), default=1, show_default=True, help="Messages at a time in each.")
+@click.option("--kill", "kills", type=whole(0), default=1, show_default=True, help="Workers to kill (SIGKILL).")
 @click.option("--start-method", metavar="fork|spawn|forkserver", default="fork", show_default=True)
 @click.option("--store", "store_url", metavar="URL", help="[default: a fresh SQLite file]")
 @json_option

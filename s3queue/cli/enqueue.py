@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Raw
 
 from s3queue.cli.common import import_tasks, json_option, moment, reach, seconds, show_json, store_options, use
+from s3queue.enqueue.loading import load
 from s3queue.errors import ConfigError
 from s3queue.payloads.codec import encode_value
 from s3queue.registry import registry
@@ -117,7 +118,7 @@ def command(
     if not encoded:
         raise ConfigError("no message was given", "for example '{\"n\": 1}', or --stdin")
     reach(store)
-    sending = Sending(lambda: queue.load(name, encoded, **options))
+    sending = Sending(lambda: load(queue, name, encoded, **options))
     ids = sending.run()
     requests = queue.meter.as_dict()
     store.close()

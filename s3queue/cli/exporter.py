@@ -32,7 +32,8 @@ def command(
 
     For namespaces whose hosts are not scraped, or that have none at times. It tells what the coordinator has said last: one
     GET for each scrape, at most every 2 s, and every 10 s where requests cost money. Histograms are those of hosts: s3queue
-    run --metrics.
+    run --metrics. For /scale it looks at the board, too; where nobody leads it counts what could start, so that an
+    autoscaler that has ended the last host starts another one.
     """
     from s3queue.core.keys import check_name
     from s3queue.observe.serving import application, server
@@ -44,9 +45,7 @@ def command(
     store, config = use(store_url, config_file, namespace=namespace)
     door = open_door(bind)
     host, port = door.getsockname()[:2]
-    click.echo(
-        f"s3queue: metrics of {store.url}, namespace {config.namespace}, at http://{host}:{port}/metrics", err=True
-    )
+    click.echo(f"metrics of {store.url}, namespace {config.namespace}, at http://{host}:{port}/metrics", err=True)
     serving = server(door, application(answers(store, config, queues)))
     with contextlib.closing(door):
         serving.serve_forever()
@@ -59,8 +58,10 @@ def answers(store: ObjectStore, config: Config, queues: tuple[str, ...] = ()) ->
     from s3queue.observe.scaling import scale
     from s3queue.observe.serving import Answers, Health
     from s3queue.observe.summaries import Summaries
+    from s3queue.observe.unled import Unled
 
     summaries, rising, prices = Summaries(store, config.namespace), Rising(), prices_of(store, config.prices)
+    unled = Unled(store, config.namespace)
 
     def metrics() -> Iterator[Metric]:
         seen = summaries.last()
@@ -79,6 +80,6 @@ def answers(store: ObjectStore, config: Config, queues: tuple[str, ...] = ()) ->
         return Health(health.ok and not summaries.fault, {**health.checks, "summary": said})
 
     def scaled() -> dict[str, Any]:
-        return scale(summaries.last(), queues)
+        return scale(summaries.last(), queues, unled=unled.ready(queues))
 
     return Answers(metrics, healthy, ready, scaled)

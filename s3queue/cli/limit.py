@@ -7,7 +7,8 @@ from typing import Any
 import click
 import msgspec
 
-from s3queue.cli.common import json_lines_option, seconds, show_json, store_options, timeout_option, use
+from s3queue.cli.common import json_lines_option, seconds, show_json, store_options, timeout_option, use, whole
+from s3queue.cli.reading import warn_if_unknown
 from s3queue.errors import ConfigError
 
 
@@ -16,7 +17,7 @@ def command() -> None:
     """Limit how much of a queue runs: at once, a second, and by key."""
 
 
-_NUMBER = click.IntRange(min=0)
+_NUMBER = whole(0)
 
 
 @command.command("set")
@@ -29,7 +30,7 @@ _NUMBER = click.IntRange(min=0)
 @click.option("--fair/--no-fair", default=None, help="Whether keys take turns.")
 @click.option("--weight", "weights", multiple=True, metavar="KEY=N", help="So many messages of this key in its turn.")
 @click.option("--ageing", type=seconds, metavar="TIME", help="So much wait counts as one priority; 0: none does.")
-@click.option("--breaker", type=click.IntRange(min=1), metavar="N", help="Hold the queue after so many failures.")
+@click.option("--breaker", type=whole(1), metavar="N", help="Hold the queue after so many failures.")
 @click.option("--window", type=seconds, default=60.0, metavar="TIME", help="… within this time. [default: 60]")
 @click.option("--pause", type=seconds, default=30.0, metavar="TIME", help="Then try one after this time. [default: 30]")
 @click.option("--no-wait", is_flag=True, help="Do not wait for the coordinator.")
@@ -79,7 +80,9 @@ def set_limits(
         raise ConfigError("no limit was given", "for example --running 50, or --rate 20/s")
     store, config = use(store_url, config_file, namespace=namespace)
     try:
-        Queue(queue, store, config=config).limit(**said, key=key, wait=not no_wait, timeout=timeout)
+        of = Queue(queue, store, config=config)
+        of.limit(**said, key=key, wait=not no_wait, timeout=timeout)
+        warn_if_unknown(of)
     except TimeoutError as late:
         click.echo(f"s3queue: {queue}: {late}", err=True)
         return 1

@@ -32,4 +32,10 @@ def command(message: str, store_url: str | None, namespace: str | None, config_f
         show_json({"id": handle.id, "queue": handle.queue, "status": status, "progress": told})
     else:
         click.echo(f"{status}: {progress}" if progress is not None and str(progress) else status)
+        if status == "unknown":
+            click.echo(
+                "s3queue: it has ended and nothing is kept of it, or it was never sent"
+                f" (a result, if its task keeps one: s3queue result {handle.id})",
+                err=True,
+            )
     return int(status == "unknown")

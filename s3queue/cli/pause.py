@@ -7,6 +7,7 @@ from typing import Literal
 import click
 
 from s3queue.cli.common import after, moment, seconds, store_options, timeout_option, use
+from s3queue.cli.reading import warn_if_unknown
 from s3queue.errors import ConfigError
 
 
@@ -43,7 +44,9 @@ def command(
     wait: bool | Literal["idle"] = "idle" if idle else not no_wait
     store, config = use(store_url, config_file, namespace=namespace)
     try:
-        Queue(queue, store, config=config).pause(until=until, wait=wait, timeout=timeout)
+        of = Queue(queue, store, config=config)
+        of.pause(until=until, wait=wait, timeout=timeout)
+        warn_if_unknown(of)
     except TimeoutError as late:
         click.echo(f"s3queue: {queue}: {late}", err=True)
         return 1

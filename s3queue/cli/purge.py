@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from s3queue.cli.common import confirm, json_option, show_json, store_options, timeout_option, use, yes_option
+from s3queue.cli.common import confirm, json_option, seconds, show_json, store_options, timeout_option, use, yes_option
 from s3queue.words import plural
 
 
@@ -14,8 +14,8 @@ from s3queue.words import plural
 @click.option("--reason", default="", metavar="TEXT", help="For people; kept with messages that had begun.")
 @click.option(
     "--force-after",
-    type=click.FloatRange(min=0),
-    metavar="SECONDS",
+    type=seconds,
+    metavar="TIME",
     help="End the worker process of what still runs then.",
 )
 @click.option("--no-wait", is_flag=True, help="Do not wait until it is over.")

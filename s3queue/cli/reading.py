@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from s3queue.cli.common import show_json, use
+from s3queue.cli.common import show_json, use, whole
 from s3queue.errors import ConfigError
 from s3queue.observe.logs import plain
 
@@ -21,6 +21,8 @@ _LINE = 200
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
+#: Of a queue and a namespace.
+_UNKNOWN = "nothing was ever sent to a queue {!r} in namespace {}"
 #: Rows that are shown to people unless they say how many.
 _SHOWN = 20
 
@@ -64,18 +66,28 @@ def queue_named(
 
 def none_of(of: Queue, what: str, *, is_filtered: bool) -> str:
     """Why nothing is listed. One GET: a name that was mistyped is not told from an empty queue otherwise."""
+    if not _is_known(of):
+        return _UNKNOWN.format(of.name, of.namespace)
+    return f"no {what} in {of.name}" + (" of which that is true" if is_filtered else "")
+
+
+def warn_if_unknown(of: Queue) -> None:
+    """A setting of a queue that has had no message holds from its first one on; or its name was mistyped. One GET."""
+    if not _is_known(of):
+        click.echo(f"s3queue: {_UNKNOWN.format(of.name, of.namespace)} (is that its name?)", err=True)
+
+
+def _is_known(of: Queue) -> bool:
     from s3queue.core.ops import get
     from s3queue.runtime.drive import Driver
     from s3queue.store import Found
 
-    if not isinstance(Driver(of.store).run(get(of.layout.meta(of.name))), Found):
-        return f"nothing was ever sent to a queue {of.name!r} in namespace {of.namespace}"
-    return f"no {what} in {of.name}" + (" of which that is true" if is_filtered else "")
+    return isinstance(Driver(of.store).run(get(of.layout.meta(of.name))), Found)
 
 
 def limit_option(function: Any) -> Any:
     text = f"So many at most.  [default: {_SHOWN}; with --json all]"
-    return click.option("--limit", type=click.IntRange(min=1), metavar="N", help=text)(function)
+    return click.option("--limit", type=whole(1), metavar="N", help=text)(function)
 
 
 def show_page(

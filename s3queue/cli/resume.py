@@ -34,5 +34,5 @@ def command(
         return 1
     finally:
         store.close()
-    click.echo(f"{queue} goes on")
+    click.echo(f"{queue} is resumed")
     return 0

@@ -60,7 +60,7 @@ def marks(seen: Stats) -> Iterator[str]:
             yield f"[yellow]unfit[/]: {plural(many, 'message')} of {queue} {what}: {escape(task)}"
     for queue, counts in seen.queues.items():
         if counts.is_unserved:
-            yield f"[yellow]not served[/]: no living host serves {queue}"
+            yield f"[yellow]not served[/]: no living host serves {queue}; s3queue run MODULE starts one"
     for queue, counts in seen.queues.items():
         if counts.paused:
             yield f"[yellow]paused[/]: {queue}; s3queue resume {queue}"

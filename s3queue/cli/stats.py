@@ -103,4 +103,4 @@ def _show(seen: Stats) -> None:
     asked = ", ".join(f"{count} {kind}" for kind, count in seen.requests.items() if count)
     hint = "" if seen.as_of is None else "; --exact counts now"
     out.print(f"{freshness(seen, datetime.now(UTC))}{hint}", style="dim")
-    out.print(f"this look: {asked}", style="dim")
+    out.print(f"requests of this command: {asked}", style="dim")

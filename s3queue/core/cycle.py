@@ -25,7 +25,7 @@ from s3queue.core.keys import Layout, is_about_letters, parse_source
 from s3queue.core.ops import Missed, Overtaken, Step, Unknown, get_within, list_all, write
 from s3queue.core.plan import NO_CONTROL, Planned, Settings, Settled, plan
 from s3queue.core.plan.requests import paths_of, pending
-from s3queue.core.records import Board, Control, Ledger, Request, decode
+from s3queue.core.records import Board, Control, Ledger, Request, decode, divide, join
 from s3queue.core.rounds import Rounds
 from s3queue.core.silence import Silence, longest_s
 from s3queue.core.survey import MOST_REQUESTS, Heard, Survey, survey
@@ -81,7 +81,8 @@ class Lead:
             starts none of them.
 
     Attributes:
-        board, version: what was committed last.
+        board, version: what was committed last; of the board, what this release knows of it.
+        foreign: what stands on it besides, and is put back into every board.
         epoch: the term.
         heard: by session, see `Heard`. A process that leads and is a host enters its own ledger as it stores it.
         chores: what follows from committed boards.
@@ -104,7 +105,8 @@ class Lead:
     def __init__(self, layout: Layout, view: View, settings: Settings, now: float, now_ms: int) -> None:
         assert view.board is not None
         self.layout, self.view, self.settings = layout, view, settings
-        self.board, self.version, self.epoch = view.board, view.version, view.board.epoch
+        self.board, self.foreign = divide(view.board)
+        self.version, self.epoch = view.version, view.board.epoch
         self.since, self.since_ms, self.uptime_base_ms = now, now_ms, view.board.uptime_ms
         self._inherited_s = view.board.window_s
         self.heard: dict[str, Heard] = {}
@@ -328,6 +330,7 @@ class Lead:
             self.control,
             self.board_bytes or 0,
             planned.opening,
+            self.foreign.sessions,
         )
         self.chores.follow(facts, self.heard, self.window_s(now))
         due = [at for at in (planned.next_due_ms, seen.next_due_ms if seen is not None else None) if at is not None]
@@ -384,6 +387,8 @@ class Lead:
                     troubles.met(key, found.fault or StoreError("get", key), now)
             except CorruptRecord as corrupt:  # one that was cut short is completed by whoever sent it
                 troubles.met(key, corrupt, now)
+        if pinned := self.foreign.pinned:  # a release that knows where all of their messages are answers these
+            asked = {path: request for path, request in asked.items() if pinned.isdisjoint(paths_of(request))}
         asked = _so_many(asked)
         about = {path for request in asked.values() for path in paths_of(request)}
         there = about & (seen.listed - {source.path for source in seen.empty})
@@ -463,7 +468,7 @@ class Lead:
     ) -> Step[Cycled | Deposed | Doubt]:
         # A board that is sent again may have landed when it was sent first.
         self.pending, self._pending_at = (planned, replaces), now
-        board = planned.board
+        board = join(planned.board, self.foreign)
         body = self.view.encoded(board)
         outcome = yield from write(self.layout.board, body, nonce=board.nonce, if_version=replaces)
         match outcome:
@@ -473,9 +478,9 @@ class Lead:
                 return Deposed()
             case Stored(version):
                 self.pending = None
-                self.rounds.commit(self.board, board, now)
+                self.rounds.commit(self.board, planned.board, now)
                 self.ended = planned.ended
-                self.board, self.version, self.written_at = board, version, now
+                self.board, self.version, self.written_at = planned.board, version, now
                 self.board_bytes = len(body)
                 self.view.learn(board, version)
                 return self._cycled(True, planned, now, seen)

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from s3queue.core.keys import Layout, forget_parsed
 from s3queue.core.ops import Overtaken, Step, Unknown, contradiction, get, write
-from s3queue.core.records import Board, Leader, Newer, check_board, decode, encode_with, newer
+from s3queue.core.records import Board, Leader, Newer, check_board, decode, encode_with, known_of, newer
 from s3queue.store import Found, Missing, Stored, Unchanged
 
 
@@ -154,7 +154,7 @@ def stand(
     if view.board is None:
         board = Board(nonce, epoch=1, turn=1, leader=me, leader_lease=lease_s)
     else:
-        check_board(layout.board, view.board)
+        check_board(layout.board, known_of(view.board))
         board = replace(
             view.board,
             nonce=nonce,

@@ -47,6 +47,7 @@ from s3queue.core.records import (
     decode,
     encode,
     encode_over,
+    is_known,
 )
 from s3queue.errors import CorruptRecord
 from s3queue.store import Found, Missing, Stored, Unchanged
@@ -89,6 +90,8 @@ class Host:
         pending: a ledger that was sent and not answered, and when it was first sent.
         trusted_from: steady time at which the last stored write was first sent; None before the first.
         tickets: those that the newest board assigns to this session.
+        unknown: those with messages of a kind that this release does not know. They are neither claimed nor given back:
+            whoever assigns next would give them here again. Others get them when this session is over.
         draining: claim nothing more; newly assigned messages are given back unseen.
         leaving: the next write is the last.
         over: fenced, or left. This session ended.
@@ -117,6 +120,7 @@ class Host:
     pending: tuple[Ledger, float, int] | None = None
     trusted_from: float | None = None
     tickets: dict[str, Held] = field(default_factory=dict)
+    unknown: set[str] = field(default_factory=set)
     draining: bool = False
     leaving: bool = False
     over: bool = False
@@ -163,7 +167,7 @@ class Host:
     def see(self, board: Board) -> None:
         """Enter a newer board: tickets assigned to this session, outcomes taken over."""
         mine = {name: ticket for name, ticket in board.tickets.items() if ticket.session == self.session}
-        before = self.changes
+        before, unknown = self.changes, set[str]()
         for name in self.tickets.keys() - mine.keys():
             over = self.tickets.pop(name)
             self.settled[over.ticket.queue] = self._tally(over, self.settled)
@@ -171,6 +175,9 @@ class Host:
         for name, ticket in mine.items():
             held = self.tickets.get(name)
             if held is None:
+                if not is_known(ticket):
+                    unknown.add(name)
+                    continue
                 self.tickets[name] = Held.assigned(ticket, board)
                 self.changes += 1
                 if self.draining:
@@ -178,6 +185,7 @@ class Host:
             elif held.ticket.taken != ticket.taken:
                 held.ticket = ticket
                 self.changes += 1
+        self.unknown = unknown
         if self.texts and self.changes != before:
             self.texts = sum(held.texts for held in self.tickets.values())
         if board.allowed or self.allowed:

@@ -26,6 +26,7 @@ from s3queue.core.records import (
     decode,
     encode,
     encode_over,
+    known_of,
 )
 from s3queue.core.records.limits import overlaid
 from s3queue.store import Found, Stored
@@ -121,7 +122,7 @@ def has_planned(board: Board | None, turn: int) -> bool:
 
 def is_idle(board: Board | None, queue: str) -> bool:
     """Whether no host holds a message of this queue."""
-    return board is None or all(ticket.queue != queue for ticket in board.tickets.values())
+    return board is None or all(ticket.queue != queue for ticket in known_of(board).tickets.values())
 
 
 def ask(layout: Layout, path: str, request: Request | LetterRequest) -> Step[Accepted | Unanswered]:

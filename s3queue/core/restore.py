@@ -19,7 +19,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from s3queue.core import ranges
-from s3queue.core.keys import Layout, parse_source
+from s3queue.core.keys import Layout, is_source, parse_source
 from s3queue.core.ops import Step, Unknown, delete, get, get_all, get_within, list_all, list_page, put, write
 from s3queue.core.records import Board, Ledger, RetiredPage, Totals, decode, encode
 from s3queue.errors import ConfigError, CorruptRecord
@@ -185,7 +185,11 @@ def _counted(totals: Mapping[str, Totals], moved: Mapping[str, int]) -> dict[str
 
 def _without(board: Board, finished: set[str]) -> Board:
     """The board without these sources: their messages count as taken over from the tickets that hold them."""
-    sources = {path: state for path, state in board.sources.items() if parse_source(path).id not in finished}
+    sources = {
+        path: state
+        for path, state in board.sources.items()
+        if not is_source(path) or parse_source(path).id not in finished
+    }
     tickets = {}
     for name, ticket in board.tickets.items():
         gone: list[tuple[int, int]] = []

@@ -88,13 +88,16 @@ class Acting:
         return await self._desk.page(request, "work.html", "", title=work.title, work=work)
 
     async def cancel_work(self, request: Request) -> Response:
-        """End a work. Whoever may do any action may."""
+        """End a work. Whoever may do what it does may."""
         work = self._desk.works.get(request.path_params["work"])
         if await self.form(request) is None:
             return self._unsigned()
         viewer: Viewer = request.state.viewer
-        if work is None or not viewer.actions:
-            return PlainTextResponse("There is no such work, or you may not end it.", 403)
+        if work is None:
+            return PlainTextResponse("There is no such operation.", 404)
+        if work.action not in viewer.actions:
+            self._audit(request, "cancel_work", {}, "refused", work.title)
+            return PlainTextResponse(f"You may not end this: it takes the right to {work.action}.", 403)
         work.cancel()
         self._audit(request, "cancel_work", {}, "done", work.title)
         return await self.work(request)
@@ -116,6 +119,7 @@ class Acting:
                 viewer.name,
                 lambda work: action.perform(self._desk, values, work),
                 ended,
+                action=action.name,
             )
         except QueueError as fault:
             self._audit(request, action.name, values, "failed", str(fault))

@@ -109,9 +109,9 @@ def serve(
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     path = f"/{prefix.strip('/')}/" if prefix.strip("/") else "/"
-    allowed = ", ".join(sorted(access.allowed)) or "nothing: read-only"
+    allowed = ", ".join(sorted(access.allowed))
     click.echo(f"dashboard of {store.url}, namespace {config.namespace}: http://{shown}:{port}{path}", err=True)
-    click.echo(f"allowed: {allowed}", err=True)
+    click.echo(f"allowed: {allowed}" if allowed else "read-only: --allow ACTION allows more", err=True)
     settings = uvicorn.Config(
         Prefixed(app, prefix),
         log_level="warning",

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 
 from s3queue.core.keys import Layout, parse_source
 from s3queue.core.ops import get, get_all, list_page
-from s3queue.core.records import Board, Control, Ledger, decode
+from s3queue.core.records import Board, Control, Ledger, decode, known_of
 from s3queue.core.records.limits import NO_LIMITS, Fuse, Limit, Limits, overlaid, strictest
 from s3queue.errors import CorruptRecord
 from s3queue.operate.views import time_of
@@ -120,6 +120,7 @@ def _rows(said: Limits, holds: Limits) -> list[LimitRow]:
 def _keys(board: Board, queue: str) -> tuple[int, list[KeyUse]]:
     running: dict[str, int] = {}
     ready: dict[str, int] = {}
+    board = known_of(board)
     for ticket in board.tickets.values():
         for part in ticket.spans(ticket.left_ranges):
             source = parse_source(part.source)

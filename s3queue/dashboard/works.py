@@ -28,12 +28,14 @@ class Work:
 
     Attributes:
         state: ``running``, ``done``, ``cancelled`` or ``failed``.
+        action: what it is an action of: who may do that may end it.
         of: how much there is to do; None: not known.
         told: in what it ended, or how it goes; for people.
         result: of what it did, for the page that shows it.
     """
 
-    def __init__(self, title: str, by: str) -> None:
+    def __init__(self, title: str, by: str, action: str = "") -> None:
+        self.action = action
         self.id = secrets.token_urlsafe(12)
         self.title, self.by = title, by
         self.began_at = datetime.now(UTC)
@@ -81,7 +83,9 @@ class Works:
     def __init__(self) -> None:
         self._works: OrderedDict[str, Work] = OrderedDict()
 
-    def begin(self, title: str, by: str, what: Callable[[Work], str], ended: Callable[[Work], None]) -> Work:
+    def begin(
+        self, title: str, by: str, what: Callable[[Work], str], ended: Callable[[Work], None], *, action: str = ""
+    ) -> Work:
         """Start it, in a thread.
 
         Raises:
@@ -89,7 +93,7 @@ class Works:
         """
         if sum(work.state == "running" for work in self._works.values()) >= _AT_ONCE:
             raise ConfigError(f"{_AT_ONCE} operations go on already", "wait for one, or cancel one")
-        work = Work(title, by)
+        work = Work(title, by, action)
         self._works[work.id] = work
         while len(self._works) > _MOST:
             old = next((one for one in self._works.values() if one.state != "running"), None)

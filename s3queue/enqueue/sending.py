@@ -9,15 +9,16 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Raw
 
 from s3queue.core import operate, produce
-from s3queue.core.keys import MAX_BATCH, batch_id, request_path
+from s3queue.core.keys import request_path
 from s3queue.core.once import Call, Once, enqueue_once
 from s3queue.core.records import REPLACE, Request
+from s3queue.enqueue.batches import batch_ids, portions
 from s3queue.enqueue.middleware import caller
 from s3queue.errors import ConfigError, CorruptRecord, EnqueueUncertain, StoreDenied, StoreUnavailable
 from s3queue.runtime.drive import Driver, pauses
@@ -29,42 +30,13 @@ if TYPE_CHECKING:
     from s3queue.options.once import OnlyOnce
     from s3queue.queue import Queue
 
-__all__ = ["Load", "Progress", "Sending", "stream"]
+__all__ = ["Load", "Sending"]
 
 #: Pauses between two sends of an unanswered put, in seconds.
 _FIRST_PAUSE_S, _LAST_PAUSE_S = 0.1, 5.0
 #: Age in seconds at which S3 refuses the signature of a request: how late one may still take effect
 #: (https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-authenticating-requests.html).
 _SIGNATURE_S = 900.0
-
-
-class BatchIds:
-    """Time and id for each batch: never used twice, and in the order in which this process asked for them."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._ms = self._counter = 0
-
-    def next(self, newest_first: bool = False) -> tuple[int, str]:
-        """Wall clock in milliseconds, which never goes back, and a batch id that sorts within one of them."""
-        now_ms = time.time_ns() // 1_000_000
-        with self._lock:
-            if now_ms > self._ms:
-                self._ms, self._counter = now_ms, 0
-            elif self._counter < 0xFFF:
-                self._counter += 1
-            else:
-                self._ms, self._counter = self._ms + 1, 0
-            counter = 0xFFF - self._counter if newest_first else self._counter
-            return self._ms, batch_id(counter, int.from_bytes(os.urandom(7), "big"))
-
-    def reset_lock(self) -> None:
-        self._lock = threading.Lock()
-
-
-_ids = BatchIds()
-# Another thread may hold the lock while one forks; the child would wait for it for ever.
-os.register_at_fork(after_in_child=_ids.reset_lock)
 
 
 class Load(NamedTuple):
@@ -157,7 +129,7 @@ class Sending:
         """
         with self._busy:
             load = self._load = self._prepare()
-            self._left = _portions(load.messages)
+            self._left = portions(load.messages)
             self._next(load, load.queue.newest_first())
             return self._under_way[0]
 
@@ -206,7 +178,7 @@ class Sending:
         load = self._load
         if load is None:
             load = self._load = self._prepare()
-            self._left = _portions(load.messages)
+            self._left = portions(load.messages)
         if load.once is not None:
             if not self._stored:
                 self._run_once(load, load.once, load.queue.newest_first(), load.queue.driver())
@@ -223,7 +195,7 @@ class Sending:
 
     def _next(self, load: Load, newest_first: bool) -> None:
         portion = self._left.pop()
-        sent_ms, batch = _ids.next(newest_first)
+        sent_ms, batch = batch_ids.next(newest_first)
         if newest_first:
             portion.reverse()
         outgoing = produce.new_batch(
@@ -366,74 +338,3 @@ class Sending:
 
 def _in_time(queue: Queue, began: float) -> Callable[[], bool]:
     return lambda: clock() < began + queue.config.enqueue_deadline
-
-
-class Progress(NamedTuple):
-    """How far a stream of messages is.
-
-    Attributes:
-        stored: so many of the first messages are stored.
-        ids: of those that the last PUT stored, in order.
-    """
-
-    stored: int
-    ids: list[str]
-
-
-def stream(
-    send: Callable[[list[Raw]], Sending],
-    payloads: Iterable[Raw],
-    batch: int,
-    progress: Callable[[Progress], object] | None,
-) -> int:
-    """Send payloads as they come, and return how many there were. Holds one batch of them at a time.
-
-    Raises:
-        ConfigError: a batch of no such size. What a send, the payloads and ``progress`` raise, with a note.
-    """
-    if type(batch) is not int or not 1 <= batch <= MAX_BATCH:
-        raise ConfigError(f"batch is {batch!r}", f"from 1 to {MAX_BATCH:,}")
-    stored = size = 0
-    held: list[Raw] = []
-
-    def store() -> None:
-        nonlocal stored, size
-        ids = send(held.copy()).run()
-        stored += len(ids)
-        held.clear()
-        size = 0
-        if progress is not None:
-            progress(Progress(stored, ids))
-
-    try:
-        for payload in payloads:
-            held.append(payload)
-            size += len(payload)
-            if len(held) == batch or size >= produce.BATCH_BYTES:
-                store()
-        if held:
-            store()
-    except BaseException as fault:
-        fault.add_note(f"the first {stored} messages of this stream are stored")
-        raise
-    return stored
-
-
-def _portions(messages: list[bytes]) -> list[list[Raw]]:
-    """Cut into batches of at most 1,000 messages and about 4 MB, the last one first."""
-    if len(messages) == 1:
-        return [[Raw(messages[0])]]
-    portions: list[list[Raw]] = []
-    portion: list[Raw] = []
-    size = 0
-    for message in messages:
-        length = len(message)
-        if portion and (len(portion) == MAX_BATCH or size + length > produce.BATCH_BYTES):
-            portions.append(portion)
-            portion, size = [], 0
-        portion.append(Raw(message))
-        size += length
-    if portion:
-        portions.append(portion)
-    portions.reverse()
-    return portions

@@ -39,6 +39,7 @@ LEVELS = {
     "moved": logging.DEBUG,
     "tickets_assigned": logging.DEBUG,
     "worker_started": logging.DEBUG,
+    "worker_left": logging.DEBUG,
     "host_joined": logging.DEBUG,
     "host_left": logging.DEBUG,
     "reaped": logging.DEBUG,
@@ -48,6 +49,7 @@ LEVELS = {
     "agent_died": logging.WARNING,
     "worker_died": logging.WARNING,
     "fenced": logging.WARNING,
+    "breaker_opened": logging.WARNING,
     "login_refused": logging.WARNING,
     "store_unavailable": logging.WARNING,
     "gave_up": logging.ERROR,
@@ -137,9 +139,7 @@ class Events:
         from s3queue.events import KINDS
 
         try:
-            event = KINDS[kind](at=time.time(), role=self.role, pid=os.getpid(), **fields)
-            for fault in some.tell(event):
-                self.warn(f"subscriber {kind}", f"a subscriber of {kind} raised {type(fault).__name__}: {fault}")
+            some.tell(KINDS[kind](at=time.time(), role=self.role, pid=os.getpid(), **fields), self.warn)
         except Exception as fault:  # noqa: BLE001 - it must not affect the caller
             self.warn(f"subscriber {kind}", f"cannot tell the subscribers of {kind}: {fault!r}")
 
@@ -175,6 +175,9 @@ class Events:
         return self._fd
 
     def close(self) -> None:
+        """Subscribers get 2 s to hear what was told last."""
+        for some in self._subscribers:
+            some.finish(self.warn)
         for ear in self._ears:
             ear.close()
         if self._pid == os.getpid():
@@ -183,10 +186,16 @@ class Events:
         self._pid = 0
 
 
+def _shown(value: Any) -> str:
+    """As one word of a log line: lists with commas, and text with blanks in quotes."""
+    shown = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    return f'"{shown}"' if " " in shown else shown
+
+
 def _sentence(kind: str, fields: dict[str, Any]) -> str:
     """``kind name=value …``, and a text of several lines below it."""
     text = str(fields.get("text", ""))
-    told = " ".join(f"{name}={value}" for name, value in fields.items() if name != "text")
+    told = " ".join(f"{name}={_shown(value)}" for name, value in fields.items() if name != "text")
     if not text:
         return f"{kind} {told}"
     return f"{kind} {told}\n{text.rstrip()}" if "\n" in text.strip() else f"{kind} {told}: {text.strip()}"

@@ -73,7 +73,7 @@ def application(answers: Answers) -> Callable[..., list[bytes]]:
         if page is None:
             status, kind, body = "404 Not Found", "text/plain", f"known: {' '.join(pages)}\n".encode()
         elif environ.get("REQUEST_METHOD") not in ("GET", "HEAD"):
-            status, kind, body = "405 Method Not Allowed", "text/plain", b"GET\n"
+            status, kind, body = "405 Method Not Allowed", "text/plain", b"only GET and HEAD are answered\n"
         else:
             try:
                 status, kind, body = page(environ)

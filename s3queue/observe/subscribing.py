@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from s3queue.errors import ConfigError
+from s3queue.observe.beside import Beside
+from s3queue.words import plural
 
 if TYPE_CHECKING:
     from s3queue.events import Event
@@ -22,6 +25,8 @@ class Subscribers:
 
     def __init__(self) -> None:
         self._calls: dict[str, list[Callable[[Any], object]]] = {}
+        self._beside = Beside()
+        self._is_at_once = False
 
     def on(self, *kinds: str) -> Callable[[_Call], _Call]:
         """Decorator; see `on`."""
@@ -55,16 +60,42 @@ class Subscribers:
     def has(self, kind: str) -> bool:
         return kind in self._calls
 
-    def tell(self, event: Event) -> list[BaseException]:
-        """Call those that listen to it. Returns what they raised; also `SystemExit`, which would end this process, and
-        cost messages that did nothing an attempt."""
-        raised: list[BaseException] = []
-        for call in self._calls.get(event.kind, ()):
-            try:
-                call(event)
-            except (Exception, SystemExit) as fault:  # noqa: BLE001 - of the user's; the caller logs it
-                raised.append(fault)
-        return raised
+    def tell(self, event: Event, warn: Callable[[str, str], object]) -> None:
+        """Have those called that listen to it, in a thread. Never waits, and never raises.
+
+        Args:
+            warn: a key and a text, where one raises (also `SystemExit`, which means this process no more), and where the
+                event is dropped, since too many wait.
+        """
+
+        def call_all() -> None:
+            for call in self._calls.get(event.kind, ()):
+                try:
+                    call(event)
+                except (Exception, SystemExit) as fault:  # noqa: BLE001 - of the user's
+                    why = f"a subscriber of {event.kind} raised {type(fault).__name__}: {fault}"
+                    warn(f"subscriber {event.kind}", why)
+
+        if self._is_at_once:
+            call_all()
+        elif not self._beside.post(call_all):
+            warn("subscribers", f"an event {event.kind} was dropped: its subscribers are too slow, or hang")
+
+    def finish(self, warn: Callable[[str, str], object]) -> None:
+        """At the end of a process: let them hear what was told last, within 2 s."""
+        if dropped := self._beside.finish():
+            warn(
+                "subscribers", f"{plural(dropped, 'event')} dropped at the end: their subscribers are too slow, or hang"
+            )
+
+    @contextlib.contextmanager
+    def at_once(self) -> Iterator[None]:
+        """They are called where events are told, before that goes on: for tests."""
+        before, self._is_at_once = self._is_at_once, True
+        try:
+            yield
+        finally:
+            self._is_at_once = before
 
 
 #: Of this process, and of those that it forks.
@@ -77,9 +108,11 @@ def on(*kinds: str) -> Callable[[_Call], _Call]:
         @s3queue.on("dead")
         def page_somebody(event: s3queue.events.Dead) -> None: ...
 
-    It is called in the process and the thread that tells the event: for what happens to a message, the worker that runs it.
-    It must be quick, and may not wait for the queue itself. What it raises is logged, and changes nothing. For the events
-    of all processes of a host in one place see `s3queue.Supervisor.on`. Where nobody subscribes, nothing of this is called.
+    It is called in the process that tells the event, for what happens to a message the worker that runs it, in a thread of
+    its own, one event after the other. However slow it is, nothing waits for it: an event is told at most once, and is
+    dropped where 10,000 wait, where its process dies, or 2 s after its process is done. That is logged, and so is what it
+    raises. For the events of all processes of a host in one place see `s3queue.Supervisor.on`. Where nobody subscribes,
+    nothing of this is called.
 
     Raises:
         ConfigError: there is no such kind.

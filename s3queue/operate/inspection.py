@@ -19,7 +19,7 @@ from s3queue.core import ranges
 from s3queue.core.keys import Layout, parse_source
 from s3queue.core.ops import get, get_all, list_all
 from s3queue.core.produce import largest_source
-from s3queue.core.records import Board, Control, HostTally, Ledger, Summary, Tally, decode
+from s3queue.core.records import Board, Control, HostTally, Ledger, Summary, Tally, decode, known_of
 from s3queue.core.tally import count_batch, count_board
 from s3queue.errors import CorruptRecord
 from s3queue.operate.views import time_of
@@ -295,7 +295,7 @@ def _read_board(seen: Stats, layout: Layout, driver: Driver) -> Board | None:
     if not isinstance(found, Found):
         return None
     try:
-        board = decode(Board, layout.board, found.body)
+        board = known_of(decode(Board, layout.board, found.body))
     except CorruptRecord:
         seen.unreadable.append(layout.board)
         return None

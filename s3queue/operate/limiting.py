@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 
 from msgspec import Struct
@@ -9,7 +10,8 @@ from msgspec import Struct
 from s3queue.core.keys import Layout
 from s3queue.core.ops import get, get_all, list_all
 from s3queue.core.plan.rules import in_force, reached
-from s3queue.core.records import NO_LIMITS, Board, Control, Ledger, Limit, Limits, decode
+from s3queue.core.records import NO_LIMITS, Board, Control, Ledger, Limit, Limits, decode, known_of
+from s3queue.errors import CorruptRecord
 from s3queue.runtime.drive import Driver
 from s3queue.runtime.meter import Meter
 from s3queue.store import Found, ObjectStore
@@ -34,7 +36,7 @@ def read_limits(store: ObjectStore, namespace: str, meter: Meter | None = None) 
     """By queue, of those that have any.
 
     Raises:
-        CorruptRecord: the control, the board or a ledger cannot be decoded.
+        CorruptRecord: the control or the board cannot be decoded.
 
     Asks: one LIST per 1,000 hosts, one GET for each, and two more.
     """
@@ -42,13 +44,13 @@ def read_limits(store: ObjectStore, namespace: str, meter: Meter | None = None) 
     found = driver.run(get(layout.control))
     control = decode(Control, layout.control, found.body) if isinstance(found, Found) else Control("")
     found = driver.run(get(layout.board))
-    board = decode(Board, layout.board, found.body) if isinstance(found, Found) else None
+    board = known_of(decode(Board, layout.board, found.body)) if isinstance(found, Found) else None
     keys = [item.key for item in driver.run(list_all(layout.hosts))]
-    ledgers = [
-        decode(Ledger, key, one.body)
-        for key, one in zip(keys, driver.run(get_all(keys)), strict=True)
-        if isinstance(one, Found)
-    ]
+    ledgers = []
+    for key, one in zip(keys, driver.run(get_all(keys)), strict=True):
+        if isinstance(one, Found):
+            with contextlib.suppress(CorruptRecord):  # one that nobody can read declares nothing
+                ledgers.append(decode(Ledger, key, one.body))
     declared = in_force(ledgers, None)
     full = reached(board, in_force(ledgers, control)) if board is not None else {}
     return {

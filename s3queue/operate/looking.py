@@ -17,7 +17,7 @@ from msgspec import Struct
 from s3queue.core.bodies import batch_in
 from s3queue.core.keys import MAX_ORDER, Layout, parse_message_id, parse_source
 from s3queue.core.ops import get, get_all, list_page
-from s3queue.core.records import Batch, Board, Ledger, SourceState, decode, decode_moved
+from s3queue.core.records import Batch, Board, Ledger, SourceState, decode, decode_moved, known_of
 from s3queue.core.settle import Draft
 from s3queue.errors import ConfigError, CorruptRecord
 from s3queue.operate.asking import check_limit
@@ -231,7 +231,7 @@ class _Look:
         """The batches in which something is wanted, by path."""
         found = self._driver.run(get(self._layout.board))
         if isinstance(found, Found):
-            self._board = decode(Board, self._layout.board, found.body)
+            self._board = known_of(decode(Board, self._layout.board, found.body))
         on_board = self._on_board()
         listed = (entry for entry in self._listed(after[0]) if entry.path not in on_board)
         for entry in heapq.merge((on_board[path] for path in sorted(on_board)), listed, key=lambda entry: entry.path):
@@ -247,7 +247,7 @@ class _Look:
         """One batch, wherever it is."""
         found = self._driver.run(get(self._layout.board))
         if isinstance(found, Found):
-            self._board = decode(Board, self._layout.board, found.body)
+            self._board = known_of(decode(Board, self._layout.board, found.body))
         if path in self._board.sources or path in self._board.moves:
             return self._on_board().get(path)
         key = self._layout.source(path)

@@ -18,18 +18,15 @@ from typing import Any
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from s3queue.config import Config
-from s3queue.core.keys import Layout
 from s3queue.core.plan.redrive import MOST_LETTERS, taken_by
 from s3queue.core.records import PURGE_LETTERS, REDRIVE, Chosen, LetterRequest
 from s3queue.errors import ConfigError, CorruptRecord
 from s3queue.operate.asking import check_timeout
 from s3queue.operate.letters import DeadLetter, Read, Wanted, complete, queue_of, read_named, read_records, view
 from s3queue.operate.operation import Operation
+from s3queue.operate.reading import Readable
 from s3queue.payloads.codec import encode_value
 from s3queue.registry import registry
-from s3queue.runtime.drive import Driver
-from s3queue.store import ObjectStore
 
 __all__ = ["Decided", "Redrivable"]
 
@@ -56,16 +53,8 @@ class Decided(Struct, frozen=True):
     unreadable: int = 0
 
 
-class Redrivable:
+class Redrivable(Readable):
     """What operators can do about the dead letters of a queue. A base of `Queue`."""
-
-    name: str
-    config: Config
-    store: ObjectStore
-    layout: Layout
-
-    def driver(self) -> Driver:
-        raise NotImplementedError
 
     def redrive(
         self,

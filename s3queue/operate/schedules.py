@@ -249,7 +249,7 @@ class Schedules:
 def _info(name: str, one: Schedule, ticked: Ticked | None, now_ms: int) -> ScheduleInfo:
     paused = one.is_paused(now_ms)
     following = None
-    if not (paused and one.paused_ms == 0):
+    if one.is_known and not (paused and one.paused_ms == 0):
         last_ms = ticked.last_ms if ticked is not None and ticked.revision == one.revision else 0
         following = next_of(one, max(last_ms, one.from_ms, one.paused_ms or 0, now_ms), next_tick)
     return ScheduleInfo(

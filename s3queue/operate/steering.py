@@ -50,9 +50,6 @@ class Changed(Struct, frozen=True):
 class Steerable(Redrivable):
     """What operators can do to all of a queue, or to a part of it. The base of `Queue`."""
 
-    def messages(self, *, state: State | None = None, task: str | None = None) -> Iterator[QueuedMessage]:
-        raise NotImplementedError
-
     def cancel(
         self,
         *,

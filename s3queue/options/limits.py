@@ -21,8 +21,9 @@ from msgspec import Struct
 from s3queue.core import records
 from s3queue.core.keys import key_name
 from s3queue.errors import ConfigError
+from s3queue.options.times import seconds_of
 
-__all__ = ["Breaker", "Limit", "declare", "declared", "rate_of", "seconds_of"]
+__all__ = ["DECLARED", "Breaker", "Limit", "declare", "declared", "rate_of"]
 
 _RATE = re.compile(r"(\d+(?:\.\d+)?)\s*/\s*(s|sec|second|m|min|minute|h|hour|d|day)")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -77,14 +78,6 @@ def rate_of(rate: float | str, what: str = "limit") -> float:
     return float(rate)
 
 
-def seconds_of(length: float | timedelta, what: str) -> float:
-    """Raises `ConfigError`: not a length of time above 0."""
-    seconds = length.total_seconds() if isinstance(length, timedelta) else length
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < 1e9:
-        raise ConfigError(f"{what} is {length!r}", "seconds above 0, or a timedelta")
-    return float(seconds)
-
-
 def declare(
     what: str,
     *,
@@ -119,6 +112,10 @@ def declare(
         None if ageing_s is None or math.isinf(ageing_s) else ageing_s,
         None if breaker is None else breaker.record(what),
     )
+
+
+#: Options of a task that limit its queue.
+DECLARED = ("max_running", "rate", "per_key", "fair", "ageing", "breaker")
 
 
 def declared(what: str, **said: Any) -> records.Limits | None:

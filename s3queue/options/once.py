@@ -11,7 +11,7 @@ from msgspec import Raw
 
 from s3queue.core.keys import DEBOUNCE, DEDUP, UNIQUE, WAITING, gate_of
 from s3queue.errors import ConfigError
-from s3queue.options.limits import seconds_of
+from s3queue.options.times import seconds_of
 
 __all__ = ["OnlyOnce", "Unique", "check_unique", "once_of"]
 

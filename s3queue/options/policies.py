@@ -126,12 +126,13 @@ class Policy(Struct, frozen=True, kw_only=True):
 
 
 def policy(
-    max_attempts: int | None,
-    backoff: Backoff | Delay | None,
-    time_limit: float | UnsetType | None,
-    soft_time_limit: float | None,
-    retry_on: Which | None,
-    give_up_on: Which | None,
+    *,
+    max_attempts: int | None = None,
+    backoff: Backoff | Delay | None = None,
+    time_limit: float | UnsetType | None = UNSET,
+    soft_time_limit: float | None = None,
+    retry_on: Which | None = None,
+    give_up_on: Which | None = None,
     result_ttl: float | None = None,
     ack: Ack = "auto",
     unique: bool | str = False,

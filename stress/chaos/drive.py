@@ -36,7 +36,7 @@ from stress.chaos.stores import clean_up, endpoint, proxied
 #: After so long without a start of a task, in seconds, something else goes wrong.
 _STALL_S = 6.0
 #: Seconds for which a network that is disturbed may keep one object from being read.
-_UNREAD_S = 6.0
+_UNREAD_S = 20.0
 
 
 class Wanted(NamedTuple):

@@ -232,7 +232,8 @@ def _trouble(faults: list[Done], run: Run, following: Start) -> float | None:
 
 def _attempts(accounts: Accounts, orders: Mapping[int, Order]) -> list[str]:
     """An attempt runs once (after a snooze: once more), and there are never more than allowed. Those that ended with their
-    process, and with others that it ran, or their agent did, do not count."""
+    process, and with others that it ran, or their agent did, do not count; nor do those that never came to a start: their
+    batch was being read when its reader died."""
     wrong = []
     known = accounts.sent | accounts.uncertain
     cut_short = Counter(run.start.session for run in accounts.runs if run.how in _CUT_SHORT)
@@ -247,6 +248,7 @@ def _attempts(accounts: Accounts, orders: Mapping[int, Order]) -> list[str]:
         order = orders.get(known.get(message, -1))
         # The last of a process may have ended, and died unheard.
         spared = sum((run.how in _CUT_SHORT or run.last) and cut_short[run.start.session] > 1 for run in runs)
+        spared += max(seen) - len(seen)
         if order is not None and max(seen) > MAX_ATTEMPTS[order.task] + spared:
             wrong.append(f"{message} was started as attempt {max(seen)} of {MAX_ATTEMPTS[order.task]}, {spared} spared")
     return wrong

@@ -275,8 +275,11 @@ def test_an_attempt_that_ran_twice_is_noticed_whatever_explains_it() -> None:
 
 def test_more_attempts_than_allowed_are_noticed() -> None:
     accounts = good()
-    accounts.runs[0] = run(0, 10.0, attempt=13)
+    accounts.runs[:1] = [run(0, 1.0 + attempt / 10, how="error", attempt=attempt) for attempt in range(1, 13)]
+    accounts.runs.insert(12, run(0, 10.0, attempt=13))
     assert any("attempt 13 of 12" in what for what in verdict(accounts).violations)
+    del accounts.runs[3]  # one that was interrupted before it had started
+    assert not any("attempt 13 of 12" in what for what in verdict(accounts).violations)
 
 
 @pytest.mark.parametrize("late", [True, False])

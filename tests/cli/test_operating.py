@@ -118,3 +118,13 @@ def test_cancel_of_messages_and_of_a_queue_at_once_is_a_mistake(
     s3queue: Invoke, url: str, words: tuple[str, ...]
 ) -> None:
     assert s3queue("cancel", *words, "--store", url) == 2
+
+
+@pytest.mark.parametrize("line", ["pause mial --no-wait", "limit set mial --running 3 --no-wait"])
+def test_setting_of_a_queue_that_nobody_has_sent_to_names_the_queue(
+    s3queue: Invoke, url: str, message: str, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert s3queue(*line.split(), "--store", url) == 0
+    assert "nothing was ever sent to a queue 'mial'" in capsys.readouterr().err
+    assert s3queue(*line.replace("mial", "raw").split(), "--store", url) == 0
+    assert capsys.readouterr().err == ""

@@ -83,7 +83,7 @@ class TestScreen:
     @pytest.mark.parametrize(
         ("queue", "line"),
         [
-            (QueueStats(ready=1, hosts=0), "not served: no living host serves mail"),
+            (QueueStats(ready=1, hosts=0), "not served: no living host serves mail; s3queue run MODULE starts one"),
             (QueueStats(hosts=1, paused=True), "paused: mail; s3queue resume mail"),
             (QueueStats(hosts=1, unfit={"send@": 2}), "unfit: 2 messages of mail of a task that no host knows: send"),
             (
@@ -154,7 +154,7 @@ def test_stats_says_as_of_when_and_counts_where_it_is_told_to(
     out = capsys.readouterr().out
     assert "as of 2023-11-1" in out
     assert "--exact counts now" in out
-    assert "this look: 1 get\n" in out
+    assert "requests of this command: 1 get\n" in out
     assert s3queue("stats", "--exact", "--store", summarised) == 0
     out = capsys.readouterr().out
     assert "counted just now" in out

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from s3queue.config import Config
 from s3queue.dashboard import Viewer, dashboard
 from s3queue.dashboard.actions import ACTIONS
 from s3queue.dashboard.guard import COOKIE
+from s3queue.dashboard.works import Work
 from tests.dashboard.conftest import OTHER, TOKEN, Serve
 from tests.dashboard.serve import form_token, served
 
@@ -149,6 +151,30 @@ class TestRights:
             assert "Your role (viewer) may not pause" in answer.text
         (event,) = audit(tmp_path)
         assert (event["who"], event["action"], event["queue"], event["outcome"]) == ("vera", "pause", "mail", "refused")
+
+    def test_a_work_is_ended_only_by_who_may_do_what_it_does(self, serve: Serve, tmp_path: Path) -> None:
+        it = serve(people=True, allow=["redrive"], config=Config(history=str(tmp_path)))
+
+        def wait(work: Work) -> str:
+            assert work.wait_cancelled(30)
+            return "over"
+
+        ended = threading.Event()
+        work = it.app._desk.works.begin("Redrive: mail", "olga", wait, lambda _: ended.set(), action="redrive")
+        with it.client() as client:
+            log_in(client, OTHER)
+            page = client.get(f"/works/{work.id}").text
+            assert "Stop" not in page
+            answer = client.post(f"/works/{work.id}/cancel", data={"form_token": form_token(page)})
+            assert (answer.status_code, work.is_cancelled) == (403, False)
+        with it.client() as client:
+            log_in(client, TOKEN)
+            page = client.get(f"/works/{work.id}").text
+            assert "Stop" in page
+            assert client.post(f"/works/{work.id}/cancel", data={"form_token": form_token(page)}).status_code == 200
+        assert ended.wait(30)
+        told = [(event["who"], event["action"], event["outcome"]) for event in audit(tmp_path)]
+        assert told == [("vera", "cancel_work", "refused"), ("olga", "cancel_work", "done")]
 
 
 class TestMounted:

@@ -4,7 +4,9 @@ import ast
 import logging
 import os
 import sys
+import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 import s3queue
 from s3queue import ConfigError
 from s3queue.events import KINDS, Dead, Enqueued, Event, decode_event
+from s3queue.observe.beside import Beside
 from s3queue.observe.events import LEVELS, Events
 from s3queue.observe.subscribing import Subscribers, here
 
@@ -23,6 +26,13 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(autouse=True)
 def nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(here, "_calls", {})
+
+
+def tell(kind: str, **fields: Any) -> None:
+    """In a process that is done then."""
+    sink = Events("worker")
+    sink.emit(kind, **fields)
+    sink.close()
 
 
 def test_subscriber_gets_the_typed_event_of_its_kind_and_no_other() -> None:
@@ -36,6 +46,7 @@ def test_subscriber_gets_the_typed_event_of_its_kind_and_no_other() -> None:
     sink.emit("dead", message="m", attempt=3, task="send", cause="error", text="no such user")
     sink.emit("snoozed", message="m", attempt=1)
     sink.emit("enqueued", ids=["a"], queue="mail")
+    sink.close()
     dead, enqueued = heard
     assert isinstance(dead, Dead)
     assert (dead.kind, dead.message, dead.attempt, dead.task, dead.role, dead.pid) == (
@@ -64,7 +75,7 @@ def test_subscriber_that_raises_is_logged_and_the_next_one_is_called(
         raise raised
 
     s3queue.on("dead")(heard.append)
-    Events("worker").emit("dead", message="m", attempt=1)
+    tell("dead", message="m", attempt=1)
     assert len(heard) == 1
     assert f"a subscriber of dead raised {type(raised).__name__}: the pager is away" in caplog.text
 
@@ -83,8 +94,67 @@ def test_subscriber_that_ends_the_program_does_not_end_a_worker(caplog: pytest.L
     def gives_up(event: Dead) -> None:
         sys.exit("the pager is away")
 
-    Events("worker").emit("dead", message="m", attempt=1)
+    tell("dead", message="m", attempt=1)
     assert "a subscriber of dead raised SystemExit: the pager is away" in caplog.text
+
+
+def test_subscriber_that_hangs_delays_nothing_and_what_it_misses_is_counted_once(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, gate, entered, heard = Subscribers(), threading.Event(), threading.Event(), list[str]()
+    monkeypatch.setattr(own, "_beside", Beside(most=3))
+
+    @own.on("dead")
+    def hang(event: Dead) -> None:
+        entered.set()
+        gate.wait()
+        heard.append(event.message)
+
+    sink = Events("agent", subscribers=own)
+    sink.emit("dead", message="first", attempt=1)
+    entered.wait()
+    for message in "abcdefgh":  # three wait for it
+        sink.emit("dead", message=message, attempt=1)
+    assert heard == []
+    assert caplog.text.count("an event dead was dropped: its subscribers are too slow, or hang") == 1
+    gate.set()
+    sink.close()
+    assert heard == ["first", "a", "b", "c"]
+
+
+def test_subscriber_that_hangs_does_not_keep_a_process_from_ending(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, gate, entered, heard = Subscribers(), threading.Event(), threading.Event(), list[str]()
+    beside = Beside()
+    monkeypatch.setattr(own, "_beside", beside)
+    monkeypatch.setattr(beside, "finish", partial(beside.finish, 0.0))
+
+    @own.on("dead")
+    def hang(event: Dead) -> None:
+        entered.set()
+        gate.wait()
+        heard.append(event.message)
+
+    sink = Events("agent", subscribers=own)
+    for message in ("first", "a", "b"):
+        sink.emit("dead", message=message, attempt=1)
+    entered.wait()
+    thread = beside._thread
+    assert thread is not None
+    sink.close()
+    assert "2 events dropped at the end: their subscribers are too slow, or hang" in caplog.text
+    gate.set()
+    thread.join()
+    assert heard == ["first"]
+
+
+def test_tests_may_have_subscribers_called_at_once() -> None:
+    heard: list[Event] = []
+    s3queue.on("dead")(heard.append)
+    with here.at_once():
+        Events("worker").emit("dead", message="m", attempt=1)
+        assert len(heard) == 1
 
 
 @pytest.mark.parametrize("kinds", [(), ("deed",)])

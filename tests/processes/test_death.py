@@ -76,14 +76,18 @@ def test_message_that_kills_its_worker_dies_after_its_attempts_and_harms_nobody_
     quick.enqueue_many([(str(runs), number) for number in range(100, 200)])
     summary = drain(store, queues=[QUEUE], workers=2)
     assert Counter(numbers(runs)) == Counter(range(200))
-    assert [line.split()[0] for line in starts.read_text().splitlines()] == ["1", "2", "3"]
     (letter,) = Queue(QUEUE, store).dead_letters()
     assert letter.task == "poison"
+    # One that ended while its process read the batch of another message counts for neither.
+    counted = [one for one in letter.failures if "no attempt is counted" not in one.text]
+    assert len(counted) == 3
+    many = len(letter.failures)
+    assert [line.split()[0] for line in starts.read_text().splitlines()] == [str(n + 1) for n in range(many)]
     cause = "exited" if how == "exit" else "killed"
-    assert [(one.attempt, one.cause) for one in letter.failures] == [(1, cause), (2, cause), (3, cause)]
+    assert [(one.attempt, one.cause) for one in letter.failures] == [(n + 1, cause) for n in range(many)]
     said = {"kill": "SIGKILL", "exit": "status 3", "crash": "SIGSEGV"}[how]
     assert all(said in one.text for one in letter.failures)
-    assert summary.deaths == 3
+    assert summary.deaths == many
     counts = stats(store, exact=True).queues[QUEUE]
     assert (counts.done, counts.dead) == (200, 1)
 

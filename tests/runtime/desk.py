@@ -144,9 +144,9 @@ class Desk:
         self.journal.open_row(row, ticket, 0, sum(part.stop - part.start for part in parts))
         self.send(Deal(row, ticket, jobs.QUEUE, parts))
 
-    def deal_new(self, row: int, *messages: Raw, attempt: int = 1) -> str:
+    def deal_new(self, row: int, *messages: Raw, attempt: int = 1, ticket: str = "1-7") -> str:
         path = self.put(list(messages))
-        self.deal(row, Part(path, 0, len(messages), attempt))
+        self.deal(row, Part(path, 0, len(messages), attempt), ticket=ticket)
         return path
 
     def recall(self) -> None:

@@ -18,9 +18,20 @@ from s3queue_backends import MemoryStore, SqliteStore
 from s3queue.errors import OutcomeUnknown, StoreDenied, StoreUnavailable, StoreUnsupported
 from s3queue.observe.ears import Ear
 from s3queue.observe.measures import MeasuredStore, Measures
-from s3queue.operate.probe import Effort, HasClock, KeepsVersions, Report, power, probe, require_safe
+from s3queue.operate.probe import Effort, Report, power, probe, require_safe
 from s3queue.runtime.drive import Driver
-from s3queue.store import Capabilities, Conflict, Found, Missing, ObjectStore, Stored, Unchanged, open_store
+from s3queue.store import (
+    Capabilities,
+    Conflict,
+    Found,
+    HasClock,
+    KeepsVersions,
+    Missing,
+    ObjectStore,
+    Stored,
+    Unchanged,
+    open_store,
+)
 from s3queue.testing.faultproxy import FaultProxy
 from s3queue.testing.servers import Server
 from tests.conformance import broken

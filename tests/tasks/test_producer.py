@@ -17,6 +17,7 @@ from s3queue_backends.sqlite import SqliteStore
 import s3queue
 from s3queue import Config, ConfigError, EnqueueUncertain, Producer, Queue, StoreUnavailable, configure
 from s3queue.core.keys import Layout
+from s3queue.enqueue.loading import load
 from s3queue.producer import _Entry, _key, _Lane
 from s3queue.store import Conflict, Stored
 from tests.tasks.test_queue import Troubled, batches
@@ -52,7 +53,8 @@ def test_calls_that_come_while_a_put_is_under_way_share_the_next_one() -> None:
         assert store.begun.acquire(timeout=FOREVER)
         others = [pool.submit(producer.send, queue, n) for n in range(1, 8)]
         while (
-            len(batch.messages if (batch := producer._lanes[_key(queue.load("", [queue_payload(0)]))].open) else []) < 7
+            len(batch.messages if (batch := producer._lanes[_key(load(queue, "", [queue_payload(0)]))].open) else [])
+            < 7
         ):
             time.sleep(0.001)
         # The batch of those seven is full when an eighth has come: so many callers there are.
@@ -119,7 +121,7 @@ def failing(*troubles: str) -> tuple[Any, list[BaseException]]:
     queue = Queue("q", store, config=Config(enqueue_deadline=0.1))
     queue.newest_first()
     producer = Producer(store, linger=FOREVER)
-    producer._lanes[_key(queue.load("", [queue_payload(0)]))] = _Lane(peak=2)  # there were two of late
+    producer._lanes[_key(load(queue, "", [queue_payload(0)]))] = _Lane(peak=2)  # there were two of late
     faults: list[BaseException] = []
 
     def call(n: int) -> None:
@@ -163,7 +165,7 @@ def test_cancelled_call_whose_batch_is_not_sent_stores_nothing(store: MemoryStor
 
     async def main() -> None:
         with Producer(linger=0.2) as producer:
-            _, batch, *_ = producer._join(queue.load("", [queue_payload(0)]), _Entry())  # leads, and is not alone
+            _, batch, *_ = producer._join(load(queue, "", [queue_payload(0)]), _Entry())  # leads, and is not alone
             batch.full.set()
             producer._lanes[next(iter(producer._lanes))].peak = 9
             call = asyncio.create_task(producer.asend(queue, 1))
@@ -175,6 +177,38 @@ def test_cancelled_call_whose_batch_is_not_sent_stores_nothing(store: MemoryStor
 
     asyncio.run(main())
     assert stored(store) == []
+
+
+def test_coroutine_stores_its_batch_though_every_thread_of_its_loop_waits_for_that(store: MemoryStore) -> None:
+    async def main() -> None:
+        loop, queue, go = asyncio.get_running_loop(), Queue("q"), threading.Event()
+        loop.set_default_executor(ThreadPoolExecutor(1))
+        with Producer(linger=FOREVER) as producer:
+            lane = producer._lanes[_key(load(queue, "", [queue_payload(0)]))] = _Lane(peak=2)
+            last = loop.run_in_executor(None, lambda: go.wait(FOREVER) and producer.send(queue, 2))
+            first = asyncio.create_task(producer.asend(queue, 1))
+            while lane.open is None:
+                await asyncio.sleep(0)
+            go.set()
+            async with asyncio.timeout(FOREVER / 3):
+                await asyncio.gather(first, last)
+
+    asyncio.run(main())
+    assert [payloads for _, payloads in batches(store)] == [[1, 2]]
+
+
+def test_coroutine_stores_its_batch_though_no_thread_can_be_started(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the end of the interpreter. Whoever joined the batch would wait for ever."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with Producer() as producer:
+        asyncio.run(producer.asend(Queue("q"), 1))
+    assert stored(store) == [1]
 
 
 def test_closed_producer_takes_nothing(store: MemoryStore) -> None:
@@ -191,7 +225,7 @@ def test_child_of_a_fork_waits_for_nobody_of_its_parent(tmp_path: Path) -> None:
     queue = Queue("q", store)
     queue.newest_first()
     producer = Producer(linger=FOREVER)
-    producer._join(queue.load("", [queue_payload(0)]), _Entry())  # of a thread that is inside
+    producer._join(load(queue, "", [queue_payload(0)]), _Entry())  # of a thread that is inside
     with producer._gate:
         pid = os.fork()
         if pid == 0:

@@ -37,7 +37,7 @@ from s3queue.core.records import (
     decode_message,
     encode,
 )
-from s3queue.enqueue.sending import BatchIds
+from s3queue.enqueue.batches import BatchIds
 from s3queue.errors import OutcomeUnknown
 from s3queue.store import Capabilities, Conflict, Found, Listed, Missing, Stored, Unchanged
 
@@ -343,12 +343,12 @@ class TestBatchIds:
         assert len({(ms, batch[:3]) for ms, batch in taken}) == 8000
 
     def test_a_fork_while_another_thread_takes_one_does_not_hang_the_child(self) -> None:
-        from s3queue.enqueue.sending import _ids
+        from s3queue.enqueue.batches import batch_ids
 
-        with _ids._lock:  # as if another thread were inside
+        with batch_ids._lock:  # as if another thread were inside
             pid = os.fork()
             if pid == 0:
-                _ids.next()
+                batch_ids.next()
                 os._exit(0)
         assert os.waitpid(pid, 0)[1] == 0
 

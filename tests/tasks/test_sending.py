@@ -27,6 +27,7 @@ from s3queue import (
 )
 from s3queue.core.keys import Layout
 from s3queue.enqueue import sending
+from s3queue.enqueue.loading import load
 from s3queue.enqueue.sending import Sending
 from s3queue.errors import OutcomeUnknown
 from s3queue.store import Conflict, Stored
@@ -189,7 +190,7 @@ class TestInterrupted:
         """The exception of a call that was cancelled by `asyncio.wait_for` while a put was under way."""
 
         async def main() -> tuple[BaseException, EnqueueUncertain | None]:
-            call = asyncio.ensure_future(Sending(lambda: Queue("q", store).load("", [Raw(b"\x01")] * count)).arun())
+            call = asyncio.ensure_future(Sending(lambda: load(Queue("q", store), "", [Raw(b"\x01")] * count)).arun())
             await asyncio.to_thread(store.reached.wait, 30)
             try:
                 await asyncio.wait_for(call, 0)
@@ -348,7 +349,7 @@ class TestReserve:
     def test_the_message_is_stored_under_the_id_that_was_reserved(self, order: Any) -> None:
         store = Troubled()
         queue = Queue("q", store, order=order)
-        sending = Sending(lambda: queue.load("", [Raw(b"\xa1x")]))
+        sending = Sending(lambda: load(queue, "", [Raw(b"\xa1x")]))
         told = sending.reserve()
         assert stored(store) == []
         assert sending.run() == [told]
@@ -358,7 +359,7 @@ class TestReserve:
     def test_without_an_answer_the_same_message_can_be_sent_again(self) -> None:
         store = Troubled()
         queue = queue_on(store)
-        sending = Sending(lambda: queue.load("", [Raw(b"\xa1x")]))
+        sending = Sending(lambda: load(queue, "", [Raw(b"\xa1x")]))
         told = sending.reserve()
         store.troubles = ["lost"] * 100
         with pytest.raises(EnqueueUncertain) as caught:

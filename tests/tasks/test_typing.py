@@ -6,9 +6,13 @@ import inspect
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, assert_type
 
+import pytest
+
 import s3queue
 from s3queue import Context, MessageId, Task
 from s3queue.options.batching import Options, TaskOptions
+from s3queue.options.limits import DECLARED
+from s3queue.options.policies import policy
 
 
 @s3queue.task("typed")
@@ -49,9 +53,12 @@ def test_a_call_has_the_type_of_the_function() -> None:
 
 
 def test_type_checkers_know_every_option() -> None:
-    for decorator, options in ((s3queue.task, TaskOptions), (s3queue.handler, Options)):
-        takes = inspect.signature(decorator).parameters.keys() - {"queue", "name", "batch", "wait"}
-        assert options.__annotations__.keys() | Options.__annotations__.keys() == takes
+    taken = {*inspect.signature(policy).parameters, *DECLARED, "middleware", "expires_in"}
+    assert Options.__annotations__.keys() == taken
+    timed = inspect.signature(s3queue.task).parameters.keys() - {"queue", "name", "batch", "wait", "options"}
+    assert TaskOptions.__annotations__.keys() - taken == timed
+    with pytest.raises(TypeError, match=r"handler\(\) got an unexpected keyword argument 'cron'"):
+        s3queue.handler("q", cron="* * * * *")  # type: ignore[call-overload]
 
 
 if TYPE_CHECKING:

@@ -11,4 +11,5 @@ __all__ = ["task_queue"]
 @pytest.fixture(autouse=True)
 def _empty() -> None:
     shop.sent.clear()
+    shop.ticks.clear()
     shop.charged.clear()

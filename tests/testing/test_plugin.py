@@ -74,11 +74,11 @@ def test_tests_on_an_event_loop_drain_beside_it(task_queue: TaskQueue) -> None:
 
 def test_schedules_tick_as_the_clock_is_moved(task_queue: TaskQueue) -> None:
     task_queue.drain()
-    shop.sent.clear()
+    assert shop.ticks == []
     first = task_queue.clock.now().replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
     task_queue.advance(timedelta(hours=24))
-    assert shop.sent == [first + timedelta(hours=n) for n in range(24)]
-    assert all(isinstance(tick, datetime) and tick.tzinfo is UTC for tick in shop.sent)
+    assert shop.ticks == [first + timedelta(hours=n) for n in range(24)]
+    assert all(isinstance(tick, datetime) and tick.tzinfo is UTC for tick in shop.ticks)
 
 
 def test_what_expires_does_so_by_the_clock_of_the_test(task_queue: TaskQueue) -> None:
@@ -95,7 +95,7 @@ def test_failures_are_shown_with_what_the_task_raised(task_queue: TaskQueue) -> 
     drained = task_queue.drain()
     assert (drained.done, [one.task for one in drained.dead]) == (0, ["fails"])
     assert len(drained.dead[0].failures) == 3
-    with pytest.raises(AssertionError, match=r"(?s)1 messages are dead.*shop:fails.*ValueError: no 7"):
+    with pytest.raises(AssertionError, match=r"(?s)1 message is dead.*shop:fails.*ValueError: no 7"):
         drained.check()
     with pytest.raises(AssertionError, match="no 7"):
         task_queue.assert_no_dead()
@@ -204,3 +204,24 @@ def test_thread_waits_for_what_another_one_drains(task_queue: TaskQueue) -> None
 def test_time_that_cannot_pass_is_refused(task_queue: TaskQueue, wrong: Any) -> None:
     with pytest.raises(s3queue.ConfigError, match="time is"):
         task_queue.advance(wrong)
+
+
+def test_attempt_whose_process_a_test_ends_is_logged_as_killed(
+    task_queue: TaskQueue, caplog: pytest.LogCaptureFixture
+) -> None:
+    message = shop.pay.enqueue("o1")
+    task_queue.drain(crash="tests.testing.shop.charge").check()
+    told = [it.s3queue for it in caplog.records if hasattr(it, "s3queue")]
+    assert [(it["kind"], it["cause"]) for it in told if it.get("message") == message] == [("recovered", "killed")]
+
+
+def test_schedule_that_has_not_ticked_yet_says_so(task_queue: TaskQueue) -> None:
+    schedules = s3queue.Schedules()
+
+    def last() -> object:
+        return next(one.last for one in schedules.all() if one.name == "shop.hourly")
+
+    task_queue.advance(0)
+    assert last() is None
+    task_queue.advance(timedelta(hours=1))
+    assert last() == shop.ticks[-1]

@@ -25,6 +25,7 @@ from s3queue.contrib.django.framework import (
 from s3queue.contrib.django.looking import look
 from s3queue.contrib.django.place import place_of
 from s3queue.contrib.django.running import Call
+from s3queue.enqueue.loading import load
 from s3queue.enqueue.sending import Sending
 from s3queue.errors import ConfigError
 from s3queue.options.policies import LONGEST_RESULT_S, is_limit
@@ -162,7 +163,7 @@ class S3QueueBackend(BaseTaskBackend):
         )
         payload = encode_value({"call": call}, f"call of {task.module_path}")
         queue, priority = self.place.queue(task.queue_name), level(task.priority)
-        return Sending(lambda: queue.load(task.module_path, [payload], at=run_after, priority=priority, **once))
+        return Sending(lambda: load(queue, task.module_path, [payload], at=run_after, priority=priority, **once))
 
     def _send(self, sending: Sending, result: TaskResult) -> None:
         object.__setattr__(result, "id", str(sending.run()[0]))

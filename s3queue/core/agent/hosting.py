@@ -12,7 +12,7 @@ from s3queue.core.agent.environment import LONGEST_PAUSE, TICK_S, Crew, Ending, 
 from s3queue.core.agent.leading import NO_BOARD, Leading
 from s3queue.core.declare import declare
 from s3queue.core.flushes import Flushes
-from s3queue.core.keys import Layout, parse_source
+from s3queue.core.keys import Layout, is_source, parse_source
 from s3queue.core.ledger import Flushed, Host, Refused
 from s3queue.core.ops import Program, Signal, Step, Unknown, list_page, wait
 from s3queue.core.pacing import Backoff
@@ -217,6 +217,13 @@ class Hosting:
         if view.board is not None and view.version != self._seen:
             self._seen = view.version
             self._host.see(view.board)
+            if self._host.unknown:
+                self._post.env.mark("a host left a ticket of a newer release alone")
+                self._post.env.warn(
+                    "unknown tickets",
+                    f"{len(self._host.unknown)} tickets of this host name messages of a kind that this release does not "
+                    "know, and wait until another host may have them: upgrade s3queue here",
+                )
 
     def _declare(self) -> Program[None]:
         """Have the control name the schedules that the code of this host declares. The last agent to start decides."""
@@ -310,7 +317,8 @@ class Hosting:
         listings are proof."""
         board, queues = self._post.view.board, set(self._host.offers)
         unsettled = board is not None and any(
-            parse_source(path).queue in queues and not is_finished(path, state) for path, state in board.sources.items()
+            is_source(path) and parse_source(path).queue in queues and not is_finished(path, state)
+            for path, state in board.sources.items()
         )
         if not unsettled and (
             yield from holds_nothing(self._post.layout, queues, self._post.settings.max_source_bytes)

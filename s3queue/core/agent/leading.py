@@ -55,7 +55,7 @@ class Leading:
         self._looked_at: float | None = None
         self._wants_survey = False
         self.lead: Lead | None = None
-        self._telling = Telling(post.env, post.layout)
+        self._telling = Telling(post.env, post.layout, {})
 
     def wake(self, *, survey: bool = True) -> None:
         """Start a cycle soon.
@@ -161,7 +161,7 @@ class Leading:
         if view.board is None or view.board.epoch != lead.epoch:
             return math.inf
         self.lead = lead
-        self._telling = Telling(env, self._post.layout)
+        self._telling = Telling(env, self._post.layout, lead.board.fuses)
         if lead.epoch > 1:
             env.mark("another leader")
         if lead.window:
@@ -271,6 +271,13 @@ class Leading:
                 f"unfit {queue} {token}",
                 f"{many} messages of queue {queue!r} wait: task {task!r} {why}; deploy a release that fits them",
             )
+        if many := lead.foreign.messages:
+            env.mark("a leader left alone what a newer release has entered")
+            env.warn(
+                "foreign",
+                f"about {many} messages are of a kind that this release does not know; they wait for a coordinator and "
+                "hosts of the newer release: finish the upgrade, or see docs/how-to/upgrade",
+            )
         if lead.control is None:
             env.warn(self._post.layout.control, NO_CONTROL)
         if off_s := lead.clocks.off_s:
@@ -371,4 +378,6 @@ class Leading:
             self._post.env.warn(
                 "store", f"drained without resigning; another host leads when the lease runs out: {fault}"
             )
+        if self.lead is not None:
+            self._post.env.emit("deposed", session=self._post.me.session, text="it leaves")
         self.lead = None

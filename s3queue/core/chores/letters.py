@@ -28,7 +28,7 @@ from s3queue.core.chores.troubles import Troubles
 from s3queue.core.keys import Layout, Source, parse_message_id, parse_source
 from s3queue.core.ops import Step, Unknown, delete, get, put
 from s3queue.core.plan import Settings
-from s3queue.core.records import Board, DeadLetter, Ending, SourceState, decode, encode, encode_over
+from s3queue.core.records import Board, DeadLetter, Ending, SourceState, decode, encode, encode_over, ends_unknown
 from s3queue.errors import CorruptRecord, StoreError
 from s3queue.store import Conflict, Found, Missing, Stored, Unchanged
 
@@ -112,6 +112,8 @@ class Letters:
     def _due(self, path: str, state: SourceState, now: float) -> Iterator[int]:
         for index in state.dying:
             is_open = (path, index) not in self.written and (path, index) not in self._under_way
+            if ends_unknown(state.endings.get(index)):
+                continue  # its letter is for a newer release to write
             if is_open and self._troubles.allow(f"{path}#{index}", now):
                 yield index
 
@@ -155,7 +157,7 @@ class Letters:
         key, source = self._layout.source(path), parse_source(path)
         ending, failures = state.endings.get(0, DEAD), state.failures.get(0, ())
         if state.letter and ending.kind in ("done", "purged"):
-            brief = tombstone(source, ending, nonce, now_ms, self._turn)
+            brief = tombstone(source, ending, failures, nonce, now_ms, self._turn)
             outcome = yield from put(key, encode(brief), state.letter)
             if isinstance(outcome, Stored):
                 return True
@@ -170,7 +172,7 @@ class Letters:
                 return True
             version, body = found.version, encode_over(letter, before, found.body)
         else:  # somebody has deleted it
-            letter = tombstone(source, ending, nonce, now_ms, self._turn)
+            letter = tombstone(source, ending, failures, nonce, now_ms, self._turn)
             if ending.kind == "dead":
                 letter = replace(letter, tombstone=False, ending="", failures=failures, life=source.life)
             version, body = None, encode(letter)

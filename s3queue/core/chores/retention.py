@@ -7,6 +7,7 @@ redriven meanwhile: it is handed to the plan, which purges it as if an operator 
 
 from __future__ import annotations
 
+import contextlib
 import math
 
 from s3queue.core.chores.letter import payload_keys
@@ -71,7 +72,8 @@ class Retention:
                     continue
                 if letter.tombstone:
                     if max(letter.ended_ms, letter.died_ms) + settings.dead_retention * 1000 <= now_ms:
-                        over += [key, *payload_keys(self._layout, letter.message, letter.life)]
+                        with contextlib.suppress(CorruptRecord):  # a message of a newer release: it is left where it is
+                            over += [key, *payload_keys(self._layout, letter.message, letter.life)]
                 elif letter.died_ms + settings.letter_retention * 1000 <= now_ms:
                     old.setdefault(letter.queue, []).append(Chosen(letter.message, letter.life, one.version))
             for first in range(0, len(over), _DELETED_AT_ONCE):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -194,6 +195,18 @@ def parse_source(path: str) -> Source:
         expires_ms=None if expires is None else int(expires),
         gate=gate or "",
     )
+
+
+def is_source(path: str) -> bool:
+    """Whether ``parse_source(path)`` knows it; at a sixth of its cost. A newer release may name sources of another kind."""
+    match = _SOURCE.fullmatch(path)
+    if match is not None:
+        return int(match["count"]) <= MAX_BATCH
+    if path.startswith(BORROWED):
+        with contextlib.suppress(CorruptRecord):
+            parse_source(path)
+            return True
+    return False
 
 
 def expires_of(path: str) -> int | None:

@@ -14,7 +14,20 @@ from s3queue.core.plan import purge, schedules
 from s3queue.core.plan.marking import mark
 from s3queue.core.plan.planning import Planning
 from s3queue.core.plan.room import added
-from s3queue.core.records import CANCEL, CODES, PURGE, REPLACE, RUN_NOW, TICK, Board, Mark, Part, Request, SourceState
+from s3queue.core.records import (
+    CANCEL,
+    CODES,
+    PURGE,
+    REPLACE,
+    RUN_NOW,
+    TICK,
+    Board,
+    Mark,
+    Part,
+    Request,
+    SourceState,
+    ends_unknown,
+)
 from s3queue.core.settle import LAST_TEXT, Draft
 from s3queue.errors import CorruptRecord
 
@@ -74,9 +87,11 @@ def refers(request: Request) -> MessageRef | None:
 
 
 def _how(state: Draft | SourceState, index: int) -> str | None:
-    """How a message that is dying ends. None: it does not, and has its turn when its letter has another payload."""
-    how = state.endings[index].kind if index in state.endings else "dead"
-    return None if how == "edited" else how
+    """How a message that is dying ends. None: it does not, and has its turn when its letter has another payload; or only a
+    newer release can tell."""
+    ending = state.endings.get(index)
+    how = "dead" if ending is None else ending.kind
+    return None if how == "edited" or ends_unknown(ending) else how
 
 
 def paths_of(request: Request) -> set[str]:

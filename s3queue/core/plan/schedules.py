@@ -72,6 +72,8 @@ def admit(planning: Planning, now_ms: int, *, is_held: bool, deleted: Collection
     if is_held:
         return
     for name, schedule in control.schedules.items():
+        if not schedule.is_known:
+            continue
         ticked = _adopt(planning, name, schedule, now_ms)
         if schedule.is_paused(now_ms):
             if schedule.paused_ms:

@@ -10,7 +10,10 @@ How a format may change, since records outlive every release:
 2. A field is never renamed, retyped or given another meaning, and in an array-like record never moved or removed.
 3. Anything else is a new ``format``. Readers support every format ever released; a writer uses the newest that all
    readers of the namespace know.
-4. A record of an unknown format, or one that does not decode, is `CorruptRecord`: it is left as it is and reported, and
+4. A new kind of path is no new format. Who does not know it leaves alone what a board names by it (`divide`, `join`); so a
+   release that adds one gives its messages only to hosts whose ledgers say that they know it. The same of a new kind of
+   schedule or ending.
+5. A record of an unknown format, or one that does not decode, is `CorruptRecord`: it is left as it is and reported, and
    everything else goes on.
 """
 
@@ -43,6 +46,7 @@ from s3queue.core.records.codec import (
 )
 from s3queue.core.records.control import Control
 from s3queue.core.records.failures import CAUSES, FATAL_CAUSES, Failed, Failure
+from s3queue.core.records.foreign import NOTHING_FOREIGN, Foreign, divide, ends_unknown, is_known, join, known_of
 from s3queue.core.records.format import FORMAT
 from s3queue.core.records.gates import Gate
 from s3queue.core.records.ledger import About, Dozing, Ledger, Offer, Report, Usage
@@ -80,6 +84,7 @@ __all__ = [
     "FATAL_CAUSES",
     "FORMAT",
     "MOST_MESSAGES",
+    "NOTHING_FOREIGN",
     "NO_LIMIT",
     "NO_LIMITS",
     "PURGE",
@@ -102,6 +107,7 @@ __all__ = [
     "Ending",
     "Failed",
     "Failure",
+    "Foreign",
     "Fuse",
     "Gate",
     "HostTally",
@@ -144,11 +150,16 @@ __all__ = [
     "decode_message",
     "decode_moved",
     "decode_result",
+    "divide",
     "encode",
     "encode_batch",
     "encode_message",
     "encode_over",
     "encode_result",
     "encode_with",
+    "ends_unknown",
+    "is_known",
+    "join",
+    "known_of",
     "newer",
 ]

@@ -43,9 +43,11 @@ class Schedule(Struct, frozen=True, omit_defaults=True):
     since_ms: Count = 0
     digest: str = ""
 
-    def __post_init__(self) -> None:
-        if bool(self.cron) == bool(self.every_s):
-            raise ValueError("a schedule has either cron or every_s")
+    @property
+    def is_known(self) -> bool:
+        """Whether this release can tell when it ticks. One of a newer release may tick otherwise: it stays in the
+        control, and ticks again under a leader that knows it."""
+        return bool(self.cron) != bool(self.every_s) and self.catch_up in CATCH_UP
 
     def is_paused(self, now_ms: int) -> bool:
         return self.paused_ms is not None and (self.paused_ms == 0 or now_ms < self.paused_ms)

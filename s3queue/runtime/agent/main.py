@@ -307,16 +307,12 @@ class Agent:
 
     def _seat_freed(self, it: WorkerDeath) -> None:
         """A worker died and its journal was read: report it, and allow the supervisor to replace it."""
-        if not (it.expected or self._agent.host.over):  # else it was told to stop
-            emit, ran = self._env.events.emit, [one.message for one in it.affected]
+        if it.expected or self._agent.host.over:  # it was told to stop
+            self._env.emit("worker_left", worker=it.worker)
+        else:
             self._env.deaths[it.cause] = self._env.deaths.get(it.cause, 0) + 1
-            emit("worker_died", worker=it.worker, cause=it.cause, text=it.text, messages=ran)
-            for one in it.affected:
-                ended = {"message": one.message, "attempt": one.attempt, "of": one.most, "cause": it.cause}
-                if one.ending == "dead":
-                    emit("dead", **ended, queue=one.queue, text=it.text)
-                elif not one.ending:  # of one that is cancelled the coordinator tells
-                    emit("recovered", **ended, queue=one.queue, next=one.following)
+            for kind, fields in it.events():
+                self._env.events.emit(kind, **fields)
         with contextlib.suppress(OSError):  # then its successor cannot connect, but a later one can
             self._listen()
         self._tell(Read(it.worker))

@@ -11,10 +11,10 @@ No sockets, clocks or event loops here: `Seats` receives events and acts through
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum, auto
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from s3queue.runtime.agent.dealing import Dealer
 from s3queue.runtime.agent.deaths import Affected, Death
@@ -118,6 +118,17 @@ class WorkerDeath(NamedTuple):
     text: str
     expected: bool
     affected: list[Affected]
+
+    def events(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """What is reported of it: a kind of event and its fields, once for the worker and once for each message."""
+        ran = [one.message for one in self.affected]
+        yield "worker_died", {"worker": self.worker, "cause": self.cause, "text": self.text, "messages": ran}
+        for one in self.affected:
+            ended = {"message": one.message, "attempt": one.attempt, "of": one.most, "cause": self.cause}
+            if one.ending == "dead":
+                yield "dead", {**ended, "queue": one.queue, "text": self.text}
+            elif not one.ending:  # of one that is cancelled the coordinator tells
+                yield "recovered", {**ended, "queue": one.queue, "next": one.following}
 
 
 @dataclass(eq=False)

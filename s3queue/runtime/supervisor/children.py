@@ -9,6 +9,7 @@ import signal
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from s3queue.observe.beside import quiet
 from s3queue.runtime.local.child import Sealed, enter, libraries_first, signals_held
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.life import Life
@@ -18,6 +19,9 @@ from s3queue.runtime.supervisor.leftovers import Leftovers
 from s3queue.runtime.supervisor.processes import process_class
 from s3queue.runtime.supervisor.watch import Verdict
 
+#: Seconds that a fork waits for a subscriber of events that is being called. One that takes longer is forked with what it
+#: has locked.
+_QUIET_S = 0.1
 #: What a child may be.
 Role = Literal["agent", "worker", "metrics"]
 
@@ -59,9 +63,10 @@ class Child:
         self.conn, theirs = context.Pipe()
         others = (*ours, self.conn) if method == "fork" else ()
         arguments = (role, Sealed(fields), theirs, life, others, mark)
+        still = quiet(_QUIET_S) if method == "fork" else contextlib.nullcontext()
         try:
             self.process = process_class(method)(target=enter, name=name, args=arguments)
-            with signals_held(), libraries_first(method):
+            with signals_held(), libraries_first(method), still:
                 self.process.start()
         except BaseException:
             self.conn.close()

@@ -37,7 +37,7 @@ class Hearing:
         return [] if self._listener is None else list(self._listener.watched())
 
     def hear(self) -> bool:
-        """Call the subscribers with what has come. False: nothing has."""
+        """Have the subscribers called with what has come. False: nothing has."""
         records = [] if self._listener is None else self._listener.heard()
         for record in records:
             self._tell(record)
@@ -52,8 +52,7 @@ class Hearing:
         except (KeyError, msgspec.ValidationError) as wrong:
             self._events.warn(f"event {kind}", f"an event {kind!r} of a child cannot be read: {wrong}")
             return
-        for fault in self._subscribers.tell(event):
-            self._events.warn(f"subscriber {kind}", f"a subscriber of {kind} raised {type(fault).__name__}: {fault}")
+        self._subscribers.tell(event, self._events.warn)
 
     def close(self) -> None:
         """After the children have ended: hear what they said last."""

@@ -258,8 +258,13 @@ class Attempts:
             self._journal.share(slot)
         found: list[Failed | None] = [None] * many
         values: dict[int, Any] = {}
+        now_ms = time.time() * 1000
         for at, one in enumerate(members):
             piece, number = one.item
+            if piece.expires_ms is not None and now_ms >= piece.expires_ms:  # while others were waited for
+                found[at] = Failed("expired")  # the coordinator tells
+                many -= 1
+                continue
             if piece.first + number in piece.dealt.marked:  # while the others of its batch were waited for
                 found[at] = self._told(one.own, piece, number, outcomes.unbegun(piece.part.attempt))
                 continue

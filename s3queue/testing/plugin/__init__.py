@@ -40,9 +40,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def task_queue(request: pytest.FixtureRequest) -> Iterator[TaskQueue]:
     """A queue in memory, which is this process' store for the test; see `s3queue.testing.plugin.desk.TaskQueue`."""
     from s3queue.config import configured, current_config
+    from s3queue.observe.subscribing import here
     from s3queue.testing.plugin.desk import TaskQueue
 
     config = current_config().replace(history=None)
     queue = TaskQueue(config, crash=request.config.getoption("--s3queue-crash", None))
-    with configured(queue.store, config), queue.shown():
+    with configured(queue.store, config), here.at_once(), queue.shown():
         yield queue

@@ -36,6 +36,11 @@ class Crash:
         self.messages: list[str] = []
         self._fired = False
 
+    @property
+    def fired(self) -> bool:
+        """Whether the attempt that runs has come to the point: its process ends as soon as it has returned."""
+        return self._fired
+
     def look(self, messages: list[str]) -> None:
         """An attempt of these has ended, or was ended. Raises `Crashed` where the process ends here."""
         fired, self._fired = self._fired, False

@@ -53,7 +53,7 @@ class Drained(Struct, frozen=True):
         """Raise `AssertionError`, with the errors, if a message is dead."""
         if self.dead:
             told = "\n\n".join(_told(letter) for letter in self.dead)
-            raise AssertionError(f"{len(self.dead)} messages are dead:\n\n{told}")
+            raise AssertionError(f"{_messages(len(self.dead))} dead:\n\n{told}")
         return self
 
 
@@ -234,6 +234,10 @@ def _arguments(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, An
 
 def _label(one: QueuedMessage) -> str:
     return f"{one.queue}:{one.task}" if one.task else one.queue
+
+
+def _messages(many: int) -> str:
+    return "1 message is" if many == 1 else f"{many} messages are"
 
 
 def _told(letter: DeadLetter) -> str:

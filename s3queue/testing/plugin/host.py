@@ -287,6 +287,8 @@ class LocalHost:
         self._seats.heard(link, note)
 
     def _seat_freed(self, it: WorkerDeath) -> None:
+        for kind, fields in it.events():
+            self.env.events.emit(kind, **fields)
         self._worker = self._new_worker()
         self._seats.heard(self._worker.link, Hello(0, self._pid))
 

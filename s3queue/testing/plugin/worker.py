@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3queue.core.bodies import batch_in, with_payload
 from s3queue.core.ops import Get
+from s3queue.core.records import Failed
 from s3queue.errors import CorruptRecord
 from s3queue.observe.events import Events
 from s3queue.payloads.lazy import refuse_lazy
@@ -20,6 +21,7 @@ from s3queue.runtime.worker.batches import Member
 from s3queue.runtime.worker.dealt import Body, Dealt, Item, Piece
 from s3queue.runtime.worker.loop import TaskLoop
 from s3queue.runtime.worker.notes import Notes
+from s3queue.runtime.worker.plans import Plan
 from s3queue.runtime.worker.results import Results
 from s3queue.runtime.worker.slots import Slots
 from s3queue.store import Found
@@ -159,6 +161,11 @@ class _Attempts(Attempts):
             return super().running()
         finally:
             attempt._running.reset(before)
+
+    def _told(self, plan: Plan | None, piece: Piece, number: int, outcome: Failed) -> Failed:
+        """An attempt whose process the test ends tells nothing, as where a process is killed."""
+        crash = self.of.crash
+        return outcome if crash is not None and crash.fired else super()._told(plan, piece, number, outcome)
 
     def _look(self, items: Iterable[Item]) -> None:
         crash = self.of.crash

@@ -6,7 +6,18 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 from s3queue.core.records import PURGE_LETTERS
-from s3queue.testing.simulate import bounds, dozing, invariants, lives, once, promises, results, steering, ticking
+from s3queue.testing.simulate import (
+    bounds,
+    dozing,
+    invariants,
+    lives,
+    newcomers,
+    once,
+    promises,
+    results,
+    steering,
+    ticking,
+)
 from s3queue.testing.simulate.history import Deleted
 from s3queue.testing.simulate.lives import begun
 from s3queue.testing.simulate.story import Story
@@ -45,6 +56,7 @@ CHECKERS: dict[str, Callable[[Story], Verdict]] = {
     "notes": promises.what_was_noted_comes_back,
     "breaker": bounds.an_open_breaker_lets_one_through,
     "expiry": bounds.nothing_begins_after_it_expired,
+    "newer": newcomers.what_a_newer_release_has_entered_stays,
     "alone": promises.suspects_run_alone,
     "innocent": promises.innocents_pay_nothing,
     "fits": promises.what_is_unfit_goes_where_it_fits,
@@ -121,6 +133,9 @@ SOMETIMES = (
     "a letter got another payload",
     "an old tombstone was deleted",
     "an old dead letter was purged",
+    "a newer release led",
+    "a leader left alone what a newer release has entered",
+    "a host left a ticket of a newer release alone",
 )
 
 

@@ -13,10 +13,12 @@ from dataclasses import dataclass, field
 from s3queue.core.keys import Layout, is_about_letters, parse_message_id, parse_source
 from s3queue.core.plan import Settings
 from s3queue.core.records import (
+    NOTHING_FOREIGN,
     Answer,
     Board,
     Control,
     DeadLetter,
+    Foreign,
     Gate,
     Ledger,
     LetterRequest,
@@ -24,6 +26,7 @@ from s3queue.core.records import (
     RetiredPage,
     decode,
     decode_result,
+    divide,
 )
 from s3queue.testing.simulate import history
 from s3queue.testing.simulate.history import Drained, Ended, Event, Started
@@ -40,6 +43,7 @@ class BoardAt:
     at: float
     who: str
     board: Board
+    foreign: Foreign = NOTHING_FOREIGN
 
 
 @dataclass
@@ -198,7 +202,7 @@ class Chronicle:
     def _wrote(self, n: int, event: history.Wrote) -> None:
         layout, key = self.layout, event.key
         if key == layout.board:
-            self.boards.append(BoardAt(n, event.at, event.who, decode(Board, key, event.body)))
+            self.boards.append(BoardAt(n, event.at, event.who, *divide(decode(Board, key, event.body))))
         elif key.startswith(layout.hosts):
             ledger = decode(Ledger, key, event.body)
             self.ledgers.setdefault(layout.session(key), []).append(LedgerAt(n, event.at, event.who, ledger))

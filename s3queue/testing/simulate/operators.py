@@ -6,7 +6,7 @@ They use the production steps, and may end in the middle.
 from __future__ import annotations
 
 from s3queue.core import operate
-from s3queue.core.keys import parse_source, request_path
+from s3queue.core.keys import is_source, parse_source, request_path
 from s3queue.core.operate import Edit
 from s3queue.core.ops import Unknown, get
 from s3queue.core.produce import Accepted
@@ -88,7 +88,11 @@ class Operator(Process):
         """Ask for something of some message, which may be anywhere by now, and wait for the answer."""
         world, choices = self.world, self.world.choices
         layout = world.layout
-        moved = [path for path in map(layout.path, world.store.keys(layout.later)) if parse_source(path).moved]
+        moved = [
+            path
+            for path in map(layout.path, world.store.keys(layout.later))
+            if is_source(path) and parse_source(path).moved
+        ]
         paths = moved or world.offered[-4:]
         if not paths:
             return

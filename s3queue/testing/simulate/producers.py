@@ -19,6 +19,8 @@ QUEUES = ("q", "r")
 #: Runs and ends as the schedule says; kills its worker whenever it runs; ends its whole host whenever it runs.
 PLAIN, POISON, BOMB = "plain", "poison", "bomb"
 KEYS = ("a", "b", "c")
+#: The coordinator of a newer release.
+NEWCOMER = "newer"
 #: Milliseconds after which some messages expire: some before they are due.
 _BRIEF_MS = (2500, 700, 5000)
 #: A task that only hosts of the new release know: those that serve all queues.

@@ -12,6 +12,7 @@ from s3queue.testing.simulate.chronicle import BoardAt, LedgerAt, Run, process
 from s3queue.testing.simulate.lives import begun
 from s3queue.testing.simulate.moves import illegal, unfounded
 from s3queue.testing.simulate.posts import SETTLED, Message, Move, Post
+from s3queue.testing.simulate.producers import NEWCOMER
 from s3queue.testing.simulate.story import Story, damaged
 from s3queue.testing.simulate.verdicts import OK, Verdict, first, unknown
 
@@ -311,6 +312,8 @@ def leaders_are_replaced_when_silent(story: Story) -> Verdict:
         for before, state in pairwise(story.boards):
             leader = before.board.leader
             if state.board.epoch == before.board.epoch or leader is None or leader.session == process(state.who):
+                continue
+            if process(state.who) == NEWCOMER:  # it does not wait, as nobody has to
                 continue
             if min(sessions.get(leader.session, state.n) for sessions in (story.dead, story.reaped)) < state.n:
                 continue

@@ -6,9 +6,9 @@ import contextlib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from s3queue.core.keys import BORROWED, TICKS, UNIQUE, parse_source, schedule_in
+from s3queue.core.keys import BORROWED, REQUESTS, TICKS, UNIQUE, is_source, parse_source, schedule_in
 from s3queue.core.plan.rules import in_force
-from s3queue.core.records import Board, Control, Ledger, Ticket, decode, decode_batch, decode_moved
+from s3queue.core.records import Board, Control, Ledger, Ticket, decode, decode_batch, decode_moved, divide
 from s3queue.core.records.limits import NO_LIMITS
 from s3queue.errors import CorruptRecord
 from s3queue.testing.simulate.callers import Caller
@@ -32,7 +32,7 @@ class Rest:
         body = world.store.body(layout.board)
         if body is None:
             return "there is no board"
-        board = decode(Board, layout.board, body)
+        board, foreign = divide(decode(Board, layout.board, body))
         stuck = self.stuck(board)
         waits = {one for path in stuck for mark in board.marks.get(path, {}).values() for one in mark.requests}
         tickets = [name for name, ticket in board.tickets.items() if ticket.parts[0].source not in stuck]
@@ -55,14 +55,14 @@ class Rest:
             return f"the board holds {sorted(board.tickets)} {sorted(board.sources)}"
         for key in world.store.keys(layout.home):
             if key.startswith(layout.hosts):
-                if key in world.refused:
+                if key in world.refused or layout.session(key) in foreign.sessions:
                     continue
                 try:
                     if decode(Ledger, key, world.store.body(key) or b"").over or not self._lives(layout.session(key)):
                         return f"the ledger of a session that is over: {key}"
                 except CorruptRecord:
                     return f"a ledger that nobody can read: {key}"
-            elif key in (layout.board, layout.control) or key.endswith("readme.txt") or not world.store.body(key):
+            elif key in (layout.board, layout.control) or not (world.store.body(key) and self._is_source(key)):
                 continue
             elif layout.path(key) not in stuck | waits:
                 return f"a source: {key}"
@@ -85,6 +85,10 @@ class Rest:
             if not ticked.gone_ms or (ticked.old and name not in needed)
         ]
         return f"schedules that have not gone: {left}" if left else ""
+
+    def _is_source(self, key: str) -> bool:
+        path = self.world.layout.path(key)
+        return is_source(path) or path.startswith(REQUESTS)
 
     def _lives(self, session: str) -> bool:
         hosts = (*self._of.hosts, *self._of.candidates)

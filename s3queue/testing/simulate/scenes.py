@@ -130,6 +130,7 @@ class Scene:
         storm_s: how long there are faults.
         doze_s: hosts without work write so rarely; 0: as often as others.
         outlast: go on until the last retired page has left the window.
+        newer: a coordinator of a newer release leads now and then.
         schedules: who change schedules meanwhile; if there are any, hosts declare some, too.
         astray_s: how far the wall clock of the first machine is ahead.
     """
@@ -161,6 +162,7 @@ class Scene:
     outlast: bool = False
     schedules: int = 0
     astray_s: float = 0.0
+    newer: bool = False
     weather: Weather = Weather()
     times: Times = Times()
 
@@ -248,4 +250,6 @@ def draw(choices: Choices) -> Scene:
         scene = replace(scene, doze_s=4.0, times=DOZY, storm_s=scene.storm_s + 16.0)
     if not operators and choices.choose((False, True), calm=0.85):
         scene = replace(scene, schedules=1)
+    if choices.choose((False, True), calm=0.9):
+        scene = replace(scene, newer=True)
     return scene if scene.shared else replace(scene, candidates=2)

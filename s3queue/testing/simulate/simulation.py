@@ -12,7 +12,7 @@ from typing import Any
 from s3queue.core import cycle, survey
 from s3queue.core.keys import parse_source
 from s3queue.core.ops import Step
-from s3queue.core.records import Board, decode
+from s3queue.core.records import Board, decode, known_of
 from s3queue.core.survey import Survey
 from s3queue.errors import CorruptRecord
 from s3queue.testing.simulate.callers import Caller
@@ -20,6 +20,7 @@ from s3queue.testing.simulate.choices import Choices
 from s3queue.testing.simulate.chronicle import SHORT_SURVEYS
 from s3queue.testing.simulate.history import Drained, Event, Meddled, Raised, Refused
 from s3queue.testing.simulate.hosts import Supervisor
+from s3queue.testing.simulate.newcomers import Newcomer
 from s3queue.testing.simulate.operators import Operator, Redriver, Resumer
 from s3queue.testing.simulate.producers import QUEUES, Producer, Scribbler
 from s3queue.testing.simulate.readers import Reader
@@ -65,6 +66,8 @@ class Simulation:
         for number in range(scene.readers):
             Reader(world, f"r{number}", self._machine(number))
         self.schedulers = [Scheduler(world, f"s{number}", self._machine(number)) for number in range(scene.schedules)]
+        if scene.newer:
+            Newcomer(world, self._machine(1))
         self._machines[0].wall_skew += scene.astray_s
         for number in range(scene.hosts):
             self._new_host(QUEUES[: 1 + (number != 1)])
@@ -228,7 +231,7 @@ class Simulation:
             why = rest.why_not()
         body = world.store.body(world.layout.board)
         if body is not None:
-            stuck = rest.stuck(decode(Board, world.layout.board, body))
+            stuck = rest.stuck(known_of(decode(Board, world.layout.board, body)))
         else:
             stuck = rest.unfounded()
             why = "" if stuck else why

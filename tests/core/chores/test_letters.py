@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from msgspec import Raw
+from msgspec.structs import replace
+from s3queue_backends.memory import MemoryStore
 
 from s3queue.core.cycle import take_office
 from s3queue.core.elect import View, stand
@@ -10,6 +12,7 @@ from s3queue.core.keys import moved_path, parse_source
 from s3queue.core.ops import Get, Put, Step
 from s3queue.core.records import (
     DeadLetter,
+    Ending,
     Failure,
     Leader,
     Moved,
@@ -60,6 +63,18 @@ class TestBury:
         assert office.lead.letters_written == set()
         (letter,) = self.letters(office)
         assert (letter.payload, letter.failures, letter.attempt) == (b"\x01", self.HISTORY, 3)
+
+    def test_one_that_ends_in_a_way_of_a_newer_release_stays_and_holds_up_no_other(self) -> None:
+        office = self.office((0, 1))
+        source = path(1, 3)
+        state = replace(office.lead.board.sources[source], endings={0: Ending("transferred")})
+        office = Office(replace(office.lead.board, sources={source: state}), store=MemoryStore())
+        office.write(LAYOUT.source(source), body(3))
+        for _ in range(3):
+            office.cycle()
+        assert [letter.message for letter in self.letters(office)] == [LAYOUT.message_id(source, 1)]
+        after = office.stored_board().sources[source]
+        assert (after.settled, after.dying, after.endings) == (2, (0,), state.endings)
 
     def test_a_message_that_is_dying_only_in_this_plan_gets_none_yet(self) -> None:
         before, source = one_ticket(attempt=3)

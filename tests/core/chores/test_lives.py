@@ -68,6 +68,12 @@ def test_purged_letter_keeps_nothing_of_its_message() -> None:
         assert (letter.payload, letter.preview, letter.failures, letter.headers) == (b"", "", (), {})
 
 
+def test_life_that_was_led_and_ended_with_its_queue_counts() -> None:
+    for known, before in ((True, LETTER), (False, LETTER), (False, None)):
+        letter, _ = ends(Ending("purged"), before, known=known, failures=True)
+        assert (letter.tombstone, letter.ending, letter.life) == (True, "purged", 2)
+
+
 def test_life_that_is_over_already_changes_nothing() -> None:
     """By a coordinator that was replaced, or before it was."""
     over = DeadLetter("n1", FIRST, "q", life=2, tombstone=True, ending="done", ticket="9-9")

@@ -78,3 +78,13 @@ def test_nothing_is_walked_where_everything_is_kept() -> None:
     troubles = Troubles()
     retention = Retention(LAYOUT, 0.0, Settings(), troubles, Redrives(LAYOUT, troubles))
     assert retention.take(1e12, 0) is None
+
+
+def test_tombstone_of_a_message_that_only_a_newer_release_knows_keeps_no_other() -> None:
+    store = MemoryStore()
+    letter = DeadLetter("n", "p00~wish~q~1~0", "q", died_ms=1, tombstone=True, ending="done")
+    odd = LAYOUT.dead("q", letter.message)
+    store.put(odd, encode(letter), if_version=None)
+    old = bury(store, 1, tombstone=True, ended_day=2)
+    walk(store, KEPT, 25)
+    assert [isinstance(store.get(key), Found) for key in (odd, old)] == [True, False]

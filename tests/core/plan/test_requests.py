@@ -238,3 +238,10 @@ def test_several_messages_are_made_ready_at_once() -> None:
     planned = many(before, "run_now", (waits, 0), (due, 0), (due, 1), there={due})
     assert told(planned) == ["ready"] * 3
     assert planned.board.sources[due].ready == (Ready(0, 2, 1),)
+
+
+def test_request_about_a_message_that_ends_in_a_way_of_a_newer_release_waits() -> None:
+    before, source = on_board(dying=(0,), endings={0: Ending("transferred")}, settled=2)
+    assert asks(before, "cancel", source).board.answers == {}
+    several = Request("n", "cancel", "", messages=(LAYOUT.message_id(source, 0),))
+    assert decide(before, asked={DO: several}, there={source}).board.answers == {DO: CODES["later"]}

@@ -8,7 +8,7 @@ import pytest
 
 from s3queue.core.keys import parse_source, tick_path
 from s3queue.core.plan import Planned, schedules
-from s3queue.core.records import Board, Control, Ledger, Purge, Report, Request, Schedule, Ticked
+from s3queue.core.records import Board, Control, Ledger, Purge, Report, Request, Schedule, Ticked, decode, encode
 from tests.core.world import NOW_MS, SETTINGS, board, claimed, decide, ledger
 
 #: A full minute, and hour.
@@ -229,3 +229,16 @@ def test_message_beside_the_ticks_waits_where_the_board_has_no_room_for_it() -> 
     settings = SETTINGS._replace(max_board_bytes=100)
     planned = at(MINUTE_MS, after(MINUTE_MS), control(s=every()), asked=asked, settings=settings)
     assert (planned.board.sources, planned.board.answers, planned.board.full) == ({}, {}, ("board",))
+
+
+def test_schedule_that_ticks_as_only_a_newer_release_knows_holds_up_no_other() -> None:
+    odd = {
+        "neither": Schedule(REV, "q", "t"),
+        "both": Schedule(REV, "q", "t", cron="* * * * *", every_s=60),
+        "later": every(catch_up="newest"),
+    }
+    stands = decode(Control, "control", encode(control(s=every(), **odd)))
+    before = board(schedules={name: Ticked(REV, MINUTE_MS) for name in ("s", *odd)})
+    planned = at(MINUTE_MS + 60_000, before, stands)
+    assert [parse_source(path).object for path in planned.board.sources] == [f"s.{REV}"]
+    assert {name: planned.board.schedules[name] for name in odd} == {name: before.schedules[name] for name in odd}

@@ -2,9 +2,9 @@ import s3queue
 
 
 @s3queue.task("mail", max_attempts=1)
-def send(user: int) -> None:
-    if user != 4712:
-        raise ValueError(f"no user {user}")
+def send(user_id: int) -> None:
+    if user_id != 4712:
+        raise ValueError(f"no user {user_id}")
 
 
 @s3queue.task("mail", max_attempts=1)

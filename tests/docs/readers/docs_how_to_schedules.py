@@ -1,11 +1,3 @@
-from pathlib import Path
-
-Path("jobs").mkdir()
-Path("jobs/reports.py").write_text(
-    'import s3queue\n\n@s3queue.task("reports")\ndef report(team: str) -> None: ...\n', "utf-8"
-)
-
-
 def export_hour(tick): ...
 
 

@@ -133,7 +133,7 @@ def test_start_and_drain_are_told(stage: Stage) -> None:
     assert (serving["queues"], serving["tasks"], serving["workers"], serving["pacing"]) == ("q", 1, 2, "none")
     (draining,) = stage.told("draining")
     assert (draining["why"], draining["running"]) == ("SIGTERM", 0)
-    assert "second" in draining["again"]
+    assert "second" in draining["text"]
 
 
 def test_agent_hears_of_a_death_after_what_the_worker_had_started_is_gone(stage: Stage) -> None:

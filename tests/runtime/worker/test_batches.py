@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
@@ -11,7 +12,8 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from s3queue.core.records import Message, encode_message
+from s3queue.core.keys import source_path
+from s3queue.core.records import Message, Part, encode_batch, encode_message
 from s3queue.decorators import task
 from s3queue.errors import ConfigError
 from s3queue.runtime.local.journal import FAILED, OK, REJECTED, RUNNING, TOGETHER
@@ -19,6 +21,7 @@ from s3queue.runtime.local.wire import FailedNote, Finished, Interrupt, Noted
 from s3queue.runtime.worker.batches import Batches, Member, each
 from s3queue.runtime.worker.dealt import Item
 from s3queue.store import ObjectStore
+from tests.runtime import jobs
 from tests.runtime.desk import Desk, Pipe, desk
 
 
@@ -147,6 +150,21 @@ def test_message_that_is_cancelled_before_its_batch_begins_is_left_out_of_it(
         found = outcomes(it, 2)
         assert found[1] == ("retry", 0.0, "it was cancelled before its batch began")
         assert found[0][0] == "retry"
+
+
+def test_message_that_expires_before_its_batch_begins_does_not_start(store: ObjectStore, tmp_path: Path) -> None:
+    out = str(tmp_path / "out")
+    with desk(store) as it:
+        expires_ms = int(time.time() * 1000) + 500
+        path = source_path(jobs.QUEUE, sent_ms=1, batch="1", count=1, expires_ms=expires_ms)
+        it.store.put(it.layout.source(path), encode_batch([it.message("together", out)], 1), if_version=None)
+        it.deal(0, Part(path, 0, 1, 1))
+        while time.time() * 1000 < expires_ms:  # the clock that tells workers, too
+            time.sleep(0.01)
+        it.deal_new(1, *[it.message("together", out)] * 3, ticket="1-8")
+        ended = it.next(), it.next(), it.next()
+        assert [(note.row, note.outcome.kind) for note in ended if isinstance(note, FailedNote)] == [(0, "expired")]
+    assert Path(out).read_text().splitlines() == ["3", "3", "3"]
 
 
 def test_messages_of_a_new_session_run_though_their_batch_was_opened_by_one_of_the_last(store: ObjectStore) -> None:

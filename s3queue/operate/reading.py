@@ -1,0 +1,140 @@
+"""What is in a queue: how much, which messages, which dead letters."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from datetime import datetime
+
+from s3queue.config import Config
+from s3queue.core import produce
+from s3queue.core.keys import Layout
+from s3queue.errors import ConfigError
+from s3queue.observe.events import Events
+from s3queue.operate import letters, looking
+from s3queue.operate.asking import check_limit
+from s3queue.operate.inspection import QueueStats, stats
+from s3queue.operate.letters import DeadGroup, DeadLetter
+from s3queue.operate.looking import QueuedMessage, State
+from s3queue.runtime.drive import Driver
+from s3queue.runtime.meter import Meter
+from s3queue.store import ObjectStore
+
+__all__ = ["Readable"]
+
+
+class Readable:
+    """What people and programs can see of a queue. A base of `Queue`."""
+
+    name: str
+    namespace: str
+    config: Config
+    store: ObjectStore
+    layout: Layout
+    meter: Meter
+    events: Events
+
+    def driver(self) -> Driver:
+        """For requests that are tried again until ``enqueue_deadline``."""
+        raise NotImplementedError
+
+    def reader(self) -> Driver:
+        """For reads: they are tried again for as long as `Driver` does by itself."""
+        raise NotImplementedError
+
+    def stats(self, *, exact: bool = False) -> QueueStats:
+        """How much is in this queue; see `s3queue.stats`."""
+        return stats(self.store, self.namespace, exact=exact, meter=self.meter).queues.get(self.name, QueueStats())
+
+    def messages(
+        self,
+        *,
+        state: State | None = None,
+        task: str | None = None,
+        limit: int | None = None,
+        after: str | None = None,
+    ) -> Iterator[QueuedMessage]:
+        """The messages that are neither done nor dead, as far as the iterator goes: those that are not scheduled in the
+        order in which they were to start, then by due time.
+
+        One GET for the board, one for each batch that is looked into, and one for each host that runs what is shown. One
+        LIST per 1,000 batches of this queue that are not scheduled, and one per 1,000 scheduled batches of all queues;
+        none for what is running.
+
+        Args:
+            state: only those that are ``ready``, ``scheduled``, ``running`` or ``waiting``.
+            task: only of this task. Saves no request: only the batch tells of what task a message is.
+            limit: so many at most.
+            after: `QueuedMessage.place` of a message: only those behind it.
+
+        Raises:
+            ConfigError: no such state, or no such place.
+            CorruptRecord: the board cannot be decoded.
+        """
+        return looking.read_queue(
+            self.reader(),
+            self.layout,
+            self.name,
+            state=state,
+            task=task,
+            limit=limit,
+            after=after,
+            now_ms=int(time.time() * 1000),
+            largest=produce.largest_source(self.config.max_message_bytes),
+        )
+
+    def dead_letters(
+        self,
+        *,
+        task: str | None = None,
+        cause: str | None = None,
+        since: datetime | None = None,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> Iterator[DeadLetter]:
+        """The messages that are out of attempts, were rejected or cannot be read, as they were sent; without decided
+        ones.
+
+        They are read as the iterator goes on, a few at a time. Letters that cannot be decoded are left where they are,
+        and logged. One LIST per 1,000 letters, and one GET for each, whatever is wanted of them: only the body of a
+        letter tells of what and when its message died.
+
+        Args:
+            task: only of this task. cause: only those that died of it, see `FailedAttempt`.
+            since: only those that died since then; with a time zone.
+            after: id of a message: only letters behind it. With the id of the last one it goes on where it stopped.
+            limit: so many at most.
+        """
+        check_limit(limit)
+        wanted = letters.Wanted(task, cause, since)
+        return letters.read_all(
+            self.reader(),
+            self.layout,
+            self.name,
+            wanted,
+            after=after,
+            limit=limit,
+            unreadable=lambda corrupt: self.events.warn(
+                corrupt.key, f"skipped a dead letter that cannot be decoded; inspect it: {corrupt}"
+            ),
+        )
+
+    def dead_letter(self, message: str) -> DeadLetter | None:
+        """The dead letter of one message of this queue; None where there is none, or it is decided. One GET.
+
+        Raises:
+            ConfigError: that is not the id of a message of this queue.
+            CorruptRecord: the letter cannot be decoded.
+        """
+        if letters.queue_of(message) != self.name:
+            raise ConfigError(f"{message!r} is a message of another queue", f"this is {self.name!r}")
+        return letters.read_one(self.reader(), self.layout, message)
+
+    def dead_groups(
+        self, *, task: str | None = None, cause: str | None = None, since: datetime | None = None
+    ) -> list[DeadGroup]:
+        """What dies of what: letters by task, cause and last line of the error, the most frequent first.
+
+        Reads every letter: one LIST per 1,000 and one GET for each. Memory does not grow with them.
+        """
+        return letters.group(self.dead_letters(task=task, cause=cause, since=since))
