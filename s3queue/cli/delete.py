@@ -25,7 +25,7 @@ def command(
     config_file: str | None,
     as_json: bool,
 ) -> int:
-    """Purge a queue and its dead letters, and forget its settings.
+    """End a queue: its schedules, messages, dead letters, limits, pause and settings.
 
     Exit status 1: it was not over within the time-out; do it again. 2: hosts serve it.
     """
