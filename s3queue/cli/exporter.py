@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from s3queue.observe.serving import Answers, Health
+    from s3queue.operate.inspection import Stats
 
 #: Seconds without an answer of the store after which the exporter is not healthy.
 _LATELY_S = 60.0
@@ -32,8 +33,8 @@ def command(
 
     For namespaces whose hosts are not scraped, or that have none at times. It tells what the coordinator has said last: one
     GET for each scrape, at most every 2 s, and every 10 s where requests cost money. Histograms are those of hosts: s3queue
-    run --metrics. For /scale it looks at the board, too; where nobody leads it counts what could start, so that an
-    autoscaler that has ended the last host starts another one.
+    run --metrics. It looks at the board, too, which costs as much; where nobody leads it says that no host lives, and
+    counts what could start, so that an autoscaler that has ended the last host starts another one.
     """
     from s3queue.core.keys import check_name
     from s3queue.observe.serving import application, server
@@ -52,19 +53,22 @@ def command(
 
 
 def answers(store: ObjectStore, config: Config, queues: tuple[str, ...] = ()) -> Answers:
-    """What the endpoints tell, from the summary alone."""
+    """What the endpoints tell, from the summary, and where nobody leads from what is stored."""
     from s3queue.observe.metrics import Rising, of_namespace, of_usage
     from s3queue.observe.prices import prices_of
     from s3queue.observe.scaling import scale
     from s3queue.observe.serving import Answers, Health
     from s3queue.observe.summaries import Summaries
-    from s3queue.observe.unled import Unled
+    from s3queue.observe.unled import Unled, as_unled
 
     summaries, rising, prices = Summaries(store, config.namespace), Rising(), prices_of(store, config.prices)
     unled = Unled(store, config.namespace)
 
+    def last() -> Stats | None:
+        return as_unled(summaries.last(), unled.look(queues))
+
     def metrics() -> Iterator[Metric]:
-        seen = summaries.last()
+        seen = last()
         yield from of_namespace(seen, rising)
         yield from of_usage(seen, prices)
 
@@ -80,6 +84,6 @@ def answers(store: ObjectStore, config: Config, queues: tuple[str, ...] = ()) ->
         return Health(health.ok and not summaries.fault, {**health.checks, "summary": said})
 
     def scaled() -> dict[str, Any]:
-        return scale(summaries.last(), queues, unled=unled.ready(queues))
+        return scale(last(), queues)
 
     return Answers(metrics, healthy, ready, scaled)

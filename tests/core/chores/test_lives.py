@@ -105,3 +105,20 @@ def test_payloads_of_all_lives_go_with_a_letter() -> None:
     """A message may have been redriven with another payload long before it died last."""
     keys = payload_keys(LAYOUT, FIRST, 9)
     assert set(keys) == {LAYOUT.payload("q", FIRST, life) for life in range(1, 10)}
+
+
+def test_in_a_store_with_one_writer_letters_do_not_stand_in_the_way_of_the_board() -> None:
+    """While some are written no other chore begins with more, though others die meanwhile."""
+    store, troubles = MemoryStore(), Troubles()
+    letters = Letters(LAYOUT, troubles, Redrives(LAYOUT, troubles), at_once=1)
+    dying = {life_path(LAYOUT.message_id(path(n), 0), 2): SourceState(dying=(0,)) for n in range(26)}
+    letters.follow(board(states=dying))
+    step = letters.take(0.0, 99, "n")
+    assert step is not None
+    next(step)
+    assert letters.take(0.0, 99, "m") is None
+    step.close()
+    again = letters.take(0.0, 99, "m")
+    assert again is not None
+    Driver(store, Meter()).run(again)
+    assert len(letters.written) == 25
