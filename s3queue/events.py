@@ -203,11 +203,19 @@ class WorkerDied(Event, frozen=True, tag="worker_died"):
     messages: list[str] = []
 
 
+class WorkerLeft(Event, frozen=True, tag="worker_left"):
+    """A worker process ended that was asked to. By the agent; by the supervisor where there was no agent any more."""
+
+    worker: int
+
+
 class AgentDied(Event, frozen=True, tag="agent_died"):
-    """The agent ended without being asked to; its workers are killed and started again. By the supervisor."""
+    """The agent ended without being asked to, and with it its ``session``; its workers are killed and started again. By the
+    supervisor."""
 
     cause: str
     text: str = ""
+    session: str = ""
 
 
 class Reaped(Event, frozen=True, tag="reaped"):
@@ -240,8 +248,8 @@ class Ending(Event, frozen=True, tag="ending"):
 
 
 class Ended(Event, frozen=True, tag="ended"):
-    """A run is over. By the supervisor. ``messages``: how many were started; ``deaths``: of worker processes; ``text``:
-    what was done, by queue."""
+    """A run is over, however it ended. By the supervisor. ``messages``: how many were started; ``deaths``: of worker
+    processes; ``text``: what was done, by queue."""
 
     drained: bool
     messages: int
@@ -273,7 +281,7 @@ class HostLeft(Event, frozen=True, tag="host_left"):
 
 class Fenced(Event, frozen=True, tag="fenced"):
     """A host's session was ended, since it was silent or gone; what it had not stored runs elsewhere. By the coordinator
-    that did it, which names the ``session``; by the worker and the supervisor of the host itself."""
+    that did it; by the worker and the supervisor of the host itself."""
 
     session: str = ""
     worker: int = -1
@@ -292,7 +300,7 @@ class Elected(Event, frozen=True, tag="elected"):
 
 
 class Deposed(Event, frozen=True, tag="deposed"):
-    """This agent leads no more. By the agent."""
+    """This agent leads no more, since another does, or since it leaves. By the agent."""
 
     session: str
     text: str = ""
@@ -313,7 +321,21 @@ class Paused(Event, frozen=True, tag="paused"):
 
 
 class Resumed(Event, frozen=True, tag="resumed"):
-    """A queue is paused no more. By the coordinator, after the commit."""
+    """A queue is paused no more: it was resumed, or the pause has run out. By the coordinator, after the commit."""
+
+    queue: str
+
+
+class BreakerOpened(Event, frozen=True, tag="breaker_opened"):
+    """So many attempts of a queue ``failed`` that its circuit breaker holds it. By the coordinator, after the commit."""
+
+    queue: str
+    failed: int = 0
+
+
+class BreakerClosed(Event, frozen=True, tag="breaker_closed"):
+    """A circuit breaker holds its queue no more: a message that was tried ended well, or there is no breaker any more. By
+    the coordinator, after the commit."""
 
     queue: str
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from s3queue.observe.serving import Answers, Health
+    from s3queue.operate.inspection import Stats
 
 #: Seconds without an answer of the store after which the exporter is not healthy.
 _LATELY_S = 60.0
@@ -33,9 +34,9 @@ def command(
     """Serve /metrics, /healthz, /readyz and /scale of a namespace, until Ctrl-C.
 
     Use it if hosts are not scraped, or if at times no host runs. It serves the coordinator's last summary: one GET per
-    scrape, at most every 2 s (10 s on billed stores). Histograms are served by hosts only: s3queue run --metrics. For
-    /scale it looks at the board, too; where nobody leads it counts what could start, so that an autoscaler that has ended
-    the last host starts another one.
+    scrape, at most every 2 s (10 s on billed stores), and one GET of the board. Histograms are served by hosts only:
+    s3queue run --metrics. If nobody coordinates, it reports that no host lives and counts what could start, so that an
+    autoscaler that has ended the last host starts another one.
     """
     from s3queue.core.keys import check_name
     from s3queue.observe.serving import application, server
@@ -54,19 +55,22 @@ def command(
 
 
 def answers(store: ObjectStore, config: Config, queues: tuple[str, ...] = ()) -> Answers:
-    """What the endpoints tell, from the summary alone."""
+    """What the endpoints tell, from the summary, and where nobody leads from what is stored."""
     from s3queue.observe.metrics import Rising, of_namespace, of_usage
     from s3queue.observe.prices import prices_of
     from s3queue.observe.scaling import scale
     from s3queue.observe.serving import Answers, Health
     from s3queue.observe.summaries import Summaries
-    from s3queue.observe.unled import Unled
+    from s3queue.observe.unled import Unled, as_unled
 
     summaries, rising, prices = Summaries(store, config.namespace), Rising(), prices_of(store, config.prices)
     unled = Unled(store, config.namespace)
 
+    def last() -> Stats | None:
+        return as_unled(summaries.last(), unled.look(queues))
+
     def metrics() -> Iterator[Metric]:
-        seen = summaries.last()
+        seen = last()
         yield from of_namespace(seen, rising)
         yield from of_usage(seen, prices)
 
@@ -82,6 +86,6 @@ def answers(store: ObjectStore, config: Config, queues: tuple[str, ...] = ()) ->
         return Health(health.ok and not summaries.fault, {**health.checks, "summary": said})
 
     def scaled() -> dict[str, Any]:
-        return scale(summaries.last(), queues, unled=unled.ready(queues))
+        return scale(last(), queues)
 
     return Answers(metrics, healthy, ready, scaled)

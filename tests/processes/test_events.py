@@ -18,6 +18,15 @@ from s3queue.store import ObjectStore
 from s3queue.supervisor import Supervisor
 from tests.processes.jobs import QUEUE, quick
 
+#: Of a run in which nothing dies, what begins and ends.
+PAIRS = (
+    ("serving", "ended"),
+    ("host_joined", "host_left"),
+    ("worker_started", "worker_left"),
+    ("elected", "deposed"),
+    ("draining", "ended"),
+)
+
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_events_of_all_processes_of_a_host_arrive_at_its_supervisor(
@@ -27,9 +36,9 @@ def test_events_of_all_processes_of_a_host_arrive_at_its_supervisor(
         quick.enqueue(str(tmp_path / "runs"), number)
     heard: list[Any] = []
     supervisor = Supervisor(store, [QUEUE], 2, config=Config(), start_method=method)
-    supervisor.on("succeeded", "worker_started", "elected", "ended", "host_joined", "host_left", "claimed")(
-        heard.append
-    )
+    supervisor.on("succeeded", "elected", "claimed")(heard.append)
+    for begins, ends in PAIRS:
+        supervisor.on(begins, ends)(heard.append)
     supervisor.run(until_empty=True)
     by_kind: dict[str, list[Any]] = {}
     for event in heard:
@@ -41,6 +50,12 @@ def test_events_of_all_processes_of_a_host_arrive_at_its_supervisor(
     assert {event.pid for event in succeeded} <= {event.worker_pid for event in by_kind["worker_started"]}
     assert [event.session for event in by_kind["host_joined"]] == [event.session for event in by_kind["host_left"]]
     assert by_kind["elected"][0].role == "agent"
+    for begins, ends in PAIRS:
+        assert [len(by_kind[begins])] * 2 == [len(by_kind[ends]), 2 if begins == "worker_started" else 1], (
+            begins,
+            ends,
+        )
+    assert {event.worker for event in by_kind["worker_left"]} == {0, 1}
     assert sum(len(event.tickets) for event in by_kind["claimed"]) >= 1
     assert (by_kind["ended"][0].pid, by_kind["ended"][0].done) == (os.getpid(), 30)
 

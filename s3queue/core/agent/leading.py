@@ -55,7 +55,7 @@ class Leading:
         self._looked_at: float | None = None
         self._wants_survey = False
         self.lead: Lead | None = None
-        self._telling = Telling(post.env, post.layout)
+        self._telling = Telling(post.env, post.layout, {})
 
     def wake(self, *, survey: bool = True) -> None:
         """Start a cycle soon.
@@ -161,7 +161,7 @@ class Leading:
         if view.board is None or view.board.epoch != lead.epoch:
             return math.inf
         self.lead = lead
-        self._telling = Telling(env, self._post.layout)
+        self._telling = Telling(env, self._post.layout, lead.board.fuses)
         if lead.epoch > 1:
             env.mark("another leader")
         if lead.window:
@@ -303,6 +303,10 @@ class Leading:
         for corrupt in fences.corrupt:
             env.warn(corrupt.key, skipped(corrupt))
         fences.corrupt.clear()
+        for key, why in lead.chores.asides.done:
+            env.mark("a request that nobody can read was kept aside")
+            env.warn(key, f"a request that nobody can read did nothing, and is kept here; inspect and delete it: {why}")
+        lead.chores.asides.done.clear()
         for source, ids in lead.chores.moves.done:
             env.emit("moved", source=source, ids=ids)
         lead.chores.moves.done.clear()
@@ -378,4 +382,6 @@ class Leading:
             self._post.env.warn(
                 "store", f"drained without resigning; another host leads when the lease runs out: {fault}"
             )
+        if self.lead is not None:
+            self._post.env.emit("deposed", session=self._post.me.session, text="it leaves")
         self.lead = None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from s3queue.core.agent.environment import Environment
 from s3queue.core.cycle import Cycled, Lead
 from s3queue.core.keys import Layout, parse_source
 from s3queue.core.plan import Settled
-from s3queue.core.records import Board, Control
+from s3queue.core.records import Board, Control, Fuse
 
 #: Outcomes that nobody has told of before they were committed.
 _OURS = ("cancelled", "expired", "purged")
@@ -17,11 +17,16 @@ _UNHEARD = frozenset({"lost", "unknown_task", "signature"})
 
 
 class Telling:
-    """Of one term: the pauses that it begins with were told by the leader before."""
+    """Of one term: the pauses that it begins with were told by the leader before, and so were open breakers.
 
-    def __init__(self, env: Environment, layout: Layout) -> None:
+    Args:
+        fuses: of the board with which the term begins.
+    """
+
+    def __init__(self, env: Environment, layout: Layout, fuses: Mapping[str, Fuse]) -> None:
         self._env, self._layout = env, layout
         self._paused: dict[str, int] | None = None
+        self._open = _open(fuses)
 
     def tell(self, lead: Lead, cycled: Cycled) -> None:
         """After the commit. What nobody listens to costs a look at a set."""
@@ -38,6 +43,8 @@ class Telling:
             self._tell_settled(lead.board, cycled.settled)
         if lead.control is not None:
             self._tell_paused(lead.control)
+        if cycled.committed and (self._open or lead.board.fuses):
+            self._tell_breakers(lead.board.fuses)
 
     def _tell_settled(self, board: Board, settled: list[Settled]) -> None:
         env = self._env
@@ -77,12 +84,25 @@ class Telling:
                 )
 
     def _tell_paused(self, control: Control) -> None:
-        before, self._paused = self._paused, control.paused
-        if before is None or before == control.paused:
+        now_ms, before = self._env.now_ms(), self._paused
+        paused = {queue: until_ms for queue, until_ms in control.paused.items() if control.holds(queue, now_ms)}
+        self._paused = paused
+        if before is None or before == paused:
             return
-        for queue, until_ms in control.paused.items():
+        for queue, until_ms in paused.items():
             if before.get(queue) != until_ms:
                 self._env.emit("paused", queue=queue, until_ms=until_ms)
         for queue in before:
-            if queue not in control.paused:
+            if queue not in paused:
                 self._env.emit("resumed", queue=queue)
+
+    def _tell_breakers(self, fuses: Mapping[str, Fuse]) -> None:
+        before, self._open = self._open, _open(fuses)
+        for queue in sorted(self._open - before):
+            self._env.emit("breaker_opened", queue=queue, failed=fuses[queue].failed)
+        for queue in sorted(before - self._open):
+            self._env.emit("breaker_closed", queue=queue)
+
+
+def _open(fuses: Mapping[str, Fuse]) -> set[str]:
+    return {queue for queue, fuse in fuses.items() if fuse.open_ms}

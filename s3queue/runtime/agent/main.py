@@ -307,7 +307,9 @@ class Agent:
 
     def _seat_freed(self, it: WorkerDeath) -> None:
         """A worker died and its journal was read: report it, and allow the supervisor to replace it."""
-        if not (it.expected or self._agent.host.over):  # else it was told to stop
+        if it.expected or self._agent.host.over:  # it was told to stop
+            self._env.emit("worker_left", worker=it.worker)
+        else:
             self._env.deaths[it.cause] = self._env.deaths.get(it.cause, 0) + 1
             for kind, fields in it.events():
                 self._env.events.emit(kind, **fields)

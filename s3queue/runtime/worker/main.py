@@ -230,7 +230,7 @@ class Worker:
                 self._cancelled.set()
                 self._attempts.cancel()
                 self._cancelled = threading.Event()
-                self._events.emit("fenced", worker=self._spec.worker)
+                self._events.emit("fenced", session=self._spec.session, worker=self._spec.worker)
             case _:
                 raise AssertionError(f"not for a worker: {note}")
 

@@ -124,6 +124,7 @@ def test_end_of_a_child_is_seen_although_a_process_that_it_has_left_holds_its_pi
             os.close(writing)
             os._exit(0)
         os.setsid()
+        os.close(writing)
         os.read(reading, 1)
         os._exit(0)
 
