@@ -87,7 +87,7 @@ class Config(Struct, frozen=True, kw_only=True):
     #: `enqueue_deadline`, so that a late request of a producer is recognised.
     dedup_window: Patience = 1200.0
     #: Seconds for which it is remembered that a dead message was redriven and done, or purged, and that one was cancelled
-    #: after it had begun. 30 days.
+    #: after it had begun. No result is kept for longer. 30 days.
     dead_retention: Annotated[float, Meta(ge=3600, lt=1e10)] = 2_592_000.0
     #: Seconds after which a dead letter is purged; None: it is kept until somebody redrives or purges it.
     dead_letter_retention: Annotated[float, Meta(ge=3600, lt=1e10)] | None = None

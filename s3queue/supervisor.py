@@ -92,6 +92,7 @@ class Supervisor:
             raise ConfigError("there is no queue to serve", "import the module that defines the tasks, or name queues")
         for queue in self.queues:
             tasks.offer(check_name(queue))
+            _check_results(tasks, queue, self.config)
 
     def run(self, *, until_empty: bool = False, inline: bool = False) -> Summary:
         """Serve until drained: by SIGTERM or SIGINT, by `stop`, or, with ``until_empty``, when the served queues hold
@@ -156,3 +157,14 @@ class Supervisor:
         wishes = getattr(self, "_wishes", None)
         if wishes is not None:
             wishes.close()
+
+
+def _check_results(tasks: Registry, queue: str, config: Config) -> None:
+    """Raises `ConfigError` where a result would outlive what says that its message was cancelled, or died later."""
+    for task in tasks.tasks(queue):
+        kept_s = task.policy.result_ttl
+        if kept_s is not None and kept_s > config.dead_retention:
+            raise ConfigError(
+                f"{task.label} keeps results for {kept_s:.0f} s, and dead_retention is {config.dead_retention:.0f} s",
+                "result_ttl is at most that: a tombstone says that a result does not count",
+            )

@@ -2,33 +2,25 @@
 
 The cheapest of the backends: a request takes about 0.25 ms of CPU. Three things about it decide how it is used here:
 
-* Its errors carry the HTTP status only as text, so the table below reads texts. The tests read them from real replies.
+* Its errors carry the HTTP status only as text, see `_obstore_errors`.
 * Its runtime does not survive a fork: in the child of a process that has used it, every call hangs
-  (https://github.com/tokio-rs/tokio/issues/4301). Such a child loads a copy of the extension module, which has a
-  runtime of its own. That takes 15 MB and about 15 ms.
+  (https://github.com/tokio-rs/tokio/issues/4301). Such a child loads a copy, see `_obstore_library`.
 * Its prefixes are folders, so a prefix that ends within a name is listed as part of its folder.
 """
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from datetime import timedelta
-from importlib.machinery import ExtensionFileLoader
-from importlib.util import module_from_spec, spec_from_loader
-from shutil import copyfileobj
-from tempfile import NamedTemporaryFile
 from typing import Any, Literal, NamedTuple
-
-import obstore._obstore as _loaded
 
 from s3queue.errors import ConfigError
 from s3queue.store import Capabilities, Conflict, Found, Listed, Missing, Stored, Unchanged
 from s3queue_backends import _errors, _s3, _urls
-from s3queue_backends._errors import Failure, NoLogin, Reply, Silence, Untrusted, Verdict
+from s3queue_backends._errors import Reply, Verdict
+from s3queue_backends._obstore_errors import read
+from s3queue_backends._obstore_library import library_here
 
 _CONFLICT = Conflict()
 
@@ -41,104 +33,6 @@ _AZURE_BATCH = 256
 
 #: Keys whose generation a process remembers, on GCS. Boards and ledgers are a few per host.
 _GENERATIONS = 10_000
-
-_STATUS = re.compile(r"Server returned non-2xx status code: (\d{3})")
-_STATUS_OF = {"AccessDenied": 403, "AllAccessDisabled": 403, "NoSuchKey": 404, "SlowDown": 503}
-_CODE = re.compile(r"<Code>([^<]{1,100})</Code>")
-_MESSAGE = re.compile(r"<Message>([^<]{1,200})")
-#: One key of a multi-object delete: a status on Azure, a code on S3.
-_NOT_DELETED = re.compile(r"request failed for key .*\(code: (\w+)\)", re.DOTALL)
-_UNTRUSTED = re.compile(r"InvalidCertificate\(\s*(\w+)")
-#: EMFILE and ENFILE.
-_OUT_OF_FILES = re.compile(r"\bcode: (?:24|23),")
-_URL = re.compile(r"Error performing [A-Z]+ (\S+)")
-
-#: Parts of error texts, in order of search, and whether the request may have been sent.
-SILENCES: tuple[tuple[str, bool, str], ...] = (
-    ("kind: Connect,", False, "no connection"),
-    ("kind: Timeout,", True, "no answer in time"),
-    ("kind: Interrupted,", True, "the connection broke"),
-    ("kind: Request,", True, "the connection closed without an answer"),
-    ("kind: Decode,", True, "an answer that could not be read"),
-    ("kind: Unknown,", True, "an answer that could not be read"),
-    ("invalid list response", True, "an answer that could not be read"),
-    ("invalid DeleteObjects response", True, "an answer that could not be read"),
-    ("Unable to extract metadata from headers", True, "the answer has no ETag"),
-    ("Error getting put response body", True, "the connection broke"),
-)
-#: Texts about fetching credentials, which happens before the request, and never reaches the store.
-LOGINS = ("Error getting credentials", "No credential", "169.254.169.254", "metadata.google.internal", "TokenRe")
-
-
-def read(failed: Exception) -> Failure:
-    """The meaning of an exception of the library. Raises it again if it does not come from server or network."""
-    text, _, debug = str(failed).partition("Debug source:")
-    asked = _URL.search(text)
-    if any(word in (asked[1] if asked else text) for word in LOGINS):
-        status = _STATUS.search(text)
-        if "kind: Connect," in debug or "kind: Timeout," in debug or (status and status[1] >= "429"):
-            return Silence(False, "no connection to the service that gives credentials")
-        return NoLogin("no credentials: set AWS_*, GOOGLE_* or AZURE_STORAGE_* variables, or pass them")
-    if (status := _STATUS.search(text)) is not None:
-        code, message = _CODE.search(text), _MESSAGE.search(text)
-        return Reply(int(status[1]), code[1] if code else "", message[1].strip() if message else "")
-    # A success of S3 that has an error in its body, or one in the answer to a delete of many keys.
-    left = _NOT_DELETED.search(text) or ("Server returned error response" in text and _CODE.search(text))
-    if left:
-        return Reply(int(left[1]) if left[1].isdecimal() else _STATUS_OF.get(left[1], 500), left[1])
-    if "Received redirect without LOCATION" in text:
-        return Reply(301, "", "redirected; wrong region?")
-    for part, sent, why in SILENCES:
-        if part in text or part in debug:
-            if not sent and _OUT_OF_FILES.search(debug):
-                return Silence(False, _errors.OUT_OF_FILES)
-            if not sent and (untrusted := _UNTRUSTED.search(debug)):
-                return Untrusted(f"the server's certificate is not trusted: {untrusted[1]}")
-            return Silence(sent, why)
-    raise failed
-
-
-# One per process --------------------------------------------------------------------------------------------------
-
-#: Pid of the process in which the imported module has its runtime; 0 before the first connection.
-_runtime_pid = 0
-_copies: dict[int, Any] = {}
-
-
-def _library() -> Any:
-    """The extension module to use in this process."""
-    global _runtime_pid
-    pid = os.getpid()
-    if _runtime_pid in (0, pid):
-        _runtime_pid = pid
-        return _loaded
-    if pid not in _copies:
-        _copies[pid] = _copy()
-    return _copies[pid]
-
-
-def _copy() -> Any:
-    """The extension module once more.
-
-    From another file under another name, since the dynamic loader keys on both. In memory where the system can, because
-    a folder for temporary files may forbid to execute from it.
-    """
-    with ExitStack() as stack:
-        original = stack.enter_context(open(str(_loaded.__file__), "rb"))
-        if hasattr(os, "memfd_create"):
-            copy: Any = stack.enter_context(os.fdopen(os.memfd_create("obstore"), "wb"))
-            path = f"/proc/{os.getpid()}/fd/{copy.fileno()}"
-        else:
-            copy = stack.enter_context(NamedTemporaryFile(suffix=".so"))
-            path = copy.name
-        copyfileobj(original, copy, 1 << 20)
-        copy.flush()
-        loader = ExtensionFileLoader("obstore._obstore", path)
-        spec = spec_from_loader("obstore._obstore", loader)
-        assert spec is not None
-        module = module_from_spec(spec)
-        loader.exec_module(module)
-        return module
 
 
 class _Client(NamedTuple):
@@ -416,7 +310,7 @@ class ObstoreStore:
         self._client.drop()
 
     def _connect(self) -> _Client:
-        library = _library()
+        library = library_here()
         client_options = {
             "allow_http": bool(self.endpoint and self.endpoint.startswith("http://")),
             "connect_timeout": f"{self.connect_timeout_s:f}s",

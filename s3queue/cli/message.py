@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 @store_options
 @json_option
 def command(message: str, store_url: str | None, namespace: str | None, config_file: str | None, as_json: bool) -> int:
-    """Show where a message is: scheduled, ready, running, waiting, done, dead, cancelled, or unknown; how far, if its task
-    tells; and what became of its attempts, with host and fencing token.
+    """Show the state of a message, its progress if its task reports it, and its failed attempts: cause, host and fencing
+    token.
 
-    Exit status 1: unknown. There is no such message, or it has ended and is forgotten.
+    States: scheduled, ready, running, waiting (for a retry), done, dead, cancelled, unknown.
+
+    Exit status 1: unknown. There is no such message, or it has ended and nothing is kept of it.
     """
     from s3queue.messages import MessageHandle
 

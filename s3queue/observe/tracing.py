@@ -3,7 +3,8 @@
 ``send {queue}`` is a span of kind producer around an enqueue; its context travels in the headers of the messages, as the
 program's propagators write it (``traceparent`` by default). ``process {queue}`` is a span of kind consumer around each
 attempt. The first attempt goes on with the trace of its enqueue, or begins one of its own that is linked to it, as the
-setting ``tracing`` says; every further attempt begins one of its own that is linked, since hours may lie between.
+setting ``tracing`` says; every further attempt begins one of its own that is linked, since hours may lie between. So does a
+call that takes several messages, linked to each of them.
 
 On where an SDK is configured in this process when it is first needed; otherwise nothing is imported, measured or sent, and
 no message is a byte longer. Conventions: https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
@@ -151,11 +152,11 @@ class Spans:
         instruments = _instruments()
         labels, began = _attributes(ctx.queue, "process"), time.monotonic()
         parent, links = self._origin(ctx)
-        attributes = labels | {
-            "messaging.message.id": ctx.message_id,
-            "s3queue.task": ctx.task,
-            "s3queue.attempt": ctx.attempt,
-        }
+        attributes, many = labels | {"s3queue.task": ctx.task}, max(1, len(ctx.batch))
+        if many > 1:
+            attributes["messaging.batch.message_count"] = many
+        else:
+            attributes |= {"messaging.message.id": ctx.message_id, "s3queue.attempt": ctx.attempt}
         try:
             with instruments.tracer.start_as_current_span(
                 f"process {ctx.queue}",
@@ -172,18 +173,19 @@ class Spans:
                     labels |= _ended(span, raised)
                     raise
         finally:
-            instruments.consumed.add(1, labels)
+            instruments.consumed.add(many, labels)
             instruments.process_s.record(time.monotonic() - began, labels)
 
     def _origin(self, ctx: Context) -> tuple[Any, list[Any]]:
         """The context in which the span begins, and its links."""
         from opentelemetry import context, propagate, trace
 
-        sent = propagate.extract(ctx.headers, context.Context())
-        if ctx.attempt == 1 and self._first == "continue":
-            return sent, []
-        origin = trace.get_current_span(sent).get_span_context()
-        return context.Context(), [trace.Link(origin)] if origin.is_valid else []
+        sent = [propagate.extract(one.headers, context.Context()) for one in ctx.batch or (ctx,)]
+        if len(sent) == 1 and ctx.attempt == 1 and self._first == "continue":
+            return sent[0], []
+        found = (trace.get_current_span(one).get_span_context() for one in sent)
+        origins = {(one.trace_id, one.span_id): one for one in found if one.is_valid}
+        return context.Context(), [trace.Link(one) for one in origins.values()]
 
 
 def _ended(span: Any, raised: BaseException) -> dict[str, str]:

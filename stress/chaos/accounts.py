@@ -39,9 +39,9 @@ class Run:
     """One start of one message.
 
     Attributes:
-        last: whether its process was, or may have been, at it when that ended: it has no end, or is in one of the last
-            calls that were started, one for each slot.
-        followed_at: when its process started the next message, and had written in the journal how this one ended; None
+        last: whether its process was, or may have been, at it when that ended: it has no end, or is in the last call that
+            its slot has started.
+        followed_at: when its slot started the next message, and had written in the journal how this one ended; None
             where that is not known.
         ended_at, how: of its end; None and empty where its process did not live to see it.
     """
@@ -156,7 +156,7 @@ class Accounts:
         return runs
 
 
-def gather(folder: Path, layout: Layout, concurrency: int) -> Accounts:
+def gather(folder: Path, layout: Layout) -> Accounts:
     """What the parties wrote; what is in the store is for the caller to add."""
     accounts = Accounts()
     for file in sorted((folder / "sent").glob("*.jsonl")):
@@ -171,7 +171,7 @@ def gather(folder: Path, layout: Layout, concurrency: int) -> Accounts:
                     accounts.calls += [Calling(began, at, *one, False) for one in zip(ids, numbers, strict=True)]
     accounts.calls.sort(key=lambda call: call.at)
     for file in sorted((folder / "runs").glob("*.jsonl")):
-        accounts.runs += _runs(file, concurrency)
+        accounts.runs += _runs(file)
     accounts.runs.sort(key=lambda run: run.start.at)
     assigned: list[Assigned] = []
     for file in sorted((folder / "store").glob("*.jsonl")):
@@ -212,7 +212,7 @@ def gather(folder: Path, layout: Layout, concurrency: int) -> Accounts:
     return accounts
 
 
-def _runs(file: Path, concurrency: int) -> list[Run]:
+def _runs(file: Path) -> list[Run]:
     """Starts and ends of one process."""
     runs: list[Run] = []
     open_ones: dict[tuple[str, int], Run] = {}
@@ -222,13 +222,17 @@ def _runs(file: Path, concurrency: int) -> list[Run]:
             open_ones[record.message, record.token] = runs[-1]
         elif isinstance(record, End) and (ended := open_ones.pop((record.message, record.token), None)):
             ended.ended_at, ended.how = record.at, record.how
-    last = list(dict.fromkeys(run.call for run in reversed(runs)))[:concurrency]
-    for run in (*(run for run in runs if run.call in last), *open_ones.values()):
-        run.last = True
-    if concurrency == 1:
-        for run, following in pairwise(runs):
+    slots: dict[int, list[Run]] = {}
+    for run in runs:
+        slots.setdefault(run.start.slot, []).append(run)
+    for one in slots.values():
+        for run, following in pairwise(one):
             if following.call != run.call:
                 run.followed_at = following.start.at
+        for run in one:
+            run.last = run.call == one[-1].call
+    for run in open_ones.values():
+        run.last = True
     return runs
 
 

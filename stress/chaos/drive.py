@@ -353,7 +353,7 @@ class Drive:
 
     def _judge(self) -> Verdict:
         layout = Layout(self._namespace)
-        accounts = gather(self._folder, layout, self._wanted.concurrency)
+        accounts = gather(self._folder, layout)
         driver = Driver(self._store)
         found = driver.run(get(layout.board))
         if isinstance(found, Found):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import signal
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ class Desk:
                 ctx.attempt,
                 ctx.fencing_token,
                 call,
+                threading.get_ident(),
             )
         )
         self.bell.ring(b".")

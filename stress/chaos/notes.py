@@ -31,6 +31,7 @@ class Start(Note, frozen=True):
         party: name of the host, with the number of its life: ``a.1``.
         pid: of the worker, as the whole machine sees it; local_pid: as its own process space does.
         call: the same for all messages of one call of a task that takes several; else empty.
+        slot: of the worker, which runs one call at a time.
     """
 
     at: float
@@ -43,6 +44,7 @@ class Start(Note, frozen=True):
     attempt: int
     token: int
     call: str = ""
+    slot: int = 0
 
 
 class End(Note, frozen=True):

@@ -17,11 +17,12 @@ def called_off(accounts: Accounts) -> set[str]:
 
 
 def lives_of(accounts: Accounts, runs: Sequence[Run]) -> list[list[Run]]:
-    """The runs of a message by its lives: a redriven one begins again with its first attempt."""
+    """The runs of a message by its lives: a redriven one begins again with its first attempt, and may begin to run with a
+    later one. In one life only a snooze repeats an attempt."""
     redriven = {asked.queue for asked in accounts.asked if asked.kind == "redrive"}
     lives: list[list[Run]] = []
     for run in runs:
-        again = lives and run.start.attempt == 1 and lives[-1][-1].how != "snooze"
+        again = lives and run.start.attempt <= lives[-1][-1].start.attempt and lives[-1][-1].how != "snooze"
         if not lives or (again and queue_of(run.start.message) in redriven):
             lives.append([])
         lives[-1].append(run)

@@ -11,22 +11,22 @@ from stress.chaos.notes import Done, End, Note, Notebook, Start
 LAYOUT = Layout("n")
 
 
-def start(number: int) -> Start:
-    return Start(float(number), "a.1", 10, 10, "s1", f"m{number}", number, 1, 1 << 32)
+def start(number: int, slot: int = 0) -> Start:
+    return Start(float(number), "a.1", 10, 10, "s1", f"m{number}", number, 1, 1 << 32, slot=slot)
 
 
 def end(number: int, how: str = "ok") -> End:
     return End(number + 0.5, how, f"m{number}", 1 << 32)
 
 
-def read(folder: Path, *notes: Note, torn: bytes = b"", concurrency: int = 1) -> dict[str, Run]:
+def read(folder: Path, *notes: Note, torn: bytes = b"") -> dict[str, Run]:
     book = Notebook(folder / "runs", "a.1")
     for note in notes:
         book.write(note)
     (file,) = (folder / "runs").glob("*")
     with file.open("ab") as more:
         more.write(torn)
-    return {run.start.message: run for run in gather(folder, LAYOUT, concurrency).runs}
+    return {run.start.message: run for run in gather(folder, LAYOUT).runs}
 
 
 def test_the_last_start_without_an_end_is_what_the_process_died_at(tmp_path: Path) -> None:
@@ -36,9 +36,17 @@ def test_the_last_start_without_an_end_is_what_the_process_died_at(tmp_path: Pat
 
 
 def test_with_several_slots_an_end_belongs_to_the_start_that_it_names(tmp_path: Path) -> None:
-    runs = read(tmp_path, start(0), start(1), start(2), end(1, "retry"), start(3), end(3), concurrency=2)
-    assert [runs[f"m{number}"].how for number in range(4)] == ["", "retry", "", "ok"]
-    assert [runs[f"m{number}"].last for number in range(4)] == [True, False, True, True]
+    notes = start(0, 1), start(1, 2), end(1, "retry"), start(2, 2), end(2), start(3, 2), end(3)
+    runs = read(tmp_path, *notes)
+    assert [runs[f"m{number}"].how for number in range(4)] == ["", "retry", "ok", "ok"]
+    assert [runs[f"m{number}"].last for number in range(4)] == [True, False, False, True]
+
+
+def test_what_a_slot_was_at_is_its_last_call_whatever_others_have_started_since(tmp_path: Path) -> None:
+    """Its result may have been on its way to the store."""
+    runs = read(tmp_path, start(0, 1), end(0), start(1, 2), end(1), start(2, 2), end(2))
+    assert [runs[f"m{number}"].last for number in range(3)] == [True, False, True]
+    assert [runs[f"m{number}"].followed_at for number in range(3)] == [None, 2.0, None]
 
 
 def test_a_line_that_was_cut_off_is_no_line(tmp_path: Path) -> None:
@@ -56,6 +64,6 @@ def test_deaths_are_those_that_were_brought_about_and_those_that_a_supervisor_sa
         '{"kind":"worker_died","cause":"killed","text":"worker 0 (process 13) was killed by SIGKILL"}\n'
         '{"kind":"draining","why":"asked to"}\n'
     )
-    accounts = gather(tmp_path, LAYOUT, 1)
+    accounts = gather(tmp_path, LAYOUT)
     assert accounts.dead_pids == {11}
     assert accounts.dead == {("a.1", 13)}

@@ -92,6 +92,13 @@ def test_a_message_that_was_redriven_is_done_once_and_not_dead() -> None:
     assert (it.done, it.dead, it.redriven, it.ran_twice["redriven"]) == (3, 0, 1, 1)
 
 
+def test_a_further_life_may_begin_to_run_with_a_later_attempt() -> None:
+    """The first one was interrupted before it had started."""
+    accounts = redriven()
+    accounts.runs[2:] = [run(2, 12.0, how="error"), run(2, 12.4, how="error", attempt=2), run(2, 13.0, attempt=2)]
+    assert clean(verdict(accounts))
+
+
 def test_a_life_that_nobody_asked_for_is_noticed() -> None:
     accounts = redriven()
     accounts.runs.append(run(2, 14.0))

@@ -116,6 +116,24 @@ def test_first_attempt_may_begin_a_trace_of_its_own(seen: Seen) -> None:
     assert [f"{link.context.span_id:016x}" for link in span.links] == ["b7ad6b7169203331"]
 
 
+def test_call_that_takes_several_messages_is_linked_to_each_of_them(seen: Seen) -> None:
+    other = CALLER.replace("b7ad6b7169203331", "00f067aa0ba902b7")
+    contexts = [
+        Context(f"m{number}", "mail", "send", 1, 1, "h", headers=headers)
+        for number, headers in enumerate([{"traceparent": CALLER}, {"traceparent": other}, {"traceparent": CALLER}, {}])
+    ]
+    contexts[0].batch = tuple(contexts)
+    list(Spans("continue").around(contexts[0]))
+    span = seen.one("process mail")
+    assert span.parent is None
+    assert {f"{link.context.span_id:016x}" for link in span.links} == {"b7ad6b7169203331", "00f067aa0ba902b7"}
+    assert len(span.links) == 2
+    assert span.attributes["messaging.batch.message_count"] == 4
+    assert "messaging.message.id" not in span.attributes
+    (point,) = seen.points("messaging.client.consumed.messages")
+    assert point.value == 4
+
+
 def test_context_that_the_caller_gives_is_left_alone(seen: Seen) -> None:
     store = MemoryStore()
     Queue("mail", store).enqueue(1, headers={"traceparent": CALLER, "user": "7"})

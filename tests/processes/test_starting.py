@@ -72,7 +72,7 @@ def test_child_that_the_system_has_no_room_for_is_started_later(
 def test_host_gives_up_only_after_a_while_in_which_nothing_can_start(
     store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("s3queue.runtime.supervisor.loop.ROOM_S", 0.2)
+    monkeypatch.setattr("s3queue.runtime.supervisor.starting.ROOM_S", 0.2)
     room = Room(os.fork, errno.ENOMEM, set(range(1000)))
     monkeypatch.setattr(os, "fork", room)
     with pytest.raises(QueueError, match=r"giving up: no process can be started: .*allocate"):

@@ -82,7 +82,7 @@ def workers_get_more_than_the_host_may_run(most: Any, gates: Gates, line: str, l
 @mutant(rules, "filled", "I14", **_FEW | {"limits": Limits(Limit(rate=1.0))})
 def a_rate_starts_anew_with_each_cycle(filled: Any, before: Bucket | None, rate: float, uptime_ms: int) -> float:
     """What a rate has allowed already stands on the board."""
-    return filled(None, rate, uptime_ms)
+    return float(filled(None, rate, uptime_ms))
 
 
 @mutant(Lanes, "_in_turn", "I21", within=60, **_FAIR)

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from tests.simulation import (  # noqa: F401 - imported for what they register
     bounding,
+    dozing,
     gates,
+    hosting,
+    leading,
     newcoming,
     noting,
+    parking,
     redriving,
     results,
+    sources,
+    spoiling,
     steering,
+    taking_over,
     ticking,
 )
 from tests.simulation.mutants import MUTANTS, Mutant

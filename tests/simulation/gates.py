@@ -8,8 +8,9 @@ from typing import Any
 from s3queue.core import once
 from s3queue.core.chores import gates
 from s3queue.core.keys import Layout
-from s3queue.core.ops import delete
+from s3queue.core.ops import delete, get, write
 from s3queue.core.plan.doors import Doors
+from s3queue.core.records import Gate, decode, encode_over
 from s3queue.store import Found
 from s3queue.testing.simulate import Times, Weather
 from s3queue.testing.simulate.callers import Caller, InTime
@@ -42,8 +43,8 @@ _LEADERS: dict[str, Any] = _CALLERS | {
 def a_gate_is_freed_by_deleting_it(_: Any, layout: Layout, path: str, nonce: str) -> Any:
     """A gate is never deleted while anybody may still put it."""
     key = gates._key(layout, path)
-    found = yield from gates.get(key)
-    if isinstance(found, Found) and gates.decode(gates.Gate, key, found.body).path == path:
+    found = yield from get(key)
+    if isinstance(found, Found) and decode(Gate, key, found.body).path == path:
         yield from delete([key])
     return True
 
@@ -52,12 +53,12 @@ def a_gate_is_freed_by_deleting_it(_: Any, layout: Layout, path: str, nonce: str
 def a_gate_is_freed_for_another_source(_: Any, layout: Layout, path: str, nonce: str) -> Any:
     """A gate is freed only by the source that it names."""
     key = gates._key(layout, path)
-    found = yield from gates.get(key)
+    found = yield from get(key)
     if not isinstance(found, Found):
         return True
-    gate = gates.decode(gates.Gate, key, found.body)
-    freed = gates.Gate(nonce, gate.path, False, gate.made_ms, gate.window_ms)
-    yield from gates.write(key, gates.encode_over(freed, gate, found.body), nonce=nonce, if_version=found.version)
+    gate = decode(Gate, key, found.body)
+    freed = Gate(nonce, gate.path, False, gate.made_ms, gate.window_ms)
+    yield from write(key, encode_over(freed, gate, found.body), nonce=nonce, if_version=found.version)
     return True
 
 

@@ -7,7 +7,9 @@ from typing import Any
 
 from s3queue.core import results
 from s3queue.core.chores import results as sweeping
-from s3queue.core.keys import Layout
+from s3queue.core.keys import Layout, parse_message_id
+from s3queue.core.ops import get
+from s3queue.core.records import decode_result
 from s3queue.store import Found
 from s3queue.testing.simulate import Times, Weather, readers
 from s3queue.testing.simulate.workers import Worker
@@ -50,30 +52,30 @@ def a_result_counts_by_a_board_that_is_older(_: Any, result: Any, board: Any) ->
 @mutant(results, "_as_the_letter_says", "I12", within=300, **_FAILING)
 def a_result_counts_though_there_is_a_letter(_: Any, layout: Layout, letter: Any, board: Any) -> Any:
     """What a fenced host left does not count where the message died, or was cancelled, in a later attempt."""
-    found = yield from results.get(layout.result(letter.message))
+    found = yield from get(layout.result(letter.message))
     if not isinstance(found, Found):
         return results.Looked(results.Verdict.DEAD, letter=letter)
-    return results.Looked(results.Verdict.DONE, results.decode_result("", found.body))
+    return results.Looked(results.Verdict.DONE, decode_result("", found.body))
 
 
 @mutant(results, "find_moved", "I12", within=600, **_FAILING)
 def what_was_moved_off_the_board_is_taken_for_over(_: Any, layout: Layout, message: str) -> Any:
     """A message that no board lists may wait elsewhere for its next attempt."""
+    yield from ()
     return None
-    yield
 
 
 @mutant(readers, "wait_for", "I12", within=600, **_SLOWLY)
 def a_result_is_read_before_the_board(_: Any, layout: Layout, message: str) -> Any:
     """What was read before the board may have been replaced by the result that counts."""
-    found = yield from results.get(layout.result(message))
+    found = yield from get(layout.result(message))
     board = yield results.Look("now")
-    if not isinstance(found, Found) or board is None or results.is_listed(board, results.parse_message_id(message)):
+    if not isinstance(found, Found) or board is None or results.is_listed(board, parse_message_id(message)):
         yield results.Pause()
         board = yield results.Look("now")
-    if not isinstance(found, Found) or board is None or results.is_listed(board, results.parse_message_id(message)):
+    if not isinstance(found, Found) or board is None or results.is_listed(board, parse_message_id(message)):
         return results.Looked(results.Verdict.OPEN)
-    return results.Looked(results.Verdict.DONE, results.decode_result("", found.body))
+    return results.Looked(results.Verdict.DONE, decode_result("", found.body))
 
 
 @mutant(Worker, "_keep", "I23 I12", within=100, **_FENCED)
@@ -93,5 +95,5 @@ def a_result_is_swept_before_it_expires(_: Any, of: Any, key: str, found: Any) -
 @mutant(sweeping.Results, "_is_over", "I23", within=600, **_ZOMBIES)
 def an_expired_result_is_swept_though_its_message_goes_on(_: Any, of: Any, key: str, found: Any, board: Any) -> Any:
     """An expired result may be replaced by the next attempt, just when it is deleted."""
+    yield from ()
     return True
-    yield

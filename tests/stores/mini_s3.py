@@ -123,7 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
         if made is None:
             self._fail(412, "PreconditionFailed")
         else:
-            self._send(200, **self._describe(made))
+            self._send(200, b"", **self._describe(made))
 
     def _holds(self, there: _Object | None) -> bool:
         if self.server.gcs:

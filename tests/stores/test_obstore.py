@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from s3queue_backends import ObstoreStore
 from s3queue_backends._errors import NoLogin, Silence
-from s3queue_backends.obstore import read
+from s3queue_backends._obstore_errors import read
 
 from s3queue.errors import ConfigError
 from s3queue.store import Found

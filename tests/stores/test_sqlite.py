@@ -275,7 +275,7 @@ def test_children_forked_while_threads_write_find_nothing_locked(tmp_path: Path)
                 if pid == 0:
                     code = 3
                     try:
-                        child = SqliteStore(store.path, busy_timeout_s=5.0) if number % 2 else store
+                        child = SqliteStore(store.path, busy_timeout_s=60.0) if number % 2 else store
                         stored(child, f"child/{number}", b"mine")
                         code = 0
                     finally:

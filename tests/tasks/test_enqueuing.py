@@ -20,7 +20,7 @@ from s3queue.middleware import CarryContext, Enqueue
 from s3queue.registry import registry
 from s3queue.store import Found
 from s3queue.tasks import Task
-from tests.tasks.test_queue import batches
+from tests.tasks.stored import batches
 
 tenant: contextvars.ContextVar[str] = contextvars.ContextVar("tenant")
 LOG: list[str] = []

@@ -17,7 +17,7 @@ from s3queue.middleware import DjangoConnections, Report
 from s3queue.registry import registry
 from s3queue.runtime.worker.outcomes import Terms
 from s3queue.runtime.worker.plans import Plan
-from tests.tasks.test_queue import batches
+from tests.tasks.stored import batches
 
 
 @pytest.fixture(autouse=True)

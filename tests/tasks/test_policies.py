@@ -8,10 +8,10 @@ import pytest
 from s3queue_backends.memory import MemoryStore
 
 import s3queue
-from s3queue import Backoff, ConfigError, Queue
+from s3queue import Backoff, Config, ConfigError, Queue, Supervisor, task
 from s3queue.core.records import Message, encode_message
 from s3queue.options.policies import own_headers, own_limits, policy
-from tests.tasks.test_queue import batches
+from tests.tasks.stored import batches
 
 
 def made(**given: Any) -> Any:
@@ -118,3 +118,13 @@ def test_limits_that_a_later_release_writes_otherwise_are_as_if_there_were_none(
     assert own_limits({"s3queue-max-attempts": "many"}) == (None, None, {})
     assert own_limits({"trace": "t"}) is None
     assert own_headers("task", 3, None, None) == {}
+
+
+def test_results_are_not_kept_longer_than_what_says_that_they_do_not_count(store: MemoryStore) -> None:
+    @task("q", result_ttl=7200)
+    def kept() -> int:
+        return 1
+
+    Supervisor(store, config=Config(dead_retention=7200))
+    with pytest.raises(ConfigError, match="dead_retention is 3600"):
+        Supervisor(store, config=Config(dead_retention=3600))

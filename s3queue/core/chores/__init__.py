@@ -10,9 +10,10 @@ For the same reason a coordinator that was replaced may finish its chores.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from s3queue.core.chores.answers import Answers
+from s3queue.core.chores.asides import Asides
 from s3queue.core.chores.fences import Fences
 from s3queue.core.chores.garbage import Garbage
 from s3queue.core.chores.gates import Gates, gated
@@ -35,8 +36,12 @@ from s3queue.core.survey import Heard, Survey
 
 __all__ = ["CHORES_AT_ONCE", "Chores", "Facts"]
 
+#: Starts a chore, if one is due: steady time, wall clock in milliseconds, a fresh nonce.
+_Take: TypeAlias = Callable[[float, int, str], "Step[bool] | None"]
 #: Seconds of the first and the longest pause of a kind of chore after an unexpected error.
 _FIRST_S, _LONGEST_S = 1.0, 60.0
+#: Visibility timeouts for which a request that nobody can read waits to be completed.
+_PATIENCES = 2
 #: Chores that run concurrently.
 CHORES_AT_ONCE = 4
 
@@ -91,23 +96,45 @@ class Chores:
     def __init__(
         self, layout: Layout, epoch: int, heard: dict[str, Heard], now: float, settings: Settings | None = None
     ) -> None:
-        self._layout = layout
+        self._layout, settings = layout, settings or Settings()
         self.troubles = Troubles()
         self.fences = Fences(layout, heard, self.troubles)
-        self.redrives = Redrives(layout, self.troubles)
-        self.retention = Retention(layout, now, settings or Settings(), self.troubles, self.redrives)
-        self.letters = Letters(layout, self.troubles, self.redrives, lambda queue, task: drops(heard, queue, task))
+        self.asides = Asides(layout, _PATIENCES * settings.visibility_timeout, self.troubles)
+        self.redrives = Redrives(layout, self.troubles, self.asides)
+        self.retention = Retention(layout, now, settings, self.troubles, self.redrives)
+        self.letters = Letters(
+            layout,
+            self.troubles,
+            self.redrives,
+            lambda queue, task: drops(heard, queue, task),
+            settings.letters_at_once,
+        )
         self.moves = Moves(layout, self.troubles)
         self.pages = Pages(layout, epoch, now, self.troubles)
-        settings = settings or Settings()
         self.purges = Purges(layout, settings.purge_page, self.troubles)
         self.answers = Answers(layout, now, self.troubles)
         self.garbage = Garbage(self.troubles)
         self.revisions = Revisions(layout)
-        self.summaries = Summaries(layout, epoch, heard, settings, self.troubles)
+        self.summaries = Summaries(layout, epoch, heard, settings, self.troubles, self.asides)
         self.gates = Gates(layout, now, self.troubles)
         self.results = Results(layout, now, settings, self.troubles)
         self._faulty = Backoffs(_FIRST_S, _LONGEST_S)
+        #: By kind, in the order in which they are taken.
+        self._takes: dict[str, _Take] = {
+            "fences": lambda now, _, nonce: self.fences.take(now, nonce),
+            "letters": self.letters.take,
+            "moves": lambda now, *_: self.moves.take(now),
+            "redrives": lambda now, *_: self.redrives.take(now),
+            "retention": lambda now, now_ms, _: self.retention.take(now, now_ms),
+            "answers": lambda now, *_: self.answers.take(now),
+            "asides": lambda now, *_: self.asides.take(now),
+            "purges": lambda now, *_: self.purges.take(now),
+            "pages": lambda now, *_: self.pages.take(now),
+            "summaries": self.summaries.take,
+            "gates": self.gates.take,
+            "garbage": lambda now, *_: self.garbage.take(now, self._deleted),
+            "results": lambda now, now_ms, _: self.results.take(now, now_ms),
+        }
 
     def follow(self, facts: Facts, heard: Mapping[str, Heard], window_s: float) -> None:
         """Find the chores of a newly committed board."""
@@ -117,6 +144,7 @@ class Chores:
         self.moves.follow(board)
         self.purges.follow(board)
         self.answers.follow(board)
+        self.asides.follow(board)
         self.results.follow(board)
         self.summaries.follow(facts)
         if (seen := facts.seen) is None:
@@ -149,22 +177,8 @@ class Chores:
         Args:
             now: steady time. now_ms: wall clock. nonce: fresh; every write of the chore derives its own from it.
         """
-        kinds: dict[str, Callable[[], Step[bool] | None]] = {
-            "fences": lambda: self.fences.take(now, nonce),
-            "letters": lambda: self.letters.take(now, now_ms, nonce),
-            "moves": lambda: self.moves.take(now),
-            "redrives": lambda: self.redrives.take(now),
-            "retention": lambda: self.retention.take(now, now_ms),
-            "answers": lambda: self.answers.take(now),
-            "purges": lambda: self.purges.take(now),
-            "pages": lambda: self.pages.take(now),
-            "summaries": lambda: self.summaries.take(now, now_ms, nonce),
-            "gates": lambda: self.gates.take(now, now_ms, nonce),
-            "garbage": lambda: self.garbage.take(now, self._deleted),
-            "results": lambda: self.results.take(now, now_ms),
-        }
-        for kind, take in kinds.items():
-            if self._faulty.is_due(kind, now) and (step := take()) is not None:
+        for kind, take in self._takes.items():
+            if self._faulty.is_due(kind, now) and (step := take(now, now_ms, nonce)) is not None:
                 return self._guarded(kind, step, now)
         return None
 

@@ -104,6 +104,7 @@ def further_letter(
         return None
     if ending.kind == "purged":
         gone = replace(letter, failures=(), payload=b"", preview="", headers={}, payload_at=0, lives=())
+        gone = replace(gone, life=_last_life(source, ending, failures))
         return replace(gone, nonce=nonce, tombstone=True, ending="purged", ended_ms=now_ms, turn=turn)
     last = letter.failures[-1] if letter.failures else None
     if last is not None:
@@ -120,7 +121,15 @@ def further_letter(
     )  # fmt: skip
 
 
-def tombstone(source: Source, ending: Ending, nonce: str, now_ms: int, turn: int) -> DeadLetter:
+def _last_life(source: Source, ending: Ending, failures: tuple[Failure, ...]) -> int:
+    """The last one that its message has led. A letter that is purged takes the number of the next life, which never was:
+    nothing is known of that. One that ended with its queue has at least that entered as its failure."""
+    return source.life - (ending.kind == "purged" and not failures)
+
+
+def tombstone(
+    source: Source, ending: Ending, failures: tuple[Failure, ...], nonce: str, now_ms: int, turn: int
+) -> DeadLetter:
     """What a letter says, and all that it says, where nobody has read what it was."""
     return DeadLetter(
         nonce,
@@ -131,7 +140,7 @@ def tombstone(source: Source, ending: Ending, nonce: str, now_ms: int, turn: int
         tombstone=True,
         ending=ending.kind,
         ticket=ending.by,
-        life=source.life - (ending.kind == "purged"),
+        life=_last_life(source, ending, failures),
         turn=turn,
     )
 

@@ -27,6 +27,7 @@ from s3queue.core.chores.redrives import Redrives
 from s3queue.core.chores.troubles import Troubles
 from s3queue.core.keys import Layout, Source, parse_message_id, parse_source
 from s3queue.core.ops import Step, Unknown, delete, get, put
+from s3queue.core.plan import Settings
 from s3queue.core.records import Board, DeadLetter, Ending, SourceState, decode, encode, encode_over, ends_unknown
 from s3queue.errors import CorruptRecord, StoreError
 from s3queue.store import Conflict, Found, Missing, Stored, Unchanged
@@ -45,6 +46,7 @@ class Letters:
     """
     Args:
         drops: whether dead messages of this queue and task leave no letter.
+        at_once: chores that write at once.
 
     Attributes:
         written: (path, index) of messages whose letter is stored and which the board does not yet count as settled.
@@ -56,8 +58,10 @@ class Letters:
         troubles: Troubles,
         redrives: Redrives,
         drops: Callable[[str, str], bool] = lambda queue, task: False,
+        at_once: int = Settings().letters_at_once,
     ) -> None:
         self._drops = drops
+        self._at_once, self._writing = at_once, 0
         self._layout, self._troubles, self._redrives = layout, troubles, redrives
         self._dying: dict[str, SourceState] = {}
         self._turn = 0
@@ -84,18 +88,26 @@ class Letters:
         return state is not None and state.endings.get(0, DEAD) == ending
 
     def take(self, now: float, now_ms: int, nonce: str) -> Step[bool] | None:
-        if self._held_bytes > _BUDGET_BYTES:
+        if self._held_bytes > _BUDGET_BYTES or self._writing >= self._at_once:
             return None
         for path, state in self._dying.items():
-            if not self._troubles.allow(self._layout.source(path), now):
-                continue
             due = list(islice(self._due(path, state, now), _LETTERS_AT_ONCE))
-            if due and path.startswith(_LIVES):
-                return self._live_on(list(islice(self._lives(now), _LIVES_AT_ONCE)), now, now_ms, nonce)
-            if due:
-                self._under_way.update((path, index) for index in due)
-                return self._write(path, state, due, now, now_ms, nonce)
+            if not due or not self._troubles.allow(self._layout.source(path), now):
+                continue
+            if path.startswith(_LIVES):
+                lives = list(islice(self._lives(now), _LIVES_AT_ONCE))
+                self._under_way.update((path, 0) for path, _ in lives)
+                return self._counted(self._live_on(lives, now, now_ms, nonce))
+            self._under_way.update((path, index) for index in due)
+            return self._counted(self._write(path, state, due, now, now_ms, nonce))
         return None
+
+    def _counted(self, step: Step[bool]) -> Step[bool]:
+        self._writing += 1
+        try:
+            return (yield from step)
+        finally:
+            self._writing -= 1
 
     def _due(self, path: str, state: SourceState, now: float) -> Iterator[int]:
         for index in state.dying:
@@ -117,7 +129,6 @@ class Letters:
 
         Asks: for each, one Put where its version is known and nothing of it is kept; else one Get and one Put.
         """
-        self._under_way.update((path, 0) for path, _ in lives)
         done: dict[str, Ending] = {}
         try:
             for number, (path, state) in enumerate(lives):
@@ -146,7 +157,7 @@ class Letters:
         key, source = self._layout.source(path), parse_source(path)
         ending, failures = state.endings.get(0, DEAD), state.failures.get(0, ())
         if state.letter and ending.kind in ("done", "purged"):
-            brief = tombstone(source, ending, nonce, now_ms, self._turn)
+            brief = tombstone(source, ending, failures, nonce, now_ms, self._turn)
             outcome = yield from put(key, encode(brief), state.letter)
             if isinstance(outcome, Stored):
                 return True
@@ -161,7 +172,7 @@ class Letters:
                 return True
             version, body = found.version, encode_over(letter, before, found.body)
         else:  # somebody has deleted it
-            letter = tombstone(source, ending, nonce, now_ms, self._turn)
+            letter = tombstone(source, ending, failures, nonce, now_ms, self._turn)
             if ending.kind == "dead":
                 letter = replace(letter, tombstone=False, ending="", failures=failures, life=source.life)
             version, body = None, encode(letter)

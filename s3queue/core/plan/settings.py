@@ -44,6 +44,8 @@ class Settings(NamedTuple):
             somebody redrives or purges it.
         purge_page: batches that a purge takes onto the board in one cycle.
         timetable: when cron expressions tick.
+        letters_at_once: chores that write dead letters at once. In a store that has one writer at a time, each of them
+            stands in the way of the board.
         max_dying: messages that are dead and whose letters are not written yet.
     """
 
@@ -71,3 +73,4 @@ class Settings(NamedTuple):
     idle_lease: float = 0.0
     timetable: Timetable = no_timetable
     result_grace_s: float = 3600.0
+    letters_at_once: int = 4

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection
 
 from s3queue import __version__
 from s3queue.config import Config
+from s3queue.core.chores import CHORES_AT_ONCE
 from s3queue.core.pacing import ack_s
 from s3queue.core.plan import Settings
 from s3queue.core.produce import largest_source
@@ -49,6 +50,7 @@ def plan_settings(config: Config, capabilities: Capabilities) -> Settings:
         census_s=5.0 if capabilities.requests_cost else 1.0,
         timetable=next_tick,
         idle_lease=config.idle_lease if capabilities.requests_cost else 0.0,
+        letters_at_once=CHORES_AT_ONCE if capabilities.requests_cost else 1,
     )
 
 

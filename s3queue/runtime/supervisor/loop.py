@@ -9,15 +9,12 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
-import multiprocess
-from multiprocess import connection, resource_tracker
+from multiprocess import connection
 
-from s3queue.errors import ConfigError, QueueError, StoreDenied, StoreUnavailable, StoreUnsupported
+from s3queue.errors import QueueError, StoreDenied, StoreUnavailable, StoreUnsupported
 from s3queue.observe.events import Events
-from s3queue.runtime.local.child import FENCED, ORPHANED, UNGUARDED, child_name, heard, libraries_first, signals_held
+from s3queue.runtime.local.child import FENCED, ORPHANED, UNGUARDED, heard
 from s3queue.runtime.local.clock import clock
-from s3queue.runtime.local.journal import Journal
-from s3queue.runtime.local.life import Life
 from s3queue.runtime.local.wire import CannotStart, Died, Drain, Empty, EndWorker, Left, Read, Started, Waiting
 from s3queue.runtime.meter import total
 from s3queue.runtime.supervisor.causes import UNKNOWN, MemoryKills, memory_kill_counter
@@ -27,13 +24,11 @@ from s3queue.runtime.supervisor.household import Household, Summary, end_unguard
 from s3queue.runtime.supervisor.leftovers import reap_orphans
 from s3queue.runtime.supervisor.patience import Patience
 from s3queue.runtime.supervisor.sidecar import Sidecar, metrics_ear
+from s3queue.runtime.supervisor.starting import Starter
 from s3queue.runtime.supervisor.watch import TICK_S, Verdict, Watch
-from s3queue.store import Shareable
 
 #: Seconds after ``drain_timeout`` that the agent gets to store its last ledger; and after that, that workers get to end.
 LAST_WORDS_S = 5.0
-#: Seconds without one living child, since the system has no room for a process, after which the host gives up.
-ROOM_S = 120.0
 #: Seconds between two times that our temporary files are made to look new.
 _TOUCH_S = 3600.0
 
@@ -45,17 +40,8 @@ class Host:
         self._what = what
         self._config = what.config
         self._until_empty = until_empty
-        self._context = multiprocess.get_context(self._config.start_method)
-        self._life = Life.create()
-        try:
-            self._buffer = self._context.RawArray("b", Journal.size(what.workers, what.concurrency))
-        except OSError as fault:
-            self._life.close(remove=True)
-            raise ConfigError(
-                f"cannot share memory between processes: {fault.strerror or fault}",
-                "make room in /dev/shm, or set TMPDIR to a directory that you may write",
-            ) from fault
-        self._journal = Journal(self._buffer, what.workers, what.concurrency)
+        self._starter = Starter(what)
+        self._life, self._journal = self._starter.life, self._starter.journal
         ear = metrics_ear(self._life)
         ears = () if what.door is None else (ear,)
         self._events = Events("supervisor", self._config.history, ears, what.subscribers)
@@ -88,12 +74,12 @@ class Host:
         self._left = self._over = self._interrupted = False
         self._settled: dict[str, tuple[int, int]] = {}
         self._watch = Watch(self._journal, self._config.visibility_timeout, clock())
-        #: When a child was last alive; when our files were last touched.
-        self._peopled = self._touched = clock()
+        #: When our files were last touched.
+        self._touched = clock()
 
     def serve(self) -> Summary:
         try:
-            self._prepare()
+            self._starter.prepare()
             while not self._over:
                 self._start_missing()
                 connection.wait(self._watched(), self._timeout())
@@ -140,26 +126,12 @@ class Host:
             self._deaths, self._restarts, requests, messages, self._left, by_role, self._interrupted, self._settled
         )
 
-    def _prepare(self) -> None:
-        # Import once what every forked child would import first.
-        from s3queue.runtime.agent import main as agent  # noqa: F401
-        from s3queue.runtime.worker import main as worker  # noqa: F401
-
-        if self._config.start_method != "fork":
-            # It lets go of the signals that we hold back while it starts; so let it start now. The fork server must
-            # be born with them held back, or one that goes to the whole group ends it, and with it all its children.
-            with libraries_first(self._config.start_method):
-                resource_tracker.ensure_running()
-        if isinstance(self._what.store, Shareable):
-            with signals_held():
-                self._what.store.share()
-
     # ---- starting ------------------------------------------------------------------------------------------
 
     def _start_missing(self) -> None:
         now = clock()
         if self._sidecar is not None:
-            self._sidecar.start_if_due(self._metrics_fields)
+            self._sidecar.start_if_due(lambda: {"queues": self._what.queues, "workers": self._what.workers})
         if self._agent is None and self._agent_due is not None and self._agent_due <= now:
             self._start_agent()
         for number, due in enumerate(self._worker_due):
@@ -196,44 +168,20 @@ class Host:
             self._worker_due[number] = clock() + self._worker_patience[number].refused()
 
     def _common(self) -> dict[str, Any]:
-        what = self._what
+        """What the agent and the workers are given."""
         return {
-            "store": what.store,
-            "config": self._config,
-            "concurrency": what.concurrency,
             "rundir": str(self._life.rundir),
             "session": self._session,
-            "buffer": self._buffer,
-            "tasks": what.tasks,
+            "tasks": self._what.tasks,
             "ears": self._hearing.ears(),
             "measured": None if self._sidecar is None else self._sidecar.ear,
         }
 
-    def _metrics_fields(self) -> dict[str, Any]:
-        what = self._what
-        return {
-            "store": what.store,
-            "config": self._config,
-            "queues": what.queues,
-            "workers": what.workers,
-            "concurrency": what.concurrency,
-            "buffer": self._buffer,
-        }
-
     def _start(self, role: Role, number: int, fields: dict[str, Any]) -> Child | None:
-        """None if the system has no memory or descriptors for a process now. While other children live, this is retried
-        without end."""
-        name = child_name(role, number)
         ours = [*self._what.wishes.descriptors(), *self._hearing.watched(), *(it.conn for it in self._all())]
         if self._sidecar is not None and role != "metrics":
             ours += self._sidecar.doors()
-        try:
-            return Child(self._context, role, name, fields, self._life, ours)
-        except (OSError, EOFError, MemoryError) as fault:
-            self._events.warn("start", f"cannot start {name}, retrying: {fault}")
-            if clock() - self._peopled > ROOM_S:
-                raise QueueError(f"giving up: no process can be started: {fault}") from fault
-            return None
+        return self._starter.start(role, number, fields, ours, self._events)
 
     def _children(self) -> Iterable[Child]:
         return (child for child in (self._agent, *self._workers) if child is not None)
@@ -404,7 +352,7 @@ class Host:
         self._memory.look()
         self._kill_the_late(now)
         if any(True for _ in self._children()):
-            self._peopled = now
+            self._starter.peopled(now)
         if now - self._touched > _TOUCH_S:
             self._touched = now
             self._life.touch()

@@ -101,8 +101,17 @@ def _untold(story: Story, move: Move) -> Iterator[str]:
     elif ends == "dead":
         if letter.tombstone or letter.life != life.life:
             yield f"{what}{letter.ending or 'dead'} of life {letter.life}"
-    elif not letter.tombstone or letter.ending != ends or letter.life != life.life - (ends == "purged"):
+    elif (
+        not letter.tombstone
+        or letter.ending != ends
+        or letter.life != life.life - (ends == "purged" and not _is_led(story, move.message))
+    ):
         yield f"{what}{letter.ending or 'dead'} of life {letter.life}"
+
+
+def _is_led(story: Story, life: Message) -> bool:
+    """Whether this life is one. Else a letter was purged, which takes its number."""
+    return next(move for move in story.moves if move.message == life and move.old is None).new != DYING
 
 
 def _payload(story: Story, life: Message) -> bytes | None:

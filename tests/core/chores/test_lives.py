@@ -68,6 +68,12 @@ def test_purged_letter_keeps_nothing_of_its_message() -> None:
         assert (letter.payload, letter.preview, letter.failures, letter.headers) == (b"", "", (), {})
 
 
+def test_life_that_was_led_and_ended_with_its_queue_counts() -> None:
+    for known, before in ((True, LETTER), (False, LETTER), (False, None)):
+        letter, _ = ends(Ending("purged"), before, known=known, failures=True)
+        assert (letter.tombstone, letter.ending, letter.life) == (True, "purged", 2)
+
+
 def test_life_that_is_over_already_changes_nothing() -> None:
     """By a coordinator that was replaced, or before it was."""
     over = DeadLetter("n1", FIRST, "q", life=2, tombstone=True, ending="done", ticket="9-9")
@@ -99,3 +105,20 @@ def test_payloads_of_all_lives_go_with_a_letter() -> None:
     """A message may have been redriven with another payload long before it died last."""
     keys = payload_keys(LAYOUT, FIRST, 9)
     assert set(keys) == {LAYOUT.payload("q", FIRST, life) for life in range(1, 10)}
+
+
+def test_in_a_store_with_one_writer_letters_do_not_stand_in_the_way_of_the_board() -> None:
+    """While some are written no other chore begins with more, though others die meanwhile."""
+    store, troubles = MemoryStore(), Troubles()
+    letters = Letters(LAYOUT, troubles, Redrives(LAYOUT, troubles), at_once=1)
+    dying = {life_path(LAYOUT.message_id(path(n), 0), 2): SourceState(dying=(0,)) for n in range(26)}
+    letters.follow(board(states=dying))
+    step = letters.take(0.0, 99, "n")
+    assert step is not None
+    next(step)
+    assert letters.take(0.0, 99, "m") is None
+    step.close()
+    again = letters.take(0.0, 99, "m")
+    assert again is not None
+    Driver(store, Meter()).run(again)
+    assert len(letters.written) == 25
