@@ -57,8 +57,8 @@ def answers(store: ObjectStore, config: Config, queues: tuple[str, ...] = ()) ->
     from s3queue.observe.prices import prices_of
     from s3queue.observe.scaling import scale
     from s3queue.observe.serving import Answers, Health
-    from s3queue.observe.summaries import Summaries
-    from s3queue.observe.unled import Unled
+    from s3queue.runtime.metrics.summaries import Summaries
+    from s3queue.runtime.metrics.unled import Unled
 
     summaries, rising, prices = Summaries(store, config.namespace), Rising(), prices_of(store, config.prices)
     unled = Unled(store, config.namespace)

@@ -33,7 +33,7 @@ def scale(
         seen: None: no coordinator has said anything yet.
         queues: that are named in any case.
         unled: by queue, messages that could start and of which no coordinator can say so; see
-            `s3queue.observe.unled.Unled`.
+            `s3queue.runtime.metrics.unled.Unled`.
     """
     from s3queue.operate.inspection import QueueStats
 
