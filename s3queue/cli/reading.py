@@ -86,7 +86,7 @@ def _is_known(of: Queue) -> bool:
 
 
 def limit_option(function: Any) -> Any:
-    text = f"So many at most.  [default: {_SHOWN}; with --json all]"
+    text = f"Show at most N. [default: {_SHOWN}; with --json all]"
     return click.option("--limit", type=whole(1), metavar="N", help=text)(function)
 
 

@@ -13,6 +13,7 @@
     {root}/summary/{part}
     {root}/dead/{queue}/{message}
     {root}/answers/{part}/{ms}-{random}
+    {root}/aside/{part}/{ms}-{random}
     {root}/lost/{part}/{session}
     {root}/results/{message}[.{life}]
     {root}/unique/{queue}/{gate}
@@ -84,11 +85,13 @@ from s3queue.core.keys.paths import (
     WAITING,
     MessageRef,
     Source,
+    Spot,
     batch_id,
     expires_of,
     forget_parsed,
     gate_of,
     is_about_letters,
+    is_request,
     is_source,
     life_path,
     moved_batch,
@@ -99,6 +102,7 @@ from s3queue.core.keys.paths import (
     retired_id,
     schedule_in,
     source_path,
+    spot_of,
     tick_path,
 )
 from s3queue.core.keys.tickets import fencing_token, ticket_id
@@ -126,6 +130,7 @@ __all__ = [
     "Layout",
     "MessageRef",
     "Source",
+    "Spot",
     "batch_id",
     "check_group",
     "check_name",
@@ -135,6 +140,7 @@ __all__ = [
     "forget_parsed",
     "gate_of",
     "is_about_letters",
+    "is_request",
     "is_source",
     "key_name",
     "key_of",
@@ -150,6 +156,7 @@ __all__ = [
     "schedule_in",
     "shorten",
     "source_path",
+    "spot_of",
     "tick_path",
     "ticket_id",
     "unescape",
