@@ -13,10 +13,11 @@ from s3queue.cli.common import json_option, show_json, store_options, use
 @store_options
 @json_option
 def command(message: str, store_url: str | None, namespace: str | None, config_file: str | None, as_json: bool) -> int:
-    """Show where a message is: scheduled, ready, running, waiting, done, dead, cancelled, or unknown; and how far, if its
-    task tells.
+    """Show the state of a message, and its progress if its task reports it.
 
-    Exit status 1: unknown. There is no such message, or it has ended and is forgotten.
+    States: scheduled, ready, running, waiting (for a retry), done, dead, cancelled, unknown.
+
+    Exit status 1: unknown. There is no such message, or it has ended and nothing is kept of it.
     """
     from s3queue.messages import MessageHandle
 

@@ -109,7 +109,7 @@ class Faults:
         self.open: list[Trouble] = []
 
     def do(self, mishap: Mishap) -> bool:
-        """Whether there was anybody to hit. Whatever it hits is noted before it is hit: nobody can die of it before that."""
+        """Whether there was anybody to hit. It is noted before it is hit: nobody can die of it before that."""
         before = self.counts[mishap.kind]
         {
             "kill": self._kill,
