@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from s3queue.config import Config, configure
-from s3queue.context import Backoff, Context
+from s3queue.context import Context
 from s3queue.decorators import handler, task, use
 from s3queue.errors import (
     Cancelled,
@@ -30,6 +30,7 @@ from s3queue.errors import (
 from s3queue.ids import MessageId
 from s3queue.observe.subscribing import on
 from s3queue.options.limits import Breaker, Limit
+from s3queue.options.policies import Backoff
 from s3queue.options.resources import given, resource
 from s3queue.payloads.types import payload_type
 from s3queue.store import ObjectStore, open_store

@@ -19,9 +19,10 @@ from s3queue.cli.common import (
     timeout_option,
     yes_option,
 )
-from s3queue.cli.reading import cut, limit_option, local_time, none_of, parse_since, queue_named, show_page
+from s3queue.cli.reading import cut, limit_option, local_time, none_of, queue_named, show_page
 from s3queue.errors import ConfigError
 from s3queue.observe.logs import plain
+from s3queue.operate.asking import parse_since
 from s3queue.operate.redriving import Decided
 from s3queue.words import plural
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from s3queue.cli.common import show_json, use, whole
-from s3queue.errors import ConfigError
 from s3queue.observe.logs import plain
 
 if TYPE_CHECKING:
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
 
 #: Characters of an error, or a preview, in a list.
 _LINE = 200
-#: Seconds of each unit.
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 #: Of a queue and a namespace.
@@ -27,21 +24,6 @@ _UNKNOWN = "nothing was ever sent to a queue {!r} in namespace {}"
 _SHOWN = 20
 
 _Row = TypeVar("_Row")
-
-
-def parse_since(text: str) -> datetime:
-    """A time in the past: so long ago (``90s``, ``30m``, ``2h``, ``1d``), or as ISO 8601; of this machine's time zone if it
-    says none.
-
-    Raises:
-        ConfigError: it is neither.
-    """
-    try:
-        if text[-1:] in _UNITS and text[:-1].isdecimal():
-            return datetime.now(UTC) - timedelta(seconds=int(text[:-1]) * _UNITS[text[-1]])
-        return datetime.fromisoformat(text).astimezone()
-    except (ValueError, OverflowError):
-        raise ConfigError(f"not a time: {text!r}", "for example 30m, 2h, 1d, or 2030-01-31T08:00") from None
 
 
 def cut(text: str) -> str:
