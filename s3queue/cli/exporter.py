@@ -24,17 +24,19 @@ _LATELY_S = 60.0
 
 @click.command("exporter")
 @click.option("--bind", metavar="HOST:PORT", default="127.0.0.1:9192", show_default=True, help="Where to serve.")
-@click.option("--queue", "queues", metavar="NAME", multiple=True, help="Named by /scale in any case; may be repeated.")
+@click.option(
+    "--queue", "queues", metavar="NAME", multiple=True, help="Always name this queue in /scale. May be repeated."
+)
 @store_options
 def command(
     bind: str, queues: tuple[str, ...], store_url: str | None, namespace: str | None, config_file: str | None
 ) -> None:
     """Serve /metrics, /healthz, /readyz and /scale of a namespace, until Ctrl-C.
 
-    For namespaces whose hosts are not scraped, or that have none at times. It tells what the coordinator has said last: one
-    GET for each scrape, at most every 2 s, and every 10 s where requests cost money. Histograms are those of hosts: s3queue
-    run --metrics. It looks at the board, too, which costs as much; where nobody leads it says that no host lives, and
-    counts what could start, so that an autoscaler that has ended the last host starts another one.
+    Use it if hosts are not scraped, or if at times no host runs. It serves the coordinator's last summary: one GET per
+    scrape, at most every 2 s (10 s on billed stores), and one GET of the board. Histograms are served by hosts only:
+    s3queue run --metrics. If nobody coordinates, it reports that no host lives and counts what could start, so that an
+    autoscaler that has ended the last host starts another one.
     """
     from s3queue.core.keys import check_name
     from s3queue.observe.serving import application, server
@@ -58,8 +60,8 @@ def answers(store: ObjectStore, config: Config, queues: tuple[str, ...] = ()) ->
     from s3queue.observe.prices import prices_of
     from s3queue.observe.scaling import scale
     from s3queue.observe.serving import Answers, Health
-    from s3queue.observe.summaries import Summaries
-    from s3queue.observe.unled import Unled, as_unled
+    from s3queue.runtime.metrics.summaries import Summaries
+    from s3queue.runtime.metrics.unled import Unled, as_unled
 
     summaries, rising, prices = Summaries(store, config.namespace), Rising(), prices_of(store, config.prices)
     unled = Unled(store, config.namespace)
