@@ -39,6 +39,7 @@ from s3queue.tasks import Task
 if TYPE_CHECKING:
     from s3queue import events as events
     from s3queue.messages import MessageHandle, MessageProgress, message
+    from s3queue.operate.details import MessageDetails
     from s3queue.operate.inspection import Stats, stats
     from s3queue.operate.letters import DeadGroup, DeadLetter
     from s3queue.operate.looking import QueuedMessage
@@ -64,6 +65,7 @@ __all__ = [
     "FailedAttempt",
     "Fenced",
     "Limit",
+    "MessageDetails",
     "MessageHandle",
     "MessageId",
     "MessageProgress",
@@ -112,6 +114,7 @@ _LATER = {
     "DeadLetter": "s3queue.operate.letters",
     "FailedAttempt": "s3queue.operate.views",
     "MessageHandle": "s3queue.messages",
+    "MessageDetails": "s3queue.operate.details",
     "MessageProgress": "s3queue.messages",
     "Producer": "s3queue.producer",
     "Queue": "s3queue.queue",

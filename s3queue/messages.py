@@ -35,6 +35,7 @@ from s3queue.runtime.meter import Meter
 from s3queue.store import Found, ObjectStore, as_store
 
 if TYPE_CHECKING:
+    from s3queue.operate.details import MessageDetails
     from s3queue.tasks import Task
 
 __all__ = ["MessageHandle", "MessageProgress", "Status", "message"]
@@ -155,6 +156,16 @@ class MessageHandle:
         expires = parse_source(self._ref.path).expires_ms is not None
         unsure = totals.cancelled or (totals.expired and expires)
         return "done" if status == "done" and not unsure else "unknown"
+
+    def details(self) -> MessageDetails:
+        """All that can be read of it: the attempts that failed with cause, host and fencing token, who runs it, when it is
+        due, its progress and its payload as JSON.
+
+        Asks: three GETs while it has not ended, and one more for its progress; otherwise one or two more than `status`.
+        """
+        from s3queue.operate.details import read_details
+
+        return read_details(self)
 
     def result(self, timeout: float = 60.0) -> Any:
         """What the task returned, of a task that keeps its results (``result_ttl``). Waits until the message has ended.

@@ -12,6 +12,7 @@ from s3queue.cli.common import show_json, use, whole
 from s3queue.observe.logs import plain
 
 if TYPE_CHECKING:
+    from s3queue.operate.views import FailedAttempt
     from s3queue.queue import Queue
 
 #: Characters of an error, or a preview, in a list.
@@ -34,6 +35,12 @@ def cut(text: str) -> str:
 
 def local_time(at: datetime) -> str:
     return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def attempt_line(failed: FailedAttempt) -> str:
+    """Which attempt failed, when and where."""
+    place = f", {plain(failed.place)}" if failed.place else ""
+    return f"attempt {failed.attempt}, {local_time(failed.at)}{place}"
 
 
 def queue_named(
