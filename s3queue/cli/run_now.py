@@ -42,7 +42,7 @@ def command(
     from s3queue.queue import Queue
 
     if (message is None) == (queue is None) or (message and (task or dry_run)):
-        raise ConfigError("name a message by its id, or a queue with --queue", "--task and --dry-run: of a queue")
+        raise ConfigError("name a message by its id, or a queue with --queue", "--task and --dry-run need --queue")
     store, config = use(store_url, config_file, namespace=namespace)
     try:
         if message is not None:

@@ -126,7 +126,10 @@ class Night:
 
     def _stop(self) -> None:
         run, tell = self._at.run, self._at.tell
-        tell("The database `ledger` does not answer. Pause the orders until it does, so that no more attempts are lost. New orders can still come in.")
+        tell(
+            "The database `ledger` does not answer. Pause the orders until it does, so that no more attempts are lost. New"
+            " orders can still come in."
+        )
         run("pause orders --idle")
         tell("One image kills every process that opens it. Which one?")
         (letter,) = self._queue("images").dead_letters()
