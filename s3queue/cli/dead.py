@@ -19,9 +19,10 @@ from s3queue.cli.common import (
     timeout_option,
     yes_option,
 )
-from s3queue.cli.reading import cut, limit_option, local_time, none_of, parse_since, queue_named, show_page
+from s3queue.cli.reading import attempt_line, cut, limit_option, local_time, none_of, queue_named, show_page
 from s3queue.errors import ConfigError
 from s3queue.observe.logs import plain
+from s3queue.operate.asking import parse_since
 from s3queue.operate.redriving import Decided
 from s3queue.words import plural
 
@@ -383,7 +384,7 @@ def _show_whole(letter: DeadLetter, told: dict[str, Any]) -> None:
     for name, value in letter.headers.items():
         click.echo(f"header   {plain(name)}: {plain(value)}")
     for one in letter.failures:
-        click.echo(f"\nattempt {one.attempt}, {local_time(one.at)}: {one.cause}")
+        click.echo(f"\n{attempt_line(one)}: {one.cause}")
         for line in one.text.splitlines():
             click.echo(f"    {plain(line)}")
     if letter.raw:

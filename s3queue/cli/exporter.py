@@ -60,8 +60,8 @@ def answers(store: ObjectStore, config: Config, queues: tuple[str, ...] = ()) ->
     from s3queue.observe.prices import prices_of
     from s3queue.observe.scaling import scale
     from s3queue.observe.serving import Answers, Health
-    from s3queue.observe.summaries import Summaries
-    from s3queue.observe.unled import Unled, as_unled
+    from s3queue.runtime.metrics.summaries import Summaries
+    from s3queue.runtime.metrics.unled import Unled, as_unled
 
     summaries, rising, prices = Summaries(store, config.namespace), Rising(), prices_of(store, config.prices)
     unled = Unled(store, config.namespace)

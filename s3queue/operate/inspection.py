@@ -162,6 +162,11 @@ class Stats(Struct):
     fences: int = 0
     past: dict[str, dict[str, int]] = field(default_factory=dict)
 
+    @property
+    def is_unattended(self) -> bool:
+        """Whether every host had left when the coordinator said this: nobody counts what has come since."""
+        return self.as_of is not None and all(host.over for host in self.hosts)
+
     def as_dict(self) -> dict[str, Any]:
         builtins: dict[str, Any] = msgspec.to_builtins(self)
         return builtins
@@ -217,6 +222,9 @@ def read_summary(seen: Stats, layout: Layout, driver: Driver) -> bool:
     seen.cycle_s, seen.fences = summary.cycle_s, summary.fences
     seen.past = {role: usage.as_dict() for role, usage in summary.past.items()}
     seen.census_at = time_of(summary.census_ms) if summary.census_ms else None
+    if seen.is_unattended:
+        for counts in seen.queues.values():
+            counts.at_least = True
     return True
 
 

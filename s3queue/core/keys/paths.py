@@ -13,8 +13,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from s3queue.core.keys.names import (
-    _GROUP_IN_KEY,
     FROM_FOLDER,
+    GROUP_IN_KEY,
     TO_FOLDER,
     check_group,
     check_name,
@@ -146,7 +146,7 @@ def source_path(
     if gate:
         tail += f"_{gate}"
     if group is not None:
-        tail += f"-{shorten(escape(check_group(group)), _GROUP_IN_KEY)}"
+        tail += f"-{shorten(escape(check_group(group)), GROUP_IN_KEY)}"
     path = f"in/{tail}" if due_ms is None else f"later/{due_ms:013}-{tail}"
     if not _SOURCE.fullmatch(path) or count > MAX_BATCH:
         raise ConfigError(f"not the key of a batch: {path!r}", f"1 to {MAX_BATCH} messages")
@@ -190,7 +190,7 @@ def parse_source(path: str) -> Source:
         *rank,
         int(count),
         # Earlier releases wrote long groups out: they equal what this one makes of them.
-        None if group is None else unescape(shorten(group, _GROUP_IN_KEY)),
+        None if group is None else unescape(shorten(group, GROUP_IN_KEY)),
         None if due is None else int(due),
         rank,
         f"{order}-{batch}",

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 
 from s3queue import Context, Reject, task
-from s3queue.context import Backoff
+from s3queue.options.policies import Backoff
 from tests.runtime.jobs.plain import QUEUE
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from s3queue import Context, Snooze, task
-from s3queue.middleware import Report
+from s3queue.middleware.ready import Report
 from tests.runtime.jobs.plain import QUEUE, append
 
 #: What went on around an attempt of this process, until `tells_around` writes it down.

@@ -6,7 +6,7 @@ import asyncio
 import os
 
 from s3queue import Context, Reject, Retry, task
-from s3queue.context import Backoff
+from s3queue.options.policies import Backoff
 from tests.runtime.jobs.plain import QUEUE, append
 
 

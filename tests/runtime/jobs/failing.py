@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from s3queue import Context, Reject, Retry, Snooze, task
-from s3queue.context import Backoff
+from s3queue.options.policies import Backoff
 from tests.runtime.jobs.plain import QUEUE
 
 
