@@ -14,13 +14,13 @@ from msgspec.structs import replace
 
 from s3queue.core.keys.names import (
     _GROUP_IN_KEY,
-    FROM_FOLDER,
-    TO_FOLDER,
     check_group,
     check_name,
     escape,
+    folder_of,
     key_of,
     lane_of,
+    queue_of,
     shorten,
     unescape,
 )
@@ -133,7 +133,7 @@ def source_path(
     """
     order = MAX_ORDER - sent_ms if newest_first else sent_ms
     lane = "" if key is None else f"k/{lane_of(check_group(key, 'key'))}/"
-    tail = f"{check_name(queue).translate(TO_FOLDER)}/{lane}{priority}/{order:013}-{batch}-{count}"
+    tail = f"{folder_of(queue)}/{lane}{priority}/{order:013}-{batch}-{count}"
     if expires_ms is not None:
         tail += f"x{expires_ms:013}"
     if gate:
@@ -161,7 +161,7 @@ def moved_path(like: Source, *, due_ms: int, batch: str, count: int, attempt: in
     """The path for messages of the queue, key and priority of ``like`` that wait for this attempt until then. They have
     begun, and do not expire."""
     lane = f"k/{lane_of(like.key)}/" if like.key else ""
-    tail = f"{like.queue.translate(TO_FOLDER)}/{lane}{like.priority}/{like.order:013}-{batch}-{count}"
+    tail = f"{folder_of(like.queue)}/{lane}{like.priority}/{like.order:013}-{batch}-{count}"
     return f"later/{due_ms:013}-{tail}.{attempt}{'a' if alone else ''}"
 
 
@@ -179,7 +179,7 @@ def parse_source(path: str) -> Source:
     rank = int(priority), int(order), batch
     return Source(
         path,
-        folder.translate(FROM_FOLDER),
+        queue_of(folder),
         *rank,
         int(count),
         # Earlier releases wrote long groups out: they equal what this one makes of them.
