@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from s3queue.config import Config, configure
-from s3queue.context import Backoff, Context
+from s3queue.context import Context
 from s3queue.decorators import handler, task, use
 from s3queue.errors import (
     Cancelled,
@@ -30,6 +30,7 @@ from s3queue.errors import (
 from s3queue.ids import MessageId
 from s3queue.observe.subscribing import on
 from s3queue.options.limits import Breaker, Limit
+from s3queue.options.policies import Backoff
 from s3queue.options.resources import given, resource
 from s3queue.payloads.types import payload_type
 from s3queue.store import ObjectStore, open_store
@@ -38,6 +39,7 @@ from s3queue.tasks import Task
 if TYPE_CHECKING:
     from s3queue import events as events
     from s3queue.messages import MessageHandle, MessageProgress, message
+    from s3queue.operate.details import MessageDetails
     from s3queue.operate.inspection import Stats, stats
     from s3queue.operate.letters import DeadGroup, DeadLetter
     from s3queue.operate.looking import QueuedMessage
@@ -63,6 +65,7 @@ __all__ = [
     "FailedAttempt",
     "Fenced",
     "Limit",
+    "MessageDetails",
     "MessageHandle",
     "MessageId",
     "MessageProgress",
@@ -111,6 +114,7 @@ _LATER = {
     "DeadLetter": "s3queue.operate.letters",
     "FailedAttempt": "s3queue.operate.views",
     "MessageHandle": "s3queue.messages",
+    "MessageDetails": "s3queue.operate.details",
     "MessageProgress": "s3queue.messages",
     "Producer": "s3queue.producer",
     "Queue": "s3queue.queue",

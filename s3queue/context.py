@@ -1,60 +1,20 @@
-"""The context of a running task, and the back-off of a failed one."""
+"""The context of a running task."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Container, Mapping
-from typing import TYPE_CHECKING, Any, Literal, Protocol
-
-from msgspec import Struct
+from typing import TYPE_CHECKING, Any, Protocol
 
 from s3queue.core.keys import parse_message_id, parse_source, ticket_id
-from s3queue.errors import Cancelled, ConfigError, CorruptRecord, Fenced, Retry, SoftTimeLimit
+from s3queue.errors import Cancelled, CorruptRecord, Fenced, Retry, SoftTimeLimit
 from s3queue.options.acknowledging import Verdict, verdict_of
 from s3queue.options.noting import Page, State
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-__all__ = ["Backoff", "Context"]
-
-
-class Backoff(Struct, frozen=True):
-    """How long a failed message waits: attempt 1 up to ``base`` seconds, each later one longer, at most ``cap``.
-
-    The wait is drawn from 0 to that bound ("full jitter"), so that messages that failed together do not return together
-    (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
-
-    Args:
-        jitter: False to wait exactly the bound.
-        growth: ``exponential`` doubles the bound, ``linear`` adds ``base`` to it, ``fixed`` leaves it at ``base``.
-
-    Raises:
-        ConfigError: a bound is negative, cap is below base, or there is no such growth.
-    """
-
-    base: float = 1.0
-    cap: float = 3600.0
-    jitter: bool = True
-    growth: Literal["exponential", "linear", "fixed"] = "exponential"
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.base <= self.cap < float("inf"):
-            raise ConfigError(f"backoff from {self.base!r} to {self.cap!r} s", "0 <= base <= cap, both in seconds")
-        if self.growth not in ("exponential", "linear", "fixed"):
-            raise ConfigError(f"growth of a backoff is {self.growth!r}", "exponential, linear or fixed")
-
-    def delay(self, attempt: int, random: float) -> float:
-        """Seconds to wait after this attempt, counted from 1. ``random`` is drawn from [0, 1)."""
-        match self.growth:
-            case "fixed":
-                grown = 1.0
-            case "linear":
-                grown = float(attempt)
-            case _:  # 2**64 s is beyond every cap; a greater exponent would overflow a float
-                grown = 2.0 ** min(attempt - 1, 64)
-        bound = min(self.cap, self.base * grown)
-        return bound * random if self.jitter else bound
+__all__ = ["Context"]
 
 
 class _Flag(Protocol):

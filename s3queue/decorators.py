@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 from s3queue.context import Context
 from s3queue.errors import ConfigError
-from s3queue.middleware import check
+from s3queue.middleware.attempts import check
 from s3queue.options.batching import ItemCodec, Options, TaskOptions
 from s3queue.options.limits import DECLARED, declared
 from s3queue.options.once import check_unique

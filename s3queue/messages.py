@@ -27,6 +27,7 @@ from s3queue.core.records import (
 )
 from s3queue.core.results import Looked, Verdict, find_moved
 from s3queue.errors import ConfigError, CorruptRecord, ResultGone, TaskCancelled, TaskFailed
+from s3queue.operate.asking import check_force
 from s3queue.operate.operation import Operation
 from s3queue.operate.views import decode_payload, time_of
 from s3queue.runtime.drive import Driver
@@ -34,6 +35,7 @@ from s3queue.runtime.meter import Meter
 from s3queue.store import Found, ObjectStore, as_store
 
 if TYPE_CHECKING:
+    from s3queue.operate.details import MessageDetails
     from s3queue.tasks import Task
 
 __all__ = ["MessageHandle", "MessageProgress", "Status", "message"]
@@ -45,8 +47,6 @@ Status: TypeAlias = Literal[
 UNCHANGED: Any = object()
 #: What a message is by how it ends; others come to their turn.
 _ENDED: dict[str, Status] = {"cancelled": "cancelled", "expired": "expired", "purged": "unknown", "done": "done"}
-#: Seconds: the longest that a record can hold.
-_LONGEST_S = 100 * 86_400.0
 
 
 class _Place(NamedTuple):
@@ -156,6 +156,16 @@ class MessageHandle:
         expires = parse_source(self._ref.path).expires_ms is not None
         unsure = totals.cancelled or (totals.expired and expires)
         return "done" if status == "done" and not unsure else "unknown"
+
+    def details(self) -> MessageDetails:
+        """All that can be read of it: the attempts that failed with cause, host and fencing token, who runs it, when it is
+        due, its progress and its payload as JSON.
+
+        Asks: three GETs while it has not ended, and one more for its progress; otherwise one or two more than `status`.
+        """
+        from s3queue.operate.details import read_details
+
+        return read_details(self)
 
     def result(self, timeout: float = 60.0) -> Any:
         """What the task returned, of a task that keeps its results (``result_ttl``). Waits until the message has ended.
@@ -354,15 +364,6 @@ class MessageHandle:
     def _request(self, request: Request, wait: bool, timeout: float) -> str:
         operation = Operation(self.store, self.layout, self._driver)
         return operation.ask(request, wait, timeout, self.config.enqueue_deadline)
-
-
-def check_force(force_after: float | None) -> float | None:
-    """Raises `ConfigError` where this is no number of seconds."""
-    if force_after is None:
-        return None
-    if isinstance(force_after, bool) or not isinstance(force_after, int | float) or not 0 <= force_after <= _LONGEST_S:
-        raise ConfigError(f"force_after is {force_after!r}", "seconds, from 0 to a hundred days")
-    return float(force_after)
 
 
 def _on_board(board: Board, ref: MessageRef) -> Status | None:

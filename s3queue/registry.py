@@ -12,7 +12,7 @@ from weakref import ref
 
 from s3queue.core.records import Limits, Offer
 from s3queue.errors import ConfigError
-from s3queue.middleware import check, check_fit
+from s3queue.middleware.attempts import check, check_fit
 
 if TYPE_CHECKING:
     from s3queue.tasks import Task

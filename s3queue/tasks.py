@@ -31,7 +31,7 @@ from s3queue.core.keys import check_name
 from s3queue.core.records import Limits
 from s3queue.errors import ConfigError
 from s3queue.ids import MessageId
-from s3queue.middleware import check, check_fit
+from s3queue.middleware.attempts import check, check_fit
 from s3queue.options.acknowledging import Verdict
 from s3queue.options.batching import check_batch
 from s3queue.options.functions import form_of

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -100,11 +101,19 @@ def cli() -> None:
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run one command, and exit."""
+    _end_as_others_do()
     if sys.path[:1] in ([""], [os.getcwd()]):
         # python -c and -m look for everything in the working directory first. A user's queue.py is not the standard
         # library's, which we import.
         sys.path.append(sys.path.pop(0))
     sys.exit(_run(cli, args))
+
+
+def _end_as_others_do() -> None:
+    """Have SIGTERM end this process also where it is the first one of a container, until a command says otherwise: the
+    kernel passes to that one only signals that it handles, so one that came while modules are imported would be lost."""
+    if os.getpid() == 1 and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, lambda number, frame: os._exit(128 + number))
 
 
 def _run(command: click.Command, args: Sequence[str] | None) -> int:

@@ -17,11 +17,13 @@ def command() -> None:
 
 @command.command("restore")
 @store_options
-@click.option("--older", is_flag=True, help="Take a copy that may be older: what ended since runs again.")
+@click.option(
+    "--older", is_flag=True, help="Take a copy that may be older. Messages that have ended since then run again."
+)
 @click.option(
     "--anew",
     is_flag=True,
-    help="Begin without a copy: sessions end, what is stored runs again.",
+    help="Begin without a copy. All stored messages run again.",
 )
 @json_option
 def restore(

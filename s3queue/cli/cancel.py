@@ -28,23 +28,23 @@ _GOOD = frozenset({"cancelled", "absent", "purged", ""})
 
 @click.command("cancel")
 @click.argument("ids", metavar="[ID]...", nargs=-1)
-@click.option("--queue", metavar="QUEUE", help="All messages of this queue, instead of some by their ids.")
-@click.option("--task", metavar="NAME", help="Of the queue only those of this task.")
+@click.option("--queue", metavar="QUEUE", help="Cancel messages of this queue, instead of ids.")
+@click.option("--task", metavar="NAME", help="With --queue: only messages of this task.")
 @click.option(
     "--state",
     type=click.Choice(["ready", "scheduled", "running", "waiting"]),
-    help="Of the queue only those in this state.",
+    help="With --queue: only messages in this state.",
 )
-@click.option("--dry-run", is_flag=True, help="Of the queue: only say how many they are.")
+@click.option("--dry-run", is_flag=True, help="With --queue: only count them.")
 @yes_option
-@click.option("--reason", default="", metavar="TEXT", help="For people; kept with a message that had begun.")
+@click.option("--reason", default="", metavar="TEXT", help="A note for people; kept with messages that had begun.")
 @click.option(
     "--force-after",
     type=seconds,
     metavar="TIME",
-    help="End the worker process of what still runs then.",
+    help="Kill the worker process of a task that still runs after this time.",
 )
-@click.option("--no-wait", is_flag=True, help="Do not wait for the answers.")
+@click.option("--no-wait", is_flag=True, help="Do not wait for answers.")
 @timeout_option(60.0)
 @store_options
 @json_option
@@ -64,12 +64,12 @@ def command(
     config_file: str | None,
     as_json: bool,
 ) -> int:
-    """See to it that messages do not start any more: some by their ids, or those of a queue.
+    """Cancel messages, named by their ids or by their queue: they do not start any more.
 
-    What runs is told: an async task is cancelled, another one may ask its context. If it ends well all the same it is done,
-    otherwise cancelled.
+    A running async task gets a CancelledError; another running task can ask its context. If the task returns all the same,
+    its message is done, otherwise it is cancelled.
 
-    Exit status 1: not all of them were cancelled; some had ended before, or no answer came within the time-out.
+    Exit status 1: not all of them were cancelled. Some had ended before, or no answer came within the time-out.
     """
     if bool(ids) == (queue is not None) or (ids and (task or state or dry_run)):
         raise ConfigError(

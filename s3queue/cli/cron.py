@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group("cron")
 def command() -> None:
-    """Show and change schedules: what is enqueued by itself, and when."""
+    """Show and change schedules."""
 
 
 @command.command("ls")
@@ -43,13 +43,17 @@ def list_schedules(store_url: str | None, namespace: str | None, config_file: st
 @click.argument("name")
 @click.argument("target", metavar="[MODULE:TASK]", required=False)
 @click.argument("values", metavar="[JSON]...", nargs=-1)
-@click.option("--queue", "queue_name", metavar="NAME", help="Instead of a task: the queue whose handler gets the JSON.")
+@click.option(
+    "--queue", "queue_name", metavar="NAME", help="Enqueue the JSON to this queue's handler, instead of a task."
+)
 @click.option("--cron", "expression", metavar="EXPRESSION", help="For example '30 2 * * MON-FRI'.")
-@click.option("--every", type=seconds, metavar="TIME", help="Or an interval: seconds, or 5m, 1h, 1d.")
+@click.option("--every", type=seconds, metavar="TIME", help="An interval instead: seconds, or 5m, 1h, 1d.")
 @click.option("--tz", metavar="ZONE", help="Time zone of the expression. [default: UTC]")
-@click.option("--catch-up", type=click.Choice(["last", "all", "none"]), help="What to make up for. [default: last]")
+@click.option(
+    "--catch-up", type=click.Choice(["last", "all", "none"]), help="Which missed ticks to run later. [default: last]"
+)
 @click.option("--priority", type=int, default=5, show_default=True, help="0 goes first, 9 last.")
-@click.option("--since", metavar="TIME", help="Go on from there, whatever has ticked; ISO 8601.")
+@click.option("--since", metavar="TIME", help="Continue from this time, even if later ticks ran already. ISO 8601.")
 @store_options
 def set_one(
     name: str,
@@ -66,7 +70,7 @@ def set_one(
     namespace: str | None,
     config_file: str | None,
 ) -> None:
-    """Set a schedule, new or instead of one of that name.
+    """Create a schedule, or replace the one of this name.
 
     \b
     s3queue cron set nightly jobs.mail:digest --cron '30 2 * * MON-FRI' --tz Europe/Berlin
@@ -112,8 +116,16 @@ def set_one(
 
 @command.command("pause")
 @click.argument("name")
-@click.option("--until", "at", metavar="TIME", help="Resume by itself then, for example 2030-01-31T08:00:00Z.")
-@click.option("--for", "length", type=seconds, metavar="TIME", help="Or after that: seconds, or 5m, 1h, 2d.")
+@click.option(
+    "--until", "at", metavar="TIME", help="Resume automatically at this time, for example 2030-01-31T08:00:00Z."
+)
+@click.option(
+    "--for",
+    "length",
+    type=seconds,
+    metavar="TIME",
+    help="Resume automatically after this time: seconds, or 5m, 1h, 2d.",
+)
 @store_options
 def pause(
     name: str,
@@ -123,7 +135,7 @@ def pause(
     namespace: str | None,
     config_file: str | None,
 ) -> None:
-    """Have a schedule stand still. Its ticks are not made up for."""
+    """Pause a schedule. Ticks during the pause are skipped."""
     if at is not None and length is not None:
         raise ConfigError("--until and --for were both given", "one of them")
     until = None if at is None else moment(at)
@@ -141,7 +153,7 @@ def pause(
 @click.argument("name")
 @store_options
 def resume(name: str, store_url: str | None, namespace: str | None, config_file: str | None) -> None:
-    """Have a paused schedule tick again, from now on."""
+    """Resume a paused schedule."""
     of = _schedules(store_url, namespace, config_file)
     try:
         of.resume(name)
@@ -154,7 +166,7 @@ def resume(name: str, store_url: str | None, namespace: str | None, config_file:
 @click.argument("name")
 @store_options
 def remove(name: str, store_url: str | None, namespace: str | None, config_file: str | None) -> None:
-    """Remove a schedule. One that code declares comes back when a host starts: pause it instead."""
+    """Remove a schedule. A schedule that code declares returns when a host starts: pause it instead."""
     of = _schedules(store_url, namespace, config_file)
     try:
         of.remove(name)
@@ -165,7 +177,7 @@ def remove(name: str, store_url: str | None, namespace: str | None, config_file:
 
 @command.command("run")
 @click.argument("name")
-@click.option("--no-wait", is_flag=True, help="Do not wait for the coordinator.")
+@click.option("--no-wait", is_flag=True, help="Do not wait for the coordinator to confirm.")
 @timeout_option(60.0)
 @store_options
 def run(
@@ -176,7 +188,7 @@ def run(
     namespace: str | None,
     config_file: str | None,
 ) -> int:
-    """Enqueue the message of a schedule once more, now, beside its ticks.
+    """Enqueue the message of a schedule once, now.
 
     Exit status 1: there is no such schedule, or no coordinator answered.
     """

@@ -15,13 +15,13 @@ from s3queue.errors import ConfigError
     "--bind", default="127.0.0.1:9292", show_default=True, metavar="HOST:PORT", help="Where to listen. Port 0: any."
 )
 @click.option(
-    "--allow", multiple=True, metavar="ACTION", help="What may be done at all; may be repeated, or all. [default: none]"
+    "--allow", multiple=True, metavar="ACTION", help="Allow this action, or all. May be repeated. [default: none]"
 )
-@click.option("--token-file", metavar="FILE", help="Holds the token that people log in with.")
+@click.option("--token-file", metavar="FILE", help="File with the token that people log in with.")
 @click.option(
     "--access", "access_file", metavar="FILE", help="TOML file with roles, people and digests of their tokens."
 )
-@click.option("--host", "hosts", multiple=True, metavar="NAME", help="A further name that browsers call it by.")
+@click.option("--host", "hosts", multiple=True, metavar="NAME", help="Another host name that browsers may use for it.")
 @click.option("--prefix", default="", metavar="PATH", help="Path below which a proxy shows it, such as /s3queue.")
 @click.option(
     "--every",
@@ -29,7 +29,7 @@ from s3queue.errors import ConfigError
     default=2.0,
     show_default=True,
     metavar="SECONDS",
-    help="Between two looks, each of one request for all viewers.",
+    help="Time between two updates. Each costs one request for all viewers.",
 )
 @click.option(
     "--tasks",
@@ -38,7 +38,7 @@ from s3queue.errors import ConfigError
     multiple=True,
     help="A module with tasks, for which edited payloads must fit; may be repeated.",
 )
-@click.option("--always", is_flag=True, help="Look on while nobody does, so that charts have no gaps.")
+@click.option("--always", is_flag=True, help="Update even if nobody looks, so that charts have no gaps.")
 @click.option("--history", metavar="DIRECTORY", help="Write every event there: who did what.")
 @click.option("--log-level", metavar="LEVEL", help="DEBUG, INFO, WARNING or ERROR. [default: INFO]")
 @store_options
@@ -60,8 +60,8 @@ def command(
 ) -> int:
     """Serve the dashboard, until SIGTERM or SIGINT.
 
-    It is read-only unless --allow names actions. On this machine everyone may look; beyond it only who logs in with a
-    token, so --token-file or --access is needed there. Needs the extra s3queue[dashboard].
+    It is read-only unless --allow names actions. On a loopback address everyone on this machine may look. Any other
+    address needs --token-file or --access. Needs the extra s3queue[dashboard].
     """
     missing = [name for name in ("starlette", "jinja2", "uvicorn") if importlib.util.find_spec(name) is None]
     if missing:

@@ -19,9 +19,10 @@ from s3queue.cli.common import (
     timeout_option,
     yes_option,
 )
-from s3queue.cli.reading import cut, limit_option, local_time, none_of, parse_since, queue_named, show_page
+from s3queue.cli.reading import attempt_line, cut, limit_option, local_time, none_of, queue_named, show_page
 from s3queue.errors import ConfigError
 from s3queue.observe.logs import plain
+from s3queue.operate.asking import parse_since
 from s3queue.operate.redriving import Decided
 from s3queue.words import plural
 
@@ -38,9 +39,9 @@ _TIMEOUT = "For how long to wait for one answer."
 def _filters(function: Any) -> Any:
     for option in (
         click.option(
-            "--since", metavar="TIME", help="Only those that died since then: 30m, 2h, 1d, or an ISO 8601 time."
+            "--since", metavar="TIME", help="Only messages that died since then: 30m, 2h, 1d, or an ISO 8601 time."
         ),
-        click.option("--cause", metavar="CAUSE", help="Only of this: error, rejected, killed, time_limit, lost, …"),
+        click.option("--cause", metavar="CAUSE", help="Only this cause: error, rejected, killed, time_limit, lost, …"),
         click.option("--task", metavar="NAME", help="Only of this task."),
     ):
         function = option(function)
@@ -49,7 +50,7 @@ def _filters(function: Any) -> Any:
 
 @click.group("dead")
 def command() -> None:
-    """Show what died of what and each dead letter, run dead messages again, remove them."""
+    """Show dead letters, redrive them, or remove them."""
 
 
 @command.command("ls")
@@ -71,9 +72,9 @@ def list_letters(
     config_file: str | None,
     as_json: bool,
 ) -> None:
-    """List the dead letters of a queue, as their messages were sent.
+    """List the dead letters of a queue, in the order in which their messages were sent.
 
-    Reads each letter: one request for each, and one per 1,000.
+    Costs one request per letter, and one per 1,000.
     """
     of = queue_named(queue, store_url, namespace, config_file)
     try:
@@ -107,9 +108,9 @@ def groups(
     config_file: str | None,
     as_json: bool,
 ) -> None:
-    """Show what died of what: by task, cause and last line of the error, the most frequent first.
+    """Group dead letters by task, cause and last line of the error. The largest group comes first.
 
-    Reads each letter: one request for each, and one per 1,000.
+    Costs one request per letter, and one per 1,000.
     """
     of = queue_named(queue, store_url, namespace, config_file)
     try:
@@ -133,7 +134,7 @@ def groups(
 @store_options
 @json_option
 def show(message: str, store_url: str | None, namespace: str | None, config_file: str | None, as_json: bool) -> int:
-    """Show one dead letter: its whole history, and its payload. One request.
+    """Show one dead letter with its whole history and its payload.
 
     Exit status 1: the message is not dead.
     """
@@ -172,8 +173,8 @@ def _deciding(function: Any) -> Any:
 
 
 @command.command("redrive")
-@click.option("--edit", is_flag=True, help="Of one message: change its payload in your editor first ($EDITOR).")
-@click.option("--payload", metavar="JSON", help="Of one message: run it with this payload.")
+@click.option("--edit", is_flag=True, help="Edit the payload of one message in $EDITOR first.")
+@click.option("--payload", metavar="JSON", help="Give one message this payload.")
 @click.option(
     "--tasks",
     "modules",
@@ -183,15 +184,15 @@ def _deciding(function: Any) -> Any:
 )
 @_deciding
 def redrive(edit: bool, payload: str | None, modules: tuple[str, ...], **given: Any) -> int:
-    """Run dead messages again: some by their ids, or those of a queue.
+    """Run dead messages again, named by their ids or by their queue.
 
-    Each begins a new life with the same id, at attempt 1. Doing it twice, or two at once, has no message run twice: a
-    message runs once for each death. Ctrl-C stops it; what was asked for until then is done, and doing it again goes on.
+    Each begins again with the same id, at attempt 1. A message runs again once for each death, even if two people redrive
+    it. Ctrl-C stops the command; requests that it has sent still happen. Run it again to continue.
 
     \b
     s3queue dead redrive ID --payload '{"user_id": 4712}' --tasks jobs
 
-    Exit status 1: not all of them were redriven; another has decided some, or no answer came within the time-out.
+    Exit status 1: not all of them were redriven. Somebody else had decided some, or no answer came within the time-out.
     """
     targets = given["targets"]
     if (edit or payload is not None) and (len(targets) != 1 or "~" not in targets[0]):
@@ -204,9 +205,9 @@ def redrive(edit: bool, payload: str | None, modules: tuple[str, ...], **given: 
 @command.command("purge")
 @_deciding
 def purge(**given: Any) -> int:
-    """Remove dead letters: some by their ids, or those of a queue. Their payloads and histories are gone then.
+    """Remove dead letters with their payloads and histories, named by their ids or by their queue.
 
-    Exit status 1: not all of them were removed; another has decided some, or no answer came within the time-out.
+    Exit status 1: not all of them were removed. Somebody else had decided some, or no answer came within the time-out.
     """
     return _decide("purge", "purged", None, **given)
 
@@ -383,7 +384,7 @@ def _show_whole(letter: DeadLetter, told: dict[str, Any]) -> None:
     for name, value in letter.headers.items():
         click.echo(f"header   {plain(name)}: {plain(value)}")
     for one in letter.failures:
-        click.echo(f"\nattempt {one.attempt}, {local_time(one.at)}: {one.cause}")
+        click.echo(f"\n{attempt_line(one)}: {one.cause}")
         for line in one.text.splitlines():
             click.echo(f"    {plain(line)}")
     if letter.raw:

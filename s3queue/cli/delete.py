@@ -10,7 +10,7 @@ from s3queue.words import plural
 
 @click.command("delete")
 @click.argument("queue")
-@click.option("--force", is_flag=True, help="Though hosts serve it.")
+@click.option("--force", is_flag=True, help="Even if hosts serve the queue.")
 @yes_option
 @timeout_option(600.0)
 @store_options
@@ -25,9 +25,9 @@ def command(
     config_file: str | None,
     as_json: bool,
 ) -> int:
-    """Purge a queue and its dead letters, and forget its settings.
+    """Remove a queue: its messages, its dead letters and its settings.
 
-    Exit status 1: it was not over within the time-out; do it again. 2: hosts serve it.
+    Exit status 1: not complete within the time-out; run it again. 2: hosts serve the queue.
     """
     from s3queue.queue import Queue
 

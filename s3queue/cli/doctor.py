@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 def command(url: str | None, thorough: bool, as_json: bool) -> int:
     """Check that the store at URL keeps the promises that a queue needs. Exit status 1: it does not.
 
-    Without URL it is the store that S3QUEUE_STORE_URL or s3queue.toml names.
+    Without URL it checks the store in S3QUEUE_STORE_URL or s3queue.toml.
 
-    Asks some thousand requests below a prefix of its own, and removes what it wrote.
+    It makes some thousand requests below a prefix of its own, and removes what it wrote.
     """
     named = url or load().store_url
     if named is None:

@@ -35,14 +35,14 @@ _KEYWORD = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
     is_flag=True,
     help="One message per line, also as -: for a task, a JSON array or object of its arguments.",
 )
-@click.option("--delay", type=seconds, metavar="TIME", help="Not to run before: seconds, or 5m, 1h30m, 2d.")
-@click.option("--at", metavar="TIME", help="Not to run before; ISO 8601 with a time zone.")
+@click.option("--delay", type=seconds, metavar="TIME", help="Run after this time: seconds, or 5m, 1h30m, 2d.")
+@click.option("--at", metavar="TIME", help="Run at this time; ISO 8601 with a time zone.")
 @click.option("--priority", type=int, default=5, show_default=True, help="0 goes first, 9 last.")
-@click.option("--group", metavar="NAME", help="One at a time, in order.")
-@click.option("--key", metavar="NAME", help="Whose it is, for limits and turns; not beside a group.")
-@click.option("--expires-in", type=seconds, metavar="TIME", help="Not begun by then, it ends as expired.")
+@click.option("--group", metavar="NAME", help="Run messages of this group one at a time, in order.")
+@click.option("--key", metavar="NAME", help="Key for limits and fairness. Not together with --group.")
+@click.option("--expires-in", type=seconds, metavar="TIME", help="Expire if it has not begun after this time.")
 @click.option(
-    "--dedup-id", metavar="TEXT", help="Enqueue it only once: while this is known, print the id of the first."
+    "--dedup-id", metavar="TEXT", help="Enqueue only once: for a known id, print the id of the first message."
 )
 @click.option("--dedup-window", type=seconds, metavar="TIME", help="For how long. [default: the setting dedup_window]")
 @click.option("--header", "headers", metavar="NAME=TEXT", multiple=True, help="Travels with the message.")

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from s3queue.observe.serving import Answers, Health
+    from s3queue.operate.inspection import Stats
 
 #: Seconds without an answer of the store after which the exporter is not healthy.
 _LATELY_S = 60.0
@@ -23,16 +24,18 @@ _LATELY_S = 60.0
 
 @click.command("exporter")
 @click.option("--bind", metavar="HOST:PORT", default="127.0.0.1:9192", show_default=True, help="Where to serve.")
-@click.option("--queue", "queues", metavar="NAME", multiple=True, help="Named by /scale in any case; may be repeated.")
+@click.option(
+    "--queue", "queues", metavar="NAME", multiple=True, help="Always name this queue in /scale. May be repeated."
+)
 @store_options
 def command(
     bind: str, queues: tuple[str, ...], store_url: str | None, namespace: str | None, config_file: str | None
 ) -> None:
     """Serve /metrics, /healthz, /readyz and /scale of a namespace, until Ctrl-C.
 
-    For namespaces whose hosts are not scraped, or that have none at times. It tells what the coordinator has said last: one
-    GET for each scrape, at most every 2 s, and every 10 s where requests cost money. Histograms are those of hosts: s3queue
-    run --metrics. For /scale it looks at the board, too; where nobody leads it counts what could start, so that an
+    Use it if hosts are not scraped, or if at times no host runs. It serves the coordinator's last summary: one GET per
+    scrape, at most every 2 s (10 s on billed stores), and one GET of the board. Histograms are served by hosts only:
+    s3queue run --metrics. If nobody coordinates, it reports that no host lives and counts what could start, so that an
     autoscaler that has ended the last host starts another one.
     """
     from s3queue.core.keys import check_name
@@ -52,19 +55,22 @@ def command(
 
 
 def answers(store: ObjectStore, config: Config, queues: tuple[str, ...] = ()) -> Answers:
-    """What the endpoints tell, from the summary alone."""
+    """What the endpoints tell, from the summary, and where nobody leads from what is stored."""
     from s3queue.observe.metrics import Rising, of_namespace, of_usage
     from s3queue.observe.prices import prices_of
     from s3queue.observe.scaling import scale
     from s3queue.observe.serving import Answers, Health
-    from s3queue.observe.summaries import Summaries
-    from s3queue.observe.unled import Unled
+    from s3queue.runtime.metrics.summaries import Summaries
+    from s3queue.runtime.metrics.unled import Unled, as_unled
 
     summaries, rising, prices = Summaries(store, config.namespace), Rising(), prices_of(store, config.prices)
     unled = Unled(store, config.namespace)
 
+    def last() -> Stats | None:
+        return as_unled(summaries.last(), unled.look(queues))
+
     def metrics() -> Iterator[Metric]:
-        seen = summaries.last()
+        seen = last()
         yield from of_namespace(seen, rising)
         yield from of_usage(seen, prices)
 
@@ -80,6 +86,6 @@ def answers(store: ObjectStore, config: Config, queues: tuple[str, ...] = ()) ->
         return Health(health.ok and not summaries.fault, {**health.checks, "summary": said})
 
     def scaled() -> dict[str, Any]:
-        return scale(summaries.last(), queues, unled=unled.ready(queues))
+        return scale(last(), queues)
 
     return Answers(metrics, healthy, ready, scaled)

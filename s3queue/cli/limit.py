@@ -22,17 +22,25 @@ _NUMBER = whole(0)
 
 @command.command("set")
 @click.argument("queue")
-@click.option("--running", type=_NUMBER, metavar="N", help="So many messages at once, on all hosts together; 0: any.")
-@click.option("--rate", metavar="RATE", help="So many a second: 20/s, 100/min, 5/h; 0: any.")
-@click.option("--key", metavar="KEY", help="Of the messages of this key only.")
-@click.option("--key-running", type=_NUMBER, metavar="N", help="So many messages of each key at once.")
-@click.option("--key-rate", metavar="RATE", help="So many of each key a second.")
+@click.option(
+    "--running", type=_NUMBER, metavar="N", help="At most N messages run at once, on all hosts together. 0: no limit."
+)
+@click.option("--rate", metavar="RATE", help="At most so many start in a time: 20/s, 100/min, 5/h. 0: no limit.")
+@click.option("--key", metavar="KEY", help="Apply --running and --rate to messages of this key only.")
+@click.option("--key-running", type=_NUMBER, metavar="N", help="At most N messages of each key run at once.")
+@click.option("--key-rate", metavar="RATE", help="At most so many messages of each key start in a time.")
 @click.option("--fair/--no-fair", default=None, help="Whether keys take turns.")
-@click.option("--weight", "weights", multiple=True, metavar="KEY=N", help="So many messages of this key in its turn.")
-@click.option("--ageing", type=seconds, metavar="TIME", help="So much wait counts as one priority; 0: none does.")
-@click.option("--breaker", type=whole(1), metavar="N", help="Hold the queue after so many failures.")
+@click.option(
+    "--weight", "weights", multiple=True, metavar="KEY=N", help="This key gets N messages in its turn. May be repeated."
+)
+@click.option(
+    "--ageing", type=seconds, metavar="TIME", help="A message gains one priority for each TIME that it waits. 0: never."
+)
+@click.option("--breaker", type=whole(1), metavar="N", help="Stop starting messages after N failures …")
 @click.option("--window", type=seconds, default=60.0, metavar="TIME", help="… within this time. [default: 60]")
-@click.option("--pause", type=seconds, default=30.0, metavar="TIME", help="Then try one after this time. [default: 30]")
+@click.option(
+    "--pause", type=seconds, default=30.0, metavar="TIME", help="Try one message after this time. [default: 30]"
+)
 @click.option("--no-wait", is_flag=True, help="Do not wait for the coordinator.")
 @timeout_option(60.0)
 @store_options
@@ -55,14 +63,14 @@ def set_limits(
     namespace: str | None,
     config_file: str | None,
 ) -> int:
-    """Set limits of a queue, besides those that were set before. They hold on all hosts, at once, and for what comes.
+    """Set limits of a queue, in addition to those that were set before. They apply to all hosts at once.
 
     \b
     s3queue limit set mail --running 50 --rate 20/s
     s3queue limit set mail --key acme --running 5
     s3queue limit set mail --fair --key-running 2
 
-    Exit status 1: it is set, but the coordinator did not say so within the time-out.
+    Exit status 1: the limit is stored, but the coordinator did not confirm it within the time-out.
     """
     from s3queue.options.limits import Breaker, Limit
     from s3queue.queue import Queue
@@ -94,7 +102,7 @@ def set_limits(
 
 @command.command("rm")
 @click.argument("queue")
-@click.option("--key", metavar="KEY", help="Only what was set for this key.")
+@click.option("--key", metavar="KEY", help="Remove only the limits of this key.")
 @click.option("--no-wait", is_flag=True, help="Do not wait for the coordinator.")
 @timeout_option(60.0)
 @store_options
@@ -107,9 +115,9 @@ def remove(
     namespace: str | None,
     config_file: str | None,
 ) -> int:
-    """Remove what was set: what the tasks of the queue declare holds again.
+    """Remove limits that were set. The limits that tasks declare apply again.
 
-    Exit status 1: it is removed, but the coordinator did not say so within the time-out.
+    Exit status 1: the change is stored, but the coordinator did not confirm it within the time-out.
     """
     from s3queue.queue import Queue
 
@@ -129,7 +137,7 @@ def remove(
 @store_options
 @json_lines_option
 def list_limits(store_url: str | None, namespace: str | None, config_file: str | None, as_json: bool) -> None:
-    """List the limits of all queues: what operators have set, what hosts declare, and what is used up."""
+    """List the limits of all queues: set by operators, declared by tasks, and reached."""
     from s3queue.operate.limiting import read_limits
 
     store, config = use(store_url, config_file, namespace=namespace)

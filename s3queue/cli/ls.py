@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 @click.command("ls")
 @click.argument("queue")
 @click.option(
-    "--state", type=click.Choice(["ready", "scheduled", "running", "waiting"]), help="Only those in this state."
+    "--state", type=click.Choice(["ready", "scheduled", "running", "waiting"]), help="Only messages in this state."
 )
-@click.option("--task", metavar="NAME", help="Only of this task.")
-@click.option("--after", metavar="PLACE", help="Only those behind this message.")
+@click.option("--task", metavar="NAME", help="Only messages of this task.")
+@click.option("--after", metavar="PLACE", help="Continue after this message.")
 @limit_option
 @store_options
 @json_lines_option
@@ -38,8 +38,13 @@ def command(
 ) -> None:
     """List the messages of a queue that are neither done nor dead.
 
-    Scheduled has not reached its time, ready could run now, running is assigned to a host, waiting has failed or snoozed
-    and waits for its next attempt. In the order in which they were to start, then by due time.
+    \b
+    scheduled  not due yet
+    ready      could run now
+    running    assigned to a host
+    waiting    waiting for the next attempt, after a failure or a snooze
+
+    Messages are listed in the order in which they were to start, then by due time.
     """
     of = queue_named(queue, store_url, namespace, config_file)
     try:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import TYPE_CHECKING
+
 import click
 import msgspec
 
 from s3queue.cli.common import json_option, show_json, store_options, use
+from s3queue.cli.reading import attempt_line, cut, local_time
+from s3queue.observe.logs import plain
+from s3queue.operate.views import last_line
+
+if TYPE_CHECKING:
+    from s3queue.operate.details import MessageDetails
 
 
 @click.command("message")
@@ -13,29 +22,54 @@ from s3queue.cli.common import json_option, show_json, store_options, use
 @store_options
 @json_option
 def command(message: str, store_url: str | None, namespace: str | None, config_file: str | None, as_json: bool) -> int:
-    """Show where a message is: scheduled, ready, running, waiting, done, dead, cancelled, or unknown; and how far, if its
-    task tells.
+    """Show the state of a message, its progress if its task reports it, and its failed attempts: cause, host and fencing
+    token.
 
-    Exit status 1: unknown. There is no such message, or it has ended and is forgotten.
+    States: scheduled, ready, running, waiting (for a retry), done, dead, cancelled, unknown.
+
+    Exit status 1: unknown. There is no such message, or it has ended and nothing is kept of it.
     """
     from s3queue.messages import MessageHandle
 
     store, config = use(store_url, config_file, namespace=namespace)
     try:
-        handle = MessageHandle(message, store, config=config)
-        status = handle.status()
-        progress = handle.progress() if status in ("running", "waiting", "ready") else None
+        one = MessageHandle(message, store, config=config).details()
     finally:
         store.close()
     if as_json:
-        told = None if progress is None else msgspec.to_builtins(progress)
-        show_json({"id": handle.id, "queue": handle.queue, "status": status, "progress": told})
+        show_json(msgspec.to_builtins(one))
+    elif one.status == "unknown":
+        click.echo(one.status)
+        click.echo(
+            "s3queue: it has ended and nothing is kept of it, or it was never sent"
+            f" (a result, if its task keeps one: s3queue result {one.id})",
+            err=True,
+        )
     else:
-        click.echo(f"{status}: {progress}" if progress is not None and str(progress) else status)
-        if status == "unknown":
-            click.echo(
-                "s3queue: it has ended and nothing is kept of it, or it was never sent"
-                f" (a result, if its task keeps one: s3queue result {handle.id})",
-                err=True,
-            )
-    return int(status == "unknown")
+        _show(one)
+    return int(one.status == "unknown")
+
+
+def _show(one: MessageDetails) -> None:
+    told = "" if one.progress is None else plain(str(one.progress))
+    click.echo(f"{one.status}: {told}" if told else one.status)
+    running = f"on {plain(one.host or one.session)}, fencing token {one.fencing_token}" if one.session else ""
+    facts = {
+        "queue": one.queue,
+        "task": plain(one.task),
+        "attempt": ", ".join(filter(None, (str(one.attempt or ""), running))),
+        "sent": _time(one.sent_at),
+        "due": _time(one.due_at),
+        "died": _time(one.died_at),
+        "payload": cut(one.preview),
+    }
+    for name, value in facts.items():
+        if value:
+            click.echo(f"    {name:8} {value}")
+    for failed in one.failures:
+        click.echo(attempt_line(failed))
+        click.echo(f"    {failed.cause}: {cut(last_line(failed.text))}")
+
+
+def _time(at: datetime | None) -> str:
+    return "" if at is None else local_time(at)

@@ -13,10 +13,18 @@ from s3queue.errors import ConfigError
 
 @click.command("pause")
 @click.argument("queue")
-@click.option("--until", "at", metavar="TIME", help="Resume by itself then, for example 2030-01-31T08:00:00Z.")
-@click.option("--for", "length", type=seconds, metavar="TIME", help="Or after that: seconds, or 5m, 1h, 2d.")
-@click.option("--idle", is_flag=True, help="Wait until no host holds any of its messages.")
-@click.option("--no-wait", is_flag=True, help="Do not wait for the coordinator.")
+@click.option(
+    "--until", "at", metavar="TIME", help="Resume automatically at this time, for example 2030-01-31T08:00:00Z."
+)
+@click.option(
+    "--for",
+    "length",
+    type=seconds,
+    metavar="TIME",
+    help="Resume automatically after this time: seconds, or 5m, 1h, 2d.",
+)
+@click.option("--idle", is_flag=True, help="Also wait until no host has messages of the queue.")
+@click.option("--no-wait", is_flag=True, help="Do not wait for the coordinator to confirm.")
 @timeout_option(60.0)
 @store_options
 def command(
@@ -30,9 +38,10 @@ def command(
     namespace: str | None,
     config_file: str | None,
 ) -> int:
-    """Start nothing more of a queue. Enqueuing goes on; what hosts hold already runs to its end.
+    """Pause a queue: no more messages are assigned to hosts. Messages that hosts have already still run. Producers can go
+    on.
 
-    Exit status 1: it is paused, but within the time-out the coordinator did not say so, or hosts stayed busy.
+    Exit status 1: the pause is stored, but within the time-out the coordinator did not confirm it, or hosts stayed busy.
     """
     from s3queue.queue import Queue
 

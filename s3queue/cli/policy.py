@@ -25,7 +25,7 @@ def command(
     namespace: str | None,
     config_file: str | None,
 ) -> None:
-    """Print what a program must be allowed to do in the bucket, as a policy of S3. Asks for nothing.
+    """Print the S3 policy that a program needs. Makes no request.
 
     \b
     producer  enqueues, and reads what becomes of its messages

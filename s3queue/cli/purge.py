@@ -11,14 +11,14 @@ from s3queue.words import plural
 @click.command("purge")
 @click.argument("queue")
 @yes_option
-@click.option("--reason", default="", metavar="TEXT", help="For people; kept with messages that had begun.")
+@click.option("--reason", default="", metavar="TEXT", help="A note for people; kept with messages that had begun.")
 @click.option(
     "--force-after",
     type=seconds,
     metavar="TIME",
-    help="End the worker process of what still runs then.",
+    help="Kill the worker process of a task that still runs after this time.",
 )
-@click.option("--no-wait", is_flag=True, help="Do not wait until it is over.")
+@click.option("--no-wait", is_flag=True, help="Do not wait until the purge is complete.")
 @timeout_option(600.0)
 @store_options
 @json_option
@@ -34,11 +34,12 @@ def command(
     config_file: str | None,
     as_json: bool,
 ) -> int:
-    """End every message that was sent to a queue before now. Dead letters stay: see `s3queue dead`.
+    """Remove all messages of a queue. Dead letters stay: see `s3queue dead purge`.
 
-    What was accepted before does not start after this returns; what is sent after it returns is safe.
+    When the command returns, no message that was accepted before it starts any more. Messages that are sent afterwards
+    are not affected.
 
-    Exit status 1: it goes on, and was not over within the time-out.
+    Exit status 1: the purge was not complete within the time-out, and goes on.
     """
     from s3queue.queue import Queue
 

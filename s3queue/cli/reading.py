@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from s3queue.cli.common import show_json, use, whole
-from s3queue.errors import ConfigError
 from s3queue.observe.logs import plain
 
 if TYPE_CHECKING:
+    from s3queue.operate.views import FailedAttempt
     from s3queue.queue import Queue
 
 #: Characters of an error, or a preview, in a list.
 _LINE = 200
-#: Seconds of each unit.
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
 #: Of a queue and a namespace.
@@ -29,21 +27,6 @@ _SHOWN = 20
 _Row = TypeVar("_Row")
 
 
-def parse_since(text: str) -> datetime:
-    """A time in the past: so long ago (``90s``, ``30m``, ``2h``, ``1d``), or as ISO 8601; of this machine's time zone if it
-    says none.
-
-    Raises:
-        ConfigError: it is neither.
-    """
-    try:
-        if text[-1:] in _UNITS and text[:-1].isdecimal():
-            return datetime.now(UTC) - timedelta(seconds=int(text[:-1]) * _UNITS[text[-1]])
-        return datetime.fromisoformat(text).astimezone()
-    except (ValueError, OverflowError):
-        raise ConfigError(f"not a time: {text!r}", "for example 30m, 2h, 1d, or 2030-01-31T08:00") from None
-
-
 def cut(text: str) -> str:
     """On one line, and of bearable length."""
     line = plain(" ".join(text.split()))
@@ -52,6 +35,12 @@ def cut(text: str) -> str:
 
 def local_time(at: datetime) -> str:
     return at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def attempt_line(failed: FailedAttempt) -> str:
+    """Which attempt failed, when and where."""
+    place = f", {plain(failed.place)}" if failed.place else ""
+    return f"attempt {failed.attempt}, {local_time(failed.at)}{place}"
 
 
 def queue_named(
@@ -86,7 +75,7 @@ def _is_known(of: Queue) -> bool:
 
 
 def limit_option(function: Any) -> Any:
-    text = f"So many at most.  [default: {_SHOWN}; with --json all]"
+    text = f"Show at most N. [default: {_SHOWN}; with --json all]"
     return click.option("--limit", type=whole(1), metavar="N", help=text)(function)
 
 

@@ -17,11 +17,11 @@ from s3queue.errors import ResultGone, TaskCancelled, TaskFailed
 def command(
     message: str, timeout: float, store_url: str | None, namespace: str | None, config_file: str | None, as_json: bool
 ) -> int:
-    """Wait for a message to end, and print what its task returned, as JSON.
+    """Wait for a message to end, and print the return value of its task as JSON.
 
-    Only for tasks that keep their results (result_ttl).
+    Only tasks with result_ttl keep results.
 
-    Exit status 1: it failed, was cancelled, has not ended in time, or no result of it is kept.
+    Exit status 1: the message is dead or was cancelled, it has not ended in time, or it has no result.
     """
     from s3queue.messages import MessageHandle
 

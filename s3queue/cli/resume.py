@@ -9,7 +9,7 @@ from s3queue.cli.common import store_options, timeout_option, use
 
 @click.command("resume")
 @click.argument("queue")
-@click.option("--no-wait", is_flag=True, help="Do not wait for the coordinator.")
+@click.option("--no-wait", is_flag=True, help="Do not wait for the coordinator to confirm.")
 @timeout_option(60.0)
 @store_options
 def command(
@@ -20,9 +20,9 @@ def command(
     namespace: str | None,
     config_file: str | None,
 ) -> int:
-    """Go on with a queue that is paused.
+    """Resume a paused queue.
 
-    Exit status 1: it is resumed, but the coordinator did not say so within the time-out.
+    Exit status 1: the change is stored, but the coordinator did not confirm it within the time-out.
     """
     from s3queue.queue import Queue
 

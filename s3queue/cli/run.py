@@ -17,19 +17,22 @@ from s3queue.registry import registry
 
 @click.command("run")
 @click.argument("modules", metavar="MODULE...", nargs=-1, required=True)
-@click.option("--queue", "queues", metavar="NAME", multiple=True, help="Serve only this one; may be repeated.")
+@click.option("--queue", "queues", metavar="NAME", multiple=True, help="Serve only this queue. May be repeated.")
 @click.option("--workers", type=int, metavar="N", help="Worker processes. [default: one per CPU]")
 @click.option("--concurrency", type=int, metavar="N", help="Messages that one worker runs at a time. [default: 1]")
 @click.option("--start-method", metavar="fork|spawn|forkserver", help="How processes are made. [default: fork]")
 @click.option(
-    "--drain-timeout", type=float, metavar="SECONDS", help="What running tasks get after SIGTERM. [default: 8]"
+    "--drain-timeout",
+    type=float,
+    metavar="SECONDS",
+    help="Time for running tasks to finish after SIGTERM. [default: 8]",
 )
 @click.option("--metrics", metavar="HOST:PORT", help="Serve /metrics, /healthz, /readyz and /scale there.")
 @click.option("--history", metavar="DIRECTORY", help="Write every event there, for audits.")
-@click.option("--until-empty", is_flag=True, help="End when there is no message left.")
-@click.option("--fail-on-dead", is_flag=True, help="Exit status 5 if it drained, and a message died here.")
+@click.option("--until-empty", is_flag=True, help="End when the queues are empty.")
+@click.option("--fail-on-dead", is_flag=True, help="Exit with status 5 if a message died on this host.")
 @click.option("--reload", is_flag=True, help="Start again when a Python file below the working directory changes.")
-@click.option("--inline", is_flag=True, help="In one process, one message at a time: breakpoints work.")
+@click.option("--inline", is_flag=True, help="Run in one process, one message at a time, so that breakpoints work.")
 @click.option("--log-level", metavar="LEVEL", help="DEBUG, INFO, WARNING or ERROR. [default: INFO]")
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="json: one object a line. [default: text]")
 @store_options
@@ -50,11 +53,11 @@ def command(
 ) -> int:
     """Serve the queues of the tasks that MODULE defines, until SIGTERM or SIGINT.
 
-    MODULE is an import path, such as jobs.mail, below the working directory or installed. What it says with
-    s3queue.configure() holds unless an option says otherwise, and the logging that it sets up is kept.
+    MODULE is an import path, such as jobs.mail, from the working directory or installed. Settings from
+    s3queue.configure() in the module apply unless an option overrides them. Logging that the module sets up is kept.
 
-    A first signal stops taking messages and finishes those that run; another one, a second later or more, ends at once,
-    with exit status 130. A store that does not answer is waited for.
+    At the first signal the command takes no more messages and finishes the running ones. A second signal, at least a
+    second later, ends it at once, with exit status 130. If the store does not answer, the command waits for it.
     """
     from s3queue.supervisor import Supervisor
 

@@ -11,9 +11,9 @@ from s3queue.words import plural
 
 @click.command("run-now")
 @click.argument("message", metavar="[ID]", required=False)
-@click.option("--queue", metavar="QUEUE", help="All messages of this queue that are scheduled or wait.")
-@click.option("--task", metavar="NAME", help="Of the queue only those of this task.")
-@click.option("--dry-run", is_flag=True, help="Of the queue: only say how many they are.")
+@click.option("--queue", metavar="QUEUE", help="All messages of this queue that are scheduled or wait for a retry.")
+@click.option("--task", metavar="NAME", help="With --queue: only messages of this task.")
+@click.option("--dry-run", is_flag=True, help="With --queue: only count them.")
 @yes_option
 @click.option("--no-wait", is_flag=True, help="Do not wait for the answer.")
 @timeout_option(60.0)
@@ -32,9 +32,11 @@ def command(
     config_file: str | None,
     as_json: bool,
 ) -> int:
-    """Start a message as soon as a host has room, though it is scheduled, or waits after a failure; or all of a queue.
+    """Start messages now that are scheduled, or that wait for a retry: one by its id, or all of a queue.
 
-    Exit status 1: it is neither ready nor running now, or no answer came within the time-out.
+    A message starts as soon as a host has a free slot.
+
+    Exit status 1: the message is neither ready nor running now, or no answer came within the time-out.
     """
     from s3queue.messages import MessageHandle
     from s3queue.queue import Queue

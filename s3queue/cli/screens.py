@@ -86,7 +86,9 @@ def freshness(seen: Stats, now: datetime) -> str:
     if seen.as_of is None:
         return "counted just now"
     told = f"as of {seen.as_of.astimezone():%Y-%m-%d %H:%M:%S}, {_seconds((now - seen.as_of).total_seconds())} ago"
-    if any(counts.at_least for counts in seen.queues.values()):
+    if seen.is_unattended:
+        told += "; ≥: at least, no host lives that would count on"
+    elif any(counts.at_least for counts in seen.queues.values()):
         census = (
             "a census counts what is behind the heads of queues"
             if seen.census_at is None

@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 
 @click.command("stats")
-@click.option("--queue", "queues", metavar="NAME", multiple=True, help="Only this one; may be repeated.")
-@click.option("--exact", is_flag=True, help="Count now: a request for each 1,000 objects, and for each host.")
-@click.option("--watch", is_flag=True, help="Show it again and again, until Ctrl-C.")
+@click.option("--queue", "queues", metavar="NAME", multiple=True, help="Show only this queue. May be repeated.")
+@click.option("--exact", is_flag=True, help="Count now. Costs one request per 1,000 objects and per host.")
+@click.option("--watch", is_flag=True, help="Repeat until Ctrl-C.")
 @click.option(
     "--interval",
     type=at_least(0.1),
     default=2.0,
     show_default=True,
     metavar="SECONDS",
-    help="With --watch.",
+    help="Time between two repetitions of --watch.",
 )
 @store_options
 @json_option
@@ -45,9 +45,16 @@ def command(
 ) -> None:
     """Show the queues of a namespace, and the hosts that serve them.
 
-    Ready could run now, scheduled has not reached its time, running is assigned to a host, retrying waits for its next
-    attempt, dead is out of attempts; done and failures (attempts that failed) count since the namespace began. It is what
-    the coordinator has said last, which is one request whatever the backlog.
+    \b
+    ready      could run now
+    scheduled  not due yet
+    running    assigned to a host: running there, or next
+    retrying   waiting for the next attempt
+    dead       has a dead letter
+    done       succeeded, since the namespace was created
+    failures   failed attempts, since the namespace was created
+
+    The figures are from the coordinator's last summary. This costs one request, however long the backlog.
     """
     store, config = use(store_url, config_file, namespace=namespace)
     try:

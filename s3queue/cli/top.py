@@ -17,13 +17,13 @@ from s3queue.cli.common import at_least, console, store_options, use
     default=2.0,
     show_default=True,
     metavar="SECONDS",
-    help="Between two looks, each of one request.",
+    help="Time between two updates. Each costs one request.",
 )
 @store_options
 def command(interval: float, store_url: str | None, namespace: str | None, config_file: str | None) -> None:
-    """Watch queues, hosts, the coordinator and what they ask of the store, until Ctrl-C.
+    """Watch queues, hosts, the coordinator and their store requests, until Ctrl-C.
 
-    Where stdout is no terminal, it is shown once.
+    If stdout is not a terminal, print one snapshot.
     """
     from s3queue.cli.screens import screen
     from s3queue.observe.prices import prices_of

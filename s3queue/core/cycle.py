@@ -18,6 +18,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from s3queue.core.chores import Chores, Facts
+from s3queue.core.chores.asides import request_in
 from s3queue.core.chores.pages import Page
 from s3queue.core.clocks import Clocks
 from s3queue.core.elect import View
@@ -127,6 +128,8 @@ class Lead:
         self.lanes: dict[str, str] = {}
         self.ageing: frozenset[str] = frozenset()
         self._control_version = ""
+        #: The last request that a cycle has looked at, where there were more than it looks at.
+        self._asked_last = ""
         #: Wall clock at which the next message is due, as far as the last survey saw; infinity: none.
         self._due_ms = -math.inf
         self.clocks = Clocks(settings.visibility_timeout / 2)
@@ -305,6 +308,7 @@ class Lead:
             deleted=self.chores.revisions.deleted,
             retired=self.chores.pages.off,
             freed=self.chores.gates.freed,
+            spoiled=self.chores.asides.kept,
             walked=self.chores.purges.pages,
             quiet=self._silence.quiet_s(self.heard, self._me, now),
         )
@@ -375,18 +379,20 @@ class Lead:
         handled = pending(self.board)
         new = [one for one in seen.requests if one not in handled and one not in self.window]
         new = [one for one in new if not is_about_letters(one)]
-        new = [one for one in new if troubles.allow(layout.source(one), now)][:MOST_REQUESTS]
+        new = self._turn([one for one in new if troubles.allow(layout.source(one), now)])
         asked: dict[str, Request] = {}
         for path, found in zip(new, (yield from get_within(list(map(layout.source, new)), within_s)), strict=True):
             key = layout.source(path)
             try:
                 if isinstance(found, Found):
-                    asked[path] = decode(Request, key, found.body)
+                    asked[path] = request_in(Request, path, key, found.body)
                     troubles.over(key)
                 elif isinstance(found, Missed):
                     troubles.met(key, found.fault or StoreError("get", key), now)
-            except CorruptRecord as corrupt:  # one that was cut short is completed by whoever sent it
+            except CorruptRecord as corrupt:
                 troubles.met(key, corrupt, now)
+                assert isinstance(found, Found)
+                self.chores.asides.met(path, found.version, corrupt, now)
         if pinned := self.foreign.pinned:  # a release that knows where all of their messages are answers these
             asked = {path: request for path, request in asked.items() if pinned.isdisjoint(paths_of(request))}
         asked = _so_many(asked)
@@ -403,6 +409,16 @@ class Lead:
                     troubles.met(layout.source(at), one.fault or StoreError("get", path), now)
                     del asked[at]
         return asked, there
+
+    def _turn(self, requests: list[str]) -> list[str]:
+        """As many of these as one cycle looks at: those first that come after the ones before, since some may have to
+        wait."""
+        if len(requests) <= MOST_REQUESTS:
+            return requests
+        later = [one for one in requests if one > self._asked_last]
+        some = (later or requests)[:MOST_REQUESTS]
+        self._asked_last = some[-1]
+        return some
 
     def _read_control(self, seen: Survey, now: float) -> Step[None]:
         """What operators have set. One that cannot be read, or is not there though a board names it, or is older than that,

@@ -338,8 +338,10 @@ class Draft:
         """Shorten the history of a message to ``most`` bytes: its newest failure, and, without text, the last one that
         makes it a suspect."""
         *older, newest = self.failures[index]
-        fatal = [replace(one, text="") for one in older if one.cause in FATAL_CAUSES][-1:]
+        fatal = [replace(one, text="", host="", ticket="") for one in older if one.cause in FATAL_CAUSES][-1:]
         bare = tuple(fatal) if newest.cause not in FATAL_CAUSES else ()
+        if weigh((*bare, replace(newest, text=""))) > most:
+            newest = replace(newest, host="", ticket="")
         room = max(0, most - weigh((*bare, replace(newest, text="")))) // 2  # a line's end, and more, takes two bytes
         self._own()
         self.failures[index] = (*bare, replace(newest, text=newest.text[-room:] if room else ""))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from operator import attrgetter
 
-from s3queue.core.keys import END, INBOX, LATER, Layout, Source, parse_source
+from s3queue.core.keys import END, INBOX, LATER, Layout, Source, Spot, parse_source, spot_of
 from s3queue.core.ops import List, Missed, Step, get_within, list_pages
 from s3queue.core.records import Ledger, decode
 from s3queue.core.sweeps import Scan, Seen, Sweep, look_behind
@@ -23,8 +23,10 @@ from s3queue.store import Found, Listed, Missing
 _MAX_PAGES = 8
 #: Of a page of a lane, the least that it counts for: those of batches on the board cost a request, too.
 _LEAST = 0.25
-#: Requests that one survey looks at before it passes over the others.
+#: Requests that one survey looks at before it passes over the others. The next one begins with those.
 MOST_REQUESTS = 100
+#: Keys of one survey that name no batch, and that are told.
+_MOST_STRANGE = 100
 #: Keys in every page but the first of a queue: further listings are as long as one request allows.
 _FULL_PAGE = 1000
 
@@ -66,6 +68,7 @@ class Survey:
         lanes: queues of which not every lane was looked at: the key with which that ended.
         control: version of the control; None where there is none.
         requests: paths of requests, oldest first: as many as one cycle may look at.
+        strange: keys that name no batch, or one that only a newer release can read. The first of them are in ``corrupt``.
     """
 
     sources: list[Source] = field(default_factory=list)
@@ -79,6 +82,7 @@ class Survey:
     control: str | None = None
     lanes: dict[str, str] = field(default_factory=dict)
     requests: dict[str, None] = field(default_factory=dict)
+    strange: int = 0
 
     def shows_gone(self, key: str, path: str) -> bool:
         """Whether this survey proves that the object did not exist when it was taken."""
@@ -140,7 +144,7 @@ def survey(
     sweep = sweep or Sweep()
     at_start = {session: state.version for session, state in heard.items()}
     listing = _Listing(layout, now_ms, wanted, known, limit, sweep, largest, moved_ms, handled, ageing)
-    stretches = _divide(layout, heard, known, deep, sweep.scans, limit, lanes or {})
+    stretches = _divide(layout, heard, known, deep, sweep, limit, lanes or {})
     while stretches:
         pages = yield from list_pages([List(layout.home, one.after, one.size) for one in stretches])
         for stretch, page in zip(stretches, pages, strict=True):
@@ -148,6 +152,7 @@ def survey(
         stretches = [one for one in stretches if one.after < one.upto]
     yield from _hear(listing.seen, layout, heard, listing.hosts, at_start, now, within_s, may_read)
     seen = listing.result()
+    sweep.asked = listing.passed
     sweep.after = listing.swept
     sweep.scans = listing.scans
     sweep.crowds = (sweep.crowds | listing.due_crowds) if listing.swept else frozenset()
@@ -173,18 +178,22 @@ def _divide(
     heard: Collection[str],
     known: Collection[str],
     deep: Collection[str],
-    scans: Mapping[str, Scan],
+    sweep: Sweep,
     limit: int,
     begin: Mapping[str, str],
 ) -> list[_Stretch]:
-    """Intervals of keys, each expected to fit one page. Lanes before those to begin with are left out.
+    """Intervals of keys, each expected to fit one page. Lanes before those to begin with are left out, and so are requests
+    that the last survey has looked at, where it has passed over others.
 
     ``later/`` is in the last one, since it is listed in order.
     """
-    ends = [layout.lanes(queue) for queue in {*deep, *scans, *begin}]
+    ends = [layout.lanes(queue) for queue in {*deep, *sweep.scans, *begin}]
     skipped = {layout.lanes(queue): layout.lane(queue, key) + END for queue, key in begin.items()}
+    if sweep.asked:
+        ends.append(layout.requests)
+        skipped[layout.requests] = sweep.asked
     ends += skipped.values()
-    ends += [layout.source(scan.after) for scan in scans.values() if scan.after]
+    ends += [layout.home + scan.after for scan in sweep.scans.values() if scan.after]
     if len(heard) + len(known) > _FULL_PAGE:
         expected = [layout.host(session) for session in sorted(heard)]
         expected += sorted(layout.key(path) for path in known if INBOX <= path < LATER)
@@ -202,6 +211,7 @@ class _Listing:
     Attributes:
         hosts: versions of the ledgers, by session.
         scans: how far the queues were listed behind crowds.
+        passed: the last request that was looked at, where others were passed over; "": none were.
         swept: last key of ``later/`` where its listing was cut off; "" if it was complete.
         due_crowds: groups with a due batch.
     """
@@ -228,7 +238,7 @@ class _Listing:
         self._limit, self._sweep = limit, sweep
         self.seen = Survey()
         self.hosts: dict[str, str] = {}
-        self.swept = ""
+        self.swept = self.passed = ""
         self.scans: dict[str, Scan] = {}
         self.due_crowds: set[tuple[str, str]] = set()
         self._crowds: set[tuple[str, str]] = set()
@@ -245,28 +255,28 @@ class _Listing:
         last = page[-1].key if len(page) == stretch.size and page[-1].key < stretch.upto else stretch.upto
         began = stretch.after
         self.seen.covered.append((began, last))
-        source, new = self._read(stretch, page, last)
+        new = self._read(stretch, page, last)
         stretch.after, stretch.size = last, _FULL_PAGE
         if last.startswith(self._layout.requests) and self._asked >= MOST_REQUESTS and last < stretch.upto:
-            stretch.after = self._layout.requests + END  # the others have their turn when these are over
+            self.passed, stretch.after = last, self._layout.requests + END
             return
-        if last == stretch.upto or source is None:
+        if last == stretch.upto or (spot := spot_of(self._layout.path(last))) is None:
             return
-        if source.due_ms is not None:
-            if source.due_ms > self._now_ms:
+        if spot.due_ms is not None:
+            if spot.due_ms > self._now_ms:
                 stretch.after = stretch.upto
             elif self._turned(("later/", False), stretch, 1.0) >= _MAX_PAGES:
                 self.swept, stretch.after = last, stretch.upto
             else:
                 stretch.after = max(last, self._sweep.after)
             return
-        queue = source.queue
-        if source.key:
-            self._enter_lane(stretch, source, last, new / len(page))
+        queue = spot.queue
+        if spot.key:
+            self._enter_lane(stretch, spot, last, new / len(page))
             return
         scan = self._sweep.scans.get(queue)
         active = scan is not None and scan.after != ""
-        behind = active and scan is not None and began >= self._layout.source(scan.after)
+        behind = active and scan is not None and began >= self._layout.home + scan.after
         # A page of batches that are on the board already does not count: it found nothing new.
         pages = self._turned((queue, behind), stretch, new / len(page))
         enough = _upto(stretch, self._fresh.get(queue, {})) >= self._wanted.get(queue, 0)
@@ -275,34 +285,37 @@ class _Listing:
             ends[queue] = min(last, ends.get(queue, last))
             if not enough:
                 self._crowded.add(queue)
-            passed = f"{self._layout.queue(queue)}{source.priority}/{END}"
-            stretch.after = passed if queue in self._ageing else self._layout.lanes(queue)
-            stretch.size = self._limit
+            stretch.after, stretch.size = self._behind(spot, last), self._limit
 
-    def _enter_lane(self, stretch: _Stretch, source: Source, last: str, new: float) -> None:
+    def _behind(self, spot: Spot, last: str) -> str:
+        """The key after which to go on, once enough of a folder was listed."""
+        folder = self._layout.queue(spot.queue)
+        if spot.priority is None:  # no batch has such a key; behind the lanes there is none at all
+            return last if last < f"{folder}k/" else folder + END
+        return f"{folder}{spot.priority}/{END}" if spot.queue in self._ageing else self._layout.lanes(spot.queue)
+
+    def _enter_lane(self, stretch: _Stretch, spot: Spot, last: str, new: float) -> None:
         """A page ended within the lane of a key: go on behind it once that is enough of it, and leave the others for the
         next survey once there are enough of them."""
-        layout, queue, wanted = self._layout, source.queue, max(1, self._wanted.get(source.queue, 0))
+        layout, queue, wanted = self._layout, spot.queue, max(1, self._wanted.get(spot.queue, 0))
         turned = self._turned_over[queue] = self._turned_over.get(queue, 0.0) + max(new, _LEAST)
         found = self._by_key.get(queue, {})
-        enough = found.get(source.key, 0) >= wanted
+        enough = found.get(spot.key, 0) >= wanted
         if turned >= _MAX_PAGES or sum(min(many, 1) for many in found.values()) >= max(wanted, _FULL_PAGE):
-            self.seen.lanes[queue] = source.key
+            self.seen.lanes[queue] = spot.key
             stretch.after, stretch.size = layout.queue(queue) + END, self._limit
         elif enough:
-            stretch.after = layout.lane(queue, source.key) + END
+            stretch.after = layout.lane(queue, spot.key) + END
 
     def _turned(self, what: tuple[str, bool], stretch: _Stretch, pages: float) -> float:
         turned = self._pages.setdefault(what, {})
         turned[stretch.number] = turned.get(stretch.number, 0.0) + pages
         return _upto(stretch, turned)
 
-    def _read(self, stretch: _Stretch, page: Sequence[Listed], last: str) -> tuple[Source | None, int]:
-        """Enter the keys up to ``last``. Returns the batch that is named by the last of them, if one is, and how many are
-        not on the board."""
+    def _read(self, stretch: _Stretch, page: Sequence[Listed], last: str) -> int:
+        """Enter the keys up to ``last``. Returns how many are not on the board."""
         layout, seen, known, crowds = self._layout, self.seen, self._known, self._crowds
         hosts_prefix, hosts_size = layout.hosts, len(layout.hosts)
-        source: Source | None = None
         new = len(page)
         for item in page:
             if item.key > last:
@@ -346,7 +359,7 @@ class _Listing:
             elif not is_known:
                 fresh = self._fresh.setdefault(source.queue, {})
                 fresh[stretch.number] = fresh.get(stretch.number, 0) + 1
-        return source, new
+        return new
 
     def _enter(self, item: Listed) -> bool:
         """What operators have stored. Returns whether it is that."""
@@ -413,7 +426,9 @@ def _read_key(seen: Survey, layout: Layout, item: Listed) -> Source | None:
         if source.is_borrowed:
             raise CorruptRecord(item.key, "not the key of a batch")
     except CorruptRecord as corrupt:
-        seen.corrupt.append(corrupt)
+        seen.strange += 1
+        if seen.strange <= _MOST_STRANGE:
+            seen.corrupt.append(corrupt)
         return None
     seen.listed.add(path)
     if item.size == 0:  # admitted, its messages would be dead letters without a payload

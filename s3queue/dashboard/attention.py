@@ -62,7 +62,8 @@ def _about_all(look: Look) -> list[Notice]:
     if look.fault:
         found.append(Notice("bad", "The store does not answer", f"{look.fault}. What is shown is what was seen last."))
     if look.has_summary and seen.coordinator is None:
-        found.append(Notice("bad", "No coordinator", "Nothing is assigned until a host leads.", "s3queue run MODULE"))
+        text = "Nothing is assigned until a host leads, and what comes meanwhile is not counted."
+        found.append(Notice("bad", "No coordinator", text, "s3queue run MODULE"))
     age_s = (datetime.now(UTC) - seen.as_of).total_seconds() if seen.as_of else 0.0
     is_busy = any(counts.ready or counts.running for counts in seen.queues.values())
     if is_busy and age_s > _OLD_S:

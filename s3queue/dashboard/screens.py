@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from s3queue.cli.reading import parse_since
 from s3queue.core.keys import fencing_token
 from s3queue.core.produce import largest_source
 from s3queue.dashboard import costs
@@ -23,6 +22,7 @@ from s3queue.dashboard.settings import QueueSettings, read_settings
 from s3queue.errors import ConfigError
 from s3queue.messages import MessageHandle, MessageProgress
 from s3queue.operate import letters, looking
+from s3queue.operate.asking import parse_since
 from s3queue.operate.inspection import QueueStats
 from s3queue.operate.letters import DeadGroup, DeadLetter
 from s3queue.operate.looking import QueuedMessage

@@ -13,9 +13,9 @@ from msgspec import Raw
 from s3queue.core import produce
 from s3queue.core.keys import PRIORITIES, check_group
 from s3queue.core.records import Message, encode_message
-from s3queue.enqueue.middleware import Enqueue, Enqueuing, those_that_enqueue
 from s3queue.enqueue.sending import Load
 from s3queue.errors import ConfigError
+from s3queue.middleware.enqueuing import Enqueue, Enqueuing, those_that_enqueue
 from s3queue.observe.tracing import SendSpan, begin_send
 from s3queue.options.once import Unique, once_of
 from s3queue.options.policies import RESERVED

@@ -19,13 +19,13 @@ from s3queue.core.keys import request_path
 from s3queue.core.once import Call, Once, enqueue_once
 from s3queue.core.records import REPLACE, Request
 from s3queue.enqueue.batches import batch_ids, portions
-from s3queue.enqueue.middleware import caller
 from s3queue.errors import ConfigError, CorruptRecord, EnqueueUncertain, StoreDenied, StoreUnavailable
+from s3queue.middleware.enqueuing import caller
 from s3queue.runtime.drive import Driver, pauses
 from s3queue.runtime.local.clock import clock
 
 if TYPE_CHECKING:
-    from s3queue.enqueue.middleware import Enqueuing
+    from s3queue.middleware.enqueuing import Enqueuing
     from s3queue.observe.tracing import SendSpan
     from s3queue.options.once import OnlyOnce
     from s3queue.queue import Queue

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from s3queue.operate.inspection import QueueStats, Stats
-
-#: Where nobody leads.
-_NOTHING: Mapping[str, int] = {}
 
 __all__ = ["WITHIN_S", "scale", "wanted"]
 
@@ -18,12 +14,7 @@ __all__ = ["WITHIN_S", "scale", "wanted"]
 WITHIN_S = 60.0
 
 
-def scale(
-    seen: Stats | None,
-    queues: tuple[str, ...] = (),
-    within_s: float = WITHIN_S,
-    unled: Mapping[str, int] = _NOTHING,
-) -> dict[str, Any]:
+def scale(seen: Stats | None, queues: tuple[str, ...] = (), within_s: float = WITHIN_S) -> dict[str, Any]:
     """By queue, and for all of them: slots that are wanted, messages that are ready, and that hosts run or have next.
 
     Never empty: an autoscaler that reads nothing keeps or drops what it has, and neither is meant. A paused queue wants
@@ -32,21 +23,11 @@ def scale(
     Args:
         seen: None: no coordinator has said anything yet.
         queues: that are named in any case.
-        unled: by queue, messages that could start and of which no coordinator can say so; see
-            `s3queue.observe.unled.Unled`.
     """
-    from s3queue.operate.inspection import QueueStats
-
     told: dict[str, dict[str, int]] = {queue: {"wanted": 0, "ready": 0, "running": 0} for queue in queues}
     busy = 0 if seen is None else sum(host.busy for host in seen.hosts if not host.over)
     for queue, counts in {} if seen is None else seen.queues.items():
         told[queue] = {"wanted": wanted(counts, busy, within_s), "ready": counts.ready, "running": counts.running}
-    for queue, ready in unled.items():
-        known = None if seen is None else seen.queues.get(queue)
-        counts = QueueStats(ready=ready, mean_s=None if known is None else known.mean_s)
-        one = told.setdefault(queue, {"wanted": 0, "ready": 0, "running": 0})
-        one["ready"] = max(one["ready"], ready)
-        one["wanted"] = max(one["wanted"], wanted(counts, 0, within_s))
     total = {name: sum(one[name] for one in told.values()) for name in ("wanted", "ready", "running")}
     as_of = None if seen is None or seen.as_of is None else seen.as_of.timestamp()
     return {"queues": told, "total": total, "as_of": as_of}

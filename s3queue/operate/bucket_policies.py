@@ -22,7 +22,7 @@ _SENT = ("inbox", "later", "meta", "unique")
 #: What tells of the messages of a queue.
 _TOLD = ("board", "inbox", "later", "dead", "payloads", "results")
 #: What tells of a namespace.
-_SEEN = (*_TOLD, "control", "requests", "hosts", "meta", "summary", "unique", "answers", "schedules")
+_SEEN = (*_TOLD, "control", "requests", "hosts", "meta", "summary", "unique", "answers", "aside", "schedules")
 
 
 def allowed(role: Role, namespace: str, queue: str | None = None) -> dict[str, list[str]]:

@@ -132,9 +132,9 @@ class Stats(Struct):
         coordinator: session that leads; None between two.
         full: bounds of the board that hold back work: ``board`` (its size), ``failures`` (histories on it), ``dead
             letters`` (that are not written yet).
-        unreadable: keys of objects that could not be decoded, of batches that workers could not read when they last
-            tried, and of those that are larger than ``max_message_bytes`` allows, which are never read. A hundred at most,
-            unless it was counted exactly.
+        unreadable: keys of objects that could not be decoded, of copies of requests that nobody could read, of batches
+            that workers could not read when they last tried, and of those that are larger than ``max_message_bytes``
+            allows, which are never read. A hundred at most, unless it was counted exactly.
         requests: what looking cost, by kind.
         as_of: when the coordinator wrote this summary. It writes one every 2 s, 10 s on billed stores, while anything
             changes. None: counted just now.
@@ -162,6 +162,11 @@ class Stats(Struct):
     fences: int = 0
     past: dict[str, dict[str, int]] = field(default_factory=dict)
 
+    @property
+    def is_unattended(self) -> bool:
+        """Whether every host had left when the coordinator said this: nobody counts what has come since."""
+        return self.as_of is not None and all(host.over for host in self.hosts)
+
     def as_dict(self) -> dict[str, Any]:
         builtins: dict[str, Any] = msgspec.to_builtins(self)
         return builtins
@@ -178,7 +183,7 @@ def stats(
 
     Args:
         exact: count it now. One GET for the board, one for each host, and one where an operator has set anything; one LIST
-            per 1,000 objects. It is also done where no coordinator has said
+            per 1,000 objects, and one for copies of damaged requests. It is also done where no coordinator has said
             anything yet.
     """
     store = current_store() if store is None else store
@@ -217,6 +222,9 @@ def read_summary(seen: Stats, layout: Layout, driver: Driver) -> bool:
     seen.cycle_s, seen.fences = summary.cycle_s, summary.fences
     seen.past = {role: usage.as_dict() for role, usage in summary.past.items()}
     seen.census_at = time_of(summary.census_ms) if summary.census_ms else None
+    if seen.is_unattended:
+        for counts in seen.queues.values():
+            counts.at_least = True
     return True
 
 
@@ -272,6 +280,7 @@ def _host_stats(host: HostTally) -> HostStats:
 def _count(seen: Stats, layout: Layout, driver: Driver) -> None:
     board = _read_board(seen, layout, driver)
     listing = driver.run(list_all(layout.home))
+    seen.unreadable += [item.key for item in driver.run(list_all(layout.aside("")))]
     now_ms = time.time() * 1000
     tallies: dict[str, Tally] = {}
     if board is not None:

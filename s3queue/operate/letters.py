@@ -175,8 +175,11 @@ def queue_of(message: str) -> str:
         raise ConfigError(f"not the id of a message: {message!r}", "ids are what enqueue returns") from wrong
 
 
-def read_one(driver: Driver, layout: Layout, message: str) -> DeadLetter | None:
+def read_one(driver: Driver, layout: Layout, message: str, *, tombstones: bool = False) -> DeadLetter | None:
     """The letter of one message; None where there is none, or it is decided. One GET.
+
+    Args:
+        tombstones: also one that is decided.
 
     Raises:
         ConfigError: that is no id. CorruptRecord: the letter cannot be decoded.
@@ -186,7 +189,7 @@ def read_one(driver: Driver, layout: Layout, message: str) -> DeadLetter | None:
     if not isinstance(found, Found):
         return None
     record = decode(Record, key, found.body)
-    return None if record.tombstone else view(complete(driver, layout, record))
+    return None if record.tombstone and not tombstones else view(complete(driver, layout, record))
 
 
 def complete(driver: Driver, layout: Layout, record: Record) -> Record:

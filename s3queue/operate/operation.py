@@ -15,8 +15,8 @@ from s3queue.core.keys import Layout, request_path
 from s3queue.core.operate import Edit
 from s3queue.core.ops import Unknown, get
 from s3queue.core.produce import Accepted
-from s3queue.core.records import Board, LetterRequest, Request, decode
-from s3queue.errors import StoreUnavailable
+from s3queue.core.records import UNREADABLE, Board, LetterRequest, Request, decode
+from s3queue.errors import CorruptRecord, StoreUnavailable
 from s3queue.operate.asking import check_timeout
 from s3queue.runtime.drive import Driver, pauses
 from s3queue.runtime.local.wakeups import wake
@@ -88,8 +88,13 @@ class Operation:
         return path
 
     def answer_of(self, path: str, timeout: float) -> str:
-        """Wait for the answer to a request. Raises `TimeoutError`; asks one GET for each look. Where none comes for some
-        seconds, it is logged: a namespace without a host answers nothing."""
+        """Wait for the answer to a request. Asks one GET for each look. Where none comes for some seconds, it is logged: a
+        namespace without a host answers nothing.
+
+        Raises:
+            TimeoutError: there was none.
+            CorruptRecord: the request was damaged in the store. Nothing was done; ask again.
+        """
         answers: list[str] = []
         tell_at = time.monotonic() + _SILENCE_S
 
@@ -102,6 +107,10 @@ class Operation:
             return bool(answers)
 
         self.wait_for(is_answered, timeout, "no coordinator has answered; the request stands")
+        if answers[0] == UNREADABLE:
+            raise CorruptRecord(
+                self._layout.source(path), f"damaged in the store, and nothing was done: see {self._layout.aside(path)}"
+            )
         return answers[0]
 
     def wake(self) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from s3queue.config import Config
 from s3queue.core import produce
 from s3queue.core.keys import Layout
 from s3queue.errors import ConfigError
-from s3queue.observe.events import Events
 from s3queue.operate import letters, looking
 from s3queue.operate.asking import check_limit
 from s3queue.operate.inspection import QueueStats, stats
@@ -19,6 +19,9 @@ from s3queue.operate.looking import QueuedMessage, State
 from s3queue.runtime.drive import Driver
 from s3queue.runtime.meter import Meter
 from s3queue.store import ObjectStore
+
+if TYPE_CHECKING:
+    from s3queue.observe.events import Events
 
 __all__ = ["Readable"]
 

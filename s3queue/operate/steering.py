@@ -18,8 +18,7 @@ from s3queue.core.keys import parse_message_id
 from s3queue.core.ops import delete, get, list_page
 from s3queue.core.records import CANCEL, CODES, MOST_MESSAGES, PURGE, RUN_NOW, Board, Ledger, Request, decode
 from s3queue.errors import ConfigError, CorruptRecord
-from s3queue.messages import check_force
-from s3queue.operate.asking import check_timeout
+from s3queue.operate.asking import check_force, check_timeout
 from s3queue.operate.looking import QueuedMessage, State
 from s3queue.operate.operation import Operation
 from s3queue.operate.redriving import Redrivable

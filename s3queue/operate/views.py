@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from s3queue.core.keys import fencing_token
 from s3queue.core.records import Failure
 from s3queue.errors import CorruptRecord
 
@@ -18,6 +20,8 @@ __all__ = ["FailedAttempt"]
 _LAST_MS = 253_402_300_799_000
 #: What decoding and encoding raise. A number that is too large is a ValueError.
 _UNFIT = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError, ValueError)
+#: The id of a ticket; a record may have been written by anybody.
+_TICKET = re.compile(r"[0-9]{1,10}-[0-9]{1,10}")
 #: Characters of a preview.
 _PREVIEW = 10_000
 
@@ -30,16 +34,33 @@ class FailedAttempt(Struct, frozen=True):
         cause: ``error`` (the task raised), ``rejected``, ``killed``, ``exited``, ``oom``, ``time_limit``, ``lost`` (its
             host fell silent), ``interrupted``, ``shutdown``, ``corrupt``, ``unreadable``, ``unknown_task``, ``signature``.
         text: a traceback, or what was noticed. Of the last attempt up to 4,000 characters, of those before 120: the end.
+        host: where it ran: the name of the host, its session where it has none. Empty: not known.
+        fencing_token: of the ticket by which it ran: later tickets of a message have greater ones. None: not known.
     """
 
     attempt: int
     cause: str
     text: str
     at: datetime
+    host: str = ""
+    fencing_token: int | None = None
+
+    @property
+    def place(self) -> str:
+        """Where it ran, for people."""
+        token = "" if self.fencing_token is None else f"fencing token {self.fencing_token}"
+        return ", ".join(filter(None, (f"on {self.host}" if self.host else "", token)))
 
 
 def history(failures: Iterable[Failure]) -> tuple[FailedAttempt, ...]:
-    return tuple(FailedAttempt(one.attempt, one.cause, one.text, time_of(one.at_ms)) for one in failures)
+    return tuple(
+        FailedAttempt(one.attempt, one.cause, one.text, time_of(one.at_ms), one.host, _token(one.ticket))
+        for one in failures
+    )
+
+
+def _token(ticket: str) -> int | None:
+    return fencing_token(ticket) if _TICKET.fullmatch(ticket) else None
 
 
 def time_of(at_ms: int) -> datetime:

@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any, TypedDict, get_args, get_origin
 
 from msgspec import UnsetType
 
-from s3queue.context import Backoff
 from s3queue.errors import ConfigError
 from s3queue.options.acknowledging import Ack
-from s3queue.options.policies import Delay, OnFailure, Policy, Which
+from s3queue.options.policies import Backoff, Delay, OnFailure, Policy, Which
 from s3queue.payloads.codec import ValueCodec
 
 if TYPE_CHECKING:

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
-from s3queue.context import Backoff
 from s3queue.errors import ConfigError
 from s3queue.options.acknowledging import ACKS, Ack
 
 if TYPE_CHECKING:
     from typing import Literal, TypeAlias
 
-__all__ = ["Delay", "Policy", "Which", "own_headers", "own_limits"]
+__all__ = ["Backoff", "Delay", "Policy", "Which", "own_headers", "own_limits"]
 
 #: Seconds to wait after an attempt, counted from 1, that ended with this exception.
 Delay: TypeAlias = "Callable[[int, BaseException], float]"
@@ -36,6 +35,44 @@ _ATTEMPTS, _LIMIT = RESERVED + "max-attempts", RESERVED + "time-limit"
 #: Seconds for which a result may be kept at most: thirty days. Whether one counts is told by its message's dead
 #: letter, which must not be gone before.
 LONGEST_RESULT_S = 30 * 86_400.0
+
+
+class Backoff(Struct, frozen=True):
+    """How long a failed message waits: attempt 1 up to ``base`` seconds, each later one longer, at most ``cap``.
+
+    The wait is drawn from 0 to that bound ("full jitter"), so that messages that failed together do not return together
+    (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
+
+    Args:
+        jitter: False to wait exactly the bound.
+        growth: ``exponential`` doubles the bound, ``linear`` adds ``base`` to it, ``fixed`` leaves it at ``base``.
+
+    Raises:
+        ConfigError: a bound is negative, cap is below base, or there is no such growth.
+    """
+
+    base: float = 1.0
+    cap: float = 3600.0
+    jitter: bool = True
+    growth: Literal["exponential", "linear", "fixed"] = "exponential"
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.base <= self.cap < float("inf"):
+            raise ConfigError(f"backoff from {self.base!r} to {self.cap!r} s", "0 <= base <= cap, both in seconds")
+        if self.growth not in ("exponential", "linear", "fixed"):
+            raise ConfigError(f"growth of a backoff is {self.growth!r}", "exponential, linear or fixed")
+
+    def delay(self, attempt: int, random: float) -> float:
+        """Seconds to wait after this attempt, counted from 1. ``random`` is drawn from [0, 1)."""
+        match self.growth:
+            case "fixed":
+                grown = 1.0
+            case "linear":
+                grown = float(attempt)
+            case _:  # 2**64 s is beyond every cap; a greater exponent would overflow a float
+                grown = 2.0 ** min(attempt - 1, 64)
+        bound = min(self.cap, self.base * grown)
+        return bound * random if self.jitter else bound
 
 
 class Policy(Struct, frozen=True, kw_only=True):

@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar, cast, overload
 
 from s3queue.errors import ConfigError
+from s3queue.payloads.codec import Given
 
 __all__ = ["Given", "Resource", "close_resources", "given", "resource"]
 
@@ -81,16 +82,6 @@ class Resource(Generic[T]):
 
     def __repr__(self) -> str:
         return f"<resource {getattr(self._make, '__qualname__', self._make)}>"
-
-
-class Given:
-    """The default of a parameter that a resource is handed to."""
-
-    def __init__(self, resource: Resource[Any]) -> None:
-        self.resource = resource
-
-    def __repr__(self) -> str:
-        return f"given({self.resource!r})"
 
 
 @overload

@@ -15,17 +15,30 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from types import SimpleNamespace
-from typing import Any, Protocol, get_type_hints
+from typing import TYPE_CHECKING, Any, Protocol, get_type_hints
 
 import msgspec
 from msgspec import Raw
 
 from s3queue.errors import ConfigError
-from s3queue.options.resources import Given
 from s3queue.payloads.types import carrier, from_plain, schema_of, to_plain
+
+if TYPE_CHECKING:
+    from s3queue.options.resources import Resource
+
 
 #: The parameter that receives the `s3queue.Context`, wherever it stands.
 CONTEXT = "ctx"
+
+
+class Given:
+    """The default of a parameter that a resource is handed to."""
+
+    def __init__(self, resource: Resource[Any]) -> None:
+        self.resource = resource
+
+    def __repr__(self) -> str:
+        return f"given({self.resource!r})"
 
 
 _encode = msgspec.msgpack.Encoder(enc_hook=to_plain).encode

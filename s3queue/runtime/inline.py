@@ -131,7 +131,7 @@ class _Inline:
             self._is_draining = True
             running = len(self._journal.worker(0).running())
             again = "a second Ctrl-C ends at once"
-            self._events.emit("draining", why=why, running=running, until="what runs has ended", again=again)
+            self._events.emit("draining", why=why, running=running, until="what runs has ended", text=again)
             self._agent.send_bytes(pack(Drain()))
 
     def _hear(self) -> None:

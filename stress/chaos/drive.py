@@ -259,7 +259,8 @@ class Drive:
         goal, stalled = self._faults.starts + mishap.after, clock() + _STALL_S
         self._wait(lambda: self._faults.starts >= goal or clock() >= stalled, stalled)
         self._say(f"{mishap.kind:10} after {self._faults.starts} starts")
-        self._faults.do(mishap)
+        # A host that has just been started has no workers yet.
+        self._wait(lambda: self._faults.do(mishap), self._until)
 
     def _finish(self) -> None:
         """Put everything right, and wait until nothing is left to do."""

@@ -108,8 +108,9 @@ class Faults:
         self.counts: Counter[str] = Counter()
         self.open: list[Trouble] = []
 
-    def do(self, mishap: Mishap) -> None:
-        """Whatever it hits is noted before it is hit: nobody can die of it before that."""
+    def do(self, mishap: Mishap) -> bool:
+        """Whether there was anybody to hit. It is noted before it is hit: nobody can die of it before that."""
+        before = self.counts[mishap.kind]
         {
             "kill": self._kill,
             "stop": self._stop,
@@ -121,6 +122,7 @@ class Faults:
             "operate": self._operate,
             "poison": self._refuse,
         }[mishap.kind](mishap)
+        return self.counts[mishap.kind] > before
 
     def joined(self, party: str) -> bool:
         """Whether this host ever stored a ledger."""

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 from msgspec import Raw
 
-from s3queue.core.keys import Layout
-from s3queue.core.records import Board, Result, encode, encode_result
+from s3queue.core.keys import Layout, parse_message_id
+from s3queue.core.records import Board, Failure, Result, SourceState, Waiting, encode, encode_result
 from s3queue.queue import Queue
 from s3queue.store import open_store
 from tests.cli.conftest import Invoke
@@ -50,13 +50,41 @@ def test_message_is_shown_and_an_unknown_one_is_bad_news(
     s3queue: Invoke, url: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert s3queue("message", message, "--store", url) == 0
-    assert capsys.readouterr().out == "scheduled\n"
+    shown = capsys.readouterr().out.splitlines()
+    assert [shown[0], *(line.split()[0] for line in shown[1:])] == [
+        "scheduled", "queue", "attempt", "sent", "due", "payload",
+    ]  # fmt: skip
     assert s3queue("message", message, "--store", url, "--json") == 0
     told = json.loads(capsys.readouterr().out)
-    assert told == {"id": message, "queue": "raw", "status": "scheduled", "progress": None}
+    assert {name: told[name] for name in ("id", "queue", "status", "attempt", "failures", "host", "progress")} == {
+        "id": message, "queue": "raw", "status": "scheduled", "attempt": 1, "failures": [], "host": "", "progress": None,
+    }  # fmt: skip
     other = message.replace("-raw~", "-other~")
     assert s3queue("message", other, "--store", url) == 1
     assert s3queue("message", "nonsense", "--store", url) == 2
+
+
+def test_failed_attempts_of_a_message_are_shown_with_host_and_fencing_token(
+    s3queue: Invoke, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store, layout = open_store(url), Layout()
+    message = str(Queue("raw", store).enqueue({"user": 7}))
+    path = parse_message_id(message).path
+    lost, failed = Failure(1, "lost", "its host fell silent", 1, "web-1:71", "1-4"), Failure(2, "error", "boom", 2)
+    state = SourceState(waiting=(Waiting(0, 3, 4_000_000_000_000),), failures={0: (lost, failed)})
+    store.put(layout.board, encode(Board("n", 1, sources={path: state})), if_version=None)
+    assert s3queue("message", message, "--store", url) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("waiting\n")
+    assert ", on web-1:71, fencing token 4294967300\n    lost: its host fell silent\n" in out
+    assert "attempt 2, 1970-01-01" in out
+    assert s3queue("message", message, "--store", url, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [(one["cause"], one["host"], one["fencing_token"]) for one in told["failures"]] == [
+        ("lost", "web-1:71", 4294967300),
+        ("error", "", None),
+    ]
+    assert (told["attempt"], told["preview"]) == (3, '{"user":7}')
 
 
 def test_request_without_a_coordinator_stands_and_is_not_said_to_be_done(

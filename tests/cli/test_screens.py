@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 from rich.console import Console
+from s3queue_backends.memory import MemoryStore
 
-from s3queue import Queue, open_store
+from s3queue import Queue, open_store, stats
 from s3queue.cli.screens import screen
 from s3queue.core.keys import Layout
 from s3queue.core.records import HostTally, Summary, Tally, Usage, encode
@@ -71,6 +72,15 @@ class TestScreen:
 
     def test_where_requests_are_free_there_are_no_dollars(self) -> None:
         assert "$" not in rendered(seen(), costs=False)
+
+    def test_counts_of_a_namespace_without_hosts_say_that_there_may_be_more(self) -> None:
+        store = MemoryStore()
+        gone = HostTally("a", over=True)
+        tally = Summary("n", 1, 1_700_000_000_000, queues={"mail": Tally(done=1)}, hosts=(gone,))
+        store.put(Layout().summary, encode(tally), if_version=None)
+        told = rendered(stats(store, "s3queue"))
+        assert "≥0" in told
+        assert "no host lives that would count on" in told
 
     def test_counts_of_which_there_may_be_more_say_so_and_since_when(self) -> None:
         queue = QueueStats(ready=5000, done=3, at_least=True)

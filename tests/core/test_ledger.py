@@ -5,17 +5,14 @@ from __future__ import annotations
 import math
 
 import pytest
-from msgspec.structs import replace
 from s3queue_backends.memory import MemoryStore
 
 from s3queue.core import ranges
-from s3queue.core.elect import View
 from s3queue.core.keys import moved_path, parse_source
-from s3queue.core.ledger import Flushed, Host, Refused, end_session
+from s3queue.core.ledger import Flushed, Host, Refused
 from s3queue.core.ops import Get, Put, Unknown
 from s3queue.core.records import (
     Allowed,
-    Board,
     Failed,
     Failure,
     Ledger,
@@ -24,53 +21,11 @@ from s3queue.core.records import (
     Report,
     SourceState,
     Ticket,
-    decode,
-    encode,
 )
-from s3queue.errors import StoreUnsupported
 from s3queue.store import Conflict, Found, Missing, Stored
 from tests.core.hands import Hand
+from tests.core.sessions import KEY, SOURCE, VISIBILITY, joined, new_host, running, sent, theirs, with_tickets
 from tests.core.world import LAYOUT, board, path, retry
-
-KEY = LAYOUT.host("h1")
-SOURCE = path(1, 10)
-VISIBILITY = 30.0
-
-
-def new_host() -> Host:
-    return Host(LAYOUT, "h1", 4, {"q": Offer()})
-
-
-def joined(now: float = 0.0) -> Host:
-    host = new_host()
-    Hand(host.flush(now, "n0")).tell(Stored("v0"))
-    return host
-
-
-def with_tickets(*names: str, session: str = "h1", **taken: ranges.Ranges) -> Board:
-    """A board on which each ticket holds ten messages."""
-    tickets = {
-        name: Ticket(session, (Part(path(int(name[2:]) + 1, 10), 0, 10, 1),), taken.get(f"t{name[2:]}", ()))
-        for name in names
-    }
-    return board(tickets, {ticket.parts[0].source: SourceState() for ticket in tickets.values()})
-
-
-def running(*names: str, now: float = 0.0) -> Host:
-    """A host that has claimed these."""
-    host = joined()
-    host.see(with_tickets(*names))
-    Hand(host.flush(now, "n1")).tell(Stored("v1"))
-    return host
-
-
-def sent(hand: Hand[object]) -> Ledger:
-    assert isinstance(hand.op, Put)
-    return decode(Ledger, hand.op.key, hand.op.body)
-
-
-def theirs(**fields: object) -> Found:
-    return Found(encode(Ledger("theirs", "h1", **fields)), "v9")  # type: ignore[arg-type]
 
 
 class TestJoin:
@@ -289,122 +244,6 @@ class TestReport:
         assert sent(Hand(host.flush(2.0, "n2"))).reports["1-0"].failed[0].delay_s == stored
 
 
-class TestFlush:
-    def begin(self, now: float = 2.0) -> tuple[Host, Hand[Flushed | Refused], Put]:
-        """A flush of one outcome, on its way."""
-        host = running("1-0")
-        host.succeed("1-0", (0, 1))
-        hand = Hand(host.flush(now, "n2"))
-        assert isinstance(hand.op, Put)
-        assert hand.op.if_version == "v1"
-        return host, hand, hand.op
-
-    def test_every_write_has_a_nonce_of_its_own(self) -> None:
-        host = running("1-0")
-        bodies = set()
-        for number in range(3):
-            hand = Hand(host.flush(2.0, f"x{number}"))
-            bodies.add(hand.op.body)  # type: ignore[union-attr]
-            hand.tell(Stored(f"v{number}"))
-        assert len(bodies) == 3
-
-    def test_unanswered_and_it_landed(self) -> None:
-        host, hand, put = self.begin()
-        hand.tell(Unknown())
-        hand.tell(Found(put.body, "v2"))
-        assert isinstance(hand.result, Flushed)
-        assert (host.version, host.pending) == ("v2", None)
-
-    def test_unanswered_and_it_did_not_land_the_same_is_sent_again(self) -> None:
-        host, hand, put = self.begin()
-        hand.tell(Unknown())
-        assert hand.tell(theirs()) == put
-        hand.tell(Stored("v2"))
-        assert host.version == "v2"
-
-    def test_it_lands_late_and_the_resend_conflicts_with_it(self) -> None:
-        host, hand, put = self.begin()
-        hand.tell(Unknown())
-        hand.tell(theirs())
-        hand.tell(Conflict())
-        hand.tell(Found(put.body, "v2"))
-        assert isinstance(hand.result, Flushed)
-        assert host.version == "v2"
-
-    def test_without_any_answer_nothing_is_built_on_it_and_the_same_is_sent_next_time(self) -> None:
-        host, hand, put = self.begin(now=2.0)
-        for _ in range(3):
-            hand.tell(Unknown())
-            hand.tell(theirs())
-        assert hand.result is Refused.UNSURE
-        assert (host.version, host.trusted_from) == ("v1", 0.0)
-        assert host.has_news
-
-        host.succeed("1-0", (1, 10))  # what comes meanwhile has to wait
-        host.see(with_tickets("1-0", "1-1"))
-        again = Hand(host.flush(9.0, "n3"))
-        assert again.op == put
-        again.tell(Stored("v2"))
-        assert again.result.claimed == ()  # type: ignore[union-attr]
-        assert host.trusted_from == 2.0  # not longer than from when it was first sent
-        assert host.has_news
-        then = sent(Hand(host.flush(10.0, "n4")))
-        assert then.claims == ("1-0", "1-1")
-        assert then.reports == {"1-0": Report(ok=(0, 10))}
-
-    def test_what_an_unanswered_write_claims_runs_only_after_it_is_stored(self) -> None:
-        host = joined()
-        host.see(with_tickets("1-0"))
-        hand = Hand(host.flush(1.0, "n1"))
-        put = hand.op
-        for _ in range(3):
-            hand.tell(Unknown())
-            hand.tell(Missing())
-        assert hand.result is Refused.UNSURE
-        again = Hand(host.flush(2.0, "n2"))
-        assert again.op == put
-        again.tell(Stored("v1"))
-        assert again.result.claimed == ("1-0",)  # type: ignore[union-attr]
-
-    def test_unavailable_anywhere_leaves_the_write_to_be_sent_again_as_it_was(self) -> None:
-        for answers in ([], [Unknown()], [Conflict()], [Unknown(), theirs()]):
-            host, hand, put = self.begin()
-            for answer in answers:
-                hand.tell(answer)
-            hand.lose()
-            assert (host.version, host.over) == ("v1", False)
-            assert Hand(host.flush(9.0, "n3")).op == put
-
-    @pytest.mark.parametrize("there", [theirs(fenced=True), Missing()])
-    def test_overtaken_means_fenced_or_gone_and_the_session_is_over(self, there: Found | Missing) -> None:
-        host, hand, _ = self.begin()
-        hand.tell(Conflict())
-        hand.tell(there)
-        assert hand.result is Refused.FENCED
-        assert host.over
-        assert host.trusted_until(VISIBILITY) == 0.0
-
-    def test_fenced_while_a_write_was_on_its_way(self) -> None:
-        host, hand, _ = self.begin()
-        hand.tell(Unknown())
-        hand.tell(theirs(fenced=True))
-        hand.tell(Conflict())  # of the resend
-        hand.tell(theirs(fenced=True))
-        assert hand.result is Refused.FENCED
-        assert host.over
-
-
-class TestTrust:
-    def test_nothing_may_start_before_the_first_ledger_is_stored(self) -> None:
-        assert new_host().trusted_until(VISIBILITY) == 0.0
-
-    def test_half_the_visibility_timeout_from_when_the_last_write_was_sent(self) -> None:
-        host = running("1-0", now=100.0)
-        assert host.trusted_until(VISIBILITY) == 115.0
-        Hand(host.flush(110.0, "n2")).tell(Stored("v2"))
-        assert host.trusted_until(VISIBILITY) == 125.0
-
-
 class TestDrain:
     def test_a_draining_host_offers_no_slots_and_gives_back_what_comes(self) -> None:
         host = running("1-0")
@@ -447,144 +286,6 @@ class TestDrain:
         assert hand.result is Refused.FENCED
 
 
-class TestBequeath:
-    """The agent died; the next one of the same host ends its session with what the journals say."""
-
-    LEFT = Ledger("old", "h1", claims=("1-0",), reports={"1-0": Report(ok=(0, 2))}, slots=4)
-    KILLED = Failed("retry", 0.0, Failure(0, "killed"))
-
-    def begin(self, outcomes: dict[str, Report] | None = None, of: Board | None = None, tries: int = 3) -> Hand[bool]:
-        view = View(of or with_tickets("1-0"), "b", looked=True)
-        hand = Hand(end_session(view, LAYOUT, "h1", outcomes or {}, [f"n{number}" for number in range(tries)]))
-        assert hand.op == Get(KEY)
-        return hand
-
-    def will(self, left: Ledger | None = None, **fields: object) -> Ledger:
-        hand = self.begin(**fields)  # type: ignore[arg-type]
-        hand.tell(Found(encode(left or self.LEFT), "v1"))
-        assert isinstance(hand.op, Put)
-        assert hand.op.if_version == "v1"
-        return sent(hand)
-
-    def test_the_stored_outcomes_and_those_of_the_journals_count_and_the_rest_is_released(self) -> None:
-        will = self.will(outcomes={"1-0": Report(ok=(3, 5), failed={7: self.KILLED})})
-        assert will.fenced
-        assert will.nonce == "n0"
-        assert will.claims == ("1-0",)
-        assert will.reports["1-0"].ok == (0, 2, 3, 5)
-        assert will.reports["1-0"].released == (2, 3, 5, 7, 8, 10)
-        assert list(will.reports["1-0"].failed) == [7]
-
-    def test_what_the_journal_does_not_know_of_the_attempt_the_ticket_says(self) -> None:
-        of = with_tickets("1-0")
-        ticket = Ticket("h1", (Part(SOURCE, 0, 5, 1), Part(SOURCE, 5, 10, 4)))
-        of.tickets["1-0"] = ticket
-        failed = (
-            self.will(of=of, outcomes={"1-0": Report(failed={7: self.KILLED, 8: Failed("dead")})}).reports["1-0"].failed
-        )
-        assert failed[7].failure == Failure(4, "killed")
-        assert failed[8] == Failed("dead")
-
-    def test_what_is_stored_is_not_overruled_by_a_journal(self) -> None:
-        left = Ledger("old", "h1", claims=("1-0",), reports={"1-0": Report((0, 1), (1, 2), {2: retry()})})
-        will = self.will(left, outcomes={"1-0": Report(ok=(1, 3), failed={0: self.KILLED})})
-        assert will.reports["1-0"] == Report((0, 1), (1, 2, 3, 10), {2: retry()})
-
-    def test_what_was_taken_over_already_is_not_repeated(self) -> None:
-        will = self.will(of=with_tickets("1-0", t0=(0, 2)), outcomes={"1-0": Report(ok=(1, 4))})
-        assert will.reports["1-0"] == Report(ok=(2, 4), released=(4, 10))
-
-    def test_what_was_assigned_and_never_claimed_is_left_to_the_board(self) -> None:
-        will = self.will(of=with_tickets("1-0", "1-1"), outcomes={"1-1": Report(ok=(0, 3))})
-        assert will.claims == ("1-0",)
-        assert set(will.reports) == {"1-0"}
-
-    def test_claims_that_no_board_lists_need_no_word(self) -> None:
-        assert self.will(of=with_tickets()).reports == {}
-
-    def test_outcomes_of_an_agent_that_died_while_the_board_was_deleted_are_kept(self) -> None:
-        hand = Hand(end_session(View(looked=True), LAYOUT, "h1", {"1-0": Report(ok=(3, 5))}, ["n0"]))
-        hand.tell(Found(encode(self.LEFT), "v1"))
-        assert hand.result is False, "the next try, with the board put back, can tell what the journals mean"
-        assert hand.count(Put) == 0
-
-    def test_session_without_claims_is_ended_before_there_is_a_board(self) -> None:
-        hand = Hand(end_session(View(looked=True), LAYOUT, "h1", {}, ["n0"]))
-        hand.tell(Found(encode(replace(self.LEFT, claims=(), reports={})), "v1"))
-        assert sent(hand).fenced
-
-    @pytest.mark.parametrize(
-        "there",
-        [Missing(), theirs(fenced=True), theirs(left=True), Found(b"unreadable", "v")],
-    )
-    def test_it_is_settled_where_there_is_nothing_to_end(self, there: Found | Missing) -> None:
-        hand = self.begin()
-        hand.tell(there)
-        assert hand.result is True
-        assert hand.count(Put) == 0
-
-    def test_a_write_of_the_old_agent_that_lands_in_between_is_not_lost(self) -> None:
-        hand = self.begin({"1-0": Report(ok=(3, 5))})
-        hand.tell(Found(encode(self.LEFT), "v1"))
-        hand.tell(Conflict())
-        late = Ledger("late", "h1", claims=("1-0",), reports={"1-0": Report(ok=(0, 3))})
-        assert hand.tell(Found(encode(late), "v2")) == Get(KEY)
-        hand.tell(Found(encode(late), "v2"))
-        assert hand.op.if_version == "v2"  # type: ignore[union-attr]
-        assert sent(hand).reports["1-0"].ok == (0, 5)
-        hand.tell(Stored("v3"))
-        assert hand.result is True
-
-    def test_a_write_of_the_old_agent_that_lands_after_it_changes_nothing(self) -> None:
-        hand = self.begin()
-        hand.tell(Found(encode(self.LEFT), "v1"))
-        put = hand.op
-        assert isinstance(put, Put)
-        hand.tell(Stored("v2"))
-        assert hand.result is True
-        assert put.if_version == "v1"  # as that of the late write: only one of the two can take effect
-
-    def test_deleted_meanwhile_it_is_settled(self) -> None:
-        hand = self.begin()
-        hand.tell(Found(encode(self.LEFT), "v1"))
-        hand.tell(Conflict())
-        hand.tell(Missing())
-        assert hand.result is True
-
-    def test_unanswered_and_it_landed(self) -> None:
-        hand = self.begin()
-        hand.tell(Found(encode(self.LEFT), "v1"))
-        body = hand.op.body  # type: ignore[union-attr]
-        hand.tell(Unknown())
-        hand.tell(Found(body, "v2"))
-        assert hand.result is True
-
-    def test_never_answered_it_is_not_settled(self) -> None:
-        hand = self.begin(tries=1)
-        hand.tell(Found(encode(self.LEFT), "v1"))
-        for _ in range(3):
-            hand.tell(Unknown())
-            hand.tell(Found(encode(self.LEFT), "v1"))
-        assert hand.result is False
-
-    def test_an_unanswered_will_that_lands_late_is_found_on_the_next_try(self) -> None:
-        hand = self.begin(tries=2)
-        hand.tell(Found(encode(self.LEFT), "v1"))
-        body = hand.op.body  # type: ignore[union-attr]
-        for _ in range(3):
-            hand.tell(Unknown())
-            hand.tell(Found(encode(self.LEFT), "v1"))
-        assert hand.op == Get(KEY)
-        hand.tell(Found(body, "v2"))
-        assert hand.result is True
-
-    def test_unavailable_in_the_middle_ends_it_and_it_may_be_begun_again(self) -> None:
-        self.begin().lose()
-        hand = self.begin()
-        hand.tell(Found(encode(self.LEFT), "v1"))
-        hand.lose()
-
-
 def test_entering_an_outcome_takes_no_longer_for_those_that_failed_before(monkeypatch: pytest.MonkeyPatch) -> None:
     """Counted in calls: nothing walks over what is already entered."""
     source = path(1, 1000)
@@ -603,30 +304,6 @@ def test_entering_an_outcome_takes_no_longer_for_those_that_failed_before(monkey
         host.fail("1-0", offset, retry())
     assert walked == 0
     assert host.is_done
-
-
-def test_a_stored_ledger_that_is_replaced_by_a_living_one_is_proof_that_two_writers_won() -> None:
-    """Who fences writes one that is over; nobody else writes it but its host."""
-    host = running("1-0")
-    host.fail("1-0", 0, retry())
-    hand = Hand(host.flush(2.0, "n2"))
-    hand.tell(Conflict())
-    with pytest.raises(StoreUnsupported, match=r"a stored write of .* has vanished"):
-        hand.tell(Found(encode(Ledger("twin", "h1")), "v9"))
-
-
-def test_what_was_done_and_died_is_counted_whether_the_board_has_taken_it_over_or_not() -> None:
-    host = running("1-1", "1-2")
-    host.succeed("1-1", (0, 5))
-    host.fail("1-1", 5, Failed("dead", 0.0, Failure(1, "rejected", "no", 0)))
-    host.fail("1-1", 6, retry())
-    assert host.tally() == {"q": (5, 1)}
-    host.see(with_tickets("1-2"))
-    host.succeed("1-2", (0, 2))
-    assert host.tally() == {"q": (7, 1)}
-    host.offers["q"] = Offer(max_attempts=1)  # then a failed first attempt is the last
-    host.fail("1-2", 3, retry())
-    assert host.tally() == {"q": (7, 2)}
 
 
 def test_a_ledger_of_nothing_but_failures_stays_small_and_has_room_again_once_they_are_taken_over() -> None:

@@ -434,3 +434,49 @@ def test_requests_that_a_board_names_hide_no_others() -> None:
     crowded = look(store, handled=set(names[:5]), limit=50)
     assert 100 <= len(crowded.requests) < len(names), "of those that are new one cycle looks at some"
     assert crowded.listed == {path(1)}
+
+
+class TestStrangers:
+    """What nobody can read, in front of what everybody can."""
+
+    def test_requests_that_stay_have_those_behind_them_looked_at_by_the_next_survey(self) -> None:
+        store = stored(*(f"do/{n:013}-1" for n in range(2500)), path(1))
+        sweep, found = Sweep(), set[str]()
+        for _ in range(3):
+            seen = look(store, limit=64, sweep=sweep)
+            assert len(seen.requests) <= 1064
+            assert [source.path for source in seen.sources] == [path(1)]
+            assert not (found and seen.covers(LAYOUT.requests + "0"))
+            found |= seen.requests.keys()
+        assert len(found) == 2500
+        assert look(store, limit=64, sweep=sweep).covers(LAYOUT.requests + "0")
+
+    def test_batches_of_a_newer_release_are_passed_like_a_crowd(self) -> None:
+        store = stored(*(f"in/q/5/{n:013}-1-1;hue=1" for n in range(12_000)), path(99_999), path(1, queue="r"))
+        sweep, pages, found = Sweep(), 0, set[str]()
+        deep: dict[str, str] = {}
+        for _ in range(8):
+            hand = begin(wanted={"q": 5, "r": 5}, sweep=sweep, deep=deep, limit=100)
+            hand.store = store
+            seen = hand.finish()
+            deep, pages = seen.deep, hand.count(List)
+            assert pages < 14
+            assert (seen.strange > 100, len(seen.corrupt)) == (True, 100)
+            assert {source.queue for source in seen.sources} >= {"r"}
+            found |= {source.path for source in seen.sources}
+        assert path(99_999) in found
+
+    def test_scheduled_batches_of_a_newer_release_that_are_not_due_are_not_listed_to_their_end(self) -> None:
+        store = stored(*(f"later/{NOW_MS + n:013}-q/5/soon" for n in range(1, 5000)), path(1, due_ms=NOW_MS))
+        hand = begin(limit=100)
+        hand.store = store
+        assert [source.path for source in hand.finish().sources] == [path(1, due_ms=NOW_MS)]
+        assert hand.count(List) == 1
+
+    def test_objects_that_are_no_batches_in_the_folder_of_a_queue_do_not_keep_a_survey(self) -> None:
+        store = stored(*(f"in/q/photo{n:06}.jpg" for n in range(30_000)), path(1), path(2, key="a"), path(3, queue="r"))
+        hand = begin(limit=100, wanted={"q": 5, "r": 5})
+        hand.store = store
+        seen = hand.finish()
+        assert {source.path for source in seen.sources} == {path(1), path(2, key="a"), path(3, queue="r")}
+        assert hand.count(List) < 14

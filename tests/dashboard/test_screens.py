@@ -167,7 +167,9 @@ class TestOneMessage:
         (sent,) = send(queue, "send", {"user": 7})
         path = parse_message_id(sent).path
         ticket = Ticket("session-9", (Part(path, 0, 1, 2),))
-        failures: dict[int, tuple[Failure, ...]] = {0: (Failure(1, "oom", "killed by the kernel", DIED_MS),)}
+        failures: dict[int, tuple[Failure, ...]] = {
+            0: (Failure(1, "oom", "killed by the kernel", DIED_MS, "box-4:7", "3-9"),)
+        }
         board = Board(
             "n", 3, leader=Leader("session-9"), tickets={"3-17": ticket}, sources={path: SourceState(failures=failures)}
         )
@@ -177,6 +179,7 @@ class TestOneMessage:
         with serve().client() as client:
             page = client.get(f"/message?id={sent}").text
         assert "Attempt 1: oom" in page
+        assert re.search(r"box-4:7 · <abbr [^>]*>token</abbr> 12884901897<", page)
         assert "Attempt 2: running" in page
         assert "box-9:44" in page
         assert str((3 << 32) + 17) in page

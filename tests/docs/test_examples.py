@@ -22,6 +22,7 @@ NOT_RUN: dict[str, int] = {
     "asks on a terminal": 1,
     "installs this project": 5,
     "needs a collector": 1,
+    "needs Docker": 1,
     "needs a host that runs": 1,
     "needs a program that is not installed": 1,
     "needs the server": 1,

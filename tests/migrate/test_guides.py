@@ -13,6 +13,7 @@ import pytest
 import s3queue
 from s3queue.cli import cli
 from s3queue.config import Config
+from s3queue.options.batching import TaskOptions
 
 ROOT = Path(__file__).parents[2]
 GUIDES = ("celery", "rq", "dramatiq", "sqs")
@@ -45,7 +46,7 @@ CALLS = (
         s3queue.Context.nack,
     ),
 )
-ARGUMENTS = {"store"}.union(*(inspect.signature(one).parameters for one in CALLS))
+ARGUMENTS = {"store", *TaskOptions.__annotations__}.union(*(inspect.signature(one).parameters for one in CALLS))
 
 
 def rows(guide: str) -> list[tuple[str, str]]:

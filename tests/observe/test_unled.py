@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -12,10 +14,12 @@ from s3queue.config import Config
 from s3queue.core import elect, operate
 from s3queue.core.records import Failed, Failure, Schedule, encode
 from s3queue.core.records.control import Control
-from s3queue.observe.unled import Unled
+from s3queue.operate.inspection import HostStats, QueueStats, Stats
 from s3queue.queue import Queue
+from s3queue.runtime.metrics.unled import Unled, Waiting, as_unled
 from s3queue.store import Found
 from tests.core.chores.test_summaries import EVERY
+from tests.observe.test_metrics import value
 from tests.regressions.town import QUEUE, Member, Town, led
 
 NAMESPACE = "town"
@@ -50,6 +54,11 @@ def unled(town: Town) -> Unled:
     return Unled(town.store, NAMESPACE, every_s=0.0)
 
 
+def counts(seen: Mapping[str, Waiting] | None) -> dict[str, int]:
+    assert seen is not None
+    return {queue: found.ready for queue, found in seen.items()}
+
+
 def test_autoscaler_that_has_ended_the_last_host_is_told_of_what_comes(town: tuple[Town, Member]) -> None:
     it, host = town
     leave(host)
@@ -61,9 +70,38 @@ def test_autoscaler_that_has_ended_the_last_host_is_told_of_what_comes(town: tup
     assert told()["total"]["wanted"] == 1
 
 
+def test_alert_is_raised_when_the_last_host_was_killed_though_nothing_was_ready_then(
+    town: tuple[Town, Member], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it, host = town
+    host.cycles(5)
+    told = answers(it.store, Config(namespace=NAMESPACE), (QUEUE,)).metrics
+    steady = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: steady)
+    assert value(told(), "s3queue_hosts") == 1
+    it.enqueue()
+    steady += 2 * it.board().leader_lease + 10
+    assert value(told(), "s3queue_hosts") == 0
+    assert value(told(), "s3queue_messages", queue=QUEUE, state="ready") == 1
+
+
+def test_what_was_said_is_put_right_where_nobody_leads() -> None:
+    said = Stats(
+        "s", "n", queues={"a": QueueStats(ready=5, running=3, mean_s=2.0)}, hosts=[HostStats("h", busy=3, slots=4)]
+    )
+    assert as_unled(said, None) is said
+    assert as_unled(None, {}) is None
+    right = as_unled(said, {"a": Waiting(2, 1000), "b": Waiting(1, 4000)}, now_ms=5000)
+    assert right is not None
+    assert right.queues["a"] == QueueStats(ready=5, mean_s=2.0, at_least=True, oldest_s=4.0)
+    assert right.queues["b"] == QueueStats(ready=1, at_least=True, oldest_s=1.0)
+    assert [(one.over, one.busy) for one in right.hosts] == [(True, 0)]
+    assert said.queues["a"].running == 3
+
+
 def test_namespace_that_was_never_used_is_told_of_its_first_message(store: Counted) -> None:
     Queue("mail", store, namespace=NAMESPACE).enqueue_many(range(3))
-    assert Unled(store, NAMESPACE).ready() == {"mail": 3}
+    assert counts(Unled(store, NAMESPACE).look()) == {"mail": 3}
 
 
 def test_while_somebody_leads_nothing_is_listed(town: tuple[Town, Member], store: Counted) -> None:
@@ -73,7 +111,7 @@ def test_while_somebody_leads_nothing_is_listed(town: tuple[Town, Member], store
         it.enqueue()
         host.cycles(5)
         Counted.lists = 0
-        assert look.ready(now=it.now) == {}
+        assert look.look(now=it.now) is None
         assert Counted.lists == 0
 
 
@@ -83,9 +121,9 @@ def test_leader_that_was_killed_is_missed_after_two_leases(town: tuple[Town, Mem
     it.enqueue()
     look = unled(it)
     lease_s = it.board().leader_lease
-    assert look.ready(now=it.now) == {}
-    assert look.ready(now=it.now + 2 * lease_s) == {}
-    assert look.ready(now=it.now + 2 * lease_s + 1) == {QUEUE: 1}
+    assert look.look(now=it.now) is None
+    assert look.look(now=it.now + 2 * lease_s) is None
+    assert counts(look.look(now=it.now + 2 * lease_s + 1)) == {QUEUE: 1}
 
 
 def test_retry_counts_once_it_is_due(town: tuple[Town, Member]) -> None:
@@ -97,8 +135,8 @@ def test_retry_counts_once_it_is_due(town: tuple[Town, Member]) -> None:
     host.flush()
     leave(host)
     look = unled(it)
-    assert look.ready(now_ms=it.now_ms()) == {}
-    assert look.ready(now_ms=it.now_ms() + 60_000) == {QUEUE: 1}
+    assert counts(look.look(now_ms=it.now_ms())) == {}
+    assert counts(look.look(now_ms=it.now_ms() + 60_000)) == {QUEUE: 1}
 
 
 def test_what_a_host_has_left_in_its_tickets_counts(town: tuple[Town, Member]) -> None:
@@ -107,33 +145,33 @@ def test_what_a_host_has_left_in_its_tickets_counts(town: tuple[Town, Member]) -
     host.cycles(1)
     host.claim()
     leave(host)
-    assert unled(it).ready() == {QUEUE: 3}
+    assert counts(unled(it).look()) == {QUEUE: 3}
 
 
 def test_scheduled_message_counts_once_it_is_due(town: tuple[Town, Member]) -> None:
     it, host = town
     leave(host)
     it.enqueue(due_ms=it.now_ms() + 1000)
-    assert unled(it).ready(now_ms=it.now_ms()) == {}
-    assert unled(it).ready(now_ms=it.now_ms() + 1000) == {QUEUE: 1}
+    assert counts(unled(it).look(now_ms=it.now_ms())) == {}
+    assert counts(unled(it).look(now_ms=it.now_ms() + 1000)) == {QUEUE: 1}
 
 
 def test_tick_counts_once_it_is_due(town: tuple[Town, Member]) -> None:
     it, host = town
     control = Control("n", 1, schedules={"often": Schedule(1, QUEUE, every_s=3600)})
     it.store.put(it.layout.control, encode(control), if_version=None)
-    assert unled(it).ready(now_ms=it.now_ms()) == {}, "somebody leads"
+    assert unled(it).look(now_ms=it.now_ms()) is None, "somebody leads"
     leave(host)
     hour_ms = 3_600_000
     next_ms = (it.now_ms() // hour_ms + 1) * hour_ms
-    assert unled(it).ready(now_ms=next_ms - 1) == {}
-    assert unled(it).ready(now_ms=next_ms) == {QUEUE: 1}
+    assert counts(unled(it).look(now_ms=next_ms - 1)) == {}
+    assert counts(unled(it).look(now_ms=next_ms)) == {QUEUE: 1}
 
 
 def test_schedule_that_no_coordinator_has_seen_wants_one(store: Counted) -> None:
     control = Control("n", 1, schedules={"often": Schedule(1, QUEUE, every_s=3600)})
     store.put(Town(store).layout.control, encode(control), if_version=None)
-    assert Unled(store, NAMESPACE).ready() == {QUEUE: 1}
+    assert counts(Unled(store, NAMESPACE).look()) == {QUEUE: 1}
 
 
 def test_paused_queue_wants_nobody(town: tuple[Town, Member]) -> None:
@@ -141,7 +179,7 @@ def test_paused_queue_wants_nobody(town: tuple[Town, Member]) -> None:
     it.driver.run(operate.change(it.layout, operate.pause(QUEUE), "n"))
     it.enqueue()
     leave(host)
-    assert unled(it).ready() == {}
+    assert counts(unled(it).look()) == {}
 
 
 def test_queue_behind_a_thousand_batches_of_another_is_looked_for(store: Counted) -> None:
@@ -149,8 +187,8 @@ def test_queue_behind_a_thousand_batches_of_another_is_looked_for(store: Counted
     for _ in range(1001):
         crowd.enqueue(1)
     small.enqueue(1)
-    assert Unled(store, NAMESPACE).ready() == {"a": 1000}
-    assert Unled(store, NAMESPACE).ready(("a", "z")) == {"a": 1000, "z": 1}
+    assert counts(Unled(store, NAMESPACE).look()) == {"a": 1000}
+    assert counts(Unled(store, NAMESPACE).look(("a", "z"))) == {"a": 1000, "z": 1}
 
 
 def test_outage_leaves_what_was_seen(town: tuple[Town, Member], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,10 +198,10 @@ def test_outage_leaves_what_was_seen(town: tuple[Town, Member], monkeypatch: pyt
     leave(host)
     it.enqueue()
     look = unled(it)
-    assert look.ready() == {QUEUE: 1}
+    assert counts(look.look()) == {QUEUE: 1}
 
     def refuse(key: str, *, unless: str | None = None) -> Found:
         raise StoreDenied("get", key, "403")
 
     monkeypatch.setattr(it.store, "get", refuse)
-    assert look.ready() == {QUEUE: 1}
+    assert counts(look.look()) == {QUEUE: 1}

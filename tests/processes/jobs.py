@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from s3queue import Context, Reject, Retry, task
-from s3queue.context import Backoff
+from s3queue.options.policies import Backoff
 
 QUEUE = "work"
 AT_ONCE = Backoff(base=0)

@@ -124,3 +124,36 @@ def test_process_1_of_a_container_reaps_what_tasks_leave(store: ObjectStore, tmp
         summary = it.summary()
     assert summary.deaths == 1
     assert summary.drained
+
+
+def test_process_1_of_a_container_is_ended_by_sigterm_before_its_modules_are_there(tmp_path: Path, fifo: Fifo) -> None:
+    if not _can_unshare():
+        pytest.skip("needs the right to make a namespace of processes")
+    started, never = fifo("started"), fifo("never")
+    (tmp_path / "slow.py").write_text(
+        f"open({started.path!r}, 'w').write('importing\\n')\nopen({never.path!r}).read(1)\n"
+    )
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", "from s3queue.cli import main; main()", "run", "slow"]
+    process = subprocess.Popen(
+        [
+            "unshare",
+            "--pid",
+            "--fork",
+            "--mount-proc",
+            "--kill-child",
+            *command,
+            "--store",
+            f"sqlite:///{tmp_path}/q.db",
+        ],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(root), str(root / "backends")])},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        assert started.word() == ["importing"]
+        (first,) = psutil.Process(process.pid).children()
+        os.kill(first.pid, signal.SIGTERM)
+        assert process.wait(DEADLINE_S) == 143
+    finally:
+        process.kill()
+        process.wait()

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 from s3queue import Context, Queue, stats, task
-from s3queue.context import Backoff
+from s3queue.options.policies import Backoff
 from s3queue.store import ObjectStore
 from tests.processes.host import drain
 from tests.processes.jobs import say

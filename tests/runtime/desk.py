@@ -15,13 +15,27 @@ from multiprocess import connection
 
 from s3queue.config import Config
 from s3queue.core.keys import Layout, batch_id, source_path
-from s3queue.core.records import Message, Part, encode_batch, encode_message
+from s3queue.core.records import Failed, Message, Part, encode_batch, encode_message
 from s3queue.registry import registry
 from s3queue.runtime.local.child import Sealed, enter
 from s3queue.runtime.local.clock import clock
-from s3queue.runtime.local.journal import Journal, WorkerJournal
+from s3queue.runtime.local.journal import Journal, WorkerJournal, state_of
 from s3queue.runtime.local.life import Life
-from s3queue.runtime.local.wire import Cancel, Deal, Deframer, Hello, Note, Recall, Started, Stop, Trust, frame, unpack
+from s3queue.runtime.local.wire import (
+    Cancel,
+    Deal,
+    Deframer,
+    FailedNote,
+    Finished,
+    Hello,
+    Note,
+    Recall,
+    Started,
+    Stop,
+    Trust,
+    frame,
+    unpack,
+)
 from s3queue.store import ObjectStore
 from tests.runtime import jobs
 
@@ -201,3 +215,12 @@ class Pipe:
 
     def close(self) -> None:
         os.close(self.fd)
+
+
+def outcome(it: Desk) -> Failed:
+    """Of a row with one message."""
+    note = it.expect(FailedNote)
+    assert it.expect(Finished).row == note.row
+    assert note.index == 0
+    assert it.states(note.row) == [state_of(note.outcome)]
+    return note.outcome

@@ -14,6 +14,7 @@ from tests.simulation import (  # noqa: F401 - imported for what they register
     redriving,
     results,
     sources,
+    spoiling,
     steering,
     taking_over,
     ticking,

@@ -35,6 +35,7 @@ from s3queue.core.records import (
 )
 from s3queue.testing.simulate import CHECKERS, SOMETIMES, Replay, Scene, Seeded, Story, by_chance, judge, run
 from s3queue.testing.simulate.history import Accepted, Asked, Calmed, Drained, Wrote
+from s3queue.testing.simulate.rest import Rest
 from s3queue.testing.simulate.simulation import Simulation
 
 
@@ -192,7 +193,7 @@ def test_tick_is_stuck_behind_a_place_that_nobody_can_take_back(limit: Limit) ->
     control = Control("0", 1, limits={"q": Limits(limit)})
     world.world.store.perform(Put(layout.control, encode(control), None), 0.0, "o")
     world.world.refused.add(layout.host(refused))
-    assert world._stuck(board) == ({tick, runs} if limit.max_running else {runs})
+    assert Rest(world).stuck(board) == ({tick, runs} if limit.max_running else {runs})
 
 
 @pytest.mark.parametrize("kind", [UNIQUE, DEDUP])
@@ -212,4 +213,4 @@ def test_what_is_redriven_is_stuck_behind_another_message_of_its_gate(kind: str)
         tickets={"1-0": Ticket(refused, (Part(runs, 0, 1, 1),))},
     )
     world.world.refused.add(layout.host(refused))
-    assert world._stuck(board) == ({runs, life} if kind == UNIQUE else {runs})
+    assert Rest(world).stuck(board) == ({runs, life} if kind == UNIQUE else {runs})

@@ -16,11 +16,12 @@ from s3queue.context import Context
 from s3queue.core.keys import Layout
 from s3queue.core.records import decode_batch, decode_message
 from s3queue.errors import EnqueueUncertain
-from s3queue.middleware import CarryContext, Enqueue
+from s3queue.middleware import Enqueue
+from s3queue.middleware.ready import CarryContext
 from s3queue.registry import registry
 from s3queue.store import Found
 from s3queue.tasks import Task
-from tests.tasks.test_queue import batches
+from tests.tasks.stored import batches
 
 tenant: contextvars.ContextVar[str] = contextvars.ContextVar("tenant")
 LOG: list[str] = []

@@ -13,11 +13,11 @@ from s3queue_backends.memory import MemoryStore
 
 import s3queue
 from s3queue import ConfigError, Context, Supervisor, configure
-from s3queue.middleware import DjangoConnections, Report
+from s3queue.middleware.ready import DjangoConnections, Report
 from s3queue.registry import registry
 from s3queue.runtime.worker.outcomes import Terms
 from s3queue.runtime.worker.plans import Plan
-from tests.tasks.test_queue import batches
+from tests.tasks.stored import batches
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,9 @@ from s3queue.config import configure
 from s3queue.core.keys import Layout
 from s3queue.errors import OutcomeUnknown
 from s3queue.store import Conflict, Stored
-from tests.tasks.test_queue import Troubled as TroubledBatches
-from tests.tasks.test_sending import queue_on, stored
+from tests.tasks.stored import Troubled as TroubledBatches
+from tests.tasks.stored import stored
+from tests.tasks.test_sending import queue_on
 
 GATES = Layout().gates
 

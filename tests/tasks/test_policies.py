@@ -11,7 +11,7 @@ import s3queue
 from s3queue import Backoff, Config, ConfigError, Queue, Supervisor, task
 from s3queue.core.records import Message, encode_message
 from s3queue.options.policies import own_headers, own_limits, policy
-from tests.tasks.test_queue import batches
+from tests.tasks.stored import batches
 
 
 def made(**given: Any) -> Any:

@@ -20,7 +20,7 @@ from s3queue.core.keys import Layout
 from s3queue.enqueue.loading import load
 from s3queue.producer import _Entry, _key, _Lane
 from s3queue.store import Conflict, Stored
-from tests.tasks.test_queue import Troubled, batches
+from tests.tasks.stored import Troubled, batches, stored
 
 #: Longer than any test runs: a batch is sent since it is full, or the test hangs.
 FOREVER = 60.0
@@ -38,10 +38,6 @@ class Slow(MemoryStore):
             self.begun.release()
             assert self.go.wait(FOREVER)
         return super().put(key, body, if_version=if_version)
-
-
-def stored(store: Any) -> list[Any]:
-    return [payload for _, payloads in batches(store) for payload in payloads]
 
 
 def test_calls_that_come_while_a_put_is_under_way_share_the_next_one() -> None:

@@ -31,13 +31,9 @@ from s3queue.enqueue.loading import load
 from s3queue.enqueue.sending import Sending
 from s3queue.errors import OutcomeUnknown
 from s3queue.store import Conflict, Stored
-from tests.tasks.test_queue import Troubled, batches
+from tests.tasks.stored import Troubled, stored
 
 LAYOUT = Layout()
-
-
-def stored(store: Any) -> list[Any]:
-    return [payload for _, payloads in batches(store) for payload in payloads]
 
 
 def queue_on(store: Any, deadline_s: float = 0.15) -> Queue:

@@ -1,43 +1,22 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
-import pickle
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from s3queue_backends.memory import MemoryStore
 
 import s3queue
 from s3queue import Backoff, ConfigError, Context, Fenced, Task, configure
 from s3queue.core.keys import fencing_token
-from s3queue.core.records import decode_batch, decode_message
 from s3queue.registry import registry
-from s3queue.store import Found
 
 if TYPE_CHECKING:
     from decimal import Decimal
-
-
-def stored(store: MemoryStore) -> list[tuple[str, Any]]:
-    """Task and payload of every message in the store, in order."""
-    found: list[tuple[str, Any]] = []
-    for item in store.list("s3queue/p00/"):
-        got = store.get(item.key)
-        assert isinstance(got, Found)
-        for raw in decode_batch(item.key, got.body).messages:
-            message = decode_message(item.key, raw)
-            found.append((message.task, msgspec.msgpack.decode(message.payload)))
-    return found
 
 
 class TestDeclaring:
@@ -337,189 +316,3 @@ class TestBackoff:
         for base, cap in ((-1, 1), (2, 1), (0, float("inf")), (float("nan"), 1)):
             with pytest.raises(ConfigError):
                 Backoff(base, cap)
-
-
-@dataclasses.dataclass
-class Mail:
-    to: str
-    tries: int = 1
-
-
-class TestEnqueuing:
-    def test_one_call_is_one_message(self, store: MemoryStore) -> None:
-        @s3queue.task("mail")
-        def send(mail: Mail, urgent: bool = False) -> None: ...
-
-        message = send.enqueue(Mail("a"), urgent=True)
-        assert stored(store) == [(send.name, {"mail": {"to": "a", "tries": 1}, "urgent": True})]
-        assert message.startswith("p00~in~mail~5~")
-        assert message.endswith("-1~0")
-
-    def test_many_calls_share_a_put(self, store: MemoryStore) -> None:
-        @s3queue.task("q")
-        def it(a: int, b: int = 0) -> None: ...
-
-        ids = it.enqueue_many([(1,), (2, 3), {"a": 4}, {"b": 5, "a": 6}])
-        assert len(set(ids)) == 4
-        assert [payload for _, payload in stored(store)] == [{"a": 1}, {"a": 2, "b": 3}, {"a": 4}, {"b": 5, "a": 6}]
-        assert len(store.list("s3queue/p00/")) == 1
-        assert it.enqueue_many([]) == []
-
-    @pytest.mark.parametrize("wrong", ["ab", 5, [1]])
-    def test_a_bare_value_is_no_call(self, store: MemoryStore, wrong: Any) -> None:
-        @s3queue.task("q")
-        def it(a: int) -> None: ...
-
-        with pytest.raises(ConfigError, match="tuple"):
-            it.enqueue_many([(1,), wrong])
-        assert store.list("") == []
-
-    def test_nothing_is_sent_if_one_call_does_not_fit(self, store: MemoryStore) -> None:
-        @s3queue.task("q")
-        def it(a: int) -> None: ...
-
-        with pytest.raises(ConfigError, match="expected `int`"):
-            it.enqueue_many([(1,)] * 1500 + [("x",)])
-        with pytest.raises(ConfigError, match="expected `int`"):
-            it.enqueue("x")  # type: ignore[arg-type]
-        assert store.list("") == []
-
-    def test_options_do_not_collide_with_parameters(self, store: MemoryStore) -> None:
-        @s3queue.task("q")
-        def it(delay: int, priority: str, store: str) -> None: ...
-
-        message = it.options(priority=0, headers={"h": "v"}).enqueue(1, priority="p", store="s")
-        assert message.startswith("p00~in~q~0~")
-        assert stored(store)[0][1] == {"delay": 1, "priority": "p", "store": "s"}
-
-    def test_a_store_may_be_named_per_call(self, store: MemoryStore) -> None:
-        @s3queue.task("q")
-        def it() -> None: ...
-
-        other = MemoryStore()
-        it.options(store=other).enqueue()
-        it.enqueue()
-        assert len(stored(store)) == len(stored(other)) == 1
-
-    def test_reconfiguring_moves_what_is_enqueued_later(self, store: MemoryStore) -> None:
-        @s3queue.task("q")
-        def it() -> None: ...
-
-        it.enqueue()
-        other = MemoryStore()
-        configure(store=other, namespace="elsewhere")
-        it.enqueue()
-        assert len(other.list("elsewhere/p00/")) == 1
-
-    def test_the_settings_of_a_queue_are_asked_for_once(self, store: MemoryStore) -> None:
-        @s3queue.task("q")
-        def it() -> None: ...
-
-        for _ in range(3):
-            it.enqueue()
-        assert it.queue_on(store).meter.as_dict() == {"put": 4, "get": 1, "list": 0, "delete": 0}
-
-    def test_without_a_store_it_is_an_error(self) -> None:
-        @s3queue.task("q")
-        def it() -> None: ...
-
-        with pytest.raises(ConfigError, match="no store"):
-            it.enqueue()
-
-    def test_from_an_event_loop(self, store: MemoryStore) -> None:
-        @s3queue.task("q")
-        def it(n: int) -> None: ...
-
-        async def main() -> list[str]:
-            return [await it.aenqueue(1), *(await it.aenqueue_many([(2,)])), await it.options(priority=1).aenqueue(3)]
-
-        assert len(asyncio.run(main())) == len(stored(store)) == 3
-
-    def test_a_handler_is_sent_its_payload(self, store: MemoryStore) -> None:
-        @s3queue.handler("raw")
-        def take(mail: Mail) -> None: ...
-
-        take.enqueue(Mail("b"))
-        assert stored(store) == [("", {"to": "b", "tries": 1})]
-        with pytest.raises(ConfigError, match="missing required field"):
-            take.enqueue({"tries": 2})  # type: ignore[arg-type]
-
-
-@s3queue.task("pickled", name="module-level")
-def module_level(n: int) -> int:
-    return n + 1
-
-
-class TestBetweenProcesses:
-    def test_a_task_pickles_as_a_reference(self) -> None:
-        registry.add(module_level)
-        assert pickle.loads(pickle.dumps(module_level)) is module_level
-
-    def test_one_inside_a_function_is_refused_before_a_child_is_started(self) -> None:
-        @s3queue.task("q")
-        def it() -> None: ...
-
-        with pytest.raises(ConfigError, match="inside a function"):
-            pickle.dumps(it)
-
-    MAIN = """
-import sys
-import multiprocess
-import s3queue
-
-@s3queue.task("q")
-def double(n: int) -> int:
-    return 2 * n
-
-def child(task, tasks, conn):
-    from s3queue.registry import registry
-    found = registry.find("q", "double")
-    conn.send((found is task, tasks == (task,), task(21), task.function.__module__))
-
-if __name__ == "__main__":
-    from s3queue.registry import registry
-    ctx = multiprocess.get_context(sys.argv[1])
-    ours, theirs = ctx.Pipe()
-    process = ctx.Process(target=child, args=(double, registry.tasks(), theirs))
-    process.start()
-    theirs.close()
-    print(ours.recv())
-    process.join()
-"""
-
-    @pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
-    def test_tasks_of_the_main_program_reach_its_children(self, method: str, tmp_path: Path) -> None:
-        main = tmp_path / "main.py"
-        main.write_text(self.MAIN)
-        done = subprocess.run(
-            [sys.executable, str(main), method], capture_output=True, text=True, timeout=60, check=False
-        )
-        assert done.stdout.startswith("(True, True, 42,"), done.stderr
-
-    def test_tasks_of_a_module_reach_a_process_that_has_not_imported_it(self, tmp_path: Path) -> None:
-        (tmp_path / "jobs.py").write_text("import s3queue\n@s3queue.task('q')\ndef f(n: int): return n\n")
-        (tmp_path / "main.py").write_text(
-            "import sys, pickle\n"
-            "if len(sys.argv) == 1:\n"
-            "    import jobs\n"
-            "    sys.stdout.buffer.write(pickle.dumps(jobs.f))\n"
-            "else:\n"
-            "    print(pickle.loads(sys.stdin.buffer.read())(5), 'jobs' in sys.modules)\n"
-        )
-        dumped = subprocess.run([sys.executable, "main.py"], cwd=tmp_path, capture_output=True, timeout=60, check=True)
-        loaded = subprocess.run(
-            [sys.executable, "main.py", "x"],
-            cwd=tmp_path,
-            input=dumped.stdout,
-            capture_output=True,
-            timeout=60,
-            check=True,
-        )
-        assert loaded.stdout == b"5 True\n"
-
-
-def test_task_of_text_that_was_executed_cannot_go_to_another_process() -> None:
-    scope: dict[str, Any] = {"s3queue": s3queue, "__name__": None}
-    exec("@s3queue.task(queue='q')\ndef of_text() -> None: ...", scope)
-    with pytest.raises(ConfigError, match="is in no module"):
-        scope["of_text"].__reduce__()

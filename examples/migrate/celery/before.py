@@ -25,6 +25,7 @@ app.conf.update(
 )
 
 OUTBOX = Path(os.environ.get("OUTBOX", "outbox"))
+OUTBOX.mkdir(parents=True, exist_ok=True)
 
 
 class CardDeclined(Exception):

@@ -11,6 +11,7 @@ from pathlib import Path
 import s3queue
 
 OUTBOX = Path(os.environ.get("OUTBOX", "outbox"))
+OUTBOX.mkdir(parents=True, exist_ok=True)
 
 
 class CardDeclined(Exception):

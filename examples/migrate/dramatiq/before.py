@@ -22,6 +22,7 @@ else:
 dramatiq.get_broker().add_middleware(CurrentMessage())
 
 OUTBOX = Path(os.environ.get("OUTBOX", "outbox"))
+OUTBOX.mkdir(parents=True, exist_ok=True)
 
 
 class CardDeclined(Exception):

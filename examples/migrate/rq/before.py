@@ -15,6 +15,7 @@ from rq import Queue, Retry, get_current_job
 from rq.cron import register
 
 OUTBOX = Path(os.environ.get("OUTBOX", "outbox"))
+OUTBOX.mkdir(parents=True, exist_ok=True)
 
 
 class CardDeclined(Exception):

@@ -14,6 +14,7 @@ from typing import Any
 import boto3
 
 OUTBOX = Path(os.environ.get("OUTBOX", "outbox"))
+OUTBOX.mkdir(parents=True, exist_ok=True)
 
 
 class CardDeclined(Exception):

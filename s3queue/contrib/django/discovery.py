@@ -15,7 +15,7 @@ from s3queue.contrib.django.framework import Task, task_backends
 from s3queue.contrib.django.running import runner
 from s3queue.decorators import task as declare
 from s3queue.errors import ConfigError
-from s3queue.middleware import DjangoConnections
+from s3queue.middleware.ready import DjangoConnections
 from s3queue.registry import registry
 from s3queue.tasks import Task as QueueTask
 

@@ -303,6 +303,10 @@ class Leading:
         for corrupt in fences.corrupt:
             env.warn(corrupt.key, skipped(corrupt))
         fences.corrupt.clear()
+        for key, why in lead.chores.asides.done:
+            env.mark("a request that nobody can read was kept aside")
+            env.warn(key, f"a request that nobody can read did nothing, and is kept here; inspect and delete it: {why}")
+        lead.chores.asides.done.clear()
         for source, ids in lead.chores.moves.done:
             env.emit("moved", source=source, ids=ids)
         lead.chores.moves.done.clear()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
 from s3queue.core.chores.answers import Answers
+from s3queue.core.chores.asides import Asides
 from s3queue.core.chores.fences import Fences
 from s3queue.core.chores.garbage import Garbage
 from s3queue.core.chores.gates import Gates, gated
@@ -39,6 +40,8 @@ __all__ = ["CHORES_AT_ONCE", "Chores", "Facts"]
 _Take: TypeAlias = Callable[[float, int, str], "Step[bool] | None"]
 #: Seconds of the first and the longest pause of a kind of chore after an unexpected error.
 _FIRST_S, _LONGEST_S = 1.0, 60.0
+#: Visibility timeouts for which a request that nobody can read waits to be completed.
+_PATIENCES = 2
 #: Chores that run concurrently.
 CHORES_AT_ONCE = 4
 
@@ -96,7 +99,8 @@ class Chores:
         self._layout, settings = layout, settings or Settings()
         self.troubles = Troubles()
         self.fences = Fences(layout, heard, self.troubles)
-        self.redrives = Redrives(layout, self.troubles)
+        self.asides = Asides(layout, _PATIENCES * settings.visibility_timeout, self.troubles)
+        self.redrives = Redrives(layout, self.troubles, self.asides)
         self.retention = Retention(layout, now, settings, self.troubles, self.redrives)
         self.letters = Letters(
             layout,
@@ -111,7 +115,7 @@ class Chores:
         self.answers = Answers(layout, now, self.troubles)
         self.garbage = Garbage(self.troubles)
         self.revisions = Revisions(layout)
-        self.summaries = Summaries(layout, epoch, heard, settings, self.troubles)
+        self.summaries = Summaries(layout, epoch, heard, settings, self.troubles, self.asides)
         self.gates = Gates(layout, now, self.troubles)
         self.results = Results(layout, now, settings, self.troubles)
         self._faulty = Backoffs(_FIRST_S, _LONGEST_S)
@@ -123,6 +127,7 @@ class Chores:
             "redrives": lambda now, *_: self.redrives.take(now),
             "retention": lambda now, now_ms, _: self.retention.take(now, now_ms),
             "answers": lambda now, *_: self.answers.take(now),
+            "asides": lambda now, *_: self.asides.take(now),
             "purges": lambda now, *_: self.purges.take(now),
             "pages": lambda now, *_: self.pages.take(now),
             "summaries": self.summaries.take,
@@ -139,6 +144,7 @@ class Chores:
         self.moves.follow(board)
         self.purges.follow(board)
         self.answers.follow(board)
+        self.asides.follow(board)
         self.results.follow(board)
         self.summaries.follow(facts)
         if (seen := facts.seen) is None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from s3queue.core.chores.garbage import delete_each
 from s3queue.core.chores.troubles import Troubles
 from s3queue.core.keys import Layout
-from s3queue.core.ops import Step, Unknown, delete, list_page, put
+from s3queue.core.ops import Step, Unknown, list_page, put
 from s3queue.core.records import Answer, Board, encode
 from s3queue.errors import StoreError
 
@@ -75,8 +76,8 @@ class Answers:
                 after = page[-1].key
             self._seen = seen
             old = [key for key, at in seen.items() if now - at >= KEEP_S]
-            for first in range(0, len(old), _PAGE):
-                yield from delete(old[first : first + _PAGE])
+            for left in (yield from delete_each(old)):
+                self._troubles.met(f"{self._layout.answers}*", left, now)
         except StoreError as fault:
             self._troubles.met(self._layout.answers, fault, now)
         return False

@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
 from s3queue.core.chores.troubles import Troubles
 from s3queue.core.ops import Step, delete
-from s3queue.errors import StoreError
+from s3queue.errors import StoreError, StoreUnavailable
 
 #: Keys in one request.
 _KEYS_AT_ONCE = 1000
+#: Keys that are deleted one by one where some cannot be deleted: a page of a walk.
+_ONE_BY_ONE = 100
+
+
+def delete_each(keys: Sequence[str]) -> Step[list[StoreError]]:
+    """Delete these, and where some of them cannot be, all the others. Returns what went wrong: the walk that found them
+    goes on, and finds those again.
+
+    Asks: one Delete per 1,000; where one fails, one for each of its keys, up to a bound.
+    """
+    faults: list[StoreError] = []
+    for first in range(0, len(keys), _KEYS_AT_ONCE):
+        some = keys[first : first + _KEYS_AT_ONCE]
+        try:
+            yield from delete(some)
+        except StoreError as fault:
+            faults.append(fault)
+            if isinstance(fault, StoreUnavailable):
+                return faults
+            for key in some[:_ONE_BY_ONE]:
+                try:
+                    yield from delete([key])
+                except StoreError as one:
+                    faults.append(one)
+    return faults
 
 
 class Garbage:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from s3queue.core.chores.garbage import delete_each
 from s3queue.core.chores.troubles import Troubles
 from s3queue.core.keys import Layout, Source, parse_source
-from s3queue.core.ops import Step, delete, get, list_page, write
+from s3queue.core.ops import Step, get, get_within, list_page, write
 from s3queue.core.records import Board, Gate, decode, encode_over
 from s3queue.errors import CorruptRecord, StoreError
 from s3queue.store import Found, Stored
@@ -22,6 +23,8 @@ _AT_ONCE = 20
 _UNCHANGED_S, _WALK_S = 86_400.0, 600.0
 #: Seconds until the next page where there are no gates.
 _EMPTY_S = 3600.0
+#: Seconds: time-out of their reads.
+_READ_S = 30.0
 #: Gates that are remembered for that.
 _KNOWN = 20_000
 
@@ -107,6 +110,7 @@ class Gates:
         prefix = self._layout.gates
         try:
             page = yield from list_page(prefix, self._after)
+            unchanged: list[str] = []
             old: list[str] = []
             for item in page:
                 version, since = self._known.get(item.key, ("", now))
@@ -114,11 +118,14 @@ class Gates:
                     if len(self._known) < _KNOWN:
                         self._known[item.key] = item.version, now
                 elif now - since >= _UNCHANGED_S:
-                    found = yield from get(item.key)
-                    if isinstance(found, Found) and found.version == version and _is_over(item.key, found, now_ms):
-                        old.append(item.key)
-                        self._known.pop(item.key)
-            yield from delete(old)
+                    unchanged.append(item.key)
+            looked = yield from get_within(unchanged, _READ_S)  # one that cannot be read keeps no other
+            for key, found in zip(unchanged, looked, strict=True):
+                if isinstance(found, Found) and found.version == self._known[key][0] and _is_over(key, found, now_ms):
+                    old.append(key)
+                    self._known.pop(key)
+            for left in (yield from delete_each(old)):
+                self._troubles.met(f"{prefix}*", left, now)
         except StoreError as fault:
             self._troubles.met(prefix, fault, now)
             return False

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Mapping
 
+from s3queue.core.chores.asides import Asides, request_in
 from s3queue.core.chores.troubles import Troubles
 from s3queue.core.keys import REQUESTS, Layout, is_about_letters, life_path, parse_source
 from s3queue.core.ops import Missed, Step, get, get_within, list_page
@@ -36,8 +37,8 @@ class Redrives:
         looked: by path, requests that are not handled yet, and what was found.
     """
 
-    def __init__(self, layout: Layout, troubles: Troubles) -> None:
-        self._layout, self._troubles = layout, troubles
+    def __init__(self, layout: Layout, troubles: Troubles, asides: Asides | None = None) -> None:
+        self._layout, self._troubles, self._asides = layout, troubles, asides
         self._wanted: list[str] = []
         self._under_way: dict[str, Looked | None] = {}
         #: Payloads of the requests whose edits are going on.
@@ -114,7 +115,12 @@ class Redrives:
             if not isinstance(found, Found):
                 self._wanted = [other for other in self._wanted if other != path]
                 return False  # handled by another, and deleted
-            request = decode(LetterRequest, key, found.body)
+            try:
+                request = request_in(LetterRequest, path, key, found.body)
+            except CorruptRecord as corrupt:
+                if self._asides is not None:
+                    self._asides.met(path, found.version, corrupt, now)
+                raise
             looked = self._begin(path, request)
             # A letter that cannot be read again and again delays no others.
             yield from self._check(looked, is_last=self._troubles.has(key))

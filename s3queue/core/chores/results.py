@@ -17,9 +17,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from s3queue.core.chores.garbage import delete_each
 from s3queue.core.chores.troubles import Troubles
 from s3queue.core.keys import END, Layout, MessageRef, life_path, parse_message_id, parse_source
-from s3queue.core.ops import Step, delete, get_within, list_page
+from s3queue.core.ops import Step, get_within, list_page
 from s3queue.core.plan.settings import Settings
 from s3queue.core.records import Board, Result, decode_result
 from s3queue.core.results import find_moved, is_listed, is_older
@@ -90,13 +91,16 @@ class Results:
                     waits_ms.append(due_ms)
                     continue
                 over.append(key)
-            yield from delete(over)
+            faults = yield from delete_each(over)
         except StoreError as fault:
             self._troubles.met(layout.results, fault, now)
             return False
         finally:
             self._is_under_way = False
         self._troubles.over(layout.results)
+        for left in faults:
+            self._troubles.met(f"{layout.results}*", left, now)
+            waits_ms.append(now_ms)  # some of them are still there
         rest = where.last
         if len(listed) == _PAGE and keys and keys[-1] < rest:
             where.last = keys[-1]
@@ -135,8 +139,10 @@ class Results:
             return False
         totals = board.totals.get(queue)
         if totals is not None and totals.moved and result.life == 1:
-            moved = yield from find_moved(self._layout, result.message)
-            return moved is None
+            try:
+                return (yield from find_moved(self._layout, result.message)) is None
+            except StoreError:
+                return False  # nobody can tell now
         return True
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import math
 
+from s3queue.core.chores.garbage import delete_each
 from s3queue.core.chores.letter import payload_keys
 from s3queue.core.chores.redrives import Redrives
 from s3queue.core.chores.troubles import Troubles
 from s3queue.core.keys import MAX_ORDER, Layout, parse_message_id, parse_source
-from s3queue.core.ops import Step, delete, get_within, list_page
+from s3queue.core.ops import Step, get_within, list_page
 from s3queue.core.plan.settings import Settings
 from s3queue.core.records import Chosen, DeadLetter, decode
 from s3queue.errors import CorruptRecord, StoreError
@@ -22,8 +23,6 @@ from s3queue.store import Found
 
 #: Letters of one page: they are in memory together.
 _PAGE = 100
-#: Keys in one request.
-_DELETED_AT_ONCE = 1000
 #: Seconds: time-out of their reads.
 _READ_S = 30.0
 #: Walks within the shortest time that anything is kept.
@@ -76,8 +75,7 @@ class Retention:
                             over += [key, *payload_keys(self._layout, letter.message, letter.life)]
                 elif letter.died_ms + settings.letter_retention * 1000 <= now_ms:
                     old.setdefault(letter.queue, []).append(Chosen(letter.message, letter.life, one.version))
-            for first in range(0, len(over), _DELETED_AT_ONCE):
-                yield from delete(over[first : first + _DELETED_AT_ONCE])
+            faults = yield from delete_each(over)
             for queue, letters in old.items():
                 self._redrives.forget(queue, letters)
         except StoreError as fault:
@@ -86,6 +84,8 @@ class Retention:
         finally:
             self._is_under_way = False
         self._troubles.over(self._prefix)
+        for left in faults:
+            self._troubles.met(f"{self._prefix}*", left, now)
         is_last = len(page) < _PAGE
         self._after = "" if is_last else page[-1].key
         self._at = now + (self._every_s if is_last else settings.census_s)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec.structs import replace
 
+from s3queue.core.chores.asides import Asides
 from s3queue.core.chores.census import Census
 from s3queue.core.chores.troubles import Troubles
 from s3queue.core.chores.usages import Usages
@@ -50,9 +51,16 @@ class Summaries:
     """Written while anything changes but the time, at most every ``settings.summary_s``."""
 
     def __init__(
-        self, layout: Layout, epoch: int, heard: Mapping[str, Heard], settings: Settings, troubles: Troubles
+        self,
+        layout: Layout,
+        epoch: int,
+        heard: Mapping[str, Heard],
+        settings: Settings,
+        troubles: Troubles,
+        asides: Asides,
     ) -> None:
         self._layout, self._epoch, self._heard, self._troubles = layout, epoch, heard, troubles
+        self._asides = asides
         self._every_s = settings.summary_s
         self.census = Census(layout, settings.census_s, troubles)
         self._board: Board | None = None
@@ -140,6 +148,7 @@ class Summaries:
         unreadable += [
             layout.host(session) for session, heard in self._heard.items() if heard.ledger is None and heard.is_read
         ]
+        unreadable += self._asides.keys
         self._add_hosts(queues)
         for queue, died in self._died.items():
             of(queues, queue).died = dict(died)
@@ -306,7 +315,7 @@ def _progress(layout: Layout, ledger: Ledger, board: Board) -> Iterator[Progress
 
 def _key(layout: Layout, key: str) -> str:
     """A survey names batches by their paths, and everything else by its key."""
-    return key if key.startswith(layout.root + "/") else layout.source(key)
+    return key if key.startswith(layout.root + "/") else layout.home + key
 
 
 def _there(tally: Tally) -> int:

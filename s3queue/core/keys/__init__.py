@@ -13,6 +13,7 @@
     {root}/summary/{part}
     {root}/dead/{queue}/{message}
     {root}/answers/{part}/{ms}-{random}
+    {root}/aside/{part}/{ms}-{random}
     {root}/lost/{part}/{session}
     {root}/results/{message}[.{life}]
     {root}/unique/{queue}/{gate}
@@ -82,11 +83,13 @@ from s3queue.core.keys.paths import (
     WAITING,
     MessageRef,
     Source,
+    Spot,
     batch_id,
     expires_of,
     forget_parsed,
     gate_of,
     is_about_letters,
+    is_request,
     is_source,
     life_path,
     moved_batch,
@@ -97,6 +100,7 @@ from s3queue.core.keys.paths import (
     retired_id,
     schedule_in,
     source_path,
+    spot_of,
     tick_path,
 )
 from s3queue.core.keys.tickets import fencing_token, ticket_id
@@ -122,6 +126,7 @@ __all__ = [
     "Layout",
     "MessageRef",
     "Source",
+    "Spot",
     "batch_id",
     "check_group",
     "check_name",
@@ -131,6 +136,7 @@ __all__ = [
     "forget_parsed",
     "gate_of",
     "is_about_letters",
+    "is_request",
     "is_source",
     "key_name",
     "key_of",
@@ -146,6 +152,7 @@ __all__ = [
     "schedule_in",
     "shorten",
     "source_path",
+    "spot_of",
     "tick_path",
     "ticket_id",
     "unescape",

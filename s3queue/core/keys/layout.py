@@ -103,6 +103,10 @@ class Layout:
         """Where the answer to a request is, of which this is the path."""
         return self.answers + request.removeprefix(REQUESTS)
 
+    def aside(self, request: str) -> str:
+        """Where a request is kept that nobody can read, of which this is the path."""
+        return f"{self.root}/aside/{self.part}/{request.removeprefix(REQUESTS)}"
+
     def lost(self, session: str) -> str:
         """A session's copy of a deleted board."""
         return f"{self.root}/lost/{self.part}/{session}"
@@ -166,6 +170,7 @@ def patterns(root: str, queue: str | None = None) -> dict[str, tuple[str, ...]]:
         "results": tuple(f"{root}/results/p??~{message}" for message in messages),
         "unique": (f"{root}/unique/{name}/*",),
         "answers": (f"{root}/answers/*",),
+        "aside": (f"{root}/aside/*",),
         "schedules": (f"{root}/schedules/*",),
         "everything": (f"{root}/*",),
     }

@@ -14,7 +14,7 @@ MAX_SEGMENT = 200
 #: The longest name of a group or a key, in characters.
 MAX_GROUP = 300
 #: Of a group in a key, so many bytes at most: what a segment has left beside order, batch and count.
-_GROUP_IN_KEY = 128
+GROUP_IN_KEY = 128
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 #: The folder of a key whose name was cut, see `shorten`.
 _SHORTENED = re.compile(r"(?=.{128}\Z)[A-Za-z0-9_=]+=_[0-9a-f]{32}", re.ASCII)
@@ -71,7 +71,7 @@ def lane_of(key: str) -> str:
     """The folder of a key. Its name has no character below ``/``, as `Layout` says of queues."""
     if _SHORTENED.fullmatch(key):
         return key
-    return shorten(escape(key).replace("-", "=2D").replace(".", "=2E"), _GROUP_IN_KEY)
+    return shorten(escape(key).replace("-", "=2D").replace(".", "=2E"), GROUP_IN_KEY)
 
 
 def key_of(lane: str) -> str:

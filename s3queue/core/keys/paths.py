@@ -7,13 +7,13 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from s3queue.core.keys.names import (
-    _GROUP_IN_KEY,
+    GROUP_IN_KEY,
     check_group,
     check_name,
     escape,
@@ -59,6 +59,13 @@ _TIME = re.compile(
     r"(?P<tick>\d{13})-(?P<object>[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}\.[1-9]\d{0,9})(?:-(?P<beside>[0-9a-f]{1,32}))?",
     re.ASCII,
 )
+#: Where a key is, whatever follows: also that of no batch, or of one that only a newer release can read.
+_SPOT = re.compile(
+    r"(?:in/|later/(?P<due>\d{13})-)(?P<folder>[A-Za-z0-9_][A-Za-z0-9_@=]{0,99})/"
+    r"(?:k/(?P<key>[A-Za-z0-9_=]{1,128})/)?(?:(?P<priority>\d)/)?",
+    re.ASCII,
+)
+_REQUEST = re.compile(r"do/\d{13}-[0-9a-f]{1,32}(?:\.dead)?", re.ASCII)
 _INDEX = re.compile(r"0|[1-9][0-9]{0,2}")
 
 
@@ -139,7 +146,7 @@ def source_path(
     if gate:
         tail += f"_{gate}"
     if group is not None:
-        tail += f"-{shorten(escape(check_group(group)), _GROUP_IN_KEY)}"
+        tail += f"-{shorten(escape(check_group(group)), GROUP_IN_KEY)}"
     path = f"in/{tail}" if due_ms is None else f"later/{due_ms:013}-{tail}"
     if not _SOURCE.fullmatch(path) or count > MAX_BATCH:
         raise ConfigError(f"not the key of a batch: {path!r}", f"1 to {MAX_BATCH} messages")
@@ -183,7 +190,7 @@ def parse_source(path: str) -> Source:
         *rank,
         int(count),
         # Earlier releases wrote long groups out: they equal what this one makes of them.
-        None if group is None else unescape(shorten(group, _GROUP_IN_KEY)),
+        None if group is None else unescape(shorten(group, GROUP_IN_KEY)),
         None if due is None else int(due),
         rank,
         f"{order}-{batch}",
@@ -207,6 +214,33 @@ def is_source(path: str) -> bool:
             parse_source(path)
             return True
     return False
+
+
+class Spot(NamedTuple):
+    """The folder that a key is in, as far as it tells.
+
+    Attributes:
+        priority: None: it is in that of none.
+    """
+
+    queue: str
+    key: str
+    priority: int | None
+    due_ms: int | None
+
+
+def spot_of(path: str) -> Spot | None:
+    """Where this is, though it may be no batch. None: in the folder of no queue."""
+    match = _SPOT.match(path)
+    if match is None:
+        return None
+    due, key, priority = match["due"], match["key"], match["priority"]
+    return Spot(
+        queue_of(match["folder"]),
+        "" if key is None else key_of(key),
+        None if priority is None else int(priority),
+        None if due is None else int(due),
+    )
 
 
 def expires_of(path: str) -> int | None:
@@ -292,6 +326,11 @@ def request_path(ms: int, random: str, *, about_letters: bool = False) -> str:
         about_letters: it is about dead letters, which are looked at beside the cycles.
     """
     return f"{REQUESTS}{ms:013}-{random}{_ABOUTLETTERS if about_letters else ''}"
+
+
+def is_request(path: str) -> bool:
+    """Whether `request_path` has made this."""
+    return _REQUEST.fullmatch(path) is not None
 
 
 def is_about_letters(request: str) -> bool:

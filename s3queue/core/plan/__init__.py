@@ -68,6 +68,7 @@ def plan(
     uptime_ms: int | None = None,
     turns: Mapping[str, str] | None = None,
     freed: Collection[str] = (),
+    spoiled: Collection[str] = (),
 ) -> Planned:
     """Decide one cycle.
 
@@ -90,6 +91,7 @@ def plan(
         uptime_ms: see `Board.uptime_ms`; None: as the board says. turns: by queue, the key after which its turns begin.
         board_bytes: size of the stored board; None if it is not known.
         freed: paths of sources whose gates are free.
+        spoiled: paths of requests that nobody can read, and that are kept aside.
         quiet: by session of a dozing host, seconds since its last write.
     """
     parking = parking or Parking()
@@ -103,6 +105,8 @@ def plan(
     planning.expire()
     if asked:
         requests.handle(planning, asked, there, window)
+    if spoiled:
+        requests.give_up(planning, spoiled)
     if planning.purges:
         purge.go_on(planning, walked or {}, window)
     schedules.admit(planning, now_ms if wall_ms is None else wall_ms, is_held=is_clock_off, deleted=deleted)

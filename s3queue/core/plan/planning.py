@@ -30,6 +30,10 @@ from s3queue.core.settle import Draft
 _SOURCE_BYTES = 40
 
 
+#: Characters of the name of a host in the history of a message.
+_HOST = 60
+
+
 class Planning:
     """The next board, as far as it is decided. Each source that changes is a `Draft` until the end."""
 
@@ -279,11 +283,19 @@ class Planning:
         """
         draft = self.draft(part.source)
         if began or parse_source(part.source).kind == "dead":
-            draft.remember(part.start, Failure(part.attempt, how, reason, self.now_ms))
+            draft.remember(part.start, self.signed(Failure(part.attempt, how, reason, self.now_ms), ticket))
             draft.ends(part.start, Ending(how))
         else:
             draft.done(part.start, part.start + 1)
         self.ended(part, how, ticket)
+
+    def signed(self, failure: Failure, name: str) -> Failure:
+        """The failure of an attempt, with the host and the ticket by which it ran."""
+        if (ticket := self.board.tickets.get(name)) is None:
+            return failure
+        ledger = self.ledgers.get(ticket.session)
+        host = (ledger.place.name if ledger is not None else "") or ticket.session
+        return replace(failure, host=host[:_HOST], ticket=name)
 
     def ended(self, part: Part, how: str, ticket: str = "") -> None:
         many, queue = part.stop - part.start, parse_source(part.source).queue

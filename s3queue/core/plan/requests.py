@@ -21,6 +21,7 @@ from s3queue.core.records import (
     REPLACE,
     RUN_NOW,
     TICK,
+    UNREADABLE,
     Board,
     Mark,
     Part,
@@ -76,6 +77,14 @@ def handle(planning: Planning, asked: Mapping[str, Request], there: Collection[s
         answer = one.run_now() if request.kind == RUN_NOW else one.cancel()
         if answer is not None:
             planning.answer(path, answer)
+
+
+def give_up(planning: Planning, spoiled: Collection[str]) -> None:
+    """Answer what nobody can read, so that it is deleted, and refused should it come late."""
+    handled = pending(planning)
+    for path in sorted(spoiled):
+        if path not in handled and len(planning.answers) < MOST_ANSWERS:
+            planning.answer(path, UNREADABLE)
 
 
 def refers(request: Request) -> MessageRef | None:

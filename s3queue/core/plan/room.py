@@ -61,6 +61,6 @@ def _weigh(state: SourceState) -> int:
     return _WAITING * len(state.waiting) + sum(map(weigh, state.failures.values()))
 
 
-def added(text: str, most: int) -> int:
-    """Estimated bytes of one more failure with at most this much text."""
-    return _WAITING + 50 + min(most, len(text)) * (1 if text.isascii() else 3)
+def added(text: str, most: int, *more: str) -> int:
+    """Estimated bytes of one more failure with at most this much text, and these words."""
+    return _WAITING + 50 + sum(map(len, more)) + min(most, len(text)) * (1 if text.isascii() else 3)

@@ -102,7 +102,7 @@ def _fail(planning: Planning, name: str, part: Part, outcome: Failed, offer: Off
         if not planning.room.takes(added("", LAST_TEXT), dies=True):
             return False
         if outcome.failure is not None and outcome.failure.cause != "cancelled":
-            planning.draft(part.source).remember(part.start, outcome.failure)
+            planning.draft(part.source).remember(part.start, planning.signed(outcome.failure, name))
         _cancel(planning, name, part, began=True)
         return True
     if outcome.kind == "unfit":
@@ -113,17 +113,19 @@ def _fail(planning: Planning, name: str, part: Part, outcome: Failed, offer: Off
             return False
         planning.end(part, "expired", name, began=True)
         return True
+    failure = None if outcome.failure is None else planning.signed(outcome.failure, name)
+    outcome = replace(outcome, failure=failure)
     state = planning.state(part.source)
     history = state.failures.get(part.start, ())
     dies = is_last(outcome, part.attempt, state.spared.get(part.start, 0), offer.max_attempts)
-    text = outcome.failure.text if outcome.failure is not None else ""
+    text, *where = (failure.text, failure.host, failure.ticket) if failure is not None else ("",)
     squeezed = False
-    size = added(text, LAST_TEXT if dies else NEWEST_TEXT) + (memo.size if memo is not None and not dies else 0)
+    size = added(text, LAST_TEXT if dies else NEWEST_TEXT, *where) + (memo.size if memo is not None and not dies else 0)
     if not planning.room.takes(size, dies=dies):
         # One that is on the board with its history goes on with less of it.
         if dies or not history:
             return False
-        squeezed = outcome.failure is not None
+        squeezed = failure is not None
     draft = planning.draft(part.source)
     draft.failed(part.start, part.attempt, outcome, max_attempts=offer.max_attempts, now_ms=planning.heard_ms)
     if squeezed:

@@ -18,12 +18,17 @@ class Failure(Struct, frozen=True, gc=False, array_like=True):
             ``signature`` (its arguments do not fit the task that hosts know).
         text: for people; bounded.
         at_ms: wall clock of the process that noticed.
+        host: where it ran: the name of the host, its session where it has none. Empty: not known; so in ledgers, the
+            coordinator enters it.
+        ticket: by which it ran; its fencing token.
     """
 
     attempt: Count
     cause: str
     text: str = ""
     at_ms: Count = 0
+    host: str = ""
+    ticket: str = ""
 
 
 #: Every cause that this release enters.

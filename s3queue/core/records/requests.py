@@ -17,6 +17,9 @@ REDRIVE, PURGE_LETTERS = "redrive", "purge_letters"
 #: The same, about a schedule: it ticks once more, now.
 TICK = "tick"
 
+#: Answer to a request that nobody could read.
+UNREADABLE = "unreadable"
+
 #: Messages in one request at most: answers are on the board for a while.
 MOST_MESSAGES = 500
 #: Letters for the answers about each of several messages. ``later``: ask again. ``running``, of a cancel: a host has it,
@@ -100,6 +103,7 @@ class Answer(Struct, frozen=True, omit_defaults=True):
             ``running``: a host has it; ``done``, ``dead``: it ended so;
             ``over``: it had ended before, or was moved off the board; ``absent``: it was not there, and a single one that
             was to be cancelled never will be; ``purged`` and a number: so many messages of the queue were ended;
+            ``unreadable``: the request was damaged, and did nothing; a copy of it is kept (`Layout.aside`);
             ``grouped``: others of its group cannot be overtaken; ``unknown``: no id, or
             a kind of request that this release does not know. About letters: ``redriven`` or ``purged``: all; ``no``:
             none; otherwise with the numbers of those that were, from 0: ``redriven 0-3,7``. The others have no letter of

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from s3queue.cli.reading import parse_since
 from s3queue.dashboard.actions.action import Action, Field, flag, line, number, option
 from s3queue.dashboard.works import Stopped
 from s3queue.errors import ConfigError
+from s3queue.operate.asking import parse_since
 from s3queue.operate.letters import DeadLetter, queue_of
 from s3queue.operate.redriving import Decided
 from s3queue.registry import registry

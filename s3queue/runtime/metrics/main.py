@@ -21,11 +21,11 @@ from s3queue.observe.metrics import Rising, of_host, of_namespace
 from s3queue.observe.prices import prices_of
 from s3queue.observe.scaling import scale
 from s3queue.observe.serving import Answers, Health, application, server
-from s3queue.observe.summaries import Summaries
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.journal import Journal
 from s3queue.runtime.local.spec import MetricsSpec
 from s3queue.runtime.local.wire import Started, pack
+from s3queue.runtime.metrics.summaries import Summaries
 
 #: Seconds without an answer of the store after which a host is not healthy, or ``visibility_timeout`` if that is more. An
 #: idle agent asks every 15 s at least.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from s3queue.context import Context
 from s3queue.core.records import Message
-from s3queue.middleware import those_of_attempts, wrap
+from s3queue.middleware.attempts import those_of_attempts, wrap
 from s3queue.observe.measures import Tried
 from s3queue.options.acknowledging import manual, manual_async
 from s3queue.options.policies import own_limits

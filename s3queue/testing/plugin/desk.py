@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from time import sleep
@@ -34,6 +34,8 @@ __all__ = ["Drained", "TaskQueue"]
 _TEXT = 3000
 #: Seconds after which a thread looks again that waits while another one runs messages.
 _GLANCE_S = 0.001
+#: Seconds for which a drain waits for another thread that runs messages.
+_PATIENCE_S = 5.0
 
 
 class Drained(Struct, frozen=True):
@@ -70,9 +72,9 @@ class TaskQueue:
         self.store = MemoryStore()
         self.clock = VirtualClock()
         self._host: LocalHost | None = None
-        self._busy = self._timed = False
-        #: The thread in which messages run.
-        self._runs_in = 0
+        self._timed = False
+        #: Held by the thread in which messages run, and which one that is.
+        self._running, self._runs_in = threading.Lock(), 0
 
     # ---- run -----------------------------------------------------------------------------------------------
 
@@ -107,14 +109,22 @@ class TaskQueue:
         self._timed = True
         return self._run(crash, lambda host: host.pass_until(until_ms, ticks=True))
 
-    def _run(self, crash: str | None, what: Any) -> Drained:
-        if self._busy:
+    def _run(self, crash: str | None, what: Callable[[LocalHost], object]) -> Drained:
+        mine = self._runs_in == threading.get_ident()
+        if mine or not self._running.acquire(timeout=_PATIENCE_S):  # another thread may be waiting for a result
             raise ConfigError("the queue is draining already", "a task cannot drain the queue that runs it")
+        try:
+            self._runs_in = threading.get_ident()
+            return self._run_alone(crash, what)
+        finally:
+            self._runs_in = 0
+            self._running.release()
+
+    def _run_alone(self, crash: str | None, what: Callable[[LocalHost], object]) -> Drained:
         host = self.host()
         point = self._crash if crash is None else crash
         host.crash = Crash(point) if point else None
         before = len(host.settled)
-        self._busy, self._runs_in = True, threading.get_ident()
         try:
             if host.crash is None:
                 what(host)
@@ -122,7 +132,6 @@ class TaskQueue:
                 with host.crash.armed(host.running):
                     what(host)
         finally:
-            self._busy = False
             crashed = tuple(host.crash.messages) if host.crash is not None else ()
             host.crash = None
         new = host.settled[before:]
@@ -219,12 +228,18 @@ class TaskQueue:
 
     def _wait(self, seconds: float) -> None:
         """What sleeping is, for those who wait for a coordinator, or for a message to end."""
-        if self._busy and self._runs_in != threading.get_ident():
+        if self._runs_in == threading.get_ident():  # a task waits
+            self.clock.jump(seconds)
+        elif self._running.acquire(blocking=False):
+            try:
+                self._runs_in = threading.get_ident()
+                self._run_alone(None, lambda host: host.settle())
+                self.clock.jump(seconds)
+            finally:
+                self._runs_in = 0
+                self._running.release()
+        else:
             sleep(_GLANCE_S)  # another thread runs messages: what is waited for may come of that
-            return
-        if not self._busy:
-            self.run_ready()
-        self.clock.jump(seconds)
 
 
 def _arguments(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -5,6 +5,7 @@ Numbers of events are their order: ``n < m`` means that it happened before.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -28,6 +29,7 @@ from s3queue.core.records import (
     decode_result,
     divide,
 )
+from s3queue.errors import CorruptRecord
 from s3queue.testing.simulate import history
 from s3queue.testing.simulate.history import Drained, Ended, Event, Started
 from s3queue.testing.simulate.posts import Message
@@ -210,7 +212,8 @@ class Chronicle:
             self.controls.append((n, decode(Control, key, event.body)))
         elif key.startswith(layout.requests):
             if is_about_letters(key) and event.body:
-                self.letter_requests.setdefault(layout.path(key), (n, decode(LetterRequest, key, event.body)))
+                with contextlib.suppress(CorruptRecord):
+                    self.letter_requests.setdefault(layout.path(key), (n, decode(LetterRequest, key, event.body)))
         elif key.startswith(layout.answers):
             answer = decode(Answer, key, event.body)
             self.answers.append((n, answer.request, answer.answer))

@@ -173,7 +173,7 @@ def i8_everything_drains(story: Story) -> Verdict:
         uptime_ms = story.boards[-1].board.uptime_ms if story.boards else 0
         # A leader without work writes, and looks, once in a lease at least.
         slack_s = max(5.0, 2 * story.settings.leader_lease)
-        kept = (f"{layout.root}/{one}/" for one in ("dead", "meta", "payloads"))
+        kept = (f"{layout.root}/{one}/" for one in ("aside", "dead", "meta", "payloads"))
         others = *kept, layout.results, layout.gates, layout.schedule("")
         for key in drained.keys:
             if key in story.pages:

@@ -101,3 +101,7 @@ class Scribbler(Process):
     def _main(self) -> Program:
         with suppress(StoreUnavailable):
             yield Put(f"{self.world.layout.inbox}{QUEUES[0]}/readme.txt", b"not a batch", None)
+        if self.world.scene.operators:
+            for name in ("1700000000000-bad", "1700000000001-bad.dead", "note"):
+                with suppress(StoreUnavailable):
+                    yield Put(f"{self.world.layout.requests}{name}", b"not a request", None)

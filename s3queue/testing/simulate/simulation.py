@@ -58,7 +58,7 @@ class Simulation:
         world.chaos = self._chaos
         for number in range(scene.producers):
             Producer(world, f"p{number}", self._machine(number))
-        if "corrupt" in scene.shapes:
+        if "corrupt" in scene.shapes or scene.operators:
             Scribbler(world, "scribbler", self._machine(0))
         self.operators = [Operator(world, f"o{number}", self._machine(number)) for number in range(scene.operators)]
         self.operators += [Redriver(world, f"d{number}", self._machine(number)) for number in range(scene.redrivers)]

@@ -8,8 +8,9 @@ from typing import Any
 from s3queue.core.chores.gates import Gates, free
 from s3queue.core.chores.troubles import Troubles
 from s3queue.core.keys import DEDUP, UNIQUE, Layout, gate_of, source_path
-from s3queue.core.ops import Delete, Get, Put, Unknown
+from s3queue.core.ops import Delete, Gather, Get, Missed, Put, Unknown
 from s3queue.core.records import Board, Gate, SourceState, decode, encode
+from s3queue.errors import StoreDenied
 from s3queue.store import Conflict, Found, Listed, Missing, Stored
 
 LAYOUT = Layout()
@@ -94,8 +95,29 @@ def test_gate_that_is_free_and_unchanged_for_a_day_is_deleted() -> None:
     step = gates.take(600.0 + 86_400.0, 10_000, "n")
     assert step is not None
     next(step)
-    assert isinstance(step.send(listed), Get)
-    assert step.send(there(PATH, held=False, made_ms=1000, window_ms=2000)) == Delete((listed[0].key,))
+    assert isinstance(step.send(listed), Gather)
+    assert step.send([there(PATH, held=False, made_ms=1000, window_ms=2000)]) == Delete((listed[0].key,))
+
+
+def test_gate_that_cannot_be_read_or_deleted_keeps_no_other() -> None:
+    troubles = Troubles()
+    gates, keys = Gates(LAYOUT, 0.0, troubles), [LAYOUT.gate("q", gate_of(DEDUP, name)) for name in "abc"]
+    listed = [Listed(key, "v", 1) for key in keys]
+    gates.follow(Board("b", epoch=1), [], [])
+    for at_s in (600.0, 600.0 + 86_400.0):
+        step = gates.take(at_s, 10_000, "n")
+        assert step is not None
+        next(step)
+        if at_s == 600.0:
+            assert end(step, listed) is False
+    assert step is not None
+    step.send(listed)
+    over = there(PATH, held=False, made_ms=1000, window_ms=2000)
+    assert step.send([Missed(StoreDenied("get", keys[0])), over, over]) == Delete((keys[1], keys[2]))
+    assert step.throw(StoreDenied("delete", keys[1])) == Delete((keys[1],))
+    assert step.throw(StoreDenied("delete", keys[1])) == Delete((keys[2],))
+    assert end(step, None) is False
+    assert {key for key, _ in troubles.take_new()} == {f"{LAYOUT.gates}*"}
 
 
 def test_gate_that_is_free_stays_so_for_a_source_that_a_survey_passes_over() -> None:

@@ -1,9 +1,10 @@
 """Take over what ledgers report, and the tickets of sessions that are over."""
 
 import pytest
+from msgspec.structs import replace
 
 from s3queue.core.plan import Planned, Settings, Settled
-from s3queue.core.records import Failed, Failure, Offer, Part, Report, SourceState, Ticket, Totals, Waiting
+from s3queue.core.records import Failed, Failure, Offer, Part, Place, Report, SourceState, Ticket, Totals, Waiting
 from tests.core.world import (
     NOW_MS,
     board,
@@ -18,7 +19,12 @@ from tests.core.world import (
     retry,
 )
 
-LOST = Failure(1, "lost", "its host fell silent or died", NOW_MS)
+LOST = Failure(1, "lost", "its host fell silent or died", NOW_MS, "h1", "1-0")
+
+
+def ran(failure: Failure) -> Failure:
+    """As the board tells it: with where it ran, and by which ticket."""
+    return replace(failure, host="h1", ticket="1-0")
 
 
 def state_of(planned: Planned, source: str) -> SourceState:
@@ -38,7 +44,7 @@ class TestTakeOver:
         before, source = one_ticket()
         planned = decide(before, [claimed(report=Report(failed={0: retry(delay_s=1.5)}), slots=0)])
         assert state_of(planned, source).waiting == (Waiting(0, 2, NOW_MS + 1500),)
-        assert state_of(planned, source).failures == {0: (error(),)}
+        assert state_of(planned, source).failures == {0: (ran(error()),)}
         assert planned.board.totals == {"q": Totals(failed=1)}
         assert planned.next_due_ms == NOW_MS + 1500
         assert planned.settled == []
@@ -57,7 +63,7 @@ class TestTakeOver:
     def test_a_rejected_message_is_dying_whatever_its_attempt(self) -> None:
         before, source = one_ticket()
         planned = decide(before, [claimed(report=Report(failed={0: Failed("dead", 0.0, error())}), slots=0)])
-        assert state_of(planned, source) == SourceState(dying=(0,), failures={0: (error(),)})
+        assert state_of(planned, source) == SourceState(dying=(0,), failures={0: (ran(error()),)})
         assert planned.board.totals == {"q": Totals(failed=1, dead=1)}
         assert planned.settled == [Settled("1-0", source, 0, 1, 1, "dead")]
 
@@ -84,6 +90,17 @@ class TestTakeOver:
         assert state_of(planned, source).settled == 3
         assert state_of(planned, source).ready == ready((5, 6, 2), (9, 10, 1))
 
+    def test_a_failure_says_where_it_ran_and_by_which_ticket(self) -> None:
+        before, source = one_ticket(3)
+        host = claimed(
+            report=Report(failed={0: retry(), 2: Failed("snooze", 1.0)}), slots=0, place=Place(name="web-1:71")
+        )
+        planned = decide(before, [host])
+        assert state_of(planned, source).failures == {0: (replace(error(), host="web-1:71", ticket="1-0"),)}
+        long = claimed(report=Report(failed={0: retry()}), slots=0, place=Place(name="w" * 200))
+        ((failure,),) = state_of(decide(before, [long]), source).failures.values()
+        assert len(failure.host) == 60
+
     def test_what_was_taken_over_is_not_taken_over_again(self) -> None:
         before, _ = one_ticket(10)
         report = Report(ok=(0, 3), failed={5: retry()})
@@ -107,7 +124,9 @@ class TestTakeOver:
         before = board({"1-0": ticket}, {one: SourceState(settled=2), other: SourceState(settled=1)})
         planned = decide(before, [claimed(report=Report(ok=(1, 4), failed={4: retry(2)}), slots=0)])
         assert state_of(planned, one) == SourceState(settled=3)
-        assert state_of(planned, other) == SourceState(settled=3, ready=ready((2, 3, 3)), failures={2: (error(2),)})
+        assert state_of(planned, other) == SourceState(
+            settled=3, ready=ready((2, 3, 3)), failures={2: (ran(error(2)),)}
+        )
         assert planned.board.tickets["1-0"].taken == (1, 5)
 
     def test_a_living_session_that_says_nothing_keeps_its_tickets(self) -> None:

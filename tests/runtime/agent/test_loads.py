@@ -9,7 +9,7 @@ from s3queue.runtime.agent.loads import STUCK_S, Load
 from s3queue.runtime.agent.pool import Piece
 from s3queue.runtime.local.journal import OK, Journal
 from s3queue.runtime.local.wire import Note, Recall
-from tests.runtime.agent.test_dealing import assign
+from tests.runtime.agent.crews import assign
 
 
 def load(slots: int = 2, max_messages: int | None = None) -> tuple[Load, Host, list[Note]]:

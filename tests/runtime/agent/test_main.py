@@ -148,7 +148,7 @@ def house(tmp_path: Path) -> Iterator[House]:
 def test_agent_deals_what_its_ledger_claims_and_leaves_when_it_is_told_to_drain(house: House) -> None:
     house.hear(Started)
     worker = Worker(house)
-    message = jobs.noop.options(store=house.store).enqueue()
+    message = jobs.plain.noop.options(store=house.store).enqueue()
     deal = worker.hear()
     assert isinstance(deal, Deal)
     assert message.endswith(f"{deal.parts[0].source.split('/')[-1]}~0")
@@ -197,7 +197,7 @@ def test_connection_that_speaks_another_language_is_closed_and_the_agent_goes_on
     stranger.socket.sendall(b"\x02\x00\x00\x00\xc1\xc1")
     assert stranger.hear() is None
     Worker(house)
-    jobs.noop.options(store=house.store).enqueue()
+    jobs.plain.noop.options(store=house.store).enqueue()
     house.tell(Died(0, 1234, "killed", "a process that nobody knows"))
     assert house.hear(Read) == Read(0)
 
@@ -205,7 +205,7 @@ def test_connection_that_speaks_another_language_is_closed_and_the_agent_goes_on
 def test_worker_that_died_is_read_and_may_be_replaced(house: House) -> None:
     house.hear(Started)
     worker = Worker(house)
-    jobs.noop.options(store=house.store).enqueue()
+    jobs.plain.noop.options(store=house.store).enqueue()
     deal = worker.hear()
     assert isinstance(deal, Deal)
     worker.socket.close()

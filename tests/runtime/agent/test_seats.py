@@ -26,7 +26,7 @@ from s3queue.runtime.local.wire import (
     Started,
     Stop,
 )
-from tests.runtime.agent.test_dealing import assign
+from tests.runtime.agent.crews import assign
 
 
 class Wire:

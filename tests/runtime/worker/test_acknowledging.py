@@ -68,8 +68,8 @@ def test_task_that_cannot_say_anything_is_refused_when_it_is_declared() -> None:
     def mute() -> None: ...
 
     with pytest.raises(ConfigError, match="no ctx"):
-        Task(mute, "q", "mute", policy=jobs.by_hand.policy, codec=jobs.by_hand._make_codec)
+        Task(mute, "q", "mute", policy=jobs.acking.by_hand.policy, codec=jobs.acking.by_hand._make_codec)
 
 
 def test_direct_call_of_such_a_task_may_say_what_it_likes() -> None:
-    assert jobs.by_hand("ack") is None
+    assert jobs.acking.by_hand("ack") is None

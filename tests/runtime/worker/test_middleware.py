@@ -121,7 +121,7 @@ def test_middleware_of_the_program_reaches_its_workers_and_is_outermost(
     store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     monkeypatch.setattr(registry, "middleware", ())
-    use(jobs.Hooks("used"))
+    use(jobs.around.Hooks("used"))
     with desk(store, method=method) as it:
         it.deal_new(0, it.message("hooked", "well"), it.message("tells_around", str(tmp_path / "out")))
         it.expect(Finished)

@@ -67,7 +67,7 @@ def test_soft_time_limit_of_an_async_task_tells_where_it_was_and_nothing_else(st
     assert failed.failure is not None
     lines = failed.failure.text.splitlines()
     assert lines[-1].endswith("SoftTimeLimit: the task was cancelled at its soft time limit of 0.01 s")
-    assert [line for line in lines if line.lstrip().startswith("File ") and "jobs.py" in line]
+    assert [line for line in lines if line.lstrip().startswith("File ") and "failing.py" in line]
     assert failed.failure.text.count("Traceback") == 1
     assert "CancelledError" not in failed.failure.text
 

@@ -1,0 +1,97 @@
+"""All that can be read of one message."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from s3queue.core.keys import fencing_token
+from s3queue.core.produce import largest_source
+from s3queue.messages import MessageProgress, Status
+from s3queue.operate import letters, looking
+from s3queue.operate.views import FailedAttempt
+from s3queue.runtime.drive import Driver
+
+if TYPE_CHECKING:
+    from s3queue.messages import MessageHandle
+
+__all__ = ["MessageDetails"]
+
+
+class MessageDetails(Struct, frozen=True, kw_only=True):
+    """One message, as far as it is known. What nobody keeps any more has its default.
+
+    Attributes:
+        status: as of `MessageHandle.status`.
+        task: empty for a queue without tasks, and where the message is over or cannot be read.
+        attempt: the one that runs, or is next; of what is dead, how many there were. 0: not known.
+        failures: how attempts ended before, oldest first, the last few: with cause, host and fencing token.
+        host, session, fencing_token: of what is running.
+        due_at: of what is scheduled or waiting: not before this.
+        died_at: of what is dead, or was before it was redriven.
+        progress: what its attempts have noted last.
+        preview: the payload as JSON, up to 10,000 characters; empty where it has no such form.
+    """
+
+    id: str
+    queue: str
+    status: Status
+    task: str = ""
+    attempt: int = 0
+    failures: tuple[FailedAttempt, ...] = ()
+    host: str = ""
+    session: str = ""
+    fencing_token: int | None = None
+    sent_at: datetime | None = None
+    due_at: datetime | None = None
+    died_at: datetime | None = None
+    progress: MessageProgress | None = None
+    preview: str = ""
+
+
+def read_details(handle: MessageHandle) -> MessageDetails:
+    """What is known of it now. See `MessageHandle.details`."""
+    driver = Driver(handle.store, handle.meter, patience_s=handle.config.enqueue_deadline)
+    # In this order: what is not seen in the first has gone on to the next.
+    queued = looking.read_message(
+        driver,
+        handle.layout,
+        handle.id,
+        now_ms=int(time.time() * 1000),
+        largest=largest_source(handle.config.max_message_bytes),
+    )
+    if queued is not None:
+        return MessageDetails(
+            id=handle.id,
+            queue=handle.queue,
+            status=queued.state,
+            task=queued.task,
+            attempt=queued.attempt,
+            failures=queued.failures,
+            host=queued.host or "",
+            session=queued.session,
+            fencing_token=fencing_token(queued.ticket) if queued.ticket else None,
+            sent_at=queued.sent_at,
+            due_at=queued.due_at,
+            progress=None if queued.state == "scheduled" else handle.progress(),
+            preview=queued.preview,
+        )
+    status = handle.status()
+    letter = letters.read_one(driver, handle.layout, handle.id, tombstones=True)
+    if letter is None:
+        return MessageDetails(id=handle.id, queue=handle.queue, status=status)
+    return MessageDetails(
+        id=handle.id,
+        queue=handle.queue,
+        status=status,
+        task=letter.task,
+        attempt=letter.attempt if status == "dead" else 0,
+        failures=letter.failures,
+        sent_at=letter.sent_at,
+        died_at=letter.died_at if status != "cancelled" else None,
+        progress=handle.progress() if status in ("running", "waiting", "ready") else None,
+        preview=letter.preview,
+    )
