@@ -69,6 +69,23 @@ def unlimit(queue: str, key: str | None = None) -> Edit:
     return edit
 
 
+def unschedule(queue: str) -> Edit:
+    """Have no schedule enqueue anything to this queue."""
+    return lambda control: replace(
+        control, schedules={name: one for name, one in control.schedules.items() if one.queue != queue}
+    )
+
+
+def forget(queue: str) -> Edit:
+    """Have nothing be set of this queue: no schedule, no limit, no pause."""
+
+    def edit(control: Control) -> Control:
+        left = unschedule(queue)(resume(queue)(control))
+        return replace(left, limits={name: one for name, one in left.limits.items() if name != queue})
+
+    return edit
+
+
 def change(layout: Layout, edit: Edit, nonce: str) -> Step[Control | Unknown]:
     """Make this change stand, whatever others change meanwhile.
 

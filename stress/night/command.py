@@ -23,7 +23,7 @@ import click
 
 from s3queue import DeadLetter, Queue
 from s3queue.config import Config, configure
-from s3queue.operate.inspection import QueueStats, stats
+from s3queue.operate.inspection import stats
 from s3queue.store import ObjectStore, open_store
 from s3queue.testing.programs import Unavailable
 from stress import stores
@@ -96,9 +96,6 @@ class Night:
 
     def _queue(self, name: str) -> Queue:
         return Queue(name, self._store, config=self._config)
-
-    def _stats(self, name: str) -> QueueStats:
-        return stats(self._store, _NAMESPACE).queues.get(name, QueueStats())
 
     def _wait_until_all_was_tried(self) -> None:
         wanted = {

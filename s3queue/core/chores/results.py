@@ -15,6 +15,7 @@ A result is deleted when three things hold, all of which stay true:
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from s3queue.core.chores.garbage import delete_each
@@ -48,12 +49,17 @@ class Results:
     def __init__(self, layout: Layout, now: float, settings: Settings, troubles: Troubles) -> None:
         self._layout, self._settings, self._troubles = layout, settings, troubles
         self._board: Board | None = None
+        self._pinned: Collection[str] = ()
         self._ranges = [_Range("", END, now + settings.result_grace_s * _SOONEST)]
         self._at, self._is_under_way = 0.0, False
 
-    def follow(self, board: Board) -> None:
-        """This board is the committed one."""
-        self._board = board
+    def follow(self, board: Board, pinned: Collection[str] = ()) -> None:
+        """This board is the committed one.
+
+        Args:
+            pinned: sources of which only a newer release knows where each message is.
+        """
+        self._board, self._pinned = board, pinned
 
     def take(self, now: float, now_ms: int) -> Step[bool] | None:
         if self._is_under_way or now < self._at or self._board is None:
@@ -135,7 +141,7 @@ class Results:
             queue = parse_source(ref.path).queue
         except CorruptRecord:
             return False
-        if not is_older(result, board) or is_listed(board, ref):
+        if not is_older(result, board) or is_listed(board, ref) or ref.path in self._pinned:
             return False
         totals = board.totals.get(queue)
         if totals is not None and totals.moved and result.life == 1:
