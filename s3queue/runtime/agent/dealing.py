@@ -152,7 +152,10 @@ class Dealer:
         if self._absent_since is not None:
             self._absent_since = None
             self.host.resize(self.concurrency * len(self.loads))
-        gates = Gates(self.host, self.loads, self.concurrency) if self.host.allowed and self._pool.size else None
+        limited = self.host.allowed and self._pool.size
+        if limited and not (self._pool.suspects or self._is_clearing or self._is_wanted(now)):
+            return
+        gates = Gates(self.host, self.loads, self.concurrency) if limited else None
         if self._pool.suspects or self._is_clearing:
             self._deal_suspects(gates)
         queues = self._pool.queues()
@@ -161,6 +164,8 @@ class Dealer:
             self._pool.forget()
         if not queues:
             return
+        if self._pool.is_long:
+            self._turns = {queue: self._turns[queue] for queue in queues if queue in self._turns}
         kept: list[Load] = []
         for queue in sorted(queues, key=lambda queue: self._turns.get(queue, 0)):
             able = [load for load in self.loads if load.takes and load not in kept]
@@ -168,9 +173,22 @@ class Dealer:
             if self._deal_queue(queue, able, now, gates):
                 self._turn += 1
                 self._turns[queue] = self._turn
-            elif able and not is_limited(queue):
+            elif is_limited(queue):
+                if not self._is_wanted(now):
+                    break
+            elif able:
                 # A queue of short tasks fills workers up before they have a free slot. One is left to this queue.
                 kept.append(min(able, key=lambda load: load.is_stuck(now)))
+
+    def _is_wanted(self, now: float) -> bool:
+        """Whether any worker would take messages of any queue. That is soon known; to look at every line takes long where
+        there are thousands, each of a key with a limit."""
+        able = [load for load in self.loads if load.takes and load.has_room]
+        return any(
+            self._wants(load, self._runs.get(queue, 0.0), now, offer.batch, PORTION_S)
+            for load in able
+            for queue, offer in self.host.offers.items()
+        )
 
     def _bear_absence(self, now: float) -> None:
         """There is no worker. If that lasts, give back the claimed messages."""

@@ -136,9 +136,14 @@ class Pool:
         """Those that have messages, suspects aside."""
         return [queue for queue, line in self._queues.items() if line]
 
+    @property
+    def is_long(self) -> bool:
+        """Whether it has many lines, with messages or without."""
+        return len(self._queues) > _LINES
+
     def forget(self) -> None:
         """Forget lines without messages, where there came to be many."""
-        if len(self._queues) > _LINES:
+        if self.is_long:
             self._queues = {queue: line for queue, line in self._queues.items() if line}
             self._sizes = {queue: self._sizes[queue] for queue in self._queues}
 
