@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from s3queue.cli.common import confirm, json_option, seconds, show_json, store_options, timeout_option, use, yes_option
+from s3queue.cli.common import (
+    confirm,
+    ending_options,
+    json_option,
+    no_wait_option,
+    show_json,
+    store_options,
+    timeout_option,
+    use,
+    yes_option,
+)
 from s3queue.errors import ConfigError
 from s3queue.words import plural
 
@@ -37,14 +47,8 @@ _GOOD = frozenset({"cancelled", "absent", "purged", ""})
 )
 @click.option("--dry-run", is_flag=True, help="With --queue: only count them.")
 @yes_option
-@click.option("--reason", default="", metavar="TEXT", help="A note for people; kept with messages that had begun.")
-@click.option(
-    "--force-after",
-    type=seconds,
-    metavar="TIME",
-    help="Kill the worker process of a task that still runs after this time.",
-)
-@click.option("--no-wait", is_flag=True, help="Do not wait for answers.")
+@ending_options
+@no_wait_option("Do not wait for answers.")
 @timeout_option(60.0)
 @store_options
 @json_option
@@ -73,7 +77,7 @@ def command(
     """
     if bool(ids) == (queue is not None) or (ids and (task or state or dry_run)):
         raise ConfigError(
-            "name messages by their ids, or a queue with --queue", "--task, --state, --dry-run: of a queue"
+            "name messages by their ids, or a queue with --queue", "--task, --state and --dry-run need --queue"
         )
     store, config = use(store_url, config_file, namespace=namespace)
     try:

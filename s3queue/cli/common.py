@@ -9,7 +9,8 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -97,6 +98,28 @@ def timeout_option(default: float = 60.0, text: str = "For how long to wait.") -
     return click.option("--timeout", type=seconds, default=default, show_default=True, metavar="TIME", help=text)
 
 
+def no_wait_option(text: str = "Do not wait for the coordinator to confirm.") -> Callable[[F], F]:
+    """``--no-wait``."""
+    return click.option("--no-wait", is_flag=True, help=text)
+
+
+def ending_options(function: F) -> F:
+    """``--reason`` and ``--force-after``, for commands that end messages."""
+    for option in (
+        click.option(
+            "--force-after",
+            type=seconds,
+            metavar="TIME",
+            help="Kill the worker process of a task that still runs after this time.",
+        ),
+        click.option(
+            "--reason", default="", metavar="TEXT", help="A note for people; kept with messages that had begun."
+        ),
+    ):
+        function = option(function)
+    return function
+
+
 def moment(text: str) -> datetime:
     """A time, as ISO 8601; of this machine's time zone if it says none.
 
@@ -161,6 +184,28 @@ def use(
             "no store was named", "give --store URL, or set S3QUEUE_STORE_URL; for example sqlite:///jobs.db"
         )
     return store, config
+
+
+@contextmanager
+def open_until_late(
+    store_url: str | None, config_file: str | None, namespace: str | None, what: str = ""
+) -> Iterator[tuple[ObjectStore, Config]]:
+    """As `use`, for a command that waits: the store is closed at the end, and a `TimeoutError` is printed.
+
+    Args:
+        what: named before the text of the error; empty: nothing is.
+
+    Raises:
+        click.exceptions.Exit: with status 1, for a `TimeoutError`.
+    """
+    store, config = use(store_url, config_file, namespace=namespace)
+    try:
+        yield store, config
+    except TimeoutError as late:
+        click.echo(f"s3queue: {what}: {late}" if what else f"s3queue: {late}", err=True)
+        raise click.exceptions.Exit(1) from None
+    finally:
+        store.close()
 
 
 def _find(

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from s3queue.cli.common import after, json_lines_option, moment, seconds, show_json, store_options, timeout_option, use
+from s3queue.cli.common import (
+    after,
+    json_lines_option,
+    moment,
+    no_wait_option,
+    seconds,
+    show_json,
+    store_options,
+    timeout_option,
+    use,
+)
 from s3queue.cli.reading import local_time
 from s3queue.errors import ConfigError
 
@@ -137,7 +147,7 @@ def pause(
 ) -> None:
     """Pause a schedule. Ticks during the pause are skipped."""
     if at is not None and length is not None:
-        raise ConfigError("--until and --for were both given", "one of them")
+        raise ConfigError("--until and --for were both given", "give only one of them")
     until = None if at is None else moment(at)
     if length is not None:
         until = after(length)
@@ -177,7 +187,7 @@ def remove(name: str, store_url: str | None, namespace: str | None, config_file:
 
 @command.command("run")
 @click.argument("name")
-@click.option("--no-wait", is_flag=True, help="Do not wait for the coordinator to confirm.")
+@no_wait_option()
 @timeout_option(60.0)
 @store_options
 def run(

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import click
 
-from s3queue.cli.common import confirm, json_option, show_json, store_options, timeout_option, use, yes_option
+from s3queue.cli.common import (
+    confirm,
+    json_option,
+    open_until_late,
+    show_json,
+    store_options,
+    timeout_option,
+    yes_option,
+)
 from s3queue.words import plural
 
 
@@ -25,22 +33,16 @@ def command(
     config_file: str | None,
     as_json: bool,
 ) -> int:
-    """Remove a queue: its messages, its dead letters and its settings.
+    """Remove a queue: its schedules, messages, dead letters, limits, pause and settings.
 
     Exit status 1: not complete within the time-out; run it again. 2: hosts serve the queue.
     """
     from s3queue.queue import Queue
 
-    store, config = use(store_url, config_file, namespace=namespace)
-    try:
+    with open_until_late(store_url, config_file, namespace, queue) as (store, config):
         of = Queue(queue, store, config=config)
         confirm(f"End all messages of {queue}, remove its dead letters, and forget it?", yes)
         many = of.delete(force=force, timeout=timeout)
-    except TimeoutError as late:
-        click.echo(f"s3queue: {queue}: {late}", err=True)
-        return 1
-    finally:
-        store.close()
     show_json({"queue": queue, "purged": many}) if as_json else click.echo(
         f"{queue} is gone, with {plural(many, 'message')}"
     )

@@ -7,7 +7,17 @@ from typing import Any
 import click
 import msgspec
 
-from s3queue.cli.common import json_lines_option, seconds, show_json, store_options, timeout_option, use, whole
+from s3queue.cli.common import (
+    json_lines_option,
+    no_wait_option,
+    open_until_late,
+    seconds,
+    show_json,
+    store_options,
+    timeout_option,
+    use,
+    whole,
+)
 from s3queue.cli.reading import warn_if_unknown
 from s3queue.errors import ConfigError
 
@@ -41,7 +51,7 @@ _NUMBER = whole(0)
 @click.option(
     "--pause", type=seconds, default=30.0, metavar="TIME", help="Try one message after this time. [default: 30]"
 )
-@click.option("--no-wait", is_flag=True, help="Do not wait for the coordinator.")
+@no_wait_option()
 @timeout_option(60.0)
 @store_options
 def set_limits(
@@ -86,16 +96,10 @@ def set_limits(
     }
     if all(one is None for one in said.values()):
         raise ConfigError("no limit was given", "for example --running 50, or --rate 20/s")
-    store, config = use(store_url, config_file, namespace=namespace)
-    try:
+    with open_until_late(store_url, config_file, namespace, queue) as (store, config):
         of = Queue(queue, store, config=config)
         of.limit(**said, key=key, wait=not no_wait, timeout=timeout)
         warn_if_unknown(of)
-    except TimeoutError as late:
-        click.echo(f"s3queue: {queue}: {late}", err=True)
-        return 1
-    finally:
-        store.close()
     click.echo(f"{queue} is limited")
     return 0
 
@@ -103,7 +107,7 @@ def set_limits(
 @command.command("rm")
 @click.argument("queue")
 @click.option("--key", metavar="KEY", help="Remove only the limits of this key.")
-@click.option("--no-wait", is_flag=True, help="Do not wait for the coordinator.")
+@no_wait_option()
 @timeout_option(60.0)
 @store_options
 def remove(
@@ -121,14 +125,8 @@ def remove(
     """
     from s3queue.queue import Queue
 
-    store, config = use(store_url, config_file, namespace=namespace)
-    try:
+    with open_until_late(store_url, config_file, namespace, queue) as (store, config):
         Queue(queue, store, config=config).unlimit(key, wait=not no_wait, timeout=timeout)
-    except TimeoutError as late:
-        click.echo(f"s3queue: {queue}: {late}", err=True)
-        return 1
-    finally:
-        store.close()
     click.echo(f"{queue} is limited as its tasks declare")
     return 0
 

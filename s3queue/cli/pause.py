@@ -6,7 +6,15 @@ from typing import Literal
 
 import click
 
-from s3queue.cli.common import after, moment, seconds, store_options, timeout_option, use
+from s3queue.cli.common import (
+    after,
+    moment,
+    no_wait_option,
+    open_until_late,
+    seconds,
+    store_options,
+    timeout_option,
+)
 from s3queue.cli.reading import warn_if_unknown
 from s3queue.errors import ConfigError
 
@@ -24,7 +32,7 @@ from s3queue.errors import ConfigError
     help="Resume automatically after this time: seconds, or 5m, 1h, 2d.",
 )
 @click.option("--idle", is_flag=True, help="Also wait until no host has messages of the queue.")
-@click.option("--no-wait", is_flag=True, help="Do not wait for the coordinator to confirm.")
+@no_wait_option()
 @timeout_option(60.0)
 @store_options
 def command(
@@ -46,21 +54,15 @@ def command(
     from s3queue.queue import Queue
 
     if sum((at is not None, length is not None)) > 1 or (idle and no_wait):
-        raise ConfigError("--until and --for, or --idle and --no-wait, were both given", "one of them")
+        raise ConfigError("--until and --for, or --idle and --no-wait, were both given", "give only one of them")
     until = moment(at) if at is not None else None
     if length is not None:
         until = after(length)
     wait: bool | Literal["idle"] = "idle" if idle else not no_wait
-    store, config = use(store_url, config_file, namespace=namespace)
-    try:
+    with open_until_late(store_url, config_file, namespace, queue) as (store, config):
         of = Queue(queue, store, config=config)
         of.pause(until=until, wait=wait, timeout=timeout)
         warn_if_unknown(of)
-    except TimeoutError as late:
-        click.echo(f"s3queue: {queue}: {late}", err=True)
-        return 1
-    finally:
-        store.close()
     click.echo(
         f"{queue} is paused" + (f" until {until.astimezone():%Y-%m-%d %H:%M:%S %Z}" if until is not None else "")
     )

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import click
 
-from s3queue.cli.common import confirm, json_option, seconds, show_json, store_options, timeout_option, use, yes_option
+from s3queue.cli.common import (
+    confirm,
+    ending_options,
+    json_option,
+    no_wait_option,
+    open_until_late,
+    show_json,
+    store_options,
+    timeout_option,
+    yes_option,
+)
 from s3queue.words import plural
 
 
 @click.command("purge")
 @click.argument("queue")
 @yes_option
-@click.option("--reason", default="", metavar="TEXT", help="A note for people; kept with messages that had begun.")
-@click.option(
-    "--force-after",
-    type=seconds,
-    metavar="TIME",
-    help="Kill the worker process of a task that still runs after this time.",
-)
-@click.option("--no-wait", is_flag=True, help="Do not wait until the purge is complete.")
+@ending_options
+@no_wait_option("Do not wait until the purge is complete.")
 @timeout_option(600.0)
 @store_options
 @json_option
@@ -43,19 +47,13 @@ def command(
     """
     from s3queue.queue import Queue
 
-    store, config = use(store_url, config_file, namespace=namespace)
-    try:
+    with open_until_late(store_url, config_file, namespace, queue) as (store, config):
         of = Queue(queue, store, config=config)
         if not yes:
             seen = of.stats()
             many = seen.ready + seen.scheduled + seen.running + seen.waiting
             confirm(f"End all messages of {queue}, {many:,} as of some seconds ago?", yes)
         many = of.purge(reason=reason, force_after=force_after, wait=not no_wait, timeout=timeout)
-    except TimeoutError as late:
-        click.echo(f"s3queue: {queue}: {late}", err=True)
-        return 1
-    finally:
-        store.close()
     if as_json:
         show_json({"queue": queue, "purged": None if no_wait else many})
     else:

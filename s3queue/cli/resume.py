@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import click
 
-from s3queue.cli.common import store_options, timeout_option, use
+from s3queue.cli.common import no_wait_option, open_until_late, store_options, timeout_option
 
 
 @click.command("resume")
 @click.argument("queue")
-@click.option("--no-wait", is_flag=True, help="Do not wait for the coordinator to confirm.")
+@no_wait_option()
 @timeout_option(60.0)
 @store_options
 def command(
@@ -26,13 +26,7 @@ def command(
     """
     from s3queue.queue import Queue
 
-    store, config = use(store_url, config_file, namespace=namespace)
-    try:
+    with open_until_late(store_url, config_file, namespace, queue) as (store, config):
         Queue(queue, store, config=config).resume(wait=not no_wait, timeout=timeout)
-    except TimeoutError as late:
-        click.echo(f"s3queue: {queue}: {late}", err=True)
-        return 1
-    finally:
-        store.close()
     click.echo(f"{queue} is resumed")
     return 0

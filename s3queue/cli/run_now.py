@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import click
 
-from s3queue.cli.common import confirm, json_option, show_json, store_options, timeout_option, use, yes_option
+from s3queue.cli.common import (
+    confirm,
+    json_option,
+    no_wait_option,
+    open_until_late,
+    show_json,
+    store_options,
+    timeout_option,
+    yes_option,
+)
 from s3queue.errors import ConfigError
 from s3queue.words import plural
 
@@ -15,7 +24,7 @@ from s3queue.words import plural
 @click.option("--task", metavar="NAME", help="With --queue: only messages of this task.")
 @click.option("--dry-run", is_flag=True, help="With --queue: only count them.")
 @yes_option
-@click.option("--no-wait", is_flag=True, help="Do not wait for the answer.")
+@no_wait_option("Do not wait for the answer.")
 @timeout_option(60.0)
 @store_options
 @json_option
@@ -42,9 +51,8 @@ def command(
     from s3queue.queue import Queue
 
     if (message is None) == (queue is None) or (message and (task or dry_run)):
-        raise ConfigError("name a message by its id, or a queue with --queue", "--task and --dry-run: of a queue")
-    store, config = use(store_url, config_file, namespace=namespace)
-    try:
+        raise ConfigError("name a message by its id, or a queue with --queue", "--task and --dry-run need --queue")
+    with open_until_late(store_url, config_file, namespace) as (store, config):
         if message is not None:
             answer = MessageHandle(message, store, config=config).run_now(wait=not no_wait, timeout=timeout)
             show_json({message: answer}) if as_json else click.echo(f"{message} {answer or 'asked'}")
@@ -64,8 +72,3 @@ def command(
             f"{changed.answers.get('ready', 0):,} of {changed.found:,} are ready"
         )
         return 0
-    except TimeoutError as late:
-        click.echo(f"s3queue: {late}", err=True)
-        return 1
-    finally:
-        store.close()

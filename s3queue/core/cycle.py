@@ -334,7 +334,7 @@ class Lead:
             self.control,
             self.board_bytes or 0,
             planned.opening,
-            self.foreign.sessions,
+            self.foreign,
         )
         self.chores.follow(facts, self.heard, self.window_s(now))
         due = [at for at in (planned.next_due_ms, seen.next_due_ms if seen is not None else None) if at is not None]

@@ -1,4 +1,4 @@
-"""A ticket as its host knows it: each message has no outcome yet, or the first one that was reported, for good."""
+"""A ticket as its host knows it: each message has no outcome yet, or keeps the first one that was reported."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Held:
         return True
 
     def note(self, offset: int, memo: Memo) -> None:
-        """Its attempt has noted this. Nothing is told of one that has ended."""
+        """Take over a note of its attempt. Notes of a message that has ended are dropped."""
         if not self.has_decided(offset):
             self.memos[offset] = memo
 

@@ -14,6 +14,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from s3queue.core import operate
 from s3queue.core.keys import parse_message_id
 from s3queue.core.ops import delete, get, list_page
 from s3queue.core.records import CANCEL, CODES, MOST_MESSAGES, PURGE, RUN_NOW, Board, Ledger, Request, decode
@@ -128,10 +129,15 @@ class Steerable(Redrivable):
         return Steering(self, timeout).purge(reason, force_after, wait=wait)
 
     def delete(self, *, force: bool = False, timeout: float = 600.0) -> int:
-        """Purge this queue and its dead letters, and forget its settings, so that it may be used anew with another order.
+        """End this queue: its schedules, its messages and dead letters, its limits and its pause, and its settings, so that
+        it may be used anew with another order.
+
+        What stays goes by itself: tombstones after ``dead_retention``, results when they expire, ids of ``dedup_id`` after
+        their window. What was counted of it stays counted.
 
         Args:
-            force: though hosts serve it: they go on, and so does what is sent to it.
+            force: though hosts serve it: they go on, and so does what is sent to it. A schedule that their code declares is
+                there again when the next one starts.
             timeout: as of `purge`.
 
         Returns:
@@ -141,7 +147,8 @@ class Steerable(Redrivable):
             ConfigError: hosts serve it.
             StoreUnavailable, TimeoutError: as of `purge`. Doing it again goes on with the rest.
 
-        Asks: one LIST, one GET for each host, what `purge` and `purge_letters` ask, and one DELETE.
+        Asks: one LIST, one GET for each host, what `purge` and `purge_letters` ask, twice what
+            `pause` asks, and one DELETE.
         """
         return Steering(self, timeout).delete(force=force)
 
@@ -251,8 +258,11 @@ class Steering:
                 f"queue {queue.name!r} is served by {', '.join(hosts)}",
                 "end these hosts, or have them serve other queues; or force it",
             )
+        # Schedules first, so that nothing ticks behind the purge; a pause last, so that nothing starts before it.
+        self._operation.change(operate.unschedule(queue.name), queue.name, True, self._timeout)
         many = self.purge("the queue is deleted", None, wait=True)
         queue.purge_letters(timeout=self._timeout)
+        self._operation.change(operate.forget(queue.name), queue.name, True, self._timeout)
         queue.driver().run(delete([queue.layout.meta(queue.name)]))
         return many
 

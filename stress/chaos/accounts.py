@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from s3queue.core.keys import Layout, ticket_id
 from s3queue.core.records import Board, DeadLetter
@@ -189,8 +189,7 @@ def gather(folder: Path, layout: Layout) -> Accounts:
                     accounts.ruled.append(record)
     for flushes in accounts.flushes.values():
         flushes.sort()
-    nonces = accounts.boards()
-    accounts.assigned = {one.turn: one for one in assigned if nonces.get(one.turn) == one.nonce}
+    accounts.assigned = _new_tickets(assigned, accounts.boards())
     for file in folder.glob("faults-*.jsonl"):
         accounts.faults += [record for record in read(file) if isinstance(record, Done)]
     for file in sorted((folder / "operators").glob("*.jsonl")):
@@ -210,6 +209,18 @@ def gather(folder: Path, layout: Layout) -> Accounts:
                 message = moved[told.source][index] if told.source in moved else layout.message_id(told.source, index)
                 accounts.told.setdefault(message, []).append(told)
     return accounts
+
+
+def _new_tickets(assigned: list[Assigned], boards: dict[int, str]) -> dict[int, Assigned]:
+    """By turn of the board, those that it has first. A new leader does not know which the boards before it had."""
+    seen: set[str] = set()
+    found: dict[int, Assigned] = {}
+    for one in sorted(assigned, key=lambda one: one.turn):
+        new = {name: parts for name, parts in one.tickets.items() if name not in seen}
+        if boards.get(one.turn) == one.nonce and new:
+            found[one.turn] = structs.replace(one, tickets=new)
+            seen |= new.keys()
+    return found
 
 
 def _runs(file: Path) -> list[Run]:

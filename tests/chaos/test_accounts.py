@@ -6,7 +6,7 @@ from pathlib import Path
 
 from s3queue.core.keys import Layout
 from stress.chaos.accounts import Run, gather
-from stress.chaos.notes import Done, End, Note, Notebook, Start
+from stress.chaos.notes import Assigned, Done, End, Note, Notebook, Ruled, Start
 
 LAYOUT = Layout("n")
 
@@ -67,3 +67,20 @@ def test_deaths_are_those_that_were_brought_about_and_those_that_a_supervisor_sa
     accounts = gather(tmp_path, LAYOUT)
     assert accounts.dead_pids == {11}
     assert accounts.dead == {("a.1", 13)}
+
+
+def test_a_ticket_is_of_the_first_board_that_was_stored_with_it(tmp_path: Path) -> None:
+    """A new leader writes down all that are on its first one."""
+    book = Notebook(tmp_path / "store", "a.1")
+    parts = {name: [(f"in/q/5/{name}", 0, 1, 1)] for name in ("1-1", "1-2", "1-3")}
+    for turn, nonce, names in (
+        (1, "lost", ("1-3",)),
+        (1, "n1", ("1-1",)),
+        (2, "n2", ("1-1", "1-2")),
+        (3, "n3", ("1-3",)),
+    ):
+        book.write(Assigned(1.0, turn, nonce, {name: parts[name] for name in names}))
+        if nonce != "lost":
+            book.write(Ruled(1.0, "a.1", 1, turn, nonce, "stored", 0))
+    assigned = gather(tmp_path, LAYOUT).assigned
+    assert {turn: list(one.tickets) for turn, one in assigned.items()} == {1: ["1-1"], 2: ["1-2"], 3: ["1-3"]}

@@ -98,6 +98,13 @@ def test_producer_may_enqueue_in_every_way_to_its_queue_and_to_no_other() -> Non
     assert {action for action, _ in store.asked} >= {"s3:PutObject", "s3:GetObject"}
 
 
+def test_producer_may_not_have_a_message_withdrawn_and_is_told_so(caplog: pytest.LogCaptureFixture) -> None:
+    queue = Queue("mail", Guarded(MemoryStore(), "producer", "mail"))
+    first = queue.enqueue(1, debounce=60, dedup_id="a")
+    assert queue.enqueue(2, debounce=60, dedup_id="a") != first
+    assert "may run as well as the one that replaces it" in caplog.text
+
+
 def test_worker_may_do_what_a_host_does(store: SqliteStore, tmp_path: Path) -> None:
     for number in range(3):
         quick.options(store=store).enqueue(str(tmp_path / "runs"), number)

@@ -40,6 +40,18 @@ def test_every_metric_that_is_asked_for_is_measured(name: str) -> None:
     assert not asked - measured()
 
 
+#: What is the same on every host, see docs/how-to/monitor.md: added up it would grow with the number of hosts.
+_ADDED_UP = re.compile(
+    r"sum(?: by \([a-z, ]*\))? ?\((?:rate|increase)?\(?(s3queue_(?:messages|oldest|hosts|elections|cycle|board)[a-z_]*)"
+)
+
+
+@pytest.mark.parametrize("name", ["prometheus/alerts.yaml", "grafana/s3queue.json"])
+def test_what_every_host_says_of_the_namespace_is_not_added_up(name: str) -> None:
+    assert _ADDED_UP.findall("sum by (queue) (increase(s3queue_messages_finished_total[1m]))")
+    assert _ADDED_UP.findall((DEPLOY / name).read_text()) == []
+
+
 def test_every_alert_says_what_to_do() -> None:
     (group,) = yaml.safe_load(ALERTS.read_text())["groups"]
     for rule in group["rules"]:

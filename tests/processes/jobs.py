@@ -232,6 +232,14 @@ def batched(words: list[str]) -> None:
             time.sleep(600)
 
 
+@task(queue=BATCHES, name="held", batch=2, wait=60, max_attempts=1)
+def held(ctx: Context, words: list[str]) -> None:
+    """Says how many there are, where, and which attempts they are; then waits for its release, whatever it is told."""
+    started, release = words[0].split()
+    say(started, f"{len(words)} {os.getpid()} {','.join(sorted(str(one.attempt) for one in ctx.batch))}")
+    hang(release)
+
+
 @task(queue=QUEUE, name="alone", unique=True)
 def alone(runs: str, number: int) -> None:
     say(runs, f"{number} {os.getpid()}")

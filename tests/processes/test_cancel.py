@@ -13,7 +13,7 @@ from s3queue.queue import Queue
 from s3queue.runtime.drive import Driver
 from s3queue.store import ObjectStore
 from tests.processes.host import IMPATIENT, Line, failures, host
-from tests.processes.jobs import hold, idle_async
+from tests.processes.jobs import held, hold, idle_async
 
 Fifo = Callable[[str], Line]
 
@@ -112,3 +112,23 @@ def test_task_that_does_not_heed_a_cancel_ends_with_its_process_and_its_neighbou
     assert (stubborn.status(), beside.status()) == ("cancelled", "unknown")
     counts = Queue(hold.queue, store).stats()
     assert (counts.done, counts.dead) == (1, 0)
+
+
+def test_cancelled_message_of_a_batch_ends_with_its_process_and_the_others_pay_nothing(
+    store: ObjectStore, fifo: Fifo
+) -> None:
+    started, release = fifo("started"), fifo("release")
+    words = f"{started.path} {release.path}"
+    stubborn, beside = (s3queue.message(one, store) for one in held.enqueue_many([(words,), (words,)]))
+    with host(store, until_empty=True, workers=1, concurrency=1) as it:
+        many, pid, attempts = started.word()
+        assert (many, attempts) == ("2", "1,1")
+        assert stubborn.cancel(force_after=0.1) == "cancelled"
+        held.enqueue(words)  # what was beside it would wait for another
+        many, other_pid, attempts = started.word()
+        assert (many, other_pid != pid, attempts) == ("2", True, "1,2")  # of one: no attempt was counted
+        release.release()
+        assert it.summary().deaths == 1
+    assert (stubborn.status(), beside.status()) == ("cancelled", "unknown")
+    counts = Queue(held.queue, store).stats(exact=True)
+    assert (counts.done, counts.cancelled, counts.dead) == (2, 1, 0)

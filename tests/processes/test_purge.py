@@ -9,9 +9,11 @@ import pytest
 
 import s3queue
 from s3queue import Queue
+from s3queue.core.records import Control, decode
 from s3queue.errors import ConfigError
-from s3queue.store import ObjectStore
-from tests.processes.host import IMPATIENT, Line, host
+from s3queue.operate.schedules import Schedules
+from s3queue.store import Found, ObjectStore
+from tests.processes.host import IMPATIENT, Line, board, host
 from tests.processes.jobs import QUEUE, hold, idle_async, not_now, quick, reject
 
 Fifo = Callable[[str], Line]
@@ -84,3 +86,26 @@ def test_queue_that_a_host_serves_is_deleted_only_by_force(store: ObjectStore, f
     assert list(queue.dead_letters()) == []
     assert s3queue.stats(store).queues[QUEUE].hosts == 0
     assert not hasattr(store.get(queue.layout.meta(QUEUE)), "body")
+
+
+def test_nothing_of_a_deleted_queue_is_left_and_no_schedule_fills_it(store: ObjectStore) -> None:
+    queue, other, schedules = Queue("gone", store), Queue("kept", store), Schedules(store)
+    with host(store, workers=1, concurrency=1, **IMPATIENT):
+        for of in (queue, other):
+            of.limit(max_running=3)
+            of.pause()
+            schedules.set(f"{of.name}.beat", of.name, payload=1, every=1, catch_up="all")
+        while next(queue.messages(), None) is None:
+            pass
+        assert queue.delete() >= 1
+        assert list(queue.messages()) == []
+        found = store.get(queue.layout.control)
+        assert isinstance(found, Found)
+        control = decode(Control, queue.layout.control, found.body)
+        assert control.schedules.keys() == {"kept.beat"}
+        assert control.limits.keys() == control.paused.keys() == {"kept"}
+        at = board(store).schedules["kept.beat"].last_ms
+        while board(store).schedules["kept.beat"].last_ms < at + 2000:
+            pass
+        assert list(queue.messages()) == []
+        schedules.remove("kept.beat")

@@ -94,7 +94,9 @@ def a_leader_believes_its_clock(_: Any, clocks: Clocks, *more: Any) -> None:
 
 
 @mutant(Revisions, "follow", "I15", within=300, **_TIMED)
-def a_revision_is_deleted_while_its_ticks_run(_: Any, of: Revisions, board: Board) -> list[str]:
+def a_revision_is_deleted_while_its_ticks_run(
+    _: Any, of: Revisions, board: Board, *rest: Any, **more: Any
+) -> list[str]:
     """The object of an old revision stays until none of its messages is on the board."""
     of.deleted &= {(name, revision) for name, ticked in board.schedules.items() for revision in ticked.old}
     of._keys = {

@@ -31,7 +31,7 @@ from s3queue.core.keys import Layout
 from s3queue.core.ops import Step
 from s3queue.core.pacing import Backoffs
 from s3queue.core.plan import Settings, Settled, is_finished
-from s3queue.core.records import Board, Control
+from s3queue.core.records import NOTHING_FOREIGN, Board, Control, Foreign
 from s3queue.core.survey import Heard, Survey
 
 __all__ = ["CHORES_AT_ONCE", "Chores", "Facts"]
@@ -57,11 +57,11 @@ class Facts(NamedTuple):
         ended: sessions that were over before ``board`` was sent, and that get no more tickets.
         uptime_ms: of the board's clock, now.
         now_ms: wall clock.
-        settled: what that board has settled; nothing where it was committed before.
-        control: what operators have set; None where that is not known.
+        settled: messages that this board settled; empty where it was committed before. control: what operators have set;
+        None: not known.
         board_bytes: size of the board.
         opening: paths of batches that are admitted when their gate is free.
-        kept: sessions whose ledgers have to stay, besides those of tickets on ``board``.
+        foreign: what stands on the board besides.
     """
 
     board: Board
@@ -75,11 +75,11 @@ class Facts(NamedTuple):
     control: Control | None = None
     board_bytes: int = 0
     opening: Sequence[str] = ()
-    kept: Collection[str] = ()
+    foreign: Foreign = NOTHING_FOREIGN
 
 
 def drops(heard: Mapping[str, Heard], queue: str, task: str) -> bool:
-    """Whether the hosts that know this task agree that its dead messages leave no letter."""
+    """Whether all hosts that know this task declare that its dead messages leave no letter."""
     ledgers = [one.ledger for one in heard.values() if one.ledger is not None and not one.ledger.over]
     offers = [ledger.offers[queue] for ledger in ledgers if queue in ledger.offers]
     know = [offer for offer in offers if task in offer.tasks]
@@ -114,7 +114,7 @@ class Chores:
         self.purges = Purges(layout, settings.purge_page, self.troubles)
         self.answers = Answers(layout, now, self.troubles)
         self.garbage = Garbage(self.troubles)
-        self.revisions = Revisions(layout)
+        self.revisions = Revisions(layout, now, self.troubles)
         self.summaries = Summaries(layout, epoch, heard, settings, self.troubles, self.asides)
         self.gates = Gates(layout, now, self.troubles)
         self.results = Results(layout, now, settings, self.troubles)
@@ -133,6 +133,7 @@ class Chores:
             "summaries": self.summaries.take,
             "gates": self.gates.take,
             "garbage": lambda now, *_: self.garbage.take(now, self._deleted),
+            "revisions": lambda now, now_ms, _: self.revisions.take(now, now_ms),
             "results": lambda now, now_ms, _: self.results.take(now, now_ms),
         }
 
@@ -145,7 +146,7 @@ class Chores:
         self.purges.follow(board)
         self.answers.follow(board)
         self.asides.follow(board)
-        self.results.follow(board)
+        self.results.follow(board, facts.foreign.pinned)
         self.summaries.follow(facts)
         if (seen := facts.seen) is None:
             return
@@ -161,12 +162,13 @@ class Chores:
             is_seen = path in seen.listed or path in seen.requests
             if is_seen or (path not in pages.swept and not seen.covers(key)):
                 keys.append(key)
-        busy = {ticket.session for ticket in board.tickets.values()}.union(facts.kept)
-        # Not one that was fenced since: if we were replaced, a later board may have given it tickets before.
+        busy = {ticket.session for ticket in board.tickets.values()}.union(facts.foreign.sessions)
+        # Not a session that was fenced since: if we were replaced, a later board may have given it tickets before the
+        # fence.
         keys += [layout.host(session) for session in heard if session in facts.ended and session not in busy]
         keys += pages.expired(board.uptime_ms, window_s)
-        if board.schedules or self.revisions.deleted:
-            keys += self.revisions.follow(board)
+        if board.schedules or self.revisions.deleted or (facts.control is not None and facts.control.schedules):
+            keys += self.revisions.follow(board, facts.control, is_whole=facts.foreign is NOTHING_FOREIGN)
         self.garbage.follow(keys)
         self.troubles.keep_for(facts.now)
 
@@ -183,7 +185,7 @@ class Chores:
         return None
 
     def _guarded(self, kind: str, step: Step[bool], now: float) -> Step[bool]:
-        """After an unexpected error all chores of this kind pause; otherwise it would be taken first for ever."""
+        """After an unexpected error all chores of this kind pause; otherwise this one would be taken first for ever."""
         try:
             news = yield from step
         except Exception:

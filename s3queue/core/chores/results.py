@@ -1,20 +1,21 @@
 """Deletes results that have expired, an hour later.
 
-A walk goes through the results, a page at a time, and reads each of them once when it is new and once when it is due: of a
-range that was walked only the time is kept when the first of it is due. So memory grows with the number of ranges.
+A walk lists the results, page by page, and reads each result once when it is new and once when it is due. Of a walked range
+only the time is kept at which its first result is due. So memory grows with the number of ranges.
 
 A result is deleted when three things hold, all of which stay true:
 
 - it expired so long ago that no clock of a host disagrees, by a time that was taken before it was read;
 - the committed board does not list its life of the message, and was committed after its ticket was assigned. So that life
-  is over, and nothing of it can replace this result any more. A coordinator that was replaced takes nothing for over that
-  it has not heard of;
+  is over, and nothing of it can replace this result any more. So a replaced coordinator does not take a life for over
+  because it has not heard of it;
 - the message is not among those that were moved off the board.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from s3queue.core.chores.garbage import delete_each
@@ -48,12 +49,17 @@ class Results:
     def __init__(self, layout: Layout, now: float, settings: Settings, troubles: Troubles) -> None:
         self._layout, self._settings, self._troubles = layout, settings, troubles
         self._board: Board | None = None
+        self._pinned: Collection[str] = ()
         self._ranges = [_Range("", END, now + settings.result_grace_s * _SOONEST)]
         self._at, self._is_under_way = 0.0, False
 
-    def follow(self, board: Board) -> None:
-        """This board is the committed one."""
-        self._board = board
+    def follow(self, board: Board, pinned: Collection[str] = ()) -> None:
+        """This board is the committed one.
+
+        Args:
+            pinned: sources of which only a newer release knows where each message is.
+        """
+        self._board, self._pinned = board, pinned
 
     def take(self, now: float, now_ms: int) -> Step[bool] | None:
         if self._is_under_way or now < self._at or self._board is None:
@@ -121,21 +127,21 @@ class Results:
             self._ranges[0].after = empty.after
 
     def _due_ms(self, key: str, found: Found) -> int | None:
-        """None: nobody can tell; it is left where it is."""
+        """None: unknown; the result stays where it is."""
         try:
             return decode_result(key, found.body).expires_ms + int(self._settings.result_grace_s * 1000)
         except CorruptRecord:
             return None
 
     def _is_over(self, key: str, found: Found, board: Board) -> Step[bool]:
-        """Whether the life that it is of is settled on this board."""
+        """Whether the life that this result belongs to is settled on this board."""
         try:
             result = decode_result(key, found.body)
             ref = _life(result)
             queue = parse_source(ref.path).queue
         except CorruptRecord:
             return False
-        if not is_older(result, board) or is_listed(board, ref):
+        if not is_older(result, board) or is_listed(board, ref) or ref.path in self._pinned:
             return False
         totals = board.totals.get(queue)
         if totals is not None and totals.moved and result.life == 1:

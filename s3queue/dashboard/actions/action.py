@@ -65,20 +65,15 @@ class Action(NamedTuple):
 
 def seconds(values: Mapping[str, str], name: str) -> float | None:
     """A number of seconds that was filled in; None: it was left empty. Raises `ConfigError`."""
-    text = values.get(name, "").strip()
-    if not text:
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 < value < 1e9:
-        raise ConfigError(f"not a number of seconds: {text!r}", "for example 600")
-    return value
+    return _above_0(values, name, "a number of seconds", "for example 600")
 
 
 def number(values: Mapping[str, str], name: str) -> float | None:
     """A number above 0 that was filled in; None: it was left empty. Raises `ConfigError`."""
+    return _above_0(values, name, "a number above 0", "for example 20")
+
+
+def _above_0(values: Mapping[str, str], name: str, what: str, example: str) -> float | None:
     text = values.get(name, "").strip()
     if not text:
         return None
@@ -87,7 +82,7 @@ def number(values: Mapping[str, str], name: str) -> float | None:
     except ValueError:
         value = -1.0
     if not 0 < value < 1e9:
-        raise ConfigError(f"not a number above 0: {text!r}", "for example 20")
+        raise ConfigError(f"not {what}: {text!r}", example)
     return value
 
 

@@ -2,7 +2,7 @@
 
 Those that have not begun are given back. Those that run are told, once. What still runs at its time, counted from when
 this host has read the mark, ends with its process: as after a time limit that message alone is at fault, and its
-neighbours go on elsewhere at no cost.
+neighbours go on elsewhere at no cost, those of its own batch as well.
 """
 
 from __future__ import annotations
@@ -70,11 +70,12 @@ class Interrupts:
             return
         for number, load in enumerate(self._loads):
             late = []
-            for one in load.journal.running():
-                row = load.rows.get(one.row)
-                if row is not None and row.ended_at is None and (row.ticket, row.base + one.message) in due:
-                    late.append((one.row, one.message))
-                    self._ends_at[row.ticket, row.base + one.message] = now + _AGAIN_S
+            for place, row in load.rows.items():
+                for index in [at - row.base for ticket, at in due if ticket == row.ticket]:
+                    # By its state, and not by the slots: several that run together share one.
+                    if 0 <= index < row.size and index not in row.told and load.journal.is_running(place, index):
+                        late.append((place, index))
+                        self._ends_at[row.ticket, row.base + index] = now + _AGAIN_S
             if late:
                 self._end_worker(number, tuple(late))
 

@@ -290,6 +290,10 @@ class WorkerJournal:
 
     # ---- rows ----------------------------------------------------------------------------------------------
 
+    def is_running(self, row: int, index: int) -> bool:
+        """Whether this message of an open row has begun and has not ended; also one of several that run together."""
+        return 0 <= row < self.row_count and index < self._count(row) and self.states(row)[index] == RUNNING
+
     def states_at(self, row: int) -> int:
         """Where the states of a row begin in `bytes`."""
         return self._rows_at + row * _ROW + _STATES

@@ -64,8 +64,8 @@ class Watch:
 
     def cancelled(self, number: int, messages: Collection[tuple[int, int]]) -> Verdict | None:
         """Of a worker that may run messages that are cancelled, and did not end in time."""
-        running = [(it.row, it.message) for it in self._journal.worker(number).running()]
-        late = tuple(one for one in running if one in messages)
+        journal = self._journal.worker(number)
+        late = tuple(one for one in messages if journal.is_running(*one))
         return Verdict("cancelled", "a cancelled task did not end in time", late) if late else None
 
     def _silent(self, beat: float, now: float, busy_at: float = 0.0) -> Verdict | None:

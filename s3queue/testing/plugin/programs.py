@@ -15,7 +15,6 @@ class Running:
     def __init__(self, program: Program[Any]) -> None:
         self._program = program
         self._wait: Wait | None = None
-        self._begun = False
         self.is_over = False
 
     @property

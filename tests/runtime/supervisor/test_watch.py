@@ -112,3 +112,14 @@ def test_child_that_has_not_shown_life_yet_is_not_missed(scene: Scene) -> None:
     scene.passes(3 * SILENCE_S)
     assert scene.look() is None
     assert scene.watch.agent(scene.now) is None
+
+
+def test_cancelled_message_that_runs_with_others_ends_its_process_and_one_that_has_ended_does_not(scene: Scene) -> None:
+    for index in (2, 3):
+        scene.worker.start(0, 0, index, scene.now)
+    scene.worker.share(0)
+    verdict = scene.watch.cancelled(0, [(0, 3), (0, 4), (1, 0), (99, 0)])
+    assert verdict is not None
+    assert (verdict.cause, verdict.overran) == ("cancelled", ((0, 3),))
+    scene.worker.mark(0, 3, journals.OK)
+    assert scene.watch.cancelled(0, [(0, 3)]) is None
