@@ -289,7 +289,7 @@ def _from_file(file: Path) -> tuple[str | None, dict[str, Any]]:
         raise ConfigError(f"{file} is not TOML: {wrong}") from wrong
     for name, table in tables.items():
         if name in _names():
-            raise ConfigError(f"{file}: {name!r} stands outside of a table", "write it below a line that says [queue]")
+            raise ConfigError(f"{file}: {name!r} is not in a table", "write it below a line that says [queue]")
         _known([name], ("store", "queue"), f"table in {file}:")
         if not isinstance(table, dict):
             raise ConfigError(f"{file}: {name!r} is not a table", f"write [{name}] on a line of its own")

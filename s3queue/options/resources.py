@@ -106,7 +106,7 @@ def given(resource: Resource[T]) -> T:
         ConfigError: that is no resource.
     """
     if not isinstance(resource, Resource):
-        raise ConfigError(f"{resource!r} is no resource", "decorate what makes it with @s3queue.resource")
+        raise ConfigError(f"{resource!r} is not a resource", "decorate what makes it with @s3queue.resource")
     return cast("T", Given(resource))
 
 
@@ -120,7 +120,9 @@ def handed(function: Callable[..., Any], what: str) -> dict[str, Resource[Any]]:
     for name, parameter in inspect.signature(function).parameters.items():
         if isinstance(parameter.default, Given):
             if parameter.kind is not parameter.KEYWORD_ONLY:
-                raise ConfigError(f"{what}: {name!r} is handed a resource", "write it behind a *, as keyword-only")
+                raise ConfigError(
+                    f"{what}: parameter {name!r} gets a resource", "make it keyword-only: write it after a *"
+                )
             found[name] = parameter.default.resource
     return found
 

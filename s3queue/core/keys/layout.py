@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from s3queue.core.keys.names import (
     MAX_SEGMENT,
-    TO_FOLDER,
     check_name,
+    folder_of,
     lane_of,
     shorten,
 )
@@ -64,7 +64,7 @@ class Layout:
 
     def queue(self, queue: str) -> str:
         """Prefix of the batches of a queue that are not scheduled."""
-        return f"{self.inbox}{queue.translate(TO_FOLDER)}/"
+        return f"{self.inbox}{folder_of(queue)}/"
 
     def lanes(self, queue: str) -> str:
         """Greater than every key of a batch of the queue that has no key, and below all of those that have."""
@@ -141,6 +141,8 @@ class Layout:
     def message_ids(self, path: str, count: int) -> list[str]:
         """Of all messages of a batch."""
         start = f"{self.part}~{path.replace('/', '~')}~"
+        if count == 1:
+            return [f"{start}0"]
         return [f"{start}{index}" for index in range(count)]
 
 
@@ -150,7 +152,7 @@ def patterns(root: str, queue: str | None = None) -> dict[str, tuple[str, ...]]:
     Args:
         queue: only its keys, where keys tell that; the others are those of all queues.
     """
-    folder = "*" if queue is None else check_name(queue).translate(TO_FOLDER)
+    folder = "*" if queue is None else folder_of(queue)
     name = "*" if queue is None else queue
     ms = "?" * 13
     messages = (f"in~{folder}~*", f"later~{ms}-{folder}~*", f"tick~{name}~*")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from hashlib import sha256
 from urllib.parse import quote, unquote
 
@@ -30,8 +31,20 @@ def check_name(name: str, what: str = "queue") -> str:
     return name
 
 
-TO_FOLDER = str.maketrans("-.", "=@")
-FROM_FOLDER = str.maketrans("=@", "-.")
+_TO_FOLDER = str.maketrans("-.", "=@")
+_FROM_FOLDER = str.maketrans("=@", "-.")
+
+
+@lru_cache(maxsize=4096)
+def folder_of(queue: str) -> str:
+    """The folder of a queue. Its name has no character below ``/``. Raises `ConfigError`: as `check_name`."""
+    return check_name(queue).translate(_TO_FOLDER)
+
+
+@lru_cache(maxsize=4096)
+def queue_of(folder: str) -> str:
+    """The queue with this folder."""
+    return folder.translate(_FROM_FOLDER)
 
 
 def check_group(group: str, what: str = "group") -> str:

@@ -13,14 +13,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from s3queue.core.keys.names import (
-    FROM_FOLDER,
     GROUP_IN_KEY,
-    TO_FOLDER,
     check_group,
     check_name,
     escape,
+    folder_of,
     key_of,
     lane_of,
+    queue_of,
     shorten,
     unescape,
 )
@@ -140,7 +140,7 @@ def source_path(
     """
     order = MAX_ORDER - sent_ms if newest_first else sent_ms
     lane = "" if key is None else f"k/{lane_of(check_group(key, 'key'))}/"
-    tail = f"{check_name(queue).translate(TO_FOLDER)}/{lane}{priority}/{order:013}-{batch}-{count}"
+    tail = f"{folder_of(queue)}/{lane}{priority}/{order:013}-{batch}-{count}"
     if expires_ms is not None:
         tail += f"x{expires_ms:013}"
     if gate:
@@ -168,7 +168,7 @@ def moved_path(like: Source, *, due_ms: int, batch: str, count: int, attempt: in
     """The path for messages of the queue, key and priority of ``like`` that wait for this attempt until then. They have
     begun, and do not expire."""
     lane = f"k/{lane_of(like.key)}/" if like.key else ""
-    tail = f"{like.queue.translate(TO_FOLDER)}/{lane}{like.priority}/{like.order:013}-{batch}-{count}"
+    tail = f"{folder_of(like.queue)}/{lane}{like.priority}/{like.order:013}-{batch}-{count}"
     return f"later/{due_ms:013}-{tail}.{attempt}{'a' if alone else ''}"
 
 
@@ -186,7 +186,7 @@ def parse_source(path: str) -> Source:
     rank = int(priority), int(order), batch
     return Source(
         path,
-        folder.translate(FROM_FOLDER),
+        queue_of(folder),
         *rank,
         int(count),
         # Earlier releases wrote long groups out: they equal what this one makes of them.
@@ -236,7 +236,7 @@ def spot_of(path: str) -> Spot | None:
         return None
     due, key, priority = match["due"], match["key"], match["priority"]
     return Spot(
-        match["folder"].translate(FROM_FOLDER),
+        queue_of(match["folder"]),
         "" if key is None else key_of(key),
         None if priority is None else int(priority),
         None if due is None else int(due),
