@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from s3queue.core import ranges
+from s3queue.core.histories import is_suspect
 from s3queue.core.keys import parse_source
 from s3queue.core.ranges import EMPTY, Ranges
 from s3queue.core.records import Board, Failed, Memo, Part, Report, Ticket
-from s3queue.core.settle import is_suspect
 
 
 @dataclass

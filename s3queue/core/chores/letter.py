@@ -7,10 +7,9 @@ import msgspec
 from msgspec.structs import replace
 
 from s3queue.core.bodies import batch_in
+from s3queue.core.histories import clipped, shortened
 from s3queue.core.keys import Layout, Source, parse_message_id, parse_source
 from s3queue.core.records import DeadLetter, Ending, Failure, Life, Origin, decode_moved
-from s3queue.core.settle import ending as end_of
-from s3queue.core.settle import shortened
 from s3queue.errors import CorruptRecord
 from s3queue.store import Found, Missing
 
@@ -108,7 +107,7 @@ def further_letter(
         return replace(gone, nonce=nonce, tombstone=True, ending="purged", ended_ms=now_ms, turn=turn)
     last = letter.failures[-1] if letter.failures else None
     if last is not None:
-        last = replace(last, text=end_of(last.text, _LIFE_TEXT))
+        last = replace(last, text=clipped(last.text, _LIFE_TEXT))
     lives = (*letter.lives, Life(letter.life, letter.attempt, letter.died_ms, last))[-_LIVES:]
     lived = replace(letter, nonce=nonce, life=source.life, lives=lives, turn=turn)
     if ending.kind == "dead":

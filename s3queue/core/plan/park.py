@@ -16,10 +16,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from s3queue.core.histories import is_suspect
 from s3queue.core.keys import MAX_BATCH, moved_batch, moved_path, parse_source
 from s3queue.core.plan.planning import Planning
 from s3queue.core.records import Board, SourceState
-from s3queue.core.settle import Draft, is_suspect
+from s3queue.core.settle import Draft
 
 #: Most moves under way, since their sources are read into memory.
 _MOVES = 4

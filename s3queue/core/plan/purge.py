@@ -19,13 +19,13 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from s3queue.core.histories import LAST_TEXT
 from s3queue.core.keys import check_name, parse_source
 from s3queue.core.plan.marking import REASON, mark
 from s3queue.core.plan.planned import is_finished
 from s3queue.core.plan.planning import Planning
 from s3queue.core.plan.room import added
 from s3queue.core.records import Mark, Part, Purge, Request, SourceState
-from s3queue.core.settle import LAST_TEXT
 from s3queue.errors import ConfigError
 
 #: Finished batches on the board beyond which a walk waits until some of them are deleted and retired.
