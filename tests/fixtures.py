@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +25,18 @@ def disk(tmp_path: Path) -> Iterator[ObjectStore]:
     yield it
     configure()
     it.close()
+
+
+@pytest.fixture
+def unconfigured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An empty working directory, no variables of ours, nothing configured; and nothing configured afterwards."""
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name.startswith("S3QUEUE_"):
+            monkeypatch.delenv(name)
+    configure()
+    yield
+    configure()
 
 
 @pytest.fixture

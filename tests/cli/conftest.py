@@ -1,31 +1,23 @@
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from s3queue import config
 from s3queue.cli import _run, cli
 from s3queue.registry import registry
 
 
 @pytest.fixture(autouse=True)
-def clean_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An empty working directory from which modules are imported, nothing configured, no tasks."""
-    monkeypatch.chdir(tmp_path)
-    for name in list(os.environ):
-        if name.startswith("S3QUEUE_"):
-            monkeypatch.delenv(name)
+def clean_process(unconfigured: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Each test begins without settings and tasks, in a working directory from which modules are imported."""
     monkeypatch.setattr(registry, "_tasks", {})
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     before = set(sys.modules)
-    config.configure()
     yield
-    config.configure()
     for name in set(sys.modules) - before:
         if getattr(sys.modules[name], "__file__", None) and str(tmp_path) in str(sys.modules[name].__file__):
             del sys.modules[name]
