@@ -99,8 +99,8 @@ def an_expired_result_is_swept_though_its_message_goes_on(_: Any, of: Any, key: 
     return True
 
 
-#: A leader that stands still before a message is admitted, and goes on when the result of an attempt has expired, whose host
-#: stands still before it has reported that.
+#: A leader that stands still before a message is admitted, and goes on when the result of an attempt has expired, whose
+#: host stands still before it has reported that.
 _DEPOSED: dict[str, Any] = _FENCED | {
     "shared": False,
     "candidates": 2,

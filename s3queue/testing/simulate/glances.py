@@ -54,11 +54,9 @@ def a_result_is_readable_exactly_when_its_message_is_committed(story: Story) -> 
                     continue
                 is_committed = (result.ticket, True) in [(ticket, at <= n) for at, ticket in done.get(message, ())]
                 is_over = result.expires_ms <= EPOCH_MS + event.at * 1000 + SKEW_MS
-                looked = (
-                    None
-                    if results.is_listed(board, ref)
-                    else _at_once(results.look(layout, result.message, board), store)
-                )
+                looked = None
+                if not results.is_listed(board, ref):
+                    looked = _at_once(results.look(layout, result.message, board), store)
                 shown = looked.result if looked is not None and looked.verdict is Verdict.DONE else None
                 if shown is not None and not is_committed:
                     yield f"event {n}: the result of {message} by ticket {shown.ticket} is shown, and that is not committed"
