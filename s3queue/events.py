@@ -71,7 +71,7 @@ class Succeeded(Event, frozen=True, tag="succeeded"):
 
 
 class Failed(Event, frozen=True, tag="failed"):
-    """An attempt failed, whatever follows; `Retrying` or `Dead` tells that. By the worker."""
+    """An attempt failed. `Retrying` or `Dead` follows. By the worker."""
 
     message: str
     attempt: int
@@ -96,7 +96,7 @@ class Retrying(Event, frozen=True, tag="retrying"):
 
 
 class Snoozed(Event, frozen=True, tag="snoozed"):
-    """A task put its message off for ``next_s`` seconds; it costs no attempt. By the worker."""
+    """A task snoozed its message for ``next_s`` seconds, without losing an attempt. By the worker."""
 
     message: str
     attempt: int
@@ -159,7 +159,7 @@ class Settled(Event, frozen=True, tag="settled"):
 
 
 class Moved(Event, frozen=True, tag="moved"):
-    """Waiting messages are in this source from now on, with unchanged ids. By the coordinator."""
+    """Waiting messages were moved to this source; their ids stay the same. By the coordinator."""
 
     source: str
     ids: list[str]
@@ -226,14 +226,14 @@ class Reaped(Event, frozen=True, tag="reaped"):
 
 
 class Leaving(Event, frozen=True, tag="leaving"):
-    """A worker process is to be replaced: of age, or of size. By the agent."""
+    """A worker process will be replaced: it has reached `max_messages` or `max_rss_bytes`. By the agent."""
 
     worker: int
     why: str
 
 
 class Draining(Event, frozen=True, tag="draining"):
-    """A host takes nothing more. By the supervisor. ``text``: what another signal does."""
+    """A host takes no more messages. By the supervisor. ``text``: what another signal does."""
 
     why: str
     running: int
@@ -266,7 +266,7 @@ class GaveUp(Event, frozen=True, tag="gave_up"):
 
 
 class HostJoined(Event, frozen=True, tag="host_joined"):
-    """A host has a ledger, and takes messages. By its agent."""
+    """A host has joined, and takes messages. By its agent."""
 
     session: str
     queues: list[str] = []
@@ -274,7 +274,7 @@ class HostJoined(Event, frozen=True, tag="host_joined"):
 
 
 class HostLeft(Event, frozen=True, tag="host_left"):
-    """A host left in good order. By its agent."""
+    """A host has left normally. By its agent."""
 
     session: str
 
@@ -293,14 +293,14 @@ class Fenced(Event, frozen=True, tag="fenced"):
 
 
 class Elected(Event, frozen=True, tag="elected"):
-    """This agent leads from now on. By the agent."""
+    """This agent was elected coordinator. By the agent."""
 
     session: str
     epoch: int
 
 
 class Deposed(Event, frozen=True, tag="deposed"):
-    """This agent leads no more, since another does, or since it leaves. By the agent."""
+    """This agent is no longer the coordinator: another one was elected, or it leaves. By the agent."""
 
     session: str
     text: str = ""
@@ -314,28 +314,28 @@ class TicketsAssigned(Event, frozen=True, tag="tickets_assigned"):
 
 
 class Paused(Event, frozen=True, tag="paused"):
-    """Nothing more of a queue is assigned. By the coordinator, after the commit. ``until_ms``: 0 for no end."""
+    """A queue was paused. By the coordinator, after the commit. ``until_ms``: 0 for no end."""
 
     queue: str
     until_ms: int = 0
 
 
 class Resumed(Event, frozen=True, tag="resumed"):
-    """A queue is paused no more: it was resumed, or the pause has run out. By the coordinator, after the commit."""
+    """A queue is no longer paused: it was resumed, or the pause has ended. By the coordinator, after the commit."""
 
     queue: str
 
 
 class BreakerOpened(Event, frozen=True, tag="breaker_opened"):
-    """So many attempts of a queue ``failed`` that its circuit breaker holds it. By the coordinator, after the commit."""
+    """A circuit breaker stopped a queue after ``failed`` failed attempts. By the coordinator, after the commit."""
 
     queue: str
     failed: int = 0
 
 
 class BreakerClosed(Event, frozen=True, tag="breaker_closed"):
-    """A circuit breaker holds its queue no more: a message that was tried ended well, or there is no breaker any more. By
-    the coordinator, after the commit."""
+    """A circuit breaker lets its queue run again: a trial message succeeded, or the breaker was removed. By the
+    coordinator, after the commit."""
 
     queue: str
 
@@ -355,7 +355,7 @@ class Purged(Event, frozen=True, tag="purged"):
 
 
 class Operated(Event, frozen=True, tag="operated"):
-    """Somebody did something from the dashboard, or was refused. By the dashboard, once for each action. ``outcome``:
+    """Somebody did something in the dashboard, or was refused. By the dashboard, once for each action. ``outcome``:
     ``done``, ``failed``, ``cancelled`` or ``refused``; ``given``: what else was filled in."""
 
     who: str
@@ -370,7 +370,7 @@ class Operated(Event, frozen=True, tag="operated"):
 
 
 class LoginRefused(Event, frozen=True, tag="login_refused"):
-    """Somebody gave the dashboard a token that nobody has. By the dashboard."""
+    """Somebody tried to log in to the dashboard with a wrong token. By the dashboard."""
 
     address: str = ""
 

@@ -77,7 +77,7 @@ def command(
     """
     if bool(ids) == (queue is not None) or (ids and (task or state or dry_run)):
         raise ConfigError(
-            "name messages by their ids, or a queue with --queue", "--task, --state, --dry-run: of a queue"
+            "name messages by their ids, or a queue with --queue", "--task, --state and --dry-run need --queue"
         )
     store, config = use(store_url, config_file, namespace=namespace)
     try:

@@ -147,7 +147,7 @@ def pause(
 ) -> None:
     """Pause a schedule. Ticks during the pause are skipped."""
     if at is not None and length is not None:
-        raise ConfigError("--until and --for were both given", "one of them")
+        raise ConfigError("--until and --for were both given", "give only one of them")
     until = None if at is None else moment(at)
     if length is not None:
         until = after(length)

@@ -165,7 +165,9 @@ def json_of(text: str | bytes) -> Any:
     except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
         shown = text if isinstance(text, str) else text.decode("utf-8", "backslashreplace")
         shown = shown if len(shown) <= 80 else f"{shown[:79]}…"
-        raise ConfigError(f"not JSON: {shown!r}: {wrong}", "a text needs quotes of its own: '\"text\"'") from None
+        raise ConfigError(
+            f"not JSON: {shown!r}: {wrong}", "a string needs quotes inside the quotes of the shell: '\"text\"'"
+        ) from None
 
 
 def call_of(values: Iterable[str]) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -54,7 +54,7 @@ def command(
     from s3queue.queue import Queue
 
     if sum((at is not None, length is not None)) > 1 or (idle and no_wait):
-        raise ConfigError("--until and --for, or --idle and --no-wait, were both given", "one of them")
+        raise ConfigError("--until and --for, or --idle and --no-wait, were both given", "give only one of them")
     until = moment(at) if at is not None else None
     if length is not None:
         until = after(length)

@@ -37,6 +37,9 @@ def command(
     if loaded.store_url is None:
         raise ConfigError("no store was named", "give --store URL, or set S3QUEUE_STORE_URL; for example s3://bucket")
     if role == "worker" and queue is not None:
-        raise ConfigError("a worker of one queue may lead all of them", "leave --queue out, or use a namespace for it")
+        raise ConfigError(
+            "a worker cannot be limited to one queue: its host may become the coordinator of all",
+            "leave --queue out, or use a namespace for it",
+        )
     bucket, prefix = bucket_of(loaded.store_url)
     click.echo(json.dumps(policy(role, bucket, prefix, loaded.config.namespace, queue, principal), indent=2))

@@ -51,7 +51,7 @@ def command(
     from s3queue.queue import Queue
 
     if (message is None) == (queue is None) or (message and (task or dry_run)):
-        raise ConfigError("name a message by its id, or a queue with --queue", "--task and --dry-run: of a queue")
+        raise ConfigError("name a message by its id, or a queue with --queue", "--task and --dry-run need --queue")
     with open_until_late(store_url, config_file, namespace) as (store, config):
         if message is not None:
             answer = MessageHandle(message, store, config=config).run_now(wait=not no_wait, timeout=timeout)

@@ -99,7 +99,7 @@ def enqueue(layout: Layout, outgoing: Outgoing) -> Step[Accepted | Unanswered]:
 
     Asks: one Put; after a Conflict, one Get; where only a part is there, one Put more.
     """
-    key = layout.source(outgoing.path)
+    key = layout.key(outgoing.path)
     outcome = yield from put(key, outgoing.body, None)
     if isinstance(outcome, Conflict):
         try:

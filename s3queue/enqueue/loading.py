@@ -1,4 +1,4 @@
-"""What callers ask for, checked and encoded: messages with their options become a `Load`. Asks for nothing."""
+"""Checks and encodes messages with their options: the result is a `Load`. Makes no request."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def load(
     unique: Unique = False,
     debounce: float | timedelta | None = None,
 ) -> Load:
-    """Messages checked and encoded, ready to be sent. Asks for nothing.
+    """Messages checked and encoded, ready to be sent. Makes no request.
 
     Args:
         payloads: encoded; of the task with this name, or for the handler of the queue where that is empty.
@@ -71,7 +71,7 @@ def load(
             debounce=debounce,
             default_window_s=queue.config.dedup_window,
         )
-    due_ms = due_ms_of(delay, at)
+    due_ms = None if delay is None and at is None else due_ms_of(delay, at)
     if type(priority) is not int or priority not in PRIORITIES:
         raise ConfigError(f"priority is {priority!r}", "0 goes first, 9 goes last")
     if group is not None:
@@ -85,7 +85,7 @@ def load(
         expires_ms = int((time.time() + seconds_of(expires_in, "expires_in")) * 1000)
         if due_ms is not None and due_ms >= expires_ms:
             raise ConfigError("a message expires before it is due", "a longer expires_in, which counts from now")
-    given = _headers(headers)
+    given = _NO_HEADERS if headers is None else _headers(headers)
     told: SendSpan | Enqueuing | None = None
     if around := those_that_enqueue(registry.middleware + middleware) if registry.middleware or middleware else ():
         told = Enqueuing(Enqueue(queue.name, task, len(payloads), dict(given)), around)
@@ -111,11 +111,8 @@ def load(
 
 
 def _encoded(queue: Queue, task: str, payloads: list[Raw], headers: dict[str, str]) -> list[bytes]:
-    return _sized(queue, [bytes(encode_message(Message(task, payload, headers))) for payload in payloads])
-
-
-def _sized(queue: Queue, messages: list[bytes]) -> list[bytes]:
-    """The messages. Raises `ConfigError` where one is too large."""
+    """Raises `ConfigError` where one is too large."""
+    messages = [bytes(encode_message(Message(task, payload, headers))) for payload in payloads]
     most, limit = queue.config.max_message_bytes, "max_message_bytes is"
     holds = queue.store.capabilities.max_body_bytes - produce.ENVELOPE_BYTES
     if holds < most:
@@ -129,9 +126,7 @@ def _sized(queue: Queue, messages: list[bytes]) -> list[bytes]:
     return messages
 
 
-def _headers(headers: Mapping[str, str] | None) -> dict[str, str]:
-    if headers is None:
-        return _NO_HEADERS
+def _headers(headers: Mapping[str, str]) -> dict[str, str]:
     try:
         given = msgspec.convert(dict(headers), dict[str, str])
         msgspec.msgpack.encode(given)  # a lone surrogate is a string that no record can hold

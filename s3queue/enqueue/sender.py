@@ -71,7 +71,7 @@ class Sender(Generic[P, R_co]):
         return Sending(lambda: self._load([self._task.encode(*_arguments(call)) for call in calls]))
 
     def load_one(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], store: ObjectStore | None) -> Load:
-        """What `enqueue` would send, checked. ``store``: where no other was given. Asks for nothing."""
+        """The checked message that `enqueue` would send. ``store``: used if this sender has none. Makes no request."""
         return self._load([self._task.encode(args, kwargs)], store)
 
     def enqueue_stream(
@@ -97,8 +97,7 @@ class Sender(Generic[P, R_co]):
         return stream(lambda payloads: Sending(lambda: self._load(payloads)), encoded, batch, progress)
 
     def _one(self, ids: list[str], sending: Sending) -> MessageId[R_co]:
-        queue = self._task.queue_on(self._store or current_store())
-        return MessageId.of(ids[0], queue, self._task, is_new=sending.is_new)
+        return MessageId.of(ids[0], sending.queue, self._task, is_new=sending.is_new)
 
     def _named(self, ids: list[str]) -> list[MessageId[R_co]]:
         queue = self._task.queue_on(self._store or current_store())

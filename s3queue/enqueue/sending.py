@@ -84,6 +84,12 @@ class Sending:
         self._gate = threading.Lock()
         self._stop = False
 
+    @property
+    def queue(self) -> Queue:
+        """Where its messages are, once `run` has returned."""
+        assert self._load is not None
+        return self._load.queue
+
     # ---- the call ------------------------------------------------------------------------------------------------
 
     def run(self, again: bool = False) -> list[str]:

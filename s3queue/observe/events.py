@@ -104,7 +104,7 @@ class Events:
         for some in self._subscribers:
             if some.has(kind):
                 return True
-        return any(kind in ear.kinds for ear in self._ears)
+        return bool(self._ears) and any(kind in ear.kinds for ear in self._ears)
 
     def emit(self, kind: str, **fields: Any) -> None:
         """Record one event. Never raises.

@@ -162,7 +162,7 @@ class Deciding:
         ids = [messages] if isinstance(messages, str) else list(messages)
         for one in ids:
             if queue_of(one) != queue:
-                raise ConfigError(f"{one!r} is a message of another queue", f"this is {queue!r}")
+                raise ConfigError(f"{one!r} is a message of another queue", f"this queue is {queue!r}")
         many = len(ids)
         self._decided = replace(self._decided, found=many, refused=many)  # until their letters are read
         return (one for one in read_named(self._driver, layout, queue, ids) if wanted.takes(one.letter))

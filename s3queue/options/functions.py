@@ -46,7 +46,7 @@ def form_of(function: Callable[..., Any], what: str) -> Form:
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except ValueError:  # some of those that are written in C
-        raise ConfigError(f"{what} does not tell its parameters", "decorate a function that calls it") from None
+        raise ConfigError(f"the parameters of {what} are not known", "decorate a function that calls it") from None
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise ConfigError(f"{what} is a generator, which a worker would never start", "return instead of yield")
     if parameters and parameters[0].name in ("self", "cls") and _is_in_class(function):
@@ -56,12 +56,12 @@ def form_of(function: Callable[..., Any], what: str) -> Form:
     if context is None:
         return Form(is_async, False, None)
     if parameters[context].kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD):
-        raise ConfigError(f"{what}: {CONTEXT!r} is kept for the context", "give the parameter another name")
+        raise ConfigError(f"{what}: {CONTEXT!r} is reserved for the context", "give the parameter another name")
     return Form(is_async, True, None if parameters[context].kind is inspect.Parameter.KEYWORD_ONLY else context)
 
 
 def _refuse_methods(function: Any, what: str) -> None:
-    """Raises `ConfigError` for what belongs to an object, or is to be bound to a class: a worker has neither."""
+    """Raises `ConfigError` for a method of an object or a class: a worker has neither."""
     if isinstance(function, classmethod):
         raise ConfigError(f"{what} is a classmethod, and a message carries no class", _NO_METHOD)
     if isinstance(function, property | functools.cached_property):

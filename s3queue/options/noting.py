@@ -55,7 +55,7 @@ class State(MutableMapping[str, Any]):
             ConfigError: a key is no text, or it is too large, or holds what MessagePack cannot.
         """
         if any(not isinstance(key, str) for key in values):
-            raise ConfigError("a key of ctx.state is no text")
+            raise ConfigError("a key of ctx.state is not a string")
         try:
             body = _encode(dict(values)) if values else b""
         except (TypeError, ValueError, OverflowError, RecursionError) as wrong:

@@ -1,4 +1,4 @@
-"""Options of a call that enqueues something only once: what must not be there twice, and until when."""
+"""Options of a call that enqueues something only once: what makes two messages equal, and for how long."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["OnlyOnce", "Unique", "check_unique", "once_of"]
 #: Of a task: whether a message with the same arguments is not enqueued again until it is over, or while it waits.
 Unique: TypeAlias = bool | Literal["waiting"]
 
-#: Options that say so.
+#: The options of such a call.
 ONCE = frozenset({"dedup_id", "dedup_window", "unique", "debounce"})
 
 _sorted = msgspec.msgpack.Encoder(order="deterministic").encode
@@ -65,7 +65,7 @@ def once_of(
         return None
     check_unique(unique)
     if unique and (dedup_id is not None or debounce is not None):
-        raise ConfigError("unique beside dedup_id or debounce", "one of them says what must not be there twice")
+        raise ConfigError("unique was given together with dedup_id or debounce", "give only one of them")
     if dedup_id is not None and not (isinstance(dedup_id, str) and dedup_id):
         raise ConfigError(f"dedup_id is {dedup_id!r}", "a text")
     if len(payloads) != 1:
@@ -74,7 +74,9 @@ def once_of(
         )
     if debounce is not None:
         if dedup_window is not None:
-            raise ConfigError("dedup_window beside debounce", "a debounced message is replaced until it begins")
+            raise ConfigError(
+                "dedup_window was given together with debounce", "a debounced message is replaced until it begins"
+            )
         seconds_of(debounce, "debounce")
         what = _arguments(payloads[0]) if dedup_id is None else dedup_id
         return OnlyOnce(gate_of(DEBOUNCE, task, what), takes_over=True)
@@ -82,7 +84,7 @@ def once_of(
         window_s = default_window_s if dedup_window is None else seconds_of(dedup_window, "dedup_window")
         return OnlyOnce(gate_of(DEDUP, dedup_id), window_s)
     if dedup_window is not None:
-        raise ConfigError("dedup_window beside unique", "it belongs to a dedup_id")
+        raise ConfigError("dedup_window was given together with unique", "it needs a dedup_id")
     return OnlyOnce(gate_of(WAITING if unique == "waiting" else UNIQUE, task, _arguments(payloads[0])))
 
 

@@ -1,4 +1,4 @@
-"""What is made once per process and handed to tasks: connections, clients, models.
+"""Resources: objects that are made once per process and passed to tasks, such as connections, clients and models.
 
 ::
 
@@ -31,9 +31,10 @@ __all__ = ["Given", "Resource", "close_resources", "given", "resource"]
 
 T = TypeVar("T")
 
-#: Those that this process has made, the last one last.
+#: The resources that this process has made, the newest last.
 _made: list[Resource[Any]] = []
-#: Of the process that forked this one. Kept: a generator that is collected would run its end, and close what is shared.
+#: Resources of the process that forked this one. Kept, since a collected generator would run its end, and close what is
+#: shared.
 _inherited: list[contextlib.ExitStack] = []
 #: Guards the making and the list; reentrant, since one resource may use another.
 _lock = threading.RLock()
@@ -52,7 +53,7 @@ class Resource(Generic[T]):
         self._stack: contextlib.ExitStack | None = None
 
     def get(self) -> T:
-        """What it makes; what making it raises. A later call then tries again."""
+        """The object. If making it raises, a later call tries again."""
         if self._stack is None:
             with _lock:
                 if self._stack is None:
@@ -74,7 +75,7 @@ class Resource(Generic[T]):
                 stack.close()
 
     def _forget(self) -> None:
-        """It is another process's."""
+        """Forget the object: it belongs to another process."""
         self._value = None
         if self._stack is not None:
             _inherited.append(self._stack)
@@ -106,7 +107,7 @@ def given(resource: Resource[T]) -> T:
         ConfigError: that is no resource.
     """
     if not isinstance(resource, Resource):
-        raise ConfigError(f"{resource!r} is no resource", "decorate what makes it with @s3queue.resource")
+        raise ConfigError(f"{resource!r} is not a resource", "decorate what makes it with @s3queue.resource")
     return cast("T", Given(resource))
 
 
@@ -120,7 +121,9 @@ def handed(function: Callable[..., Any], what: str) -> dict[str, Resource[Any]]:
     for name, parameter in inspect.signature(function).parameters.items():
         if isinstance(parameter.default, Given):
             if parameter.kind is not parameter.KEYWORD_ONLY:
-                raise ConfigError(f"{what}: {name!r} is handed a resource", "write it behind a *, as keyword-only")
+                raise ConfigError(
+                    f"{what}: parameter {name!r} gets a resource", "make it keyword-only: write it after a *"
+                )
             found[name] = parameter.default.resource
     return found
 

@@ -114,34 +114,37 @@ class Night:
 
     def _look(self) -> None:
         run, tell = self._at.run, self._at.tell
-        tell("02:10, and the pager says: messages die. What, and how many?")
+        tell("02:10. The pager says that messages die. Which ones, and how many?")
         run("stats", lines=16)
-        tell("Of what do they die?")
+        tell("Why do they die?")
         run("dead groups orders")
         run("dead groups mail")
         run("dead groups images")
 
     def _stop(self) -> None:
         run, tell = self._at.run, self._at.tell
-        tell("The ledger does not answer. Until it does, no order is to lose an attempt to it; orders may come in.")
+        tell(
+            "The database `ledger` does not answer. Pause the orders until it does, so that no more attempts are lost. New"
+            " orders can still come in."
+        )
         run("pause orders --idle")
-        tell("One image ends whatever process opens it. What is it?")
+        tell("One image kills every process that opens it. Which one?")
         (letter,) = self._queue("images").dead_letters()
         run(f"dead show {letter.id}", lines=9)
-        tell("It is of no use to anybody.")
+        tell("Nobody needs it.")
         run("dead purge images --cause killed --yes")
-        tell("And whoever is awake says that the newsletter of this morning must not go out.")
+        tell("Then marketing calls: the newsletter of this morning must not be sent.")
         run("ls mail --state scheduled --task newsletter --limit 1", lines=4)
         run("cancel --queue mail --task newsletter --dry-run")
         run('cancel --queue mail --task newsletter --reason "recalled by marketing" --yes', lines=3)
 
     def _repair(self) -> None:
         tell = self._at.tell
-        tell("A release without the fault in render is deployed, and the ledger answers again.")
+        tell("A release with a correct `render` is deployed, and the database answers again.")
         (self._folder / jobs.DEPLOYED).touch()
         (self._folder / jobs.DOWN).unlink()
         self._at.run("resume orders")
-        tell("The misspelt addresses are repaired on the way: each letter gets another payload, and runs again.")
+        tell("Correct the misspelt addresses while redriving: each message runs again with a new payload. In Python:")
         self._say(">>> def spelt(letter):")
         self._say("...     to = letter.payload['to'].replace('@exampel.com', '@example.com')")
         self._say("...     return {**letter.payload, 'to': to}")
@@ -150,7 +153,7 @@ class Night:
 
     def _run_again(self) -> None:
         tell, mail = self._at.tell, self._queue("mail")
-        tell(f"The pages, at {RATE} a second. Somebody closes the lid of the laptop in the middle of it:")
+        tell(f"Redrive the pages, {RATE} a second. In the middle of it somebody closes the lid of the laptop:")
         before = _effects(self._folder)["render"]
         again = f"dead redrive mail --task render --rate {RATE} --yes"
         self._at.kill(again, lambda: _effects(self._folder)["render"] > before)
@@ -165,11 +168,11 @@ class Night:
         self._at.wait(lambda: ran() + left() == DEAD_PAGES, "what was redriven does not come to its end")
         if not 0 < left() < DEAD_PAGES:
             raise Wrong(f"{left()} letters are left after a redrive that was killed")
-        tell("What it had asked for is done, and nothing else. The same command goes on with the rest.")
+        tell("The messages that it had requested have run, and no others. The same command continues with the rest.")
         self._at.run(again, lines=3)
-        tell("And the orders.")
+        tell("Then the orders.")
         self._at.run(f"dead redrive orders --cause error --rate {RATE} --yes", lines=3)
-        tell("Nothing fails any more. The reports may run, too.")
+        tell("Nothing fails any more, so the reports can run.")
         self._at.run("resume reports")
 
     def _see_that_all_is_well(self) -> None:
@@ -179,7 +182,7 @@ class Night:
             return not left and sum(one.done for one in seen.values()) == MESSAGES - NEWSLETTERS - 1
 
         self._at.wait(is_over, f"it is not over: {stats(self._store, _NAMESPACE).queues}")
-        self._at.tell("04:00. Back to bed.")
+        self._at.tell("04:00. Everything is done. Back to bed.")
         self._at.run("stats", lines=16)
 
     # ---- the verdict ---------------------------------------------------------------------------------------

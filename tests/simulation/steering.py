@@ -13,6 +13,7 @@ from s3queue.core.chores.answers import Answers
 from s3queue.core.chores.purges import Purges
 from s3queue.core.cycle import Lead
 from s3queue.core.keys import parse_source
+from s3queue.core.ops import delete
 from s3queue.core.plan import purge as plan_purge
 from s3queue.core.plan import requests, take_over
 from s3queue.core.plan.planning import Planning
@@ -144,6 +145,15 @@ def what_a_host_has_is_taken_for_over(_: Any, of: Planning, paths: Any) -> set[A
 
 
 # ---- purges ----------------------------------------------------------------------------------------------------------
+
+
+@mutant(Purges, "_list", "I4 P1", within=300, **_STEERED)
+def a_purge_deletes_what_it_has_listed(listing: Any, of: Purges, queue: str, *more: Any) -> Any:
+    """What a walk has listed is deleted once a board has named it."""
+    news = yield from listing(of, queue, *more)
+    if (page := of.pages.get(queue)) is not None:
+        yield from delete([of._layout.source(path) for path in page.paths])
+    return news
 
 
 @mutant(Purges, "_list", "I18", within=400, **(_STEERED | {"shapes": ("plain", "later"), "operators": 3}))

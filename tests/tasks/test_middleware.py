@@ -181,5 +181,5 @@ async def _waits() -> int:
 def test_what_makes_no_resource_is_refused(wrong: Any) -> None:
     with pytest.raises(ConfigError, match="cannot make a resource"):
         s3queue.resource(wrong)
-    with pytest.raises(ConfigError, match="is no resource"):
+    with pytest.raises(ConfigError, match="is not a resource"):
         s3queue.given(wrong)

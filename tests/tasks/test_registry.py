@@ -167,7 +167,7 @@ class TestMethods:
             s3queue.task("q")(method)
 
     def test_function_of_c_that_does_not_tell_its_parameters_says_what_to_do(self) -> None:
-        with pytest.raises(ConfigError, match=r"'max'.* does not tell its parameters"):
+        with pytest.raises(ConfigError, match=r"the parameters of .*'max'.* are not known"):
             s3queue.task("q")(max)
 
     def test_staticmethod_is_a_function_in_either_order(self) -> None:

@@ -107,7 +107,7 @@ class TestDeclaring:
     def test_a_parameter_called_ctx_cannot_be_the_rest(self) -> None:
         def it(*ctx: int) -> None: ...
 
-        with pytest.raises(ConfigError, match="kept for the context"):
+        with pytest.raises(ConfigError, match="reserved for the context"):
             s3queue.task("q")(it)
 
     def test_annotations_may_name_what_comes_later(self) -> None:

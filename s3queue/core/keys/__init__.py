@@ -55,10 +55,8 @@ from __future__ import annotations
 
 from s3queue.core.keys.layout import END, Layout, patterns
 from s3queue.core.keys.names import (
-    FROM_FOLDER,
     MAX_GROUP,
     MAX_SEGMENT,
-    TO_FOLDER,
     check_group,
     check_name,
     escape,
@@ -113,7 +111,6 @@ __all__ = [
     "DEBOUNCE",
     "DEDUP",
     "END",
-    "FROM_FOLDER",
     "INBOX",
     "KEYED",
     "LATER",
@@ -124,7 +121,6 @@ __all__ = [
     "PRIORITIES",
     "REQUESTS",
     "TICKS",
-    "TO_FOLDER",
     "UNIQUE",
     "WAITING",
     "Layout",

@@ -13,14 +13,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from s3queue.core.keys.names import (
-    FROM_FOLDER,
     GROUP_IN_KEY,
-    TO_FOLDER,
     check_group,
     check_name,
     escape,
+    folder_of,
     key_of,
     lane_of,
+    queue_of,
     shorten,
     unescape,
 )
@@ -30,12 +30,12 @@ from s3queue.errors import ConfigError, CorruptRecord
 MAX_ORDER = 9_999_999_999_999
 #: The most messages in one batch: a slice of it fits a journal row, and a batch stays quick to read.
 MAX_BATCH = 1000
-#: Requests lie there; such a path names one.
+#: Prefix of requests, and of their paths.
 REQUESTS = "do/"
 _ABOUTLETTERS = ".dead"
-#: Sources lie there, except those of the next line.
+#: Prefix of sources, except those of the next line.
 INBOX = "in/"
-#: Sources that are not to run yet lie there, and those that were moved off the board.
+#: Prefix of scheduled sources, and of those that were moved off the board.
 LATER = "later/"
 #: Paths that begin so name a source without an object of its own.
 LETTER, TICKS = "dead/", "tick/"
@@ -44,7 +44,7 @@ BORROWED = (LETTER, TICKS)
 KEYED = "/k/"
 #: 0 goes first, 9 goes last.
 PRIORITIES = range(10)
-#: Parsed paths that are kept beyond twice what a board names.
+#: Parsed paths that are cached beyond twice the number that a board names.
 _PARSED_SPARE = 2048
 _SOURCE = re.compile(
     r"(?:in/|later/(?P<due>\d{13})-)(?P<folder>[A-Za-z0-9_][A-Za-z0-9_@=]{0,99})/(?:k/(?P<key>[A-Za-z0-9_=]{1,128})/)?"
@@ -59,7 +59,8 @@ _TIME = re.compile(
     r"(?P<tick>\d{13})-(?P<object>[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}\.[1-9]\d{0,9})(?:-(?P<beside>[0-9a-f]{1,32}))?",
     re.ASCII,
 )
-#: Where a key is, whatever follows: also that of no batch, or of one that only a newer release can read.
+#: Finds the message key in a path, whatever follows: also in a path that is no batch, or that only a newer release can
+#: read.
 _SPOT = re.compile(
     r"(?:in/|later/(?P<due>\d{13})-)(?P<folder>[A-Za-z0-9_][A-Za-z0-9_@=]{0,99})/"
     r"(?:k/(?P<key>[A-Za-z0-9_=]{1,128})/)?(?:(?P<priority>\d)/)?",
@@ -133,14 +134,12 @@ def source_path(
     expires_ms: int | None = None,
     gate: str = "",
 ) -> str:
-    """The path of a new batch. It has a group or a key, or neither.
-
-    Raises:
-        ConfigError: it would not be read back as such. A batch under such a key would be accepted and never run.
+    """The path of a new batch. It has a group or a key, or neither. Raises: ConfigError: the path could not be parsed
+    again. A batch under such a key would be accepted and never run.
     """
     order = MAX_ORDER - sent_ms if newest_first else sent_ms
     lane = "" if key is None else f"k/{lane_of(check_group(key, 'key'))}/"
-    tail = f"{check_name(queue).translate(TO_FOLDER)}/{lane}{priority}/{order:013}-{batch}-{count}"
+    tail = f"{folder_of(queue)}/{lane}{priority}/{order:013}-{batch}-{count}"
     if expires_ms is not None:
         tail += f"x{expires_ms:013}"
     if gate:
@@ -155,12 +154,12 @@ def source_path(
 
 #: Kinds of gates: of a ``dedup_id``; of arguments, until their message is over, and while it waits; of a debounced call.
 DEDUP, UNIQUE, WAITING, DEBOUNCE = "d", "u", "w", "b"
-#: Those that hold only until their message gets its first ticket.
+#: Kinds of gates that hold only until their message gets its first ticket.
 BRIEF = (WAITING, DEBOUNCE)
 
 
 def gate_of(kind: str, *what: str) -> str:
-    """The gate for what must not be there twice."""
+    """The name of a gate: of a kind, for one value that must not be there twice."""
     return kind + sha256("\0".join(what).encode()).hexdigest()[:24]
 
 
@@ -168,7 +167,7 @@ def moved_path(like: Source, *, due_ms: int, batch: str, count: int, attempt: in
     """The path for messages of the queue, key and priority of ``like`` that wait for this attempt until then. They have
     begun, and do not expire."""
     lane = f"k/{lane_of(like.key)}/" if like.key else ""
-    tail = f"{like.queue.translate(TO_FOLDER)}/{lane}{like.priority}/{like.order:013}-{batch}-{count}"
+    tail = f"{folder_of(like.queue)}/{lane}{like.priority}/{like.order:013}-{batch}-{count}"
     return f"later/{due_ms:013}-{tail}.{attempt}{'a' if alone else ''}"
 
 
@@ -186,10 +185,10 @@ def parse_source(path: str) -> Source:
     rank = int(priority), int(order), batch
     return Source(
         path,
-        folder.translate(FROM_FOLDER),
+        queue_of(folder),
         *rank,
         int(count),
-        # Earlier releases wrote long groups out: they equal what this one makes of them.
+        # Earlier releases did not shorten long groups: shortened, they are equal to those of this release.
         None if group is None else unescape(shorten(group, GROUP_IN_KEY)),
         None if due is None else int(due),
         rank,
@@ -217,7 +216,7 @@ def is_source(path: str) -> bool:
 
 
 class Spot(NamedTuple):
-    """The folder that a key is in, as far as it tells.
+    """The folder that a key is in, as far as the key tells.
 
     Attributes:
         priority: None: it is in that of none.
@@ -230,13 +229,13 @@ class Spot(NamedTuple):
 
 
 def spot_of(path: str) -> Spot | None:
-    """Where this is, though it may be no batch. None: in the folder of no queue."""
+    """The folder of this key, even if it is no batch. None: it is in the folder of no queue."""
     match = _SPOT.match(path)
     if match is None:
         return None
     due, key, priority = match["due"], match["key"], match["priority"]
     return Spot(
-        match["folder"].translate(FROM_FOLDER),
+        queue_of(match["folder"]),
         "" if key is None else key_of(key),
         None if priority is None else int(priority),
         None if due is None else int(due),
@@ -273,7 +272,7 @@ def tick_path(queue: str, priority: int, tick_ms: int, name: str, revision: int,
 
 @lru_cache(maxsize=8192)
 def _around_tick(queue: str, priority: int, of: str, beside: str) -> tuple[str, str]:
-    """What stands before and behind the time."""
+    """The parts of the path before and after the time."""
     head, tail = f"{TICKS}{check_name(queue)}/{priority}/", f"-{of}{beside and f'-{beside}'}"
     if not _TIME.fullmatch(f"{head}{0:013}{tail}"):
         raise ConfigError(f"not the path of a tick: {head!r} … {tail!r}")
@@ -338,13 +337,13 @@ def is_about_letters(request: str) -> bool:
 
 
 def retired_id(path: str) -> str:
-    """What the deduplication window holds of a source, or of a request."""
+    """The id of a source or a request in the deduplication window."""
     return path if path.startswith(REQUESTS) else parse_source(path).id
 
 
 def forget_parsed(named: int) -> None:
-    """Forget what was parsed, once that is much more than the batches that a board names: a coordinator that passes a
-    million batches on needs no more memory than one that passes on ten thousand."""
+    """Empty the cache of parsed paths, if it holds many more than a board names. So a coordinator needs no more memory for
+    a million batches than for ten thousand."""
     if parse_source.cache_info().currsize > 2 * named + _PARSED_SPARE:
         parse_source.cache_clear()
 
@@ -360,7 +359,7 @@ def batch_id(counter: int, random: int) -> str:
 
 
 def moved_batch(epoch: int, sequence: int) -> str:
-    """Unique in a namespace, as tickets are, and longer than what producers make."""
+    """Unique in a namespace, as ticket numbers are, and longer than the ids that producers make."""
     return f"{epoch:010x}{sequence:010x}"
 
 

@@ -12,36 +12,32 @@ import copy
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from s3queue.context import Context
 from s3queue.core.keys import Layout, parse_source
-from s3queue.core.records import Failed, Message, Origin, decode_message, decode_moved
-from s3queue.errors import CorruptRecord, Fenced
-from s3queue.observe.events import Events
+from s3queue.core.records import Failed, decode_message
+from s3queue.errors import CorruptRecord
 from s3queue.observe.logs import name_the_running
 from s3queue.observe.measures import Measures, Tried
-from s3queue.payloads.lazy import refuse_lazy
 from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.journal import WorkerJournal
 from s3queue.runtime.worker import outcomes
+from s3queue.runtime.worker.awaiting import Awaiting
 from s3queue.runtime.worker.batches import Member, each
 from s3queue.runtime.worker.dealt import Dealt, Item, Piece
 from s3queue.runtime.worker.forks import adopt, part
-from s3queue.runtime.worker.loop import Runs, TaskLoop
 from s3queue.runtime.worker.notes import Notes
 from s3queue.runtime.worker.plans import Plan
 from s3queue.runtime.worker.results import Results, into
+from s3queue.runtime.worker.telling import Telling, origin_of
 
 if TYPE_CHECKING:
     from s3queue.tasks import Task
 
 #: Threads of slots have this name, and the number of the slot.
 SLOT = "s3queue-slot-"
-#: The event by kind of outcome, where that has another name.
-_TOLD_AS = {"retry": "retrying", "snooze": "snoozed"}
 #: Seconds beyond its time limit for an async task to be cancelled before its process is killed: it may hang in code that
 #: does not await.
 CANCEL_GRACE_S = 2.0
@@ -50,17 +46,6 @@ CANCEL_GRACE_S = 2.0
 _At: TypeAlias = tuple[Plan, Piece, int]
 #: What an async task, and what it has started, belongs to.
 _running: contextvars.ContextVar[_At | None] = contextvars.ContextVar("s3queue_running", default=None)
-
-
-def _are_marked(those: Sequence[tuple[Dealt, int]]) -> bool:
-    return all(index in dealt.marked for dealt, index in those)
-
-
-def _result(outcome: Failed) -> str:
-    """What is counted of it."""
-    if outcome.failure is not None and outcome.failure.cause == "cancelled":
-        return "cancelled"
-    return _TOLD_AS.get(outcome.kind, outcome.kind)
 
 
 def _ended(tried: Tried | None, slot: int, many: int = 1) -> None:
@@ -73,6 +58,8 @@ class Attempts:
     """
     Args:
         find: the task of a queue and a name, or None.
+        telling: tells what becomes of them.
+        awaiting: runs those that are coroutines.
         results: stores what tasks return whose results are kept.
         middleware: around every attempt, the outermost first.
     """
@@ -84,7 +71,8 @@ class Attempts:
         layout: Layout,
         session: str,
         find: Callable[[str, str], Task[..., Any] | None],
-        events: Events,
+        telling: Telling,
+        awaiting: Awaiting,
         results: Results,
         notes: Notes,
         middleware: tuple[object, ...] = (),
@@ -92,25 +80,18 @@ class Attempts:
     ) -> None:
         self._measures = measures
         self._notes = notes
+        self._telling, self._awaiting = telling, awaiting
         self._middleware = middleware
         self._results = results
         self._journal = journal
         self._layout = layout
         self._session = session
         self._find = find
-        self._events = events
-        self._tell_starts = events.wants("started")
-        self._tell_ends = events.wants("succeeded")
-        self._tell_failures = events.wants("failed")
+        self._tell_starts, self._tell_ends = telling.starts, telling.ends
         self._strange = adopt()
         self._plans: dict[tuple[str, str], Plan] = {}
         #: Context variables that imports have set; every message gets a copy of its own.
         self._vars = contextvars.copy_context()
-        self._loop = TaskLoop(refuse_lazy)
-        #: Guards the coroutines that are awaited.
-        self._lock = threading.Lock()
-        self._awaited: dict[Future[BaseException | None], tuple[Sequence[tuple[Dealt, int]], Runs]] = {}
-        self._unfit: set[str] = set()
         #: What runs, by slot.
         self._running: list[_At | None] = [None] * journal.concurrency
         name_the_running(self.running)
@@ -118,10 +99,7 @@ class Attempts:
     def cancel(self) -> None:
         """The session is over, and each `Dealt` of it is marked so. Async tasks are cancelled. A sync task that ignores
         its context runs on, and its outcome is dropped."""
-        with self._lock:
-            awaited = list(self._awaited)
-        for future in awaited:
-            future.cancel()
+        self._awaiting.cancel()
 
     def running(self) -> dict[str, Any] | None:
         """The message that the caller's code belongs to: called in the thread or the context of a task."""
@@ -133,7 +111,7 @@ class Attempts:
         plan, piece, number = at
         return {
             "task": plan.task.name,
-            "message_id": self._message_id(piece, number),
+            "message_id": self._telling.message_id(piece, number),
             "attempt": piece.part.attempt,
             "queue": piece.dealt.queue,
         }
@@ -141,10 +119,7 @@ class Attempts:
     def interrupt(self, dealt: Dealt) -> None:
         """More messages of this deal are marked. Those that are async tasks are cancelled, of several at once when all of
         them are marked; others are told if they ask their context."""
-        with self._lock:
-            for those, runs in self._awaited.values():
-                if any(of is dealt for of, _ in those) and _are_marked(those):
-                    self._loop.cancel(runs)
+        self._awaiting.interrupt(dealt)
 
     def run(self, slot: int, piece: Piece, number: int, started: float) -> Failed | Member | None:
         """Start one message and wait for its end. None: it ended well. A `Member`: it was not started, since its task
@@ -157,16 +132,16 @@ class Attempts:
         try:
             message = decode_message(source.source, messages[number])
         except CorruptRecord as fault:
-            return self._told(None, piece, number, outcomes.dead(attempt, "corrupt", str(fault)))
+            return self._telling.failed(None, piece, number, outcomes.dead(attempt, "corrupt", str(fault)))
         plan = self._plans.get((dealt.queue, message.task)) or self._plan(dealt.queue, message.task)
         if plan is None:
             text = f"no task {message.task!r} for queue {dealt.queue!r} in this worker"
-            return self._is_unfit(attempt, "unknown_task", text, f"{message.task}@")
+            return self._telling.unfit(attempt, "unknown_task", text, f"{message.task}@")
         headers = message.headers
         if headers:
             plan, headers = plan.of(message)
         if attempt - dealt.spared > plan.max_attempts:
-            return self._is_over(plan, piece, number)
+            return self._telling.over(plan, piece, number)
         if piece.expires_ms is not None and time.time() * 1000 >= piece.expires_ms:
             return Failed("expired")  # the coordinator tells
         if plan.batch:
@@ -177,15 +152,15 @@ class Attempts:
         self._journal.start(slot, dealt.row, piece.first + number, started, deadline)
         tried = plan.tried
         if self._tell_starts:
-            self._tell_start(plan, piece, number)
+            self._telling.started(plan, piece, number)
         try:
             args, kwargs = plan.decode(message.payload)
         except ValueError as wrong:
             _ended(tried, slot)
-            return self._misfit(plan, piece, number, message, wrong)
+            return self._telling.misfit(plan, piece, number, message, wrong)
         except Exception as raised:  # noqa: BLE001 - of types of the user's, or for want of memory
             _ended(tried, slot)
-            return self._told(plan, piece, number, outcomes.judge(plan.terms, attempt, dealt.spared, raised))
+            return self._telling.failed(plan, piece, number, outcomes.judge(plan.terms, attempt, dealt.spared, raised))
         ctx = self._context(slot, plan, piece, number, headers) if plan.wants_ctx else None
         variables = self._vars.copy()
         self._running[slot] = at = (plan, piece, number)
@@ -197,9 +172,9 @@ class Attempts:
                 if plan.result_s is not None:
                     box: list[Any] = []
                     result = into(box, result)
-                ended_with = self._await(((dealt, piece.first + number),), variables, result, limit)
+                ended_with = self._awaiting.result(((dealt, piece.first + number),), variables, result, limit)
                 if ended_with is not None:
-                    return self._told(plan, piece, number, self._judged(plan, piece, number, ended_with))
+                    return self._telling.failed(plan, piece, number, self._judged(plan, piece, number, ended_with))
                 if plan.result_s is not None:
                     result = box[0]
             elif self._strange[0]:
@@ -207,17 +182,18 @@ class Attempts:
         except BaseException as raised:  # noqa: BLE001 - SystemExit in a task ends the attempt, not the worker
             if self._strange[0]:
                 part(raised)
-            return self._told(plan, piece, number, self._judged(plan, piece, number, raised))
+            return self._telling.failed(plan, piece, number, self._judged(plan, piece, number, raised))
         finally:
             self._running[slot] = None
             if tried is not None and not dealt.over:  # at its end: one that runs has not ended well, and may never
-                ran = tried.ran[slot] = tried.ran[slot] + 1
+                counts = tried.ran
+                ran = counts[slot] = counts[slot] + 1
                 if ran >= tried.due[slot]:
                     self._timed(plan, slot, piece, started)
         if plan.result_s is not None and (failed := self._keep(plan, slot, piece, number, result)) is not None:
             return failed
         if self._tell_ends:
-            self._tell_end(plan, piece, number, clock() - started)
+            self._telling.succeeded(plan, piece, number, clock() - started)
         return None
 
     def _timed(self, plan: Plan, slot: int, piece: Piece, started: float) -> None:
@@ -253,7 +229,7 @@ class Attempts:
         for (piece, number), *_ in members:
             self._journal.start(slot, piece.dealt.row, piece.first + number, started, deadline)
             if self._tell_starts:
-                self._tell_start(plan, piece, number)
+                self._telling.started(plan, piece, number)
         if many > 1:
             self._journal.share(slot)
         found: list[Failed | None] = [None] * many
@@ -266,14 +242,14 @@ class Attempts:
                 many -= 1
                 continue
             if piece.first + number in piece.dealt.marked:  # while the others of its batch were waited for
-                found[at] = self._told(one.own, piece, number, outcomes.unbegun(piece.part.attempt))
+                found[at] = self._telling.failed(one.own, piece, number, outcomes.unbegun(piece.part.attempt))
                 continue
             try:
                 values[at] = plan.decode(one.message.payload)[0][0]
             except ValueError as wrong:
-                found[at] = self._misfit(one.own, piece, number, one.message, wrong)
+                found[at] = self._telling.misfit(one.own, piece, number, one.message, wrong)
             except Exception as raised:  # noqa: BLE001 - of types of the user's, or for want of memory
-                found[at] = self._told(one.own, piece, number, self._judged(one.own, piece, number, raised))
+                found[at] = self._telling.failed(one.own, piece, number, self._judged(one.own, piece, number, raised))
         if not values:
             _ended(plan.tried, slot, many)
             return found
@@ -296,9 +272,9 @@ class Attempts:
         for at, ended_with in zip(values, ends, strict=True):
             own, (piece, number) = members[at].own, members[at].item
             if ended_with is not None:
-                found[at] = self._told(own, piece, number, self._judged(own, piece, number, ended_with))
+                found[at] = self._telling.failed(own, piece, number, self._judged(own, piece, number, ended_with))
             elif self._tell_ends:
-                self._tell_end(own, piece, number, clock() - started)
+                self._telling.succeeded(own, piece, number, clock() - started)
         return found
 
     def _call(
@@ -315,7 +291,7 @@ class Attempts:
             if plan.is_async:
                 box: list[Any] = []
                 those = [(of.dealt, of.first + at) for of, at in items]
-                ended_with = self._await(those, variables, into(box, result), limit)
+                ended_with = self._awaiting.result(those, variables, into(box, result), limit)
                 if ended_with is not None:
                     raise ended_with
                 result = box[0]
@@ -334,10 +310,10 @@ class Attempts:
         self._journal.unlimit(slot)  # the task has ended in time; the store may be away for longer
         try:
             encoded = plan.task.encode_result(value)
-            message, life = self._message_id(piece, number), parse_source(piece.part.source).life
+            message, life = self._telling.message_id(piece, number), parse_source(piece.part.source).life
             self._results.keep(piece.dealt, message, encoded, result_s, life)
         except Exception as raised:  # noqa: BLE001 - too large, refused, or not to be encoded, perhaps for a type of the user's
-            return self._told(plan, piece, number, self._judged(plan, piece, number, raised))
+            return self._telling.failed(plan, piece, number, self._judged(plan, piece, number, raised))
         return None
 
     @staticmethod
@@ -351,27 +327,13 @@ class Attempts:
         """The outcome of a message that could not be run for the exception that is being handled: a fault of ours."""
         text = traceback.format_exc()
         outcome = outcomes.retry(outcomes.FAULT_DELAY_S, piece.part.attempt, "error", text)
-        return self._told(None, piece, number, outcome)
-
-    def _is_over(self, plan: Plan, piece: Piece, number: int) -> Failed:
-        """Its last attempt ended with its process, where only the most that any task of the queue allows was known."""
-        if not piece.dealt.over:
-            self._events.emit(
-                "dead",
-                task=plan.task.name,
-                queue=piece.dealt.queue,
-                message=self._message_id(piece, number),
-                attempt=piece.part.attempt - 1,
-                of=plan.max_attempts + piece.dealt.spared,
-                text="its last attempt ended with its process",
-            )
-        return Failed("dead")
+        return self._telling.failed(None, piece, number, outcome)
 
     def _cannot_run(self, piece: Piece, number: int) -> Failed:
         fault = piece.fault
         assert fault is not None
         # Of a source that cannot be read the agent tells, once for all of its messages.
-        return fault if fault.kind == "snooze" else self._told(None, piece, number, fault)
+        return fault if fault.kind == "snooze" else self._telling.failed(None, piece, number, fault)
 
     def _plan(self, queue: str, name: str) -> Plan | None:
         task = self._find(queue, name)
@@ -384,7 +346,7 @@ class Attempts:
 
     def _context(self, slot: int, plan: Plan, piece: Piece, number: int, headers: dict[str, str]) -> Context:
         dealt, limit, soft_s, now = piece.dealt, plan.time_limit, plan.soft_s, time.monotonic()
-        at, origin = piece.first + number, self._origin(piece, number)
+        at, origin = piece.first + number, origin_of(piece, number)
         given = dealt.memos.get(at) or (origin.memo if origin is not None else None)
         return Context(
             self._layout.message_id(piece.part.source, piece.part.start + number) if origin is None else origin.message,
@@ -401,112 +363,3 @@ class Attempts:
             piece.first + number,
             self._notes.page(slot, dealt, at, given),
         )
-
-    def _message_id(self, piece: Piece, number: int) -> str:
-        origin = self._origin(piece, number)
-        if origin is not None:
-            return origin.message
-        return self._layout.message_id(piece.part.source, piece.part.start + number)
-
-    @staticmethod
-    def _origin(piece: Piece, number: int) -> Origin | None:
-        """Of a message that was moved off the board."""
-        source = piece.part.source
-        if parse_source(source).moved and piece.messages is not None:
-            with contextlib.suppress(CorruptRecord):
-                return decode_moved(source, piece.messages[number]).origin
-        return None
-
-    def _await(
-        self,
-        those: Sequence[tuple[Dealt, int]],
-        variables: contextvars.Context,
-        coroutine: Any,
-        limit: float | None,
-    ) -> BaseException | None:
-        """Run it to its end in the loop. Returns its exception, or None.
-
-        Args:
-            those: the messages that it is for, by deal and index.
-        """
-        dealt = those[0][0]
-        with self._lock:
-            if dealt.over:  # cancelled before it began; `cancel` does not know of it
-                coroutine.close()
-                return Fenced(dealt.ticket)
-            runs: Runs = []
-            future = self._loop.run(variables, coroutine, limit, runs)
-            self._awaited[future] = those, runs
-            if _are_marked(those):  # `interrupt` came before it began
-                self._loop.cancel(runs)
-        try:
-            return future.result()
-        finally:
-            with self._lock:
-                del self._awaited[future]
-
-    # ---- what does not fit ---------------------------------------------------------------------------------
-
-    def _misfit(self, plan: Plan, piece: Piece, number: int, message: Message, wrong: ValueError) -> Failed:
-        """The arguments do not fit the task that this release knows: another one may know it otherwise."""
-        attempt, text = piece.part.attempt, f"the arguments do not fit {plan.task.label}: {wrong}"
-        if not outcomes.is_message_pack(message.payload):
-            return self._told(plan, piece, number, outcomes.dead(attempt, "corrupt", text))
-        if self._measures is not None:
-            self._measures.ended(piece.dealt.queue, message.task, "unfit")
-        return self._is_unfit(attempt, "signature", text, f"{message.task}@{plan.task.digest}")
-
-    def _is_unfit(self, attempt: int, cause: str, text: str, token: str) -> Failed:
-        """Given back for a host that knows the task, or knows it otherwise. Costs no attempt; told once."""
-        if token not in self._unfit:
-            self._unfit.add(token)
-            self._events.warn(f"unfit {token}", f"{text}; such messages wait for a host whose release fits them")
-        return Failed("unfit", 0.0, outcomes.failure(attempt, cause, text), token)
-
-    # ---- telling -------------------------------------------------------------------------------------------
-
-    def _tell_start(self, plan: Plan, piece: Piece, number: int) -> None:
-        self._events.emit(
-            "started",
-            task=plan.task.name,
-            queue=piece.dealt.queue,
-            message=self._message_id(piece, number),
-            attempt=piece.part.attempt,
-            ticket=piece.dealt.ticket,
-        )
-
-    def _tell_end(self, plan: Plan, piece: Piece, number: int, run_s: float) -> None:
-        if not piece.dealt.over:
-            self._events.emit(
-                "succeeded",
-                task=plan.task.name,
-                queue=piece.dealt.queue,
-                message=self._message_id(piece, number),
-                attempt=piece.part.attempt,
-                run_s=round(run_s, 6),
-            )
-
-    def _told(self, plan: Plan | None, piece: Piece, number: int, outcome: Failed) -> Failed:
-        """Log an attempt that did not end well, once, where it ended."""
-        fields: dict[str, Any] = {
-            "task": None if plan is None else plan.task.name,
-            "queue": piece.dealt.queue,
-            "message": self._message_id(piece, number),
-            "attempt": piece.part.attempt,
-        }
-        if plan is not None:
-            fields["of"] = plan.max_attempts + piece.dealt.spared
-        if outcome.failure is not None:
-            fields["cause"] = outcome.failure.cause
-        if outcome.kind != "dead":
-            fields["next_s"] = round(outcome.delay_s, 3)
-        if outcome.failure is not None:
-            fields["text"] = outcome.failure.text
-        if not piece.dealt.over:  # else nothing of it counts, and another host runs it
-            if self._measures is not None:
-                self._measures.ended(piece.dealt.queue, fields["task"] or "", _result(outcome))
-            if self._tell_failures and outcome.kind != "snooze":
-                self._events.emit("failed", **{name: it for name, it in fields.items() if name != "next_s"})
-            if fields.get("cause") != "cancelled":  # of that the coordinator tells
-                self._events.emit(_TOLD_AS.get(outcome.kind, outcome.kind), **fields)
-        return outcome

@@ -34,6 +34,7 @@ from s3queue.observe import tracing
 from s3queue.observe.events import Events
 from s3queue.observe.measures import MeasuredStore, Measures
 from s3queue.options.resources import close_resources
+from s3queue.payloads.lazy import refuse_lazy
 from s3queue.runtime.drive import Driver
 from s3queue.runtime.local.child import ORPHANED
 from s3queue.runtime.local.journal import Journal
@@ -56,12 +57,15 @@ from s3queue.runtime.local.wire import (
 )
 from s3queue.runtime.meter import Meter
 from s3queue.runtime.worker.attempt import Attempts
+from s3queue.runtime.worker.awaiting import Awaiting
 from s3queue.runtime.worker.dealt import Dealt, Item
+from s3queue.runtime.worker.loop import TaskLoop
 from s3queue.runtime.worker.notes import Notes
 from s3queue.runtime.worker.results import Results
 from s3queue.runtime.worker.slots import Slots
 from s3queue.runtime.worker.sources import Sources
 from s3queue.runtime.worker.stdio import survive_broken_output
+from s3queue.runtime.worker.telling import Telling
 
 #: Seconds between heartbeats of a worker, and between checks of its memory.
 TICK_S = 0.9
@@ -104,7 +108,8 @@ class Worker:
             layout=layout,
             session=spec.session,
             find=spec.tasks.find,
-            events=self._events,
+            telling=Telling(layout, self._events, self._measures),
+            awaiting=Awaiting(TaskLoop(refuse_lazy)),
             results=Results(self._driver, layout, journal.trust, self._events),
             notes=self._notes,
             measures=self._measures,

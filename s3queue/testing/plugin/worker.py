@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from functools import cache
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from s3queue.runtime.local.journal import Journal
 from s3queue.runtime.local.wire import Cancel, Deal, Interrupt, Note, Recall, Returned
 from s3queue.runtime.worker import attempt
 from s3queue.runtime.worker.attempt import Attempts
+from s3queue.runtime.worker.awaiting import Awaiting
 from s3queue.runtime.worker.batches import Member
 from s3queue.runtime.worker.dealt import Body, Dealt, Item, Piece
 from s3queue.runtime.worker.loop import TaskLoop
@@ -24,12 +26,17 @@ from s3queue.runtime.worker.notes import Notes
 from s3queue.runtime.worker.plans import Plan
 from s3queue.runtime.worker.results import Results
 from s3queue.runtime.worker.slots import Slots
+from s3queue.runtime.worker.telling import Telling
 from s3queue.store import Found
 
 if TYPE_CHECKING:
     from s3queue.testing.plugin.host import LocalHost
 
-_loop: list[TaskLoop] = []
+
+@cache
+def _task_loop() -> TaskLoop:
+    """One thread for all tests."""
+    return TaskLoop(refuse_lazy)
 
 
 class Link:
@@ -62,7 +69,8 @@ class Worker:
             layout=host.layout,
             session=session,
             find=host.tasks.find,
-            events=events,
+            telling=_Telling(host, events),
+            awaiting=Awaiting(_task_loop()),
             results=Results(host.driver, host.layout, journal.trust, events),
             notes=notes,
             middleware=tuple(host.tasks.middleware),
@@ -128,16 +136,22 @@ class Worker:
             del self._live[dealt.row]
 
 
+class _Telling(Telling):
+    """An attempt whose process the test ends tells nothing, as where a process is killed."""
+
+    def __init__(self, of: LocalHost, events: Events) -> None:
+        super().__init__(of.layout, events, None)
+        self._of = of
+
+    def failed(self, plan: Plan | None, piece: Piece, number: int, outcome: Failed) -> Failed:
+        crash = self._of.crash
+        return outcome if crash is not None and crash.fired else super().failed(plan, piece, number, outcome)
+
+
 class _Attempts(Attempts):
     """Ends its process where the test says so."""
 
     of: LocalHost
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if not _loop:
-            _loop.append(TaskLoop(refuse_lazy))
-        self._loop = _loop[0]  # one thread for all tests
 
     def run(self, slot: int, piece: Piece, number: int, started: float) -> Any:
         ended = super().run(slot, piece, number, started)
@@ -162,15 +176,10 @@ class _Attempts(Attempts):
         finally:
             attempt._running.reset(before)
 
-    def _told(self, plan: Plan | None, piece: Piece, number: int, outcome: Failed) -> Failed:
-        """An attempt whose process the test ends tells nothing, as where a process is killed."""
-        crash = self.of.crash
-        return outcome if crash is not None and crash.fired else super()._told(plan, piece, number, outcome)
-
     def _look(self, items: Iterable[Item]) -> None:
         crash = self.of.crash
         if crash is not None:
-            crash.look([self._message_id(piece, number) for piece, number in items])
+            crash.look([self._telling.message_id(piece, number) for piece, number in items])
 
 
 def _release(piece: Piece) -> None:
