@@ -23,8 +23,8 @@ import click
 KEPT = Path("docs/assets/benchmarks/against.json")
 #: By name, what `bench` is told.
 _RUNS = {
-    "one by one": ("--messages", "4000", "--batch", "1"),
-    "batches of 100": ("--messages", "100000", "--batch", "100"),
+    "one by one": ("--messages", "10000", "--batch", "1"),
+    "batches of 100": ("--messages", "200000", "--batch", "100"),
 }
 _ALWAYS = ("--repetitions", "1", "--samples", "0", "--warm-up", "0", "--json")
 
@@ -74,8 +74,8 @@ def command(commit: str, rounds: int, keep: bool) -> None:
             kept["runs"][run] = _compared(turns)
             for name, (before, now, times, lowest) in kept["runs"][run].items():
                 click.echo(f"{run}, {name}: {before:.4g} → {now:.4g}, {times:.3f} times; the lowest {lowest:.3f} times")
-    if keep:
-        KEPT.write_text(json.dumps(kept, indent=1) + "\n")
+            if keep:
+                KEPT.write_text(json.dumps(kept, indent=1) + "\n")
 
 
 def section() -> str:
