@@ -161,9 +161,9 @@ def _requests_table(seen: Stats, prices: Mapping[str, float] | None) -> Table:
         table.add_column(kind, justify="right")
     if prices:
         table.add_column("about", justify="right")
+    usage = seen.usage
     for role in ROLES:
-        said = [one.get(role, {}) for one in (seen.past, *(host.usage for host in seen.hosts))]
-        asked = {kind: sum(one.get(kind, 0) for one in said) for kind in _KINDS}
+        asked = {kind: usage.get(role, {}).get(kind, 0) for kind in _KINDS}
         spent = dollars(asked, prices or {})
         table.add_row(role, *(f"{many:,}" for many in asked.values()), *([f"${spent:,.4f}"] if prices else []))
     return table

@@ -1,8 +1,8 @@
-"""Whether a leader's wall clock is right, by those of the hosts.
+"""Whether a leader's wall clock is right, compared with those of the hosts.
 
-A host says in its ledger what its clock showed before the write, where the board names schedules. The coordinator cannot
-know when exactly that was: after the survey before, if the ledger has changed since then. So it knows the difference up to
-that, and assumes the least.
+If the board names schedules, a host states in its ledger what its clock showed before the write. The coordinator does not
+know exactly when that was: some time after its previous survey, if the ledger has changed since. So it knows the difference
+only within bounds, and assumes the smallest.
 """
 
 from __future__ import annotations

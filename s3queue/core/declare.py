@@ -1,7 +1,7 @@
 """Make schedules exist: an object with task and payload for each revision, then a control that names it.
 
-The object is stored before anything names it. Its revision is drawn, and an object is created once, so that two who change
-one schedule at the same time never share an object; the control decides whose stands.
+The object is stored before anything names it. Its revision is random, and an object is created once, so that two writers
+that change one schedule at the same time never share an object; the control decides which of them counts.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from s3queue.core.records import Control, Schedule, decode
 from s3queue.errors import CorruptRecord
 from s3queue.store import Found, Stored
 
-#: Revisions that are drawn for one object before it is given up.
+#: Most revisions that are tried for one object.
 _TRIES = 5
 
 
@@ -43,8 +43,8 @@ def declare(
     nonce: str,
     now_ms: int,
 ) -> Step[Control | Unknown]:
-    """Have the control name what the code of a host declares, and nothing that it declared before of tasks that the host
-    knows. What an operator has set stays, and so does a pause.
+    """Make the control name the schedules that the code of a host declares, and no others that were declared before for
+    tasks that the host knows. Schedules and pauses set by operators stay.
 
     Args:
         knows: queue and name of the tasks of the host.
@@ -84,7 +84,7 @@ def declare(
 
 
 def set_schedule(layout: Layout, one: Declared, nonce: str) -> Step[Control | Unknown]:
-    """Have the control name this schedule, whatever it was before. As `declare`."""
+    """Make the control name this schedule, whatever it named before. As `declare`."""
     revision = yield from _store(layout, one, nonce)
     if isinstance(revision, Unknown):
         return revision

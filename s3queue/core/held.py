@@ -1,14 +1,14 @@
-"""A ticket as its host knows it: each message has no outcome yet, or the first one that was reported, for good."""
+"""A ticket as its host knows it: each message has no outcome yet, or keeps the first one that was reported."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
 from s3queue.core import ranges
+from s3queue.core.histories import is_suspect
 from s3queue.core.keys import parse_source
 from s3queue.core.ranges import EMPTY, Ranges
 from s3queue.core.records import Board, Failed, Memo, Part, Report, Ticket
-from s3queue.core.settle import is_suspect
 
 
 @dataclass
@@ -95,7 +95,7 @@ class Held:
         return True
 
     def note(self, offset: int, memo: Memo) -> None:
-        """Its attempt has noted this. Nothing is told of one that has ended."""
+        """Take over a note of its attempt. Notes of a message that has ended are dropped."""
         if not self.has_decided(offset):
             self.memos[offset] = memo
 

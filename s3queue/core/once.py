@@ -9,7 +9,7 @@ caller, and
   be over by now: offered again, it would be refused.
 - A coordinator frees a gate when its source is over, before it forgets the source (`s3queue.core.chores.gates`): so every
   completing put comes while the source is on the board, or its id in the window.
-- Whoever puts, puts within the deadline that counts from before it read the gate.
+- A source is put only within a deadline, counted from before its caller read the gate.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class _Held(NamedTuple):
 def enqueue_once(
     layout: Layout, call: Call, outgoing: Outgoing, now_ms: int, nonce: str, in_time: Callable[[], bool]
 ) -> Step[Once | Again | Unanswered]:
-    """Try once to have the message enqueued once.
+    """Try once to enqueue a message only once.
 
     Args:
         outgoing: under a path that was never offered before.
@@ -97,8 +97,8 @@ def enqueue_once(
     Raises:
         CorruptRecord: the gate cannot be read.
 
-    Asks: who comes first two Puts; who finds another's message two Puts that are refused, and one Get; one Put less where
-    that message is over. Who takes a gate that is free, in two tries, one Put and one Get more.
+    Asks: for a new message two Puts; for a message that another call enqueued two refused Puts and one Get, one Put less if
+    that message is over. A gate that exists and is free takes two tries: one Put and one Get more.
     """
     call.offered[outgoing.path] = outgoing
     call.under_way = call.under_way or outgoing.path
@@ -116,7 +116,7 @@ def enqueue_once(
 
 
 def _hold(key: str, mine: Gate, call: Call) -> Step[_Held | Again | Unanswered]:
-    """Put our path into the gate, or find out whose is there. One put, of a path that was never offered before."""
+    """Put our path into the gate, or find out which path is there. One put, of a path that was never offered before."""
     match, call.free = call.free, None
     replaced, call.replaces = call.replaces, ""
     outcome = yield from put(key, encode(mine), match)
@@ -135,19 +135,19 @@ def _hold(key: str, mine: Gate, call: Call) -> Step[_Held | Again | Unanswered]:
         return _Held(gate.path)
     window_ms = max(gate.window_ms, mine.window_ms)
     if not gate.held and window_ms and mine.made_ms < gate.made_ms + window_ms:
-        return _Held(gate.path, is_over=True)  # without a window no clock is asked: the caller's may be behind
+        return _Held(gate.path, is_over=True)  # without a window no clock matters: the caller's may be behind
     call.free, call.replaces = found.version, gate.path if gate.held else ""
     return Again()
 
 
 def _complete(layout: Layout, path: str, body: bytes, unsure: set[str]) -> Step[bool]:
-    """Have the source stored, by whomever. False: no answer."""
+    """Make sure that the source is stored, by us or by another caller. False: no answer."""
     key = layout.source(path)
     outcome = yield from put(key, body, None)
     if isinstance(outcome, Conflict) and path in unsure:
         found = yield from get(key)
         if isinstance(found, Found) and len(found.body) < len(body) and body.startswith(found.body):
-            outcome = yield from put(key, body, found.version)  # our own try, of which the server has kept a part
+            outcome = yield from put(key, body, found.version)  # our own put, which the server stored only in part
     if isinstance(outcome, Unknown):
         unsure.add(path)
     return not isinstance(outcome, Unknown)

@@ -1,8 +1,8 @@
 """The operator's side: change what the coordinator plans with.
 
 An operator changes the one `Control` of a namespace by compare-and-swap. A board names the turn of the control that it
-was planned with, and no later board a lower one. So an operator waits for a board that names at least his turn: exactly
-his may never be named, where another operator was quick.
+was planned with, and no later board a lower one. So an operator waits for a board that names at least their turn: a later
+change of another operator may replace it before any board names it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from s3queue.core.records import (
 from s3queue.core.records.limits import overlaid
 from s3queue.store import Found, Stored
 
-#: From the control that stands to the one that is to.
+#: From the stored control to the changed one.
 Edit: TypeAlias = Callable[[Control], Control]
 
 
@@ -47,14 +47,14 @@ def resume(*queues: str) -> Edit:
 
 
 def limit(queue: str, limits: Limits) -> Edit:
-    """Have this hold for a queue, besides what was set before."""
+    """Set these limits of a queue, in addition to those that were set before."""
     return lambda control: replace(
         control, limits={**control.limits, queue: overlaid(limits, control.limits.get(queue, NO_LIMITS))}
     )
 
 
 def unlimit(queue: str, key: str | None = None) -> Edit:
-    """Have what its hosts declare hold again for a queue, or for one key of it."""
+    """Remove the limits that were set for a queue, or for one key of it: those that tasks declare apply again."""
 
     def edit(control: Control) -> Control:
         limits = control.limits.get(queue, NO_LIMITS)
@@ -70,14 +70,14 @@ def unlimit(queue: str, key: str | None = None) -> Edit:
 
 
 def unschedule(queue: str) -> Edit:
-    """Have no schedule enqueue anything to this queue."""
+    """Remove all schedules that enqueue to this queue."""
     return lambda control: replace(
         control, schedules={name: one for name, one in control.schedules.items() if one.queue != queue}
     )
 
 
 def forget(queue: str) -> Edit:
-    """Have nothing be set of this queue: no schedule, no limit, no pause."""
+    """Remove everything that was set for this queue: schedules, limits, a pause."""
 
     def edit(control: Control) -> Control:
         left = unschedule(queue)(resume(queue)(control))
@@ -155,7 +155,7 @@ def ask(layout: Layout, path: str, request: Request | LetterRequest) -> Step[Acc
 
 
 def read_answer(layout: Layout, path: str) -> Step[str | None]:
-    """What came of a request; None: not yet. Asks: one Get."""
+    """The answer to a request; None: there is none yet. Asks: one Get."""
     key = layout.answer(path)
     found = yield from get(key)
     return decode(Answer, key, found.body).answer if isinstance(found, Found) else None

@@ -6,76 +6,23 @@ these to another; none can lose or duplicate a message.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
-import msgspec
 from msgspec.structs import replace
 
-from s3queue.core.records import FATAL_CAUSES, Ending, Failed, Failure, Ready, SourceState, Unfit, Waiting
-
-#: Failures in a message's history on the board, and characters of text in the newest and in older ones: a thousand
-#: waiting messages stay well below a megabyte. The end of the text is kept: the last line of a traceback names the error.
-KEPT_FAILURES = 5
-NEWEST_TEXT = 400
-_OLDER_TEXT = 120
-#: Characters of the last failure, which goes to the dead letter.
-LAST_TEXT = 4000
-#: Interruptions of a message that cost no attempt. Neighbours interrupt it at most twice, since it then runs alone.
-#: Further interruptions come from the end of its agent or host, and a message that causes those must become a dead
-#: letter.
-MAX_SPARED = 10
-
-
-_to_json = msgspec.json.Encoder().encode
-
-
-def weigh(failures: tuple[Failure, ...]) -> int:
-    """Bytes that the history of one message takes on the board."""
-    return len(_to_json(failures)) + 8
-
-
-def ending(text: str, most: int) -> str:
-    """The end of a text; one that was cut says so, and takes fewer bytes than before."""
-    return text if len(text) <= most else "…" + text[3 - most :]
-
-
-def shortened(failures: tuple[Failure, ...]) -> tuple[Failure, ...]:
-    """The newest failures of a history; all but the last with a short text."""
-    older = failures[-KEPT_FAILURES:-1]
-    return (*(replace(one, text=ending(one.text, _OLDER_TEXT)) for one in older), *failures[-1:])
-
-
-def is_last(outcome: Failed, attempt: int, spared: int, max_attempts: int) -> bool:
-    """Whether a message with this outcome is dead. Spared attempts do not count."""
-    if outcome.kind == "interrupted" and spared < MAX_SPARED:
-        return False
-    return outcome.kind == "dead" or (outcome.kind != "snooze" and attempt - spared >= max_attempts)
-
-
-def is_suspect(failures: Mapping[int, tuple[Failure, ...]], spared: Mapping[int, int], index: int) -> bool:
-    """Whether a message must run in a process of its own: an earlier attempt ended with its process or host, or it was
-    interrupted twice."""
-    return spared.get(index, 0) > 1 or any(failure.cause in FATAL_CAUSES for failure in failures.get(index, ()))
-
-
-def joined(known: str, token: str) -> str:
-    """The token of a message that several hosts have given back."""
-    task, _, digest = token.rpartition("@")
-    of, _, digests = known.rpartition("@")
-    if not known or of != task:
-        return token
-    return f"{task}@{','.join(sorted({digest, *digests.split(',')}))}"
-
-
-def _without(one: Ready, index: int) -> Iterator[Ready]:
-    if not one.start <= index < one.stop:
-        yield one
-        return
-    if one.start < index:
-        yield Ready(one.start, index, one.attempt)
-    if index + 1 < one.stop:
-        yield Ready(index + 1, one.stop, one.attempt)
+from s3queue.core.histories import (
+    LAST_TEXT,
+    MAX_SPARED,
+    NEWEST_TEXT,
+    clipped,
+    is_last,
+    is_suspect,
+    shortened,
+    squeezed,
+)
+from s3queue.core.ready import joined, merged, unfit_ranges, without
+from s3queue.core.records import Ending, Failed, Failure, Ready, SourceState, Waiting
 
 
 @lru_cache(maxsize=64)
@@ -142,7 +89,7 @@ class Draft:
             tuple(self.dying),
             self.failures,
             self.spared,
-            tuple(self._unfit_ranges()) if self.unfit else (),
+            tuple(unfit_ranges(self.unfit)) if self.unfit else (),
             self.endings,
             self.letter,
             tuple(self.begun),
@@ -153,38 +100,12 @@ class Draft:
         if not self._owns:
             self.failures, self.spared, self._owns = dict(self.failures), dict(self.spared), True
 
-    def _unfit_ranges(self) -> Iterator[Unfit]:
-        last: Unfit | None = None
-        for index, (token, since_ms) in sorted(self.unfit.items()):
-            if last is not None and (last.stop, last.token, last.since_ms) == (index, token, since_ms):
-                last = Unfit(last.start, index + 1, token, since_ms)
-                continue
-            if last is not None:
-                yield last
-            last = Unfit(index, index + 1, token, since_ms)
-        if last is not None:
-            yield last
-
     def _token(self, index: int) -> str:
         return self.unfit[index][0] if index in self.unfit else ""
 
     def _merged(self) -> Iterator[Ready]:
         """In order, with adjacent ranges merged where possible."""
-        last: Ready | None = None
-        for ready in sorted(self.ready, key=lambda ready: ready.start):
-            if (
-                last is not None
-                and last.stop == ready.start
-                and last.attempt == ready.attempt
-                and (not self.unfit or self._token(last.start) == self._token(ready.start))
-            ):
-                last = Ready(last.start, ready.stop, ready.attempt)
-                continue
-            if last is not None:
-                yield last
-            last = ready
-        if last is not None:
-            yield last
+        return merged(self.ready, self._token if self.unfit else None)
 
     # ---- out of a ticket -----------------------------------------------------------------------------------
 
@@ -285,7 +206,7 @@ class Draft:
         late = {index: token for index, (token, since_ms) in self.unfit.items() if since_ms <= before_ms}
         gone = [(at, one.attempt, late[at]) for one in self.ready for at in range(one.start, one.stop) if at in late]
         for index, _, _ in gone:
-            self.ready = [rest for one in self.ready for rest in _without(one, index)]
+            self.ready = [rest for one in self.ready for rest in without(one, index)]
             self.dying = (*self.dying, index)
         return gone
 
@@ -331,20 +252,13 @@ class Draft:
             if index not in self.dying and len(failures[-1].text) > NEWEST_TEXT:
                 self.failures[index] = (
                     *failures[:-1],
-                    replace(failures[-1], text=ending(failures[-1].text, NEWEST_TEXT)),
+                    replace(failures[-1], text=clipped(failures[-1].text, NEWEST_TEXT)),
                 )
 
     def squeeze(self, index: int, most: int) -> None:
-        """Shorten the history of a message to ``most`` bytes: its newest failure, and, without text, the last one that
-        makes it a suspect."""
-        *older, newest = self.failures[index]
-        fatal = [replace(one, text="", host="", ticket="") for one in older if one.cause in FATAL_CAUSES][-1:]
-        bare = tuple(fatal) if newest.cause not in FATAL_CAUSES else ()
-        if weigh((*bare, replace(newest, text=""))) > most:
-            newest = replace(newest, host="", ticket="")
-        room = max(0, most - weigh((*bare, replace(newest, text="")))) // 2  # a line's end, and more, takes two bytes
+        """Shorten the history of a message to ``most`` bytes."""
         self._own()
-        self.failures[index] = (*bare, replace(newest, text=newest.text[-room:] if room else ""))
+        self.failures[index] = squeezed(self.failures[index], most)
 
     # ---- off the board -------------------------------------------------------------------------------------
 
@@ -375,7 +289,7 @@ class Draft:
         neither."""
         for one in self.ready:
             if one.start <= index < one.stop:
-                self.ready = [rest for other in self.ready for rest in _without(other, index)]
+                self.ready = [rest for other in self.ready for rest in without(other, index)]
                 return one.attempt, self.has_begun(index, one.attempt)
         for waits in self.waiting:
             if waits.index == index:

@@ -99,11 +99,6 @@ def shortened(text: str, most: int = MOST_SHOWN) -> str:
     return text if len(text) <= most else f"{text[:most]}\n… and {len(text) - most:,} characters more"
 
 
-def added(hosts: list[HostStats], role: str, kind: str) -> int:
-    """Of the hosts together: one count of their usage."""
-    return sum(host.usage.get(role, {}).get(kind, 0) for host in hosts)
-
-
 def asked_by(host: HostStats) -> dict[str, int]:
     """Its requests by kind, of all roles."""
     return {kind: sum(usage.get(kind, 0) for usage in host.usage.values()) for kind in costs.KINDS}
@@ -141,7 +136,7 @@ def make_environment() -> Environment:
         shortened=shortened,
         tail=tail,
     )
-    environment.globals.update(query=query, dollars=dollars, added=added, asked_by=asked_by, prices_as_of=AS_OF)
+    environment.globals.update(query=query, dollars=dollars, asked_by=asked_by, prices_as_of=AS_OF)
     for name in environment.list_templates():
         environment.get_template(name)  # compiled now, so that no page waits for it
     return environment

@@ -17,6 +17,7 @@ _MOST_QUEUES = 200
 #: Seconds over which requests are counted for their rate: a host tells of its requests with its heartbeat.
 _SPAN_S = 60.0
 
+_KINDS = ("put", "get", "list", "delete")
 QUEUE = ("ready", "running", "waiting", "scheduled", "in_per_s", "out_per_s", "oldest_s", "mean_s")
 EVERYTHING = (*QUEUE, "busy", "slots", "requests_per_s", "dollars_per_hour")
 _NAN = float("nan")
@@ -51,11 +52,12 @@ class Spendings:
         """None: not known yet."""
         if seen.as_of is None:
             return None
-        usage = {
-            (host.session, role): {kind: asked.get(kind, 0) for kind in ("put", "get", "list", "delete")}
-            for host in seen.hosts
-            for role, asked in host.usage.items()
-        }
+        usage: dict[tuple[str, str], dict[str, int]] = {}
+        for host in seen.hosts:
+            for role, asked in host.usage.items():
+                # The next session of a supervisor goes on counting.
+                known = usage.setdefault((host.name or host.session, role), {})
+                known.update({kind: max(known.get(kind, 0), asked.get(kind, 0)) for kind in _KINDS})
         ended = sum(queue.done for queue in seen.queues.values())
         now = _Account(seen.as_of.timestamp(), ended, usage)
         accounts = self._accounts
@@ -69,7 +71,7 @@ class Spendings:
 def _spent(before: _Account, now: _Account, prices: Mapping[str, float]) -> Spending | None:
     if now.at_s <= before.at_s:
         return None
-    asked = dict.fromkeys(("put", "get", "list", "delete"), 0)
+    asked = dict.fromkeys(_KINDS, 0)
     for who, counts in now.usage.items():
         counted = before.usage.get(who, {})
         for kind, many in counts.items():

@@ -106,12 +106,7 @@ def of_usage(seen: Stats | None, prices: Mapping[str, float]) -> Iterator[Metric
     for queue, counts in {} if seen is None else seen.queues.items():
         attempts.add_metric([queue, "", "ok"], counts.done)
         attempts.add_metric([queue, "", "failed"], counts.failed)
-    usage: dict[str, dict[str, int]] = {}
-    for said in [] if seen is None else [seen.past, *(host.usage for host in seen.hosts)]:
-        for role, asked in said.items():
-            total = usage.setdefault(role, {})
-            for name, many in asked.items():
-                total[name] = total.get(name, 0) + many
+    usage = {} if seen is None else seen.usage
     for role, asked in sorted(usage.items()):
         bad = {"conflict": asked.get("conflicts", 0), "unanswered": asked.get("unanswered", 0)}
         for op in _OPS:

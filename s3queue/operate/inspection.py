@@ -167,6 +167,22 @@ class Stats(Struct):
         """Whether every host had left when the coordinator said this: nobody counts what has come since."""
         return self.as_of is not None and all(host.over for host in self.hosts)
 
+    @property
+    def usage(self) -> dict[str, dict[str, int]]:
+        """Store requests of all hosts by role, those that are gone included; see `HostStats.usage`."""
+        by_host: dict[str, dict[str, dict[str, int]]] = {}
+        for host in self.hosts:  # the next session of a supervisor goes on counting
+            known = by_host.setdefault(host.name or host.session, {})
+            for role, asked in host.usage.items():
+                counts = known.setdefault(role, {})
+                counts.update({name: max(many, counts.get(name, 0)) for name, many in asked.items()})
+        total: dict[str, dict[str, int]] = {}
+        for said in (self.past, *by_host.values()):
+            for role, asked in said.items():
+                counts = total.setdefault(role, {})
+                counts.update({name: many + counts.get(name, 0) for name, many in asked.items()})
+        return total
+
     def as_dict(self) -> dict[str, Any]:
         builtins: dict[str, Any] = msgspec.to_builtins(self)
         return builtins

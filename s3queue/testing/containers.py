@@ -33,12 +33,13 @@ MINIO_IMAGE = "minio/minio:RELEASE.2025-09-07T16-13-09Z"
 
 @contextmanager
 def docker(folder: Path) -> Iterator[str]:
-    """The address of a Docker daemon: the one that ``DOCKER_HOST`` names or that runs already, or one of our own.
+    """The address of a Docker daemon: the one that ``DOCKER_HOST`` names or that runs already, or one of our own. One that
+    runs, and has no network on which it could publish a port, is of no use.
 
     Starting one takes root and Debian's ``docker.io``. It makes no firewall rules: ports are published by its proxy.
     """
     for address in (os.environ.get("DOCKER_HOST"), "unix:///var/run/docker.sock"):
-        if address and _daemon_answers(address):
+        if address and publishes(address):
             yield address
             return
     if os.geteuid() != 0:
@@ -51,17 +52,23 @@ def docker(folder: Path) -> Iterator[str]:
     arguments = [dockerd, f"--data-root={folder}/data", f"--exec-root={folder}/exec", f"--pidfile={folder}/pid"]
     arguments += [f"--host={address}", "--iptables=false", "--ip6tables=false", "--bip=172.31.255.1/24"]
     with running(arguments, folder / "log", {}) as process:
-        wait_for("dockerd", lambda: _daemon_answers(address), process, folder / "log")
+        wait_for("dockerd", lambda: bool(_answer(address, "/_ping")), process, folder / "log")
         yield address
     # Of containers with the network of this machine: it stays mounted, and nobody could remove the folder.
     for left in (folder / "exec" / "netns").glob("*"):
         subprocess.run(["umount", str(left)], capture_output=True, check=False)
 
 
-def _daemon_answers(address: str) -> bool:
-    parts = urlsplit(address)
-    if parts.scheme not in ("unix", "tcp", "http"):
+def publishes(address: str) -> bool:
+    """Whether a daemon answers that has a network on which it can publish a port."""
+    if urlsplit(address).scheme not in ("unix", "tcp", "http"):
         return True  # by ssh, or with certificates: whoever set that knows
+    return b'"Driver":"bridge"' in _answer(address, "/networks")
+
+
+def _answer(address: str, path: str) -> bytes:
+    """What the daemon says, with the head; nothing if there is none."""
+    parts = urlsplit(address)
     try:
         if parts.scheme == "unix":
             connection = socket.socket(socket.AF_UNIX)
@@ -70,10 +77,12 @@ def _daemon_answers(address: str) -> bool:
         with connection:
             connection.settimeout(10)
             connection.connect(parts.path if parts.scheme == "unix" else (parts.hostname, parts.port or 2375))
-            connection.sendall(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n")
-            return b" 200 " in connection.recv(100)
+            connection.sendall(f"GET {path} HTTP/1.0\r\nHost: docker\r\n\r\n".encode())
+            with connection.makefile("rb") as answer:
+                said = answer.read()
+            return said if b" 200 " in said[:20] else b""
     except OSError:
-        return False
+        return b""
 
 
 @contextmanager

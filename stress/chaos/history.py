@@ -236,7 +236,7 @@ def _attempts(accounts: Accounts, orders: Mapping[int, Order]) -> list[str]:
     batch was being read when its reader died."""
     wrong = []
     known = accounts.sent | accounts.uncertain
-    cut_short = Counter(run.start.session for run in accounts.runs if run.how in _CUT_SHORT)
+    cut_short = Counter(run.start.session for run in accounts.runs if run.how in _CUT_SHORT or run.last)
     lives = ((message, life) for message, all_ in accounts.by_message().items() for life in lives_of(accounts, all_))
     for message, runs in lives:
         seen: dict[int, Run] = {}

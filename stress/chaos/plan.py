@@ -26,7 +26,7 @@ KINDS = {
 QUEUES = ("single", "bulk")
 #: Of messages of which only so many may run at once, or start a second; whose keys take turns; that replace each other;
 #: and that are handled several at once.
-FEW, PACED, SHARED, LATEST, BUNCH = "few", "paced", "shared", "latest", "bunch"
+FEW, PACED, SHARED, LATEST, BUNCH = "few", "rated", "shared", "latest", "bunch"
 #: Messages a second of the queue that has a rate, and messages of one call of the task that takes several.
 RATE, BATCH = 4.0, 5
 #: What is also to hold, with messages that show it.

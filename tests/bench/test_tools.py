@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -98,3 +100,18 @@ def test_figures_are_told_to_people_with_their_full_names() -> None:
 def test_every_run_has_a_command() -> None:
     for run in RUNS.values():
         assert run.command.startswith("python -m stress ")
+
+
+def test_one_process_can_hold_the_tasks_of_all_commands() -> None:
+    """As the one that collects all tests does. Those of the other queues need what is not installed here."""
+    script = """if True:
+        import importlib, pkgutil, stress
+        for module in pkgutil.walk_packages(stress.__path__, "stress."):
+            if not module.name.startswith("stress.peers.") and not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+        from s3queue.registry import registry
+        print(len(registry._tasks))
+    """
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    assert int(ended.stdout) > 10

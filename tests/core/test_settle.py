@@ -1,5 +1,6 @@
+from s3queue.core.histories import KEPT_FAILURES, MAX_SPARED, is_suspect
 from s3queue.core.records import Failed, Failure, Ready, SourceState, Waiting, encode
-from s3queue.core.settle import KEPT_FAILURES, MAX_SPARED, Draft, is_suspect
+from s3queue.core.settle import Draft
 from tests.core.world import NOW_MS, ready, retry
 
 

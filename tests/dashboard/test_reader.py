@@ -190,3 +190,16 @@ def test_a_host_that_was_restarted_spends_nothing_below_zero() -> None:
     spent = spendings.add(account(1010.0, 3, 10))
     assert spent is not None
     assert (spent.dollars_per_hour, spent.per_million) == (0.0, None)
+
+
+def test_the_next_session_of_a_supervisor_goes_on_counting() -> None:
+    spendings = Spendings(PRICES["s3"])
+    before, after = account(1000.0, 1000, 0), account(1010.0, 1000, 0)
+    for seen in (before, after):
+        seen.hosts[0].name = "web-1:7"
+    later = HostStats("b", "web-1:7", usage={"host": {"put": 1010, "get": 0, "list": 0, "delete": 0}})
+    after.hosts.append(later)
+    spendings.add(before)
+    spent = spendings.add(after)
+    assert spent is not None
+    assert spent.requests_per_s == pytest.approx(1.0)

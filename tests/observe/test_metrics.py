@@ -284,6 +284,15 @@ def test_exporter_counts_on_what_hosts_had_asked_that_are_gone() -> None:
         assert first == second
 
 
+def test_sessions_of_one_supervisor_are_counted_once() -> None:
+    asked = {"host": Usage(put=10).as_dict()}
+    later = {"host": Usage(put=12).as_dict()}
+    both = Stats(
+        "s", "n", hosts=[HostStats("a", "web:1", usage=asked, over=True), HostStats("b", "web:1", usage=later)]
+    )
+    assert both.usage["host"]["put"] == 12
+
+
 def test_summary_is_read_once_however_many_ask_and_an_outage_keeps_the_last_one() -> None:
     class Counted(MemoryStore):
         gets, away = 0, False

@@ -15,6 +15,7 @@ from s3queue.core.settle import Draft
 from s3queue.runtime.agent import dealing as deal
 from s3queue.runtime.agent import loads, seats
 from s3queue.runtime.agent.gates import line_of
+from s3queue.runtime.agent.pool import pieces_of
 from s3queue.runtime.local.journal import OK, READY, RUNNING
 from s3queue.store import Found, Missing, Stored
 from s3queue.testing.simulate import Times, Weather
@@ -219,7 +220,7 @@ def nobody_pays(judge: Any, suspects: Any, death: Any) -> Any:
 @mutant(deal.Dealer, "_put_back", "alone", weather=ENDS, slots=2, most=5, shapes=("plain", "poison"))
 def suspects_run_in_company(_: Any, dealer: deal.Dealer, queue: str, ticket: str, offsets: Any) -> None:
     """A suspect runs in a process with nothing else."""
-    pieces = deal._pieces(ticket, dealer.host.tickets.get(ticket), offsets)
+    pieces = pieces_of(ticket, dealer.host.tickets.get(ticket), offsets)
     dealer._pool.put_back(line_of(dealer.host, queue, ticket), pieces)
 
 

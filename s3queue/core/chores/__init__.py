@@ -57,8 +57,8 @@ class Facts(NamedTuple):
         ended: sessions that were over before ``board`` was sent, and that get no more tickets.
         uptime_ms: of the board's clock, now.
         now_ms: wall clock.
-        settled: what that board has settled; nothing where it was committed before.
-        control: what operators have set; None where that is not known.
+        settled: messages that this board settled; empty where it was committed before. control: what operators have set;
+        None: not known.
         board_bytes: size of the board.
         opening: paths of batches that are admitted when their gate is free.
         foreign: what stands on the board besides.
@@ -79,7 +79,7 @@ class Facts(NamedTuple):
 
 
 def drops(heard: Mapping[str, Heard], queue: str, task: str) -> bool:
-    """Whether the hosts that know this task agree that its dead messages leave no letter."""
+    """Whether all hosts that know this task declare that its dead messages leave no letter."""
     ledgers = [one.ledger for one in heard.values() if one.ledger is not None and not one.ledger.over]
     offers = [ledger.offers[queue] for ledger in ledgers if queue in ledger.offers]
     know = [offer for offer in offers if task in offer.tasks]
@@ -163,7 +163,8 @@ class Chores:
             if is_seen or (path not in pages.swept and not seen.covers(key)):
                 keys.append(key)
         busy = {ticket.session for ticket in board.tickets.values()}.union(facts.foreign.sessions)
-        # Not one that was fenced since: if we were replaced, a later board may have given it tickets before.
+        # Not a session that was fenced since: if we were replaced, a later board may have given it tickets before the
+        # fence.
         keys += [layout.host(session) for session in heard if session in facts.ended and session not in busy]
         keys += pages.expired(board.uptime_ms, window_s)
         if board.schedules or self.revisions.deleted or (facts.control is not None and facts.control.schedules):
@@ -184,7 +185,7 @@ class Chores:
         return None
 
     def _guarded(self, kind: str, step: Step[bool], now: float) -> Step[bool]:
-        """After an unexpected error all chores of this kind pause; otherwise it would be taken first for ever."""
+        """After an unexpected error all chores of this kind pause; otherwise this one would be taken first for ever."""
         try:
             news = yield from step
         except Exception:

@@ -9,10 +9,10 @@ from s3queue.core.ops import Step, Unknown, list_page, put
 from s3queue.core.records import Answer, Board, encode
 from s3queue.errors import StoreError
 
-#: Seconds for which an answer stays, and between two looks for those that are older.
+#: Seconds for which an answer is kept, and between two sweeps of those that are older.
 KEEP_S = 3600.0
 _SWEEP_S = 600.0
-#: Answers in a page, and pages that one look takes at most: the oldest ones.
+#: Answers in a page, and most pages of one sweep, which begins with the oldest.
 _PAGE, _PAGES = 1000, 20
 
 
@@ -27,7 +27,7 @@ class Answers:
         self._wanted: dict[str, str] = {}
         self._under_way: set[str] = set()
         self._sweep_at = now + _SWEEP_S
-        #: Answers that a look found, and when first.
+        #: Answers that a sweep found, and when first.
         self._seen: dict[str, float] = {}
         self.stored: set[str] = set()
 
@@ -47,7 +47,7 @@ class Answers:
         return None
 
     def _store(self, request: str, answer: str, now: float) -> Step[bool]:
-        """Two coordinators that do this for one board store the same. Asks: one Put."""
+        """Two coordinators that do this for the same board store the same object. Asks: one Put."""
         key = self._layout.answer(request)
         try:
             outcome = yield from put(key, encode(Answer(request, answer)), None)
@@ -64,7 +64,8 @@ class Answers:
         return False
 
     def _sweep(self, now: float) -> Step[bool]:
-        """Delete those that were there an hour ago. Asks: one List for each 1,000, and one Delete where there are any."""
+        """Delete the answers that were there an hour ago. Asks: one List for each 1,000, and one Delete where there are
+        any."""
         seen: dict[str, float] = {}
         after = ""
         try:

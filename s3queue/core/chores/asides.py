@@ -1,5 +1,4 @@
-"""Requests that nobody can read: a copy of each is kept aside, for people; then it is answered, deleted and refused as any
-other.
+"""Unreadable requests: a copy of each is kept aside, for people; then it is answered, deleted and refused like any other.
 
 A request that was cut short is completed by whoever sent it, within seconds. One that stays damaged would be read again for
 as long as the namespace exists, and would take the place of one that can be answered.
@@ -16,7 +15,7 @@ from s3queue.core.records import Board, LetterRequest, Request, decode
 from s3queue.errors import CorruptRecord, StoreError
 from s3queue.store import Found
 
-#: Requests that are remembered, and keys of copies that are told.
+#: Most requests that are remembered, and most keys of copies that are reported.
 _MOST, _TOLD = 1000, 100
 
 
@@ -51,7 +50,7 @@ class Asides:
         self.done: list[tuple[str, CorruptRecord]] = []
 
     def met(self, path: str, version: str, why: CorruptRecord, now: float) -> None:
-        """This request was read, and makes no sense."""
+        """This request was read, and cannot be decoded."""
         before = self._met.get(path)
         if (before is None and len(self._met) < _MOST) or (before is not None and before[0] != version):
             self._met[path] = version, now, why

@@ -1,8 +1,8 @@
-"""The census: counts what no survey sees, a page at a time, so that a long backlog is known though nobody lists it at once.
+"""The census: counts the batches that no survey lists, page by page, so that the length of a long backlog is known.
 
-It goes through all batches that wait, and begins anew while there is work and a survey sees only heads. What has been
-admitted since it began is subtracted, so what it tells is never more than there is. It tells what it has found so far: a
-million batches take a thousand pages.
+It lists all waiting batches, and starts again as long as there is work and a survey sees only the heads of queues. Messages
+that were admitted since it began are subtracted, so it never counts more than there are. Its counts are usable before it
+ends: a million batches take a thousand pages.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from s3queue.core.records import Board, Tally
 from s3queue.core.tally import of
 from s3queue.errors import CorruptRecord, StoreError
 
-#: Seconds from the beginning of one census to that of the next, at least.
+#: Least seconds from the beginning of one census to that of the next.
 _ANEW_S = 60.0
-#: Due times are counted by minute, and so many of them: what is beyond is left out.
+#: Due times are counted by minute, for at most this many minutes; later ones are left out.
 _MINUTE_MS, _MOST_MINUTES = 60_000, 20_000
 _PAGE = 1000
 
@@ -78,12 +78,12 @@ class Census:
 
     @property
     def counted_ms(self) -> int:
-        """Wall clock at which the census began that is over; 0 where none is."""
+        """Wall clock at which the last complete census began; 0: none is complete."""
         return 0 if self._last is None else self._last.began_ms
 
     def at_least(self, now_ms: int) -> dict[str, Tally]:
-        """By queue, so many are not on the board, and ready, scheduled or waiting: what the last census tells, or the one
-        that is under way, whichever knows of more."""
+        """By queue, how many messages that are not on the board are ready, scheduled or waiting: as counted by the last
+        census or by the one under way, whichever counted more."""
         queues: dict[str, Tally] = {}
         for walk in (self._last, self._walk):
             for queue, found in _told(walk, now_ms).items() if walk is not None else ():
@@ -141,7 +141,7 @@ class Census:
 
 
 def _told(walk: _Walk, now_ms: int) -> dict[str, Tally]:
-    """By queue, what it has found so far and is there still."""
+    """By queue, the messages that it has found so far and that are still there."""
     queues: dict[str, Tally] = {}
     for queue, many in walk.ready.items():
         of(queues, queue).ready = max(0, many - walk.admitted.get(queue, 0))

@@ -63,7 +63,7 @@ class Fences:
             if there_now is not None and there_now.ledger is not None and there_now.version == version:
                 body = encode_over(ledger, there_now.ledger, there_now.body)
             outcome = yield from write(key, body, nonce=nonce, if_version=version, tries=2)
-        except StoreUnsupported:  # proof that the store breaks promises: it ends the host
+        except StoreUnsupported:  # proof that the store breaks its promises: the host ends
             raise
         except StoreError as fault:
             self._troubles.met(key, fault, now)

@@ -10,12 +10,12 @@ from s3queue.errors import StoreError, StoreUnavailable
 
 #: Keys in one request.
 _KEYS_AT_ONCE = 1000
-#: Keys that are deleted one by one where some cannot be deleted: a page of a walk.
+#: Most keys that are deleted one by one after a delete failed: a page of a walk.
 _ONE_BY_ONE = 100
 
 
 def delete_each(keys: Sequence[str]) -> Step[list[StoreError]]:
-    """Delete these, and where some of them cannot be, all the others. Returns what went wrong: the walk that found them
+    """Delete these; if some cannot be deleted, delete all the others. Returns what went wrong: the walk that found them
     goes on, and finds those again.
 
     Asks: one Delete per 1,000; where one fails, one for each of its keys, up to a bound.

@@ -1,8 +1,8 @@
-"""Frees the gates of sources that are over, and of those that hold only while they wait and are about to get a ticket.
+"""Frees the gates of finished sources, and gates that hold only while their source waits once it is about to get a ticket.
 
 A finished source stays on the board until its gate is free, and only then is it deleted and retired: so the window covers
-every put that completes it. A source of the second kind is not admitted before its gate is free: who finds it taken has
-called before the message began.
+every put that completes it. A source of the second kind is not admitted before its gate is free: a caller that finds the
+gate taken called before the message began.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _UNCHANGED_S, _WALK_S = 86_400.0, 600.0
 _EMPTY_S = 3600.0
 #: Seconds: time-out of their reads.
 _READ_S = 30.0
-#: Gates that are remembered for that.
+#: Most gates that are remembered for this.
 _KNOWN = 20_000
 
 
@@ -56,7 +56,7 @@ class Gates:
                 too, would hold for them for ever.
         """
         self._wanted = dict.fromkeys([*over, *opening])
-        # What is free for a source stays so: one that a survey passes over, as it does with a crowd, is admitted when it is
+        # A gate that is free for a source stays so: a source that a survey passes over (in a crowd) is admitted when it is
         # seen again. It is forgotten once it was on a board and is not any more.
         named = self.freed & board.sources.keys()
         over_now = self._named - named if len(self.freed) <= _KNOWN else self.freed - named
@@ -119,7 +119,7 @@ class Gates:
                         self._known[item.key] = item.version, now
                 elif now - since >= _UNCHANGED_S:
                     unchanged.append(item.key)
-            looked = yield from get_within(unchanged, _READ_S)  # one that cannot be read keeps no other
+            looked = yield from get_within(unchanged, _READ_S)  # an unreadable gate delays no other
             for key, found in zip(unchanged, looked, strict=True):
                 if isinstance(found, Found) and found.version == self._known[key][0] and _is_over(key, found, now_ms):
                     old.append(key)
@@ -136,7 +136,7 @@ class Gates:
 
 
 def free(layout: Layout, path: str, nonce: str) -> Step[bool]:
-    """Have the gate of a source hold for it no longer. Whether it is so; never for another source.
+    """Free the gate of a source, unless it holds for another source. Returns whether it no longer holds for this one.
 
     Asks: one Get, and one Put where it holds for this source.
     """

@@ -7,17 +7,16 @@ import msgspec
 from msgspec.structs import replace
 
 from s3queue.core.bodies import batch_in
+from s3queue.core.histories import clipped, shortened
 from s3queue.core.keys import Layout, Source, parse_message_id, parse_source
 from s3queue.core.records import DeadLetter, Ending, Failure, Life, Origin, decode_moved
-from s3queue.core.settle import ending as end_of
-from s3queue.core.settle import shortened
 from s3queue.errors import CorruptRecord
 from s3queue.store import Found, Missing
 
 #: Lives in a letter besides the last one, and characters of the error of each.
 _LIVES, _LIFE_TEXT = 10, 400
-#: Characters of the payload as JSON; fewer of one in an object of its own: that and the letter together are less than a
-#: third larger than the message.
+#: Characters of the payload as JSON. Fewer where the payload is in an object of its own: that object and the letter
+#: together are less than a third larger than the message.
 _PREVIEW, _BRIEF_PREVIEW = 10_000, 4000
 #: Lives before the last one whose payloads are deleted with a letter.
 _EDITED = 20
@@ -46,8 +45,8 @@ def dead_letter(
     messages than its key says gets one letter for the missing ones, under the id of the first of them. So each letter of
     a source has its own id. A message that was moved off the board keeps its first id and its whole history.
 
-    What has ended otherwise than by death has a tombstone of its own, also where nobody can read it; the first of several
-    that cannot be read has none, since their letter has its id.
+    A message that ended otherwise than by death has a tombstone of its own, even if it cannot be read. Of several
+    unreadable messages the first has none, since their letter has its id.
     """
     letter = DeadLetter(
         nonce,
@@ -99,7 +98,7 @@ def further_letter(
     now_ms: int,
     turn: int,
 ) -> DeadLetter | None:
-    """What a letter says once this life of its message has ended. None: it says so already."""
+    """The letter after this life of its message has ended. None: it says so already."""
     if letter.tombstone or letter.life >= source.life:
         return None
     if ending.kind == "purged":
@@ -108,7 +107,7 @@ def further_letter(
         return replace(gone, nonce=nonce, tombstone=True, ending="purged", ended_ms=now_ms, turn=turn)
     last = letter.failures[-1] if letter.failures else None
     if last is not None:
-        last = replace(last, text=end_of(last.text, _LIFE_TEXT))
+        last = replace(last, text=clipped(last.text, _LIFE_TEXT))
     lives = (*letter.lives, Life(letter.life, letter.attempt, letter.died_ms, last))[-_LIVES:]
     lived = replace(letter, nonce=nonce, life=source.life, lives=lives, turn=turn)
     if ending.kind == "dead":
@@ -122,15 +121,15 @@ def further_letter(
 
 
 def _last_life(source: Source, ending: Ending, failures: tuple[Failure, ...]) -> int:
-    """The last one that its message has led. A letter that is purged takes the number of the next life, which never was:
-    nothing is known of that. One that ended with its queue has at least that entered as its failure."""
+    """The last one that its message has led. A letter that is purged takes the number of the next life, which never
+    existed. One that ended with its queue has at least that entered as its failure."""
     return source.life - (ending.kind == "purged" and not failures)
 
 
 def tombstone(
     source: Source, ending: Ending, failures: tuple[Failure, ...], nonce: str, now_ms: int, turn: int
 ) -> DeadLetter:
-    """What a letter says, and all that it says, where nobody has read what it was."""
+    """The failures in a letter, and whether they are all of them; where the letter was not read before."""
     return DeadLetter(
         nonce,
         source.message,
@@ -146,7 +145,7 @@ def tombstone(
 
 
 def payload_keys(layout: Layout, message: str, lives: int) -> list[str]:
-    """Where the payload of a letter may be, or have been: any life may have begun with another one."""
+    """The keys under which payloads of a letter may be: any of its lives may have begun with another payload."""
     queue = parse_source(parse_message_id(message).path).queue
     return [layout.payload(queue, message, life) for life in sorted({1, *range(max(1, lives - _EDITED), lives + 1)})]
 

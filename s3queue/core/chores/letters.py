@@ -1,8 +1,7 @@
 """Writes the letters of messages that have ended on the committed board.
 
-The letter of a first life is created, and never changed by that life. Of a further life there is a letter: it is replaced,
-by compare-and-swap, so that a late write of a coordinator that was replaced meets a version that its successor has
-replaced.
+The letter of a first life is created, and never changed by that life. A further life has a letter already: it is replaced,
+by compare-and-swap, so that a late write of a replaced coordinator meets a version that its successor has replaced.
 """
 
 from __future__ import annotations
@@ -67,7 +66,7 @@ class Letters:
         self._turn = 0
         self._under_way: set[tuple[str, int]] = set()
         self._held_bytes = 0
-        #: Of further lives, what was written: a message may end while its letter gets another payload.
+        #: By further life, what was written: a message may end while its letter gets another payload.
         self._said: dict[str, Ending] = {}
         self.written: set[tuple[str, int]] = set()
 
@@ -125,7 +124,7 @@ class Letters:
                 yield path, state
 
     def _live_on(self, lives: list[tuple[str, SourceState]], now: float, now_ms: int, nonce: str) -> Step[bool]:
-        """Bring letters to what the board says of the lives that their messages have led since.
+        """Update letters with the lives that their messages have had since, as the board states them.
 
         Asks: for each, one Put where its version is known and nothing of it is kept; else one Get and one Put.
         """

@@ -8,6 +8,7 @@ from __future__ import annotations
 from msgspec import Raw
 
 from s3queue.core.chores.troubles import Troubles
+from s3queue.core.histories import shortened
 from s3queue.core.keys import MAX_BATCH, Layout
 from s3queue.core.ops import Missed, Step, Unknown, get, get_within, put
 from s3queue.core.plan.park import Parking
@@ -21,7 +22,6 @@ from s3queue.core.records import (
     encode_batch,
     encode_message,
 )
-from s3queue.core.settle import shortened
 from s3queue.errors import CorruptRecord, StoreError
 from s3queue.store import Found, Missing, Stored
 

@@ -21,7 +21,7 @@ from s3queue.store import Found, Missing, Stored
 #: Finished sources on a page, and seconds after which a smaller page is written.
 _PAGE_SIZE = 500
 _PAGE_AFTER_S = 1.0
-#: Finished sources read for one page to prove that they are gone. Few lie where no survey lists.
+#: Finished sources read for one page to prove that they are gone. Few are where no survey lists.
 _HIDDEN_AT_ONCE = 100
 #: Seconds: time-out of such a read.
 _READ_S = 5.0
@@ -153,7 +153,7 @@ class Pages:
             self._remember(Page(key, uptime_ms, ids))
             self._paged_at = now
             self.off.update(gone)
-            return not self._has_work  # while there is work, the next cycle is near, and takes it in
+            return not self._has_work  # while there is work the next cycle comes soon, and takes it over
         finally:
             self._is_busy = False
 

@@ -1,6 +1,6 @@
 """The walk of a purge: lists what is stored of a queue, a page at a time, for the next plan to take.
 
-It only looks. What a page shows is taken by a plan that finds the purge on its board as the page was made for it.
+It only lists. A plan takes over a page if the purge on its board is still the one that the page was made for.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ class Purges:
     Args:
         page: keys in one page of a walk.
 
-    Attributes:
-        pages: by queue, what was listed and no board has taken yet.
+    Attributes: pages: by queue, the page that was listed and that no board has taken over yet.
     """
 
     def __init__(self, layout: Layout, page: int, troubles: Troubles) -> None:

@@ -1,7 +1,7 @@
-"""Looks at the dead letters that requests are about, beside the cycles, so that no number of them makes a cycle longer.
+"""Reads the dead letters that requests name, beside the cycles, so that they do not make a cycle longer.
 
-A request about many letters names the version of each, as its sender has read it: one listing shows whether they are still
-that. What has another version by now is read.
+A request about many letters names the version of each that its sender read: one listing shows which are unchanged. Only the
+others are read again.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from s3queue.core.survey import Survey
 from s3queue.errors import CorruptRecord, StoreError
 from s3queue.store import Found
 
-#: Requests that are looked at ahead, at most.
+#: Most requests that are looked at ahead.
 _AHEAD = 4
 #: Plans that may leave a request where it is before others go first: there is no room for further lives of its queue, or a
 #: purge holds it. And seconds until it is looked at again, at first and at most.
@@ -44,7 +44,7 @@ class Redrives:
         #: Payloads of the requests whose edits are going on.
         self._edits: dict[str, Mapping[str, bytes]] = {}
         self._board: Board | None = None
-        #: What the coordinator wants by itself.
+        #: Purges that the coordinator itself wants.
         self._own: deque[tuple[str, LetterRequest]] = deque()
         self._passed = Backoffs(_AGAIN_S, _LONGEST_S)
         self._numbers = 0
@@ -66,7 +66,7 @@ class Redrives:
         self._passed.keep(self._wanted)
         for one in self.looked.values():
             one.turns += 1
-        # What nobody has asked for has had its chance: what there was no room for is found again.
+        # Wishes of the coordinator are dropped after one plan: a later walk finds again what there was no room for.
         self.looked = {
             path: one
             for path, one in self.looked.items()
@@ -157,7 +157,8 @@ class Redrives:
                     looked.fits[number] = one.version
 
     def _versions(self, keys: list[str]) -> Step[dict[str, str]]:
-        """The versions of these letters, as far as listings show them: not where few of a page are wanted."""
+        """The versions of these letters from listings; without letters of which a page of the listing would show only a
+        few."""
         versions: dict[str, str] = {}
         prefix, at = keys[0].rpartition("/")[0] + "/", 0
         while at < len(keys):
@@ -170,17 +171,18 @@ class Redrives:
         return versions
 
     def _begin(self, path: str, request: LetterRequest) -> Looked:
-        """What a board names from here on may not be any more what its letter says."""
+        """Forget what was read of the letters of these messages: a board names them from now on, so their letters may
+        change."""
         assert self._board is not None
         looked = self._under_way[path] = Looked(request, named=lives_on(self._board.sources))
         return looked
 
     def forget(self, queue: str, letters: list[Chosen]) -> None:
-        """These dead letters are kept no longer: have them purged, if they are still what they were."""
+        """Have these expired dead letters purged, if they are unchanged."""
         if self._board is None:
             return  # the next walk finds them
         named = lives_on(self._board.sources)
-        letters = [one for one in letters if one.message not in named]  # these live again
+        letters = [one for one in letters if one.message not in named]  # these were redriven
         if letters and len(self._own) < _AHEAD:
             self._numbers += 1
             request = LetterRequest("", PURGE_LETTERS, queue, tuple(letters[:MOST_LETTERS]))
@@ -203,7 +205,7 @@ class Redrives:
     # ---- edits ---------------------------------------------------------------------------------------------
 
     def payloads(self, request: str) -> Step[Mapping[str, bytes]]:
-        """By message, what a redrive request says is to run. Asks: one Get, the first time."""
+        """By message, the new payloads in a redrive request. Asks: one Get, the first time."""
         known = self._edits.get(request)
         if known is None:
             key = self._layout.source(request)

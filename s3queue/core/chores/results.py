@@ -1,14 +1,14 @@
 """Deletes results that have expired, an hour later.
 
-A walk goes through the results, a page at a time, and reads each of them once when it is new and once when it is due: of a
-range that was walked only the time is kept when the first of it is due. So memory grows with the number of ranges.
+A walk lists the results, page by page, and reads each result once when it is new and once when it is due. Of a walked range
+only the time is kept at which its first result is due. So memory grows with the number of ranges.
 
 A result is deleted when three things hold, all of which stay true:
 
 - it expired so long ago that no clock of a host disagrees, by a time that was taken before it was read;
 - the committed board does not list its life of the message, and was committed after its ticket was assigned. So that life
-  is over, and nothing of it can replace this result any more. A coordinator that was replaced takes nothing for over that
-  it has not heard of;
+  is over, and nothing of it can replace this result any more. So a replaced coordinator does not take a life for over
+  because it has not heard of it;
 - the message is not among those that were moved off the board.
 """
 
@@ -127,14 +127,14 @@ class Results:
             self._ranges[0].after = empty.after
 
     def _due_ms(self, key: str, found: Found) -> int | None:
-        """None: nobody can tell; it is left where it is."""
+        """None: unknown; the result stays where it is."""
         try:
             return decode_result(key, found.body).expires_ms + int(self._settings.result_grace_s * 1000)
         except CorruptRecord:
             return None
 
     def _is_over(self, key: str, found: Found, board: Board) -> Step[bool]:
-        """Whether the life that it is of is settled on this board."""
+        """Whether the life that this result belongs to is settled on this board."""
         try:
             result = decode_result(key, found.body)
             ref = _life(result)

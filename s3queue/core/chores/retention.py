@@ -1,8 +1,8 @@
-"""Deletes tombstones when their time is over, and has old dead letters purged where that is wanted.
+"""Deletes expired tombstones, and has old dead letters purged if a retention is set.
 
-A walk goes through the letters of all queues, a page at a time, and reads those whose messages were sent that long ago: the
-key of a letter tells when. A tombstone never changes again, so that it may be deleted whoever leads. A dead letter may be
-redriven meanwhile: it is handed to the plan, which purges it as if an operator had asked for that.
+A walk lists the letters of all queues, page by page, and reads those whose messages are old enough: the key of a letter
+contains the time. A tombstone never changes, so any coordinator may delete it. A dead letter may be redriven meanwhile: it
+is handed to the plan, which purges it as if an operator had asked for that.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from s3queue.store import Found
 _PAGE = 100
 #: Seconds: time-out of their reads.
 _READ_S = 30.0
-#: Walks within the shortest time that anything is kept.
+#: Walks within the shorter of the two retentions.
 _WALKS = 8
 
 

@@ -1,8 +1,8 @@
 """Objects of schedules that were edited or removed: deleted once no message of theirs is on the committed board.
 
-A revision that a board calls old is never used again, by this coordinator or a later one. An object that no control has
-ever named, since whoever stored it ended before he could change the control, is found by a walk: it is deleted a day after
-it was made, if this coordinator has seen for an hour that nothing names it.
+A revision that a board calls old is never used again, by this coordinator or a later one. A process may end after it stored
+an object and before it changed the control. Such an object is found by a walk, and deleted a day after it was made, if this
+coordinator has seen for an hour that nothing names it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Revisions:
     def __init__(self, layout: Layout, now: float, troubles: Troubles) -> None:
         self._layout, self._troubles = layout, troubles
         self._keys: dict[str, tuple[str, int]] = {}
-        #: Objects that something names; None: not everything that may name one is known.
+        #: Objects that are named; None: unknown, since a record that may name one cannot be read.
         self._named: set[str] | None = None
         #: Objects that nothing names, and since when (steady time).
         self._unnamed: dict[str, float] = {}
@@ -110,7 +110,7 @@ class Revisions:
 
 
 def _is_old(key: str, found: Found, now_ms: int) -> bool:
-    """Whether it was made so long ago. One that cannot be read is left where it is."""
+    """Whether it is old enough to be deleted. An unreadable object stays where it is."""
     try:
         return decode_batch(key, found.body).sent_ms + _OLD_MS <= now_ms
     except CorruptRecord:

@@ -1,4 +1,4 @@
-"""The summary: what the coordinator knows of all queues and hosts, stored in one object for whoever wants to know."""
+"""The summary: what the coordinator knows of all queues and hosts, in one object that everybody can read."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from s3queue.store import Found, Stored
 if TYPE_CHECKING:
     from s3queue.core.chores import Facts
 
-#: Keys of unreadable objects that are named.
+#: Most keys of unreadable objects that are listed.
 _NAMED = 100
-#: Causes of death of one queue that are told apart.
+#: Most causes of death of one queue that are counted separately.
 _CAUSES = 50
-#: Running messages of one host whose progress is told.
+#: Most running messages of one host whose progress is included.
 _TOLD = 20
 
 
@@ -82,7 +82,7 @@ class Summaries:
         self._sample: _Sample | None = None
 
     def follow(self, facts: Facts) -> None:
-        """This is what is known now."""
+        """Take over what is known now."""
         if math.isinf(self._every_s) or self._is_over:
             return
         board = self._board = facts.board
@@ -287,7 +287,7 @@ class Summaries:
         return False
 
     def _inherit(self, found: Found) -> None:
-        """What died, was fenced and was asked under another coordinator stays counted."""
+        """Take over the counts of deaths, fences and requests from the summary of an earlier coordinator."""
         try:
             before = decode(Summary, self._key, found.body)
         except CorruptRecord:
@@ -302,7 +302,7 @@ class Summaries:
 
 
 def _progress(layout: Layout, ledger: Ledger, board: Board) -> Iterator[Progress]:
-    """How far messages of this host are, of those whose tasks have said so."""
+    """The progress of running messages of this host whose tasks reported any."""
     for name, report in ledger.reports.items() if not ledger.over else ():
         ticket = board.tickets.get(name)
         if ticket is None:
@@ -338,7 +338,7 @@ def _epoch(key: str, found: Found) -> int:
 
 
 def _content(summary: Summary) -> Summary:
-    """Without what changes with the time alone, and with what a host asks while it has nothing to do."""
+    """The summary without figures that change merely with time, or with the requests of an idle host."""
     queues = {
         queue: replace(tally, in_per_s=None, out_per_s=float(tally.out_per_s > 0), mean_s=0.0)
         for queue, tally in summary.queues.items()

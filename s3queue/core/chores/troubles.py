@@ -28,7 +28,7 @@ class Troubles:
         self.new.append((key, fault))
 
     def over(self, key: str) -> None:
-        if key in self._met:  # of most that is written or deleted, nothing was ever wrong
+        if key in self._met:  # most objects never fail
             self._backoffs.worked(key)
             del self._met[key]
 

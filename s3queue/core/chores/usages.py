@@ -1,4 +1,4 @@
-"""What hosts have asked of the store, with those that are gone: counters that never fall while hosts come and go."""
+"""Store requests of hosts, including those that are gone: counters that never fall while hosts come and go."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from s3queue.core.survey import Heard
 
 
 class _Known:
-    """Of one supervisor, whose sessions go on counting where the one before stopped."""
+    """The requests of one supervisor. Each of its sessions goes on counting where the one before stopped."""
 
     def __init__(self) -> None:
         self.sessions: set[str] = set()
@@ -23,7 +23,7 @@ class _Known:
             self.usage[role] = _of_two(max, self.usage.get(role, Usage()), asked)
 
     def goes_on_from(self, before: _Known) -> bool:
-        """Whether this counts on from there; else it has begun anew, under the same name."""
+        """Whether these counts continue the earlier ones. Otherwise a new supervisor has the same name."""
         return all(
             mine >= its
             for role, usage in before.usage.items()
@@ -43,7 +43,7 @@ class Usages:
         self._known: dict[str, _Known] = {}
 
     def see(self, ledgers: Iterable[Ledger]) -> None:
-        """These are there."""
+        """Take over the counts of these hosts."""
         before, self._known = (
             self._known,
             _by_name((ledger.place.name or ledger.session, ledger.session, ledger.usage) for ledger in ledgers),
@@ -51,7 +51,7 @@ class Usages:
         self._forget(before)
 
     def inherit(self, before: Summary) -> None:
-        """So another coordinator has counted."""
+        """Take over the counts of another coordinator."""
         for role, usage in before.past.items():
             self._add(role, usage)
         self._forget(_by_name((host.name or host.session, host.session, host.usage) for host in before.hosts))

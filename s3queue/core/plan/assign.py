@@ -31,9 +31,8 @@ class _Stand(NamedTuple):
     """What can be assigned.
 
     Attributes:
-        lines: by queue. unfit: by queue and token.
-        busy: groups of which a message is out or waits.
-        held: groups of which one waits for a host that it fits.
+        lines: by queue. unfit: by queue and token. busy: groups that have a message out or waiting. held: groups with a
+        message that waits for a host that it fits.
     """
 
     lines: dict[str, Line]
@@ -151,7 +150,7 @@ def _admit(
     serving: dict[str, list[Pool]],
     freed: Collection[str],
 ) -> None:
-    """Put batches that are not on the board in line, as many as the hosts can take."""
+    """Line up batches that are not on the board, as many as the hosts can take."""
     fresh: dict[str, list[Source]] = {queue: [] for queue in stand.lines}
     over: list[Source] = []
     for source in sources:
@@ -165,7 +164,7 @@ def _admit(
             fresh[source.queue].append(source)
     for source in over[: expiry.MOST_NEW]:
         if planning.bytes > planning.settings.max_board_bytes // 2:
-            planning.full.add("board")  # where nothing can be deleted, they would fill it
+            planning.full.add("board")  # where nothing can be deleted, they would fill the board
             break
         expiry.new(planning, source)
     doors = Doors(planning, freed)
@@ -190,7 +189,7 @@ def _admit(
 
 
 def _is_new(planning: Planning, path: str) -> bool:
-    """Whether the messages of a listed source are in no other place. Those of a move are still in their old source."""
+    """Whether the messages of a listed source are only there. Messages of a move are still in their old source."""
     board = planning.board
     return path not in planning.sources and path not in board.sources and path not in board.moves
 

@@ -1,4 +1,4 @@
-"""What bounds the queues of one plan: the seam between the assignment and the rules of queues that have any.
+"""The bounds of queues in one plan: the seam between the assignment and the rules of queues that have any.
 
 A queue without rules has a plain `Line`, and nothing else is asked here.
 """
@@ -54,7 +54,7 @@ class Bounds:
         return queue in self._lanes
 
     def assign(self, queue: str, line: Line, pools: list[Pool], busy: set[tuple[str, str]], share: int) -> bool:
-        """Assign messages of a queue of which only so many may run at once. False: this is none."""
+        """Assign messages of a queue with a limit of running messages. False: the queue has none."""
         places = self._queues.get(queue)
         if places is None:
             return False
@@ -81,8 +81,8 @@ class Bounds:
         places.give_one(host, pool, source, lambda source, most: take(self._planning, line, source, busy, most, token))
 
     def begin_turns(self, serving: Mapping[str, list[Pool]], busy: set[tuple[str, str]]) -> None:
-        """Give each key of a fair queue of which nothing is out a message on a host that is full, if what fills that is of
-        no more keys than it has slots. It need not wait for a turn although it is full until it reports again."""
+        """Give each key of a fair queue that has no message out a message on a full host, if that host holds messages of no
+        more keys than it has slots. So the key need not wait until the host has reported again."""
         for queue, lanes in self._lanes.items():
             if not lanes.rules.limits.fair or queue in self._queues or not lanes.size:
                 continue
@@ -104,7 +104,7 @@ class Bounds:
                 lanes.passes()
 
     def _out(self, queue: str) -> dict[str, set[str]]:
-        """By session, the keys of a queue of which something is out."""
+        """By session, the keys of a queue that have messages out."""
         keys: dict[str, set[str]] = {}
         for ticket in self._planning.tickets.values():
             if ticket.queue == queue:
@@ -137,5 +137,5 @@ class Bounds:
             planning.planned.changed = True
 
 
-#: Seconds: later than that is no time to plan for.
+#: Seconds ahead beyond which no time is planned for.
 _SOON_S = 1e6

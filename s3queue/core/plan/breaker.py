@@ -20,15 +20,15 @@ from s3queue.core.plan.planning import Planning
 from s3queue.core.plan.rules import KEPT_MS, Rules
 from s3queue.core.records import Breaker, Fuse, Totals
 
-#: Outcomes of a probe that say nothing of what the tasks need.
+#: Outcomes of a probe that say nothing about what the tasks depend on.
 _NO_WORD = frozenset({"snooze", "interrupted", "unfit", "expired"})
 
 
 def judge(planning: Planning, rules: Mapping[str, Rules]) -> None:
-    """Bring the breakers up to date, once what hosts report is taken over. Those that are open hold their queues."""
+    """Update the breakers, after the reports of hosts were taken over. An open breaker holds its queue."""
     for queue, fuse in list(planning.fuses.items()):
         if queue not in rules and planning.uptime_ms - max(fuse.since_ms, fuse.open_ms) >= KEPT_MS:
-            del planning.fuses[queue]  # nobody has served it for so long, or it has no breaker any more
+            del planning.fuses[queue]  # nobody has served it for a long time, or it has no breaker any more
     for queue, rule in rules.items():
         breaker = rule.limits.breaker
         before = planning.fuses.pop(queue, None)
@@ -78,7 +78,7 @@ def _outcome(planning: Planning, probe: str) -> str:
 
 
 def probing(planning: Planning, queue: str) -> None:
-    """Enter the ticket that this plan has given out of a queue whose breaker wants to know."""
+    """Record the ticket that this plan has assigned as the probe of a breaker."""
     for name, ticket in planning.tickets.items():
         if name not in planning.board.tickets and ticket.queue == queue:
             planning.fuses[queue] = replace(planning.fuses[queue], probe=name)

@@ -1,7 +1,7 @@
 """Whether messages that are enqueued only once may go now.
 
-Gates are what callers see. Whatever became of them, two lines hold here: of the messages of one ``unique`` gate, one
-goes at a time; and a message whose gate holds only while it waits gets no ticket before that gate is free.
+Callers see gates. Whatever became of a gate, two rules hold here: the messages of one ``unique`` gate run one at a time,
+and a message whose gate holds only while it waits gets no ticket before that gate is free.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Doors:
 
     @cached_property
     def _first(self) -> dict[tuple[str, str], str]:
-        """By queue and gate, the source that goes first, of those on the board that are not over: one that has begun, or
-        else the one that was sent first."""
+        """By queue and gate, the unfinished source on the board that goes first: one that has begun, otherwise the one that
+        was sent first."""
         begun = {part.source for ticket in self._planning.tickets.values() for part in ticket.parts if ticket.left}
         first: dict[tuple[str, str], tuple[bool, str]] = {}
         for path, state in self._planning.states():

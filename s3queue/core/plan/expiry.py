@@ -8,14 +8,14 @@ from s3queue.core.plan.planning import Planning
 from s3queue.core.records import Part, SourceState
 from s3queue.core.settle import Draft
 
-#: Batches without a place on the board that end in one plan: each stands there until it is deleted.
+#: Most batches outside the board that expire in one plan: each is on the board until it is deleted.
 MOST_NEW = 1000
 #: Milliseconds between two cycles that only end messages.
 _TOGETHER_MS = 1000
 
 
 def is_over(planning: Planning, source: Source) -> bool:
-    """Whether what has not begun of it ends now."""
+    """Whether its messages that have not begun expire now."""
     return source.expires_ms is not None and source.expires_ms <= planning.now_ms
 
 
@@ -39,5 +39,5 @@ def ready(planning: Planning, source: Source, state: Draft | SourceState) -> Dra
 
 
 def new(planning: Planning, source: Source) -> None:
-    """End a batch that is not on the board yet, in its turn: as if it were admitted now."""
+    """Expire a batch that is not on the board yet, when it would be admitted."""
     ready(planning, source, planning.draft(source.path))

@@ -14,7 +14,7 @@ from itertools import count
 from s3queue.core.plan.settings import Settings
 from s3queue.core.records import Ledger, Offer
 
-#: Weight of an idle slot of a dozing host that has just written: below any that is awake.
+#: Weight of an idle slot of a dozing host that has just written: below that of any host that is awake.
 _DOZING = 0.5
 #: Share of a host's time below which it counts as full.
 _NOTHING = 1e-9
@@ -169,7 +169,7 @@ class Pool:
 
 
 class _Top:
-    """The host with the greatest value. An entry whose value is out of date is put right when it comes up."""
+    """The host with the greatest value. An outdated value is corrected when its entry comes up."""
 
     def __init__(self, hosts: Iterable[Host], value: Callable[[Host], float]) -> None:
         self._value = value

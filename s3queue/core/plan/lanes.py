@@ -1,6 +1,7 @@
 """The batches of a queue with rules, in the order in which they are assigned.
 
-A **lane** holds the batches of one key, and one more those without a key. Where a queue is fair, its lanes take turns: each
+A **lane** holds the batches of one key; one more lane holds those without a key. Where a queue is fair, its lanes take
+turns: each
 gets as many messages as its weight says. Otherwise all are one lane, in dispatch order. Within a lane, priorities are
 strict, unless the queue is ageing: then ``ageing_s`` of wait count as one priority, and the order is that of the time of
 the enqueue plus priority times ``ageing_s``. Messages of a group keep their order; each has the place that the group has
@@ -86,19 +87,19 @@ class Lanes(Line):
             self._begin()
 
     def keep_new(self, out: set[str]) -> None:
-        """Serve no other keys any more than those of which nothing is out."""
+        """From now on serve only keys that have no message out."""
         turns = self._in_turn() if self._turns is None else self._turns
         self._turns = deque(key for key in turns if key not in out)
         self._begin()
 
     def passes(self) -> None:
-        """The key that was served last gets no other turn."""
+        """End the turn of the key that was served last."""
         assert self._turns is not None
         self._turns = deque(key for key in self._turns if key != self.served)
         self._begin()
 
     def _begin(self) -> None:
-        """Another lane has its turn."""
+        """Give the turn to the next lane."""
         self._left = self.rules.limits.weights.get(self._turns[0], 1) if self._turns and self._is_fair else MANY
 
     def _in_turn(self) -> deque[str]:
@@ -119,7 +120,7 @@ def _age(lane: list[Source], step_ms: int) -> None:
     """Sort by when they were sent, later by so much for each priority; the last one first."""
 
     def at(source: Source) -> tuple[int, str]:
-        newest_first = source.order > MAX_ORDER // 2  # where the newest goes first nothing gains by waiting
+        newest_first = source.order > MAX_ORDER // 2  # in a LIFO queue nothing gains by waiting
         return source.order + source.priority * (MAX_ORDER if newest_first else step_ms), source.batch
 
     places = {source.path: at(source) for source in lane}

@@ -18,7 +18,7 @@ class Line:
     """
 
     most = 1 << 40
-    #: Whether every batch stands in it that was seen, and not just as many as hosts can take.
+    #: Whether it holds every batch that was seen, not only as many as hosts can take.
     takes_all = False
 
     def __init__(self) -> None:

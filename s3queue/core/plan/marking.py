@@ -1,16 +1,16 @@
-"""Mark messages that are to be cancelled, and of which only their host, or their batch, can tell."""
+"""Marks messages that are to be cancelled where only their host, or their batch, can tell whether they have begun."""
 
 from __future__ import annotations
 
 from s3queue.core.plan.planning import Planning
 from s3queue.core.records import Mark
 
-#: Marks on the board at most; further requests wait. And characters of the reason that each of them keeps.
+#: Most marks on the board; further requests wait. And characters of the reason that each mark keeps.
 MOST_MARKS, REASON = 10_000, 200
 
 
 def mark(planning: Planning, path: str, index: int, wanted: Mark) -> bool:
-    """Mark this message, beside what it is marked with already. False: there is no room for another mark."""
+    """Add a mark to this message. False: there is no room for another mark."""
     marked = planning.marks.get(path, {})
     before = marked.get(index)
     if before is None:

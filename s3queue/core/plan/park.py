@@ -1,4 +1,4 @@
-"""Moves waiting messages off the board, so that no number of them stops their queue.
+"""Moves waiting messages off the board, so that their queue goes on however many there are.
 
 A move makes one new source of messages that wait for the same attempt at about the same time. The board names the source
 and the origin of each message. A chore (`s3queue.core.chores.moves`) copies the messages to ``later/``. Once that object
@@ -6,8 +6,8 @@ is known to be stored, the messages are settled in their old source and the boar
 admitted before. Its id is unique, so a late request of a replaced coordinator is recognised: as the same object while
 that exists, and by the deduplication window afterwards.
 
-Messages of a group stay on the board, since their group waits for them. So do further lives of dead messages, of which a
-bounded number is there, and times of schedules.
+Messages of a group stay on the board, since their group waits for them. So do further lives of dead messages, whose number
+is bounded, and ticks of schedules.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from s3queue.core.histories import is_suspect
 from s3queue.core.keys import MAX_BATCH, moved_batch, moved_path, parse_source
 from s3queue.core.plan.planning import Planning
 from s3queue.core.records import Board, SourceState
-from s3queue.core.settle import Draft, is_suspect
+from s3queue.core.settle import Draft
 
-#: Moves under way at most, since their sources are read into memory.
+#: Most moves under way, since their sources are read into memory.
 _MOVES = 4
 #: Share of its wait, and at least milliseconds, by which a moved message may start late.
 _LATE, _LATE_MS = 0.05, 1000
@@ -34,7 +35,7 @@ class Parking:
     Attributes:
         stored: their sources are stored. refused: their sources cannot be stored.
         unmovable: paths of which a message cannot be read.
-        most: messages that fit one source, by what the last ones needed.
+        most: messages that fit one source, estimated from the last ones.
     """
 
     stored: set[str] = field(default_factory=set)
@@ -72,14 +73,14 @@ def settle(planning: Planning, parking: Parking) -> None:
             else:
                 planning.draft(path).stays(index, source.attempt, source.due_ms or 0)
         if target not in parking.stored:
-            # Its object may have been sent by a coordinator that was replaced: it is over, and refused as all that are.
+            # A coordinator that was replaced may still send its object: it counts as finished, so that it is refused.
             planning.sources[target] = SourceState(settled=source.count)
         planning.count_moved(source, source.count)  # until it leaves the board again
         planning.planned.changed = True
 
 
 def choose(planning: Planning, parking: Parking) -> None:
-    """Begin moves of waiting messages beyond the bound, those with the longest wait first."""
+    """Begin to move the waiting messages beyond the bound, those with the longest wait first."""
     if len(planning.moves) >= _MOVES:
         return
     paths = list(planning.waiting)

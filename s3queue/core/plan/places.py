@@ -1,4 +1,4 @@
-"""Gives out the places of queues of which only so many messages may run at once.
+"""Gives out the places of queues with a limit of running messages.
 
 A **place** lets a host run one message. The board says of each limited ticket how many places it has (`Allowed`); a host
 may use those of all its tickets of one queue and key for any of them. So a place stays with its host, and need not wait
@@ -22,10 +22,10 @@ from s3queue.core.plan.planning import Planning
 from s3queue.core.plan.rules import MANY, Rules
 from s3queue.core.records import Allowed, Part
 
-#: Of what a host lacks of its messages, the share that it is given at a time, so that several hosts get alike.
+#: Share of its missing places that a host gets at a time, so that several hosts get about the same.
 _SHARE = 4
 
-#: Takes messages of a batch: at most so many. None: none can be assigned now.
+#: Takes at most so many messages of a batch. None: none can be assigned now.
 Take = Callable[[Source, int], tuple[Part, bool] | None]
 
 
@@ -43,7 +43,7 @@ class Places:
         self._tickets: dict[tuple[str, str, str], list[str]] = {}
         for name, allowed in planning.board.allowed.items():
             before = planning.board.tickets.get(name)
-            if before is None:  # a board that was put back lacks it
+            if before is None:  # a board that was restored lacks it
                 continue
             whose = before.session, before.queue, allowed.key
             self.granted[whose] = self.granted.get(whose, 0) + allowed.at_once

@@ -1,14 +1,15 @@
-"""Empty a queue: a walk through what is stored, and never a comparison of clocks.
+"""Empties a queue by a walk through what is stored, never by a comparison of clocks.
 
-A mark of the time would have a message deleted that was accepted after the answer, where its producer's clock is behind,
-and an old one survive, where it is ahead. Instead the board names the purge, and from then on the queue is held: nothing of
+With a time as the limit, a message that was accepted after the answer would be deleted if its producer's clock is behind,
+and an old one would survive if it is ahead. Instead the board names the purge, and from then on the queue is held: nothing
+of
 it is assigned, admitted or moved off the board. What is on the board ends at once, or is marked where a host has it. What
 is stored and not admitted is listed page by page (`s3queue.core.chores.purges`); each page comes onto the board as settled,
 and the walk goes on in the same commit. So a new leader goes on where the last one was. When the walk is over the queue is
 open again, and the request is answered when nothing is marked any more.
 
-What was accepted before the request was there when the walk began: it does not start after the answer. What is sent after
-the answer finds no purge. What is sent in between is either.
+A message that was accepted before the request was there when the walk began: it does not start after the answer. A message
+sent after the answer finds no purge. One sent in between may be purged or not.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from s3queue.core.histories import LAST_TEXT
 from s3queue.core.keys import check_name, parse_source
 from s3queue.core.plan.marking import REASON, mark
 from s3queue.core.plan.planned import is_finished
 from s3queue.core.plan.planning import Planning
 from s3queue.core.plan.room import added
 from s3queue.core.records import Mark, Part, Purge, Request, SourceState
-from s3queue.core.settle import LAST_TEXT
 from s3queue.errors import ConfigError
 
 #: Finished batches on the board beyond which a walk waits until some of them are deleted and retired.
@@ -46,7 +47,8 @@ class Walked(NamedTuple):
 
 
 def begin(planning: Planning, path: str, request: Request) -> None:
-    """Name a purge on the board. One that is under way may have passed what came since: another one waits for its end."""
+    """Name a purge on the board. A purge under way may have passed messages that came since, so another one waits for its
+    end."""
     try:
         check_name(request.queue)
     except ConfigError:
@@ -90,7 +92,7 @@ def _has_space(planning: Planning) -> bool:
 
 
 def _take(planning: Planning, queue: str, page: Walked, window: Collection[str]) -> None:
-    """What this page shows, and no board has named, is settled."""
+    """Settle the batches of this page that no board has named."""
     for path in page.paths:
         if path in planning.sources or path in planning.drafts or path in planning.board.sources:
             continue
@@ -111,7 +113,7 @@ def _empty(planning: Planning, queue: str) -> bool:
     is_all, purge = True, planning.purges[queue]
     for path in [path for path in planning.sources if parse_source(path).queue == queue]:
         if path not in planning.board.sources and parse_source(path).is_borrowed:
-            is_all = False  # it was admitted just now: some board is to name it, since nothing else does
+            is_all = False  # it was admitted just now: a board has to name it once, since nothing else does
             continue
         state = planning.state(path)
         if state.ready or state.waiting:

@@ -1,10 +1,10 @@
-"""Handle what operators ask of dead letters: effect and answer are one commit.
+"""Handles requests about dead letters: effect and answer are one commit.
 
 A redriven message is admitted as a source of one message, which is read from its letter. So nothing is copied, and it
 keeps its id, queue, priority and group. It runs once for each death: a request names the death that it answers, and the
 letter says how that life has ended before it leaves the board.
 
-What is found of a letter beside the cycles holds as long as no board names its message since the look began.
+Letters are read beside the cycles. What was read is valid as long as no board has named the message since the read began.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from s3queue.core.plan.planning import Planning
 from s3queue.core.plan.requests import MOST_ANSWERS
 from s3queue.core.records import PURGE_LETTERS, REDRIVE, Chosen, Ending, LetterRequest, Ready, SourceState, Totals
 
-#: Further lives on the board at most, of one queue: those that wait do not leave it, and a cycle looks at each.
+#: Most further lives of one queue on the board: those that wait stay on it, and each cycle looks at all of them.
 MOST_LIVES = 500
 #: How many letters one request may be about.
 MOST_LETTERS = 250
@@ -30,7 +30,7 @@ _SAYS = {REDRIVE: "redriven", PURGE_LETTERS: "purged"}
 
 @dataclass
 class Looked:
-    """A request about dead letters, and what a look at those has found.
+    """A request about dead letters, and what was read of them.
 
     Attributes:
         fits: by number, of those that were dead with that life, the version of the letter.
@@ -47,8 +47,8 @@ class Looked:
 def handle(planning: Planning, looked: Mapping[str, Looked]) -> None:
     """
     Args:
-        looked: by path, requests that were not handled before. What is no request's path is the coordinator's own wish,
-            and nobody is told.
+        looked: by path, requests that were not handled before. A key that is not the path of a request stands for a wish of
+            the coordinator itself, which gets no answer.
     """
     _answer_edited(planning)
     if not looked:
@@ -81,7 +81,7 @@ def handle(planning: Planning, looked: Mapping[str, Looked]) -> None:
 
 
 def _free(one: Looked, named: set[str]) -> list[int]:
-    """The numbers of letters that nothing else has been made of."""
+    """The numbers of the letters that are still undecided."""
     taken: dict[str, int] = {}
     for number in sorted(one.fits):
         message = one.request.letters[number].message
@@ -91,12 +91,12 @@ def _free(one: Looked, named: set[str]) -> list[int]:
 
 
 def lives_on(sources: Mapping[str, object]) -> set[str]:
-    """Messages of which a further life is among these sources."""
+    """Messages that have a further life among these sources."""
     return {parse_source(path).message for path in sources if path.startswith("dead/")}
 
 
 def _answer_edited(planning: Planning) -> None:
-    """Of those whose letters have all got their payloads."""
+    """Requests whose letters have all got their new payloads."""
     if not planning.edits:
         return
     waits = {
@@ -146,7 +146,7 @@ def _count(planning: Planning, request: LetterRequest, many: int) -> None:
 
 
 def told(says: str, taken: list[int], of: int) -> str:
-    """The answer, if these of so many letters were taken."""
+    """The answer, if these letters were taken out of so many."""
     if not taken:
         return "no"
     if len(taken) == of:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Collection, Iterator, Mapping
 
+from s3queue.core.histories import LAST_TEXT
 from s3queue.core.keys import MessageRef, Source, parse_message_id, parse_source
 from s3queue.core.plan import purge, schedules
 from s3queue.core.plan.marking import mark
@@ -29,7 +30,7 @@ from s3queue.core.records import (
     SourceState,
     ends_unknown,
 )
-from s3queue.core.settle import LAST_TEXT, Draft
+from s3queue.core.settle import Draft
 from s3queue.errors import CorruptRecord
 
 #: Answers on the board at most: those of requests that are not known to be gone.

@@ -7,10 +7,10 @@ cycle takes them over, once letters are written and waiting messages are moved o
 
 from __future__ import annotations
 
+from s3queue.core.histories import weigh
 from s3queue.core.keys import BORROWED
 from s3queue.core.plan.settings import Settings
 from s3queue.core.records import Board, SourceState
-from s3queue.core.settle import weigh
 
 #: Failures taken over in each cycle even without room, so that hosts that hold only failures make progress.
 _AT_LEAST = 16

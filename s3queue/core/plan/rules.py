@@ -14,16 +14,16 @@ from s3queue.core.plan.planning import Planning
 from s3queue.core.records import Board, Bucket, Control, Ledger, Limits
 from s3queue.core.records.limits import NO_LIMITS, overlaid, strictest
 
-#: Seconds of a rate that may be assigned at once after a rest, and while messages have waited for it all the time: then a
-#: late cycle loses nothing.
+#: Seconds of a rate that may be assigned at once: after a rest, and while messages wait for it all the time. In the second
+#: case a late cycle loses nothing.
 BURST_S, WAITED_S = 0.25, 2.0
-#: Milliseconds after which nobody knows whether they have waited all the time.
+#: Milliseconds between two cycles after which it is unknown whether messages waited all the time.
 _ALL_THE_TIME_MS = 10_000
-#: Milliseconds for which buckets are kept of a queue that nobody serves, that is paused, or that has no rate any more.
+#: Milliseconds for which the buckets of a queue are kept while nobody serves it, it is paused, or it has no rate.
 KEPT_MS = 86_400_000
 #: Seconds of a rate that are worth a cycle.
 _WORTH_S = 0.1
-#: Limits of one queue that people are told of.
+#: Most limits of one queue that are shown to people.
 _TOLD = 10
 #: Any number.
 MANY = 1 << 40
@@ -85,9 +85,9 @@ class Rules:
                 self._tokens[name] -= many
 
     def buckets(self) -> dict[str, Bucket]:
-        """Those that are not full. They are as before where nothing was assigned."""
+        """The buckets that are not full, unchanged where nothing was assigned."""
         now_ms, kept = self._uptime_ms, dict[str, Bucket]()
-        for name in {**self._before, **self._tokens}:  # in an order that no hash decides
+        for name in {**self._before, **self._tokens}:  # sorted, so that the order does not depend on hashes
             rate, before = self.rate(name), self._before.get(name)
             if not rate:
                 continue
@@ -123,8 +123,8 @@ def filled(before: Bucket | None, rate: float, uptime_ms: int) -> float:
 
 
 def still_kept(buckets: Mapping[str, Bucket], uptime_ms: int) -> dict[str, Bucket]:
-    """Those of a queue without rules that count when it has some again: a queue that has a rate no more would leave them on
-    the board for ever."""
+    """The buckets of a queue without rules that count if it gets rules again. The others go: a queue that no longer has a
+    rate would leave them on the board for ever."""
     return {key: one for key, one in buckets.items() if uptime_ms - one.at_ms < KEPT_MS}
 
 

@@ -12,7 +12,7 @@ Timetable: TypeAlias = Callable[[str, str, int], int | None]
 
 
 def no_timetable(cron: str, tz: str, after_ms: int) -> int | None:
-    """Where nobody can tell, schedules with cron expressions stand still."""
+    """Used where no timetable is given: schedules with cron expressions do not tick."""
     raise ValueError("no timetable")
 
 
@@ -34,9 +34,9 @@ class Settings(NamedTuple):
         summary_s: seconds between two summaries, at least; infinity: none are written.
         census_s: seconds between two pages of the census, and of the walk through results, at least.
         result_grace_s: seconds for which an expired result is kept: the clocks of hosts may differ by less.
-        max_attempts: for tickets of sessions that left no word about it.
-        max_out: the most messages in the tickets of one host. max_ranges: the most message ranges in them: one for each
-            one-message object, so this bounds the board, and that what a host that dies leaves behind.
+        max_attempts: for tickets of sessions whose ledgers do not state it.
+        max_out: the most messages in the tickets of one host. max_ranges: the most message ranges in them. A one-message
+            object has a range of its own, so this bounds the board and what a dead host leaves behind.
         max_parts: the most message ranges in one ticket. A host with more room gets another one in the same cycle.
         max_board_bytes: the largest board. New batches fill half of it, those that are on it three quarters.
         max_failure_bytes: of the histories of messages on the board, and of what waits there.

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from s3queue.core import ranges
+from s3queue.core.histories import LAST_TEXT, NEWEST_TEXT, is_last, weigh
 from s3queue.core.keys import parse_source
 from s3queue.core.plan.planned import Settled
 from s3queue.core.plan.planning import Planning
 from s3queue.core.plan.room import added
 from s3queue.core.ranges import Ranges
 from s3queue.core.records import Failed, Failure, Ledger, Memo, Offer, Part, Report, Ticket
-from s3queue.core.settle import LAST_TEXT, NEWEST_TEXT, is_last, weigh
 
 
 def tickets(planning: Planning) -> None:

@@ -14,8 +14,8 @@ _PART_BYTES = 20
 def take(
     planning: Planning, line: Line, source: Source, busy: set[tuple[str, str]], most: int, token: str = ""
 ) -> tuple[Part, bool] | None:
-    """At most so many messages of the first batch of a line, and whether they must have a ticket of their own. None: it has
-    none now.
+    """At most so many messages of the first batch of a line, and whether they need a ticket of their own. None: none can be
+    assigned now.
 
     Args:
         busy: groups of which a message is out or waits. token: see `Draft.take`.
@@ -36,7 +36,7 @@ def take(
     planning.bytes += _PART_BYTES + len(source.path)
     line.took(ready.stop - ready.start)
     if not draft.ready and not line.takes_all:
-        line.drop()  # it would be asked once more, in vain
+        line.drop()  # asking again would give the same
     if source.group is not None:
         busy.add((source.queue, source.group))
         alone = True

@@ -13,20 +13,19 @@ exactly one place. The dealer knows no store and no socket: notes go out through
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from s3queue.core import ranges
 from s3queue.core.held import Held
-from s3queue.core.keys import KEYED, parse_source
 from s3queue.core.ledger import Host
 from s3queue.core.ranges import Ranges
-from s3queue.core.records import FATAL_CAUSES, Failed, Memo, Part
-from s3queue.runtime.agent.deaths import AT_WORK, ENDED, Affected, Death, Suspect, judge, last_word
+from s3queue.core.records import Failed, Memo, Part
+from s3queue.runtime.agent.deaths import Affected, Death, Suspect, affected, judge, suspects_in
 from s3queue.runtime.agent.gates import Gates, is_limited, line_of, may_start, queue_of
 from s3queue.runtime.agent.interrupts import EndWorker, Interrupts
 from s3queue.runtime.agent.loads import Load, Row
-from s3queue.runtime.agent.pool import Piece, Pool
-from s3queue.runtime.local.journal import MOVED, READING, READY, ROW_STATES, TOGETHER, WorkerJournal
+from s3queue.runtime.agent.pool import Piece, Pool, pieces_of
+from s3queue.runtime.local.journal import MOVED, READING, READY, ROW_STATES, WorkerJournal
 from s3queue.runtime.local.wire import Deal, Note
 
 #: Seconds of work handed to a worker in one deal: long against a round trip between processes (0.2 ms), short against
@@ -110,11 +109,11 @@ class Dealer:
                 self._put_back(held.ticket.queue, name, held.open)
             else:
                 line = line_of(self.host, held.ticket.queue, name)
-                self._pool.add(line, _pieces(name, held, held.open))
+                self._pool.add(line, pieces_of(name, held, held.open))
 
     def _put_back(self, queue: str, ticket: str, offsets: Ranges) -> None:
         held, line = self.host.tickets.get(ticket), line_of(self.host, queue, ticket)
-        pieces = _pieces(ticket, held, offsets)
+        pieces = pieces_of(ticket, held, offsets)
         if held is not None and held.suspect:
             for piece in pieces:
                 self._pool.suspect(line, piece)
@@ -152,7 +151,10 @@ class Dealer:
         if self._absent_since is not None:
             self._absent_since = None
             self.host.resize(self.concurrency * len(self.loads))
-        gates = Gates(self.host, self.loads, self.concurrency) if self.host.allowed and self._pool.size else None
+        limited = self.host.allowed and self._pool.size
+        if limited and not (self._pool.suspects or self._is_clearing or self._is_wanted(now)):
+            return
+        gates = Gates(self.host, self.loads, self.concurrency) if limited else None
         if self._pool.suspects or self._is_clearing:
             self._deal_suspects(gates)
         queues = self._pool.queues()
@@ -161,6 +163,8 @@ class Dealer:
             self._pool.forget()
         if not queues:
             return
+        if self._pool.is_long:
+            self._turns = {queue: self._turns[queue] for queue in queues if queue in self._turns}
         kept: list[Load] = []
         for queue in sorted(queues, key=lambda queue: self._turns.get(queue, 0)):
             able = [load for load in self.loads if load.takes and load not in kept]
@@ -168,9 +172,22 @@ class Dealer:
             if self._deal_queue(queue, able, now, gates):
                 self._turn += 1
                 self._turns[queue] = self._turn
-            elif able and not is_limited(queue):
+            elif is_limited(queue):
+                if not self._is_wanted(now):
+                    break
+            elif able:
                 # A queue of short tasks fills workers up before they have a free slot. One is left to this queue.
                 kept.append(min(able, key=lambda load: load.is_stuck(now)))
+
+    def _is_wanted(self, now: float) -> bool:
+        """Whether any worker would take messages of any queue. That is soon known; to look at every line takes long where
+        there are thousands, each of a key with a limit."""
+        able = [load for load in self.loads if load.takes and load.has_room]
+        return any(
+            self._wants(load, self._runs.get(queue, 0.0), now, offer.batch, PORTION_S)
+            for load in able
+            for queue, offer in self.host.offers.items()
+        )
 
     def _bear_absence(self, now: float) -> None:
         """There is no worker. If that lasts, give back the claimed messages."""
@@ -358,7 +375,7 @@ class Dealer:
         rows = [(number, row) for number, row in sorted(load.rows.items(), reverse=True) if row.ended_at is None]
         suspects: list[Suspect] = []
         for number, row in rows:
-            suspects.extend(self._suspects(load, number, row, death.at_ms))
+            suspects.extend(suspects_in(self.host, load, number, row, death.at_ms))
         judged = judge(suspects, death)
         for one, outcome in judged.items():
             load.fail(load.rows[one.row], one.at, outcome)
@@ -369,61 +386,7 @@ class Dealer:
             states = bytes(load.journal.states(number))
             left = ranges.of(at for at, state in enumerate(states) if state in _NOT_BEGUN and at not in row.told)
             self._move(load, number, row, left)
-        return [self._affected(load.rows[one.row], one, outcome) for one, outcome in judged.items()]
-
-    def _suspects(self, load: Load, number: int, row: Row, at_ms: int) -> list[Suspect]:
-        """Messages that it was running or reading. Also enters ended messages whose note was lost."""
-        suspects = []
-        states = bytes(load.journal.states(number))
-        if not (AT_WORK | ENDED) & set(states):
-            return []
-        parts = self._parts(row)
-        running = load.journal.running()
-        named = {one.message for one in running if one.row == number}
-        shares = any(one.message == TOGETHER for one in running)
-        for index, state in enumerate(states):
-            if index in row.told:
-                continue
-            part = parts[index] if parts else None
-            attempt = part.attempt if part is not None else 0
-            if state in AT_WORK:
-                reading = part.source if part and state == READING else ""
-                suspects.append(Suspect(number, index, attempt, reading, shares and index not in named))
-            elif state in ENDED:
-                outcome = last_word(state, attempt, at_ms)
-                load.release(row, index) if outcome is None else load.fail(row, index, outcome)
-        return suspects
-
-    def _parts(self, row: Row) -> Sequence[Part]:
-        """By index, each message of a row; empty where its ticket is not ours any more."""
-        held = self.host.tickets.get(row.ticket)
-        if held is None:
-            return ()
-        return [
-            Part(part.source, index, index + 1, part.attempt)
-            for part in held.ticket.spans((row.base, row.base + row.size))
-            for index in range(part.start, part.stop)
-        ]
-
-    def _affected(self, row: Row, one: Suspect, outcome: Failed) -> Affected:
-        held = self.host.tickets.get(row.ticket)
-        if held is None:
-            return Affected(f"message {one.at} of ticket {row.ticket}", one.attempt, 0, "another host has it now")
-        part = next(held.ticket.spans((row.base + one.at, row.base + one.at + 1)))
-        offer = self.host.offers.get(row.queue)
-        most = held.spared + (offer.max_attempts if offer is not None else 0)
-        ending = ""
-        if outcome.kind == "interrupted":
-            alone = "alone" if outcome.failure is not None and outcome.failure.cause in FATAL_CAUSES else "soon"
-            following = f"it was interrupted, which is not counted, and runs again {alone}"
-        elif outcome.failure is not None and outcome.failure.cause == "cancelled":
-            following = ending = "cancelled"
-        elif part.attempt >= most:
-            following = ending = "dead"
-        else:
-            following = "it runs again, alone"
-        message = self.host.layout.message_id(part.source, part.start)
-        return Affected(message, part.attempt, most, following, row.queue, ending)
+        return [affected(self.host, load.rows[one.row], one, outcome) for one, outcome in judged.items()]
 
     def stored(self) -> None:
         """The ledger was stored: close the rows whose outcomes are all in it."""
@@ -449,22 +412,3 @@ class Dealer:
         if mean and len(running) >= self.concurrency * len(self.loads):
             mean = max(mean, min(now - one.started for one in running))
         return mean
-
-
-def _pieces(ticket: str, held: Held | None, offsets: Ranges) -> list[Piece]:
-    """These messages of a ticket; where they have keys, each piece is of one."""
-    parts = held.ticket.parts if held is not None else ()
-    if not parts or not any(KEYED in part.source for part in (parts[0], parts[-1])):
-        return [Piece(ticket, start, stop) for start, stop in ranges.pairs(offsets)]
-    pieces: list[Piece] = []
-    base = 0
-    for part in parts:
-        end = base + part.stop - part.start
-        key = parse_source(part.source).key
-        for start, stop in ranges.pairs(ranges.minus((base, end), ranges.minus((base, end), offsets))):
-            if pieces and (pieces[-1].stop, pieces[-1].key) == (start, key):
-                pieces[-1] = pieces[-1]._replace(stop=stop)
-            else:
-                pieces.append(Piece(ticket, start, stop, key))
-        base = end
-    return pieces

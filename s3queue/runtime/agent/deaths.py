@@ -8,11 +8,13 @@ of its own, where a further death would prove it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import NamedTuple
 
 from s3queue.core import ranges
-from s3queue.core.records import Failed, Failure, Report
+from s3queue.core.ledger import Host
+from s3queue.core.records import FATAL_CAUSES, Failed, Failure, Part, Report
+from s3queue.runtime.agent.loads import Load, Row
 from s3queue.runtime.local.journal import (
     FAILED,
     READING,
@@ -112,6 +114,66 @@ def _over_time(one: Suspect, death: Death, together: int) -> Failed:
 
 def _outcome(kind: str, one: Suspect, cause: str, text: str, death: Death) -> Failed:
     return Failed(kind, 0.0, Failure(one.attempt, cause, text, death.at_ms))
+
+
+# ---- of one worker --------------------------------------------------------------------------------------------------
+
+
+def suspects_in(host: Host, load: Load, number: int, row: Row, at_ms: int) -> list[Suspect]:
+    """Messages that it was running or reading. Also enters ended messages whose note was lost."""
+    suspects = []
+    states = bytes(load.journal.states(number))
+    if not (AT_WORK | ENDED) & set(states):
+        return []
+    parts = _parts(host, row)
+    running = load.journal.running()
+    named = {one.message for one in running if one.row == number}
+    shares = any(one.message == TOGETHER for one in running)
+    for index, state in enumerate(states):
+        if index in row.told:
+            continue
+        part = parts[index] if parts else None
+        attempt = part.attempt if part is not None else 0
+        if state in AT_WORK:
+            reading = part.source if part and state == READING else ""
+            suspects.append(Suspect(number, index, attempt, reading, shares and index not in named))
+        elif state in ENDED:
+            outcome = last_word(state, attempt, at_ms)
+            load.release(row, index) if outcome is None else load.fail(row, index, outcome)
+    return suspects
+
+
+def _parts(host: Host, row: Row) -> Sequence[Part]:
+    """By index, each message of a row; empty where its ticket is not ours any more."""
+    held = host.tickets.get(row.ticket)
+    if held is None:
+        return ()
+    return [
+        Part(part.source, index, index + 1, part.attempt)
+        for part in held.ticket.spans((row.base, row.base + row.size))
+        for index in range(part.start, part.stop)
+    ]
+
+
+def affected(host: Host, row: Row, one: Suspect, outcome: Failed) -> Affected:
+    held = host.tickets.get(row.ticket)
+    if held is None:
+        return Affected(f"message {one.at} of ticket {row.ticket}", one.attempt, 0, "another host has it now")
+    part = next(held.ticket.spans((row.base + one.at, row.base + one.at + 1)))
+    offer = host.offers.get(row.queue)
+    most = held.spared + (offer.max_attempts if offer is not None else 0)
+    ending = ""
+    if outcome.kind == "interrupted":
+        alone = "alone" if outcome.failure is not None and outcome.failure.cause in FATAL_CAUSES else "soon"
+        following = f"it was interrupted, which is not counted, and runs again {alone}"
+    elif outcome.failure is not None and outcome.failure.cause == "cancelled":
+        following = ending = "cancelled"
+    elif part.attempt >= most:
+        following = ending = "dead"
+    else:
+        following = "it runs again, alone"
+    message = host.layout.message_id(part.source, part.start)
+    return Affected(message, part.attempt, most, following, row.queue, ending)
 
 
 # ---- outcomes known only from a journal ------------------------------------------------------------------------------

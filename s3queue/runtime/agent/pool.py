@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from s3queue.core import ranges
+from s3queue.core.held import Held
+from s3queue.core.keys import KEYED, parse_source
 from s3queue.core.ranges import Ranges
 
 #: Lines, of keys with limits, after which those without messages are forgotten.
@@ -136,9 +138,14 @@ class Pool:
         """Those that have messages, suspects aside."""
         return [queue for queue, line in self._queues.items() if line]
 
+    @property
+    def is_long(self) -> bool:
+        """Whether it has many lines, with messages or without."""
+        return len(self._queues) > _LINES
+
     def forget(self) -> None:
         """Forget lines without messages, where there came to be many."""
-        if len(self._queues) > _LINES:
+        if self.is_long:
             self._queues = {queue: line for queue, line in self._queues.items() if line}
             self._sizes = {queue: self._sizes[queue] for queue in self._queues}
 
@@ -178,3 +185,22 @@ class Pool:
     def _grow(self, queue: str, many: int) -> None:
         self.size += many
         self._sizes[queue] = self._sizes.get(queue, 0) + many
+
+
+def pieces_of(ticket: str, held: Held | None, offsets: Ranges) -> list[Piece]:
+    """These messages of a ticket; where they have keys, each piece is of one."""
+    parts = held.ticket.parts if held is not None else ()
+    if not parts or not any(KEYED in part.source for part in (parts[0], parts[-1])):
+        return [Piece(ticket, start, stop) for start, stop in ranges.pairs(offsets)]
+    pieces: list[Piece] = []
+    base = 0
+    for part in parts:
+        end = base + part.stop - part.start
+        key = parse_source(part.source).key
+        for start, stop in ranges.pairs(ranges.minus((base, end), ranges.minus((base, end), offsets))):
+            if pieces and (pieces[-1].stop, pieces[-1].key) == (start, key):
+                pieces[-1] = pieces[-1]._replace(stop=stop)
+            else:
+                pieces.append(Piece(ticket, start, stop, key))
+        base = end
+    return pieces

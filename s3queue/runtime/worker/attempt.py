@@ -186,7 +186,8 @@ class Attempts:
         finally:
             self._running[slot] = None
             if tried is not None and not dealt.over:  # at its end: one that runs has not ended well, and may never
-                ran = tried.ran[slot] = tried.ran[slot] + 1
+                counts = tried.ran
+                ran = counts[slot] = counts[slot] + 1
                 if ran >= tried.due[slot]:
                     self._timed(plan, slot, piece, started)
         if plan.result_s is not None and (failed := self._keep(plan, slot, piece, number, result)) is not None:

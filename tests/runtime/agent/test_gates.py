@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from cProfile import Profile
+
 from s3queue.core.held import Held
 from s3queue.core.keys import Layout
 from s3queue.core.ledger import Host
@@ -45,6 +48,13 @@ class Crew:
         self.dealer.finished(worker, deal.row, 1.0 * size)
 
 
+def calls(what: Callable[[], object]) -> int:
+    """How many functions it calls."""
+    profile = Profile()
+    profile.runcall(what)
+    return sum(entry.callcount for entry in profile.getstats())
+
+
 def test_no_more_is_dealt_than_the_host_has_places() -> None:
     crew = Crew(4, 1, {"1-1": 2})
     assert sum(crew.dealt()) == 2
@@ -74,6 +84,22 @@ def test_other_messages_take_the_slots_that_a_limit_leaves() -> None:
     crew.host.tickets["1-2"] = Held(Ticket("h1", (Part(path(9, 10), 0, 10, 1),)))
     crew.dealer.claimed(["1-2"])
     assert sum(crew.dealt()) == 4
+
+
+def test_worker_that_has_enough_is_offered_no_line_and_else_few_more_than_it_takes() -> None:
+    """However many keys with limits wait: that was asked at each note of a worker."""
+    keys = [f"1-{number}" for number in range(2000)]
+    crew = Crew(2, 1, dict.fromkeys(keys, 1), many=1)
+    crew.host.allowed = {name: Allowed(name, 1) for name in keys}
+    crew.dealer = Dealer(crew.host, crew.journals, 1)
+    for number, sent in enumerate(crew.sent):
+        crew.dealer.comes(number, sent.append)
+    crew.dealer.claimed(keys)
+    assert sum(crew.dealt()) == 2
+    assert calls(crew.dealt) < 200
+    crew.ends(0)
+    assert calls(crew.dealt) < 20 * len(keys)
+    assert sum(crew.dealt()) == 2
 
 
 def test_a_host_without_places_deals_nothing_of_it() -> None:
