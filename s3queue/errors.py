@@ -177,7 +177,7 @@ class EnqueueUncertain(QueueError):
     see `behind`.
 
     Attributes:
-        message_id: if the message is stored, this is its id; of several the first.
+        message_id: the id of the message, if it is stored; the first id of several.
         stored: ids of the messages of the same call that are certainly stored, in order.
         in_doubt: ids of those that may be: one batch. Those behind them were not sent.
     """
