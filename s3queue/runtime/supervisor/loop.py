@@ -52,7 +52,8 @@ class Host:
         self._memory = MemoryKills(memory_kill_counter())
         self._agent: Child | None = None
         self._session = ""
-        #: Sessions whose agents died, and which no agent is known to have ended since. The journals speak of them.
+        #: Sessions whose agents died and that no later agent is known to have ended. The journals still hold their
+        #: outcomes.
         self._orphaned: list[str] = []
         self._workers: list[Child | None] = [None] * what.workers
         #: When to start what is missing, by `clock`; None: not before something else has happened.
@@ -168,7 +169,7 @@ class Host:
             self._worker_due[number] = clock() + self._worker_patience[number].refused()
 
     def _common(self) -> dict[str, Any]:
-        """What the agent and the workers are given."""
+        """The arguments that the agent and the workers have in common."""
         return {
             "rundir": str(self._life.rundir),
             "session": self._session,
@@ -331,9 +332,9 @@ class Host:
         self._ever_up.add(child.role)
 
     def _cannot_start(self, child: Child, note: CannotStart) -> None:
-        """One that says so is believed, unless others of its kind could: then something has changed, and may change
-        back. What the store refuses (credentials that have run out) may last for long. A store that was seen to break a
-        promise is given up at once."""
+        """A child says that it cannot start. Its fault ends the host, unless another child of its kind has started before:
+        then something has changed, and may change back. A refusal of the store (expired credentials) may last long. A store
+        that breaks a promise ends the host at once."""
         fault = heard(note)
         if isinstance(fault, StoreUnsupported) or (not child.up and child.role not in self._ever_up):
             raise fault
@@ -376,8 +377,8 @@ class Host:
         self._over |= (self._left and all_gone) or (self._leave_until is not None and now >= self._leave_until)
 
     def _stop_waiting_for_the_store(self, now: float) -> None:
-        """An agent that is not up runs nothing that could be drained. It gets a moment to be, unless it has said that the
-        store does not answer."""
+        """An agent that is not up has nothing to drain. It gets a moment to come up, unless it has said that the store does
+        not answer."""
         agent = self._agent
         if agent is not None and not agent.up and (agent.waiting or now >= self._asked_at + LAST_WORDS_S):
             self._over = True
