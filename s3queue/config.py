@@ -1,4 +1,4 @@
-"""Settings: what there is to set, where each value came from, and the store that is used when none is named.
+"""Settings: which there are, where each value came from, and the store that is used when none is named.
 
 A setting is taken from the first of these that has it: an argument, `configure`, the environment (``S3QUEUE_…``), the
 file ``s3queue.toml`` in the working directory, the default. Unknown names are errors wherever they stand: a misspelt
@@ -43,7 +43,7 @@ FILE = "s3queue.toml"
 PREFIX = "S3QUEUE_"
 STORE_URL = "S3QUEUE_STORE_URL"
 CONFIG_PATH = "S3QUEUE_CONFIG"
-#: No settings: what Kubernetes injects for every Service whose name begins with ``s3queue``
+#: Not settings: variables that Kubernetes injects for every Service whose name begins with ``s3queue``
 #: (https://kubernetes.io/docs/tutorials/services/connect-applications-service/), and what `s3queue.testing` reads.
 _NOT_OURS = re.compile(r"S3QUEUE_(TEST|MINIO|AZURITE|(.*_)?(SERVICE_HOST|SERVICE_PORT|PORT))(_.*)?")
 
@@ -110,7 +110,7 @@ class Config(Struct, frozen=True, kw_only=True):
     #: ``HOST:PORT`` at which an agent listens for datagrams that say "look now", as other machines reach it; port 0: any.
     #: None: it does not, and finds the first message from another machine with its next poll. Needs ``knock_key``.
     knock: str | None = None
-    #: Secret shared by all that knock: producers send one to the coordinator after each enqueue, the coordinator to hosts.
+    #: Secret of all processes that knock: producers knock at the coordinator after each enqueue, the coordinator at hosts.
     #: A producer reads the board for that, at most every 10 s.
     knock_key: str | None = None
     #: Write requests per message that the coordinator adds under load, at most.
@@ -321,7 +321,7 @@ def _from_environ(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def configure(store: ObjectStore | str | None = None, config: Config | None = None, **settings: Any) -> None:
-    """Set what this process uses where nothing else is said. Each call replaces the call before.
+    """Set the store and the settings that this process uses by default. Each call replaces the call before.
 
     Args:
         store: a store, or its URL.
@@ -355,7 +355,7 @@ def configured(store: ObjectStore, config: Config) -> Iterator[None]:
 
 
 def times_configured() -> int:
-    """How often `configure` was called: whether a module that was imported has done so."""
+    """How often `configure` was called; tells whether an imported module called it."""
     return _Defaults.calls
 
 

@@ -100,7 +100,7 @@ class Context:
         self._cancel: _Flag = cancel or _Never()
         self._page = page or Page()
         self.batch: tuple[Context, ...] = ()
-        #: Of a task that says itself what became of its message.
+        #: For a task with ``ack="manual"``: what it said about its message.
         self._verdict: Verdict | None = None
         self._dealt, self._index = dealt, index
 
@@ -112,8 +112,8 @@ class Context:
 
     @property
     def cancelled(self) -> bool:
-        """Whether this need not go on: an operator has cancelled this message, or this host was fenced, so that another may
-        run it already, and nothing returned here will count."""
+        """Whether the task may stop: an operator has cancelled this message, or this host was fenced. Then another host may
+        run the message already, and nothing returned here will count."""
         return self._cancel.is_set() or self._is_marked
 
     @property
@@ -134,7 +134,7 @@ class Context:
 
     @property
     def tick(self) -> datetime | None:
-        """Of a message that a schedule has enqueued: the time that it is for, whenever it runs, in UTC. Of others None."""
+        """The time (UTC) that a schedule enqueued this message for, whenever it runs. None: no schedule enqueued it."""
         from datetime import UTC, datetime
 
         try:

@@ -135,8 +135,8 @@ def handler(queue: str, *, batch: int | None = None, wait: float = 0.1, **option
 
 
 def use(*middleware: object) -> None:
-    """Do this around every attempt and every enqueue of this program; see `s3queue.middleware`. For the module that
-    declares the tasks. Each call adds to those before it, on the inside.
+    """Run this middleware around every attempt and every enqueue of this program; see `s3queue.middleware`. Call it in the
+    module that declares the tasks. Middleware of later calls is inside that of earlier ones.
 
     Raises:
         ConfigError: that is no middleware.
@@ -145,14 +145,13 @@ def use(*middleware: object) -> None:
 
 
 class _Declaration:
-    """What a decorator was told, checked, for the functions that it is put over.
+    """The checked options of a decorator, for the functions that it decorates.
 
     Args:
         name: None: the qualified name of the function.
         options: those of `Options`.
 
-    Raises:
-        ConfigError: an option that cannot be meant. TypeError: there is no such option.
+    Raises: ConfigError: an option has a wrong value. TypeError: there is no such option.
     """
 
     def __init__(
@@ -184,8 +183,8 @@ class _Declaration:
         return cast("_Decorator", self._declare)
 
     def _declare(self, function: Callable[..., R]) -> Task[..., R]:
-        # What enqueuing needs. Not with this module, which programs import for less; not with the first message either: in
-        # a thread that outlives the main one, modules that make threads can no longer be imported.
+        # Modules that enqueuing needs. Not imported with this module, since some programs only declare; nor with the first
+        # message: a thread that outlives the main one can no longer import modules that make threads.
         import s3queue.enqueue.sender
         import s3queue.queue  # noqa: F401
 

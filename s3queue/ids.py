@@ -1,4 +1,4 @@
-"""The id of a message: a text, and what can be done about the message."""
+"""The id of a message: a string with methods that act on the message."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class MessageId(str, Generic[R_co]):
-    """The id of a message, as `enqueue` returns it. It equals the text that it is, and travels as that.
+    """The id of a message, as `enqueue` returns it. It is a string, and is pickled and sent as one.
 
     Attributes:
         is_new: whether this call has enqueued the message. False: an earlier call with the same ``dedup_id``, or the same
@@ -29,19 +29,19 @@ class MessageId(str, Generic[R_co]):
 
     __slots__ = ("_home",)
 
-    #: Queue, task, and whether it is new; not there where the id was made of a text.
+    #: Queue, task, and whether it is new; missing if the id was made from a string.
     _home: tuple[Queue, Task[..., Any] | None, bool]
 
     @classmethod
     def of(cls, id: str, queue: Queue, task: Task[..., Any] | None = None, *, is_new: bool = True) -> MessageId[Any]:
-        """An id that knows where its message is, and of what task."""
+        """An id that knows the queue and the task of its message."""
         made: MessageId[Any] = str.__new__(cls, id)
         made._home = queue, task, is_new
         return made
 
     @classmethod
     def all_of(cls, ids: list[str], queue: Queue, task: Task[..., Any] | None) -> list[MessageId[Any]]:
-        """As `of`, of new messages."""
+        """As `of`, for several new messages."""
         home, new, made = (queue, task, True), str.__new__, []
         for id in ids:
             one: MessageId[Any] = new(cls, id)
@@ -57,7 +57,7 @@ class MessageId(str, Generic[R_co]):
         return getattr(self, "_home", (None, None, True))
 
     def __reduce__(self) -> tuple[type[str], tuple[str]]:
-        return MessageId, (str.__str__(self),)  # elsewhere its store is that of the process
+        return MessageId, (str.__str__(self),)  # in another process, its store is the one of that process
 
     @property
     def handle(self) -> MessageHandle:

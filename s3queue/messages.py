@@ -45,19 +45,19 @@ Status: TypeAlias = Literal[
 ]
 #: The payload stays as it is.
 UNCHANGED: Any = object()
-#: What a message is by how it ends; others come to their turn.
+#: The status of a message by its ending; a message with another ending is not over yet.
 _ENDED: dict[str, Status] = {"cancelled": "cancelled", "expired": "expired", "purged": "unknown", "done": "done"}
 
 
 class _Place(NamedTuple):
-    """Where a message is that was moved off the board while it waited, and what it is called there."""
+    """Where a message is that was moved off the board while it waited, and its id there."""
 
     id: str
     ref: MessageRef
 
 
 class MessageProgress(Struct, frozen=True):
-    """What the attempts of a message have noted last; see `s3queue.Context.progress` and `s3queue.Context.state`.
+    """The last notes of the attempts of a message; see `s3queue.Context.progress` and `s3queue.Context.state`.
 
     Attributes:
         total: 0: not said.
@@ -138,13 +138,13 @@ class MessageHandle:
         one GET for each batch of its queue that was moved off the board.
         """
         layout = self.layout
-        # In this order: what is not seen in the first has gone on to the next.
+        # In this order: a message that is no longer in the first place has moved on to the next.
         body = self._driver.run(get(layout.source(self._ref.path)))
         board = Operation(self.store, layout, self._driver).look()
         status = _on_board(board, self._living(board)) if board is not None else None
         if status is not None and status != "done":
             return status
-        is_borrowed = parse_source(self._ref.path).is_borrowed  # then its object is there for others, too
+        is_borrowed = parse_source(self._ref.path).is_borrowed  # then its object may be kept for other messages
         if status is None and not is_borrowed and isinstance(body, Found) and body.body:
             return self._unadmitted(self._ref, board)
         if (ended := self._letter()) is not None:
@@ -158,8 +158,8 @@ class MessageHandle:
         return "done" if status == "done" and not unsure else "unknown"
 
     def details(self) -> MessageDetails:
-        """All that can be read of it: the attempts that failed with cause, host and fencing token, who runs it, when it is
-        due, its progress and its payload as JSON.
+        """Everything that is known of it: failed attempts with cause, host and fencing token, which host runs it, when it
+        is due, its progress and its payload as JSON.
 
         Asks: three GETs while it has not ended, and one more for its progress; otherwise one or two more than `status`.
         """
@@ -170,8 +170,8 @@ class MessageHandle:
     def result(self, timeout: float = 60.0) -> Any:
         """What the task returned, of a task that keeps its results (``result_ttl``). Waits until the message has ended.
 
-        It is shown exactly when the message is committed as done by that very run: never before, and never what a run
-        returned that did not count.
+        The result is shown once the message is committed as done by the run that returned it: never earlier, and never the
+        result of a run that did not count.
 
         Args:
             timeout: seconds to wait; 0: look once.
@@ -268,7 +268,7 @@ class MessageHandle:
         return "ready"
 
     def _living(self, board: Board) -> MessageRef:
-        """Where it would be on this board: elsewhere if it was redriven."""
+        """The path and index under which this board would list it: other ones if it was redriven."""
         for path in board.sources:
             if path.startswith("dead/") and is_source(path) and parse_source(path).message == self.id:
                 return MessageRef(self._ref.part, path, 0)
@@ -294,11 +294,10 @@ class MessageHandle:
     def cancel(
         self, *, reason: str = "", force_after: float | None = None, wait: bool = True, timeout: float = 60.0
     ) -> str:
-        """See to it that it does not start any more, and ends if it runs.
-
-        One that a host has and has not begun is given back, and cancelled. One that runs is told: an ``async def`` task
-        gets a `asyncio.CancelledError`, others may ask ``ctx.cancelled``. If it ends well all the same it is done; if it
-        fails it is cancelled, and not tried again. The answer comes when it has ended.
+        """Cancel it: it does not start any more, and is asked to stop if it runs. A message that a host has not begun is
+        given back, and cancelled. A running ``async def`` task gets a `asyncio.CancelledError`; others may ask
+        ``ctx.cancelled``. If the task returns all the same, the message is done; if it fails, it is cancelled, and not
+        retried. The answer comes when it has ended.
 
         Args:
             reason: for people; kept in the tombstone of a message that had begun, 200 characters of it.
@@ -308,7 +307,9 @@ class MessageHandle:
 
         Returns:
             ``cancelled``; ``done`` or ``dead``: it ended so meanwhile; ``over``: it had ended before; ``absent``: there was
-            no such message, and if it was enqueued alone, there never will be. Empty without ``wait``.
+            no such message, and if it was enqueued alone, there never will be. One of a batch runs all the same if its
+            batch arrives later, which only one can whose enqueue was uncertain: `EnqueueUncertain.enqueue_again` first, and
+            cancel what is stored then. Empty without ``wait``.
 
         Raises:
             ConfigError: ``force_after`` is no time, or longer than a hundred days.
@@ -320,7 +321,7 @@ class MessageHandle:
         return self._ask(CANCEL, reason, wait, timeout, check_force(force_after))
 
     def run_now(self, *, wait: bool = True, timeout: float = 60.0) -> str:
-        """Start it as soon as a host has room, though it is scheduled, or waits after a failure.
+        """Start it as soon as a host has room, even if it is scheduled or waits for a retry.
 
         Returns:
             ``ready``; ``running``, ``dead``, ``cancelled``, ``over``, ``absent``: it is, or was; ``grouped``: it is
@@ -354,7 +355,7 @@ class MessageHandle:
         began = time.monotonic()
         asked = Request(secrets.token_hex(8), kind, self.id, reason=reason, force_after=force)
         answer, at = self._request(asked, wait, timeout), self.id
-        # A batch that it was moved to stays there while others of it wait: it may be over all the same.
+        # A batch that it was moved to is kept while other messages of the batch wait: this one may be over.
         while answer in ("over", "absent") and (moved := self._moved()) is not None and moved.id != at:
             at = moved.id
             asked = Request(secrets.token_hex(8), kind, self.id, at, reason, force)
@@ -367,7 +368,7 @@ class MessageHandle:
 
 
 def _on_board(board: Board, ref: MessageRef) -> Status | None:
-    """None: its batch is not there."""
+    """None: its batch does not exist."""
     path, index = ref.path, ref.index
     state = board.sources.get(path)
     if state is None:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Producer"]
 
-#: Without group, due time, key and expiry: there are few such kinds of messages.
+#: Messages without group, due time, key and expiry: there are few such lanes.
 _FEW = (None, None, None, None)
 
 P = ParamSpec("P")
@@ -42,8 +42,8 @@ R = TypeVar("R")
 
 
 class _Entry:
-    """A caller that waits for its message. A lock and no more: there is one for each message, and a `Future`, which has a
-    condition of its own, takes a quarter of the time of a call.
+    """A caller that waits for its message. Only a lock, since there is one for each message: a `Future` has a condition of
+    its own, and would take a quarter of the time of a call.
 
     Args:
         tell: called when there is an outcome, in the thread that stored it.
@@ -59,7 +59,7 @@ class _Entry:
         self.error: BaseException | None = None
 
     def result(self) -> str:
-        """Wait for the outcome: the id, or what is raised. Once."""
+        """Wait for the outcome: the id, or an exception. May be called once."""
         self._outcome.acquire()
         if self.error is not None:
             raise self.error
@@ -85,11 +85,11 @@ class _Batch:
 
 @dataclass(slots=True)
 class _Lane:
-    """What may share puts: one queue, priority, group and due time.
+    """Messages that may share puts: they have the same queue, priority, group and due time.
 
     Attributes:
         open: the batch that takes messages.
-        inside: calls that have not returned. peak: so many there were at once of late, and so many may come.
+        inside: calls that have not returned. peak: the most calls at once of late; so many are expected again.
     """
 
     open: _Batch | None = None
@@ -101,7 +101,7 @@ class Producer:
     """Enqueues as `Task.enqueue` does, and shares puts between callers. Safe to use from many threads, and across a fork.
 
     Each call returns when its message is stored. Messages of one thread are stored in the order of its calls. A caller
-    waits for ``linger`` at most before its batch is sent, and not at all where all who called of late have come.
+    waits at most ``linger`` before its batch is sent, and not at all if as many callers are there as lately.
 
     Args:
         store: a store or its URL, for tasks; by default that of the process.
@@ -164,7 +164,7 @@ class Producer:
         return await self._aenqueue(load(queue, "", [encode_value(payload, f"message for {queue.name!r}")], **options))
 
     def close(self) -> None:
-        """Take no further call, and wait until those that were made have returned. It may be called again."""
+        """Refuse further calls, and wait until all earlier ones have returned. May be called again."""
         with self._gate:
             self._closed = True
             for lane in self._lanes.values():
@@ -224,7 +224,8 @@ class Producer:
             self._leave(load, lane)
 
     def _join(self, load: Load, entry: _Entry) -> tuple[_Lane, _Batch, bool]:
-        """Put the message into a batch. Whether the caller is its first one, who stores it."""
+        """Put the message into a batch. The last value tells whether the caller is the first of the batch, and has to store
+        it."""
         message, key = load.messages[0], _key(load)
         with self._gate:
             if self._closed:
@@ -253,7 +254,12 @@ class Producer:
         with self._gate:
             lane.inside -= 1
             if not lane.inside:
-                if (load.group, load.due_ms, load.key, load.expires_ms) != _FEW:  # there may be any number of those
+                if (
+                    load.group,
+                    load.due_ms,
+                    load.key,
+                    load.expires_ms,
+                ) != _FEW:  # there may be any number of such lanes
                     self._lanes.pop(_key(load), None)
                 self._gate.notify_all()
 
@@ -293,7 +299,7 @@ def _key(load: Load) -> tuple[Any, ...]:
 
 
 def _pass_on(entry: _Entry, outcome: asyncio.Future[str]) -> None:
-    """To a caller on an event loop, unless he has gone."""
+    """Tell a caller on an event loop, unless it has gone."""
     if outcome.done():
         return
     if entry.error is not None:
@@ -331,7 +337,7 @@ def _store(batch: _Batch) -> None:
 
 
 class _Share:
-    """One message of a call that was made for several callers."""
+    """The part of an uncertain call that concerns one of its callers."""
 
     def __init__(self, sending: Sending, index: int) -> None:
         self._sending, self._index = sending, index
@@ -357,7 +363,7 @@ def _share_of(fault: BaseException, sending: Sending, index: int) -> BaseExcepti
     return own
 
 
-#: Those of this process. A child of a fork has none of the threads that were inside.
+#: The producers of this process. After a fork the child has none of the threads that were inside.
 _producers: weakref.WeakSet[Producer] = weakref.WeakSet()
 
 

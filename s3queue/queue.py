@@ -1,4 +1,4 @@
-"""A queue on a store: `Queue` puts messages into it. What else it can do is in its bases.
+"""`Queue`: enqueues messages. Its bases read, operate, limit and redrive them.
 
 Enqueuing is one create-only put of a batch: from the moment it is answered the message exists and will not be lost.
 Workers on the same machine are woken; others see it with their next poll.
@@ -107,8 +107,8 @@ class Queue(Steerable, Controllable):
 
         Args:
             payload: anything msgspec encodes.
-            delay: before which it is not to run: seconds, or a `timedelta`.
-            at: time before which it is not to run; with a time zone.
+            delay: seconds, or a `timedelta`, before which it does not run.
+            at: a `datetime` with a time zone, before which it does not run.
             priority: 0 goes first, 9 last.
             group: messages of one group run one at a time, in order; 1 to 300 characters.
             headers: strings that travel with the message and are not looked at.

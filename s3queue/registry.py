@@ -46,7 +46,7 @@ class Registry:
         self._tasks[task.queue, task.name] = task
 
     def within(self, middleware: Iterable[object]) -> Registry:
-        """The same tasks, with more middleware, inside of what there is."""
+        """The same tasks, with more middleware inside of the present one."""
         other = Registry()
         other._tasks, other.middleware = self._tasks, self.middleware + check(middleware)
         return other
@@ -63,7 +63,7 @@ class Registry:
         return tuple(task for (on, _), task in self._tasks.items() if queue in (None, on))
 
     def offer(self, queue: str) -> Offer:
-        """What a host can say of this queue before it has run anything.
+        """The offer of a host for this queue, before it has run anything.
 
         Raises:
             ConfigError: no task serves it, or one that does has annotations that cannot be resolved.
@@ -82,10 +82,8 @@ class Registry:
         return Offer(max(task.max_attempts for task in tasks), tasks=digests, batch=batch, drops=drops)
 
     def limits(self, queue: str) -> Limits | None:
-        """What the tasks of a queue declare of it; None: nothing.
-
-        Raises:
-            ConfigError: two of them declare something else.
+        """The limits that the tasks of a queue declare; None: they declare none. Raises: ConfigError: two of them declare
+        different limits.
         """
         said = [task for task in self.tasks(queue) if task.limits is not None]
         for one, other in pairwise(said):
@@ -99,10 +97,8 @@ class Registry:
 
 
 def _is_same(known: Task[..., Any], task: Task[..., Any]) -> bool:
-    """Whether both are one function, or what one place in a module became when the module was executed twice.
-
-    A qualified name alone does not tell: what a decorator without `functools.wraps`, a loop or a lambda makes has the same
-    one each time.
+    """Whether both are the same function, or come from the same place of a module that was executed twice. A qualified name
+    alone does not tell: functions made by a decorator without `functools.wraps`, a loop or a lambda share one.
     """
     if known.function == task.function:
         return True

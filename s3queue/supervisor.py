@@ -134,7 +134,7 @@ class Supervisor:
             return inline.serve(what, until_empty)
 
     def on(self, *kinds: str) -> Callable[[_Call], _Call]:
-        """Have a function called, in this process, with each event of these kinds in any process of this host::
+        """Call a function, in this process, with each event of these kinds from any process of this host::
 
             @supervisor.on("dead", "worker_died")
             def page_somebody(event: s3queue.events.Event) -> None: ...
@@ -160,7 +160,8 @@ class Supervisor:
 
 
 def _check_results(tasks: Registry, queue: str, config: Config) -> None:
-    """Raises `ConfigError` where a result would outlive what says that its message was cancelled, or died later."""
+    """Raises `ConfigError` if a result would be kept longer than the record that its message was cancelled, or died
+    later."""
     for task in tasks.tasks(queue):
         kept_s = task.policy.result_ttl
         if kept_s is not None and kept_s > config.dead_retention:

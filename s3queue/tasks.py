@@ -69,7 +69,7 @@ class Task(Generic[P, R_co]):
         wants_ctx: whether the function has a parameter ``ctx``.
         backoff: how long a failed message waits for its next attempt.
         policy: what becomes of an attempt that fails.
-        middleware: what is done around each attempt, inside of that of the supervisor.
+        middleware: runs around each attempt, inside of that of the supervisor.
         resources: by parameter, what the worker hands to it.
         batch, wait_s: how many messages it takes at once, 0 for one, and how long to wait for them.
         timing: when it is enqueued by itself, without arguments; None: never.
@@ -154,7 +154,7 @@ class Task(Generic[P, R_co]):
 
     @property
     def digest(self) -> str:
-        """Of the signature: the same in every process and release in which the task takes the same arguments."""
+        """A digest of the signature: the same in every process and release in which the task takes the same arguments."""
         if self._digest is None:
             self._digest = self.check().digest()
         return self._digest
@@ -190,7 +190,7 @@ class Task(Generic[P, R_co]):
         return (self._codec or self.check()).decode(payload)
 
     def store(self, payload: Any) -> Raw:
-        """A payload that was written or edited by itself, encoded: as `DeadLetter.payload` tells it.
+        """An edited payload, in the form of `DeadLetter.payload`, encoded.
 
         Raises:
             ConfigError: it does not fit the signature, or cannot be carried.
@@ -198,7 +198,7 @@ class Task(Generic[P, R_co]):
         return self.check().store(payload)
 
     def encode_result(self, value: Any) -> Raw:
-        """What it returned, of a task whose results are kept.
+        """The encoded result of a task whose results are kept.
 
         Raises:
             ConfigError: it cannot be carried, or would arrive as something else.
@@ -208,7 +208,7 @@ class Task(Generic[P, R_co]):
         return self._results.encode(value)
 
     def decode_result(self, value: Raw) -> Any:
-        """What it returned, in the type that it is annotated with.
+        """The result, in the annotated type.
 
         Raises:
             ValueError: it does not fit that.
@@ -333,7 +333,7 @@ class Task(Generic[P, R_co]):
         return await self._sender.aenqueue_many(calls)
 
     def queue_on(self, store: ObjectStore) -> Queue:
-        """This task's queue on a store, kept: it has looked at the queue's settings already."""
+        """This task's queue on a store. It is cached, since it has read the settings of the queue."""
         kept = self._queues.get(id(store))
         if kept is None or kept.store is not store or kept.config is not current_config():
             from s3queue.queue import Queue

@@ -15,7 +15,7 @@ EMPTY: Ranges = ()
 
 
 def is_proper(ranges: Ranges) -> bool:
-    """Whether this is such a set, and not something that a stored record merely calls one."""
+    """Whether this is such a set: a stored record may hold anything."""
     return not ranges or (ranges[0] >= 0 and len(ranges) % 2 == 0 and all(a < b for a, b in pairwise(ranges)))
 
 
@@ -37,7 +37,7 @@ def contains(ranges: Ranges, member: int) -> bool:
 
 
 def union(*many: Iterable[tuple[int, int]]) -> Ranges:
-    """The ranges that cover exactly what any of the given pairs covers."""
+    """The ranges that cover exactly the union of the given pairs."""
     flat: list[int] = []
     for start, stop in sorted(pair for one in many for pair in one):
         if start >= stop:

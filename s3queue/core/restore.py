@@ -59,8 +59,8 @@ class Stands(NamedTuple):
 
 
 def was_led(layout: Layout, me: str) -> Step[bool]:
-    """Whether anything tells that this namespace had a board before, which has to be put back and not begun anew: tickets
-    of a new one would have the numbers of old ones.
+    """Whether this namespace had a board before. Then it has to be restored, not begun anew: tickets of a new board would
+    have the numbers of old ones.
 
     Asks: three Lists, and one Get for each ledger but our own.
     """
@@ -78,8 +78,7 @@ def was_led(layout: Layout, me: str) -> Step[bool]:
 
 
 def keep_copy(layout: Layout, session: str, board: Board) -> Step[bool]:
-    """Keep what this session knew of a board that was deleted. Returns whether it is kept: once is enough for each time
-    that a board is deleted.
+    """Keep what this session knew of a deleted board. Returns whether it is kept: once is enough for each deletion.
 
     Asks: one Put; where a copy was left from an earlier time, one Get and one Put more.
     """
@@ -111,7 +110,7 @@ def stands(layout: Layout) -> Step[str | None]:
 
 
 def copies(layout: Layout) -> Step[list[Copy]]:
-    """What hosts have kept, newest first.
+    """The copies that hosts have kept, newest first.
 
     Asks: one List, and one Get for each copy.
     """
@@ -137,11 +136,10 @@ def copies(layout: Layout) -> Step[list[Copy]]:
 def put_back(layout: Layout, copy: Copy, nonce: str) -> Step[Restored | Stands]:
     """Put this copy back, one term later and without a leader, and remove all copies.
 
-    Of a copy that is not exact, sources that were finished since are left out: a retired page names them.
+    A copy that is not exact is stored without the sources that finished since: a retired page names them.
 
-    Raises:
-        ConfigError: the copy is not exact and names messages on their way off the board. Whether they arrived, nobody
-            knows: begin anew.
+    Raises: ConfigError: the copy is not exact and names messages on their way off the board. It is unknown whether they
+        arrived: begin anew.
 
     Asks: one Put, one List, one Delete; where the copy is not exact, one List and one Get for each retired page, and one
     List per 1,000 scheduled batches.
@@ -167,8 +165,8 @@ def _retired(layout: Layout) -> Step[set[str]]:
 
 
 def _moved(layout: Layout) -> Step[Counter[str]]:
-    """By queue, messages in batches that were moved off the board: whoever waits for one looks for it only where the board
-    counts some."""
+    """By queue, messages in batches that were moved off the board. A reader that waits for a message looks for such batches
+    only where the board counts some."""
     moved: Counter[str] = Counter()
     for item in (yield from list_all(layout.later)):
         with contextlib.suppress(CorruptRecord):
@@ -206,16 +204,16 @@ def _without(board: Board, finished: set[str]) -> Board:
 
 
 def found_anew(layout: Layout, nonce: str) -> Step[Restored | Stands]:
-    """Begin without tickets and without knowing what is settled, above every number that ledgers and pages tell of.
-
-    Every session is ended first, so that nothing that runs now can count beside what is assigned next. Messages that
+    """Begin a new board without tickets, with numbers above all that ledgers and pages name. It does not know what is
+    settled. Every session is ended first, so that nothing that runs now can count beside what is assigned next. Messages
+    that
     ended and whose batch is still there run again.
 
     Asks: one List per 1,000 ledgers, retired pages, and scheduled batches; one Get and one Put for each ledger; two Gets
     and one Put.
     """
     if isinstance((yield from get(layout.board)), Found):
-        return Stands()  # looked at first: its sessions may be at work
+        return Stands()  # read first: its sessions may be at work
     listed = yield from list_all(layout.hosts)
     found = yield from get_all([item.key for item in listed])
     epochs, fenced = [0], []
@@ -247,8 +245,8 @@ def found_anew(layout: Layout, nonce: str) -> Step[Restored | Stands]:
 
 
 def _newest_uptime(pages: Sequence[Listed]) -> Step[int]:
-    """The clock of the board that was deleted, by the newest page: on one that began at 0, pages would be kept for as
-    long as that board had been led."""
+    """The clock of the deleted board, from its newest page. With a clock that begins at 0, pages would be kept for as long
+    as the deleted board had been led."""
     found = yield from get_all([item.key for item in pages])
     for item, outcome in zip(pages, found, strict=True):
         if isinstance(outcome, Found):

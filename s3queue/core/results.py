@@ -1,4 +1,4 @@
-"""Results: what a task returned, stored by its worker and read by whoever waits for it.
+"""Results: the return values of tasks, stored by workers and read by callers that wait for them.
 
 A worker stores a result before its outcome is reported, so it may be there and never count: its host may be fenced in
 between. Three things tell whether it counts, looked at in this order:
@@ -57,8 +57,8 @@ class Kept(Enum):
 def keep(layout: Layout, result: Result, stamp: Callable[[], int | None]) -> Step[Kept]:
     """Store what a task returned, over the result of an earlier ticket, never over that of a later one.
 
-    It is stamped and sent within the trust window, as a message is started: so whatever a fenced host sends, and
-    whenever it lands, was stamped before the result of its successor, and expires before that is swept.
+    It is stamped and sent within the trust window, like the start of a message. So a put of a fenced host, whenever it
+    lands, was stamped before the result of its successor, and expires before that one is swept.
 
     Args:
         stamp: when the result expires, in milliseconds of the wall clock, if the window is open; else None. Both by
@@ -75,7 +75,7 @@ def keep(layout: Layout, result: Result, stamp: Callable[[], int | None]) -> Ste
         match = found.version if isinstance(found, Found) else None
         there = _read(key, found) if isinstance(found, Found) else None
         if there is None:
-            continue  # nothing, or nothing that could ever be read
+            continue  # nothing, or something unreadable
         if there.nonce == result.nonce:
             return Kept.STORED
         if there.token > result.token:
@@ -84,10 +84,10 @@ def keep(layout: Layout, result: Result, stamp: Callable[[], int | None]) -> Ste
 
 
 class Verdict(Enum):
-    """What can be said of a message that a board does not list.
+    """What is known of a message that a board does not list.
 
-    DONE: this is its result. DEAD, CANCELLED (or expired, or purged): so its letter says. OPEN: it goes on, or nobody
-    knows yet: look at a newer board. NOTHING: it has no result and no letter.
+    DONE: this is its result. DEAD, CANCELLED (or expired, or purged): as its letter says. OPEN: it goes on, or it is
+    unknown yet: read a newer board. NOTHING: it has no result and no letter.
     """
 
     DONE = "done"
@@ -143,11 +143,11 @@ class Look(NamedTuple):
 
 
 class Pause(NamedTuple):
-    """Yielded by `wait_for`: nothing is to be done for a while."""
+    """Yielded by `wait_for`: wait for a while."""
 
 
 def wait_for(layout: Layout, message: str) -> Generator[Op | Look | Pause, Any, Looked]:
-    """Wait until a message has ended, or is not there.
+    """Wait until a message has ended, or is known not to exist.
 
     Returns:
         DONE, DEAD, CANCELLED: see `Verdict`. NOTHING: there is no such message, or nothing is left of it.
@@ -159,7 +159,9 @@ def wait_for(layout: Layout, message: str) -> Generator[Op | Look | Pause, Any, 
     """
     first = parse_message_id(message)
     source, version, present = layout.source(first.path), "", False
-    is_borrowed = parse_source(first.path).is_borrowed  # without an object of its own, it is on a board or it is over
+    is_borrowed = parse_source(
+        first.path
+    ).is_borrowed  # a source without an object of its own is on a board, or it is over
     refs, seen, since = [first], False, "now"
     board: Board | None = yield Look("ever")
     if board is not None and not is_listed(board, first):
@@ -169,7 +171,9 @@ def wait_for(layout: Layout, message: str) -> Generator[Op | Look | Pause, Any, 
             return looked
     while True:
         if not seen:
-            found = yield from get(source, version or None)  # before the board: what is not here any more is there
+            found = yield from get(
+                source, version or None
+            )  # before the board: a message that is no longer here is there
             present = not isinstance(found, Missing) and not is_borrowed
             version = found.version if isinstance(found, Found) else version
         board = yield Look(since if present or seen else "now")
@@ -189,8 +193,8 @@ def wait_for(layout: Layout, message: str) -> Generator[Op | Look | Pause, Any, 
 
 
 def _as_the_letter_says(layout: Layout, letter: DeadLetter, board: Board) -> Step[Looked]:
-    """A letter is read after the board: what the board does not list has ended as the letter says, or in an earlier
-    life."""
+    """A letter is read after the board: a message that the board does not list has ended as the letter says, or in an
+    earlier life."""
     part = parse_message_id(letter.message).part
     if not letter.tombstone:
         following = MessageRef(part, life_path(letter.message, letter.life + 1), 0)
@@ -234,9 +238,8 @@ def is_older(result: Result, board: Board) -> bool:
 
 
 def find_moved(layout: Layout, message: str) -> Step[MessageRef | None]:
-    """Where a message is that was moved off the board while it waited.
-
-    It may have been moved more than once, and a batch stays while others of it wait: the place is in the newest.
+    """Where a message is that was moved off the board while it waited. It may have been moved more than once, and a batch
+    stays while others of it wait: its place is in the newest batch.
 
     Asks: one List per 1,000 scheduled batches, and one Get for each batch of moved messages of its queue; where one of
     those is gone by then, the same for those that are new, since what was in it may have been moved on.

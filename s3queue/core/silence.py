@@ -1,7 +1,7 @@
 """How long a host may be silent before it is fenced.
 
-An awake host writes its ledger every third of its visibility timeout. One that has held nothing for a while **dozes**: it
-says so in its ledger, writes rarely, and polls the board as before. Rules:
+An awake host writes its ledger every third of its visibility timeout. A host that has held nothing for a while **dozes**:
+its ledger says so, it writes rarely, and polls the board as before. Rules:
 
 - A dozing host that holds nothing is fenced after `WRITES` of its intervals: dead ones must not pile up, since each could
   cost a message `claim_s`.
@@ -22,11 +22,11 @@ from msgspec.structs import replace
 from s3queue.core.records import Board, Ledger
 from s3queue.core.survey import Heard
 
-#: Writes of a dozing host in a row that fail to come until it is fenced: one may be late, a second one lost.
+#: Missing writes in a row after which a dozing host is fenced: one may be late, a second one lost.
 WRITES = 3
-#: Polls of a dozing host in a row that fail to find a ticket until it is fenced.
+#: Polls in a row that a dozing host has to find its ticket before it is fenced.
 POLLS = 3
-#: Seconds that it has for that at least: its requests may be slow.
+#: Least seconds that it has for that: its requests may be slow.
 SHORTEST_CLAIM_S = 5.0
 
 
@@ -64,8 +64,8 @@ class Silence:
             one.since = None
 
     def quiet_s(self, heard: Mapping[str, Heard], me: str, now: float) -> dict[str, float]:
-        """By dozing session, the seconds since its last write as far as they are known. Our own host learns of a ticket
-        with its commit, and lives: it is the only one with less than a second."""
+        """By dozing session, the seconds since its last write, as far as known. Only our own host has less than a second:
+        it lives, and learns of a ticket with its commit."""
         return {
             session: 0.0 if session == me else max(1.0, 0.0 if one.since is None else now - one.since)
             for session, one in heard.items()
@@ -123,7 +123,7 @@ def patience(ledger: Ledger | None, own_s: float) -> float:
 
 
 def longest_s(ledger: Ledger, own_s: float) -> float:
-    """Seconds after which a host that holds nothing is fenced if it writes nothing: how old its ledger may be."""
+    """Seconds without a write after which a host that holds nothing is fenced: how old its ledger may be."""
     patience_s = patience(ledger, own_s)
     return patience_s if ledger.dozing is None else max(patience_s, WRITES * ledger.dozing.write_s)
 

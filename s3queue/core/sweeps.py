@@ -36,7 +36,7 @@ class Sweep:
         after: the last listed key of ``later/``; "" at the beginning.
         crowds: groups with a due batch before it. Their later batches wait for the next sweep.
         scans: by queue, for queues with a crowd.
-        asked: the last request that was looked at, where others were passed over; "": none were.
+        asked: the last request that was read, where others were skipped; "": none were.
     """
 
     after: str = ""

@@ -9,7 +9,8 @@ from s3queue.core.settle import Draft
 
 
 def count_board(board: Board, layout: Layout) -> tuple[dict[str, Tally], list[str]]:
-    """By queue what is on the board, and the keys of the batches there that workers could not read when they last tried."""
+    """By queue, the counts of messages on the board, and the keys of batches that workers could not read when they last
+    tried."""
     queues: dict[str, Tally] = {}
     unreadable: list[str] = []
     for name, totals in board.totals.items():
@@ -64,5 +65,5 @@ def of(queues: dict[str, Tally], name: str) -> Tally:
 
 
 def _older(tally: Tally, source: Source) -> None:
-    sent_ms = min(source.order, MAX_ORDER - source.order)  # one of them is the complement
+    sent_ms = min(source.order, MAX_ORDER - source.order)  # one of the two is the complement of the other
     tally.oldest_ms = min(tally.oldest_ms or sent_ms, sent_ms)

@@ -1,4 +1,4 @@
-"""What callers ask for, checked and encoded: messages with their options become a `Load`. Asks for nothing."""
+"""Checks and encodes messages with their options: the result is a `Load`. Makes no request."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def load(
     unique: Unique = False,
     debounce: float | timedelta | None = None,
 ) -> Load:
-    """Messages checked and encoded, ready to be sent. Asks for nothing.
+    """Messages checked and encoded, ready to be sent. Makes no request.
 
     Args:
         payloads: encoded; of the task with this name, or for the handler of the queue where that is empty.

@@ -71,7 +71,7 @@ class Sender(Generic[P, R_co]):
         return Sending(lambda: self._load([self._task.encode(*_arguments(call)) for call in calls]))
 
     def load_one(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], store: ObjectStore | None) -> Load:
-        """What `enqueue` would send, checked. ``store``: where no other was given. Asks for nothing."""
+        """The checked message that `enqueue` would send. ``store``: used if this sender has none. Makes no request."""
         return self._load([self._task.encode(args, kwargs)], store)
 
     def enqueue_stream(

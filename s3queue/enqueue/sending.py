@@ -1,4 +1,4 @@
-"""One call that enqueues: its batches on their way into a queue, and what is known of them at any time.
+"""One call that enqueues: its batches on their way into a queue, and at any time what is known of each.
 
 The id of a message is chosen before the message is sent. However a call ends (no answer, a cancelled coroutine,
 Ctrl-C), its caller can therefore learn which messages are stored, which may be, and can send exactly the same again.
@@ -61,7 +61,7 @@ class Sending:
     """The messages of one call. Batches are sent one after the other.
 
     Args:
-        prepare: checks and encodes, and asks for nothing; called by the first `run`.
+        prepare: checks and encodes, and makes no request; called by the first `run`.
     """
 
     def __init__(self, prepare: Callable[[], Load]) -> None:
@@ -77,7 +77,7 @@ class Sending:
         #: When it was first sent, by a clock that counts the time in which the machine is suspended; None where it
         #: certainly has not been.
         self._sent: float | None = None
-        #: Of a message that is enqueued only once: what was tried so far, and whether it is this call that enqueued it.
+        #: For a message that is enqueued only once: what was tried so far, and whether this call enqueued it.
         self._call: Call | None = None
         self.is_new = True
         self._busy = threading.Lock()
@@ -120,8 +120,8 @@ class Sending:
             except (EnqueueUncertain, _Stopped):
                 raise
             except BaseException as fault:
-                # Ctrl-C, a signal handler that raises, a backend with a fault: the caller gets it as it is, and behind it
-                # what he would otherwise never learn.
+                # Ctrl-C, a signal handler that raises, a fault of a backend: the caller gets the exception as it is. Its
+                # cause tells which messages may be stored.
                 if self._sent is None and not self._stored:
                     raise
                 raise fault from self.uncertain()
@@ -224,7 +224,7 @@ class Sending:
         self._outgoing = outgoing
 
     def _run_once(self, load: Load, once: OnlyOnce, newest_first: bool, driver: Driver) -> None:
-        """Have the one message of this call enqueued, by this call or an earlier one."""
+        """Make sure that the one message of this call is enqueued, by this call or an earlier one."""
         queue = load.queue
         if self._call is None:
             self._call = Call(queue.name, once.gate, int(once.window_s * 1000), once.takes_over)
@@ -267,7 +267,7 @@ class Sending:
 
     @staticmethod
     def _withdraw(queue: Queue, driver: Driver, path: str, began: float) -> None:
-        """Cancel the message of which this one takes the place, unless it has begun. Without an answer both run."""
+        """Cancel the message that this one replaces, unless it has begun. Without an answer both run."""
         message = queue.layout.message_id(path, 0)
         request = Request(os.urandom(8).hex(), REPLACE, message, reason="a later call takes its place")
         name, waits = (

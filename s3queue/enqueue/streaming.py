@@ -35,8 +35,8 @@ def stream(
 ) -> int:
     """Send payloads as they come, and return how many there were. Holds one batch of them at a time.
 
-    Raises:
-        ConfigError: a batch of no such size. What a send, the payloads and ``progress`` raise, with a note.
+    Raises: ConfigError: ``batch`` is out of range. Exceptions of a send, of ``payloads`` and of ``progress`` come with a
+        note.
     """
     if type(batch) is not int or not 1 <= batch <= MAX_BATCH:
         raise ConfigError(f"batch is {batch!r}", f"from 1 to {MAX_BATCH:,}")

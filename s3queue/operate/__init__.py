@@ -1,1 +1,1 @@
-"""What people and programs do about a queue that runs: look, steer, repair."""
+"""What people and programs do with a running queue: read, steer and repair it."""

@@ -1,4 +1,4 @@
-"""What callers say of how long they wait, how much they want to see, and since when.
+"""Checks of arguments that many calls take: time-outs, numbers of rows, times in the past.
 
 Checked before anything is asked of the store, so that a call that is refused has changed nothing.
 """
@@ -40,8 +40,8 @@ def check_force(force_after: float | None) -> float | None:
 
 
 def parse_since(text: str) -> datetime:
-    """A time in the past: so long ago (``90s``, ``30m``, ``2h``, ``1d``), or as ISO 8601; of this machine's time zone if it
-    says none.
+    """A time in the past, as a length of time (``90s``, ``30m``, ``2h``, ``1d``) or in ISO 8601; in this machine's time
+    zone if it names none.
 
     Raises:
         ConfigError: it is neither.

@@ -17,11 +17,11 @@ Role = Literal["producer", "worker", "viewer", "operator"]
 ROLES: tuple[Role, ...] = get_args(Role)
 
 _READ, _WRITE, _DELETE = "s3:GetObject", "s3:PutObject", "s3:DeleteObject"
-#: What a producer writes, and reads again when the store refused a put that may have been its own.
+#: Keys that a producer writes, and reads again when the store refused a put that may have been its own.
 _SENT = ("inbox", "later", "meta", "unique")
-#: What tells of the messages of a queue.
+#: Keys that are about the messages of a queue.
 _TOLD = ("board", "inbox", "later", "dead", "payloads", "results")
-#: What tells of a namespace.
+#: Keys that are about a namespace.
 _SEEN = (*_TOLD, "control", "requests", "hosts", "meta", "summary", "unique", "answers", "aside", "schedules")
 
 
@@ -37,7 +37,7 @@ def allowed(role: Role, namespace: str, queue: str | None = None) -> dict[str, l
         case "producer":
             return {_WRITE: _of(keys, _SENT), _READ: _of(keys, (*_TOLD, *_SENT)), "s3:ListBucket": []}
         case "worker":
-            # Before it stores anything the first agent checks the store, under keys beside the namespace.
+            # The first agent checks the store before it stores anything else, under keys beside the namespace.
             whole.append(f"{namespace}-probe-*")
             return {_WRITE: whole, _READ: whole, _DELETE: whole, "s3:ListBucket": whole}
         case "viewer":
@@ -61,7 +61,8 @@ def policy(
 
     Args:
         prefix: of the store, in front of every key; empty, or ending with a slash.
-        principal: for a policy of a bucket, who is meant; None: a policy for a user or a role.
+        principal: of a bucket policy, the user or role that it applies to; None: a policy that is attached to a user or a
+            role.
     """
     who = {} if principal is None else {"Principal": {"AWS": principal}}
     statements: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""What operators set of a queue: whether it is paused, and how much of it may run."""
+"""What operators set for a queue: whether it is paused, and how much of it may run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Controllable"]
 
 
 class Controllable(Readable):
-    """What operators can set of a queue. A base of `Queue`."""
+    """What operators can set for a queue. A base of `Queue`."""
 
     def pause(
         self, *, until: datetime | None = None, wait: bool | Literal["idle"] = True, timeout: float = 60.0
@@ -65,7 +65,7 @@ class Controllable(Readable):
         wait: bool = True,
         timeout: float = 60.0,
     ) -> None:
-        """Limit how much of this queue runs, from now on and on all hosts. What is not named stays as it is.
+        """Limit how much of this queue runs, from now on and on all hosts. Limits that are not named stay as they are.
 
         Args:
             max_running: so many messages at once; 0: any number, whatever the tasks declare.
@@ -101,7 +101,7 @@ class Controllable(Readable):
         self._operation().change(operate.limit(self.name, limits), self.name, wait, timeout)
 
     def unlimit(self, key: str | None = None, *, wait: bool = True, timeout: float = 60.0) -> None:
-        """Undo `limit`, for one key or altogether: what the tasks of the queue declare holds again. As `limit`."""
+        """Undo `limit`, for one key or altogether: the limits that tasks of the queue declare apply again. As `limit`."""
         edit = operate.unlimit(self.name, None if key is None else key_name(key))
         self._operation().change(edit, self.name, wait, timeout)
 

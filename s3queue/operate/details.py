@@ -1,4 +1,4 @@
-"""All that can be read of one message."""
+"""Everything that is known of one message."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class MessageDetails(Struct, frozen=True, kw_only=True):
 def read_details(handle: MessageHandle) -> MessageDetails:
     """What is known of it now. See `MessageHandle.details`."""
     driver = Driver(handle.store, handle.meter, patience_s=handle.config.enqueue_deadline)
-    # In this order: what is not seen in the first has gone on to the next.
+    # In this order: a message that is no longer in the first place has moved on to the next.
     queued = looking.read_message(
         driver,
         handle.layout,

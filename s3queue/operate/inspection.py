@@ -1,4 +1,4 @@
-"""How much is where: as the coordinator says it, in one object, or counted from the outside.
+"""How many messages are where: from the summary of the coordinator, or counted from the outside.
 
 Where it is counted, the parts are read one after the other while the queue goes on, so the figures are those of slightly
 different moments. The board is read first: whatever finishes meanwhile is then counted where it was, and nothing is counted
@@ -80,7 +80,7 @@ class QueueStats(Struct):
 
     @property
     def is_unserved(self) -> bool:
-        """Whether something waits here that no living host serves."""
+        """Whether messages wait here and no living host serves the queue."""
         return not self.hosts and bool(self.ready or self.running or self.waiting or self.scheduled or self.unfit)
 
 
@@ -195,7 +195,7 @@ def stats(
     exact: bool = False,
     meter: Meter | None = None,
 ) -> Stats:
-    """How much is in a namespace, as its coordinator said last: one GET, whatever the backlog.
+    """How much is in a namespace, from the last summary of its coordinator: one GET, whatever the backlog.
 
     Args:
         exact: count it now. One GET for the board, one for each host, and one where an operator has set anything; one LIST
@@ -296,10 +296,10 @@ def _host_stats(host: HostTally) -> HostStats:
 def _count(seen: Stats, layout: Layout, driver: Driver) -> None:
     board = _read_board(seen, layout, driver)
     listing = driver.run(list_all(layout.home))
-    seen.unreadable += [item.key for item in driver.run(list_all(layout.aside("")))]
     now_ms = time.time() * 1000
     tallies: dict[str, Tally] = {}
     if board is not None:
+        seen.unreadable += [item.key for item in driver.run(list_all(layout.aside("")))]  # a coordinator has led
         seen.epoch, seen.full = board.epoch, list(board.full)
         seen.coordinator = board.leader.session if board.leader else None
         tallies, unreadable = count_board(board, layout)
@@ -310,7 +310,7 @@ def _count(seen: Stats, layout: Layout, driver: Driver) -> None:
         seen.queues[queue].out_per_s = None
     _read_hosts(seen, layout, board, listing, driver)
     _read_control(seen, layout, listing, driver)
-    if board is None:  # which counts what was decided
+    if board is None:  # the board counts decided letters
         for queue, counts in seen.queues.items():
             counts.dead = len(driver.run(list_all(layout.dead(queue))))
 

@@ -27,11 +27,11 @@ from s3queue.store import Found, Listed
 
 __all__ = ["DeadGroup", "DeadLetter"]
 
-#: Letters that are read at once: first so many, so that the first one comes soon, later up to eight times as many.
+#: Letters that are read at once: few at first, so that the first one comes soon; then up to eight times as many.
 _FIRST, _MOST = 8, 64
 #: Bytes of letters that are read at once. One letter always fits.
 _MOST_BYTES = 16_000_000
-#: Groups at most, so that errors with ever new texts do not fill the memory of the reader.
+#: Most groups, so that errors with ever new texts do not fill the memory of the reader.
 _MOST_GROUPS = 1000
 _WORD = re.compile(r"\w+")
 _PAGE = 1000
@@ -116,8 +116,8 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
 
 
 class DeadGroup(Struct):
-    """Letters of one task that died of one cause with one error, the last line of its text. Words with digits in it may
-    differ.
+    """Letters of one task with the same cause and the same error, which is the last line of its text. Words with digits in
+    it may differ.
 
     Attributes:
         error: of the letter that died last.
@@ -163,7 +163,7 @@ class Wanted(Struct, frozen=True):
 
 
 def _kind(error: str) -> str:
-    """The error without what errors of one kind differ in: numbers, ids, addresses."""
+    """The error without numbers, ids and addresses, in which errors of one kind differ."""
     return _WORD.sub(lambda word: "#" if any(map(str.isdigit, word[0])) else word[0], error)
 
 

@@ -20,7 +20,7 @@ __all__ = ["LimitInfo", "read_limits"]
 
 
 class LimitInfo(Struct, frozen=True):
-    """Of one queue, a line for each limit.
+    """The limits of one queue, a line for each.
 
     Attributes:
         set: by operators; these hold. declared: by the tasks of living hosts, where no operator says otherwise.
@@ -49,7 +49,7 @@ def read_limits(store: ObjectStore, namespace: str, meter: Meter | None = None) 
     ledgers = []
     for key, one in zip(keys, driver.run(get_all(keys)), strict=True):
         if isinstance(one, Found):
-            with contextlib.suppress(CorruptRecord):  # one that nobody can read declares nothing
+            with contextlib.suppress(CorruptRecord):  # an unreadable ledger declares nothing
                 ledgers.append(decode(Ledger, key, one.body))
     declared = in_force(ledgers, None)
     full = reached(board, in_force(ledgers, control)) if board is not None else {}

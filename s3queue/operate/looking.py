@@ -30,7 +30,7 @@ __all__ = ["QueuedMessage", "State"]
 State: TypeAlias = Literal["ready", "scheduled", "running", "waiting"]
 STATES: tuple[State, ...] = get_args(State)
 
-#: Batches that are read at once: first so many, later up to eight times as many.
+#: Batches that are read at once: few at first, then up to eight times as many.
 _FIRST, _MOST = 8, 64
 #: Bytes of batches that are read at once. One always fits.
 _MOST_BYTES = 16_000_000
@@ -264,7 +264,7 @@ class _Look:
         for target, members in board.moves.items():
             source = parse_source(target)
             if source.queue == self._queue:
-                spots[target] = []  # it is there for nobody before the board says so
+                spots[target] = []  # it does not count before the board names it
                 for path, index in members:
                     spots.setdefault(path, []).append(_Spot(index, "waiting", source.attempt, source.due_ms))
         for name, ticket in board.tickets.items():
@@ -384,7 +384,7 @@ class _Look:
 
 
 def _on_source(path: str, state: SourceState) -> Iterator[_Spot]:
-    """What the board says of a batch, but for what is in tickets and moves. What is dying is dead."""
+    """The messages of a batch on the board, without those in tickets and moves. Dying messages count as dead."""
     unfit = Draft(state).unfit if state.unfit else {}
     for ready in state.ready:
         for index in range(ready.start, ready.stop):

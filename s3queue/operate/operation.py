@@ -1,4 +1,4 @@
-"""Operators: change something that the coordinator plans with, wake it, and wait until that holds."""
+"""Operations: change something that the coordinator plans with, wake it, and wait until the change takes effect."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _log = logging.getLogger("s3queue.operator")
 
 
 class Operation:
-    """One thing that an operator does."""
+    """One operation on a namespace."""
 
     def __init__(self, store: ObjectStore, layout: Layout, driver: Driver) -> None:
         self._store, self._layout, self._driver = store, layout, driver
@@ -40,7 +40,7 @@ class Operation:
         self._version: str | None = None
 
     def change(self, edit: Edit, queue: str, wait: bool | Literal["idle"], timeout: float) -> None:
-        """Change the control, and wait until that holds for a queue. See `s3queue.Queue.pause`."""
+        """Change the control, and wait until the change takes effect for a queue. See `s3queue.Queue.pause`."""
         check_timeout(timeout)
         outcome = self._driver.run(operate.change(self._layout, edit, secrets.token_hex(8)))
         if isinstance(outcome, Unknown):
@@ -114,7 +114,7 @@ class Operation:
         return answers[0]
 
     def wake(self) -> None:
-        """Have the coordinator look, if it runs on this machine. Elsewhere it sees it with its next poll."""
+        """Wake the coordinator, if it runs on this machine. Elsewhere it sees the change at its next poll."""
         with contextlib.suppress(OSError):
             wake(self._store.url, self._layout.root)
 

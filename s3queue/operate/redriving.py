@@ -1,8 +1,9 @@
 """What operators do about dead letters: run their messages again, or remove them.
 
 The letters are found by this process, which lists and reads them as `Queue.dead_letters` does, and asks the coordinator for
-up to 250 at a time: each by its message and the death that was seen. So memory does not grow with them, whoever is killed
-leaves nothing half done, and two at once, or one that is run twice, have a message run once for each death.
+up to 250 at a time: each by its message and the death that was seen. So memory does not grow with their number, a process
+that is killed leaves nothing half done, and each message is redriven once for each death, even if two processes do this at
+once or one does it twice.
 """
 
 from __future__ import annotations
@@ -38,12 +39,12 @@ Edit = Callable[[DeadLetter], Any]
 
 
 class Decided(Struct, frozen=True):
-    """What became of dead letters that somebody asked for.
+    """What became of the dead letters that were to be redriven or purged.
 
     Attributes:
         found: so many were found.
         done: so many were redriven, or purged.
-        refused: of so many that death was decided already, by another or before.
+        refused: so many were decided already, by another operator or before.
         unreadable: so many are of messages that cannot be read; they are not redriven.
     """
 
@@ -73,7 +74,8 @@ class Redrivable(Readable):
 
         The letter of a message that is done becomes a tombstone; one that dies again is a letter with a longer history.
         Of a queue, every letter is taken whose message had died when this began. Each is named by its message and that
-        death, so that doing it twice, or two at once, has no message run twice. An exception that ``progress`` raises,
+        death, so that no message runs twice, even if this is called twice or by two processes at once. An exception that
+        ``progress`` raises,
         Ctrl-C, or the end of this process stops it after what was asked for; doing it again goes on with the rest.
 
         Args:
@@ -157,7 +159,7 @@ class Deciding:
             board = self._operation.look()
             turn = math.inf if board is None else board.turn
             found = read_records(self._driver, layout, queue, unreadable=self._unreadable)
-            # What has died since is another death: without this, what dies at once would be redriven for ever.
+            # A message that died since died another death. Otherwise one that dies at once would be redriven for ever.
             return (one for one in found if one.record.turn <= turn and wanted.takes(one.letter))
         ids = [messages] if isinstance(messages, str) else list(messages)
         for one in ids:

@@ -39,7 +39,8 @@ from s3queue.tasks import Task
 __all__ = ["ScheduleInfo", "Schedules"]
 
 
-#: Years in which a schedule may go on, or be paused until: what records hold, and what a clock of any zone can show.
+#: Years that a schedule may start from, or be paused until: those that records hold, and that clocks of all time zones can
+#: show.
 _FIRST_YEAR, _LAST_YEAR = 1969, 9999
 
 
@@ -128,7 +129,7 @@ class Schedules:
         since: datetime | None = None,
         exact: bool = True,
     ) -> None:
-        """Have this schedule stand, new or instead of one of that name. What code declares under it no longer counts.
+        """Create this schedule, or replace the one of that name. A declaration of that name in code no longer counts.
 
         It goes on after the last tick of the one before; a new one begins with the first tick after now. A pause stays.
 
@@ -163,7 +164,7 @@ class Schedules:
         self._changed(outcome)
 
     def pause(self, name: str, *, until: datetime | None = None) -> None:
-        """Have it stand still: its ticks do not happen, and are not made up for. Code that declares it leaves it paused.
+        """Pause it: its ticks do not happen, and are not made up for. Code that declares it leaves it paused.
 
         Args:
             until: resume by itself then; with a time zone.
@@ -180,7 +181,7 @@ class Schedules:
         self._edit(name, lambda schedule: replace(schedule, paused_ms=until_ms))
 
     def resume(self, name: str) -> None:
-        """Have it tick again, from now on. Raises, asks: as `pause`."""
+        """Resume it: it ticks again, from now on. Raises, asks: as `pause`."""
         now_ms = time.time_ns() // 1_000_000
         self._edit(
             name,
@@ -188,7 +189,7 @@ class Schedules:
         )
 
     def remove(self, name: str) -> None:
-        """Have it be no more. What has ticked runs. Code that declares it brings it back when a host starts.
+        """Remove it. Messages of past ticks still run. Code that declares it brings it back when a host starts.
 
         Raises, asks: as `pause`.
         """

@@ -1,7 +1,8 @@
-"""What operators do to many messages at once: cancel or hasten those that a filter finds, empty a queue, remove it.
+"""What operators do to many messages at once: cancel or start now those that a filter finds, empty a queue, remove it.
 
 Many are found by this process, which lists them as `Queue.messages` does, and asks the coordinator for up to 500 at a time.
-So memory does not grow with them, whoever is killed leaves nothing half done, and doing it again finds what is left.
+So memory does not grow with their number, a process that is killed leaves nothing half done, and a second call finds the
+rest.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ from s3queue.store import Found
 __all__ = ["Changed", "Steerable"]
 
 _ANSWERS = {code: answer for answer, code in CODES.items()}
-#: Times that what could not be handled is asked for again, and seconds in between.
+#: How often requests that could not be handled are repeated, and seconds in between.
 _AGAIN, _AGAIN_S = 10, 0.5
 
 
 class Changed(Struct, frozen=True):
-    """What became of many messages that somebody asked for.
+    """What became of the messages that a filter found.
 
     Attributes:
         found: so many messages the filter has found. states: the same by state.
@@ -62,7 +63,7 @@ class Steerable(Redrivable):
         timeout: float = 60.0,
         progress: Callable[[Changed], object] | None = None,
     ) -> Changed:
-        """Cancel every message of this queue for which that is true, as `MessageHandle.cancel` does one.
+        """Cancel every message of this queue that the filter takes, as `MessageHandle.cancel` does for one.
 
         They are found as `Queue.messages` finds them, while the queue goes on: what is sent meanwhile may be found, or not.
         Safe to do again, and if this process is killed: what is left is found again.

@@ -1,4 +1,4 @@
-"""Tasks that say themselves what became of their message: ``ack="manual"``, `Context.ack`, `Context.nack`."""
+"""Tasks that acknowledge their messages themselves: ``ack="manual"``, `Context.ack`, `Context.nack`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ACKS: tuple[Ack, ...] = ("auto", "manual")
 
 
 class Verdict:
-    """What a task has said of its message. The first word counts; any thread may say it.
+    """What a task said about its message. The first call of `ack` or `nack` counts, from any thread.
 
     Attributes:
         result: what was acknowledged. error: why not.
@@ -47,7 +47,7 @@ class Verdict:
         return self.result
 
     def overrule(self, raised: BaseException, ctx: Context) -> None:
-        """The task raised this. It comes through where the task had said nothing."""
+        """The task raised this. It is raised again if the task had not acknowledged its message."""
         if not self.is_said:
             raise raised
         said = "acknowledged" if self.error is None else "refused"
@@ -57,7 +57,7 @@ class Verdict:
 
 
 def verdict_of(ctx: Context) -> Verdict:
-    """Raises `ConfigError`: the task says nothing itself."""
+    """Raises `ConfigError` if the task does not acknowledge by hand."""
     verdict = ctx._verdict
     if verdict is None:
         raise ConfigError(f"task {ctx.task!r} acknowledges its messages by returning", 'declare it with ack="manual"')

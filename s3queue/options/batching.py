@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 __all__ = ["ItemCodec", "Options", "TaskOptions", "check_batch"]
 
-#: Messages of one call at most: as many as a deal to a worker holds.
+#: Most messages of one call: as many as a deal to a worker holds.
 MOST = 1000
-#: Seconds that a batch may wait to be full at most: its first message waits with it.
+#: Most seconds that a batch may wait to be full: its first message waits as long.
 _LONGEST_S = 60.0
 
 
 def check_batch(batch: object, wait: object, policy: Policy, what: str) -> None:
-    """Raises `ConfigError` for what cannot be meant."""
+    """Raises `ConfigError` for values that make no sense."""
     if type(batch) is not int or not 1 <= batch <= MOST:
         raise ConfigError(f"{what}: batch is {batch!r}", f"from 1 to {MOST:,} messages")
     if isinstance(wait, bool) or not isinstance(wait, int | float) or not 0 <= wait <= _LONGEST_S:

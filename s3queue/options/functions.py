@@ -61,7 +61,7 @@ def form_of(function: Callable[..., Any], what: str) -> Form:
 
 
 def _refuse_methods(function: Any, what: str) -> None:
-    """Raises `ConfigError` for what belongs to an object, or is to be bound to a class: a worker has neither."""
+    """Raises `ConfigError` for a method of an object or a class: a worker has neither."""
     if isinstance(function, classmethod):
         raise ConfigError(f"{what} is a classmethod, and a message carries no class", _NO_METHOD)
     if isinstance(function, property | functools.cached_property):

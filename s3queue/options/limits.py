@@ -1,4 +1,4 @@
-"""How much of a queue may run: what a program declares at its tasks, and what an operator sets.
+"""How much of a queue may run, as tasks declare it and operators set it.
 
 ::
 
@@ -42,7 +42,7 @@ class Limit(Struct, frozen=True):
     rate: float | str | None = None
 
     def record(self, what: str) -> records.Limit:
-        """Raises `ConfigError` where that cannot be meant."""
+        """Raises `ConfigError` for values that make no sense."""
         most = self.max_running
         if most is not None and (type(most) is not int or not 0 <= most <= _MOST_RUNNING):
             raise ConfigError(f"{what}: max_running is {most!r}", "a number of messages; 0 for any number")
@@ -90,11 +90,7 @@ def declare(
     ageing: float | timedelta | None = None,
     breaker: Breaker | None = None,
 ) -> records.Limits:
-    """The record of what is said of a queue.
-
-    Raises:
-        ConfigError: something that cannot be meant.
-    """
+    """The record of these limits of a queue. Raises: ConfigError: a value makes no sense."""
     given = {key_name(key): weight for key, weight in (weights or {}).items()}
     if any(type(weight) is not int or not 1 <= weight <= 1000 for weight in given.values()):
         raise ConfigError(f"{what}: weights are {dict(weights or {})!r}", "for each key a number from 1 to 1000")
@@ -119,5 +115,5 @@ DECLARED = ("max_running", "rate", "per_key", "fair", "ageing", "breaker")
 
 
 def declared(what: str, **said: Any) -> records.Limits | None:
-    """As `declare`; None where nothing is said, which costs nothing."""
+    """As `declare`; None if no limit is given, which costs nothing."""
     return None if all(one is None for one in said.values()) else declare(what, **said)

@@ -1,4 +1,4 @@
-"""Options of a call that enqueues something only once: what must not be there twice, and until when."""
+"""Options of a call that enqueues something only once: what makes two messages equal, and for how long."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["OnlyOnce", "Unique", "check_unique", "once_of"]
 #: Of a task: whether a message with the same arguments is not enqueued again until it is over, or while it waits.
 Unique: TypeAlias = bool | Literal["waiting"]
 
-#: Options that say so.
+#: The options of such a call.
 ONCE = frozenset({"dedup_id", "dedup_window", "unique", "debounce"})
 
 _sorted = msgspec.msgpack.Encoder(order="deterministic").encode

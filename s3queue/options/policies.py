@@ -22,7 +22,7 @@ __all__ = ["Backoff", "Delay", "Policy", "Which", "own_headers", "own_limits"]
 
 #: Seconds to wait after an attempt, counted from 1, that ended with this exception.
 Delay: TypeAlias = "Callable[[int, BaseException], float]"
-#: Exceptions: a class, something that says whether one is meant, or several of those.
+#: Exceptions: a class, a function that decides, or several of these.
 Which: TypeAlias = "type[BaseException] | Callable[[BaseException], bool] | Collection[type[BaseException] | Callable[[BaseException], bool]]"  # noqa: E501
 
 OnFailure: TypeAlias = 'Literal["dead", "drop"]'
@@ -32,8 +32,8 @@ RESERVED = "s3queue-"
 _ATTEMPTS, _LIMIT = RESERVED + "max-attempts", RESERVED + "time-limit"
 
 
-#: Seconds for which a result may be kept at most: thirty days. Whether one counts is told by its message's dead
-#: letter, which must not be gone before.
+#: Most seconds for which a result may be kept: thirty days. The dead letter of its message tells whether it counts, so the
+#: letter must not be deleted before.
 LONGEST_RESULT_S = 30 * 86_400.0
 
 
@@ -140,7 +140,7 @@ class Policy(Struct, frozen=True, kw_only=True):
                     )
 
     def gives_up(self, raised: BaseException) -> bool:
-        """Whether no further attempt is to be made. Of a group, every exception that is in it counts."""
+        """Whether there is no further attempt. In an exception group every exception counts."""
         if self.retry_on is None and not self.give_up_on:
             return False
         every = _leaves(raised)
@@ -216,7 +216,7 @@ def _is_one(raised: BaseException, which: tuple[Any, ...]) -> bool:
 
 
 def own_headers(what: str, most: int, max_attempts: int | None, time_limit: float | None) -> dict[str, str]:
-    """The headers that say so. ``most``: attempts that the task gives.
+    """The headers for a message with its own limits. ``most``: attempts that the task allows.
 
     Raises:
         ConfigError: more attempts than the task gives. A process that died is counted by hosts that know the task and do

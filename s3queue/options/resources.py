@@ -1,4 +1,4 @@
-"""What is made once per process and handed to tasks: connections, clients, models.
+"""Resources: objects that are made once per process and passed to tasks, such as connections, clients and models.
 
 ::
 
@@ -31,9 +31,10 @@ __all__ = ["Given", "Resource", "close_resources", "given", "resource"]
 
 T = TypeVar("T")
 
-#: Those that this process has made, the last one last.
+#: The resources that this process has made, the newest last.
 _made: list[Resource[Any]] = []
-#: Of the process that forked this one. Kept: a generator that is collected would run its end, and close what is shared.
+#: Resources of the process that forked this one. Kept, since a collected generator would run its end, and close what is
+#: shared.
 _inherited: list[contextlib.ExitStack] = []
 #: Guards the making and the list; reentrant, since one resource may use another.
 _lock = threading.RLock()
@@ -52,7 +53,7 @@ class Resource(Generic[T]):
         self._stack: contextlib.ExitStack | None = None
 
     def get(self) -> T:
-        """What it makes; what making it raises. A later call then tries again."""
+        """The object. If making it raises, a later call tries again."""
         if self._stack is None:
             with _lock:
                 if self._stack is None:
@@ -74,7 +75,7 @@ class Resource(Generic[T]):
                 stack.close()
 
     def _forget(self) -> None:
-        """It is another process's."""
+        """Forget the object: it belongs to another process."""
         self._value = None
         if self._stack is not None:
             _inherited.append(self._stack)

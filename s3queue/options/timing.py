@@ -1,4 +1,5 @@
-"""When a task is enqueued by itself: what ``@task(cron=…)`` and `s3queue.Schedules` take, and what is stored of it."""
+"""When a task is enqueued by itself: the arguments of ``@task(cron=…)`` and `s3queue.Schedules`, and the record that is
+stored."""
 
 from __future__ import annotations
 
@@ -62,7 +63,7 @@ def timing_of(
 def schedule_of(
     name: str, queue: str, task: str, payload: Raw, timing: Timing, *, priority: int = 5, since_ms: int = 0
 ) -> Declared:
-    """What is stored of it, as an operator sets it."""
+    """The record, as an operator sets it."""
     schedule = Schedule(
         1, queue, task, priority, timing.cron, timing.every_s, timing.tz, timing.catch_up, since_ms=since_ms
     )

@@ -65,7 +65,8 @@ class Driver:
         self._on_answer = on_answer
         #: Whether the last request was not applied.
         self._is_away = False
-        #: By whether the reads in it are bounded in time. Those that hang hold up none that has to be waited for.
+        #: Thread pools, one for reads with a time-out and one for the others, so that a read that hangs delays no read of
+        #: the other kind.
         self._pools: dict[bool, ThreadPoolExecutor] = {}
 
     # ---- one operation -------------------------------------------------------------------------------------
@@ -134,7 +135,7 @@ class Driver:
         is_bounded = op.within_s is not None and self.store.capabilities.requests_cost
         if len(op.reads) == 1 and not is_bounded:  # a local store does not hang for long
             return [self._try(op.reads[0]) if op.within_s is not None else self.perform(op.reads[0])]
-        from concurrent.futures import ThreadPoolExecutor, wait  # what only enqueues needs no threads
+        from concurrent.futures import ThreadPoolExecutor, wait  # a program that only enqueues needs no threads
 
         pool = self._pools.get(op.within_s is not None)
         if pool is None:
@@ -145,13 +146,13 @@ class Driver:
         asked = [pool.submit(self._try, read) for read in op.reads]
         wait(asked, None if math.isinf(op.within_s) else op.within_s)
         for one in asked:
-            one.cancel()  # those that have not begun; a read that hangs ends in its own time
+            one.cancel()  # cancels reads that have not begun; one that hangs ends by itself
         return [one.result() if one.done() and not one.cancelled() else Missed() for one in asked]
 
     def _try(self, op: Op) -> Any:
         try:
             return self.perform(op)
-        except Exception as fault:  # noqa: BLE001 - any fault is that of this object alone
+        except Exception as fault:  # noqa: BLE001 - any fault concerns this object alone
             return Missed(fault)
 
     # ---- whole steps ---------------------------------------------------------------------------------------

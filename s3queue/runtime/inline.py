@@ -29,7 +29,7 @@ from s3queue.runtime.worker.main import Worker
 
 __all__ = ["serve"]
 
-#: Exit status of a host that is told a second time to end, as of the command line.
+#: Exit status of a host that is told to end a second time; the same as of the command line.
 _INTERRUPTED = 130
 #: Seconds between two looks at the requests to end.
 _TICK_S = 0.5

@@ -17,7 +17,7 @@ from s3queue.errors import ConfigError
 
 #: Seconds for which one hash holds; it is accepted in the period before and after, too.
 PERIOD_S = 30
-#: Seconds between two knocks at one address, and between two that are heard.
+#: Seconds between two knocks at one address, and between two knocks that are accepted.
 GAP_S = 0.05
 #: Seconds for which the coordinator's address is not read again.
 KNOWN_S = 10.0
@@ -43,7 +43,8 @@ def _token(key: str, namespace: str, period: int) -> bytes:
 
 
 class Knocker:
-    """Knocks for one namespace. Never fails, never waits: a name is not looked up here but where it is announced."""
+    """Knocks for one namespace. Never fails, never waits: host names are resolved by the agent that announces its address,
+    not here."""
 
     def __init__(self, key: str, namespace: str) -> None:
         self._key, self._namespace = key, namespace

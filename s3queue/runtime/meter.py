@@ -1,4 +1,4 @@
-"""Counts what a role of a process asks of the store, where the count outlives the process."""
+"""Counts the store requests of one role of a process, in memory that can outlive the process."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from s3queue.core.records import Usage
 
 __all__ = ["ROLES", "WORDS", "Meter", "total"]
 
-#: Who asks: the agent as coordinator, the agent for its own ledger and the board, the workers for their sources.
+#: Roles: the agent as coordinator, the agent for its own ledger and the board, the workers for their sources.
 ROLES = ("coordinator", "host", "worker")
 #: Unsigned 64-bit integers that the counts of one meter take.
 WORDS = len(Usage.__struct_fields__)
@@ -67,7 +67,7 @@ class Meter:
         self._counts[_UNANSWERED] += 1
 
     def add(self, usage: Usage) -> None:
-        """What another meter has counted."""
+        """Add the counts of another meter."""
         for index, many in enumerate(msgspec.structs.astuple(usage)):
             self._counts[index] += many
 

@@ -90,6 +90,9 @@ def test_whatever_ends_a_host_leaves_it_two_seconds_after_its_drain() -> None:
     service = unit["Service"]
     assert int(service["TimeoutStopSec"]) - int(service["Environment"].rpartition("=")[2]) == 2
     assert service["RestartPreventExitStatus"].split() == ["2", "3"]
+    assert "--metrics" not in service["ExecStart"], (
+        "two instances would want one port, and a mistake is not tried again"
+    )
 
 
 def test_kubernetes_objects_select_the_pods_that_they_mean() -> None:

@@ -52,7 +52,7 @@ class Environment(Protocol):
         """Wake agents of other machines that listen there."""
 
     def wake_waiters(self) -> None:
-        """Wake who waits on this machine for messages to end: some may have."""
+        """Wake callers on this machine that wait for messages to end: some may have ended."""
 
     def trust(self, until: float) -> None:
         """Allow tasks to start until this steady time."""
@@ -61,7 +61,7 @@ class Environment(Protocol):
         """Store requests of this host, by role."""
 
     def about(self) -> About:
-        """What this host tells of itself."""
+        """What this host states about itself."""
 
     def queues_are_empty(self) -> None:
         """The served queues hold no message. Called once, and only with `Terms.until_empty`."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from s3queue.core import elect, ledger
+from s3queue.core import elect, last_will
 from s3queue.core.agent.environment import LONGEST_PAUSE, TICK_S, Crew, Ending, Post, Terms
 from s3queue.core.agent.leading import NO_BOARD, Leading
 from s3queue.core.declare import declare
@@ -27,7 +27,7 @@ SOON_S = 0.01
 RELEASE_S = 5.0
 #: Seconds between checks for empty queues: the first pause and the longest.
 _EMPTY_S, _EMPTY_MAX_S = 0.1, 2.0
-#: Share of the visibility timeout: between two looks whether this host runs anything of a limited queue.
+#: Share of the visibility timeout between two checks whether this host runs anything of a limited queue.
 _GUARD = 1 / 4
 #: Attempts to end the session of a dead agent before the board is read again.
 _TRIES = 5
@@ -76,7 +76,7 @@ class Hosting:
                 if waiting:
                     yield from elect.look(self._post.view, self._post.layout, self._post.env.now())
                     nonces = [self._post.env.nonce() for _ in range(_TRIES)]
-                    step = ledger.end_session(self._post.view, self._post.layout, waiting[0], outcomes or {}, nonces)
+                    step = last_will.end_session(self._post.view, self._post.layout, waiting[0], outcomes or {}, nonces)
                     if not (yield from step):
                         if self._post.view.board is None:
                             self._post.env.warn(self._post.layout.board, NO_BOARD)
@@ -139,7 +139,7 @@ class Hosting:
             until = now + timeout_s * _GUARD
             if host.trusted_from is not None and not host.over and host.holds_limited:
                 until = host.trusted_from + timeout_s
-                if now >= until:  # not by the difference: rounded otherwise, it would wait for no time, again and again
+                if now >= until:  # not by the difference: with rounding it would wait for 0 seconds, again and again
                     return
             yield from wait(until, self._never)
 
@@ -226,7 +226,7 @@ class Hosting:
                 )
 
     def _declare(self) -> Program[None]:
-        """Have the control name the schedules that the code of this host declares. The last agent to start decides."""
+        """Make the control name the schedules that the code of this host declares. The last agent to start decides."""
         env, view, layout = self._post.env, self._post.view, self._post.layout
         if not self._declared and not (view.board is not None and view.board.schedules):
             return

@@ -23,7 +23,7 @@ NO_BOARD = (
     "the board of this namespace was deleted, and no message is assigned until it is restored; "
     "find out which program deletes objects in this bucket, then run: s3queue board restore"
 )
-#: Warning where it cannot be read which queues are paused.
+#: Warning while the control, and so which queues are paused, cannot be read.
 NO_CONTROL = (
     "the object with the operators' settings cannot be read, and no message is assigned until it can; "
     "if it is damaged, delete it; if it is missing, any change creates it: s3queue resume QUEUE"
@@ -246,7 +246,7 @@ class Leading:
             self._knock(lead)
 
     def _knock(self, lead: Lead) -> None:
-        """Wake those that have not claimed what the board assigns to them, where they listen for that."""
+        """Knock at the hosts that have not claimed what the board assigns to them, if they listen for knocks."""
         given: dict[str, set[str]] = {}
         for name, ticket in lead.board.tickets.items():
             given.setdefault(ticket.session, set()).add(name)

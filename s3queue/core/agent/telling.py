@@ -10,14 +10,14 @@ from s3queue.core.keys import Layout, parse_source
 from s3queue.core.plan import Settled
 from s3queue.core.records import Board, Control, Fuse
 
-#: Outcomes that nobody has told of before they were committed.
+#: Outcomes for which no event was told before they were committed.
 _OURS = ("cancelled", "expired", "purged")
-#: Causes of death that no worker and no host has told of: the host was lost, or none knew the task.
+#: Causes of death for which no worker and no host told an event: the host was lost, or none knew the task.
 _UNHEARD = frozenset({"lost", "unknown_task", "signature"})
 
 
 class Telling:
-    """Of one term: the pauses that it begins with were told by the leader before, and so were open breakers.
+    """The events of one term. Pauses and open breakers that it begins with were told by the leader before.
 
     Args:
         fuses: of the board with which the term begins.
@@ -29,7 +29,7 @@ class Telling:
         self._open = _open(fuses)
 
     def tell(self, lead: Lead, cycled: Cycled) -> None:
-        """After the commit. What nobody listens to costs a look at a set."""
+        """Called after the commit. An event without a listener costs one lookup in a set."""
         env, planned = self._env, cycled.planned
         if planned.assigned and env.wants("tickets_assigned"):
             env.emit("tickets_assigned", messages=planned.assigned, tickets=len(lead.board.tickets))
@@ -68,7 +68,7 @@ class Telling:
         return ids
 
     def _tell_dead(self, board: Board, one: Settled) -> None:
-        """Of those that their host has not told of."""
+        """Deaths for which their host has not told an event."""
         state = board.sources.get(one.source)
         for index in range(one.start, one.stop):
             failures = () if state is None else state.failures.get(index, ())

@@ -129,7 +129,7 @@ def _last_life(source: Source, ending: Ending, failures: tuple[Failure, ...]) ->
 def tombstone(
     source: Source, ending: Ending, failures: tuple[Failure, ...], nonce: str, now_ms: int, turn: int
 ) -> DeadLetter:
-    """The failures in a letter, and whether they are all of them; where the letter was not read before."""
+    """A tombstone for a letter that could not be read: it says no more than the board does."""
     return DeadLetter(
         nonce,
         source.message,

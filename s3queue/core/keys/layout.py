@@ -67,7 +67,8 @@ class Layout:
         return f"{self.inbox}{folder_of(queue)}/"
 
     def lanes(self, queue: str) -> str:
-        """Greater than every key of a batch of the queue that has no key, and below all of those that have."""
+        """Greater than the keys of all batches of the queue without a message key, and less than those of all batches with
+        one."""
         return f"{self.queue(queue)}9/{END}"
 
     def lane(self, queue: str, key: str) -> str:
@@ -75,14 +76,14 @@ class Layout:
         return f"{self.queue(queue)}k/{lane_of(key)}/"
 
     def source(self, path: str) -> str:
-        """The object that holds the messages of a source, or the request of which this is the path."""
+        """The object that holds the messages of a source, or the request with this path."""
         if path.startswith(BORROWED):
             source = parse_source(path)
             return self.dead(source.queue, source.message) if source.kind == "dead" else self.schedule(source.object)
         return self.home + path
 
     def key(self, path: str) -> str:
-        """Of a path that names an object of its own, which most sources are and all requests: what `path` takes apart."""
+        """The key of a path that names an object of its own, as most sources and all requests do. `path` is the inverse."""
         return self.home + path
 
     def schedule(self, name: str) -> str:
@@ -100,11 +101,11 @@ class Layout:
         return f"{self.retired}{epoch:010}-{number:010}"
 
     def answer(self, request: str) -> str:
-        """Where the answer to a request is, of which this is the path."""
+        """The key of the answer to the request with this path."""
         return self.answers + request.removeprefix(REQUESTS)
 
     def aside(self, request: str) -> str:
-        """Where a request is kept that nobody can read, of which this is the path."""
+        """The key of the copy of an unreadable request with this path."""
         return f"{self.root}/aside/{self.part}/{request.removeprefix(REQUESTS)}"
 
     def lost(self, session: str) -> str:
@@ -122,12 +123,13 @@ class Layout:
         return f"{self.root}/dead/{check_name(queue)}/{shorten(message, MAX_SEGMENT)}"
 
     def result(self, message: str, life: int = 1) -> str:
-        """Where a life of a message leaves what its task returned."""
+        """The key of the result of one life of a message."""
         name = f"{self.root}/results/{shorten(message, MAX_SEGMENT - 8)}"
         return name if life == 1 else f"{name}.{life}"
 
     def payload(self, queue: str, message: str, life: int) -> str:
-        """The payload of a dead letter that is too large to be in it, as it is since this life ended."""
+        """The key of the payload of a dead letter, if it is too large to be in the letter; as it is since this life
+        ended."""
         return f"{self.root}/payloads/{check_name(queue)}/{shorten(message, MAX_SEGMENT - 10)}.{life}"
 
     def message_id(self, path: str, index: int) -> str:

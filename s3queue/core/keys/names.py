@@ -13,7 +13,7 @@ from s3queue.errors import ConfigError
 MAX_SEGMENT = 200
 #: The longest name of a group or a key, in characters.
 MAX_GROUP = 300
-#: Of a group in a key, so many bytes at most: what a segment has left beside order, batch and count.
+#: Most bytes of a group in a key: what a segment has left beside order, batch and count.
 GROUP_IN_KEY = 128
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}")
 #: The folder of a key whose name was cut, see `shorten`.
@@ -75,12 +75,12 @@ def lane_of(key: str) -> str:
 
 
 def key_of(lane: str) -> str:
-    """What its folder says of a key: of a long one the folder's name, since what was cut may end within a character."""
+    """The key that a folder stands for; for a long key the name of the folder, since the cut may be within a character."""
     return lane if _SHORTENED.fullmatch(lane) else unescape(lane)
 
 
 def key_name(key: str) -> str:
-    """What a key is called everywhere but in a producer's call: equal for equal keys, and short.
+    """The name of a key everywhere but in a producer's call: equal for equal keys, and short.
 
     Raises:
         ConfigError: that names no key.

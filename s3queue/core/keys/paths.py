@@ -30,12 +30,12 @@ from s3queue.errors import ConfigError, CorruptRecord
 MAX_ORDER = 9_999_999_999_999
 #: The most messages in one batch: a slice of it fits a journal row, and a batch stays quick to read.
 MAX_BATCH = 1000
-#: Requests lie there; such a path names one.
+#: Prefix of requests, and of their paths.
 REQUESTS = "do/"
 _ABOUTLETTERS = ".dead"
-#: Sources lie there, except those of the next line.
+#: Prefix of sources, except those of the next line.
 INBOX = "in/"
-#: Sources that are not to run yet lie there, and those that were moved off the board.
+#: Prefix of scheduled sources, and of those that were moved off the board.
 LATER = "later/"
 #: Paths that begin so name a source without an object of its own.
 LETTER, TICKS = "dead/", "tick/"
@@ -44,7 +44,7 @@ BORROWED = (LETTER, TICKS)
 KEYED = "/k/"
 #: 0 goes first, 9 goes last.
 PRIORITIES = range(10)
-#: Parsed paths that are kept beyond twice what a board names.
+#: Parsed paths that are cached beyond twice the number that a board names.
 _PARSED_SPARE = 2048
 _SOURCE = re.compile(
     r"(?:in/|later/(?P<due>\d{13})-)(?P<folder>[A-Za-z0-9_][A-Za-z0-9_@=]{0,99})/(?:k/(?P<key>[A-Za-z0-9_=]{1,128})/)?"
@@ -59,7 +59,8 @@ _TIME = re.compile(
     r"(?P<tick>\d{13})-(?P<object>[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}\.[1-9]\d{0,9})(?:-(?P<beside>[0-9a-f]{1,32}))?",
     re.ASCII,
 )
-#: Where a key is, whatever follows: also that of no batch, or of one that only a newer release can read.
+#: Finds the message key in a path, whatever follows: also in a path that is no batch, or that only a newer release can
+#: read.
 _SPOT = re.compile(
     r"(?:in/|later/(?P<due>\d{13})-)(?P<folder>[A-Za-z0-9_][A-Za-z0-9_@=]{0,99})/"
     r"(?:k/(?P<key>[A-Za-z0-9_=]{1,128})/)?(?:(?P<priority>\d)/)?",
@@ -133,10 +134,8 @@ def source_path(
     expires_ms: int | None = None,
     gate: str = "",
 ) -> str:
-    """The path of a new batch. It has a group or a key, or neither.
-
-    Raises:
-        ConfigError: it would not be read back as such. A batch under such a key would be accepted and never run.
+    """The path of a new batch. It has a group or a key, or neither. Raises: ConfigError: the path could not be parsed
+    again. A batch under such a key would be accepted and never run.
     """
     order = MAX_ORDER - sent_ms if newest_first else sent_ms
     lane = "" if key is None else f"k/{lane_of(check_group(key, 'key'))}/"
@@ -155,12 +154,12 @@ def source_path(
 
 #: Kinds of gates: of a ``dedup_id``; of arguments, until their message is over, and while it waits; of a debounced call.
 DEDUP, UNIQUE, WAITING, DEBOUNCE = "d", "u", "w", "b"
-#: Those that hold only until their message gets its first ticket.
+#: Kinds of gates that hold only until their message gets its first ticket.
 BRIEF = (WAITING, DEBOUNCE)
 
 
 def gate_of(kind: str, *what: str) -> str:
-    """The gate for what must not be there twice."""
+    """The name of a gate: of a kind, for one value that must not be there twice."""
     return kind + sha256("\0".join(what).encode()).hexdigest()[:24]
 
 
@@ -189,7 +188,7 @@ def parse_source(path: str) -> Source:
         queue_of(folder),
         *rank,
         int(count),
-        # Earlier releases wrote long groups out: they equal what this one makes of them.
+        # Earlier releases did not shorten long groups: shortened, they are equal to those of this release.
         None if group is None else unescape(shorten(group, GROUP_IN_KEY)),
         None if due is None else int(due),
         rank,
@@ -217,7 +216,7 @@ def is_source(path: str) -> bool:
 
 
 class Spot(NamedTuple):
-    """The folder that a key is in, as far as it tells.
+    """The folder that a key is in, as far as the key tells.
 
     Attributes:
         priority: None: it is in that of none.
@@ -230,7 +229,7 @@ class Spot(NamedTuple):
 
 
 def spot_of(path: str) -> Spot | None:
-    """Where this is, though it may be no batch. None: in the folder of no queue."""
+    """The folder of this key, even if it is no batch. None: it is in the folder of no queue."""
     match = _SPOT.match(path)
     if match is None:
         return None
@@ -273,7 +272,7 @@ def tick_path(queue: str, priority: int, tick_ms: int, name: str, revision: int,
 
 @lru_cache(maxsize=8192)
 def _around_tick(queue: str, priority: int, of: str, beside: str) -> tuple[str, str]:
-    """What stands before and behind the time."""
+    """The parts of the path before and after the time."""
     head, tail = f"{TICKS}{check_name(queue)}/{priority}/", f"-{of}{beside and f'-{beside}'}"
     if not _TIME.fullmatch(f"{head}{0:013}{tail}"):
         raise ConfigError(f"not the path of a tick: {head!r} … {tail!r}")
@@ -338,13 +337,13 @@ def is_about_letters(request: str) -> bool:
 
 
 def retired_id(path: str) -> str:
-    """What the deduplication window holds of a source, or of a request."""
+    """The id of a source or a request in the deduplication window."""
     return path if path.startswith(REQUESTS) else parse_source(path).id
 
 
 def forget_parsed(named: int) -> None:
-    """Forget what was parsed, once that is much more than the batches that a board names: a coordinator that passes a
-    million batches on needs no more memory than one that passes on ten thousand."""
+    """Empty the cache of parsed paths, if it holds many more than a board names. So a coordinator needs no more memory for
+    a million batches than for ten thousand."""
     if parse_source.cache_info().currsize > 2 * named + _PARSED_SPARE:
         parse_source.cache_clear()
 
@@ -360,7 +359,7 @@ def batch_id(counter: int, random: int) -> str:
 
 
 def moved_batch(epoch: int, sequence: int) -> str:
-    """Unique in a namespace, as tickets are, and longer than what producers make."""
+    """Unique in a namespace, as ticket numbers are, and longer than the ids that producers make."""
     return f"{epoch:010x}{sequence:010x}"
 
 

@@ -1,7 +1,7 @@
 """The coordinator's one object: which messages are where, and who leads.
 
-Of some of these there are tens of thousands in one process, and none can refer to itself: the garbage collector need not
-look at them (``gc=False``).
+A process may hold tens of thousands of some of these, and none can refer to itself: the garbage collector need not track
+them (``gc=False``).
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class Ready(Struct, frozen=True, gc=False, array_like=True):
 
 
 class Unfit(Struct, frozen=True, gc=False, array_like=True):
-    """Messages that hosts have given back because they do not know the task, or not one that takes the arguments.
+    """Messages that hosts gave back because they do not know the task, or know one that takes other arguments.
 
     Attributes:
         token: ``task@digests``: what the hosts that have given them back know under that name, see `Failed.token`.
@@ -114,7 +114,7 @@ class Waiting(Struct, frozen=True, gc=False, array_like=True):
 
 
 class Ending(Struct, frozen=True, gc=False, array_like=True):
-    """How a message ends that does not leave a dead letter as it ends.
+    """How a message ended, if it ended without a new dead letter.
 
     Attributes:
         kind: ``cancelled``, ``expired``, ``purged``, or, of a life after the first, ``done``. ``edited``: it does not end,
@@ -155,7 +155,7 @@ class SourceState(Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class Mark(Struct, frozen=True, gc=False, array_like=True):
-    """One message that is to be cancelled, and that only its host, or its batch, can tell of.
+    """One message that is to be cancelled, where only its host, or its batch, can tell whether it has begun.
 
     Attributes:
         requests: those that are answered when it ends. None: they are answered already.
@@ -181,7 +181,7 @@ class Purge(Struct, frozen=True, gc=False, omit_defaults=True):
         request: answered when it is over.
         after: a walk through what is stored has come up to this path.
         is_walked: it has come to the end.
-        is_open: nothing else is left than what is in tickets, and marked: the queue is not held any more.
+        is_open: only marked messages in tickets are left, and the queue is no longer held.
         count: messages that it has ended.
         reason, force_s: as of a `Mark`.
     """
@@ -215,8 +215,8 @@ class Totals(Struct, frozen=True, omit_defaults=True):
 
     @property
     def dead_now(self) -> int:
-        """Messages that are dead, and were neither redriven nor purged since. A letter that stands for a whole batch that
-        nobody can read counts as one when it is purged."""
+        """Dead messages that were neither redriven nor purged since. A letter that stands for a whole unreadable batch
+        counts as one when it is purged."""
         return max(0, self.dead - self.redriven - self.letters_purged)
 
 
@@ -302,5 +302,5 @@ class Board(Struct, frozen=True, omit_defaults=True):
 
     @property
     def is_busy(self) -> bool:
-        """Whether it tells of work: tickets, or sources that are not over and forgotten."""
+        """Whether it lists work: tickets, or sources that are not finished and retired."""
         return bool(self.tickets or self.sources)

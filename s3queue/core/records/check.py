@@ -1,4 +1,4 @@
-"""Whether a board that was read can be true. Its fields are looked at when it is decoded; here they are compared."""
+"""Checks that the fields of a board fit together. Each field by itself is checked when the board is decoded."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from s3queue.errors import CorruptRecord
 
 
 def check_board(key: str, board: Board) -> None:
-    """Look before leading with it: what it says of messages is added and subtracted from then on.
+    """Check a board before leading with it: a leader adds to and subtracts from its counts.
 
     Raises:
         CorruptRecord: a name that is no batch's, a message that its batch does not have, or more messages of a batch than

@@ -1,4 +1,4 @@
-"""Encode and decode: bytes that are no such record are `CorruptRecord`, and never anything else."""
+"""Encodes and decodes records. For bytes that are no such record it raises `CorruptRecord`, and nothing else."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def encode(record: Struct) -> bytes:
-    """The JSON form. Defaults that a reader would supply are left out; ``format``, having a factory, never is."""
+    """The JSON form. Defaults that a reader would supply are left out; ``format`` never is, since it has a factory."""
     return _to_json(record)
 
 

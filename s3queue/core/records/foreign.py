@@ -1,7 +1,6 @@
-"""What a board names by paths of a kind that this release does not know: a newer release has entered it.
-
-A coordinator of this release lays that aside when it takes office, plans with the rest, and puts it back into every board
-that it writes: it neither drops nor settles any of it, nor waits for it. Hosts leave such tickets alone. So both go on
+"""Entries of a board under paths of a kind that this release does not know, written by a newer release. A coordinator of
+this release sets them aside when it takes office, plans with the rest, and puts them back into every board that it writes:
+it does not drop or settle them, or wait for them. Hosts leave such tickets alone. So both go on
 while a release that adds a kind of path is rolled out, and back.
 """
 
@@ -22,7 +21,7 @@ from s3queue.core.records.memos import Memo
 #: Of a board, what is named by sources; and what is named by requests.
 _BY_SOURCE = ("sources", "marks", "memos")
 _BY_REQUEST = ("answers", "edits")
-#: How messages end that this release knows of, see `Ending`.
+#: Endings of messages that this release knows, see `Ending`.
 ENDINGS = frozenset({"dead", "done", "cancelled", "expired", "purged", "edited"})
 
 
@@ -53,7 +52,7 @@ class Foreign(Struct, frozen=True):
 
     @property
     def messages(self) -> int:
-        """How many messages a newer release has to see to, as far as that can be told."""
+        """How many messages only a newer release can handle, as far as known."""
         listed = sum(
             sum(one.stop - one.start for one in state.ready) + len(state.waiting) + len(state.dying)
             for state in self.sources.values()
@@ -71,7 +70,7 @@ def is_known(ticket: Ticket) -> bool:
 
 
 def divide(board: Board) -> tuple[Board, Foreign]:
-    """What this release knows of a board, and the rest. Costs a look at every path on it."""
+    """The part of a board that this release knows, and the rest. Looks at every path on the board."""
     aside: dict[str, dict[str, Any]] = {}
     for name in _BY_SOURCE:
         aside[name] = {path: one for path, one in getattr(board, name).items() if not is_source(path)}
@@ -98,7 +97,7 @@ def divide(board: Board) -> tuple[Board, Foreign]:
 
 
 def join(board: Board, foreign: Foreign) -> Board:
-    """The whole board, of what this release knows of it and what was laid aside."""
+    """The whole board, from the part that this release knows and what was set aside."""
     if foreign is NOTHING_FOREIGN:
         return board
     memos = {path: {**board.memos.get(path, {}), **noted} for path, noted in foreign.memos.items()}
@@ -116,7 +115,7 @@ def join(board: Board, foreign: Foreign) -> Board:
 
 
 def known_of(board: Board) -> Board:
-    """What this release knows of a board: for who shows it to people."""
+    """The part of a board that this release knows, to be shown to people."""
     return divide(board)[0]
 
 

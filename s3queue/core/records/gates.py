@@ -12,7 +12,7 @@ class Gate(Struct, frozen=True, omit_defaults=True):
 
     Attributes:
         nonce: fresh for every write.
-        path: of the source that stands behind it, whether that is stored already or not.
+        path: of the source that it holds for, whether that is stored already or not.
         held: that source is not over, or, where it holds only while the message waits, has no ticket yet.
         made_ms: wall clock of the caller who took it for this source.
         window_ms: from then on, how long it stays taken whatever becomes of the source.

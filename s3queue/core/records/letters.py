@@ -1,4 +1,4 @@
-"""The record of a dead message, for people, and of which its further lives begin."""
+"""The record of a dead message, for people. Its further lives are read from it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from s3queue.core.records.format import FORMAT, Count
 
 
 class Life(Struct, frozen=True, array_like=True):
-    """One life of a message that was redriven: how many attempts it had, when it died, and of what."""
+    """One life of a redriven message: how many attempts it had, and when and why it died."""
 
     life: Count
     attempt: Count

@@ -33,7 +33,7 @@ NO_LIMIT = Limit()
 
 
 class Breaker(Struct, frozen=True, omit_defaults=True):
-    """When a queue whose messages fail is held.
+    """When a queue is held because its messages fail.
 
     Attributes:
         failures: so many failed attempts within the window; 0: never. window_s, pause_s: seconds of the window, and until
@@ -98,7 +98,7 @@ def overlaid(own: Limits, other: Limits) -> Limits:
 
 
 def strictest(one: Limits, other: Limits) -> Limits:
-    """What two hosts declare, where they are not of one release: the lower limit holds, and a turn for each key if either
+    """What two hosts declare that run different releases of the code: the lower limit holds, and keys take turns if either
     says so."""
     return replace(
         overlaid(one, other),

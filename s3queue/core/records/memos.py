@@ -15,7 +15,7 @@ _FRAME = 40
 
 
 class Memo(Struct, frozen=True, gc=False, array_like=True, omit_defaults=True):
-    """The last word of the attempts of one message.
+    """The last note of the attempts of one message.
 
     Attributes:
         done, total: how far it is; ``total`` 0: not said.

@@ -24,7 +24,7 @@ class Message(Struct, frozen=True, array_like=True):
 
 
 class Origin(Struct, frozen=True, array_like=True):
-    """Where a message comes from that was moved off the board while it waited.
+    """The origin of a message that was moved off the board while it waited.
 
     Attributes:
         message: its id, which stays the same.

@@ -13,8 +13,8 @@ from msgspec import Struct
 
 from s3queue.core.records.codec import UNREADABLE, encode
 
-#: What is unknown at one place. Of a record: fields by name, or those behind its last one. Of a collection: by key, or by
-#: what is known of a member. Empty: nothing.
+#: The unknown fields at one place. For a record: by name, or those after its last known one. For a collection: by key, or
+#: by the known fields of a member. Empty: there are none.
 Newer: TypeAlias = dict[str, Any]
 
 _REST = "\x00rest"
@@ -127,7 +127,7 @@ def _kinds(kind: type[Struct]) -> dict[str, Any]:
 
 
 def _bare(hint: Any) -> Any:
-    """Without the None of what may be missing."""
+    """The type without None."""
     kinds = [one for one in get_args(hint) if one is not type(None)]
     optional = len(kinds) == 1 and type(None) in get_args(hint)
     return kinds[0] if optional else hint

@@ -1,4 +1,4 @@
-"""What operators ask of the coordinator, about messages, dead letters or a queue, and what came of it."""
+"""Requests of operators to the coordinator, about messages, dead letters or a queue, and their answers."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from s3queue.core.records.format import FORMAT, Count, Patience
 
 #: Kinds of requests.
 CANCEL, RUN_NOW, PURGE = "cancel", "run_now", "purge"
-#: As a cancel, of a message that has not begun; one that has goes on.
+#: Cancels a message that has not begun; one that has begun goes on.
 REPLACE = "replace"
-#: The same, about dead letters.
+#: Kinds of requests about dead letters.
 REDRIVE, PURGE_LETTERS = "redrive", "purge_letters"
-#: The same, about a schedule: it ticks once more, now.
+#: About a schedule: it ticks once more, now.
 TICK = "tick"
 
 #: Answer to a request that nobody could read.
 UNREADABLE = "unreadable"
 
-#: Messages in one request at most: answers are on the board for a while.
+#: Most messages in one request: answers are on the board for a while.
 MOST_MESSAGES = 500
 #: Letters for the answers about each of several messages. ``later``: ask again. ``running``, of a cancel: a host has it,
 #: and is told.

@@ -1,4 +1,4 @@
-"""What a task returned, for whoever waits for it."""
+"""The record of what a task returned."""
 
 from __future__ import annotations
 

@@ -8,9 +8,9 @@ from msgspec import Meta, Struct
 
 from s3queue.core.records.format import Count
 
-#: Of a schedule's task and payload: drawn, and never used twice for one name.
+#: Revision of a schedule's task and payload: random, never used twice for one name.
 Revision = Annotated[int, Meta(ge=1, lt=10**10)]
-#: What becomes of ticks that nobody led: the last of them runs, all do, none does.
+#: Which ticks run that passed without a coordinator: the last one, all, or none.
 CATCH_UP = ("last", "all", "none")
 
 

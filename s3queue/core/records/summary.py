@@ -1,4 +1,4 @@
-"""What dashboards, metrics and autoscalers read: how much is where, as of a moment, in one object."""
+"""The record that dashboards, metrics and autoscalers read: all counts as of one moment, in one object."""
 
 from __future__ import annotations
 

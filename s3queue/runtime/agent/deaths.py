@@ -1,4 +1,4 @@
-"""Which message pays for the death of a process, and outcomes that only a journal holds.
+"""Which message is charged with the death of a process, and outcomes that only a journal holds.
 
 When a process with several messages dies, one of them may be at fault and the others are innocent. So an attempt is
 counted only for a message that is known to be at fault: one over its time limit, or the only one. All others were
@@ -31,7 +31,7 @@ from s3queue.runtime.local.journal import (
 ENDED = frozenset({FAILED, REJECTED, SNOOZED, UNFIT})
 #: States of messages that a process is running or reading.
 AT_WORK = frozenset({RUNNING, READING})
-#: Seconds of wait for a snoozed message whose own delay was lost.
+#: Seconds that a snoozed message waits if its own delay was lost.
 _SNOOZE_S = 1.0
 
 

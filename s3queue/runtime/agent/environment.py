@@ -100,7 +100,7 @@ class Surroundings:
         return secrets.token_hex(8)
 
     def is_gone(self, session: str, place: Place) -> bool:
-        # One that has our supervisor is an agent before us, which was reaped before we were started.
+        # A session of our supervisor belongs to an earlier agent, which was reaped before we were started.
         ours = bool(place.machine) and place == self._place and session != self._session
         return ours or life.gone(place)
 

@@ -1,4 +1,4 @@
-"""Keeps what workers have of limited tickets within the places that the board gives this host.
+"""Limits how many messages of limited tickets workers hold to the places that the board gives this host.
 
 The places of all tickets of one queue and key add up, and any of their messages may use them. A worker can start whatever
 it was dealt, in as many slots as it has; so of what it was dealt so many count as running, and a second message behind a
@@ -19,7 +19,7 @@ MANY = 1 << 40
 
 
 def line_of(host: Host, queue: str, ticket: str) -> str:
-    """The line of the pool in which the messages of a ticket stand: those of limited tickets by queue and key."""
+    """The line of the pool for the messages of a ticket; limited tickets have a line for each queue and key."""
     allowed = host.allowed.get(ticket) if host.allowed else None
     return queue if allowed is None else f"{queue}{_MARK}{allowed.key}"
 
@@ -33,7 +33,7 @@ def is_limited(line: str) -> bool:
 
 
 class Gates:
-    """Those of one host, as they are at one moment: made for each deal in which they are asked.
+    """The limits of one host at one moment: made for each deal that needs them.
 
     Args:
         slots: of a worker.

@@ -1,4 +1,4 @@
-"""What becomes of messages of this host that operators have cancelled, and that it has not ended.
+"""Handles messages of this host that operators have cancelled and that have not ended.
 
 Those that have not begun are given back. Those that run are told, once. What still runs at its time, counted from when
 this host has read the mark, ends with its process: as after a time limit that message alone is at fault, and its
@@ -52,7 +52,7 @@ class Interrupts:
             self._force(now)
 
     def _tell(self, name: str, offsets: Ranges) -> None:
-        """Ask workers for what has not begun, then interrupt what has."""
+        """Ask workers to give back messages that have not begun, then interrupt those that have."""
         for load in self._loads:
             rows = [(number, row) for number, row in load.rows.items() if row.ticket == name and row.left]
             if rows:
@@ -72,7 +72,7 @@ class Interrupts:
             late = []
             for place, row in load.rows.items():
                 for index in [at - row.base for ticket, at in due if ticket == row.ticket]:
-                    # By its state, and not by the slots: several that run together share one.
+                    # By its state, not by the slots: messages that run together share a slot.
                     if 0 <= index < row.size and index not in row.told and load.journal.is_running(place, index):
                         late.append((place, index))
                         self._ends_at[row.ticket, row.base + index] = now + _AGAIN_S

@@ -151,10 +151,10 @@ class Load:
         self._less(row, 1)
 
     def finish(self, row: Row) -> None:
-        """The worker has said its last word about a row."""
+        """The worker has sent its last note about a row."""
         row.finished = True
         if self._max_messages is not None and all(row.finished for row in self.rows.values()):
-            # Those that could not be started, whatever the reason, are none of its share: it has not left.
+            # Messages that could not be started do not count towards the limit of its process.
             self._given = min(self._max_messages - 1, self.journal.messages - self._started)
 
     def move(self, row: Row, many: int) -> None:

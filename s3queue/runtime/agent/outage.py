@@ -1,4 +1,4 @@
-"""Tells when the store stops to answer, and when it answers again."""
+"""Tells when the store stops answering, and when it answers again."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class Piece(NamedTuple):
 
 
 class Turns:
-    """Pieces of which the keys take turns; of one key, in order."""
+    """Pieces of messages whose keys take turns. Pieces of one key stay in order."""
 
     def __init__(self, pieces: Iterable[Piece] = ()) -> None:
         self._keys: deque[str] = deque()
@@ -51,7 +51,7 @@ class Turns:
         self._of(piece, self._keys.appendleft).appendleft(piece)
 
     def rest(self, piece: Piece) -> None:
-        """What is left of the piece that was taken last: its key has had its turn."""
+        """Put back the rest of the piece that was taken last, behind the other keys: its key has had its turn."""
         self._of(piece, self._keys.append).appendleft(piece)
 
     def popleft(self) -> Piece:
@@ -109,7 +109,7 @@ class Pool:
         self.size += piece.size
 
     def take_suspect(self, may_start: Callable[[str], bool] = lambda queue: True) -> tuple[str, Piece] | None:
-        """The first one of which the line may start something."""
+        """The first piece of the line that has a message that may start."""
         for at, (queue, piece) in enumerate(self.suspects):
             if may_start(queue):
                 del self.suspects[at]
@@ -131,11 +131,11 @@ class Pool:
         return isinstance(self._queues.get(queue), Turns)
 
     def left(self, queue: str) -> int:
-        """Messages of a queue, suspects aside."""
+        """Messages of a queue, without suspects."""
         return self._sizes.get(queue, 0)
 
     def queues(self) -> list[str]:
-        """Those that have messages, suspects aside."""
+        """The queues with messages, without suspects."""
         return [queue for queue, line in self._queues.items() if line]
 
     @property
@@ -144,7 +144,7 @@ class Pool:
         return len(self._queues) > _LINES
 
     def forget(self) -> None:
-        """Forget lines without messages, where there came to be many."""
+        """Forget lines without messages, if there are many."""
         if self.is_long:
             self._queues = {queue: line for queue, line in self._queues.items() if line}
             self._sizes = {queue: self._sizes[queue] for queue in self._queues}
@@ -169,7 +169,7 @@ class Pool:
         return ranges.union(gone)
 
     def drain(self) -> Iterator[Piece]:
-        """Everything. It is in the pool no more."""
+        """Remove all messages from the pool, and return them."""
         while (suspect := self.take_suspect()) is not None:
             yield suspect[1]
         for queue in self.queues():

@@ -18,7 +18,7 @@ from s3queue.operate.probe import require_safe
 from s3queue.runtime.drive import Driver
 from s3queue.runtime.meter import Meter
 
-#: Seconds between two tries while the store does not answer: from the one, doubling, to the other.
+#: Seconds between two tries while the store does not answer: the first pause, which doubles, and the longest.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 15.0
 #: Seconds after which the objects of a probe belong to one that was killed: it takes seconds, and no two clocks that
 #: keep a queue differ by so much.
@@ -72,7 +72,7 @@ def _probe(driver: Driver, namespace: str) -> None:
 
 
 def sweep(driver: Driver, namespace: str, now: float) -> None:
-    """Remove what probes that were killed have left. The time of each is in its keys."""
+    """Remove objects that killed probes have left. The time of a probe is in its keys."""
     prefix = PREFIX.format(namespace=namespace)
     keys = [one.key for one in driver.perform(List(prefix, "", _LIMIT))]
     old = [key for key in keys if (it := _STARTED.match(key, len(prefix))) and now - int(it[1]) > ABANDONED_S]

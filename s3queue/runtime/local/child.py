@@ -135,7 +135,7 @@ def enter(
 
 
 def child_name(role: Literal["agent", "worker", "metrics"], number: int) -> str:
-    """Of its process, and for people."""
+    """The name of a child process, also shown to people."""
     return f"{role} {number}" if role == "worker" else role
 
 
@@ -146,7 +146,7 @@ def is_child(name: str) -> bool:
 
 
 def told(fault: QueueError | ImportError) -> CannotStart:
-    """What stops a child, for the supervisor to raise."""
+    """The fault that stops a child, as a note: the supervisor raises it."""
     name, reduced = type(fault).__name__, fault.__reduce__()
     if isinstance(fault, QueueError) and getattr(errors, name, None) is type(fault) and isinstance(reduced, tuple):
         return CannotStart(name, tuple(str(arg) for arg in reduced[1]))
@@ -154,7 +154,7 @@ def told(fault: QueueError | ImportError) -> CannotStart:
 
 
 def heard(note: CannotStart) -> QueueError:
-    """The same, in the supervisor."""
+    """The fault in such a note, in the supervisor."""
     fault: QueueError = getattr(errors, note.error)(*note.args)
     return fault
 

@@ -31,7 +31,7 @@ _MAX_BASE = 44
 
 
 def base_path(parent: str, uid: int) -> Path:
-    """Of this user's directory in this temporary one."""
+    """The path of this user's directory in this temporary directory."""
     if len(os.fsencode(parent)) > _MAX_BASE:
         parent = "/tmp"
     return Path(parent) / f"s3queue-{uid}"

@@ -80,7 +80,7 @@ TOGETHER = ROW_STATES
 
 _HEADER = 192
 _WORKER = 128
-#: What stands before the usage, and room for it: a word more than is counted now.
+#: Bytes before the usage, and room for the usage: one word more than is counted now.
 _USAGE_AT, _USAGE = 16, 80
 _SLOT = 48
 _TICKET = 32
@@ -178,12 +178,12 @@ class Journal:
         self._agent_beat[0] = clock()
 
     def reset_agent(self) -> None:
-        """By the supervisor, before it starts a new agent: it has shown no life yet, and vouches for nothing."""
+        """Called by the supervisor before it starts a new agent: no heartbeat yet, and no trust window."""
         self._agent_beat[0] = 0.0
         self.trust[0] = 0.0
 
     def usage(self) -> dict[str, Usage]:
-        """What agents and workers have asked of the store since the buffer was made, by role."""
+        """Store requests of agents and workers since the buffer was made, by role."""
         workers = [Usage(*self.worker(number).usage) for number in range(self.workers)]
         each = Usage(*self.coordinator_usage), Usage(*self.host_usage), total(workers)
         return dict(zip(ROLES, each, strict=True))
@@ -256,7 +256,7 @@ class WorkerJournal:
         words[at + 1] = index
         floats[at + 2] = started
         floats[at + 3] = deadline
-        words[at] = row + 1  # last: from here on the slot is believed
+        words[at] = row + 1  # last: from here on the slot is valid
         words[at + 4] += 1
         self.bytes[self._rows_at + row * _ROW + _STATES + index] = RUNNING
 
@@ -265,7 +265,7 @@ class WorkerJournal:
         self.slot_words[slot * 6 + 1] = TOGETHER
 
     def unlimit(self, slot: int) -> None:
-        """The user's code in the slot has ended; what is left to do may take any time."""
+        """The user's code in the slot has ended: the rest of the attempt has no deadline."""
         self.slot_floats[slot * 6 + 3] = 0.0
 
     def finish(self, slot: int, state: int | None) -> None:

@@ -54,11 +54,7 @@ class Life:
 
     @classmethod
     def create(cls) -> Life:
-        """Of a new supervisor.
-
-        Raises:
-            ConfigError: the temporary directory cannot be used.
-        """
+        """The proof of life of a new supervisor. Raises: ConfigError: the temporary directory cannot be used."""
         base = base_folder()
         try:
             return cls._create(base)
@@ -96,7 +92,8 @@ class Life:
         return _inherit, (str(self.rundir), reduction.DupFd(self.fd))
 
     def close(self, *, remove: bool) -> None:
-        """Let go. With ``remove`` nothing of it stays; without, others can see that the tree is dead."""
+        """Release the lock. With ``remove`` the directory is removed; without, others can see that the processes are
+        dead."""
         if remove:
             shutil.rmtree(self.rundir, ignore_errors=True)
         os.close(self.fd)
@@ -109,7 +106,7 @@ def _inherit(rundir: str, duplicate: Any) -> Life:
 
 
 def place(rundir: Path | str) -> Place:
-    """Of the host with this run directory. Only its random name goes into records."""
+    """The place of the host with this run directory. Only its random name goes into records."""
     return Place(machine(), Path(rundir).name, f"{socket.gethostname()}:{os.getpid()}")
 
 
@@ -144,7 +141,7 @@ def _is_free(rundir: Path) -> bool:
 
 
 def _sweep(base: Path) -> None:
-    """Remove what trees that died long ago have left."""
+    """Remove run directories of supervisors that died long ago."""
     oldest = time.time() - _KEEP_S
     for directory in base.glob("wake-*"):
         with contextlib.suppress(OSError):

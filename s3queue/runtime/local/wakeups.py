@@ -16,7 +16,7 @@ __all__ = ["WakeSocket", "waiters", "wake"]
 
 
 def waiters(namespace: str) -> str:
-    """In place of a namespace: who waits for its results. No namespace has such a name."""
+    """The name under which processes listen that wait for results of a namespace. No namespace has such a name."""
     return f"{namespace}~results"
 
 
@@ -62,7 +62,7 @@ def wake(url: str, namespace: str, *, but: WakeSocket | None = None) -> None:
             except ConnectionRefusedError:  # its agent is dead; names are never used twice
                 with contextlib.suppress(OSError):
                     os.unlink(path)
-            except OSError:  # full: it has wake-ups to read already. Gone: so be it.
+            except OSError:  # full: it has wake-ups to read already; or gone
                 pass
 
 

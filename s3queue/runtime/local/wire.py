@@ -72,7 +72,7 @@ class FailedNote(Struct, frozen=True, tag=True, array_like=True):
 
 
 class Noted(Struct, frozen=True, tag=True, array_like=True):
-    """Worker → agent: message ``index`` of row ``row``, which runs, has noted this. The last word counts."""
+    """Worker → agent: running message ``index`` of row ``row`` has noted this. The last note counts."""
 
     row: int
     index: int

@@ -1,4 +1,4 @@
-"""The supervisor process: its loop, its children, what they died of."""
+"""The supervisor process: its loop, its children, and why they died."""
 
 from s3queue.runtime.local.folder import temporary
 

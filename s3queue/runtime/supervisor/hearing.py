@@ -37,7 +37,7 @@ class Hearing:
         return [] if self._listener is None else list(self._listener.watched())
 
     def hear(self) -> bool:
-        """Have the subscribers called with what has come. False: nothing has."""
+        """Call the subscribers with the events that have come. False: there were none."""
         records = [] if self._listener is None else self._listener.heard()
         for record in records:
             self._tell(record)
@@ -55,7 +55,7 @@ class Hearing:
         self._subscribers.tell(event, self._events.warn)
 
     def close(self) -> None:
-        """After the children have ended: hear what they said last."""
+        """After the children have ended: pass on their last events."""
         if self._listener is not None:
             while self.hear():
                 pass

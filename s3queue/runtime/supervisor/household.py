@@ -75,8 +75,7 @@ class Household(NamedTuple):
 
 
 def end_unguarded() -> NoReturn:
-    """End the program with one line. Nothing else can be meant: every child that imports this module would start a
-    supervisor of its own."""
+    """End the program with one line: every child that imports this module would start a supervisor of its own."""
     main = getattr(sys.modules["__main__"], "__file__", None) or "the main module"
     guard = 'put the call that runs it below `if __name__ == "__main__":`'
     print(f"s3queue: {main} starts a supervisor whenever it is imported ({guard})", file=sys.stderr)
@@ -84,6 +83,6 @@ def end_unguarded() -> NoReturn:
 
 
 def new_session() -> str:
-    """Never used before: the second, the machine, the process, and 32 random bits."""
+    """A session id that was never used before: the second, the machine, the process, and 32 random bits."""
     host = re.sub(r"[^A-Za-z0-9]+", "-", socket.gethostname())[:40].strip("-") or "host"
     return f"{time.strftime('%Y%m%d%H%M%S', time.gmtime())}-{host}-{os.getpid()}-{secrets.token_hex(4)}"

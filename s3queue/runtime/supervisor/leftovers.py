@@ -131,7 +131,8 @@ class Leftovers:
 
     @staticmethod
     def _kill(handles: dict[int, int], deadline: float) -> bool:
-        """By descriptor: a number may be another's by now. Closes them. Whether all are gone."""
+        """Kill them through descriptors, since a pid may belong to another process by now, and close those. Returns whether
+        all are gone."""
         poll = select.poll()
         waiting = set(handles.values())
         for fd in waiting:

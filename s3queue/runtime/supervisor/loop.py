@@ -52,7 +52,8 @@ class Host:
         self._memory = MemoryKills(memory_kill_counter())
         self._agent: Child | None = None
         self._session = ""
-        #: Sessions whose agents died, and which no agent is known to have ended since. The journals speak of them.
+        #: Sessions whose agents died and that no later agent is known to have ended. The journals still hold their
+        #: outcomes.
         self._orphaned: list[str] = []
         self._workers: list[Child | None] = [None] * what.workers
         #: When to start what is missing, by `clock`; None: not before something else has happened.
@@ -168,7 +169,7 @@ class Host:
             self._worker_due[number] = clock() + self._worker_patience[number].refused()
 
     def _common(self) -> dict[str, Any]:
-        """What the agent and the workers are given."""
+        """The arguments that the agent and the workers have in common."""
         return {
             "rundir": str(self._life.rundir),
             "session": self._session,
@@ -258,12 +259,11 @@ class Host:
         self._end(child for child in self._workers if child is not None and not (self._left and child.up))
         self._reap(agent)
         self._worker_due = [None] * len(self._workers)
-        untold, self._untold = self._untold, {}
         if self._left:
-            for worker, (kind, fields) in untold.items():
-                self._events.emit(kind, worker=worker, **fields)
+            self._tell_untold()
             self._leave_until = clock() + LAST_WORDS_S
             return
+        self._untold.clear()  # the end of its agent tells of them
         self._orphaned.append(self._session)
         fenced = agent.status == FENCED
         cause, text = agent.death(out_of_memory=self._memory.just_rose())
@@ -299,13 +299,13 @@ class Host:
         is_death = not in_order and cause != "shutdown" and child.status != ORPHANED
         self._deaths += is_death
         kind, fields = ("worker_died", {"cause": cause, "text": text}) if is_death else ("worker_left", {})
-        if self._agent is None:
-            self._events.emit(kind, worker=number, **fields)
-        else:
+        if is_death and self._agent is not None:
+            self._events.emit("reaped", cause=cause, text=text)
+        if is_death or child.up:  # else nobody was told that it had started
             # The agent tells of it together with the affected messages, once it has read the journal.
             self._untold[number] = kind, fields
-            if is_death:
-                self._events.emit("reaped", cause=cause, text=text)
+            if self._agent is None:
+                self._tell_untold()
         # A worker that ends before it has run anything would do so for ever.
         worked = journal.messages > self._counted[number]
         blameless = worked or cause in ("time_limit", "cancelled")
@@ -317,6 +317,11 @@ class Host:
         if self._drain_until is None:
             self._lose_patience(child, text)
 
+    def _tell_untold(self) -> None:
+        for worker, (kind, fields) in self._untold.items():
+            self._events.emit(kind, worker=worker, **fields)
+        self._untold.clear()
+
     def _child_is_up(self, child: Child, patience: Patience) -> None:
         child.up = True
         patience.is_up()
@@ -327,9 +332,9 @@ class Host:
         self._ever_up.add(child.role)
 
     def _cannot_start(self, child: Child, note: CannotStart) -> None:
-        """One that says so is believed, unless others of its kind could: then something has changed, and may change
-        back. What the store refuses (credentials that have run out) may last for long. A store that was seen to break a
-        promise is given up at once."""
+        """A child says that it cannot start. Its fault ends the host, unless another child of its kind has started before:
+        then something has changed, and may change back. A refusal of the store (expired credentials) may last long. A store
+        that breaks a promise ends the host at once."""
         fault = heard(note)
         if isinstance(fault, StoreUnsupported) or (not child.up and child.role not in self._ever_up):
             raise fault
@@ -372,8 +377,8 @@ class Host:
         self._over |= (self._left and all_gone) or (self._leave_until is not None and now >= self._leave_until)
 
     def _stop_waiting_for_the_store(self, now: float) -> None:
-        """An agent that is not up runs nothing that could be drained. It gets a moment to be, unless it has said that the
-        store does not answer."""
+        """An agent that is not up has nothing to drain. It gets a moment to come up, unless it has said that the store does
+        not answer."""
         agent = self._agent
         if agent is not None and not agent.up and (agent.waiting or now >= self._asked_at + LAST_WORDS_S):
             self._over = True
@@ -406,5 +411,9 @@ class Host:
             self._events.warn("leftovers", f"cannot kill the processes that {child.name} ({child.pid}) has started")
 
     def _end_everything(self) -> None:
+        for number, child in enumerate(self._workers):
+            if child is not None and child.up:
+                self._untold[number] = "worker_left", {}
         self._end(self._children(), "the host ends")
+        self._tell_untold()
         self._agent = None

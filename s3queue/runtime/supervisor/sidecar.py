@@ -58,7 +58,7 @@ def open_door(where: str) -> socket.socket:
 
 
 def metrics_ear(life: Life) -> Ear:
-    """Of the process that serves metrics of this host."""
+    """The ear of the process that serves metrics of this host."""
     return Ear(str(life.rundir / "metrics.sock"), COUNTED)
 
 
@@ -89,7 +89,7 @@ class Sidecar:
                 self._due = now + self._patience.refused()
 
     def doors(self) -> list[socket.socket]:
-        """What no other child must keep open."""
+        """Sockets that no other child may keep open."""
         return [self.door, self._heard_at]
 
     def children(self) -> list[Child]:

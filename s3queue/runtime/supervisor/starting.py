@@ -1,4 +1,4 @@
-"""Starts the processes of one host: what each of them is given, and what they all share."""
+"""Starts the processes of one host, with their arguments and the memory that they share."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Starter:
         self._peopled = clock()
 
     def prepare(self) -> None:
-        """Before the first child: what all of them need is imported, and the store can be handed to them."""
+        """Called before the first child: imports what all children need, and makes the store ready to be handed to them."""
         # Import once what every forked child would import first.
         from s3queue.runtime.agent import main as agent  # noqa: F401
         from s3queue.runtime.worker import main as worker  # noqa: F401
@@ -69,7 +69,7 @@ class Starter:
         self._peopled = now
 
     def fields(self) -> dict[str, Any]:
-        """What every child is given."""
+        """The arguments that all children have in common."""
         what = self._what
         return {"store": what.store, "config": what.config, "concurrency": what.concurrency, "buffer": self._buffer}
 
@@ -82,8 +82,8 @@ class Starter:
             fields: given to it, besides those of `fields`.
             ours: descriptors that are not for children.
 
-        Raises:
-            QueueError: that has been so for `ROOM_S`, and no child lives. While others live, the caller tries without end.
+        Raises: QueueError: no child could be started for `ROOM_S` seconds, and none lives. While others live, the caller
+            retries without end.
         """
         name = child_name(role, number)
         try:

@@ -63,7 +63,7 @@ class Watch:
         return self._silent(journal.last_beat, now, self._busy_at[number])
 
     def cancelled(self, number: int, messages: Collection[tuple[int, int]]) -> Verdict | None:
-        """Of a worker that may run messages that are cancelled, and did not end in time."""
+        """The verdict on a worker that may still run cancelled messages which did not end in time."""
         journal = self._journal.worker(number)
         late = tuple(one for one in messages if journal.is_running(*one))
         return Verdict("cancelled", "a cancelled task did not end in time", late) if late else None

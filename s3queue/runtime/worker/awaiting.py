@@ -29,7 +29,7 @@ class Awaiting:
             future.cancel()
 
     def interrupt(self, dealt: Dealt) -> None:
-        """More messages of this deal are marked. Cancel what is for none but marked ones."""
+        """More messages of this deal are marked. Cancel coroutines whose messages are all marked."""
         with self._lock:
             for those, runs in self._awaited.values():
                 if any(of is dealt for of, _ in those) and _are_marked(those):

@@ -1,4 +1,4 @@
-"""Tasks that take several messages at once: which of them go together, and what becomes of each.
+"""Tasks that take several messages at once: which messages go together, and the outcome of each.
 
 The first message of a batch that a slot takes opens it; that slot gathers what comes, and so do the others, until the batch
 is full or its time is over. A message of another task closes it. Each message keeps its own attempt, limits and outcome:
