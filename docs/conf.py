@@ -54,6 +54,7 @@ html_favicon = "_static/favicon.svg"
 html_context = {"default_mode": "auto"}
 html_css_files = ["site.css"]
 html_show_sourcelink = False
+html_sidebars = {"tutorial/index": []}
 html_theme_options = {
     "navbar_align": "left",
     "navigation_with_keys": False,

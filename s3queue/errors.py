@@ -170,8 +170,11 @@ class _Again(Protocol):
 class EnqueueUncertain(QueueError):
     """A message may or may not be stored.
 
-    Enqueuing it anew may duplicate it; `enqueue_again` does not. Where a call is interrupted otherwise (a cancelled
-    ``aenqueue``, Ctrl-C), this is the ``__cause__`` of that exception: see `behind`.
+    Enqueuing it anew may duplicate it; `enqueue_again` does not. To be certain that it never runs, cancel it; of a batch
+    only once `enqueue_again` has stored that: only a message that was enqueued alone is refused if it comes after that.
+
+    Where a call is interrupted otherwise (a cancelled ``aenqueue``, Ctrl-C), this is the ``__cause__`` of that exception:
+    see `behind`.
 
     Attributes:
         message_id: the id of the message, if it is stored; the first id of several.

@@ -307,7 +307,9 @@ class MessageHandle:
 
         Returns:
             ``cancelled``; ``done`` or ``dead``: it ended so meanwhile; ``over``: it had ended before; ``absent``: there was
-            no such message, and if it was enqueued alone, there never will be. Empty without ``wait``.
+            no such message, and if it was enqueued alone, there never will be. One of a batch runs all the same if its
+            batch arrives later, which only one can whose enqueue was uncertain: `EnqueueUncertain.enqueue_again` first, and
+            cancel what is stored then. Empty without ``wait``.
 
         Raises:
             ConfigError: ``force_after`` is no time, or longer than a hundred days.

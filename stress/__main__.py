@@ -8,6 +8,7 @@ import click
 
 #: Where each subcommand is; imported when it is asked for, since each has its own needs.
 COMMANDS = {
+    "against": "stress.against",
     "bench": "stress.bench.command",
     "cron": "stress.cron",
     "dashboard": "stress.dashboard.command",

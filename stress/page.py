@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stress import cron, limits
+from stress import against, cron, limits, redrive
 from stress.bench.figures import median, told
 from stress.charts import lines
 from stress.targets import table, targets
@@ -28,8 +28,10 @@ def page(
         _sweep(sweep),
         _by_target(by_target),
         _dashboard(dashboard or {}),
+        against.section(),
         cron.section(),
         limits.section(),
+        redrive.section(),
         _FOOT,
     ]
     return "\n\n".join(part for part in parts if part) + "\n"

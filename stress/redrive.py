@@ -37,6 +37,8 @@ from s3queue.operate.redriving import Decided
 from s3queue.store import ObjectStore
 from stress.stores import HELP, store_url
 
+#: Where figures are kept.
+KEPT = Path("docs/assets/benchmarks/redrive.json")
 _QUEUE, _OTHER = "redriven", "other"
 _PAYLOAD = msgspec.msgpack.encode({"number": 7, "text": "x" * 100})
 _STAMP = struct.Struct("5d")
@@ -165,9 +167,9 @@ def _told(name: str, cycles: list[tuple[float, ...]]) -> dict[str, float]:
 @click.option("--workers", default=2, show_default=True)
 @click.option("--seconds", default=20.0, show_default=True, help="Of the measurement before.")
 @click.option("--load", default=50.0, show_default=True, help="Messages per second of the other queue.")
-@click.option("--json", "out", type=click.Path(path_type=Path), help="Where to write the figures.")
+@click.option("--keep", is_flag=True, help=f"Keep the figures in {KEPT}, for docs/benchmarks.md.")
 def command(
-    store: str, letters: int, rate: float | None, workers: int, seconds: float, load: float, out: Path | None
+    store: str, letters: int, rate: float | None, workers: int, seconds: float, load: float, keep: bool
 ) -> None:
     """Count the requests of a redrive of many letters, its memory, and the times of the coordinator's cycles."""
     with tempfile.TemporaryDirectory() as folder, store_url(store, Path(folder)) as named:
@@ -240,7 +242,33 @@ def command(
             "redriving": _told("with the redrive", with_it),
         }
         figures["cycle_ratio"] = figures["redriving"]["mean_s"] / figures["alone"]["mean_s"]
-        figures["put_ratio"] = figures["redriving"]["put_s"] / figures["alone"]["put_s"]
         click.echo(f"cycles are {figures['cycle_ratio']:.2f} times as long, by the mean")
-        if out is not None:
-            out.write_text(json.dumps(figures, indent=1))
+        if keep:
+            paced = "" if rate is None else f" --rate {rate:g}"
+            figures["command"] = (
+                f"python -m stress redrive --store {store} --letters {letters} --seconds {seconds:g} --load {load:g}{paced}"
+            )
+            figures["seconds"] = over - began
+            KEPT.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+def section() -> str:
+    """Of docs/benchmarks.md; empty where nothing was kept."""
+    if not KEPT.exists():
+        return ""
+    kept = json.loads(KEPT.read_text())
+    rows = "\n".join(
+        f"| {name} | {told['cycles']:,} | {told['mean_s'] * 1e3:.2f} | {told['median_s'] * 1e3:.2f} "
+        f"| {told['p95_s'] * 1e3:.2f} | {told['cpu_s'] * 1e3:.2f} | {told['put_s'] * 1e3:.2f} |"
+        for name, told in (("without a redrive", kept["alone"]), ("with it", kept["redriving"]))
+    )
+    return f"""## Redriving {kept["letters"]:,} dead letters
+
+`{kept["command"]}`: done after {kept["seconds"]:.0f} s, {kept["requests_per_letter"]:.3f} requests a letter of operator and
+coordinator (asked for: at most 2.1), and {kept["grown_mb"]:.1f} MB more memory of the operator. The cycles of the
+coordinator, which serves another queue as well, were {kept["cycle_ratio"]:.2f} times as long as before, by the mean (asked
+for: at most 1.2):
+
+| cycles, ms | number | mean | median | p95 | of the mean, computing | the board's put |
+|---|---|---|---|---|---|---|
+{rows}"""

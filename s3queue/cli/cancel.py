@@ -29,9 +29,11 @@ if TYPE_CHECKING:
 #: What an answer means that does not say it by itself.
 _WHY = {
     "over": "it had ended before",
-    "absent": "there was no such message; if it was enqueued alone, it is refused should it still arrive",
+    "absent": "there was no such message; it is refused should it still arrive",
     "later": "too many cancelled messages of its batch wait for their turn: do it again",
 }
+#: Of a message of a batch that is absent: nothing keeps that from arriving.
+_ABSENT_BATCH = "its batch is not there: it has ended, or was never stored; should it still arrive, cancel it again"
 #: Answers that say that the message does not start any more, because of this.
 _GOOD = frozenset({"cancelled", "absent", "purged", ""})
 
@@ -114,9 +116,17 @@ def _some(
     else:
         for one, answer in answers.items():
             click.echo(f"{one} {answer or 'asked'}")
-            if answer in _WHY:
-                click.echo(f"s3queue: {answer}: {_WHY[answer]}", err=True)
-    return 0 if set(answers.values()) <= _GOOD else 1
+            if why := _why(one, answer):
+                click.echo(f"s3queue: {answer}: {why}", err=True)
+    return 0 if all(answer in _GOOD and _why(one, answer) != _ABSENT_BATCH for one, answer in answers.items()) else 1
+
+
+def _why(message: str, answer: str) -> str:
+    from s3queue.core.keys import parse_message_id, parse_source
+
+    if answer == "absent" and parse_source(parse_message_id(message).path).count > 1:
+        return _ABSENT_BATCH
+    return _WHY.get(answer, "")
 
 
 def _many(

@@ -30,6 +30,7 @@ from s3queue.context import Context
 from s3queue.core.keys import Layout
 from s3queue.decorators import task
 from s3queue.errors import ConfigError, QueueError
+from s3queue.runtime.local.folder import temporary
 from s3queue.store import ObjectStore, Shareable, open_store
 
 QUEUE = "demo"
@@ -118,7 +119,7 @@ def command(
         "concurrency": concurrency,
         "start_method": start_method,
     }
-    with tempfile.TemporaryDirectory(prefix="s3queue-demo-") as path:
+    with tempfile.TemporaryDirectory(prefix="s3queue-demo-", dir=temporary()) as path:
         folder = Folder(Path(path))
         config = load(namespace=f"demo-{secrets.token_hex(4)}", history=str(folder.history), **settings).config
         store = open_store(store_url or f"sqlite:///{folder.path / 'demo.db'}")

@@ -162,7 +162,7 @@ def json_of(text: str | bytes) -> Any:
     """Raises `ConfigError`: not JSON."""
     try:
         return msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError) as wrong:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
         shown = text if isinstance(text, str) else text.decode("utf-8", "backslashreplace")
         shown = shown if len(shown) <= 80 else f"{shown[:79]}…"
         raise ConfigError(

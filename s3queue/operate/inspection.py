@@ -296,10 +296,10 @@ def _host_stats(host: HostTally) -> HostStats:
 def _count(seen: Stats, layout: Layout, driver: Driver) -> None:
     board = _read_board(seen, layout, driver)
     listing = driver.run(list_all(layout.home))
-    seen.unreadable += [item.key for item in driver.run(list_all(layout.aside("")))]
     now_ms = time.time() * 1000
     tallies: dict[str, Tally] = {}
     if board is not None:
+        seen.unreadable += [item.key for item in driver.run(list_all(layout.aside("")))]  # a coordinator has led
         seen.epoch, seen.full = board.epoch, list(board.full)
         seen.coordinator = board.leader.session if board.leader else None
         tallies, unreadable = count_board(board, layout)

@@ -17,12 +17,14 @@ _PLAIN = frozenset({type(None), bool, int, float, str, bytes, list, dict, tuple,
 
 def refuse_lazy(result: Any, label: str = "the task") -> None:
     """Raise `TypeError` for a result that would count as success although its work has not run: a coroutine, a generator,
-    a `map` or a future."""
+    a `map`, a future, or what a function under `contextlib.contextmanager` returns."""
     if type(result) in _PLAIN:
         return
-    from concurrent.futures import Future  # not with this module, which every program that declares a task imports
+    # Not with this module, which every program that declares a task imports.
+    from concurrent.futures import Future
+    from contextlib import _AsyncGeneratorContextManager, _GeneratorContextManager
 
-    if not isinstance(result, (*_LAZY, Future)):
+    if not isinstance(result, (*_LAZY, Future, _GeneratorContextManager, _AsyncGeneratorContextManager)):
         return
     if isinstance(result, Coroutine):
         result.close()
@@ -31,6 +33,8 @@ def refuse_lazy(result: Any, label: str = "the task") -> None:
             hint = "await it, in a task that is declared with async def"
         case AsyncGenerator():
             hint = "go through it with async for"
+        case _GeneratorContextManager() | _AsyncGeneratorContextManager():
+            hint = "enter it, in a function that is the task"
         case Future():
             hint = "wait for its result()"
         case _:

@@ -166,6 +166,14 @@ class TestEnqueue:
         monkeypatch.setattr("sys.stdin", io.StringIO("5\n"))
         assert s3queue("enqueue", "jobs:send", "--stdin", "--store", url) == 2
 
+    def test_json_that_is_nested_too_deep_is_one_clear_line(
+        self, s3queue: Invoke, url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("sys.stdin", io.StringIO("1\n" + "[" * 100_000 + "\n"))
+        assert s3queue("enqueue", "--queue", "raw", "--stdin", "--store", url) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "line 2: not JSON" in line
+
     def test_line_of_stdin_ends_with_a_newline_and_with_nothing_else(
         self, s3queue: Invoke, url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:

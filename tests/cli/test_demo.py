@@ -122,3 +122,15 @@ def test_a_store_that_forgets_what_it_accepted_is_found_out(
     assert s3queue("demo", "--json", "--messages", 20, "--kill", 0) == 1
     report = json.loads(capsys.readouterr().out)
     assert (report["lost"], report["done"], report["committed_twice"]) == (1, 19, 0)
+
+
+def test_without_a_temporary_directory_it_says_what_it_needs(
+    s3queue: Invoke, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none() -> str:
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr("tempfile.gettempdir", none)
+    assert s3queue("demo") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "no temporary directory can be written" in line

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from msgspec import Raw
 
+from s3queue.cli.cancel import _why
 from s3queue.core.keys import Layout, parse_message_id
 from s3queue.core.records import Board, Failure, Result, SourceState, Waiting, encode, encode_result
 from s3queue.queue import Queue
@@ -139,6 +140,13 @@ def test_many_messages_are_ended_only_by_who_says_yes(
     assert s3queue(*words, "--yes", "--timeout", "0", "--store", url) == 1
     assert "no coordinator has answered" in capsys.readouterr().err
     assert len(list(open_store(url).list("s3queue/p00/do/"))) == 1
+
+
+def test_absent_message_of_a_batch_is_told_to_hold_nothing(url: str, message: str) -> None:
+    (one, _) = Queue("raw", open_store(url)).enqueue_many([1, 2])
+    assert "refused should it still arrive" in _why(message, "absent")
+    assert _why(one, "absent").endswith("should it still arrive, cancel it again")
+    assert (_why(one, "cancelled"), _why(one, "over")) == ("", "it had ended before")
 
 
 @pytest.mark.parametrize("words", [(), ("--task", "x"), ("ID", "--queue", "raw"), ("ID", "--dry-run")])

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from s3queue.core.elect import View
-from s3queue.core.ledger import end_session
+from s3queue.core.last_will import end_session
 from s3queue.core.ops import Get, Put, Unknown
 from s3queue.core.records import Board, Failed, Failure, Ledger, Offer, Part, Report, Ticket, encode
 from s3queue.store import Conflict, Found, Missing, Stored

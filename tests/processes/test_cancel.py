@@ -69,6 +69,24 @@ def test_request_that_was_repeated_is_handled_once(store: ObjectStore, fifo: Fif
     assert driver.run(operate.read_answer(layout, path)) in ("cancelled", "over")
 
 
+def test_cancel_of_a_batch_that_is_not_there_does_not_keep_it_from_coming_late(store: ObjectStore, fifo: Fifo) -> None:
+    """After an uncertain enqueue; see `EnqueueUncertain`."""
+    started, release = fifo("started"), fifo("release")
+    ids = hold.enqueue_many([(started.path, release.path), (started.path, release.path)])
+    lost = s3queue.message(ids[0], store)
+    source = lost.layout.source(lost._ref.path)
+    found = store.get(source)
+    assert hasattr(found, "body")
+    store.delete([source])
+    with host(store, workers=1, concurrency=2, **IMPATIENT) as it:
+        assert lost.cancel() == "absent"
+        store.put(source, found.body, if_version=None)
+        assert [started.word()[0], started.word()[0]] == ["1", "1"]
+        release.release()
+        it.signal(signal.SIGTERM)
+        assert it.summary().messages == 2
+
+
 def test_message_that_a_worker_holds_and_has_not_begun_is_cancelled_while_the_one_before_it_runs(
     store: ObjectStore, fifo: Fifo
 ) -> None:

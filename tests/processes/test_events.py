@@ -51,11 +51,10 @@ def test_events_of_all_processes_of_a_host_arrive_at_its_supervisor(
     assert [event.session for event in by_kind["host_joined"]] == [event.session for event in by_kind["host_left"]]
     assert by_kind["elected"][0].role == "agent"
     for begins, ends in PAIRS:
-        assert [len(by_kind[begins])] * 2 == [len(by_kind[ends]), 2 if begins == "worker_started" else 1], (
-            begins,
-            ends,
-        )
-    assert {event.worker for event in by_kind["worker_left"]} == {0, 1}
+        assert len(by_kind[begins]) == len(by_kind[ends]), (begins, ends)
+    # One that is slow to start may find nothing left to do.
+    started, left = (sorted(event.worker for event in by_kind[kind]) for kind in ("worker_started", "worker_left"))
+    assert started == left
     assert sum(len(event.tickets) for event in by_kind["claimed"]) >= 1
     assert (by_kind["ended"][0].pid, by_kind["ended"][0].done) == (os.getpid(), 30)
 
@@ -72,7 +71,7 @@ def test_subscribers_that_hang_stop_no_process(
 
     for number in range(20):
         quick.enqueue(str(tmp_path / "runs"), number)
-    supervisor = Supervisor(store, [QUEUE], 2, config=Config(visibility_timeout=2.0, leader_lease=2.0))
+    supervisor = Supervisor(store, [QUEUE], 2, config=Config())
     stuck = threading.Event()
 
     @supervisor.on("worker_started")

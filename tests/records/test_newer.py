@@ -17,7 +17,7 @@ from s3queue_backends.memory import MemoryStore
 
 from s3queue.core.cycle import take_office
 from s3queue.core.elect import View, look, resign, stand
-from s3queue.core.ledger import end_session
+from s3queue.core.last_will import end_session
 from s3queue.core.records import (
     Board,
     Leader,

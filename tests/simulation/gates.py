@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 from s3queue.core import once
@@ -12,7 +11,7 @@ from s3queue.core.ops import delete, get, write
 from s3queue.core.plan.doors import Doors
 from s3queue.core.records import Gate, decode, encode_over
 from s3queue.store import Found
-from s3queue.testing.simulate import Times, Weather
+from s3queue.testing.simulate import Weather
 from s3queue.testing.simulate.callers import Caller, InTime
 from tests.simulation.mutants import mutant
 
@@ -30,12 +29,6 @@ _LATE: dict[str, Any] = _CALLERS | {
 _PAUSED: dict[str, Any] = _CALLERS | {
     "weather": Weather(fault=0.1, fates=("served", "slow"), chaos=0.1, kinds=("pause caller",), ends=0.0),
     "storm_s": 30.0,
-}
-_LEADERS: dict[str, Any] = _CALLERS | {
-    "weather": Weather(fault=0.1, chaos=0.06, kinds=("kill candidate", "kill agent", "pause candidate"), ends=0.0),
-    "storm_s": 20.0,
-    "callers": 5,
-    "times": dataclasses.replace(Times(), between=(0.3, 2.5)),
 }
 
 
@@ -62,7 +55,7 @@ def a_gate_is_freed_for_another_source(_: Any, layout: Layout, path: str, nonce:
     return True
 
 
-@mutant(gates.Gates, "follow", "I17", within=600, **_LEADERS)
+@mutant(gates.Gates, "follow", "I17", **_LATE)
 def a_source_is_forgotten_before_its_gate_is_free(follow: Any, of: Any, board: Any, over: Any, opening: Any) -> None:
     """A finished source stays on the board until its gate is free."""
     follow(of, board, (), opening)

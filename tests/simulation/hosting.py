@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from s3queue.core import ledger
+from s3queue.core import last_will, ledger
 from s3queue.core.ledger import Flushed, Host, Refused
 from s3queue.core.ops import Overtaken, Unknown, get, put, write
 from s3queue.core.records import Failed, encode
@@ -130,7 +130,7 @@ def joins_twice(_: Any, host: Host, drafted: Any, sent_at: float, changes: int) 
     return outcome if not isinstance(outcome, Unknown) else Overtaken(Missing())
 
 
-@mutant(ledger, "_last_will", "I6 P4", weather=DEATHS)
+@mutant(last_will, "_last_will", "I6 P4", weather=DEATHS)
 def journals_are_not_read(will: Any, old: Any, board: Any, outcomes: Any, nonce: str) -> Any:
     """The next agent ends the session with what the journals say."""
     return will(old, board, {}, nonce)
@@ -162,7 +162,7 @@ def all_of_a_dead_workers_messages_failed(died: Any, dealer: deal.Dealer, worker
     died(dealer, worker, *more)
 
 
-@mutant(ledger, "_last_will", "I7", weather=DEATHS, most=5)
+@mutant(last_will, "_last_will", "I7", weather=DEATHS, most=5)
 def what_was_not_dealt_is_not_released(will: Any, old: Any, board: Any, outcomes: Any, nonce: str) -> Any:
     """What a dead agent had claimed and dealt to nobody costs no attempt."""
     left = will(old, board, outcomes, nonce)

@@ -14,7 +14,7 @@ from s3queue.core.plan import Planned, planning
 from s3queue.store import Found, Stored
 from s3queue.testing.simulate import Times, Weather
 from tests.simulation.mutants import mutant
-from tests.simulation.worlds import CALM, LEADERS, PAUSED_AT_REST, PAUSES, SLOW, ZOMBIE
+from tests.simulation.worlds import CALM, DOUBTED, LEADERS, PAUSED_AT_REST, PAUSES, SLOW, ZOMBIE
 
 
 @mutant(cycle, "write", "I5", weather=LEADERS)
@@ -48,7 +48,7 @@ def a_refused_heartbeat_is_tried_again(beat: Any, lead: Lead, **more: Any) -> An
     return shown
 
 
-@mutant(Lead, "beat", "I5", weather=LEADERS)
+@mutant(Lead, "beat", "I5", **DOUBTED)
 def a_heartbeat_has_no_nonce_of_its_own(beat: Any, lead: Lead, *, nonce: str, **more: Any) -> Any:
     """Every write has a nonce of its own, so that one that was lost is not taken for the one before it."""
     return (yield from beat(lead, nonce=lead.board.nonce, **more))

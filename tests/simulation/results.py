@@ -97,3 +97,39 @@ def an_expired_result_is_swept_though_its_message_goes_on(_: Any, of: Any, key: 
     """An expired result may be replaced by the next attempt, just when it is deleted."""
     yield from ()
     return True
+
+
+#: A leader that stands still before a message is admitted, and goes on when the result of an attempt has expired, whose
+#: host stands still before it has reported that.
+_DEPOSED: dict[str, Any] = _FENCED | {
+    "shared": False,
+    "candidates": 2,
+    "machines": 3,
+    "hosts": 3,
+    "times": dataclasses.replace(
+        Times(),
+        settings=Times().settings._replace(result_grace_s=2.2, visibility_timeout=9.0),
+        results=(0.2,),
+        pauses=(5.0, 8.0),
+        ack=4.0,
+        between=(1.0, 3.0),
+        tasks=(0.05,),
+    ),
+    "batches": 12,
+    "most": 3,
+    "weather": Weather(fault=0.0, chaos=0.03, kinds=("pause candidate", "pause host"), ends=0.0),
+    "storm_s": 30.0,
+}
+
+
+@mutant(sweeping, "is_older", "I23", within=300, **_DEPOSED)
+def a_deposed_coordinator_sweeps_what_it_has_not_heard_of(_: Any, result: Any, board: Any) -> bool:
+    """What a board does not list is over only if it was committed after the ticket was assigned."""
+    return True
+
+
+@mutant(results, "is_listed", "glance", within=300, **_FAILING)
+def what_is_dying_is_taken_for_over(listed: Any, board: Any, ref: Any) -> bool:
+    """A message whose letter is not written yet is not over: what an earlier attempt has left is not its result."""
+    state = board.sources.get(ref.path)
+    return not (state is not None and ref.index in state.dying) and bool(listed(board, ref))

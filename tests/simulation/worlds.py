@@ -84,3 +84,11 @@ PAUSED_AT_REST: dict[str, Any] = {
 def only_hosts(fault: float, *fates: str) -> Weather:
     """Only the requests of hosts go wrong."""
     return Weather(fault=fault, fates=("served", *fates), whose=("host",), chaos=0.0, ends=0.0)
+
+
+#: A coordinator alone that rests, and whose requests land late or without an answer.
+DOUBTED: dict[str, Any] = HOST_AND_COORDINATOR | {
+    "weather": Weather(fault=0.4, fates=("served", "late", "unanswered"), chaos=0.0, ends=0.0),
+    "batches": 2,
+    "storm_s": 14.0,
+}

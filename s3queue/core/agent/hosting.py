@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from s3queue.core import elect, ledger
+from s3queue.core import elect, last_will
 from s3queue.core.agent.environment import LONGEST_PAUSE, TICK_S, Crew, Ending, Post, Terms
 from s3queue.core.agent.leading import NO_BOARD, Leading
 from s3queue.core.declare import declare
@@ -76,7 +76,7 @@ class Hosting:
                 if waiting:
                     yield from elect.look(self._post.view, self._post.layout, self._post.env.now())
                     nonces = [self._post.env.nonce() for _ in range(_TRIES)]
-                    step = ledger.end_session(self._post.view, self._post.layout, waiting[0], outcomes or {}, nonces)
+                    step = last_will.end_session(self._post.view, self._post.layout, waiting[0], outcomes or {}, nonces)
                     if not (yield from step):
                         if self._post.view.board is None:
                             self._post.env.warn(self._post.layout.board, NO_BOARD)

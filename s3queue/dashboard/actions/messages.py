@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _CANCELLED = {
     "cancelled": "It is cancelled.",
-    "absent": "There was no such message. If it was enqueued alone, there never will be.",
+    "absent": "There was no such message. If it was enqueued alone, there never will be; a batch may still arrive.",
     "over": "It had ended before.",
     "done": "It ended well meanwhile, so it is done.",
     "dead": "It died meanwhile.",

@@ -259,12 +259,11 @@ class Host:
         self._end(child for child in self._workers if child is not None and not (self._left and child.up))
         self._reap(agent)
         self._worker_due = [None] * len(self._workers)
-        untold, self._untold = self._untold, {}
         if self._left:
-            for worker, (kind, fields) in untold.items():
-                self._events.emit(kind, worker=worker, **fields)
+            self._tell_untold()
             self._leave_until = clock() + LAST_WORDS_S
             return
+        self._untold.clear()  # the end of its agent tells of them
         self._orphaned.append(self._session)
         fenced = agent.status == FENCED
         cause, text = agent.death(out_of_memory=self._memory.just_rose())
@@ -300,13 +299,13 @@ class Host:
         is_death = not in_order and cause != "shutdown" and child.status != ORPHANED
         self._deaths += is_death
         kind, fields = ("worker_died", {"cause": cause, "text": text}) if is_death else ("worker_left", {})
-        if self._agent is None:
-            self._events.emit(kind, worker=number, **fields)
-        else:
+        if is_death and self._agent is not None:
+            self._events.emit("reaped", cause=cause, text=text)
+        if is_death or child.up:  # else nobody was told that it had started
             # The agent tells of it together with the affected messages, once it has read the journal.
             self._untold[number] = kind, fields
-            if is_death:
-                self._events.emit("reaped", cause=cause, text=text)
+            if self._agent is None:
+                self._tell_untold()
         # A worker that ends before it has run anything would do so for ever.
         worked = journal.messages > self._counted[number]
         blameless = worked or cause in ("time_limit", "cancelled")
@@ -317,6 +316,11 @@ class Host:
             self._agent.tell(Died(number, child.pid, cause, text, overran))
         if self._drain_until is None:
             self._lose_patience(child, text)
+
+    def _tell_untold(self) -> None:
+        for worker, (kind, fields) in self._untold.items():
+            self._events.emit(kind, worker=worker, **fields)
+        self._untold.clear()
 
     def _child_is_up(self, child: Child, patience: Patience) -> None:
         child.up = True
@@ -407,5 +411,9 @@ class Host:
             self._events.warn("leftovers", f"cannot kill the processes that {child.name} ({child.pid}) has started")
 
     def _end_everything(self) -> None:
+        for number, child in enumerate(self._workers):
+            if child is not None and child.up:
+                self._untold[number] = "worker_left", {}
         self._end(self._children(), "the host ends")
+        self._tell_untold()
         self._agent = None

@@ -9,6 +9,7 @@ from s3queue.core.records import PURGE_LETTERS
 from s3queue.testing.simulate import (
     bounds,
     dozing,
+    glances,
     invariants,
     lives,
     newcomers,
@@ -56,6 +57,8 @@ CHECKERS: dict[str, Callable[[Story], Verdict]] = {
     "notes": promises.what_was_noted_comes_back,
     "breaker": bounds.an_open_breaker_lets_one_through,
     "expiry": bounds.nothing_begins_after_it_expired,
+    "glance": glances.a_result_is_readable_exactly_when_its_message_is_committed,
+    "letters": glances.a_letter_holds_its_message,
     "newer": newcomers.what_a_newer_release_has_entered_stays,
     "alone": promises.suspects_run_alone,
     "innocent": promises.innocents_pay_nothing,

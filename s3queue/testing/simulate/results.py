@@ -20,7 +20,7 @@ def i12_a_result_is_shown_when_its_message_is_committed(story: Story) -> Verdict
     shown it until it expires."""
     if not story.told:
         return unknown("nobody asked for a result")
-    done = _done(story)
+    done = done_by(story)
 
     def faults() -> Iterator[str]:
         for asked, n, about, told in story.told:
@@ -74,7 +74,7 @@ def i23_results_are_stored_first_and_swept_last(story: Story) -> Verdict:
     every clock, nor while its message goes on."""
     if not story.results:
         return unknown("no task here keeps its results")
-    done = _done(story)
+    done = done_by(story)
 
     def faults() -> Iterator[str]:
         for message, ends in done.items():
@@ -118,7 +118,7 @@ def _at(story: Story, key: str, n: int) -> Result | None:
     return there
 
 
-def _done(story: Story) -> dict[Message, list[tuple[int, str]]]:
+def done_by(story: Story) -> dict[Message, list[tuple[int, str]]]:
     """By message, when it was settled as done, and by which ticket."""
     done: dict[Message, list[tuple[int, str]]] = {}
     for move in story.moves:

@@ -126,6 +126,21 @@ def test_message_of_a_batch_that_no_board_has_named_is_cancelled_when_the_batch_
     assert (later.board.sources[source].settled, later.board.marks) == (1, {})
 
 
+def test_cancel_of_a_message_whose_batch_is_not_there_holds_nothing_and_says_so() -> None:
+    """Only a batch whose enqueue was uncertain can come later. Once it is there, a cancel holds."""
+    source = path(1, 3)
+    planned = asks(board(), "cancel", source, 1, there=False)
+    assert (planned.board.answers, planned.board.sources, planned.board.marks) == ({DO: "absent"}, {}, {})
+    late = decide(planned.board, [ledger()], [source])
+    assert [(part.start, part.stop) for ticket in late.board.tickets.values() for part in ticket.parts] == [(0, 3)]
+    again = asks(board(), "cancel", source, 1, there=True)
+    held = decide(again.board, [ledger()], [source])
+    assert [(part.start, part.stop) for ticket in held.board.tickets.values() for part in ticket.parts] == [
+        (0, 1),
+        (2, 3),
+    ]
+
+
 def test_batch_of_which_everything_is_cancelled_ends_with_its_turn() -> None:
     source = path(1, 2)
     before = board(marks={source: {0: Mark(), 1: Mark()}})

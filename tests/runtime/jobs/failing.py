@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -82,6 +83,10 @@ def lazy(how: str) -> object:
     async def one_by_one() -> AsyncIterator[int]:
         yield 1
 
+    @contextmanager
+    def between() -> Iterator[int]:
+        yield 1
+
     match how:
         case "generator":
             return (n for n in range(3))
@@ -89,6 +94,8 @@ def lazy(how: str) -> object:
             return later()
         case "async_generator":
             return one_by_one()
+        case "context_manager":
+            return between()
         case "map":
             return map(print, range(3))
         case "future":

@@ -72,7 +72,7 @@ def test_message_does_not_see_context_variables_that_the_one_before_it_set(
 
 
 @pytest.mark.parametrize("task", ["lazy", "lazy_async"])
-@pytest.mark.parametrize("how", ["generator", "coroutine", "async_generator", "map", "future"])
+@pytest.mark.parametrize("how", ["generator", "coroutine", "async_generator", "context_manager", "map", "future"])
 def test_task_that_returns_something_lazy_has_failed_and_is_told_so(store: ObjectStore, task: str, how: str) -> None:
     with desk(store) as it:
         it.deal_new(0, it.message(task, how))

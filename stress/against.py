@@ -1,0 +1,98 @@
+"""``python -m stress against``: what a message costs now, against an earlier commit.
+
+Both run `python -m stress bench` in turns, this checkout and the earlier one: whatever else the machine does falls on both.
+What is compared is CPU, which the kernel counts for each thread, and requests; no rates, which other programs change.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import click
+
+#: Where figures are kept.
+KEPT = Path("docs/assets/benchmarks/against.json")
+#: By name, what `bench` is told.
+_RUNS = {
+    "one by one": ("--messages", "10000", "--batch", "1"),
+    "batches of 100": ("--messages", "200000", "--batch", "100"),
+}
+_ALWAYS = ("--repetitions", "1", "--samples", "0", "--warm-up", "0", "--json")
+
+
+def _checkout(commit: str, folder: Path) -> None:
+    """The files of this commit, without a work tree that git would know of."""
+    packed = subprocess.run(["git", "archive", "--format=tar", commit], check=True, capture_output=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(packed)) as files:
+        files.extractall(folder, filter="data")
+
+
+def _bench(root: Path, options: tuple[str, ...]) -> dict[str, float]:
+    """CPU in microseconds, and requests, of a message; by who or what."""
+    done = subprocess.run(
+        [sys.executable, "-m", "stress", "bench", *options, *_ALWAYS],
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": f"{root}{os.pathsep}{root / 'backends'}"},
+        check=True,
+        stdout=subprocess.PIPE,
+    )
+    told = json.loads(done.stdout)
+    cpu = {f"{who} µs": one["median"] for who, one in told["cpu_us_per_message"].items()}
+    return cpu | {"requests": sum(one["median"] for one in told["requests_per_message"].values())}
+
+
+def _compared(runs: list[dict[str, dict[str, float]]]) -> dict[str, list[float]]:
+    """By figure: the median before and now, and now as a multiple of before, of the medians and of the lowest."""
+    compared = {}
+    for name in runs[0]["before"]:
+        before, now = ([one[which][name] for one in runs] for which in ("before", "now"))
+        compared[name] = [median(before), median(now), median(now) / median(before), min(now) / min(before)]
+    return compared
+
+
+@click.command("against")
+@click.argument("commit")
+@click.option("--rounds", default=6, show_default=True, help="Of each, in turns.")
+@click.option("--keep", is_flag=True, help=f"Keep the figures in {KEPT}, for docs/benchmarks.md.")
+def command(commit: str, rounds: int, keep: bool) -> None:
+    """Compare what a message without options costs now with what it cost at an earlier COMMIT, on SQLite."""
+    here = Path(__file__).parent.parent
+    kept: dict[str, Any] = {"commit": commit, "rounds": rounds, "runs": {}}
+    with tempfile.TemporaryDirectory() as folder:
+        _checkout(commit, Path(folder))
+        for run, options in _RUNS.items():
+            turns = [{"before": _bench(Path(folder), options), "now": _bench(here, options)} for _ in range(rounds)]
+            kept["runs"][run] = _compared(turns)
+            for name, (before, now, times, lowest) in kept["runs"][run].items():
+                click.echo(f"{run}, {name}: {before:.4g} → {now:.4g}, {times:.3f} times; the lowest {lowest:.3f} times")
+            if keep:
+                KEPT.write_text(json.dumps(kept, indent=1) + "\n")
+
+
+def section() -> str:
+    """Of docs/benchmarks.md; empty where nothing was kept."""
+    if not KEPT.exists():
+        return ""
+    kept = json.loads(KEPT.read_text())
+    rows = "\n".join(
+        f"| {run} | {name} | {before:.4g} | {now:.4g} | {times:.3f} | {lowest:.3f} |"
+        for run, compared in kept["runs"].items()
+        for name, (before, now, times, lowest) in compared.items()
+    )
+    return f"""## What options cost those who use none
+
+`python -m stress against {kept["commit"]} --rounds {kept["rounds"]}`: this release against the last commit before results,
+keys, limits, schedules and the other options of a message, on SQLite, in turns. At most 1.05 times was asked for.
+
+| run | of a message | before | now | times, by the median | by the lowest |
+|---|---|---|---|---|---|
+{rows}"""
