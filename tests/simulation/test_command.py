@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from s3queue.testing.simulate import SOMETIMES
 from stress.__main__ import main
-from tests.simulation.mutants import MUTANTS
+from tests.simulation.catalogue import MUTANTS
 
 BRIEFLY = ["simulate", "--seed", "0", "--seconds", "0.5", "--no-small", "--no-mutants"]
 

@@ -51,7 +51,7 @@ class Newcomer(Process):
             return
         sessions = yield from self._living()
         board = self._entered(view.board, sessions)
-        for path in board.sources.keys() - view.board.sources.keys():
+        for path in sorted(board.sources.keys() - view.board.sources.keys()):
             yield from put(world.layout.source(path), b"of a newer release", None)
         body = view.encoded(board)
         outcome = yield from write(world.layout.board, body, nonce=board.nonce, if_version=view.version, tries=1)

@@ -224,8 +224,8 @@ class Story(Chronicle):
         for (name, offset), outcome in self.outcomes.items():
             if outcome.kind == "interrupted" and name in self.tickets:
                 ticket = self.tickets[name][1]
-                part = next(ticket.spans((offset, offset + 1)))
-                found.setdefault((part.source, part.start), []).append((outcome.n, ticket.session))
+                for part in ticket.spans((offset, offset + 1)):  # none: two tickets of one name, which I5 tells
+                    found.setdefault((part.source, part.start), []).append((outcome.n, ticket.session))
         return found
 
     def spared(self, message: Message, n: int) -> int:
