@@ -210,7 +210,9 @@ def unfounded(story: Story) -> Iterator[tuple[str, str]]:
 
 def _is_readable(story: Story, offset: Offset, n: int) -> bool:
     """Whether a worker that was given this message before could start it."""
-    part = next(story.tickets[offset[0]][1].spans((offset[1], offset[1] + 1)))
+    part = next(story.tickets[offset[0]][1].spans((offset[1], offset[1] + 1)), None)
+    if part is None:
+        return False  # two tickets of one name, which I5 tells
     if part.source.startswith(BORROWED):
         return True
     try:

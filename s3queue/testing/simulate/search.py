@@ -59,8 +59,11 @@ def run(choices: Choices, scene: Scene | None = None, **changes: Any) -> Outcome
     scene = replace(draw(choices) if scene is None else scene, **changes)
     events, requests = simulation.run(choices, scene)
     story = Story(events, scene.times.settings)
-    marks = {event.what for event in events if isinstance(event, Marked)} | set(happened(story))
-    return Outcome(scene, choices.taken, events, judge(story), marks, requests)
+    verdicts = judge(story)
+    marks = {event.what for event in events if isinstance(event, Marked)}
+    if all(verdict.state != "bad" for verdict in verdicts.values()):  # a broken history may make no sense
+        marks.update(happened(story))
+    return Outcome(scene, choices.taken, events, verdicts, marks, requests)
 
 
 def replay(schedule: Mapping[int, int], scene: Scene | None = None, **changes: Any) -> Outcome:
