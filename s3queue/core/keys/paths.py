@@ -86,6 +86,7 @@ class Source(Struct, frozen=True, gc=False):
         object: of the kind ``tick``: name and revision of the schedule.
         key: of its messages; "": none. expires_ms: wall clock by which those that have not begun end; None: never.
         gate: of its message, where that is enqueued only once; "": none.
+        is_borrowed: it is no object of its own: it is never listed, deleted, retired, or in the window.
     """
 
     path: str
@@ -108,11 +109,7 @@ class Source(Struct, frozen=True, gc=False):
     key: str = ""
     expires_ms: int | None = None
     gate: str = ""
-
-    @property
-    def is_borrowed(self) -> bool:
-        """Whether it is no object of its own: it is never listed, deleted, retired, or in the window."""
-        return self.kind in ("dead", "tick")
+    is_borrowed: bool = False
 
     @property
     def stays(self) -> bool:
@@ -305,6 +302,7 @@ def _parse_life(path: str) -> Source:
         life=life,
         object="",
         expires_ms=None,
+        is_borrowed=True,
     )
 
 
@@ -315,7 +313,21 @@ def _parse_tick(path: str) -> Source:
     tick_ms, priority, name = int(match["tick"]), int(match["priority"]), match["object"]
     batch = path.rpartition("-")[2] if match["beside"] else name
     rank = priority, tick_ms, batch
-    return Source(path, match["queue"], priority, tick_ms, batch, 1, None, None, rank, path, kind="tick", object=name)
+    return Source(
+        path,
+        match["queue"],
+        priority,
+        tick_ms,
+        batch,
+        1,
+        None,
+        None,
+        rank,
+        path,
+        kind="tick",
+        object=name,
+        is_borrowed=True,
+    )
 
 
 def request_path(ms: int, random: str, *, about_letters: bool = False) -> str:
