@@ -7,6 +7,7 @@ line on stderr, with what to do about it; its exit status says which kind it was
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
 import os
 import signal
@@ -34,6 +35,8 @@ LETTERS = 5
 INTERRUPTED = 130
 #: The reader of the output has closed the pipe.
 UNREAD = 141
+#: What a file system says that takes no more.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 #: What each command does; its module defines `command`.
 COMMANDS = {
@@ -122,10 +125,20 @@ def _run(command: click.Command, args: Sequence[str] | None) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()  # here, where a closed pipe can still be reported
     except (BrokenPipeError, _Unread):
-        # The reader has seen enough. The flush at exit must not fail either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader has seen enough.
+        _write_no_more()
         return UNREAD
+    except OSError as fault:
+        if fault.errno not in _FULL:
+            raise
+        _write_no_more()
+        return complain(f"cannot write: {fault.strerror}", status=BAD_NEWS)
     return status
+
+
+def _write_no_more() -> None:
+    """The flush at exit must not fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _status(command: click.Command, args: Sequence[str] | None) -> int:

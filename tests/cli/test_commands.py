@@ -562,3 +562,24 @@ class TestDoctor:
         assert "stale replace refused" in {row["check"] for row in report["rows"] if row["verdict"] == "bad"}
         assert s3queue("doctor", "sqlite:///x.db") == 1
         assert "NOT SAFE" in capsys.readouterr().out
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_output_that_cannot_be_written_is_told_in_a_line(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-c",
+                "from s3queue.cli import main; main()",
+                "stats",
+                "--store",
+                f"sqlite:///{tmp_path}/j.db",
+                "--json",
+            ],
+            check=False,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert (done.returncode, done.stderr) == (1, "s3queue: cannot write: No space left on device\n")

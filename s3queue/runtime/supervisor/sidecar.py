@@ -41,7 +41,7 @@ def open_door(where: str) -> socket.socket:
         ConfigError: it is no address, or one that cannot be listened at.
     """
     host, separator, port = where.rpartition(":")
-    if not separator or not port.isdecimal():
+    if not separator or not port.isdecimal() or int(port) > 65535:
         raise ConfigError(f"not an address to listen at: {where!r}", "for example 127.0.0.1:9191")
     name = host.strip("[]")
     family = socket.AF_INET6 if ":" in name else socket.AF_INET
