@@ -91,7 +91,7 @@ def section() -> str:
     return f"""## What options cost those who use none
 
 `python -m stress against {kept["commit"]} --rounds {kept["rounds"]}`: this release against the last commit before results,
-keys, limits, schedules and the other options of a message, on SQLite, in turns; medians. At most 1.05 times was asked for.
+keys, limits, schedules and the other options of a message, on SQLite, in turns; medians. The aim: at most 1.05 times.
 
 | run | of a message | before | now | times |
 |---|---|---|---|---|
