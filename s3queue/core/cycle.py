@@ -18,27 +18,25 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from s3queue.core.chores import Chores, Facts
-from s3queue.core.chores.asides import request_in
 from s3queue.core.chores.pages import Page
 from s3queue.core.clocks import Clocks
 from s3queue.core.elect import View
-from s3queue.core.keys import Layout, is_about_letters, parse_source
-from s3queue.core.ops import Missed, Overtaken, Step, Unknown, get_within, list_all, write
-from s3queue.core.plan import NO_CONTROL, Planned, Settings, Settled, plan
-from s3queue.core.plan.requests import paths_of, pending
-from s3queue.core.records import Board, Control, Ledger, Request, decode, divide, join
+from s3queue.core.keys import Layout, parse_source
+from s3queue.core.ops import Overtaken, Step, Unknown, list_all, write
+from s3queue.core.plan import Planned, Settings, Settled, plan
+from s3queue.core.plan.requests import pending
+from s3queue.core.records import Board, Control, Ledger, divide, join
 from s3queue.core.rounds import Rounds
 from s3queue.core.silence import Silence, longest_s
-from s3queue.core.survey import MOST_REQUESTS, Heard, Survey, survey
+from s3queue.core.steering import Steering
+from s3queue.core.survey import Heard, Survey, survey
 from s3queue.core.sweeps import Sweep
 from s3queue.errors import CorruptRecord, StoreError
-from s3queue.store import Found, Stored
+from s3queue.store import Stored
 
 #: New batches of one queue that a survey looks for at most. A thousand hosts of four slots start that many in five
 #: seconds.
 _MOST_WANTED = 20_000
-#: Messages that the requests of one cycle are about, if they are about several each.
-_MOST_LOOKED_UP = 1000
 #: Share of the lease: time-out of a survey's reads of ledgers.
 _PATIENCE = 1 / 6
 
@@ -99,7 +97,7 @@ class Lead:
         board_bytes: size of the board that was committed last; None where another leader wrote it.
         lanes: by queue, the key after which the next survey begins. ageing: queues in which a wait counts as priority.
         turns: by queue whose keys take turns, the key that was served last.
-        control: the operators' settings, as read last; None: not read yet, so nothing is assigned.
+        steering: what operators have set and ask for.
         clocks: whether our wall clock is right, where there are schedules.
     """
 
@@ -123,13 +121,11 @@ class Lead:
         self.rounds = Rounds()
         self.written_at = now
         self.board_bytes: int | None = None
-        self.control: Control | None = None
         self.turns: dict[str, str] = {}
         self.lanes: dict[str, str] = {}
         self.ageing: frozenset[str] = frozenset()
-        self._control_version = ""
-        #: The last request that a cycle has looked at, where there were more than it looks at.
-        self._asked_last = ""
+        patience_s = settings.leader_lease * _PATIENCE
+        self.steering = Steering(layout, patience_s, self.chores.troubles, self.chores.asides)
         #: Wall clock at which the next message is due, as far as the last survey saw; infinity: none.
         self._due_ms = -math.inf
         self.clocks = Clocks(settings.visibility_timeout / 2)
@@ -149,6 +145,11 @@ class Lead:
     def letters_written(self) -> set[tuple[str, int]]:
         """Messages whose dead letter is stored, and which the board does not yet count as settled."""
         return self.chores.letters.written
+
+    @property
+    def control(self) -> Control | None:
+        """The operators' settings, as read last; None: not read yet, so nothing is assigned."""
+        return self.steering.control
 
     @property
     def is_replaced(self) -> bool:
@@ -279,7 +280,9 @@ class Lead:
         if seen is not None:
             self.chores.fences.follow(self._silence.ended(self.board, self.heard, gone, now))
         asked, there = (
-            (yield from self._read_requests(seen, now)) if seen is not None and seen.requests else ({}, set())
+            (yield from self.steering.read_requests(seen, self.board, self.foreign, self.window, now))
+            if seen is not None and seen.requests
+            else ({}, set())
         )
         ledgers = {session: heard.ledger for session, heard in self.heard.items() if heard.ledger is not None}
         self.rounds.see(ledgers, now)
@@ -367,88 +370,8 @@ class Lead:
         )
         for key, fault in seen.missed:
             troubles.met(key, fault or StoreError("get", key), now)
-        yield from self._read_control(seen, now)
+        yield from self.steering.read_control(seen, self.board, now)
         return seen
-
-    def _read_requests(self, seen: Survey, now: float) -> Step[tuple[dict[str, Request], set[str]]]:
-        """What operators ask for and was not handled yet, and which of the sources that it is about are there.
-
-        Asks: one Get for each, and one for each source of them that neither the board names nor the survey shows.
-        """
-        layout, troubles, within_s = self.layout, self.chores.troubles, self.settings.leader_lease * _PATIENCE
-        handled = pending(self.board)
-        new = [one for one in seen.requests if one not in handled and one not in self.window]
-        new = [one for one in new if not is_about_letters(one)]
-        new = self._turn([one for one in new if troubles.allow(layout.source(one), now)])
-        asked: dict[str, Request] = {}
-        for path, found in zip(new, (yield from get_within(list(map(layout.source, new)), within_s)), strict=True):
-            key = layout.source(path)
-            try:
-                if isinstance(found, Found):
-                    asked[path] = request_in(Request, path, key, found.body)
-                    troubles.over(key)
-                elif isinstance(found, Missed):
-                    troubles.met(key, found.fault or StoreError("get", key), now)
-            except CorruptRecord as corrupt:
-                troubles.met(key, corrupt, now)
-                assert isinstance(found, Found)
-                self.chores.asides.met(path, found.version, corrupt, now)
-        if pinned := self.foreign.pinned:  # a release that knows where all of their messages are answers these
-            asked = {path: request for path, request in asked.items() if pinned.isdisjoint(paths_of(request))}
-        asked = _so_many(asked)
-        about = {path for request in asked.values() for path in paths_of(request)}
-        there = about & (seen.listed - {source.path for source in seen.empty})
-        unseen = sorted(about - there - self.board.sources.keys())
-        looked = yield from get_within(list(map(layout.source, unseen)), within_s)
-        for path, one in zip(unseen, looked, strict=True):
-            if isinstance(one, Found) and one.body:
-                there.add(path)
-            elif isinstance(one, Missed):  # nobody knows: not now
-                gone = [at for at, request in asked.items() if path in paths_of(request)]
-                for at in gone:
-                    troubles.met(layout.source(at), one.fault or StoreError("get", path), now)
-                    del asked[at]
-        return asked, there
-
-    def _turn(self, requests: list[str]) -> list[str]:
-        """As many of these as one cycle looks at: those first that come after the ones before, since some may have to
-        wait."""
-        if len(requests) <= MOST_REQUESTS:
-            return requests
-        later = [one for one in requests if one > self._asked_last]
-        some = (later or requests)[:MOST_REQUESTS]
-        self._asked_last = some[-1]
-        return some
-
-    def _read_control(self, seen: Survey, now: float) -> Step[None]:
-        """What operators have set. One that cannot be read, or is not there though a board names it, or is older than that,
-        counts as unread: the one that was read last holds.
-
-        Asks: one Get, where its version changed.
-        """
-        key, troubles = self.layout.control, self.chores.troubles
-        if seen.control is None:
-            if self.control is None and self.board.control == 0:
-                self.control = NO_CONTROL
-            return
-        if seen.control == self._control_version or not troubles.allow(key, now):
-            return
-        (found,) = yield from get_within([key], self.settings.leader_lease * _PATIENCE)
-        try:
-            match found:
-                case Missed(fault):
-                    raise fault or StoreError("get", key)
-                case Found():
-                    control = decode(Control, key, found.body)
-                    if control.turn < self.board.control:
-                        raise CorruptRecord(key, f"turn {control.turn}; there was turn {self.board.control} before")
-                    self.control, self._control_version = control, found.version
-        except CorruptRecord as corrupt:
-            seen.corrupt.append(corrupt)
-        except Exception as fault:  # noqa: BLE001 - this object's; it is tried again alone
-            troubles.met(key, fault, now)
-        else:
-            troubles.over(key)
 
     def _compare_clocks(self, now: float, now_ms: int) -> None:
         own_s = self.settings.visibility_timeout
@@ -500,17 +423,6 @@ class Lead:
                 self.board_bytes = len(body)
                 self.view.learn(board, version)
                 return self._cycled(True, planned, now, seen)
-
-
-def _so_many(asked: dict[str, Request]) -> dict[str, Request]:
-    """The first of these, as long as they are about no more messages than one cycle looks up. One always fits."""
-    many, taken = 0, dict[str, Request]()
-    for path, request in asked.items():
-        many += max(1, len(request.messages))
-        if taken and many > _MOST_LOOKED_UP:
-            break
-        taken[path] = request
-    return taken
 
 
 def take_office(view: View, layout: Layout, settings: Settings, now: float, now_ms: int) -> Step[Lead]:

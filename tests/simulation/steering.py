@@ -18,6 +18,7 @@ from s3queue.core.plan import purge as plan_purge
 from s3queue.core.plan import requests, take_over
 from s3queue.core.plan.planning import Planning
 from s3queue.core.records import Board, Part
+from s3queue.core.steering import Steering
 from s3queue.runtime.agent import deaths
 from s3queue.runtime.agent.interrupts import Interrupts
 from s3queue.testing.simulate import Times, Weather
@@ -47,13 +48,13 @@ def a_paused_queue_gets_tickets(_: Any, of: Planning, queue: str) -> bool:
     return False
 
 
-@mutant(Lead, "_read_control", "I19", within=300, **_STEERED)
-def a_new_leader_plans_before_it_has_read_control(read: Any, lead: Lead, seen: Any, now: float) -> Any:
+@mutant(Steering, "read_control", "I19", within=300, **_STEERED)
+def a_new_leader_plans_before_it_has_read_control(read: Any, of: Steering, *seen: Any) -> Any:
     """A new leader reads what operators have set before its first plan."""
-    if lead.control is None:
-        lead.control = plan.NO_CONTROL
+    if of.control is None:
+        of.control = plan.NO_CONTROL
         return
-    yield from read(lead, seen, now)
+    yield from read(of, *seen)
 
 
 @mutant(Lead, "_stamped", "I19", **_STEERED)

@@ -20,6 +20,10 @@ from tests.regressions.town import QUEUE, SETTINGS, Member, Town, drain, led
 EVERY = SETTINGS._replace(summary_s=2.0, census_s=1.0)
 
 
+#: Operation and key.
+Asked = list[tuple[str, str]]
+
+
 class Watched(MemoryStore):
     """Notes what is asked of it.
 
@@ -29,7 +33,7 @@ class Watched(MemoryStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked: list[tuple[str, str]] = []
+        self.asked: Asked = []
         self.lose: Callable[[], None] | None = None
 
     def get(self, key: str, *, unless: str | None = None) -> Any:
@@ -46,7 +50,7 @@ class Watched(MemoryStore):
             lose()
         return super().put(key, body, if_version=if_version)
 
-    def take(self, *words: str) -> list[tuple[str, str]]:
+    def take(self, *words: str) -> Asked:
         """What was asked for since this was last asked, of keys with these words."""
         asked, self.asked = self.asked, []
         return [one for one in asked if all(word in one[1] for word in words)]
