@@ -21,6 +21,7 @@ from s3queue.core.chores import Chores, Facts
 from s3queue.core.chores.pages import Page
 from s3queue.core.clocks import Clocks
 from s3queue.core.elect import View
+from s3queue.core.hearing import Heard
 from s3queue.core.keys import Layout, parse_source
 from s3queue.core.ops import Overtaken, Step, Unknown, list_all, write
 from s3queue.core.plan import Planned, Settings, Settled, plan
@@ -29,7 +30,7 @@ from s3queue.core.records import Board, Control, Ledger, divide, join
 from s3queue.core.rounds import Rounds
 from s3queue.core.silence import Silence, longest_s
 from s3queue.core.steering import Steering
-from s3queue.core.survey import Heard, Survey, survey
+from s3queue.core.survey import Survey, survey
 from s3queue.core.sweeps import Sweep
 from s3queue.errors import CorruptRecord, StoreError
 from s3queue.store import Stored

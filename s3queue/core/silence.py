@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from s3queue.core.hearing import Heard
 from s3queue.core.records import Board, Ledger
-from s3queue.core.survey import Heard
 
 #: Missing writes in a row after which a dozing host is fenced: one may be late, a second one lost.
 WRITES = 3

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from operator import attrgetter
 
+from s3queue.core.hearing import Heard, hear
 from s3queue.core.keys import END, INBOX, LATER, Layout, Source, Spot, parse_source, spot_of
-from s3queue.core.ops import List, Missed, Step, get_within, list_pages
-from s3queue.core.records import Ledger, decode
+from s3queue.core.ops import List, Step, list_pages
 from s3queue.core.sweeps import Scan, Seen, Sweep, look_behind
 from s3queue.errors import CorruptRecord
-from s3queue.store import Found, Listed, Missing
+from s3queue.store import Listed
 
 #: Pages of one queue in one survey besides those of batches on the board, and pages of what is due in ``later/``.
 _MAX_PAGES = 8
@@ -29,27 +29,6 @@ MOST_REQUESTS = 100
 _MOST_STRANGE = 100
 #: Keys in every page but the first of a queue: further listings are as long as one request allows.
 _FULL_PAGE = 1000
-
-
-@dataclass
-class Heard:
-    """The last known state of one session.
-
-    Attributes:
-        version: of its ledger, as it was last listed.
-        ledger: None where it could not be decoded, or was never read.
-        since: steady time from which the ledger is known to be unchanged; starts with the cycle after the one that saw it
-            first, because a listing may be answered long after its cycle began.
-        is_read: whether ``ledger`` has this version. If the new version could not be read, it is the previous one, which
-            stays true: an outcome never changes.
-        body: of the ledger, if it was read: it may hold fields that this release does not know.
-    """
-
-    version: str
-    ledger: Ledger | None
-    since: float | None = None
-    is_read: bool = True
-    body: bytes = field(default=b"", compare=False, repr=False)
 
 
 @dataclass
@@ -135,7 +114,6 @@ def survey(
         moved_ms: the time by which messages that were moved off the board are due, if it is before ``now_ms``: they are
             retries, which a step of the wall clock does not start.
         handled: paths of requests that boards have named: they are passed over.
-
         lanes: by queue, the key after which to begin with its lanes. ageing: queues in which every priority is looked at.
 
     Asks: one List; one more for each further page of hosts and of known batches, for each queue whose head does not fit
@@ -150,7 +128,9 @@ def survey(
         for stretch, page in zip(stretches, pages, strict=True):
             listing.enter(stretch, page)
         stretches = [one for one in stretches if one.after < one.upto]
-    yield from _hear(listing.seen, layout, heard, listing.hosts, at_start, now, within_s, may_read)
+    missed, corrupt = yield from hear(layout, heard, listing.hosts, at_start, now, within_s, may_read)
+    listing.seen.missed += missed
+    listing.seen.corrupt += corrupt
     seen = listing.result()
     sweep.asked = listing.passed
     sweep.after = listing.swept
@@ -436,60 +416,3 @@ def _read_key(seen: Survey, layout: Layout, item: Listed) -> Source | None:
         seen.empty.append(source)
         return None
     return source
-
-
-def _hear(
-    seen: Survey,
-    layout: Layout,
-    heard: dict[str, Heard],
-    hosts: dict[str, str],
-    at_start: dict[str, str],
-    now: float,
-    within_s: float,
-    may_read: Callable[[str], bool],
-) -> Step[None]:
-    for session in heard.keys() - hosts.keys():
-        del heard[session]
-    changed: list[str] = []
-    for session, version in hosts.items():
-        before = heard.get(session)
-        stands = before is not None and before.version == version
-        if before is not None and stands and before.since is None and at_start.get(session) == version:
-            before.since = now  # what a host of this process entered after that is younger
-        if before is None or not stands or not before.is_read:
-            if may_read(layout.host(session)):
-                changed.append(session)
-            else:
-                _miss(heard, session, version)
-    found = yield from get_within([layout.host(session) for session in changed], within_s)
-    for session, outcome in zip(changed, found, strict=True):
-        key = layout.host(session)
-        match outcome:
-            case Found():
-                before = heard.get(session)
-                since = before.since if before is not None and before.version == outcome.version else None
-                heard[session] = heard_of(key, outcome, seen.corrupt)
-                heard[session].since = since
-            case Missing():
-                heard.pop(session, None)
-            case Missed(fault):
-                seen.missed.append((key, fault))
-                _miss(heard, session, hosts[session])
-
-
-def _miss(heard: dict[str, Heard], session: str, version: str) -> None:
-    """It stands there and was not read. A ledger that changes lives, whether it can be read or not."""
-    before = heard.get(session)
-    if before is None:
-        heard[session] = Heard(version, None, is_read=False)
-    elif before.version != version:
-        heard[session] = Heard(version, before.ledger, is_read=False)
-
-
-def heard_of(key: str, found: Found, corrupt: list[CorruptRecord]) -> Heard:
-    """The state of a session by its ledger, which is added to ``corrupt`` if it cannot be decoded."""
-    try:
-        return Heard(found.version, decode(Ledger, key, found.body), body=found.body)
-    except CorruptRecord as fault:
-        corrupt.append(fault)
-        return Heard(found.version, None)

@@ -9,6 +9,7 @@ from s3queue_backends.memory import MemoryStore
 
 from s3queue.core.cycle import Cycled, Deposed, Doubt, Lead, take_office
 from s3queue.core.elect import View
+from s3queue.core.hearing import Heard
 from s3queue.core.keys import moved_path, parse_source
 from s3queue.core.ops import Gather, List, Put, Unknown
 from s3queue.core.records import (
@@ -19,7 +20,6 @@ from s3queue.core.records import (
     Ticket,
     encode,
 )
-from s3queue.core.survey import Heard
 from s3queue.store import Conflict, Missing
 from tests.core.hands import Hand, run
 from tests.core.office import BOARD, Office, land

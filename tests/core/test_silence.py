@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from s3queue.core.hearing import Heard
 from s3queue.core.records import Board, Dozing, Ledger
 from s3queue.core.silence import Silence, claim_s
-from s3queue.core.survey import Heard
 from tests.core.world import board, ledger, one_ticket
 
 #: Writes every five minutes, polls every 4 s: it has 12 s to claim.

@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from s3queue_backends.memory import MemoryStore
 
+from s3queue.core.hearing import Heard
 from s3queue.core.keys import END, life_path, moved_path, parse_source
 from s3queue.core.ops import Gather, Get, List
 from s3queue.core.records import encode
-from s3queue.core.survey import Heard, Survey, survey
+from s3queue.core.survey import Survey, survey
 from s3queue.core.sweeps import Sweep
 from s3queue.store import Found, Listed, Missing, Stored
 from tests.core.hands import Hand, run

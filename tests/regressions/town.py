@@ -9,13 +9,13 @@ from msgspec import Raw, msgpack
 from s3queue.core import elect
 from s3queue.core.cycle import Deposed, Doubt, Lead, take_office
 from s3queue.core.elect import View
+from s3queue.core.hearing import Heard
 from s3queue.core.keys import Layout, batch_id
 from s3queue.core.ledger import Flushed, Host, Refused
 from s3queue.core.ops import Overtaken, Unknown
 from s3queue.core.plan import Settings
 from s3queue.core.produce import Accepted, Outgoing, enqueue, new_batch
 from s3queue.core.records import Board, Failed, Leader, Ledger, Message, Offer, decode, encode_message
-from s3queue.core.survey import Heard
 from s3queue.runtime.drive import Driver
 from s3queue.runtime.meter import Meter
 from s3queue.store import Found, ObjectStore, Stored

@@ -124,18 +124,19 @@ def impatient_fence(patience: Any, ledger: Any, own_s: float) -> float:
     return float(patience(ledger, own_s)) / 2
 
 
-@mutant(survey, "_hear", "P3 I11", weather=SLOW, within=300)
-def silence_counts_from_the_first_sight(hear: Any, seen: Any, layout: Any, heard: Any, *more: Any) -> Any:
+@mutant(survey, "hear", "P3 I11", weather=SLOW, within=300)
+def silence_counts_from_the_first_sight(hear: Any, layout: Any, heard: Any, *more: Any) -> Any:
     """Silence is measured from the second look, since the first may be answered late."""
-    yield from hear(seen, layout, heard, *more)
+    told = yield from hear(layout, heard, *more)
     for state in heard.values():
         if state.since is None:
             state.since = more[2]
+    return told
 
 
 @mutant(
     survey,
-    "_hear",
+    "hear",
     "P3 I11",
     within=300,
     weather=Weather(fault=0.3, fates=("served", "slow"), whose=("lead",), chaos=0.0, ends=0.0),
@@ -145,10 +146,10 @@ def silence_counts_from_the_first_sight(hear: Any, seen: Any, layout: Any, heard
     hosts=1,
     storm_s=20.0,
 )
-def its_own_flush_is_as_old_as_the_cycle(hear: Any, seen: Any, layout: Any, heard: Any, hosts: Any, *more: Any) -> Any:
+def its_own_flush_is_as_old_as_the_cycle(hear: Any, layout: Any, heard: Any, hosts: Any, *more: Any) -> Any:
     """What a host of this process stored during a survey is younger than the survey."""
     at_start = {session: state.version for session, state in heard.items()}
-    yield from hear(seen, layout, heard, hosts, at_start, *more[1:])
+    return (yield from hear(layout, heard, hosts, at_start, *more[1:]))
 
 
 @mutant(

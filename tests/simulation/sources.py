@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from s3queue.core import chores, cycle, produce, survey
+from s3queue.core import chores, cycle, hearing, produce, survey
 from s3queue.core.agent import leading
 from s3queue.core.agent.hosting import Hosting
 from s3queue.core.chores import Chores, fences, letters, pages
@@ -137,7 +137,7 @@ def an_unread_ledger_is_fenced_unread(fence: Any, of: fences.Fences, session: st
     return (yield from fence(of, session, silent._replace(is_read=True), *more))
 
 
-@mutant(survey, "get_within", "I8", within=300, weather=REFUSED)
+@mutant(hearing, "get_within", "I8", within=300, weather=REFUSED)
 def an_unreadable_ledger_stops_the_cycle(_: Any, keys: Any, within_s: float) -> Any:
     """A ledger that cannot be read is passed over."""
     found: list[Any] = []

@@ -9,12 +9,12 @@ from msgspec import Raw
 from s3queue.core import cycle, elect, produce
 from s3queue.core.cycle import Deposed, Lead
 from s3queue.core.elect import View
+from s3queue.core.hearing import Heard
 from s3queue.core.keys import Layout
 from s3queue.core.ledger import Flushed, Host, Refused
 from s3queue.core.ops import Gather, Step
 from s3queue.core.plan import Settings
 from s3queue.core.records import Failed, Failure, Leader, Ledger, Message, Offer, decode, encode_batch, encode_message
-from s3queue.core.survey import Heard
 from s3queue.store import Stored
 from s3queue.testing.simulate.store import SimStore
 from tests.core.world import Whole, do_chores, whole_cycle

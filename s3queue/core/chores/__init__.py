@@ -27,12 +27,13 @@ from s3queue.core.chores.retention import Retention
 from s3queue.core.chores.revisions import Revisions
 from s3queue.core.chores.summaries import Summaries
 from s3queue.core.chores.troubles import Troubles
+from s3queue.core.hearing import Heard
 from s3queue.core.keys import Layout
 from s3queue.core.ops import Step
 from s3queue.core.pacing import Backoffs
 from s3queue.core.plan import Settings, Settled, is_finished
 from s3queue.core.records import NOTHING_FOREIGN, Board, Control, Foreign
-from s3queue.core.survey import Heard, Survey
+from s3queue.core.survey import Survey
 
 __all__ = ["CHORES_AT_ONCE", "Chores", "Facts"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from s3queue.core.chores.troubles import Troubles
+from s3queue.core.hearing import Heard, heard_of
 from s3queue.core.keys import Layout
 from s3queue.core.ops import Overtaken, Step, Unknown, get, write
 from s3queue.core.records import encode, encode_over
 from s3queue.core.silence import Silent
-from s3queue.core.survey import Heard, heard_of
 from s3queue.errors import CorruptRecord, StoreError, StoreUnsupported
 from s3queue.store import Found, Missing, Stored
 

@@ -13,12 +13,13 @@ from s3queue.core.chores.asides import Asides
 from s3queue.core.chores.census import Census
 from s3queue.core.chores.troubles import Troubles
 from s3queue.core.chores.usages import Usages
+from s3queue.core.hearing import Heard
 from s3queue.core.keys import END, Layout, parse_source
 from s3queue.core.ops import Overtaken, Step, get, write
 from s3queue.core.plan import Settings, Settled
 from s3queue.core.plan.rules import in_force, reached
 from s3queue.core.records import Board, Control, HostTally, Ledger, Progress, Summary, Tally, Totals, decode, encode
-from s3queue.core.survey import Heard, Survey
+from s3queue.core.survey import Survey
 from s3queue.core.tally import count_batch, count_board, of
 from s3queue.errors import CorruptRecord, StoreError
 from s3queue.store import Found, Stored

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 from msgspec.structs import astuple
 
+from s3queue.core.hearing import Heard
 from s3queue.core.records import Ledger, Summary, Usage
-from s3queue.core.survey import Heard
 
 
 class _Known:

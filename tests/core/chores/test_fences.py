@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from s3queue.core.hearing import Heard
 from s3queue.core.ops import Gather, Put, Unknown
 from s3queue.core.records import (
     Ledger,
     Report,
     decode,
 )
-from s3queue.core.survey import Heard
 from s3queue.store import Conflict
 from tests.core.office import BOARD, Office, land
 from tests.core.world import (

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from s3queue.core.chores.usages import Usages
+from s3queue.core.hearing import Heard
 from s3queue.core.records import HostTally, Ledger, Place, Summary, Usage
-from s3queue.core.survey import Heard
 
 
 def ledger(session: str, puts: int, name: str = "") -> Ledger:
