@@ -12,8 +12,8 @@ from collections.abc import Collection
 from s3queue.core.chores.garbage import delete_each
 from s3queue.core.chores.troubles import Troubles
 from s3queue.core.keys import TICKS, Layout, parse_source
-from s3queue.core.ops import Step, get_within, list_page
-from s3queue.core.records import Board, Control, decode_batch
+from s3queue.core.ops import Step, get, get_within, list_page
+from s3queue.core.records import Board, Control, decode, decode_batch
 from s3queue.errors import CorruptRecord, StoreError
 from s3queue.store import Found
 
@@ -52,7 +52,7 @@ class Revisions:
         used = {parse_source(path).object for path in board.sources if path.startswith(TICKS)}
         self._named = None
         if control is not None and is_whole and (control.schedules or board.schedules):
-            self._named = used | {f"{name}.{one.revision}" for name, one in control.schedules.items()}
+            self._named = used | _named_in(control)
             for name, ticked in board.schedules.items():
                 self._named |= {f"{name}.{revision}" for revision in (ticked.revision, *ticked.old)}
         old = {(name, revision) for name, ticked in board.schedules.items() for revision in ticked.old}
@@ -77,8 +77,8 @@ class Revisions:
         return self._walk(now, now_ms)
 
     def _walk(self, now: float, now_ms: int) -> Step[bool]:
-        """One page. Asks: one List; one Get for each object that nothing has named for an hour, and one Delete where any is
-        deleted."""
+        """One page. Asks: one List; one Get for each object that nothing has named for an hour; and one Get of the control
+        and one Delete where any is deleted."""
         prefix = self._layout.schedule("")
         try:
             page = yield from list_page(prefix, self._after, _PAGE)
@@ -96,17 +96,27 @@ class Revisions:
             old = [
                 key for key, one in zip(due, found, strict=True) if isinstance(one, Found) and _is_old(key, one, now_ms)
             ]
+            if old:  # the control that is known may be an older one, where the present one cannot be read
+                control = yield from get(self._layout.control)
+                if not isinstance(control, Found):
+                    return False
+                current = _named_in(decode(Control, self._layout.control, control.body))
+                old = [key for key in old if key.removeprefix(prefix) not in current]
             for left in (yield from delete_each(old)):
                 self._troubles.met(f"{prefix}*", left, now)
             for key in old:
                 self._unnamed.pop(key, None)
-        except StoreError as fault:
+        except (StoreError, CorruptRecord) as fault:
             self._troubles.met(prefix, fault, now)
             return False
         finally:
             self._is_under_way = False
         self._after = page[-1].key if len(page) == _PAGE else ""
         return False
+
+
+def _named_in(control: Control) -> set[str]:
+    return {f"{name}.{one.revision}" for name, one in control.schedules.items()}
 
 
 def _is_old(key: str, found: Found, now_ms: int) -> bool:

@@ -62,6 +62,21 @@ def test_object_whose_schedule_was_never_named_is_deleted_and_no_other() -> None
     assert set(objects(office)) == {f"kept.{control.schedules['kept'].revision}", young, "odd.1"}
 
 
+def test_nothing_is_deleted_by_a_control_that_is_not_the_present_one() -> None:
+    """An operator of a newer release may have named the object since."""
+    office = Office()
+    run(set_schedule(LAYOUT, declared("kept"), "n"), office.store)
+    gone = lost(office, declared("gone"))
+    office.cycle()
+    present = office.body(LAYOUT.control)
+    office.write(LAYOUT.control, b'{"format": 99}')
+    walk(office)
+    assert gone in objects(office)
+    office.write(LAYOUT.control, present)
+    walk(office)
+    assert gone not in objects(office)
+
+
 def test_what_the_board_names_stays() -> None:
     tick = tick_path("q", 5, 1_700_000_000_000, "s", 7)
     office = Office(
