@@ -103,6 +103,19 @@ def no_wait_option(text: str = "Do not wait for the coordinator to confirm.") ->
     return click.option("--no-wait", is_flag=True, help=text)
 
 
+def pause_options(function: F) -> F:
+    """``--until`` and ``--for``: when a pause ends by itself."""
+    length = "Resume automatically after this time: seconds, or 5m, 1h, 2d."
+    for option in (
+        click.option("--for", "length", type=seconds, metavar="TIME", help=length),
+        click.option(
+            "--until", "at", metavar="TIME", help="Resume automatically at this time, for example 2030-01-31T08:00:00Z."
+        ),
+    ):
+        function = option(function)
+    return function
+
+
 def ending_options(function: F) -> F:
     """``--reason`` and ``--force-after``, for commands that end messages."""
     for option in (

@@ -12,6 +12,7 @@ from s3queue.cli.common import (
     json_lines_option,
     moment,
     no_wait_option,
+    pause_options,
     seconds,
     show_json,
     store_options,
@@ -126,16 +127,7 @@ def set_one(
 
 @command.command("pause")
 @click.argument("name")
-@click.option(
-    "--until", "at", metavar="TIME", help="Resume automatically at this time, for example 2030-01-31T08:00:00Z."
-)
-@click.option(
-    "--for",
-    "length",
-    type=seconds,
-    metavar="TIME",
-    help="Resume automatically after this time: seconds, or 5m, 1h, 2d.",
-)
+@pause_options
 @store_options
 def pause(
     name: str,

@@ -11,7 +11,7 @@ from s3queue.cli.common import (
     moment,
     no_wait_option,
     open_until_late,
-    seconds,
+    pause_options,
     store_options,
     timeout_option,
 )
@@ -21,16 +21,7 @@ from s3queue.errors import ConfigError
 
 @click.command("pause")
 @click.argument("queue")
-@click.option(
-    "--until", "at", metavar="TIME", help="Resume automatically at this time, for example 2030-01-31T08:00:00Z."
-)
-@click.option(
-    "--for",
-    "length",
-    type=seconds,
-    metavar="TIME",
-    help="Resume automatically after this time: seconds, or 5m, 1h, 2d.",
-)
+@pause_options
 @click.option("--idle", is_flag=True, help="Also wait until no host has messages of the queue.")
 @no_wait_option()
 @timeout_option(60.0)

@@ -8,7 +8,6 @@ from s3queue_backends.memory import MemoryStore
 from s3queue import EnqueueUncertain, Producer, StoreUnavailable, task
 from s3queue.config import configure
 from s3queue.core.keys import Layout
-from s3queue.errors import OutcomeUnknown
 from s3queue.store import Conflict, Stored
 from tests.tasks.stored import Troubled as TroubledBatches
 from tests.tasks.stored import stored
@@ -23,15 +22,7 @@ class Troubled(TroubledBatches):
     def put(self, key: str, body: bytes, *, if_version: str | None) -> Stored | Conflict:
         if not key.startswith(GATES):
             return super().put(key, body, if_version=if_version)
-        trouble = self.troubles.pop(0) if self.troubles else ""
-        if trouble == "unavailable":
-            raise StoreUnavailable("put", key)
-        if trouble == "lost":
-            raise OutcomeUnknown("put", key)
-        outcome = self.inner.put(key, body, if_version=if_version)
-        if trouble == "landed":
-            raise OutcomeUnknown("put", key)
-        return outcome
+        return self.put_as_told(key, body, if_version)
 
 
 def many(store: Troubled) -> int:
