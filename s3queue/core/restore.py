@@ -206,8 +206,7 @@ def _without(board: Board, finished: set[str]) -> Board:
 def found_anew(layout: Layout, nonce: str) -> Step[Restored | Stands]:
     """Begin a new board without tickets, with numbers above all that ledgers and pages name. It does not know what is
     settled. Every session is ended first, so that nothing that runs now can count beside what is assigned next. Messages
-    that
-    ended and whose batch is still there run again.
+    that ended and whose batch is still there run again.
 
     Asks: one List per 1,000 ledgers, retired pages, and scheduled batches; one Get and one Put for each ledger; two Gets
     and one Put.

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from s3queue_backends.memory import MemoryStore
 
 from s3queue.cli.exporter import answers
 from s3queue.config import Config
 from s3queue.core import elect, operate
-from s3queue.core.records import Failed, Failure, Schedule, encode
+from s3queue.core.records import Board, Failed, Failure, Schedule, SourceState, decode, encode
 from s3queue.core.records.control import Control
 from s3queue.operate.inspection import HostStats, QueueStats, Stats
 from s3queue.queue import Queue
@@ -102,6 +103,19 @@ def test_what_was_said_is_put_right_where_nobody_leads() -> None:
 def test_namespace_that_was_never_used_is_told_of_its_first_message(store: Counted) -> None:
     Queue("mail", store, namespace=NAMESPACE).enqueue_many(range(3))
     assert counts(Unled(store, NAMESPACE).look()) == {"mail": 3}
+
+
+def test_what_only_a_newer_release_knows_hides_nothing(town: tuple[Town, Member]) -> None:
+    it, host = town
+    leave(host)
+    key = it.layout.board
+    found = it.store.get(key)
+    assert isinstance(found, Found)
+    board = decode(Board, key, found.body)
+    newer = replace(board, sources={**board.sources, "wish/q": SourceState()})
+    it.store.put(key, encode(newer), if_version=found.version)
+    it.enqueue()
+    assert counts(unled(it).look(now=it.now)) == {QUEUE: 1}
 
 
 def test_while_somebody_leads_nothing_is_listed(town: tuple[Town, Member], store: Counted) -> None:

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from s3queue.core.keys import END, MAX_ORDER, Layout, Source, parse_source
 from s3queue.core.ops import get, list_page
 from s3queue.core.plan.schedules import next_tick
-from s3queue.core.records import Board, Control, Schedule, decode
+from s3queue.core.records import Board, Control, Schedule, decode, known_of
 from s3queue.errors import CorruptRecord, QueueError
 from s3queue.operate.inspection import QueueStats, Stats
 from s3queue.options import timetable
@@ -86,7 +86,7 @@ class Unled:
         if isinstance(found, Missing):
             self._board = self._version = None
         elif isinstance(found, Found):
-            self._board = decode(Board, self._layout.board, found.body)
+            self._board = known_of(decode(Board, self._layout.board, found.body))
             self._version, self._since = found.version, now
         board = self._board
         if board is None or board.leader is None:
