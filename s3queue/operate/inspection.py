@@ -44,6 +44,8 @@ class QueueStats(Struct):
         unfit: messages that wait for a host that knows their task, or takes their arguments, by ``task@digests``: the
             signatures that the hosts which gave them back know. They are none of those that are ready.
         paused: no message of it is assigned, since an operator has said so.
+        paused_tasks: tasks of which none starts, since an operator has said so. held: by task, messages of them that wait
+            on the board for that. They are none of those that are ready.
         at_least: of those that are ready, scheduled or waiting there may be more: the coordinator has not looked at all.
         hosts: living ones that serve it.
         in_per_s, out_per_s: messages that came, and that were done or died, in the seconds before; None: not known.
@@ -77,11 +79,14 @@ class QueueStats(Struct):
     cancelled: int = 0
     purged: int = 0
     redriven: int = 0
+    held: dict[str, int] = field(default_factory=dict)
+    paused_tasks: list[str] = field(default_factory=list)
 
     @property
     def is_unserved(self) -> bool:
         """Whether messages wait here and no living host serves the queue."""
-        return not self.hosts and bool(self.ready or self.running or self.waiting or self.scheduled or self.unfit)
+        there = self.ready or self.running or self.waiting or self.scheduled or self.unfit or self.held
+        return not self.hosts and bool(there)
 
 
 class RunningStats(Struct):
@@ -268,6 +273,8 @@ def _queue_stats(tally: Tally, now_ms: float) -> QueueStats:
         cancelled=tally.cancelled,
         purged=tally.purged,
         redriven=tally.redriven,
+        held=tally.held,
+        paused_tasks=list(tally.paused_tasks),
     )
 
 
@@ -360,9 +367,12 @@ def _read_control(seen: Stats, layout: Layout, listing: list[Listed], driver: Dr
     except CorruptRecord:
         seen.unreadable.append(layout.control)
         return
+    now_ms = int(time.time() * 1000)
     for queue in control.paused:
-        if control.holds(queue, int(time.time() * 1000)):
+        if control.holds(queue, now_ms):
             seen.queues.setdefault(queue, QueueStats()).paused = True
+    for queue, tasks in control.halted(now_ms).items():
+        seen.queues.setdefault(queue, QueueStats()).paused_tasks = list(tasks)
 
 
 def _read_hosts(seen: Stats, layout: Layout, board: Board | None, listing: list[Listed], driver: Driver) -> None:

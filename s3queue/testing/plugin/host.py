@@ -268,7 +268,7 @@ class LocalHost:
         found = self.driver.store.get(self.layout.control)
         control = decode(Control, self.layout.control, found.body) if isinstance(found, Found) else Control("")
         now_ms = self.clock.wall_ms()
-        due += [until_ms for queue, until_ms in control.paused.items() if until_ms > now_ms]
+        due += [until_ms for pauses in (control.paused, *control.paused_tasks.values()) for until_ms in pauses.values()]
         for name, schedule in control.schedules.items() if ticks else ():
             ticked = board.schedules.get(name)
             if ticked is not None and schedule.paused_ms != 0:
