@@ -27,11 +27,11 @@ from s3queue.core.records import (
 )
 from s3queue.core.results import Looked, Verdict, find_moved
 from s3queue.errors import ConfigError, CorruptRecord, ResultGone, TaskCancelled, TaskFailed
+from s3queue.io.drive import Driver
+from s3queue.io.meter import Meter
 from s3queue.operate.asking import check_force
 from s3queue.operate.operation import Operation
 from s3queue.operate.views import decode_payload, time_of
-from s3queue.runtime.drive import Driver
-from s3queue.runtime.meter import Meter
 from s3queue.store import Found, ObjectStore, as_store
 
 if TYPE_CHECKING:

@@ -25,15 +25,15 @@ from s3queue.enqueue.sending import Sending
 from s3queue.enqueue.streaming import Progress, stream
 from s3queue.errors import ConfigError, StoreUnavailable
 from s3queue.ids import MessageId
+from s3queue.io.drive import Driver, pauses
+from s3queue.io.knocks import LeaderKnocker
+from s3queue.io.meter import Meter
+from s3queue.io.wakeups import wake
 from s3queue.observe.events import Events
 from s3queue.operate.controlling import Controllable
 from s3queue.operate.steering import Steerable
 from s3queue.options.once import Unique
 from s3queue.payloads.codec import encode_value
-from s3queue.runtime.drive import Driver, pauses
-from s3queue.runtime.knocks import LeaderKnocker
-from s3queue.runtime.local.wakeups import wake
-from s3queue.runtime.meter import Meter
 from s3queue.store import Found, ObjectStore, as_store
 
 if TYPE_CHECKING:

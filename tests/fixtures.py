@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from multiprocess import util
 from s3queue_backends.sqlite import SqliteStore
 
 from s3queue.config import configure
@@ -25,6 +28,17 @@ def disk(tmp_path: Path) -> Iterator[ObjectStore]:
     yield it
     configure()
     it.close()
+
+
+@pytest.fixture
+def base_folder(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A temporary directory of our own, short enough for the path of a socket."""
+    tmp_path_factory.getbasetemp()  # made with its first use, and not in what is removed below
+    util.get_temp_dir()  # where a fork server that outlives this test has its socket
+    directory = Path(tempfile.mkdtemp(prefix="s3q", dir="/tmp"))
+    monkeypatch.setattr(tempfile, "tempdir", str(directory))
+    yield directory / f"s3queue-{os.getuid()}"
+    shutil.rmtree(directory)
 
 
 @pytest.fixture

@@ -20,6 +20,8 @@ from s3queue.dashboard.live import values_of
 from s3queue.dashboard.looks import Seen
 from s3queue.dashboard.settings import QueueSettings, read_settings
 from s3queue.errors import ConfigError
+from s3queue.io.drive import Driver
+from s3queue.io.meter import Meter
 from s3queue.messages import MessageHandle, MessageProgress
 from s3queue.operate import letters, looking
 from s3queue.operate.asking import parse_since
@@ -27,8 +29,6 @@ from s3queue.operate.inspection import QueueStats
 from s3queue.operate.letters import DeadGroup, DeadLetter
 from s3queue.operate.looking import QueuedMessage
 from s3queue.operate.schedules import ScheduleInfo, Schedules
-from s3queue.runtime.drive import Driver
-from s3queue.runtime.meter import Meter
 
 #: Rows of a page.
 _ROWS = 50

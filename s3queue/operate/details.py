@@ -10,10 +10,10 @@ from msgspec import Struct
 
 from s3queue.core.keys import fencing_token
 from s3queue.core.produce import largest_source
+from s3queue.io.drive import Driver
 from s3queue.messages import MessageProgress, Status
 from s3queue.operate import letters, looking
 from s3queue.operate.views import FailedAttempt
-from s3queue.runtime.drive import Driver
 
 if TYPE_CHECKING:
     from s3queue.messages import MessageHandle

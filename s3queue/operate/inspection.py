@@ -22,9 +22,9 @@ from s3queue.core.produce import largest_source
 from s3queue.core.records import Board, Control, HostTally, Ledger, Summary, Tally, decode, known_of
 from s3queue.core.tally import count_batch, count_board
 from s3queue.errors import CorruptRecord
+from s3queue.io.drive import Driver
+from s3queue.io.meter import Meter
 from s3queue.operate.views import time_of
-from s3queue.runtime.drive import Driver
-from s3queue.runtime.meter import Meter
 from s3queue.store import Found, Listed, ObjectStore
 
 __all__ = ["HostStats", "QueueStats", "RunningStats", "Stats", "stats"]
