@@ -1,7 +1,7 @@
 """pail (on PyPI: pailq) on S3: 2 worker processes, which poll every 10 ms while nothing is pending.
 
-It has one way to run: ``Pail.work`` claims the oldest message, one at a time. Only its poll interval (20 s by default) can
-be set to drain a backlog sooner.
+It has one way to run: ``Pail.work`` claims the oldest message, one at a time. Its poll interval (20 s by default) is the
+only setting for speed.
 """
 
 from __future__ import annotations
