@@ -24,8 +24,9 @@ from s3queue.core.records import Board, Failure, Message, decode, encode_message
 from s3queue.runtime.drive import Driver
 from s3queue.store import Found, ObjectStore
 from s3queue.supervisor import Summary, Supervisor
+from tests.deadline import DEADLINE_S
 from tests.processes import jobs
-from tests.runtime.desk import DEADLINE_S, Pipe
+from tests.runtime.desk import Pipe
 
 #: Short enough that a test need not wait where nothing but time can tell.
 IMPATIENT: dict[str, Any] = {"visibility_timeout": 2.0, "leader_lease": 1.0}

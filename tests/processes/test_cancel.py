@@ -12,9 +12,9 @@ from s3queue.core.records import Request
 from s3queue.queue import Queue
 from s3queue.runtime.drive import Driver
 from s3queue.store import ObjectStore
+from tests.deadline import DEADLINE_S
 from tests.processes.host import IMPATIENT, Line, failures, host
 from tests.processes.jobs import held, hold, idle_async
-from tests.runtime.desk import DEADLINE_S
 
 Fifo = Callable[[str], Line]
 

@@ -17,9 +17,9 @@ import pytest
 
 from s3queue import Queue
 from s3queue.store import ObjectStore
+from tests.deadline import DEADLINE_S
 from tests.processes.host import Line, drain, host
 from tests.processes.jobs import QUEUE, background, hold, is_alive, program, quick, twin
-from tests.runtime.desk import DEADLINE_S
 
 Fifo = Callable[[str], Line]
 

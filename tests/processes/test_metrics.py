@@ -21,9 +21,9 @@ from s3queue.config import Config
 from s3queue.runtime.supervisor.sidecar import open_door
 from s3queue.store import ObjectStore
 from s3queue.supervisor import Supervisor
+from tests.deadline import DEADLINE_S
 from tests.processes.host import Line, host
 from tests.processes.jobs import QUEUE, hold, quick
-from tests.runtime.desk import DEADLINE_S
 
 
 @pytest.fixture

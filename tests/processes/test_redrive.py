@@ -16,9 +16,9 @@ from s3queue.operate.letters import DeadLetter
 from s3queue.operate.redriving import Decided
 from s3queue.queue import Queue
 from s3queue.store import ObjectStore
+from tests.deadline import DEADLINE_S
 from tests.processes.host import IMPATIENT, drain, host
 from tests.processes.jobs import moody
-from tests.runtime.desk import DEADLINE_S
 
 
 def test_dead_messages_are_edited_redriven_and_purged(store: ObjectStore, tmp_path: Path) -> None:

@@ -42,8 +42,8 @@ from s3queue.runtime.local.wire import (
 )
 from s3queue.runtime.supervisor.household import new_session
 from s3queue.store import Found, Stored
+from tests.deadline import DEADLINE_S
 from tests.runtime import jobs
-from tests.runtime.desk import DEADLINE_S
 
 N = TypeVar("N")
 
