@@ -21,7 +21,7 @@ from s3queue.config import Config, configure
 from s3queue.core.keys import Layout, batch_id
 from s3queue.core.produce import Accepted, enqueue, new_batch
 from s3queue.core.records import Board, Failure, Message, decode, encode_message
-from s3queue.runtime.drive import Driver
+from s3queue.io.drive import Driver
 from s3queue.store import Found, ObjectStore
 from s3queue.supervisor import Summary, Supervisor
 from tests.deadline import DEADLINE_S

@@ -9,8 +9,8 @@ import s3queue
 from s3queue.core import operate
 from s3queue.core.keys import request_path
 from s3queue.core.records import Request
+from s3queue.io.drive import Driver
 from s3queue.queue import Queue
-from s3queue.runtime.drive import Driver
 from s3queue.store import ObjectStore
 from tests.deadline import DEADLINE_S
 from tests.processes.host import IMPATIENT, Line, failures, host

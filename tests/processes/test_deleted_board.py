@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from s3queue.core import restore
 from s3queue.core.keys import Layout
-from s3queue.runtime.drive import Driver
+from s3queue.io.drive import Driver
 from s3queue.store import Found, ObjectStore
 from tests.deadline import DEADLINE_S
 from tests.processes.host import IMPATIENT, Line, host

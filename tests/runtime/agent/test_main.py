@@ -17,11 +17,11 @@ from s3queue.config import Config
 from s3queue.core.keys import Layout
 from s3queue.core.records import Ledger, Place, decode, encode
 from s3queue.registry import registry
-from s3queue.runtime.agent.main import FENCED
-from s3queue.runtime.local.child import Sealed, enter
+from s3queue.runtime.child import Sealed, enter
 from s3queue.runtime.local.journal import Journal
 from s3queue.runtime.local.life import Life
 from s3queue.runtime.local.wire import (
+    FENCED,
     Cancel,
     Deal,
     Deframer,

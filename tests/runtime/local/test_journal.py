@@ -9,7 +9,8 @@ import pytest
 from multiprocess import connection
 
 from s3queue.core.records import Usage
-from s3queue.runtime.local.clock import clock
+from s3queue.io.clock import clock
+from s3queue.io.meter import WORDS
 from s3queue.runtime.local.journal import (
     FAILED,
     MOVED,
@@ -24,7 +25,6 @@ from s3queue.runtime.local.journal import (
     ok_ranges,
     row_count,
 )
-from s3queue.runtime.meter import WORDS
 from tests.deadline import DEADLINE_S
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from s3queue.runtime.local.child import MARK
+from s3queue.runtime.child import MARK
 from s3queue.runtime.supervisor.leftovers import Leftovers, look_up, table
 from tests.deadline import DEADLINE_S
 from tests.runtime.desk import Pipe

@@ -11,9 +11,9 @@ from s3queue_backends.memory import MemoryStore
 
 from s3queue.core.keys import Layout
 from s3queue.core.records import Part, Result, decode_result, encode_result
+from s3queue.io.clock import clock
+from s3queue.io.drive import Driver
 from s3queue.observe.events import Events
-from s3queue.runtime.drive import Driver
-from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.wire import Deal
 from s3queue.runtime.worker.dealt import Dealt
 from s3queue.runtime.worker.results import Results, ResultTooLarge

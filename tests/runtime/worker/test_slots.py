@@ -9,7 +9,7 @@ from queue import SimpleQueue
 from typing import Any, cast
 
 from s3queue.core.records import Failed, Failure, Part
-from s3queue.runtime.local.clock import clock
+from s3queue.io.clock import clock
 from s3queue.runtime.local.journal import FAILED, OK, RUNNING, Journal
 from s3queue.runtime.local.wire import Deal, FailedNote, Finished, Note
 from s3queue.runtime.worker.attempt import Attempts

@@ -13,8 +13,8 @@ from s3queue_backends.sqlite import SqliteStore
 
 from s3queue.core.keys import Layout, batch_id, source_path
 from s3queue.core.records import Message, Part, encode_batch, encode_message
+from s3queue.io.drive import Driver
 from s3queue.observe.events import Events
-from s3queue.runtime.drive import Driver
 from s3queue.runtime.local.journal import READY, Journal
 from s3queue.runtime.local.wire import Deal
 from s3queue.runtime.worker.dealt import Dealt, Item
