@@ -85,9 +85,10 @@ def _logging_as_it_was() -> Iterator[None]:
     logging.disable(logging.NOTSET)
     if logging.root.level > logging.WARNING:
         logging.root.setLevel(logging.WARNING)
-    for name in ("s3queue", "s3queue.producer", "s3queue.agent", "s3queue.worker", "s3queue.supervisor"):
-        logging.getLogger(name).disabled = False
-        logging.getLogger(name).propagate = True
-    logging.getLogger("mine").disabled = False
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] in ("s3queue", "mine"):
+            logger = logging.getLogger(name)
+            logger.disabled, logger.propagate = False, True
+            logger.setLevel(logging.NOTSET)
     yield
     logging.disable(was)

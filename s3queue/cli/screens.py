@@ -11,7 +11,7 @@ from rich.table import Table
 
 from s3queue.io.meter import ROLES
 from s3queue.observe.prices import dollars
-from s3queue.operate.inspection import QueueStats, Stats
+from s3queue.observe.stats import QueueStats, Stats
 from s3queue.words import plural
 
 #: What the columns are called, and what each counts.

@@ -19,7 +19,8 @@ from s3queue.errors import QueueError
 from s3queue.io.drive import Driver
 from s3queue.io.meter import Meter
 from s3queue.observe.prices import prices_of
-from s3queue.operate.inspection import Stats, read_summary
+from s3queue.observe.stats import Stats
+from s3queue.operate.inspection import read_summary
 from s3queue.store import ObjectStore
 
 __all__ = ["Look", "Reader"]

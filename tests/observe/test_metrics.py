@@ -23,7 +23,7 @@ from s3queue.observe.metrics import Rising, of_host, of_namespace, of_usage
 from s3queue.observe.prices import AS_OF, PRICES, dollars, parse_prices, prices_of
 from s3queue.observe.scaling import scale, wanted
 from s3queue.observe.serving import Answers, Health, application
-from s3queue.operate.inspection import HostStats, QueueStats, Stats
+from s3queue.observe.stats import HostStats, QueueStats, Stats
 from s3queue.runtime.metrics.summaries import Summaries
 
 #: What a dashboard or an alert may rely on: name, type, labels.

@@ -9,7 +9,6 @@ import time
 import traceback
 from collections.abc import Callable, Collection
 
-from s3queue import __version__
 from s3queue.config import Config
 from s3queue.core.chores import CHORES_AT_ONCE
 from s3queue.core.pacing import ack_s
@@ -27,6 +26,7 @@ from s3queue.runtime.local import life
 from s3queue.runtime.local.journal import Journal
 from s3queue.runtime.local.memory import rss_of
 from s3queue.store import Capabilities
+from s3queue.version import __version__
 
 #: Seconds between two looks at the memory of the processes of this host.
 WEIGH_S = 10.0

@@ -17,9 +17,11 @@ _ASK = (
     "queue",
     "enqueue.sending",
     "messages",
+    "operate.details",
     "operate.operation",
     "operate.schedules",
     "operate.inspection",
+    "operate.status",
     "operate.waiting",
     "options.timing",
 )
