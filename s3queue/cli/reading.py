@@ -74,7 +74,7 @@ def warn_if_unknown_task(of: Queue, task: str) -> None:
     from s3queue.core.ops import get_all, list_all
     from s3queue.core.records import Ledger, decode
     from s3queue.errors import CorruptRecord
-    from s3queue.runtime.drive import Driver
+    from s3queue.io.drive import Driver
     from s3queue.store import Found
 
     driver, known = Driver(of.store), set[str]()
@@ -92,7 +92,7 @@ def warn_if_unknown_task(of: Queue, task: str) -> None:
 
 def _is_known(of: Queue) -> bool:
     from s3queue.core.ops import get
-    from s3queue.runtime.drive import Driver
+    from s3queue.io.drive import Driver
     from s3queue.store import Found
 
     return isinstance(Driver(of.store).run(get(of.layout.meta(of.name))), Found)

@@ -99,8 +99,8 @@ ACTIONS = (
     Action(
         "pause",
         "Pause",
-        "Nothing more of this queue is started, or of one task of it. Enqueuing goes on; what hosts hold already runs to its "
-        "end. Of a task, they give back what has not begun.",
+        "Nothing more of this queue is started, or of one task of it. Enqueuing goes on; what hosts hold already runs to "
+        "its end. Of a task, they give back what has not begun.",
         _pause,
         lambda values: line(
             "s3queue", "pause", values["queue"],
