@@ -57,6 +57,6 @@ def _tell(store: ObjectStore, report: Report) -> None:
     for row in report.rows:
         table.add_row(f"[{styles[row.verdict]}]{row.verdict}[/]", row.check, row.measured, row.promise)
     out = console()
-    out.print(f"[bold]{store.url}[/] ({store.capabilities.name})")
+    out.print(f"[bold]{store.url}[/] ({store.capabilities.name})", soft_wrap=True)
     out.print(table)
     out.print("[bold green]safe[/]" if report.safe else "[bold red]NOT SAFE: do not keep a queue here[/]")
