@@ -63,9 +63,13 @@ class Survey:
     requests: dict[str, None] = field(default_factory=dict)
     strange: int = 0
 
+    def shows(self, path: str) -> bool:
+        """Whether the batch or request with this path was listed."""
+        return path in self.listed or path in self.requests
+
     def shows_gone(self, key: str, path: str) -> bool:
         """Whether this survey proves that the object did not exist when it was taken."""
-        return path not in self.listed and path not in self.requests and self.covers(key)
+        return not self.shows(path) and self.covers(key)
 
     def covers(self, key: str) -> bool:
         """Whether this survey looked where the object would be."""
