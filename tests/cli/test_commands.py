@@ -37,7 +37,10 @@ class TestBadInput:
             (["run", "jobs", "--store", "{url}", "--workers", "two"], ["--workers"]),
             (["run", "jobs", "--store", "{url}", "--start-method", "thread"], ["start_method", "forkserver"]),
             (["run", "jobs", "--store", "{url}", "--log-level", "LOUD"], ["log level"]),
-            (["run", "jobs", "--store", "sqlite:///absent/dir/x.db"], ["x.db", "look at the URL"]),
+            (
+                ["run", "jobs", "--store", "sqlite:///absent/dir/x.db"],
+                ["cannot open", "x.db", "the folder", "does not exist (create it"],
+            ),
             (["run", "jobs", "--store", "{url}", "--config", "absent.toml"], ["cannot read absent.toml"]),
             (["run", "jobs", "--store", "{url}", "--wokers", "2"], ["No such option", "--workers"]),
             (["rum", "jobs"], ["no command 'rum'", "did you mean run"]),

@@ -14,13 +14,14 @@ import pytest
 
 from s3queue import Queue, stats
 from tests.cli.conftest import Invoke
+from tests.deadline import DEADLINE_S
 from tests.stores.mini_s3 import MiniS3
 
 MAIN = [sys.executable, "-c", "from s3queue.cli import main; main()"]
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + DEADLINE_S
     while not condition():
         assert time.monotonic() < deadline, "it does not come"
         time.sleep(0.02)
@@ -35,7 +36,7 @@ class TestRun:
         capsys.readouterr()
         command = [sys.executable, "-c", "from s3queue.cli import main; main()"]
         command += ["run", "jobs", "--store", url, "--workers", "1", "--until-empty", "--json"]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False, timeout=DEADLINE_S)
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["messages"] == 5
         assert sorted((tmp_path / "sent.txt").read_text().splitlines()) == [f"{user} hello" for user in range(5)]
@@ -47,7 +48,9 @@ class TestRun:
         command = [sys.executable, "-c", "from s3queue.cli import main; main()"]
         command += ["run", "jobs", "--store", f"obstore+s3://bucket?endpoint={ignoring_server.address}"]
         env = os.environ | {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any"}
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=env, check=False, timeout=60)
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd=tmp_path, env=env, check=False, timeout=DEADLINE_S
+        )
         assert done.returncode == 3
         assert done.stderr.count("\n") == 1
         assert "exclusive create: 2 of 2 writers could create one key" in done.stderr
@@ -76,7 +79,7 @@ class TestRun:
             *more,
             cwd=tmp_path,
         )
-        _, said = done.communicate(timeout=60)
+        _, said = done.communicate(timeout=DEADLINE_S)
         assert done.returncode == status
         lines = [json.loads(line) for line in said.splitlines()]
         (dead,) = [line for line in lines if line.get("kind") == "dead"]
@@ -118,7 +121,7 @@ class TestRun:
             done.send_signal(signal.SIGTERM)
             rest = done.stderr.read().decode()
             done.stderr.close()
-            assert done.wait(60) == 4
+            assert done.wait(DEADLINE_S) == 4
         assert "the store did not answer before the host was told to end" in rest.splitlines()[-1]
 
     @staticmethod

@@ -37,12 +37,10 @@ from s3queue.runtime.local.wire import (
     unpack,
 )
 from s3queue.store import ObjectStore
+from tests.deadline import DEADLINE_S
 from tests.runtime import jobs
 
 N = TypeVar("N")
-
-#: Far longer than anything here takes; what ends a test that would hang.
-DEADLINE_S = float(__import__("os").environ.get("DL", "60"))
 
 
 class Desk:

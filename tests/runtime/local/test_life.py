@@ -16,6 +16,7 @@ from multiprocess import connection
 from s3queue.core.records import Place
 from s3queue.io.folder import machine
 from s3queue.runtime.local.life import Life, die_with_parent, gone, place
+from tests.deadline import DEADLINE_S
 
 pytestmark = pytest.mark.usefixtures("base_folder")
 
@@ -88,11 +89,11 @@ def test_child_keeps_its_tree_alive_when_the_supervisor_has_let_go(method: str) 
     child = context.Process(target=_hold, args=(life, theirs))
     child.start()
     theirs.close()
-    assert ours.poll(60)
+    assert ours.poll(DEADLINE_S)
     life.close(remove=False)
     assert not gone(where)
     child.kill()
-    assert connection.wait([child.sentinel], 60)
+    assert connection.wait([child.sentinel], DEADLINE_S)
     child.join()
     assert gone(where)
     child.close()
@@ -119,14 +120,14 @@ def test_child_dies_with_its_parent() -> None:
     parent = context.Process(target=_orphan, args=(theirs,))
     parent.start()
     theirs.close()
-    assert ours.poll(60)
+    assert ours.poll(DEADLINE_S)
     pid = ours.recv()
     parent.join()
     try:
         fd = os.pidfd_open(pid)
     except ProcessLookupError:
         return
-    assert select.select([fd], [], [], 60)[0], "the orphan lives"
+    assert select.select([fd], [], [], DEADLINE_S)[0], "the orphan lives"
     os.close(fd)
     parent.close()
     ours.close()

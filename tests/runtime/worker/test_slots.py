@@ -16,9 +16,9 @@ from s3queue.runtime.worker.attempt import Attempts
 from s3queue.runtime.worker.dealt import Dealt, Item, Piece
 from s3queue.runtime.worker.notes import Notes
 from s3queue.runtime.worker.slots import Slots
+from tests.deadline import DEADLINE_S
 
 SOURCE = "in/q/5/0000000000001-1-3"
-DEADLINE_S = 30.0
 
 
 class Bench:

@@ -20,6 +20,7 @@ from s3queue.runtime.local.wire import Deal
 from s3queue.runtime.worker.dealt import Dealt, Item
 from s3queue.runtime.worker.sources import READERS, Sources
 from s3queue.store import Capabilities
+from tests.deadline import DEADLINE_S
 
 SIZE = 100_000
 
@@ -59,7 +60,7 @@ class Pipework:
 
     def take(self) -> Item:
         """As a slot does."""
-        item = self.ready.get(timeout=60)
+        item = self.ready.get(timeout=DEADLINE_S)
         assert item is not None
         return item
 
