@@ -24,6 +24,6 @@ def test_stats_of_a_file_that_is_not_there_makes_none(tmp_path: Path, command: t
 
 def test_stats_below_a_folder_that_is_not_there_says_so(tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{tmp_path / 'no such folder' / 'queue.db'}")
-    with pytest.raises(Exception, match="does not exist: create it, or correct the path"):
+    with pytest.raises(Exception, match=r"does not exist \(create it, or correct the path\)"):
         stats(store, "s3queue", exact=True)
     assert list(tmp_path.iterdir()) == []
