@@ -35,21 +35,22 @@ from s3queue.options.resources import given, resource
 from s3queue.payloads.types import payload_type
 from s3queue.store import ObjectStore, open_store
 from s3queue.tasks import Task
+from s3queue.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from s3queue import events as events
-    from s3queue.messages import MessageHandle, MessageProgress, message
+    from s3queue.messages import MessageHandle, message
+    from s3queue.observe.stats import Stats
     from s3queue.operate.details import MessageDetails
-    from s3queue.operate.inspection import Stats, stats
+    from s3queue.operate.inspection import stats
     from s3queue.operate.letters import DeadGroup, DeadLetter
     from s3queue.operate.looking import QueuedMessage
     from s3queue.operate.schedules import ScheduleInfo, Schedules
+    from s3queue.operate.status import MessageProgress
     from s3queue.operate.views import FailedAttempt
     from s3queue.producer import Producer
     from s3queue.queue import Queue
     from s3queue.supervisor import Summary, Supervisor
-
-__version__ = "0.1.0"
 
 __all__ = [
     "Backoff",
@@ -115,11 +116,11 @@ _LATER = {
     "FailedAttempt": "s3queue.operate.views",
     "MessageHandle": "s3queue.messages",
     "MessageDetails": "s3queue.operate.details",
-    "MessageProgress": "s3queue.messages",
+    "MessageProgress": "s3queue.operate.status",
     "Producer": "s3queue.producer",
     "Queue": "s3queue.queue",
     "QueuedMessage": "s3queue.operate.looking",
-    "Stats": "s3queue.operate.inspection",
+    "Stats": "s3queue.observe.stats",
     "events": "s3queue.events",
     "message": "s3queue.messages",
     "stats": "s3queue.operate.inspection",

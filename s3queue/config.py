@@ -22,7 +22,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Unpack, get_type_hints
 
 import msgspec
 from msgspec import Meta, Struct
@@ -30,6 +30,9 @@ from msgspec import Meta, Struct
 from s3queue.core.keys import check_name
 from s3queue.errors import ConfigError
 from s3queue.store import ObjectStore, as_store, open_store
+
+if TYPE_CHECKING:
+    from s3queue.options.settings import Settings
 
 __all__ = ["Config", "Loaded", "configure", "current_config", "current_store", "load", "redact_url"]
 
@@ -157,8 +160,12 @@ class Config(Struct, frozen=True, kw_only=True):
                 "a producer's last try could be taken for a new message; raise dedup_window",
             )
 
-    def replace(self, **settings: Any) -> Config:
-        """This configuration with some settings changed, checked again."""
+    def replace(self, **settings: Unpack[Settings]) -> Config:
+        """This configuration with some settings changed, checked again.
+
+        Raises:
+            ConfigError: an unknown name, or a value that does not fit.
+        """
         _known(settings, _names(), "setting")
         return msgspec.structs.replace(self, **settings)
 
@@ -231,7 +238,7 @@ def load(
     *,
     path: str | Path | None = None,
     environ: Mapping[str, str] | None = None,
-    **settings: Any,
+    **settings: Unpack[Settings],
 ) -> Loaded:
     """The effective settings of this process, and where each came from. Opens no store and makes no request.
 
@@ -320,7 +327,9 @@ def _from_environ(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: text for name, text in ours.items() if text and name not in special}
 
 
-def configure(store: ObjectStore | str | None = None, config: Config | None = None, **settings: Any) -> None:
+def configure(
+    store: ObjectStore | str | None = None, config: Config | None = None, **settings: Unpack[Settings]
+) -> None:
     """Set the store and the settings that this process uses by default. Each call replaces the call before.
 
     Args:

@@ -19,6 +19,7 @@ from s3queue.registry import registry
 from s3queue.tasks import BatchTask, Task
 
 if TYPE_CHECKING:
+    from s3queue.middleware import Middleware
     from s3queue.options.timing import CatchUp, Timing
 
 
@@ -134,7 +135,7 @@ def handler(queue: str, *, batch: int | None = None, wait: float = 0.1, **option
     return _Declaration("handler", queue, "", codec, batch, wait, None, options).decorator
 
 
-def use(*middleware: object) -> None:
+def use(*middleware: Middleware) -> None:
     """Run this middleware around every attempt and every enqueue of this program; see `s3queue.middleware`. Call it in the
     module that declares the tasks. Middleware of later calls is inside that of earlier ones.
 

@@ -47,16 +47,20 @@ class StoreError(QueueError):
 
     Attributes:
         operation: ``get``, ``put``, ``delete``, ``list`` or ``open``.
-        key: the key or prefix it was asked about; empty where there is none.
+        key: the key or prefix of the request, or the file that was to be opened; empty where there is none.
+        why: the cause, as the store or its client names it.
+        hint: what to do about it, in one sentence; may be empty.
+        message: all of this but the hint.
     """
 
-    def __init__(self, operation: str, key: str = "", why: str = "") -> None:
-        self.operation, self.key, self.why = operation, key, why
+    def __init__(self, operation: str, key: str = "", why: str = "", hint: str = "") -> None:
+        self.operation, self.key, self.why, self.hint = operation, key, why, hint
         reason = why or (type(self).__doc__ or "").split(".")[0]
-        super().__init__(f"{operation} {key!r}: {reason}" if key else f"{operation}: {reason}")
+        self.message = f"{operation} {key!r}: {reason}" if key else f"{operation}: {reason}"
+        super().__init__(f"{self.message} ({hint})" if hint else self.message)
 
-    def __reduce__(self) -> tuple[type[StoreError], tuple[str, str, str]]:
-        return type(self), (self.operation, self.key, self.why)
+    def __reduce__(self) -> tuple[type[StoreError], tuple[str, ...]]:
+        return type(self), (self.operation, self.key, self.why, self.hint)
 
 
 class StoreUnavailable(StoreError):
@@ -82,7 +86,7 @@ class StoreUnsupported(StoreError):
         self.capability = capability
         super().__init__("open", "", why or f"the store lacks {capability}")
 
-    def __reduce__(self) -> tuple[type[StoreUnsupported], tuple[str, str]]:  # type: ignore[override]
+    def __reduce__(self) -> tuple[type[StoreUnsupported], tuple[str, ...]]:
         return type(self), (self.capability, self.why)
 
 

@@ -9,7 +9,8 @@ from s3queue.errors import ConfigError
 from s3queue.payloads.types import payload_type
 
 if TYPE_CHECKING:
-    from s3queue.messages import MessageHandle, Status
+    from s3queue.messages import MessageHandle
+    from s3queue.operate.status import Status
     from s3queue.queue import Queue
     from s3queue.tasks import Task
 

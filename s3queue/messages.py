@@ -4,75 +4,33 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
-
-import msgspec
-from msgspec import Struct
+from typing import TYPE_CHECKING, Any
 
 from s3queue.config import Config, current_config, current_store
-from s3queue.core.keys import Layout, MessageRef, check_name, is_source, parse_message_id, parse_source
-from s3queue.core.ops import get
+from s3queue.core.keys import Layout, check_name, parse_message_id, parse_source
 from s3queue.core.records import (
     CANCEL,
     RUN_NOW,
-    Board,
-    DeadLetter,
-    Ledger,
-    Memo,
     Request,
-    Totals,
-    decode,
-    decode_batch,
-    decode_moved,
 )
-from s3queue.core.results import Looked, Verdict, find_moved
+from s3queue.core.results import Looked, Verdict
 from s3queue.errors import ConfigError, CorruptRecord, ResultGone, TaskCancelled, TaskFailed
+from s3queue.io.drive import Driver
+from s3queue.io.meter import Meter
 from s3queue.operate.asking import check_force
 from s3queue.operate.operation import Operation
+from s3queue.operate.status import MessageProgress, OneMessage, Status
 from s3queue.operate.views import decode_payload, time_of
-from s3queue.runtime.drive import Driver
-from s3queue.runtime.meter import Meter
-from s3queue.store import Found, ObjectStore, as_store
+from s3queue.store import ObjectStore, as_store
 
 if TYPE_CHECKING:
     from s3queue.operate.details import MessageDetails
     from s3queue.tasks import Task
 
-__all__ = ["MessageHandle", "MessageProgress", "Status", "message"]
+__all__ = ["MessageHandle", "message"]
 
-Status: TypeAlias = Literal[
-    "scheduled", "ready", "running", "waiting", "done", "dead", "cancelled", "expired", "unknown"
-]
 #: The payload stays as it is.
 UNCHANGED: Any = object()
-#: The status of a message by its ending; a message with another ending is not over yet.
-_ENDED: dict[str, Status] = {"cancelled": "cancelled", "expired": "expired", "purged": "unknown", "done": "done"}
-
-
-class _Place(NamedTuple):
-    """Where a message is that was moved off the board while it waited, and its id there."""
-
-    id: str
-    ref: MessageRef
-
-
-class MessageProgress(Struct, frozen=True):
-    """The last notes of the attempts of a message; see `s3queue.Context.progress` and `s3queue.Context.state`.
-
-    Attributes:
-        total: 0: not said.
-    """
-
-    done: float = 0.0
-    total: float = 0.0
-    text: str = ""
-    state: dict[str, Any] = {}
-
-    def __str__(self) -> str:
-        if not (self.done or self.total):
-            return self.text
-        told = f"{self.done:g} of {self.total:g}" if self.total else f"{self.done:g}"
-        return f"{told}, {self.text}" if self.text else told
 
 
 def message(
@@ -119,6 +77,7 @@ class MessageHandle:
         self.queue = parse_source(self._ref.path).queue
         self.meter = Meter()
         self._driver = Driver(self.store, self.meter, patience_s=self.config.enqueue_deadline)
+        self._one = OneMessage(self._driver, self.layout, self.id, self._ref)
 
     def __repr__(self) -> str:
         return f"<message {self.id!r} on {self.store.url}>"
@@ -137,25 +96,7 @@ class MessageHandle:
         Asks: two GETs, and a third where it is on no board. Where it is nowhere, one LIST per 1,000 scheduled batches, and
         one GET for each batch of its queue that was moved off the board.
         """
-        layout = self.layout
-        # In this order: a message that is no longer in the first place has moved on to the next.
-        body = self._driver.run(get(layout.source(self._ref.path)))
-        board = Operation(self.store, layout, self._driver).look()
-        status = _on_board(board, self._living(board)) if board is not None else None
-        if status is not None and status != "done":
-            return status
-        is_borrowed = parse_source(self._ref.path).is_borrowed  # then its object may be kept for other messages
-        if status is None and not is_borrowed and isinstance(body, Found) and body.body:
-            return self._unadmitted(self._ref, board)
-        if (ended := self._letter()) is not None:
-            return ended
-        if (moved := self._moved()) is not None:
-            status = _on_board(board, moved.ref) if board is not None else None
-            return status or self._unadmitted(moved.ref, board)
-        totals = board.totals.get(self.queue, Totals()) if board is not None else Totals()
-        expires = parse_source(self._ref.path).expires_ms is not None
-        unsure = totals.cancelled or (totals.expired and expires)
-        return "done" if status == "done" and not unsure else "unknown"
+        return self._one.status()
 
     def details(self) -> MessageDetails:
         """Everything that is known of it: failed attempts with cause, host and fencing token, which host runs it, when it
@@ -165,7 +106,7 @@ class MessageHandle:
         """
         from s3queue.operate.details import read_details
 
-        return read_details(self)
+        return read_details(self._one, self.config.max_message_bytes)
 
     def result(self, timeout: float = 60.0) -> Any:
         """What the task returned, of a task that keeps its results (``result_ttl``). Waits until the message has ended.
@@ -230,64 +171,7 @@ class MessageHandle:
 
         Asks: one GET, and one more while it runs; what `status` asks where it was moved off the board.
         """
-        board = Operation(self.store, self.layout, self._driver).look()
-        ref, body = self._ref, None
-        if board is not None and ref.path not in board.sources and (moved := self._moved()) is not None:
-            ref = moved.ref
-            body = self._driver.run(get(self.layout.source(ref.path)))
-        memo = None if board is None else self._told(board, ref)
-        if memo is None and isinstance(body, Found):
-            origin = decode_moved(ref.path, decode_batch(ref.path, body.body).messages[ref.index]).origin
-            memo = None if origin is None else origin.memo
-        if memo is None:
-            return None
-        return MessageProgress(
-            memo.done, memo.total, memo.text, msgspec.msgpack.decode(memo.state) if memo.state else {}
-        )
-
-    def _told(self, board: Board, ref: MessageRef) -> Memo | None:
-        """In the ledger of its host, or on the board."""
-        for name, ticket in board.tickets.items():
-            base = 0
-            for part in ticket.parts:
-                if part.source == ref.path and part.start <= ref.index < part.stop:
-                    key = self.layout.host(ticket.session)
-                    found = self._driver.run(get(key))
-                    report = decode(Ledger, key, found.body).reports.get(name) if isinstance(found, Found) else None
-                    if report is not None and (memo := report.memos.get(base + ref.index - part.start)) is not None:
-                        return memo
-                base += part.stop - part.start
-        return board.memos.get(ref.path, {}).get(ref.index)
-
-    def _unadmitted(self, ref: MessageRef, board: Board | None) -> Status:
-        if board is not None and ref.index in board.marks.get(ref.path, ()):
-            return "cancelled"
-        source = parse_source(ref.path)
-        if source.due_ms is not None and source.due_ms > time.time() * 1000:
-            return "waiting" if source.moved else "scheduled"
-        return "ready"
-
-    def _living(self, board: Board) -> MessageRef:
-        """The path and index under which this board would list it: other ones if it was redriven."""
-        for path in board.sources:
-            if path.startswith("dead/") and is_source(path) and parse_source(path).message == self.id:
-                return MessageRef(self._ref.part, path, 0)
-        return self._ref
-
-    def _letter(self) -> Status | None:
-        key = self.layout.dead(self.queue, self.id)
-        found = self._driver.run(get(key))
-        if not isinstance(found, Found):
-            return None
-        letter = decode(DeadLetter, key, found.body)
-        if not letter.tombstone:
-            return "dead"
-        return _ENDED.get(letter.ending, "unknown")
-
-    def _moved(self) -> _Place | None:
-        """Where it is, if it was moved off the board while it waited."""
-        ref = self._driver.run(find_moved(self.layout, self.id))
-        return None if ref is None else _Place(self.layout.message_id(ref.path, ref.index), ref)
+        return self._one.progress()
 
     # ---- act -----------------------------------------------------------------------------------------------
 
@@ -356,7 +240,7 @@ class MessageHandle:
         asked = Request(secrets.token_hex(8), kind, self.id, reason=reason, force_after=force)
         answer, at = self._request(asked, wait, timeout), self.id
         # A batch that it was moved to is kept while other messages of the batch wait: this one may be over.
-        while answer in ("over", "absent") and (moved := self._moved()) is not None and moved.id != at:
+        while answer in ("over", "absent") and (moved := self._one.moved()) is not None and moved.id != at:
             at = moved.id
             asked = Request(secrets.token_hex(8), kind, self.id, at, reason, force)
             answer = self._request(asked, wait, max(0.0, began + timeout - time.monotonic()))
@@ -365,24 +249,3 @@ class MessageHandle:
     def _request(self, request: Request, wait: bool, timeout: float) -> str:
         operation = Operation(self.store, self.layout, self._driver)
         return operation.ask(request, wait, timeout, self.config.enqueue_deadline)
-
-
-def _on_board(board: Board, ref: MessageRef) -> Status | None:
-    """None: its batch does not exist."""
-    path, index = ref.path, ref.index
-    state = board.sources.get(path)
-    if state is None:
-        return None
-    if any(one.start <= index < one.stop for one in state.ready):
-        return "ready"
-    if any(one.index == index for one in state.waiting):
-        return "waiting"
-    if index in state.dying:
-        return _ENDED.get(state.endings[index].kind, "ready") if index in state.endings else "dead"
-    if any((path, index) in members for members in board.moves.values()):
-        return "waiting"
-    for ticket in board.tickets.values():
-        for part in ticket.spans(ticket.left_ranges):
-            if part.source == path and part.start <= index < part.stop:
-                return "running"
-    return "done"

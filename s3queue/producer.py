@@ -11,7 +11,7 @@ import os
 import threading
 import weakref
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack
 
 from s3queue.core.keys import MAX_BATCH
 from s3queue.core.produce import BATCH_BYTES
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
     from types import TracebackType
+
+    from s3queue.options.sending import OnceOptions, SendOptions
 
 __all__ = ["Producer"]
 
@@ -151,13 +153,13 @@ class Producer:
             return MessageId.of(ids[0], load.queue, task_of(task), is_new=sending.is_new)
         return MessageId.of(await self._aenqueue(load), load.queue, task_of(task))
 
-    def send(self, queue: Queue, payload: Any, **options: Any) -> str:
+    def send(self, queue: Queue, payload: object, **options: Unpack[OnceOptions]) -> str:
         """Store one message for the queue's handler; arguments and errors as `s3queue.Queue.enqueue`."""
         if options.keys() & ONCE:
             return queue.enqueue(payload, **options)
         return self._enqueue(load(queue, "", [encode_value(payload, f"message for {queue.name!r}")], **options))
 
-    async def asend(self, queue: Queue, payload: Any, **options: Any) -> str:
+    async def asend(self, queue: Queue, payload: object, **options: Unpack[SendOptions]) -> str:
         """As `send`, and as `aenqueue`."""
         if options.keys() & ONCE:
             raise ConfigError("asend cannot enqueue only once", "use a task, or Queue.enqueue")

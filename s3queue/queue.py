@@ -11,7 +11,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
 from msgspec import Raw
 
@@ -25,16 +25,19 @@ from s3queue.enqueue.sending import Sending
 from s3queue.enqueue.streaming import Progress, stream
 from s3queue.errors import ConfigError, StoreUnavailable
 from s3queue.ids import MessageId
+from s3queue.io.drive import Driver, pauses
+from s3queue.io.knocks import LeaderKnocker
+from s3queue.io.meter import Meter
+from s3queue.io.wakeups import wake
 from s3queue.observe.events import Events
 from s3queue.operate.controlling import Controllable
 from s3queue.operate.steering import Steerable
 from s3queue.options.once import Unique
 from s3queue.payloads.codec import encode_value
-from s3queue.runtime.drive import Driver, pauses
-from s3queue.runtime.knocks import LeaderKnocker
-from s3queue.runtime.local.wakeups import wake
-from s3queue.runtime.meter import Meter
 from s3queue.store import Found, ObjectStore, as_store
+
+if TYPE_CHECKING:
+    from s3queue.options.sending import OnceOptions, SendOptions
 
 __all__ = ["Queue"]
 
@@ -89,7 +92,7 @@ class Queue(Steerable, Controllable):
 
     def enqueue(
         self,
-        payload: Any,
+        payload: object,
         *,
         delay: float | timedelta | None = None,
         at: datetime | None = None,
@@ -132,7 +135,7 @@ class Queue(Steerable, Controllable):
             StoreUnavailable: not stored.
         """
         encoded = encode_value(payload, f"message for {self.name!r}")
-        options: dict[str, Any] = {"delay": delay, "at": at, "priority": priority, "group": group, "headers": headers}
+        options: OnceOptions = {"delay": delay, "at": at, "priority": priority, "group": group, "headers": headers}
         options |= {"key": key, "expires_in": expires_in, "dedup_id": dedup_id, "dedup_window": dedup_window}
         options |= {"unique": unique, "debounce": debounce}
         sending = Sending(lambda: load(self, "", [encoded], **options))
@@ -140,7 +143,7 @@ class Queue(Steerable, Controllable):
 
     def enqueue_many(
         self,
-        payloads: Iterable[Any],
+        payloads: Iterable[object],
         *,
         delay: float | timedelta | None = None,
         at: datetime | None = None,
@@ -158,16 +161,17 @@ class Queue(Steerable, Controllable):
         """
         what = f"message for {self.name!r}"
         encoded = [encode_value(payload, what) for payload in payloads]
-        options = {"delay": delay, "at": at, "priority": priority, "group": group, "headers": headers, "key": key}
-        return self.send("", encoded, **options, expires_in=expires_in)
+        options: SendOptions = {"delay": delay, "at": at, "priority": priority, "group": group, "headers": headers}
+        options |= {"key": key, "expires_in": expires_in}
+        return self.send("", encoded, **options)
 
     def enqueue_stream(
         self,
-        payloads: Iterable[Any],
+        payloads: Iterable[object],
         *,
         batch: int = 1000,
         progress: Callable[[Progress], object] | None = None,
-        **options: Any,
+        **options: Unpack[SendOptions],
     ) -> int:
         """Store messages as they come, in constant memory, and return how many there were. ``payloads`` may be endless.
 
@@ -177,7 +181,7 @@ class Queue(Steerable, Controllable):
         encoded = (encode_value(payload, what) for payload in payloads)
         return stream(lambda held: Sending(lambda: load(self, "", held, **options)), encoded, batch, progress)
 
-    def send(self, task: str, payloads: list[Raw], **options: Any) -> list[str]:
+    def send(self, task: str, payloads: list[Raw], **options: Unpack[SendOptions]) -> list[str]:
         """As `enqueue_many`, for payloads that are encoded, of the task with this name (empty: the handler)."""
         return Sending(lambda: load(self, task, payloads, **options)).run()
 

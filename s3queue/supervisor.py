@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from s3queue.config import Config, current_config, current_store
 from s3queue.core.keys import check_name
@@ -35,6 +35,10 @@ from s3queue.runtime.supervisor.processes import end_if_imported
 from s3queue.runtime.supervisor.sidecar import check_metrics, open_door
 from s3queue.runtime.supervisor.wishes import Wishes
 from s3queue.store import ObjectStore, as_store
+
+if TYPE_CHECKING:
+    from s3queue.middleware import Middleware
+    from s3queue.options.settings import HostSettings
 
 __all__ = ["Summary", "Supervisor"]
 
@@ -68,10 +72,10 @@ class Supervisor:
         config: Config | None = None,
         *,
         tasks: Registry = registry,
-        middleware: Iterable[object] = (),
-        **settings: Any,
+        middleware: Iterable[Middleware] = (),
+        **settings: Unpack[HostSettings],
     ) -> None:
-        given = {"workers": workers, "concurrency": concurrency, **settings}
+        given: dict[str, Any] = {"workers": workers, "concurrency": concurrency, **settings}
         self.config = (config or current_config()).replace(**{name: it for name, it in given.items() if it is not None})
         self.store = current_store() if store is None else as_store(store)
         if isinstance(queues, str):

@@ -90,9 +90,10 @@ def section() -> str:
     )
     return f"""## What options cost those who use none
 
-`python -m stress against {kept["commit"]} --rounds {kept["rounds"]}`: this release against the last commit before results,
-keys, limits, schedules and the other options of a message, on SQLite, in turns; medians. The aim: at most 1.05 times.
+`python -m stress against {kept["commit"]} --rounds {kept["rounds"]}`: messages without options, in this release and
+in the last commit before results, keys, limits, schedules and the other options. Both run on SQLite, in turns; the
+figures are medians. Target: at most 1.05 times.
 
-| run | of a message | before | now | times |
+| run | per message | before | now | times |
 |---|---|---|---|---|
 {rows}"""

@@ -224,7 +224,7 @@ def section() -> str:
 
 `{told["command"]}`: {sentence(told)}.
 
-Simulated: the production rule on production boards, once a minute, under leaders that die before or after their commit,
-with up to three hours without one and clocks up to 20 s off; both changes of the clock of four time zones. Every tick that
-was admitted is settled by the next cycle; store, hosts and workers are left to `python -m stress simulate` and
-`python -m stress run --schedules`."""
+Simulated: the production rule runs on production boards once a minute. Leaders die before or after their commit; for
+up to three hours there is no leader; clocks are wrong by up to 20 s. Four time zones each change their clocks twice.
+The next cycle settles every tick that was admitted. Store, hosts and workers are not simulated here:
+`python -m stress simulate` and `python -m stress run --schedules` test them."""

@@ -25,13 +25,13 @@ def page(
         _real(real),
         _bill(scale),
         _thousand(scale),
-        _sweep(sweep),
-        _by_target(by_target),
         _dashboard(dashboard or {}),
         against.section(),
         cron.section(),
         limits.section(),
         redrive.section(),
+        _sweep(sweep),
+        _by_target(by_target),
         _FOOT,
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -41,27 +41,27 @@ _HEAD = """# Benchmarks
 
 <!-- Written by `python -m stress report`. Edit stress/page.py instead. -->
 
-Every figure here was printed by a command in the repository, which is named beside it. Ratios and counts are what to look
-at; times and rates depend on the machine, which here was {machine}. A figure
-is the median of its repetitions; in brackets the lowest and the highest. Simulated figures say so: they are the
-production coordinator and pacing in virtual time, with assumed latencies (see [How far it goes](explanation/scale.md)).
+A command of the repository printed every figure on this page. The command stands beside its figures; `nox -s bench`
+runs most of them. The machine had {machine}. Times and rates depend on the machine, so look at ratios and counts first.
 
-To do it all again: `nox -s bench`."""
+A figure is the median of its repetitions, with the lowest and the highest in brackets. *Simulated* figures come from the
+production coordinator and pacing in virtual time, with assumed latencies: see [How far it goes](explanation/scale.md). The
+[last section](#how-it-is-measured) says how each quantity is measured."""
 
 _FOOT = """## How it is measured
 
-- **Drain**: from the first start of a task, in any worker, to the moment at which the board counts every message as done.
-  A message that ran and is not committed yet does not count. For the peers it ends with the last task, or where they
-  acknowledge in groups, with the last group.
-- **No-op task**: it writes its time into a page of shared memory (0.3 µs), the same for every queue. That is how the parent
-  process sees progress; it asks nothing of the store before all tasks have run.
-- **Requests** are counted where they are made, by every process, for its whole life, start and end included.
-- **CPU** is read from the kernel, per thread, between the first message and the last commit. The supervisor counts with
-  the agent. The task itself is in the worker's share; it is empty.
-- **Raw** rates are the same client object on the same server: creations of objects of the same size one after the other,
-  reads with eight in flight from one process.
-- Nothing here fails a build by being slow. What is guarded are counts (`tests/bench`): requests and bytes per message, the
-  size of the board."""
+- **Drain**: from the first start of a task in any worker until the board counts every message as done. A message that ran
+  but is not committed does not count. For other queues it ends with the last task, or with the last group if they
+  acknowledge in groups.
+- **No-op task**: it writes the time into a page of shared memory (0.3 µs). It is the same for every queue. The parent
+  process reads that page to see progress, and makes no request to the store before all tasks have run.
+- **Requests**: every process counts its own, from its start to its end.
+- **CPU**: as the kernel reports it for each thread, between the first message and the last commit. The supervisor
+  counts with the agent. The worker's share includes the task, which is empty.
+- **Raw** rates: the same client object on the same server. It creates objects of the same size one after the other,
+  and reads with eight requests at a time from one process.
+- A slow run fails no build. Tests guard counts only (`tests/bench`): requests and bytes per message, and the size of the
+  board."""
 
 
 def _dashboard(found: dict[str, Any]) -> str:
@@ -70,9 +70,9 @@ def _dashboard(found: dict[str, Any]) -> str:
     times, asked = found["page_ms"], found["requests"]
     kinds = ", ".join(f"{many:,} {kind.upper()}" for kind, many in asked.items())
     rows = [
-        ("looks at the summary, for all viewers together", "≤ 0.5 a second", f"{found['looks_per_s']:.2f} a second"),
+        ("reads of the summary, for all viewers together", "≤ 0.5 a second", f"{found['looks_per_s']:.2f} a second"),
         (
-            "time of a page, median / p99 / longest",
+            "time to load a page, median / p99 / longest",
             "< 300 ms",
             f"{times['p50']:g} / {times['p99']:g} / {times['max']:g} ms",
         ),
@@ -83,9 +83,9 @@ def _dashboard(found: dict[str, Any]) -> str:
 
 {table(("", "target", "measured"), rows)}
 
-{found["viewers"]} viewers with open streams over {found["messages"]:,} waiting messages, which one host works on, for
-{found["seconds"]:g} s, on {found["store"]}; another client loads {found["pages"]:,} pages meanwhile. In its whole life the
-server asked its store for {kinds}: `{found["command"]}`."""
+`{found["command"]}`: {found["viewers"]} viewers have open streams for {found["seconds"]:g} s. {found["messages"]:,}
+messages wait on {found["store"]}, and one host works on them. Another client loads {found["pages"]:,} pages. In all,
+the server made {kinds} requests to its store."""
 
 
 def _machine(real: dict[str, Any], peers: dict[str, Any]) -> str:
@@ -99,7 +99,7 @@ def _peers(peers: dict[str, Any]) -> str:
     rows = []
     for name, row in peers["queues"].items():
         if "skipped" in row:
-            rows.append((name, "left out: " + row["skipped"].splitlines()[0][:120], "", ""))
+            rows.append((name, "not measured: " + row["skipped"].splitlines()[0][:120], "", ""))
         else:
             rows.append(
                 (
@@ -110,7 +110,8 @@ def _peers(peers: dict[str, Any]) -> str:
                 )
             )
     about = "\n".join(
-        f"- **{name} {one['version']}.** {' '.join(one['why'].split())}" for name, one in sorted(peers["about"].items())
+        f"- **{name} {one['version']}.** {' '.join(one['why'].replace('``', '`').split())}"
+        for name, one in sorted(peers["about"].items())
     )
     return f"""## Beside other queues
 
@@ -118,10 +119,10 @@ def _peers(peers: dict[str, Any]) -> str:
 
 {table(("queue", "drained per second", "enqueued per second", "worker CPU, µs per message"), rows)}
 
-No-op task, two worker processes each, all in one run, one after the other, {peers["repetitions"]} times over:
-`python -m stress peers`. Redis keeps nothing on disk here and SQLite under Huey does not sync; s3queue's messages are
-durable when `enqueue` returns, in both of its stores, and its CPU counts agent and workers. What was chosen for each, and
-where its documentation says so:
+`python -m stress peers`: a no-op task, and two worker processes for each queue. The queues run one after the other,
+and all of this is repeated {peers["repetitions"]} times. In this comparison Redis writes nothing to disk, and SQLite
+under Huey does not sync. Messages of s3queue are durable when `enqueue` returns, in both stores. The CPU of s3queue
+includes its agent. Each queue is set up as its documentation advises:
 
 {about}"""
 
@@ -188,7 +189,8 @@ def _thousand(scale: dict[str, Any]) -> str:
         "1,000 hosts × 4 slots, 1 s tasks", "slots busy", "ledger writes per second and host",
         "write-class per message", "cycle, s", "board, MB", "per million",
     )  # fmt: skip
-    return "## What a thousand busy hosts cost\n\nSimulated on S3, at list prices.\n\n" + table(head, rows)
+    how = "Simulated on S3, at list prices: `python -m stress scale board-1000`, and so on."
+    return f"## What a thousand busy hosts cost\n\n{how}\n\n{table(head, rows)}"
 
 
 def _bill(scale: dict[str, Any]) -> str:
@@ -199,10 +201,9 @@ def _bill(scale: dict[str, Any]) -> str:
     ]
     if not rows:
         return ""
-    return (
-        "## What an idle namespace costs\n\n10 queues, 10 hosts, nothing to do; simulated, at list prices.\n\n"
-        + table(("scenario", "a day", "PUT per hour", "LIST per hour", "GET per hour"), rows)
-    )
+    how = "10 queues and 10 hosts without work. Simulated, at list prices: `python -m stress scale SCENARIO`."
+    head = ("scenario", "a day", "PUT per hour", "LIST per hour", "GET per hour")
+    return f"## What an idle namespace costs\n\n{how}\n\n{table(head, rows)}"
 
 
 def _per_hour(told_: dict[str, Any], kind: str) -> float:
@@ -236,10 +237,11 @@ def _sweep(sweep: dict[str, Any]) -> str:
     met = f"{len(rows) - len(short)} of {len(rows)}"
     return f"""## Adaptive tickets against fixed ones
 
-One host on simulated S3 (`python -m stress sweep`), tickets sized by the coordinator, or fixed by hand at 1, 2, 4, 16, 64,
-256 or 1,024 messages per slot. **{met}** points are within 10 % of the best fixed size; the lowest ratio is
-{worst["ratio"]:.2f} ({where}). "First ever" is the same before anything was measured: the first messages of a queue are its
-measurement, and cost a round trip more.
+`python -m stress sweep`: one host on simulated S3. The coordinator decides the size of tickets, or the size is fixed
+at 1, 2, 4, 16, 64, 256 or 1,024 messages per slot. In **{met}** cases the coordinator reaches at least 90 % of the
+best fixed size; the lowest ratio is {worst["ratio"]:.2f} ({where}). "First ever" is the ratio for a new queue. There
+the coordinator does not know yet how long a task takes, and learns it from the first messages, which costs one round
+trip more.
 
 {table(head, rows)}"""
 
@@ -257,8 +259,8 @@ def _by_target(by_target: dict[str, Any]) -> str:
         for row in by_target["rows"]
     ]
     targets_s = [f"{float(target):g} s" for target in by_target["rows"][0]["per_s"]]
-    return f"""The same question asked of real runs: SQLite, batches of 100, `ticket_target` at its default of 1 s
-and set by hand; messages per second, medians of runs in turn.
+    return f"""The same with real runs on SQLite, in batches of 100: messages per second with the default
+`ticket_target` of 1 s and with other values, as medians of alternating runs.
 
 {table(("task, ms", "slots", *targets_s, "default / best"), rows)}"""
 

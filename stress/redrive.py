@@ -264,11 +264,11 @@ def section() -> str:
     )
     return f"""## Redriving {kept["letters"]:,} dead letters
 
-`{kept["command"]}`: done after {kept["seconds"]:.0f} s, {kept["requests_per_letter"]:.3f} requests a letter of operator and
-coordinator (asked for: at most 2.1), and {kept["grown_mb"]:.1f} MB more memory of the operator. The cycles of the
-coordinator, which serves another queue as well, were {kept["cycle_ratio"]:.2f} times as long as before, by the mean (asked
-for: at most 1.2):
+`{kept["command"]}`: it took {kept["seconds"]:.0f} s. Operator and coordinator made {kept["requests_per_letter"]:.3f}
+requests per letter (target: at most 2.1). The memory of the operator grew by {kept["grown_mb"]:.1f} MB. The
+coordinator also serves another queue. Its mean cycle was {kept["cycle_ratio"]:.2f} times as long as without the
+redrive (target: at most 1.2):
 
-| cycles, ms | number | mean | median | p95 | of the mean, computing | the board's put |
+| cycles, ms | number | mean | median | p95 | computing, mean | PUT of the board, mean |
 |---|---|---|---|---|---|---|
 {rows}"""

@@ -203,13 +203,13 @@ def targets(real: dict[str, Any], peers: dict[str, Any], scale: dict[str, Any]) 
             "`python -m stress peers`",
         ),
         (
-            "drain, no-op, one message per object, SeaweedFS, against raw GET with 8 in flight",
+            "drain, no-op, one message per object, SeaweedFS, against raw GET, 8 at a time",
             "≥ 0.6 ×",
             lambda: share("singles-long-seaweedfs", "drain_per_s", "get_per_s", 0.6),
             command("singles-long-seaweedfs"),
         ),
         (
-            "enqueue one by one, durable on return, against raw conditional PUT",
+            "enqueue one by one, durable when it returns, against raw conditional PUT",
             "≥ 0.8 ×",
             lambda: share("singles-long-seaweedfs", "enqueue_per_s", "put_per_s", 0.8),
             "same",
@@ -264,7 +264,7 @@ def targets(real: dict[str, Any], peers: dict[str, Any], scale: dict[str, Any]) 
         ),
         (
             "10,000 hosts on 64 boards, defaults",
-            "holds; the ceiling is stated",
+            "works; the limit is stated",
             many_hosts,
             simulated("parts-10000"),
         ),
@@ -280,7 +280,7 @@ def targets(real: dict[str, Any], peers: dict[str, Any], scale: dict[str, Any]) 
             fail_over,
             simulated("fail-over", "fail-over-same-host"),
         ),
-        ("memory over a million messages", "stated; flat", memory, command("memory-sqlite")),
+        ("memory over a million messages", "stated, and constant", memory, command("memory-sqlite")),
     ]
     lines_ = [(what, target, _try(figure), how) for what, target, figure, how in rows]
     page = "## Targets\n\n" + table(("what", "target", "measured", "command"), lines_)
@@ -295,8 +295,8 @@ def _per_request(run: dict[str, Any]) -> dict[str, str]:
     return {**ms, "lists": f"{lists:.0f}", "agent": f"{median(run['cpu_us_per_message']['agent']) / 1000:.2f}"}
 
 
-_SINGLES = """One message per object on SeaweedFS is bound by the two cores that server, agent and workers share. Raw
-GETs, {get} ms each with eight in flight, take both. A message takes such a GET, {agent} ms of the agent, the deletion of
-its object ({delete} ms) and its share of some {lists} listings ({list} ms each for a thousand keys). What would close the
-gap to the raw rate: a server with cores of its own, or surveys that leave out pages of nothing but batches that are on the
-board already."""
+_SINGLES = """With one message per object on SeaweedFS, the limit is the two cores that server, agent and workers
+share. Raw GETs ({get} ms each, eight at a time) use both cores. A message needs such a GET, {agent} ms of the agent,
+the deletion of its object ({delete} ms), and its share of about {lists} listings ({list} ms each for a thousand
+keys). Two things would bring it closer to the raw rate: a server with its own cores, and surveys that skip pages
+with only batches that are already on the board."""

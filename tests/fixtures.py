@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from multiprocess import util
 from s3queue_backends.sqlite import SqliteStore
 
 from s3queue.config import configure
@@ -25,6 +28,17 @@ def disk(tmp_path: Path) -> Iterator[ObjectStore]:
     yield it
     configure()
     it.close()
+
+
+@pytest.fixture
+def base_folder(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A temporary directory of our own, short enough for the path of a socket."""
+    tmp_path_factory.getbasetemp()  # made with its first use, and not in what is removed below
+    util.get_temp_dir()  # where a fork server that outlives this test has its socket
+    directory = Path(tempfile.mkdtemp(prefix="s3q", dir="/tmp"))
+    monkeypatch.setattr(tempfile, "tempdir", str(directory))
+    yield directory / f"s3queue-{os.getuid()}"
+    shutil.rmtree(directory)
 
 
 @pytest.fixture
@@ -71,9 +85,10 @@ def _logging_as_it_was() -> Iterator[None]:
     logging.disable(logging.NOTSET)
     if logging.root.level > logging.WARNING:
         logging.root.setLevel(logging.WARNING)
-    for name in ("s3queue", "s3queue.producer", "s3queue.agent", "s3queue.worker", "s3queue.supervisor"):
-        logging.getLogger(name).disabled = False
-        logging.getLogger(name).propagate = True
-    logging.getLogger("mine").disabled = False
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] in ("s3queue", "mine"):
+            logger = logging.getLogger(name)
+            logger.disabled, logger.propagate = False, True
+            logger.setLevel(logging.NOTSET)
     yield
     logging.disable(was)

@@ -65,9 +65,10 @@ class Silence(NamedTuple):
 
 
 class NoLogin(NamedTuple):
-    """There are no credentials to sign with. Nothing was sent."""
+    """There are no credentials to sign with. Nothing was sent. ``hint``: where they may be set."""
 
     why: str
+    hint: str
 
     def __str__(self) -> str:
         return self.why[:300]
@@ -99,19 +100,19 @@ _CUT_SHORT = frozenset(
     }
 )
 
-#: Advice for people about a refusal, by its code.
+#: What a refusal means, and what to do about it, by its code.
 _ADVICE = {
-    **dict.fromkeys(_MISSING_BUCKET, "there is no such bucket: create it, or correct its name"),
-    "AccessDenied": "these credentials may not do this: check their permissions on the bucket",
-    "InvalidAccessKeyId": "the store does not know these credentials: check the access key and the endpoint",
-    "SignatureDoesNotMatch": "the secret key is wrong, or a proxy rewrites requests",
-    "RequestTimeTooSkewed": "the clock of this machine is wrong: set it",
-    "ExpiredToken": "these credentials have expired: renew them",
-    "AuthorizationHeaderMalformed": "the region is wrong: set the region of the bucket",
-    "PermanentRedirect": "the region or the endpoint is wrong: set those of the bucket",
+    **dict.fromkeys(_MISSING_BUCKET, ("there is no such bucket", "create it, or correct its name")),
+    "AccessDenied": ("these credentials may not do this", "check their permissions on the bucket"),
+    "InvalidAccessKeyId": ("the store does not know these credentials", "check the access key and the endpoint"),
+    "SignatureDoesNotMatch": ("the secret key is wrong, or a proxy rewrites requests", "check the secret key"),
+    "RequestTimeTooSkewed": ("the clock of this machine is wrong", "set it"),
+    "ExpiredToken": ("these credentials have expired", "renew them"),
+    "AuthorizationHeaderMalformed": ("the region is wrong", "set the region of the bucket"),
+    "PermanentRedirect": ("the region or the endpoint is wrong", "set those of the bucket"),
 }
 
-OUT_OF_FILES = "this process has too many open files: raise its limit (ulimit -n, LimitNOFILE)"
+OUT_OF_FILES, MORE_FILES = "this process has too many open files", "raise its limit: ulimit -n, LimitNOFILE"
 
 
 class Row(NamedTuple):
@@ -222,16 +223,21 @@ def error(verdict: Verdict, failure: Failure, operation: str, key: str, place: s
     Args:
         place: URL of the store.
     """
-    why = str(failure)
-    if isinstance(failure, Reply) and (advice := _ADVICE.get(failure.code)):
-        why += f": {advice}"
+    why, hint = str(failure), ""
+    if isinstance(failure, Reply):
+        why, hint = _ADVICE.get(failure.code, ("", ""))
+        why = f"{failure}: {why}" if why else str(failure)
+    elif isinstance(failure, NoLogin):
+        hint = failure.hint
+    elif why == OUT_OF_FILES:
+        hint = MORE_FILES
     match verdict:
         case Verdict.UNKNOWN:
-            return OutcomeUnknown(operation, key, why)
+            return OutcomeUnknown(operation, key, why, hint)
         case Verdict.DENIED:
-            return StoreDenied(operation, key, f"{why} ({place})")
+            return StoreDenied(operation, key, f"{why}, at {place}", hint)
         case _:
-            return StoreUnavailable(operation, key, why if isinstance(failure, Reply) else f"{why} ({place})")
+            return StoreUnavailable(operation, key, why if isinstance(failure, Reply) else f"{why}, at {place}", hint)
 
 
 def refuse(failure: Failure, operation: str, key: str, place: str) -> NoReturn:

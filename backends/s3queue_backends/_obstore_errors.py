@@ -42,7 +42,7 @@ def read(failed: Exception) -> Failure:
         status = _STATUS.search(text)
         if "kind: Connect," in debug or "kind: Timeout," in debug or (status and status[1] >= "429"):
             return Silence(False, "no connection to the service that gives credentials")
-        return NoLogin("no credentials: set AWS_*, GOOGLE_* or AZURE_STORAGE_* variables, or pass them")
+        return NoLogin("no credentials", "set AWS_*, GOOGLE_* or AZURE_STORAGE_* variables, or pass them")
     if (status := _STATUS.search(text)) is not None:
         code, message = _CODE.search(text), _MESSAGE.search(text)
         return Reply(int(status[1]), code[1] if code else "", message[1].strip() if message else "")

@@ -7,7 +7,7 @@ import os
 import sqlite3
 
 from s3queue.errors import OutcomeUnknown, StoreDenied, StoreError, StoreUnavailable
-from s3queue_backends._errors import OUT_OF_FILES
+from s3queue_backends._errors import MORE_FILES, OUT_OF_FILES
 
 #: Meaning of each primary result code (https://www.sqlite.org/rescode.html). Any other is `StoreUnavailable`.
 ERRORS: dict[int, type[StoreError]] = {
@@ -67,14 +67,17 @@ def translated(error: sqlite3.Error, operation: str, key: str) -> StoreError:
     return kind(operation, key, f"{error} ({name})" if name else str(error))
 
 
-def no_folder(path: str) -> str:
-    return f"the folder {os.path.dirname(path)} does not exist: create it, or correct the path"
+def no_folder(path: str) -> StoreDenied:
+    """The error for a file whose folder does not exist."""
+    return StoreDenied(
+        "open", path, f"the folder {os.path.dirname(path)} does not exist", "create it, or correct the path"
+    )
 
 
 def named(error: sqlite3.Error, path: str) -> StoreError | None:
     """The cause behind "unable to open database file", if it can be found."""
     if primary(error) == sqlite3.SQLITE_NOTADB:
-        return StoreDenied("open", path, "this is not a SQLite database: name another file")
+        return StoreDenied("open", path, "this is not a SQLite database", "name another file")
     if primary(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
         return None
     folder = os.path.dirname(path)
@@ -82,11 +85,11 @@ def named(error: sqlite3.Error, path: str) -> StoreError | None:
         os.close(os.open(folder, os.O_RDONLY))
     except OSError as why:
         if why.errno in (errno.EMFILE, errno.ENFILE):
-            return StoreUnavailable("open", path, OUT_OF_FILES)
+            return StoreUnavailable("open", path, OUT_OF_FILES, MORE_FILES)
         if why.errno in (errno.ENOENT, errno.ENOTDIR):
-            return StoreDenied("open", path, no_folder(path))
+            return no_folder(path)
     if os.path.isdir(path):
-        return StoreDenied("open", path, "this is a folder, not a file")
+        return StoreDenied("open", path, "this is a folder, not a file", "name a file in it")
     if not os.access(folder, os.W_OK | os.X_OK) or (os.path.exists(path) and not os.access(path, os.W_OK)):
-        return StoreDenied("open", path, "this user may not write there: check the permissions of file and folder")
+        return StoreDenied("open", path, "this user may not write there", "check the permissions of file and folder")
     return None

@@ -57,7 +57,7 @@ def read(failed: Exception) -> Failure:
         # Without a body the SDK puts the status where the code should be.
         return Reply(status, "" if code.isdecimal() else code, str(answer.get("Error", {}).get("Message", "")))
     if isinstance(failed, LOGINS):
-        return NoLogin("no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role")
+        return NoLogin("no credentials", "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role")
     if isinstance(failed, SILENCES):
         inner = (*NEVER_SENT, *_pools.NEVER_CONNECTED)
         return _errors.silence(failed, not any(isinstance(one, inner) for one in _errors.causes(failed)))

@@ -72,7 +72,7 @@ def read(failed: Exception) -> Failure:
         case OSError():
             return _errors.silence(failed, True)
         case ValueError() if "provider" in str(failed).lower():
-            return NoLogin("no credentials: set MINIO_ACCESS_KEY and MINIO_SECRET_KEY, or AWS_*, or pass them")
+            return NoLogin("no credentials", "set MINIO_ACCESS_KEY and MINIO_SECRET_KEY, or AWS_*, or pass them")
         case ValueError() if str(failed).startswith("XML element"):
             return Silence(True, "an answer that could not be read")
     raise failed

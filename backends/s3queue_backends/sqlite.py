@@ -253,7 +253,7 @@ class SqliteStore:
         connection = hold.connection if hold is not None else None
         if connection is None and not os.path.exists(self.path):
             if not os.path.isdir(os.path.dirname(self.path)):
-                raise StoreDenied("open", self.path, _sqlite_errors.no_folder(self.path))
+                raise _sqlite_errors.no_folder(self.path)
             if self._pid == os.getpid() and self._open:
                 self._check_file(next(iter(self._open)))
             return None

@@ -163,11 +163,13 @@ def _status(command: click.Command, args: Sequence[str] | None) -> int:
     except ConfigError as wrong:
         return complain(wrong.message, wrong.hint)
     except StoreUnavailable as fault:
-        hint = "is it running, and is the URL right?"
-        return complain(f"the store cannot be reached: {fault}", hint, UNREACHABLE)
+        hint = fault.hint or "is it running, and is the URL right?"
+        return complain(f"the store cannot be reached: {fault.message}", hint, UNREACHABLE)
     except StoreDenied as fault:
-        hint = "look at the URL, and at the permissions or credentials"
-        return complain(f"the store refuses us: {fault}", hint, REFUSED)
+        hint = fault.hint or "check the URL, and the permissions or credentials"
+        is_file = fault.operation == "open"
+        what = f"cannot open {fault.key}: {fault.why}" if is_file else f"the store refuses us: {fault.message}"
+        return complain(what, hint, REFUSED)
     except StoreUnsupported as fault:
         return complain(fault.why, "s3queue doctor URL shows all that was checked", REFUSED)
     except EnqueueUncertain as fault:

@@ -36,7 +36,7 @@ def restore(
     """
     from s3queue.core import restore as core
     from s3queue.core.keys import Layout
-    from s3queue.runtime.drive import Driver
+    from s3queue.io.drive import Driver
 
     store, config = use(store_url, config_file, namespace=namespace)
     driver, layout, nonce = Driver(store), Layout(config.namespace), secrets.token_hex(8)

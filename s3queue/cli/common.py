@@ -280,7 +280,7 @@ def reach(store: ObjectStore) -> None:
     """
     from s3queue.core.keys import Layout
     from s3queue.core.ops import get
-    from s3queue.runtime.drive import Driver
+    from s3queue.io.drive import Driver
 
     Driver(store, patience_s=_REACH_S).run(get(Layout().board))
 

@@ -30,7 +30,7 @@ from s3queue.context import Context
 from s3queue.core.keys import Layout
 from s3queue.decorators import task
 from s3queue.errors import ConfigError, QueueError
-from s3queue.runtime.local.folder import temporary
+from s3queue.io.folder import temporary
 from s3queue.store import ObjectStore, Shareable, open_store
 
 QUEUE = "demo"
@@ -274,7 +274,7 @@ class Demo:
     def _clean_up(self) -> None:
         """Leave nothing in the store, whose owner may keep other things there."""
         from s3queue.core.ops import delete, list_all
-        from s3queue.runtime.drive import Driver
+        from s3queue.io.drive import Driver
 
         driver = Driver(self.store)
         with contextlib.suppress(QueueError):

@@ -43,8 +43,8 @@ def command(url: str | None, thorough: bool, as_json: bool) -> int:
 
 def examine(store: ObjectStore, *, thorough: bool = False) -> Report:
     """The full report."""
+    from s3queue.io.drive import Driver
     from s3queue.operate.probe import THOROUGH, USUAL, probe
-    from s3queue.runtime.drive import Driver
 
     return probe(Driver(store), f"doctor-{secrets.token_hex(4)}/", effort=THOROUGH if thorough else USUAL)
 

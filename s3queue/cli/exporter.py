@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from s3queue.observe.serving import Answers, Health
-    from s3queue.operate.inspection import Stats
+    from s3queue.observe.stats import Stats
 
 #: Seconds without an answer of the store after which the exporter is not healthy.
 _LATELY_S = 60.0

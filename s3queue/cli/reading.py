@@ -68,7 +68,7 @@ def warn_if_unknown(of: Queue) -> None:
 
 def _is_known(of: Queue) -> bool:
     from s3queue.core.ops import get
-    from s3queue.runtime.drive import Driver
+    from s3queue.io.drive import Driver
     from s3queue.store import Found
 
     return isinstance(Driver(of.store).run(get(of.layout.meta(of.name))), Found)

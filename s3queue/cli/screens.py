@@ -9,9 +9,9 @@ from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.table import Table
 
+from s3queue.io.meter import ROLES
 from s3queue.observe.prices import dollars
-from s3queue.operate.inspection import QueueStats, Stats
-from s3queue.runtime.meter import ROLES
+from s3queue.observe.stats import QueueStats, Stats
 from s3queue.words import plural
 
 #: What the columns are called, and what each counts.

@@ -15,7 +15,7 @@ from s3queue.core.keys import check_name
 from s3queue.words import plural
 
 if TYPE_CHECKING:
-    from s3queue.operate.inspection import Stats
+    from s3queue.observe.stats import Stats
     from s3queue.store import ObjectStore
 
 
@@ -75,7 +75,8 @@ def command(
 
 
 def _look(store: ObjectStore, namespace: str, queues: tuple[str, ...], *, exact: bool) -> Stats:
-    from s3queue.operate.inspection import QueueStats, stats
+    from s3queue.observe.stats import QueueStats
+    from s3queue.operate.inspection import stats
 
     seen = stats(store, namespace, exact=exact)
     for name in queues:

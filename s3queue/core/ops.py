@@ -1,7 +1,7 @@
 """The operations that a step may yield, and their outcomes.
 
 A step is a generator that yields operations and receives their outcomes; it returns its result. The same generators run in
-production (`s3queue.runtime.drive`), in the simulator and in tests that drive them by hand. Only this module of the core
+production (`s3queue.io.drive`), in the simulator and in tests that drive them by hand. Only this module of the core
 yields operations: all others use ``yield from`` with a function below.
 
 A driver gives a step an outcome for every operation, in the types of the functions below. It retries operations that were

@@ -17,7 +17,7 @@ from s3queue.dashboard.access import Viewer
 from s3queue.dashboard.actions import ACTIONS
 from s3queue.dashboard.actions.action import Action
 from s3queue.dashboard.desk import Desk
-from s3queue.dashboard.works import Work
+from s3queue.dashboard.works import State, Work
 from s3queue.errors import QueueError
 
 #: Characters of the longest value that a form may carry: an edited payload.
@@ -107,10 +107,10 @@ class Acting:
         target = values.get(action.target, "") if action.target else ""
         who = _who(request)
 
-        def ended(work: Work) -> None:
+        def ended(work: Work, state: State) -> None:
             self._desk.looks.forget()
             self._desk.events.emit(
-                "operated", **who, action=action.name, **_said(values), outcome=work.state, text=work.told
+                "operated", **who, action=action.name, **_said(values), outcome=state, text=work.told
             )
 
         try:

@@ -185,10 +185,10 @@ class Dashboard:
         """A look that failed: the caller's mistake, or the store's trouble."""
         is_mistake = isinstance(fault, ConfigError)
         status = 400 if is_mistake else 503 if isinstance(fault, StoreError) else 500
-        hint = fault.hint if isinstance(fault, ConfigError) else ""
-        if isinstance(fault, StoreDenied):
-            hint = "look at the permissions and credentials of this dashboard"
-        what = fault.message if isinstance(fault, ConfigError) else str(fault)
+        hint = fault.hint if isinstance(fault, ConfigError | StoreError) else ""
+        if isinstance(fault, StoreDenied) and not hint:
+            hint = "check the permissions and credentials of this dashboard"
+        what = fault.message if isinstance(fault, ConfigError | StoreError) else str(fault)
         if request.headers.get("hx-request"):
             return self._desk.part(request, "part/problem.html", status=status, what=what, hint=hint)
         title = "Not found" if is_mistake else "The store does not answer"

@@ -12,9 +12,9 @@ from s3queue.dashboard import costs, render
 from s3queue.dashboard.looks import Looks, Seen
 from s3queue.dashboard.reader import Look, Reader
 from s3queue.dashboard.works import Works
+from s3queue.io.meter import Meter
 from s3queue.observe.events import Events
 from s3queue.queue import Queue
-from s3queue.runtime.meter import Meter
 from s3queue.store import ObjectStore
 
 if TYPE_CHECKING:

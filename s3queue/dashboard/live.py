@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from s3queue.dashboard.attention import notices
 from s3queue.dashboard.desk import Desk
 from s3queue.dashboard.reader import Look
-from s3queue.operate.inspection import QueueStats
+from s3queue.observe.stats import QueueStats
 
 #: By page, the regions of it that are kept up to date.
 VIEWS = {

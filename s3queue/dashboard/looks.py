@@ -14,7 +14,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from starlette.concurrency import run_in_threadpool
 
-from s3queue.runtime.meter import Meter
+from s3queue.io.meter import Meter
 
 T = TypeVar("T")
 

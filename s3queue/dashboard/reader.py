@@ -16,10 +16,11 @@ from starlette.concurrency import run_in_threadpool
 from s3queue.core.keys import Layout
 from s3queue.dashboard.series import Chronicle, Spending, Spendings
 from s3queue.errors import QueueError
+from s3queue.io.drive import Driver
+from s3queue.io.meter import Meter
 from s3queue.observe.prices import prices_of
-from s3queue.operate.inspection import Stats, read_summary
-from s3queue.runtime.drive import Driver
-from s3queue.runtime.meter import Meter
+from s3queue.observe.stats import Stats
+from s3queue.operate.inspection import read_summary
 from s3queue.store import ObjectStore
 
 __all__ = ["Look", "Reader"]

@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from s3queue.dashboard import costs
 from s3queue.observe.prices import AS_OF, dollars
-from s3queue.operate.inspection import HostStats
+from s3queue.observe.stats import HostStats
 
 #: Characters of a payload or an error that a page shows.
 MOST_SHOWN = 64_000

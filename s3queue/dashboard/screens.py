@@ -20,15 +20,16 @@ from s3queue.dashboard.live import values_of
 from s3queue.dashboard.looks import Seen
 from s3queue.dashboard.settings import QueueSettings, read_settings
 from s3queue.errors import ConfigError
-from s3queue.messages import MessageHandle, MessageProgress
+from s3queue.io.drive import Driver
+from s3queue.io.meter import Meter
+from s3queue.messages import MessageHandle
+from s3queue.observe.stats import QueueStats
 from s3queue.operate import letters, looking
 from s3queue.operate.asking import parse_since
-from s3queue.operate.inspection import QueueStats
 from s3queue.operate.letters import DeadGroup, DeadLetter
 from s3queue.operate.looking import QueuedMessage
 from s3queue.operate.schedules import ScheduleInfo, Schedules
-from s3queue.runtime.drive import Driver
-from s3queue.runtime.meter import Meter
+from s3queue.operate.status import MessageProgress
 
 #: Rows of a page.
 _ROWS = 50

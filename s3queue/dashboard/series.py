@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from s3queue.observe.prices import dollars
-from s3queue.operate.inspection import QueueStats, Stats
+from s3queue.observe.stats import QueueStats, Stats
 
 #: Points that are kept: an hour, one every two seconds.
 POINTS = 1800

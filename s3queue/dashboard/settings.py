@@ -10,8 +10,8 @@ from s3queue.core.ops import get, get_all, list_page
 from s3queue.core.records import Board, Control, Ledger, decode, known_of
 from s3queue.core.records.limits import NO_LIMITS, Fuse, Limit, Limits, overlaid, strictest
 from s3queue.errors import CorruptRecord
+from s3queue.io.drive import Driver
 from s3queue.operate.views import time_of
-from s3queue.runtime.drive import Driver
 from s3queue.store import Found
 
 T = TypeVar("T", Control, Board)

@@ -11,7 +11,9 @@ from typing import Any, Literal
 
 from s3queue.errors import ConfigError, QueueError
 
-__all__ = ["Stopped", "Work", "Works"]
+__all__ = ["State", "Stopped", "Work", "Works"]
+
+State = Literal["running", "done", "cancelled", "failed"]
 
 #: Works that are remembered, ended ones included.
 _MOST = 100
@@ -27,7 +29,8 @@ class Work:
     """One thing that goes on.
 
     Attributes:
-        state: ``running``, ``done``, ``cancelled`` or ``failed``.
+        state: ``running``, ``done``, ``cancelled`` or ``failed``. Whoever sees that it has ended finds all that follows
+            from it: the audit, and what it has changed.
         action: what it is an action of: who may do that may end it.
         of: how much there is to do; None: not known.
         told: in what it ended, or how it goes; for people.
@@ -40,12 +43,12 @@ class Work:
         self.title, self.by = title, by
         self.began_at = datetime.now(UTC)
         self.ended_at: datetime | None = None
-        self.state: Literal["running", "done", "cancelled", "failed"] = "running"
+        self.state: State = "running"
         self.done = 0
         self.of: int | None = None
         self.told = ""
         self.result: Any = None
-        self._cancel = threading.Event()
+        self._cancel, self._over = threading.Event(), threading.Event()
 
     @property
     def is_cancelled(self) -> bool:
@@ -63,18 +66,27 @@ class Work:
     def wait_cancelled(self, timeout: float) -> bool:
         return self._cancel.wait(timeout)
 
-    def run(self, what: Callable[[Work], str], ended: Callable[[Work], None]) -> None:
+    def wait(self, timeout: float) -> bool:
+        """Wait so many seconds for its end; whether it has ended."""
+        return self._over.wait(timeout)
+
+    def run(self, what: Callable[[Work], str], ended: Callable[[Work, State], None]) -> None:
+        state: State
         try:
             self.told = what(self)
-            self.state = "cancelled" if self.is_cancelled else "done"
+            state = "cancelled" if self.is_cancelled else "done"
         except Stopped as end:
-            self.state, self.told = "cancelled", str(end)
+            state, self.told = "cancelled", str(end)
         except (QueueError, TimeoutError) as fault:
-            self.state, self.told = "failed", str(fault)
+            state, self.told = "failed", str(fault)
         except Exception as fault:  # noqa: BLE001 - told to whoever looks, and in the audit
-            self.state, self.told = "failed", f"{type(fault).__name__}: {fault}"
+            state, self.told = "failed", f"{type(fault).__name__}: {fault}"
         self.ended_at = datetime.now(UTC)
-        ended(self)
+        try:
+            ended(self, state)
+        finally:
+            self.state = state
+            self._over.set()
 
 
 class Works:
@@ -84,9 +96,19 @@ class Works:
         self._works: OrderedDict[str, Work] = OrderedDict()
 
     def begin(
-        self, title: str, by: str, what: Callable[[Work], str], ended: Callable[[Work], None], *, action: str = ""
+        self,
+        title: str,
+        by: str,
+        what: Callable[[Work], str],
+        ended: Callable[[Work, State], None],
+        *,
+        action: str = "",
     ) -> Work:
         """Start it, in a thread.
+
+        Args:
+            what: returns what came of it, for people.
+            ended: called with the state in which it ends, before anybody sees that.
 
         Raises:
             ConfigError: enough goes on already.

@@ -20,9 +20,9 @@ from s3queue.core.once import Call, Once, enqueue_once
 from s3queue.core.records import REPLACE, Request
 from s3queue.enqueue.batches import batch_ids, portions
 from s3queue.errors import ConfigError, CorruptRecord, EnqueueUncertain, StoreDenied, StoreUnavailable
+from s3queue.io.clock import clock
+from s3queue.io.drive import Driver, pauses
 from s3queue.middleware.enqueuing import caller
-from s3queue.runtime.drive import Driver, pauses
-from s3queue.runtime.local.clock import clock
 
 if TYPE_CHECKING:
     from s3queue.middleware.enqueuing import Enqueuing

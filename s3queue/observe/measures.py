@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 
 from s3queue.core.keys import MAX_ORDER, parse_source
 from s3queue.errors import CorruptRecord, OutcomeUnknown, StoreDenied, StoreUnavailable
+from s3queue.io.clock import clock
 from s3queue.observe.ears import Ear
-from s3queue.runtime.local.clock import clock
 from s3queue.store import Capabilities, Conflict, Found, Listed, Missing, ObjectStore, Stored, Unchanged
 
 __all__ = ["BUCKETS", "EACH", "SNAPSHOT_S", "Histogram", "MeasuredStore", "Measures", "Tried"]

@@ -17,11 +17,11 @@ from s3queue.observe.prices import dollars
 
 if TYPE_CHECKING:
     from s3queue.observe.gathering import Totals
-    from s3queue.operate.inspection import Stats
+    from s3queue.observe.stats import Stats
 
 __all__ = ["Rising", "of_host", "of_namespace", "of_usage"]
 
-#: By state, the field of `s3queue.operate.inspection.QueueStats`.
+#: By state, the field of `s3queue.observe.stats.QueueStats`.
 _STATES = {"ready": "ready", "scheduled": "scheduled", "running": "running", "retrying": "waiting"}
 #: By outcome, the same.
 _OUTCOMES = {"done": "done", "dead": "deaths", "cancelled": "cancelled", "expired": "expired", "purged": "purged"}

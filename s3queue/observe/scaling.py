@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from s3queue.operate.inspection import QueueStats, Stats
+    from s3queue.observe.stats import QueueStats, Stats
 
 __all__ = ["WITHIN_S", "scale", "wanted"]
 

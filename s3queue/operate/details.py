@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import time
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from s3queue.core.keys import fencing_token
 from s3queue.core.produce import largest_source
-from s3queue.messages import MessageProgress, Status
 from s3queue.operate import letters, looking
+from s3queue.operate.status import MessageProgress, OneMessage, Status
 from s3queue.operate.views import FailedAttempt
-from s3queue.runtime.drive import Driver
-
-if TYPE_CHECKING:
-    from s3queue.messages import MessageHandle
 
 __all__ = ["MessageDetails"]
 
@@ -52,21 +47,20 @@ class MessageDetails(Struct, frozen=True, kw_only=True):
     preview: str = ""
 
 
-def read_details(handle: MessageHandle) -> MessageDetails:
-    """What is known of it now. See `MessageHandle.details`."""
-    driver = Driver(handle.store, handle.meter, patience_s=handle.config.enqueue_deadline)
+def read_details(one: OneMessage, max_message_bytes: int) -> MessageDetails:
+    """What is known of it now. See `s3queue.messages.MessageHandle.details`."""
     # In this order: a message that is no longer in the first place has moved on to the next.
     queued = looking.read_message(
-        driver,
-        handle.layout,
-        handle.id,
+        one.driver,
+        one.layout,
+        one.id,
         now_ms=int(time.time() * 1000),
-        largest=largest_source(handle.config.max_message_bytes),
+        largest=largest_source(max_message_bytes),
     )
     if queued is not None:
         return MessageDetails(
-            id=handle.id,
-            queue=handle.queue,
+            id=one.id,
+            queue=one.queue,
             status=queued.state,
             task=queued.task,
             attempt=queued.attempt,
@@ -76,22 +70,22 @@ def read_details(handle: MessageHandle) -> MessageDetails:
             fencing_token=fencing_token(queued.ticket) if queued.ticket else None,
             sent_at=queued.sent_at,
             due_at=queued.due_at,
-            progress=None if queued.state == "scheduled" else handle.progress(),
+            progress=None if queued.state == "scheduled" else one.progress(),
             preview=queued.preview,
         )
-    status = handle.status()
-    letter = letters.read_one(driver, handle.layout, handle.id, tombstones=True)
+    status = one.status()
+    letter = letters.read_one(one.driver, one.layout, one.id, tombstones=True)
     if letter is None:
-        return MessageDetails(id=handle.id, queue=handle.queue, status=status)
+        return MessageDetails(id=one.id, queue=one.queue, status=status)
     return MessageDetails(
-        id=handle.id,
-        queue=handle.queue,
+        id=one.id,
+        queue=one.queue,
         status=status,
         task=letter.task,
         attempt=letter.attempt if status == "dead" else 0,
         failures=letter.failures,
         sent_at=letter.sent_at,
         died_at=letter.died_at if status != "cancelled" else None,
-        progress=handle.progress() if status in ("running", "waiting", "ready") else None,
+        progress=one.progress() if status in ("running", "waiting", "ready") else None,
         preview=letter.preview,
     )

@@ -21,8 +21,8 @@ from s3queue.core.ops import get, get_all, list_page
 from s3queue.core.records import CAUSES, decode
 from s3queue.core.records import DeadLetter as Record
 from s3queue.errors import ConfigError, CorruptRecord
+from s3queue.io.drive import Driver
 from s3queue.operate.views import FailedAttempt, decode_payload, history, last_line, time_of, with_payload
-from s3queue.runtime.drive import Driver
 from s3queue.store import Found, Listed
 
 __all__ = ["DeadGroup", "DeadLetter"]

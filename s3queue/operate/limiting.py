@@ -12,8 +12,8 @@ from s3queue.core.ops import get, get_all, list_all
 from s3queue.core.plan.rules import in_force, reached
 from s3queue.core.records import NO_LIMITS, Board, Control, Ledger, Limit, Limits, decode, known_of
 from s3queue.errors import CorruptRecord
-from s3queue.runtime.drive import Driver
-from s3queue.runtime.meter import Meter
+from s3queue.io.drive import Driver
+from s3queue.io.meter import Meter
 from s3queue.store import Found, ObjectStore
 
 __all__ = ["LimitInfo", "read_limits"]

@@ -20,9 +20,9 @@ from s3queue.core.ops import get, get_all, list_page
 from s3queue.core.records import Batch, Board, Ledger, SourceState, decode, decode_moved, known_of
 from s3queue.core.settle import Draft
 from s3queue.errors import ConfigError, CorruptRecord
+from s3queue.io.drive import Driver
 from s3queue.operate.asking import check_limit
 from s3queue.operate.views import FailedAttempt, decode_payload, history, preview, time_of, with_payload
-from s3queue.runtime.drive import Driver
 from s3queue.store import Found
 
 __all__ = ["QueuedMessage", "State"]

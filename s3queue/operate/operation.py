@@ -17,9 +17,9 @@ from s3queue.core.ops import Unknown, get
 from s3queue.core.produce import Accepted
 from s3queue.core.records import UNREADABLE, Board, LetterRequest, Request, decode
 from s3queue.errors import CorruptRecord, StoreUnavailable
+from s3queue.io.drive import Driver, pauses
+from s3queue.io.wakeups import wake
 from s3queue.operate.asking import check_timeout
-from s3queue.runtime.drive import Driver, pauses
-from s3queue.runtime.local.wakeups import wake
 from s3queue.store import Found, Missing, ObjectStore
 
 __all__ = ["Operation"]

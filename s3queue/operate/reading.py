@@ -11,13 +11,14 @@ from s3queue.config import Config
 from s3queue.core import produce
 from s3queue.core.keys import Layout
 from s3queue.errors import ConfigError
+from s3queue.io.drive import Driver
+from s3queue.io.meter import Meter
+from s3queue.observe.stats import QueueStats
 from s3queue.operate import letters, looking
 from s3queue.operate.asking import check_limit
-from s3queue.operate.inspection import QueueStats, stats
+from s3queue.operate.inspection import stats
 from s3queue.operate.letters import DeadGroup, DeadLetter
 from s3queue.operate.looking import QueuedMessage, State
-from s3queue.runtime.drive import Driver
-from s3queue.runtime.meter import Meter
 from s3queue.store import ObjectStore
 
 if TYPE_CHECKING:

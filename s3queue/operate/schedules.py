@@ -27,12 +27,12 @@ from s3queue.core.ops import Unknown, get
 from s3queue.core.plan.schedules import next_tick as next_of
 from s3queue.core.records import TICK, Control, Request, Schedule, Ticked, decode
 from s3queue.errors import ConfigError, StoreUnavailable
+from s3queue.io.drive import Driver
+from s3queue.io.meter import Meter
 from s3queue.operate.operation import Operation
 from s3queue.options.timetable import next_tick
 from s3queue.options.timing import CatchUp, schedule_of, timing_of
 from s3queue.payloads.codec import encode_value
-from s3queue.runtime.drive import Driver
-from s3queue.runtime.meter import Meter
 from s3queue.store import Found, ObjectStore, as_store
 from s3queue.tasks import Task
 

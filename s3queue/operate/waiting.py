@@ -15,9 +15,9 @@ from s3queue.core.keys import Layout
 from s3queue.core.ops import get
 from s3queue.core.records import Board, decode
 from s3queue.core.results import Look, Looked, Pause, wait_for
+from s3queue.io.drive import Driver
+from s3queue.io.wakeups import WakeSocket, waiters
 from s3queue.operate.asking import check_timeout
-from s3queue.runtime.drive import Driver
-from s3queue.runtime.local.wakeups import WakeSocket, waiters
 from s3queue.store import Found, Missing
 
 __all__ = ["await_end", "wait_for_end"]

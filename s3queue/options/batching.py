@@ -22,6 +22,7 @@ from s3queue.options.policies import Backoff, Delay, OnFailure, Policy, Which
 from s3queue.payloads.codec import ValueCodec
 
 if TYPE_CHECKING:
+    from s3queue.middleware import Middleware
     from s3queue.options.limits import Breaker, Limit
     from s3queue.options.once import Unique
     from s3queue.options.timing import CatchUp
@@ -73,7 +74,7 @@ class Options(TypedDict, total=False):
     give_up_on: Which | None
     result_ttl: float | None
     ack: Ack
-    middleware: Iterable[object]
+    middleware: Iterable[Middleware]
     max_running: int | None
     rate: float | str | None
     per_key: Limit | None

@@ -16,14 +16,14 @@ from typing import Any
 import multiprocess
 from multiprocess import connection
 
+from s3queue.io.clock import clock
+from s3queue.io.meter import total
 from s3queue.observe.events import Events
 from s3queue.runtime.agent.main import Agent
-from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.journal import Journal
 from s3queue.runtime.local.life import Life
 from s3queue.runtime.local.spec import AgentSpec, WorkerSpec
 from s3queue.runtime.local.wire import Drain, Empty, Left, Started, pack, unpack
-from s3queue.runtime.meter import total
 from s3queue.runtime.supervisor.household import Household, Summary, new_session
 from s3queue.runtime.worker.main import Worker
 

@@ -22,6 +22,7 @@ import contextlib
 import random
 import socket
 import struct
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -125,6 +126,12 @@ class FaultProxy:
         return f"http://127.0.0.1:{self._port}"
 
     def __enter__(self) -> FaultProxy:
+        self._held = socket.socket()
+        if sys.platform == "linux":
+            # The port is ours while we are away, too: bound, and nobody listens. Elsewhere one cannot listen beside it.
+            self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._held.bind(("127.0.0.1", 0))
+            self._port = self._held.getsockname()[1]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="faultproxy", daemon=True)
         self._thread.start()
@@ -136,6 +143,7 @@ class FaultProxy:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+        self._held.close()
 
     # ---- away and back -------------------------------------------------------------------------------------
 
@@ -203,12 +211,12 @@ class FaultProxy:
         if self._return is not None:
             self._return.cancel()
             self._return = None
+        self._away = False  # before anybody can come
         if self._listening is None:
             self._listening = socket.create_server(("127.0.0.1", self._port), backlog=128)
             self._listening.setblocking(False)
             self._port = self._listening.getsockname()[1]
             self._loop.add_reader(self._listening, self._accept, self._listening)
-        self._away = False
 
     def _accept(self, listening: socket.socket) -> None:
         # Not asyncio's server: closed between accepting a connection and serving it, that leaves the connection open.

@@ -22,8 +22,8 @@ from s3queue.config import Config
 from s3queue.core.keys import Layout
 from s3queue.core.ops import get, list_all
 from s3queue.core.records import Board, decode
+from s3queue.io.drive import Driver
 from s3queue.queue import Queue
-from s3queue.runtime.drive import Driver
 from s3queue.store import Found, ObjectStore
 from s3queue.testing.programs import python
 from stress.bench import work

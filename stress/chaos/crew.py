@@ -16,7 +16,7 @@ import msgspec
 import psutil
 
 from s3queue.errors import QueueError
-from s3queue.runtime.local.clock import clock
+from s3queue.io.clock import clock
 from stress.chaos.clocks import Clock
 from stress.chaos.host import HostSpec
 from stress.chaos.notes import Done, Notebook

@@ -22,8 +22,8 @@ from s3queue.core.keys import Layout
 from s3queue.core.ops import Unknown, get, list_all
 from s3queue.core.records import Board, DeadLetter, decode
 from s3queue.errors import ConfigError, QueueError
-from s3queue.runtime.drive import Driver
-from s3queue.runtime.local.clock import clock
+from s3queue.io.clock import clock
+from s3queue.io.drive import Driver
 from s3queue.store import Found, open_store
 from s3queue.testing.faultproxy import FaultProxy
 from stress.chaos import calls, faults, featured, notes, shares, ticking

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from s3queue.runtime.local.clock import clock
+from s3queue.io.clock import clock
 from s3queue.testing.faultproxy import FaultProxy
 from stress.chaos.crew import Crew, Host, signalled
 from stress.chaos.notes import Claimed, Ending, read_on

@@ -13,9 +13,9 @@ from typing import Any
 from s3queue.context import Context
 from s3queue.decorators import task
 from s3queue.errors import Reject, Retry, Snooze
+from s3queue.io.clock import clock
 from s3queue.options.limits import Limit
 from s3queue.options.policies import Backoff
-from s3queue.runtime.local.clock import clock
 from stress.chaos.notes import Beat, Bell, End, Notebook, Start
 from stress.chaos.plan import BATCH, BEATS, BUNCH, FEW, LATEST, MAX_ATTEMPTS, MOST_RUNNING, PACED, RATE, SHARED
 

@@ -27,7 +27,7 @@ class Start(Note, frozen=True):
     """A task was started.
 
     Attributes:
-        at: seconds by `s3queue.runtime.local.clock.clock`.
+        at: seconds by `s3queue.io.clock.clock`.
         party: name of the host, with the number of its life: ``a.1``.
         pid: of the worker, as the whole machine sees it; local_pid: as its own process space does.
         call: the same for all messages of one call of a task that takes several; else empty.

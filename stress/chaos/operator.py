@@ -19,7 +19,7 @@ import s3queue
 from s3queue import Queue
 from s3queue.config import Config, configure
 from s3queue.errors import StoreUnavailable
-from s3queue.runtime.local.clock import clock
+from s3queue.io.clock import clock
 from s3queue.runtime.local.life import die_with_parent
 from s3queue.store import open_store
 from stress.chaos.clocks import Clock

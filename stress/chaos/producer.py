@@ -15,8 +15,8 @@ from s3queue.config import Config, configure
 from s3queue.core.keys import Layout, batch_id, parse_message_id, parse_source, source_path
 from s3queue.core.ops import Put, Unknown
 from s3queue.errors import EnqueueUncertain, StoreUnavailable
-from s3queue.runtime.drive import Driver
-from s3queue.runtime.local.clock import clock
+from s3queue.io.clock import clock
+from s3queue.io.drive import Driver
 from s3queue.runtime.local.life import die_with_parent
 from s3queue.store import open_store
 from stress.chaos import jobs

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from s3queue.core.ops import list_all
-from s3queue.runtime.drive import Driver
+from s3queue.io.drive import Driver
 from s3queue.store import ObjectStore
 from s3queue.testing.faultproxy import FaultProxy
 

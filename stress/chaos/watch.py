@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from s3queue.core.keys import Layout, parse_source
 from s3queue.errors import OutcomeUnknown, StoreDenied, StoreError
-from s3queue.runtime.local.clock import clock
+from s3queue.io.clock import clock
 from s3queue.store import Capabilities, Conflict, Found, Listed, Missing, ObjectStore, Stored, Unchanged
 from stress.chaos.notes import Assigned, Bell, Claimed, Counter, Ending, Flushed, Notebook, Ruled
 from stress.chaos.plan import LATEST, PACED, SHARED

@@ -1,7 +1,7 @@
 """buquet on S3: 2 worker processes, each with half of the 16 shards, polling every 10 ms.
 
-Disjoint shards keep its workers from competing for one message (its guide, "Shards"); messages are submitted with
-``submit_many``. Its monitor runs in the worker, as by default.
+With separate shards, workers do not compete for one message (its guide, "Shards"). Messages are submitted with
+``submit_many``. Its monitor runs in the worker (the default).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Celery on Redis: 2 prefork processes, results ignored, and its advice for many short tasks.
+"""Celery on Redis: 2 prefork processes, results ignored, set up as its guide advises for many short tasks.
 
 ``worker_prefetch_multiplier`` 128 (https://docs.celeryq.dev/en/stable/userguide/optimizing.html, "Prefetch Limits": short
 tasks do better with 64 or 128), no gossip, mingle or heartbeat

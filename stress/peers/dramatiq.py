@@ -1,7 +1,7 @@
 """Dramatiq on Redis: 2 processes of 8 threads each, its default number; results off, no metrics server.
 
-``dramatiq_queue_prefetch`` is raised from twice the number of threads to 256, so that a fetch from Redis brings many short
-messages (https://dramatiq.io/advanced.html, "environment variables"). Measured here, one thread was slower than eight.
+``dramatiq_queue_prefetch`` is 256 instead of twice the number of threads, so that one fetch from Redis gets many short
+messages (https://dramatiq.io/advanced.html, "environment variables"). One thread was slower than eight here.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Huey on Redis: 2 worker processes, no results, no periodic tasks, no health checks.
 
 ``RedisHuey`` waits for messages in the server and does not poll
-(https://huey.readthedocs.io/en/latest/api.html#RedisHuey); ``-k process`` uses both cores, ``-n`` leaves the scheduler of
-periodic tasks out (https://huey.readthedocs.io/en/latest/consumer.html).
+(https://huey.readthedocs.io/en/latest/api.html#RedisHuey). ``-k process`` uses both cores. ``-n`` turns the scheduler of
+periodic tasks off (https://huey.readthedocs.io/en/latest/consumer.html).
 """
 
 from __future__ import annotations

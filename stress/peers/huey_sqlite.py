@@ -1,8 +1,8 @@
 """Huey on SQLite: 2 worker processes, no results, a write-ahead log, no fsync (its default), a shorter poll.
 
-``fsync=False`` and ``journal_mode="wal"`` are its fast settings (https://huey.readthedocs.io/en/latest/api.html#SqliteHuey):
-a message is not on the disk when ``enqueue`` returns, where s3queue's is. ``-d 0.01``: a worker that finds nothing looks
-again after 10 ms.
+``fsync=False`` and ``journal_mode="wal"`` are its fast settings (https://huey.readthedocs.io/en/latest/api.html#SqliteHuey).
+With them, unlike in s3queue, a message is not on the disk when ``enqueue`` returns. ``-d 0.01``: an idle worker polls
+every 10 ms.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""jqueue on S3: 2 worker processes with a ``BrokerQueue`` each, 50 messages per claim, acknowledged together and
-counted after that.
+"""jqueue on S3: 2 worker processes with a ``BrokerQueue`` each, 50 messages per claim, which are
+acknowledged together and then counted.
 
-``BrokerQueue`` commits everything that is asked for at once in one write (its README, "BrokerQueue: group commit"); all of
-a queue is one object, so more in flight means fewer writes.
+``BrokerQueue`` commits all concurrent requests in one write (its README, "BrokerQueue: group commit"). A whole queue is one
+object, so more requests at once mean fewer writes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""pail (on PyPI: pailq) on S3: 2 worker processes, looking again after 10 ms where nothing is pending.
+"""pail (on PyPI: pailq) on S3: 2 worker processes, which poll every 10 ms while nothing is pending.
 
-It has one way to run: ``Pail.work`` claims the oldest message, one at a time. The poll interval (20 s by default) is the
-only setting that matters for a backlog's end.
+It has one way to run: ``Pail.work`` claims the oldest message, one at a time. Its poll interval (20 s by default) is the
+only setting for speed.
 """
 
 from __future__ import annotations

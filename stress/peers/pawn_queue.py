@@ -1,9 +1,8 @@
 """pawn-queue on S3: 2 consumers, conditional writes, 10 messages per poll (its default), no pause between polls.
 
-``conditional_write`` is its fast strategy, without the waiting of the other one, and the server here supports it
-(its README, "Strategy: conditional_write"); ``max_messages_per_poll`` and ``interval_seconds`` are its throughput settings
-(README, "Configuration"). Messages of one poll are acknowledged together, and
-counted after that.
+``conditional_write`` is its fast strategy: it does not wait, as the other one does, and the server here supports it (its
+README, "Strategy: conditional_write"). ``max_messages_per_poll`` and ``interval_seconds`` are its throughput settings
+(README, "Configuration"). Messages of one poll are acknowledged together and then counted.
 """
 
 from __future__ import annotations

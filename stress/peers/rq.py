@@ -1,7 +1,7 @@
 """RQ on Redis: 2 workers of the class ``SimpleWorker``, which runs jobs in its own process instead of forking for each.
 
-That is its documented way for many short jobs (https://python-rq.org/docs/workers/, "Performance Notes"). Results are not
-kept (``result_ttl=0``); enqueued with ``enqueue_many`` in one pipeline per 1,000 (https://python-rq.org/docs/,
+Its documentation recommends this for many short jobs (https://python-rq.org/docs/workers/, "Performance Notes").
+Results are not kept (``result_ttl=0``). Jobs are enqueued with ``enqueue_many``, 1,000 in a pipeline (https://python-rq.org/docs/,
 "Bulk Job Enqueueing").
 """
 

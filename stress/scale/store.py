@@ -13,8 +13,8 @@ from typing import Any
 
 from s3queue.core.ops import Delete, Gather, Get, List, Missed, Put
 from s3queue.errors import StoreUnavailable
+from s3queue.io.drive import _FIRST_PAUSE_S, _LAST_PAUSE_S
 from s3queue.runtime.agent.main import PATIENCE_S
-from s3queue.runtime.drive import _FIRST_PAUSE_S, _LAST_PAUSE_S
 from s3queue.store import Conflict, Found, Listed, Missing, Stored, Unchanged
 from stress.scale.models import Model
 from stress.scale.world import Running, World

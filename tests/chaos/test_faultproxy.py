@@ -19,10 +19,9 @@ from s3queue_backends.boto3 import Boto3Store
 from s3queue.errors import OutcomeUnknown, StoreUnavailable
 from s3queue.store import Conflict, Found, ObjectStore, Stored, open_store
 from s3queue.testing.faultproxy import FAULTS, Fault, FaultProxy, decide
+from tests.deadline import DEADLINE_S
 from tests.stores.mini_s3 import MiniS3
 
-#: Ends a test that would hang, in seconds.
-PATIENCE_S = 60.0
 #: What is late comes after this; far later than any client here waits.
 LATE_S = 3.0
 SOON_S = 0.3
@@ -93,7 +92,7 @@ def echo() -> Iterator[Echo]:
 
 
 @contextmanager
-def connected(proxy: FaultProxy, timeout_s: float = PATIENCE_S) -> Iterator[http.client.HTTPConnection]:
+def connected(proxy: FaultProxy, timeout_s: float = DEADLINE_S) -> Iterator[http.client.HTTPConnection]:
     connection = http.client.HTTPConnection(urlsplit(proxy.address).netloc, timeout=timeout_s)
     try:
         yield connection
@@ -140,7 +139,7 @@ def test_every_sdk_works_through_it(
         assert store.list("") == []
 
 
-def opened(scheme: str, proxy: FaultProxy, read_timeout_s: float = PATIENCE_S) -> ObjectStore:
+def opened(scheme: str, proxy: FaultProxy, read_timeout_s: float = DEADLINE_S) -> ObjectStore:
     if scheme == "minio":
         return open_store(
             f"minio://{urlsplit(proxy.address).netloc}/bucket?secure=false&read_timeout_s={read_timeout_s}"
@@ -153,7 +152,7 @@ def opened(scheme: str, proxy: FaultProxy, read_timeout_s: float = PATIENCE_S) -
 
 @pytest.mark.parametrize("kind", FAULTS)
 def test_a_fault_is_seen_by_its_sender_and_by_the_server_as_described(kind: str, echo: Echo) -> None:
-    timeout_s = SOON_S if kind.startswith("late") else PATIENCE_S
+    timeout_s = SOON_S if kind.startswith("late") else DEADLINE_S
     with (
         FaultProxy(echo.address, rate=1.0, kinds=(kind,), delay_s=LATE_S) as proxy,
         connected(proxy, timeout_s) as connection,
@@ -170,15 +169,15 @@ def test_a_fault_is_seen_by_its_sender_and_by_the_server_as_described(kind: str,
                 with pytest.raises((ConnectionError, http.client.BadStatusLine, TimeoutError)):
                     ask(connection, "PUT", "/k", b"body")
         if kind == "cut":
-            assert echo.cut.get(timeout=PATIENCE_S) == "PUT /k"
+            assert echo.cut.get(timeout=DEADLINE_S) == "PUT /k"
         if kind in APPLIED:  # of what is late, too, though its sender has gone
             connection.close()
-            assert echo.asked.get(timeout=PATIENCE_S).startswith("PUT /k")
+            assert echo.asked.get(timeout=DEADLINE_S).startswith("PUT /k")
         else:
             proxy.rate = 0.0
             with connected(proxy) as another:
                 ask(another, "GET", "/after")
-            assert echo.asked.get(timeout=PATIENCE_S).startswith("GET /after")
+            assert echo.asked.get(timeout=DEADLINE_S).startswith("GET /after")
         assert proxy.faults == {kind: 1}
 
 
@@ -189,7 +188,7 @@ def test_a_store_knows_what_it_can_know_of_a_put(
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "test")
     with FaultProxy(honest_server.address, rate=1.0, kinds=(kind,), delay_s=LATE_S) as proxy:
-        timeout_s = SOON_S if kind.startswith("late") else PATIENCE_S
+        timeout_s = SOON_S if kind.startswith("late") else DEADLINE_S
         store = Boto3Store("bucket", endpoint=proxy.address, read_timeout_s=timeout_s)
         request.addfinalizer(store.close)
         with pytest.raises(StoreUnavailable if kind == "refused" else OutcomeUnknown):
@@ -209,6 +208,8 @@ def test_a_server_that_is_away_refuses_and_comes_back_under_the_same_address(ech
                 ask(connection, "GET", "/")
             with connected(proxy) as another, pytest.raises(ConnectionRefusedError):
                 ask(another, "GET", "/")
+            with socket.socket() as stranger, pytest.raises(OSError, match="in use"):
+                stranger.bind(("127.0.0.1", urlsplit(address).port or 0))
         proxy.come_back()
         assert proxy.address == address
         with connected(proxy) as connection:
@@ -227,7 +228,7 @@ def test_a_connection_that_came_as_the_proxy_ended_is_closed(echo: Echo, recwarn
     warnings.simplefilter("always")
     for _ in range(50):
         with FaultProxy(echo.address) as proxy:
-            late = socket.create_connection(("127.0.0.1", urlsplit(proxy.address).port or 0), PATIENCE_S)
+            late = socket.create_connection(("127.0.0.1", urlsplit(proxy.address).port or 0), DEADLINE_S)
         late.close()
         gc.collect()
     assert not recwarn.list
@@ -249,7 +250,7 @@ def test_a_server_goes_away_at_the_request_that_was_named(echo: Echo) -> None:
 
 def reachable(proxy: FaultProxy) -> bool:
     try:
-        socket.create_connection(("127.0.0.1", urlsplit(proxy.address).port or 0), PATIENCE_S).close()
+        socket.create_connection(("127.0.0.1", urlsplit(proxy.address).port or 0), DEADLINE_S).close()
     except OSError:
         return False
     return True

@@ -20,10 +20,9 @@ from s3queue.store import open_store
 from s3queue.testing.faultproxy import FaultProxy
 from s3queue.testing.servers import Server
 from tests.chaos.tasks import work
+from tests.deadline import DEADLINE_S
 
 MESSAGES = 1000
-#: Ends a test that would hang, in seconds.
-PATIENCE_S = 240.0
 WORKERS = 2
 
 
@@ -34,7 +33,7 @@ def url_through(proxy: FaultProxy, server: Server, backend: str, prefix: str) ->
 
 def s3queue(*args: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", "from s3queue.cli import main; main()", *map(str, args), "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done
 

@@ -21,6 +21,7 @@ from s3queue.core.keys import Layout, parse_message_id, parse_source
 from s3queue.core.records import Ledger, Place, Usage, encode
 from s3queue.store import Conflict, Found, Stored
 from tests.cli.conftest import Invoke
+from tests.deadline import DEADLINE_S
 from tests.stores.mini_s3 import MiniS3
 
 
@@ -54,7 +55,10 @@ class TestBadInput:
             (["run", "jobs", "--store", "{url}", "--workers", "two"], ["--workers"]),
             (["run", "jobs", "--store", "{url}", "--start-method", "thread"], ["start_method", "forkserver"]),
             (["run", "jobs", "--store", "{url}", "--log-level", "LOUD"], ["log level"]),
-            (["run", "jobs", "--store", "sqlite:///absent/dir/x.db"], ["x.db", "look at the URL"]),
+            (
+                ["run", "jobs", "--store", "sqlite:///absent/dir/x.db"],
+                ["cannot open", "x.db", "the folder", "does not exist (create it"],
+            ),
             (["run", "jobs", "--store", "{url}", "--config", "absent.toml"], ["cannot read absent.toml"]),
             (["run", "jobs", "--store", "{url}", "--wokers", "2"], ["No such option", "--workers"]),
             (["rum", "jobs"], ["no command 'rum'", "did you mean run"]),
@@ -397,7 +401,7 @@ MAIN = [sys.executable, "-c", "from s3queue.cli import main; main()"]
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + DEADLINE_S
     while not condition():
         assert time.monotonic() < deadline, "it does not come"
         time.sleep(0.02)
@@ -412,7 +416,7 @@ class TestRun:
         capsys.readouterr()
         command = [sys.executable, "-c", "from s3queue.cli import main; main()"]
         command += ["run", "jobs", "--store", url, "--workers", "1", "--until-empty", "--json"]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False, timeout=DEADLINE_S)
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["messages"] == 5
         assert sorted((tmp_path / "sent.txt").read_text().splitlines()) == [f"{user} hello" for user in range(5)]
@@ -424,7 +428,9 @@ class TestRun:
         command = [sys.executable, "-c", "from s3queue.cli import main; main()"]
         command += ["run", "jobs", "--store", f"obstore+s3://bucket?endpoint={ignoring_server.address}"]
         env = os.environ | {"AWS_ACCESS_KEY_ID": "any", "AWS_SECRET_ACCESS_KEY": "any"}
-        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=env, check=False, timeout=60)
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd=tmp_path, env=env, check=False, timeout=DEADLINE_S
+        )
         assert done.returncode == 3
         assert done.stderr.count("\n") == 1
         assert "exclusive create: 2 of 2 writers could create one key" in done.stderr
@@ -453,7 +459,7 @@ class TestRun:
             *more,
             cwd=tmp_path,
         )
-        _, said = done.communicate(timeout=60)
+        _, said = done.communicate(timeout=DEADLINE_S)
         assert done.returncode == status
         lines = [json.loads(line) for line in said.splitlines()]
         (dead,) = [line for line in lines if line.get("kind") == "dead"]
@@ -495,7 +501,7 @@ class TestRun:
             done.send_signal(signal.SIGTERM)
             rest = done.stderr.read().decode()
             done.stderr.close()
-            assert done.wait(60) == 4
+            assert done.wait(DEADLINE_S) == 4
         assert "the store did not answer before the host was told to end" in rest.splitlines()[-1]
 
     @staticmethod

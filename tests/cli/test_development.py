@@ -14,7 +14,7 @@ import pytest
 from s3queue_backends.sqlite import SqliteStore
 
 from s3queue import Queue, stats
-from tests.runtime.desk import DEADLINE_S
+from tests.deadline import DEADLINE_S
 
 MAIN = [sys.executable, "-c", "import sys; from s3queue.cli import main; main(sys.argv[1:])"]
 

@@ -15,7 +15,7 @@ from s3queue.cli.screens import screen
 from s3queue.core.keys import Layout
 from s3queue.core.records import HostTally, Summary, Tally, Usage, encode
 from s3queue.observe.prices import PRICES
-from s3queue.operate.inspection import HostStats, QueueStats, RunningStats, Stats
+from s3queue.observe.stats import HostStats, QueueStats, RunningStats, Stats
 from tests.cli.conftest import Invoke
 
 NOW = datetime(2030, 1, 31, 8, 0, tzinfo=UTC)

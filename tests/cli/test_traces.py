@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from tests.cli.test_development import start
-from tests.runtime.desk import DEADLINE_S
+from tests.deadline import DEADLINE_S
 
 TRACED = """
 import json

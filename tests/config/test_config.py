@@ -79,7 +79,7 @@ class TestValues:
         with pytest.raises(ConfigError, match="workers"):
             Config().replace(workers=0)
         with pytest.raises(ConfigError, match="did you mean 'workers'"):
-            Config().replace(worker=2)
+            Config().replace(worker=2)  # type: ignore[call-arg]
 
     @given(st.floats(min_value=1e-3, max_value=1e6))
     def test_every_positive_duration_is_kept_as_it_is(self, seconds: float) -> None:
@@ -183,9 +183,9 @@ class TestSources:
 
     def test_an_unknown_argument_is_named(self) -> None:
         with pytest.raises(ConfigError, match="did you mean 'namespace'"):
-            load(environ={}, name_space="x")
+            load(environ={}, name_space="x")  # type: ignore[call-arg]
         with pytest.raises(ConfigError, match="did you mean 'namespace'"):
-            configure(name_space="x")
+            configure(name_space="x")  # type: ignore[call-arg]
 
 
 class TestStore:

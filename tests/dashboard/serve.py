@@ -15,9 +15,7 @@ from starlette.types import ASGIApp
 from s3queue.dashboard.access import Access
 from s3queue.dashboard.app import Dashboard
 from s3queue.dashboard.serving import Prefixed, Server, listen
-
-#: Seconds after which a test that hangs fails.
-DEADLINE_S = 30.0
+from tests.deadline import DEADLINE_S
 
 
 class Served(NamedTuple):

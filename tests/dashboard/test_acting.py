@@ -23,6 +23,7 @@ from s3queue.store import Found
 from tests.dashboard.conftest import Serve
 from tests.dashboard.serve import form_token
 from tests.dashboard.test_screens import bury
+from tests.deadline import DEADLINE_S
 
 LAYOUT = Layout()
 
@@ -148,37 +149,36 @@ def test_a_payload_that_json_does_not_carry_is_not_edited_in_a_page(serve: Serve
 
 class TestWorks:
     def test_a_work_tells_how_far_it_is_and_can_be_ended(self) -> None:
-        works, ended, at = Works(), threading.Event(), threading.Event()
+        works, ended, at = Works(), list[tuple[str, str]](), threading.Event()
 
         def count(work: Work) -> str:
             work.of, work.done = 10, 4
             at.set()
-            assert work.wait_cancelled(30)
+            assert work.wait_cancelled(DEADLINE_S)
             return "4 of 10"
 
-        work = works.begin("Count", "anna", count, lambda _: ended.set())
-        assert at.wait(30)
+        work = works.begin("Count", "anna", count, lambda work, state: ended.append((work.state, state)))
+        assert at.wait(DEADLINE_S)
         assert (work.state, work.share) == ("running", 40)
         work.cancel()
-        assert ended.wait(30)
+        assert work.wait(DEADLINE_S)
         assert (work.state, work.told) == ("cancelled", "4 of 10")
+        assert ended == [("running", "cancelled")], "nobody sees the end before the audit has it"
 
     def test_a_fault_is_told_and_not_lost(self) -> None:
-        ended = threading.Event()
-
         def fail(work: Work) -> str:
             raise ZeroDivisionError("no")
 
-        work = Works().begin("Fail", "anna", fail, lambda _: ended.set())
-        assert ended.wait(30)
+        work = Works().begin("Fail", "anna", fail, lambda work, state: None)
+        assert work.wait(DEADLINE_S)
         assert (work.state, work.told) == ("failed", "ZeroDivisionError: no")
 
     def test_only_some_go_on_at_a_time(self) -> None:
         works, go = Works(), threading.Event()
         for _ in range(8):
-            works.begin("Wait", "anna", lambda work: str(go.wait(30)), lambda work: None)
+            works.begin("Wait", "anna", lambda work: str(go.wait(DEADLINE_S)), lambda work, state: None)
         with pytest.raises(ConfigError, match="8 operations go on already"):
-            works.begin("Wait", "anna", lambda work: "", lambda work: None)
+            works.begin("Wait", "anna", lambda work: "", lambda work, state: None)
         go.set()
 
 

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,9 +26,12 @@ from s3queue.core.records import Tally
 from tests.dashboard.conftest import OTHER, TOKEN, Serve, say
 from tests.dashboard.serve import Served
 from tests.dashboard.test_screens import bury, send
+from tests.deadline import DEADLINE_S
 
 pytestmark = pytest.mark.xdist_group("browser")
 
+#: How long a page may take for anything; it only ends a test that would fail. Milliseconds.
+_PATIENCE_MS = 60_000
 #: Reports breaches of the policy where the page's own errors are.
 _WATCH = (
     "addEventListener('securitypolicyviolation', (e) => console.error('policy: ' + e.violatedDirective + e.blockedURI))"
@@ -42,6 +46,7 @@ def chromium() -> Iterator[Browser]:
         if os.environ.get("CI"):
             pytest.fail("required in CI: chromium (apt-get install chromium)", pytrace=False)
         pytest.skip("no chromium; apt-get install chromium")
+    expect.set_options(timeout=_PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         yield browser
@@ -60,7 +65,7 @@ def browse(chromium: Browser) -> Browse:
     @contextmanager
     def open_page(it: Served, *, expected: str = "", **options: Any) -> Iterator[Page]:
         context = chromium.new_context(base_url=it.url, **options)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(_PATIENCE_MS)
         contexts.append(context)
         context.add_init_script(_WATCH)
         page = context.new_page()
@@ -185,7 +190,7 @@ def host(folder: Path, url: str) -> Iterator[None]:
         yield
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(DEADLINE_S)
 
 
 def test_a_dead_letter_is_found_edited_redriven_and_watched_to_its_end(
@@ -198,7 +203,7 @@ def test_a_dead_letter_is_found_edited_redriven_and_watched_to_its_end(
     with host(tmp_path, disk.url), browse(it) as page:
         log_in(page, TOKEN)
         page.get_by_role("link", name="Dead letters").click()
-        expect(page.locator("[data-region=dead] td.bad")).to_have_text("3", timeout=30_000)
+        expect(page.locator("[data-region=dead] td.bad")).to_have_text("3")
         page.get_by_role("table").get_by_role("link", name="mail").click()
         expect(page.locator("#groups")).to_contain_text("ValueError: no such user: -3")
         expect(page.locator("#groups td.n")).to_have_text("3")
@@ -213,12 +218,11 @@ def test_a_dead_letter_is_found_edited_redriven_and_watched_to_its_end(
         expect(dialog.locator(".work[data-state=done]")).to_contain_text("1 of 1 letters were redriven.")
         with page.expect_navigation():  # the page shows what has changed
             page.keyboard.press("Escape")
-        for _ in range(100):
-            page.reload()
-            if page.locator(".state").text_content() == "done":
-                break
+        deadline = time.monotonic() + DEADLINE_S
+        while page.locator(".state").text_content() != "done":
+            assert time.monotonic() < deadline, "it does not come to its end"
             page.wait_for_timeout(100)
-        expect(page.locator(".state")).to_have_text("done")
+            page.reload()
         assert (tmp_path / "sent.txt").read_text() == "7"
 
         page.goto("/queues/mail/dead")

@@ -14,6 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.deadline import DEADLINE_S
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -49,7 +51,7 @@ def running(*arguments: str, url: str) -> Iterator[tuple[subprocess.Popen[str], 
     finally:
         if process.poll() is None:
             process.kill()
-        process.communicate(timeout=30)
+        process.communicate(timeout=DEADLINE_S)
 
 
 @pytest.fixture
@@ -60,7 +62,7 @@ def url(tmp_path: Path) -> str:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_serves_until_a_signal_though_somebody_looks(url: str, number: signal.Signals) -> None:
     with running("--allow", "pause", url=url) as (process, address):
-        with httpx.Client(base_url=address, timeout=30) as client:
+        with httpx.Client(base_url=address, timeout=DEADLINE_S) as client:
             assert client.get("/healthz").text == "ok"
             assert "May: pause" in client.get("/").text
             with client.stream("GET", "/events?view=overview") as stream:
@@ -69,13 +71,13 @@ def test_it_serves_until_a_signal_though_somebody_looks(url: str, number: signal
                 process.send_signal(number)
                 for _ in lines:  # it ends
                     pass
-        assert process.wait(30) == 0
+        assert process.wait(DEADLINE_S) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals_that_come_while_it_ends_are_the_same_wish(url: str, number: signal.Signals) -> None:
     with running(url=url) as (process, address):
-        assert httpx.get(f"{address}healthz").text == "ok"
+        assert httpx.get(f"{address}healthz", timeout=DEADLINE_S).text == "ok"
         while process.poll() is None:
             process.send_signal(number)
             with suppress(subprocess.TimeoutExpired):
@@ -85,7 +87,7 @@ def test_signals_that_come_while_it_ends_are_the_same_wish(url: str, number: sig
 
 def test_beyond_this_machine_it_does_not_start_without_a_token(url: str) -> None:
     process = start("--bind", "0.0.0.0:0", url=url)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 2
     assert "--token-file" in said
 
@@ -94,6 +96,6 @@ def test_an_address_that_is_taken_is_said(url: str) -> None:
     with running(url=url) as (_, address):
         port = address.rstrip("/").rpartition(":")[2]
         process = start("--bind", f"127.0.0.1:{port}", url=url)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=DEADLINE_S)
         assert process.returncode == 2
         assert f"cannot listen at 127.0.0.1:{port}" in said

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from s3queue.dashboard.guard import COOKIE
 from s3queue.dashboard.works import Work
 from tests.dashboard.conftest import OTHER, TOKEN, Serve
 from tests.dashboard.serve import form_token, served
+from tests.deadline import DEADLINE_S
 
 PAGES = ["/", "/queues", "/queues/mail", "/dead", "/hosts", "/schedules", "/coordinator", "/store", "/works"]
 
@@ -156,11 +156,10 @@ class TestRights:
         it = serve(people=True, allow=["redrive"], config=Config(history=str(tmp_path)))
 
         def wait(work: Work) -> str:
-            assert work.wait_cancelled(30)
+            assert work.wait_cancelled(DEADLINE_S)
             return "over"
 
-        ended = threading.Event()
-        work = it.app._desk.works.begin("Redrive: mail", "olga", wait, lambda _: ended.set(), action="redrive")
+        work = it.app._desk.works.begin("Redrive: mail", "olga", wait, lambda work, state: None, action="redrive")
         with it.client() as client:
             log_in(client, OTHER)
             page = client.get(f"/works/{work.id}").text
@@ -172,7 +171,7 @@ class TestRights:
             page = client.get(f"/works/{work.id}").text
             assert "Stop" in page
             assert client.post(f"/works/{work.id}/cancel", data={"form_token": form_token(page)}).status_code == 200
-        assert ended.wait(30)
+        assert work.wait(DEADLINE_S)
         told = [(event["who"], event["action"], event["outcome"]) for event in audit(tmp_path)]
         assert told == [("vera", "cancel_work", "refused"), ("olga", "cancel_work", "done")]
 

@@ -15,7 +15,7 @@ from s3queue.dashboard.reader import Reader
 from s3queue.dashboard.series import POINTS, Chronicle, Series, Spendings
 from s3queue.errors import StoreUnavailable
 from s3queue.observe.prices import PRICES
-from s3queue.operate.inspection import HostStats, QueueStats, Stats
+from s3queue.observe.stats import HostStats, QueueStats, Stats
 from s3queue.store import Found, Listed, Missing, Unchanged
 from tests.dashboard.conftest import Serve, say
 

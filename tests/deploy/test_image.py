@@ -17,6 +17,7 @@ import pytest
 from s3queue import Queue, open_store
 from s3queue.testing.containers import docker
 from s3queue.testing.servers import Server
+from tests.deadline import DEADLINE_S
 from tests.deploy.base import build_base
 from tests.deploy.tasks import resize
 
@@ -33,7 +34,7 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     with docker(tmp_path_factory.mktemp("docker")) as address:
-        client = import_module("docker").DockerClient(base_url=address, timeout=120)
+        client = import_module("docker").DockerClient(base_url=address, timeout=DEADLINE_S)
         yield client
         client.close()
         with warnings.catch_warnings():  # of sockets that it forgets, here and not in another test
@@ -122,7 +123,7 @@ def test_image_that_is_stopped_at_work_loses_nothing_and_spends_no_attempt(
         first.remove(force=True)
     second = start(client, url, "--until-empty", **seaweedfs_server.env)
     try:
-        assert second.wait(timeout=120)["StatusCode"] == 0, second.logs().decode()
+        assert second.wait(timeout=DEADLINE_S)["StatusCode"] == 0, second.logs().decode()
         ran = begun + attempts(second)
     finally:
         second.remove(force=True)

@@ -44,6 +44,7 @@ import yaml
 
 from s3queue.config import configured, current_config
 from s3queue.testing.plugin.desk import TaskQueue
+from tests.deadline import DEADLINE_S
 from tests.docs.pages import ROOT, Example, examples
 
 READERS = Path(__file__).parent / "readers"
@@ -216,7 +217,7 @@ class Reader:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=120,
+            timeout=DEADLINE_S,
         )
         if ran.returncode:
             raise Failed(f"ended with status {ran.returncode}:\n{commands}\n{ran.stdout}")
@@ -254,7 +255,7 @@ class Reader:
         for host in self.hosts:
             host.send_signal(signal.SIGINT)
         for host in self.hosts:
-            host.wait(30)
+            host.wait(DEADLINE_S)
         self._loop.close()
 
 

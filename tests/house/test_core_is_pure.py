@@ -87,7 +87,9 @@ BANNED = sorted(
 
 def test_the_ban_names_every_way_to_the_world() -> None:
     world = "asyncio boto3 botocore concurrent logging minio multiprocess multiprocessing obstore os pathlib random "
-    world += "secrets signal socket sqlite3 subprocess sys threading time uuid s3queue.runtime s3queue_backends"
+    world += (
+        "secrets signal socket sqlite3 subprocess sys threading time uuid s3queue.io s3queue.runtime s3queue_backends"
+    )
     assert set(world.split()) <= set(BANNED)
 
 
@@ -104,7 +106,7 @@ def test_the_ban_bites_in_the_core(name: str) -> None:
         "from concurrent.futures import ThreadPoolExecutor\n",
         "import datetime\n\nNOW = datetime.datetime.now()\n",
         "from datetime import datetime\n\nNOW = datetime.now()\n",
-        "from s3queue.runtime.drive import Driver\n",
+        "from s3queue.io.drive import Driver\n",
         "from s3queue import tasks\n",
         "def late():\n    import random\n\n    return random.random()\n",
     ],

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.deadline import DEADLINE_S
 from tests.migrate.conftest import REPORTED, SOLD, left, library
 
 Load = Callable[[str], Any]
@@ -23,13 +24,13 @@ def test_celery(before: Load, outbox: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("RESULTS", "cache+memory://")
     shop = before("celery")
     with worker.start_worker(shop.app, perform_ping_check=False, pool="solo", shutdown_timeout=60):
-        shop.place("A", 1999, "ada").get(timeout=30)
-        shop.place("B", 500, "bob").get(timeout=30)
+        shop.place("A", 1999, "ada").get(timeout=DEADLINE_S)
+        shop.place("B", 500, "bob").get(timeout=DEADLINE_S)
         declined = shop.place("C", 1_000_000, "cy").parent
         with pytest.raises(shop.CardDeclined):
-            declined.get(timeout=30)
+            declined.get(timeout=DEADLINE_S)
         assert left(outbox) == SOLD
-        assert shop.app.send_task(shop.app.conf.beat_schedule["nightly"]["task"]).get(timeout=30) == 2
+        assert shop.app.send_task(shop.app.conf.beat_schedule["nightly"]["task"]).get(timeout=DEADLINE_S) == 2
     assert left(outbox) == REPORTED
 
 

@@ -15,6 +15,7 @@ from s3queue import ConfigError
 from s3queue.core.keys import MAX_ORDER, Layout, life_path, source_path
 from s3queue.core.records import HostTally, Summary, Tally, Usage, encode
 from s3queue.errors import OutcomeUnknown, StoreUnavailable
+from s3queue.io.clock import clock
 from s3queue.observe.ears import Ear
 from s3queue.observe.gathering import Gathered, Totals
 from s3queue.observe.measures import BUCKETS, EACH, Histogram, MeasuredStore, Measures
@@ -22,8 +23,7 @@ from s3queue.observe.metrics import Rising, of_host, of_namespace, of_usage
 from s3queue.observe.prices import AS_OF, PRICES, dollars, parse_prices, prices_of
 from s3queue.observe.scaling import scale, wanted
 from s3queue.observe.serving import Answers, Health, application
-from s3queue.operate.inspection import HostStats, QueueStats, Stats
-from s3queue.runtime.local.clock import clock
+from s3queue.observe.stats import HostStats, QueueStats, Stats
 from s3queue.runtime.metrics.summaries import Summaries
 
 #: What a dashboard or an alert may rely on: name, type, labels.

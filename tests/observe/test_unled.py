@@ -15,7 +15,7 @@ from s3queue.config import Config
 from s3queue.core import elect, operate
 from s3queue.core.records import Board, Failed, Failure, Schedule, SourceState, decode, encode
 from s3queue.core.records.control import Control
-from s3queue.operate.inspection import HostStats, QueueStats, Stats
+from s3queue.observe.stats import HostStats, QueueStats, Stats
 from s3queue.queue import Queue
 from s3queue.runtime.metrics.unled import Unled, Waiting, as_unled
 from s3queue.store import Found

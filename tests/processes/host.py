@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -20,11 +21,12 @@ from s3queue.config import Config, configure
 from s3queue.core.keys import Layout, batch_id
 from s3queue.core.produce import Accepted, enqueue, new_batch
 from s3queue.core.records import Board, Failure, Message, decode, encode_message
-from s3queue.runtime.drive import Driver
+from s3queue.io.drive import Driver
 from s3queue.store import Found, ObjectStore
 from s3queue.supervisor import Summary, Supervisor
+from tests.deadline import DEADLINE_S
 from tests.processes import jobs
-from tests.runtime.desk import DEADLINE_S, Pipe
+from tests.runtime.desk import Pipe
 
 #: Short enough that a test need not wait where nothing but time can tell.
 IMPATIENT: dict[str, Any] = {"visibility_timeout": 2.0, "leader_lease": 1.0}
@@ -47,16 +49,15 @@ class Host:
         """Oldest first: the agent, then the workers."""
         return sorted(psutil.Process(self.pid).children(), key=lambda child: (child.create_time(), child.pid))
 
-    def tree(self) -> list[psutil.Process]:
-        return [psutil.Process(self.pid), *psutil.Process(self.pid).children(recursive=True)]
-
     def kill_tree(self) -> None:
         """Everything at once: nobody gets to see anybody else die."""
-        tree = self.tree()
-        for process in tree:
-            process.suspend()
-        for process in tree:
-            process.kill()
+        supervisor = psutil.Process(self.pid)
+        supervisor.suspend()  # from here on it starts nobody, and reaps nobody
+        tree = [supervisor, *supervisor.children(recursive=True)]
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for process in tree:
+                with contextlib.suppress(psutil.NoSuchProcess):  # of a child of a child
+                    process.send_signal(number)
         psutil.wait_procs(tree, DEADLINE_S)
 
     def signal(self, number: int, *, group: bool = False) -> None:

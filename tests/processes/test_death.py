@@ -17,9 +17,9 @@ import pytest
 from s3queue import Queue, stats
 from s3queue.core.records import Message
 from s3queue.store import ObjectStore
+from tests.deadline import DEADLINE_S
 from tests.processes.host import IMPATIENT, Line, drain, failures, host, send
 from tests.processes.jobs import QUEUE, hold, hold_first, overrun, poison, quick
-from tests.runtime.desk import DEADLINE_S
 
 Fifo = Callable[[str], Line]
 

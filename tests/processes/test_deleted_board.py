@@ -7,11 +7,11 @@ from collections.abc import Callable
 
 from s3queue.core import restore
 from s3queue.core.keys import Layout
-from s3queue.runtime.drive import Driver
+from s3queue.io.drive import Driver
 from s3queue.store import Found, ObjectStore
+from tests.deadline import DEADLINE_S
 from tests.processes.host import IMPATIENT, Line, host
 from tests.processes.jobs import hold
-from tests.runtime.desk import DEADLINE_S
 
 Fifo = Callable[[str], Line]
 

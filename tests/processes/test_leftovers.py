@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -16,9 +17,9 @@ import pytest
 
 from s3queue import Queue
 from s3queue.store import ObjectStore
+from tests.deadline import DEADLINE_S
 from tests.processes.host import Line, drain, host
 from tests.processes.jobs import QUEUE, background, hold, is_alive, program, quick, twin
-from tests.runtime.desk import DEADLINE_S
 
 Fifo = Callable[[str], Line]
 
@@ -30,6 +31,13 @@ def wait_for(condition: Callable[[], object], what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, what
         time.sleep(0.02)
+
+
+def is_zombie(process: psutil.Process) -> bool:
+    """And not reaped meanwhile."""
+    with suppress(psutil.NoSuchProcess):
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    return False
 
 
 @pytest.mark.parametrize("how", ["plain", "shell", "session"])
@@ -108,10 +116,7 @@ def test_process_1_of_a_container_reaps_what_tasks_leave(store: ObjectStore, tmp
         (first,) = psutil.Process(it.pid).children()
         assert first.ppid() == it.pid
         wait_for(first.children, "its children do not come")
-        wait_for(
-            lambda: not [child for child in first.children() if child.status() == psutil.STATUS_ZOMBIE],
-            "zombies stay",
-        )
+        wait_for(lambda: not [child for child in first.children() if is_zombie(child)], "zombies stay")
         # And it has taken nothing that is its own: a worker that dies is told of.
         hold.enqueue(started.path, release.path)
         started.word()

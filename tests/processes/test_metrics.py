@@ -9,7 +9,7 @@ import socket
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +21,18 @@ from s3queue.config import Config
 from s3queue.runtime.supervisor.sidecar import open_door
 from s3queue.store import ObjectStore
 from s3queue.supervisor import Supervisor
+from tests.deadline import DEADLINE_S
 from tests.processes.host import Line, host
 from tests.processes.jobs import QUEUE, hold, quick
-from tests.runtime.desk import DEADLINE_S
 
 
 @pytest.fixture
-def where() -> str:
-    """An address that is free."""
+def where() -> Iterator[str]:
+    """An address that is free, and stays so for whoever asks for it by its number."""
     with socket.socket() as it:
+        it.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # then another that does so, too, can listen there
         it.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{it.getsockname()[1]}"
+        yield f"127.0.0.1:{it.getsockname()[1]}"
 
 
 def ask(where: str, path: str) -> tuple[int, Any]:

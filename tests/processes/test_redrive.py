@@ -16,9 +16,9 @@ from s3queue.operate.letters import DeadLetter
 from s3queue.operate.redriving import Decided
 from s3queue.queue import Queue
 from s3queue.store import ObjectStore
+from tests.deadline import DEADLINE_S
 from tests.processes.host import IMPATIENT, drain, host
 from tests.processes.jobs import moody
-from tests.runtime.desk import DEADLINE_S
 
 
 def test_dead_messages_are_edited_redriven_and_purged(store: ObjectStore, tmp_path: Path) -> None:
@@ -38,10 +38,12 @@ def test_dead_messages_are_edited_redriven_and_purged(store: ObjectStore, tmp_pa
         assert queue.redrive(ids[:2]) == Decided(found=2, refused=2), "they live, or are done"
         assert queue.redrive(ids[2]) == Decided(found=1, done=1)
         assert queue.purge_letters(ids[3]) == Decided(found=1, done=1)
+        # What was redriven is ready then; a host that drains may leave it to others.
+        _until(lambda: _statuses(store, ids) == ["done", "done", "dead", "unknown", "dead"])
         it.signal(signal.SIGTERM)
         it.summary()
     assert told == [Decided(found=2, done=2)]
-    assert [s3queue.message(one, store).status() for one in ids] == ["done", "done", "dead", "unknown", "dead"]
+    assert _statuses(store, ids) == ["done", "done", "dead", "unknown", "dead"]
     assert queue.stats().dead == queue.stats(exact=True).dead == 2
     again = queue.dead_letter(ids[2])
     assert again is not None
@@ -88,14 +90,19 @@ def test_large_payload_is_beside_its_letter_and_runs_again(store: ObjectStore, t
     with host(store, workers=1, **IMPATIENT) as it:
         assert queue.redrive(one).done == 1
         assert queue.redrive(other, edit=lambda dead: dead.payload | {"mood": f"good {large}"}).done == 1
+        _until(lambda: _statuses(store, [one, other]) == ["dead", "done"])
         it.signal(signal.SIGTERM)
         it.summary()
-    assert [s3queue.message(message, store).status() for message in (one, other)] == ["dead", "done"]
+    assert _statuses(store, [one, other]) == ["dead", "done"]
     with host(store, workers=1, **IMPATIENT) as it:
         assert queue.purge_letters().done == 1
         it.signal(signal.SIGTERM)
         it.summary()
     assert [item.key for item in store.list("s3queue/payloads/") if one in item.key] == []
+
+
+def _statuses(store: ObjectStore, ids: list[str]) -> list[str]:
+    return [s3queue.message(one, store).status() for one in ids]
 
 
 def _until(holds: Callable[[], bool]) -> None:

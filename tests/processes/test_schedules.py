@@ -13,9 +13,9 @@ from s3queue.core.keys import Layout
 from s3queue.operate.schedules import Schedules
 from s3queue.queue import Queue
 from s3queue.store import ObjectStore
+from tests.deadline import DEADLINE_S
 from tests.processes.host import IMPATIENT, Line, board, host
 from tests.processes.jobs import timed
-from tests.runtime.desk import DEADLINE_S
 
 Fifo = Callable[[str], Line]
 

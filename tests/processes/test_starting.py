@@ -25,10 +25,10 @@ from s3queue.runtime.supervisor.patience import STILLBIRTHS, Patience
 from s3queue.runtime.worker import main as worker_main
 from s3queue.store import Conflict, Found, Listed, Missing, ObjectStore, Stored, Unchanged
 from s3queue.supervisor import Summary, Supervisor
+from tests.deadline import DEADLINE_S
 from tests.processes.host import Line, drain
 from tests.processes.jobs import QUEUE, brittle, hold, quick
 from tests.processes.test_death import numbers
-from tests.runtime.desk import DEADLINE_S
 
 Fifo = Callable[[str], Line]
 

@@ -22,6 +22,7 @@ from s3queue.registry import Registry
 from s3queue.runtime.local.life import Life
 from s3queue.store import Conflict, Found, Missing, ObjectStore, Stored, Unchanged, open_store
 from s3queue.supervisor import Supervisor
+from tests.deadline import DEADLINE_S
 from tests.processes.host import IMPATIENT, Line, drain, host
 from tests.processes.jobs import QUEUE, hold, hold_first, other, quick
 from tests.processes.test_death import numbers
@@ -100,7 +101,7 @@ def test_supervisor_runs_in_a_thread_and_stops_when_told(store: ObjectStore, fif
     started.word()
     supervisor.stop()
     release.release()
-    thread.join(60)
+    thread.join(DEADLINE_S)
     assert summaries[0].drained
     assert summaries[0].messages == 1
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 from s3queue import stats
 from s3queue.store import ObjectStore
+from tests.deadline import DEADLINE_S
 from tests.processes.host import IMPATIENT, Line, drain, host
 from tests.processes.jobs import QUEUE, hog, hold_first, poison, quick
-from tests.runtime.desk import DEADLINE_S
 
 Fifo = Callable[[str], Line]
 

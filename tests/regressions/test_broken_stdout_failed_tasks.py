@@ -14,8 +14,8 @@ import pytest
 from s3queue_backends.sqlite import SqliteStore
 
 from s3queue import Queue, configure, stats
+from tests.deadline import DEADLINE_S
 from tests.processes.jobs import QUEUE, chatter
-from tests.runtime.desk import DEADLINE_S
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,7 +8,7 @@ from s3queue.core.chores.census import Census
 from s3queue.core.chores.troubles import Troubles
 from s3queue.core.keys import Layout
 from s3queue.core.records import Board
-from s3queue.runtime.drive import Driver
+from s3queue.io.drive import Driver
 from s3queue.store import ObjectStore
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from s3queue import Queue
+from tests.deadline import DEADLINE_S
 
 #: What the installed script does, for a file in another folder than the working directory.
 SCRIPT = "import sys\nfrom s3queue.cli import main\nif __name__ == '__main__':\n    main()\n"
@@ -45,7 +46,7 @@ def folder(tmp_path: Path) -> Path:
 def call(script: Path, folder: Path, *args: str, **environ: str) -> subprocess.CompletedProcess[bytes]:
     env = {name: text for name, text in os.environ.items() if not name.startswith("S3QUEUE_")} | environ
     return subprocess.run(
-        [sys.executable, str(script), *args], cwd=folder, env=env, capture_output=True, timeout=60, check=False
+        [sys.executable, str(script), *args], cwd=folder, env=env, capture_output=True, timeout=DEADLINE_S, check=False
     )
 
 
@@ -155,7 +156,7 @@ class TestReaders:
             command, cwd=folder, stdin=subprocess.PIPE, stdout=writer, stderr=subprocess.PIPE
         ) as process:
             os.close(writer)
-            _, errors = process.communicate(calls, timeout=60)
+            _, errors = process.communicate(calls, timeout=DEADLINE_S)
         assert errors == b""
         assert process.returncode == 141
         assert counts(url(folder)).ready == count
@@ -169,5 +170,5 @@ class TestReaders:
         os.close(reader)
         with subprocess.Popen(command, cwd=folder, stdout=writer, stderr=subprocess.PIPE) as process:
             os.close(writer)
-            _, errors = process.communicate(timeout=60)
+            _, errors = process.communicate(timeout=DEADLINE_S)
         assert (process.returncode, errors) == (141, b"")

@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 from s3queue import Queue, stats
 from s3queue.store import ObjectStore
+from tests.deadline import DEADLINE_S
 from tests.processes.host import Line, failures, host
 from tests.processes.jobs import QUEUE, hold
-from tests.runtime.desk import DEADLINE_S
 
 
 def test_task_that_is_ended_at_the_drains_deadline_by_deploy_after_deploy_pays_no_attempt(

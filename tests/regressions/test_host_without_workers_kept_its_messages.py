@@ -9,9 +9,9 @@ from pathlib import Path
 
 from s3queue.core.records import Message
 from s3queue.store import ObjectStore
+from tests.deadline import DEADLINE_S
 from tests.processes.host import Line, host, send
 from tests.processes.jobs import hold_first, nap
-from tests.runtime.desk import DEADLINE_S
 
 
 def test_host_without_a_worker_gives_back_what_it_holds(disk: ObjectStore, tmp_path: Path) -> None:

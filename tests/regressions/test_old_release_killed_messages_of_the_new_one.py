@@ -15,9 +15,9 @@ from msgspec import Raw
 from s3queue import Queue, stats
 from s3queue.core.records import Message
 from s3queue.store import ObjectStore
+from tests.deadline import DEADLINE_S
 from tests.processes.host import Line, host, send
 from tests.processes.jobs import QUEUE, quick
-from tests.runtime.desk import DEADLINE_S
 
 ROOT = Path(__file__).parents[2]
 

@@ -18,8 +18,8 @@ from s3queue.core.keys import Layout
 from s3queue.core.ops import write
 from s3queue.core.records import decode_batch
 from s3queue.errors import StoreUnsupported
+from s3queue.io.drive import Driver
 from s3queue.queue import Queue
-from s3queue.runtime.drive import Driver
 from s3queue.store import Found, ObjectStore, open_store
 from s3queue.testing.faultproxy import FaultProxy
 from s3queue.testing.servers import Server

@@ -12,12 +12,13 @@ from s3queue.core.held import Held
 from s3queue.core.keys import Layout
 from s3queue.core.ledger import Host
 from s3queue.core.records import Offer, Part, Ticket
+from s3queue.io.clock import clock
 from s3queue.runtime.agent.dealing import Dealer
 from s3queue.runtime.agent.seats import Seats, WorkerDeath
-from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.wire import Deframer, Died, Finished, Note, frame
+from tests.deadline import DEADLINE_S
 from tests.runtime import jobs
-from tests.runtime.desk import DEADLINE_S, Desk
+from tests.runtime.desk import Desk
 
 
 class Link:

@@ -16,8 +16,8 @@ from s3queue.core.ops import Overtaken, Unknown
 from s3queue.core.plan import Settings
 from s3queue.core.produce import Accepted, Outgoing, enqueue, new_batch
 from s3queue.core.records import Board, Failed, Leader, Ledger, Message, Offer, decode, encode_message
-from s3queue.runtime.drive import Driver
-from s3queue.runtime.meter import Meter
+from s3queue.io.drive import Driver
+from s3queue.io.meter import Meter
 from s3queue.store import Found, ObjectStore, Stored
 from tests.core.world import Whole, whole_cycle
 

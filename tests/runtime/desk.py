@@ -16,9 +16,9 @@ from multiprocess import connection
 from s3queue.config import Config
 from s3queue.core.keys import Layout, batch_id, source_path
 from s3queue.core.records import Failed, Message, Part, encode_batch, encode_message
+from s3queue.io.clock import clock
 from s3queue.registry import registry
-from s3queue.runtime.local.child import Sealed, enter
-from s3queue.runtime.local.clock import clock
+from s3queue.runtime.child import Sealed, enter
 from s3queue.runtime.local.journal import Journal, WorkerJournal, state_of
 from s3queue.runtime.local.life import Life
 from s3queue.runtime.local.wire import (
@@ -37,12 +37,10 @@ from s3queue.runtime.local.wire import (
     unpack,
 )
 from s3queue.store import ObjectStore
+from tests.deadline import DEADLINE_S
 from tests.runtime import jobs
 
 N = TypeVar("N")
-
-#: Far longer than anything here takes; what ends a test that would hang.
-DEADLINE_S = float(__import__("os").environ.get("DL", "60"))
 
 
 class Desk:

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
+from tests.deadline import DEADLINE_S
+
 
 class Answer(NamedTuple):
     """What comes back for a request, byte by byte as given.
@@ -61,7 +63,7 @@ class Replay:
     def count(self, expected: int) -> int:
         """Requests since `say`. Waits for ``expected`` of them: a client may give up before its request is read here."""
         with self._arrived:
-            self._arrived.wait_for(lambda: len(self.requests) >= expected, 30)
+            self._arrived.wait_for(lambda: len(self.requests) >= expected, DEADLINE_S)
             return len(self.requests)
 
     def stop(self) -> None:

@@ -16,10 +16,10 @@ from botocore.config import Config
 from s3queue_backends import MemoryStore, SqliteStore
 
 from s3queue.errors import OutcomeUnknown, StoreDenied, StoreUnavailable, StoreUnsupported
+from s3queue.io.drive import Driver
 from s3queue.observe.ears import Ear
 from s3queue.observe.measures import MeasuredStore, Measures
 from s3queue.operate.probe import Effort, Report, power, probe, require_safe
-from s3queue.runtime.drive import Driver
 from s3queue.store import (
     Capabilities,
     Conflict,

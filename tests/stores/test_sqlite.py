@@ -195,7 +195,7 @@ def test_file_that_is_no_database_is_denied(tmp_path: Path) -> None:
 def test_missing_folder_is_denied(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "no such folder" / "bucket.db")
     for ask in (lambda: store.get("a"), lambda: store.put("a", b"1", if_version=None)):
-        with pytest.raises(StoreDenied, match=r"no such folder does not exist: create it"):
+        with pytest.raises(StoreDenied, match=r"no such folder does not exist \(create it"):
             ask()
 
 

@@ -13,6 +13,7 @@ import pytest
 import s3queue
 from s3queue import ConfigError
 from s3queue.registry import registry
+from tests.deadline import DEADLINE_S
 
 
 @s3queue.task("pickled", name="module-level")
@@ -62,7 +63,7 @@ if __name__ == "__main__":
         main = tmp_path / "main.py"
         main.write_text(self.MAIN)
         done = subprocess.run(
-            [sys.executable, str(main), method], capture_output=True, text=True, timeout=60, check=False
+            [sys.executable, str(main), method], capture_output=True, text=True, timeout=DEADLINE_S, check=False
         )
         assert done.stdout.startswith("(True, True, 42,"), done.stderr
 
@@ -76,13 +77,15 @@ if __name__ == "__main__":
             "else:\n"
             "    print(pickle.loads(sys.stdin.buffer.read())(5), 'jobs' in sys.modules)\n"
         )
-        dumped = subprocess.run([sys.executable, "main.py"], cwd=tmp_path, capture_output=True, timeout=60, check=True)
+        dumped = subprocess.run(
+            [sys.executable, "main.py"], cwd=tmp_path, capture_output=True, timeout=DEADLINE_S, check=True
+        )
         loaded = subprocess.run(
             [sys.executable, "main.py", "x"],
             cwd=tmp_path,
             input=dumped.stdout,
             capture_output=True,
-            timeout=60,
+            timeout=DEADLINE_S,
             check=True,
         )
         assert loaded.stdout == b"5 True\n"

@@ -16,7 +16,7 @@ from s3queue.context import Context
 from s3queue.core.keys import Layout
 from s3queue.core.records import decode_batch, decode_message
 from s3queue.errors import EnqueueUncertain
-from s3queue.middleware import Enqueue
+from s3queue.middleware import Enqueue, Middleware
 from s3queue.middleware.ready import CarryContext
 from s3queue.registry import registry
 from s3queue.store import Found
@@ -64,7 +64,7 @@ class NotingAsync(Noting):
         self._note(f"after {len(ids)}")
 
 
-def declared(*middleware: object) -> Task[[int], None]:
+def declared(*middleware: Middleware) -> Task[[int], None]:
     def send(n: int) -> None: ...
 
     made: Any = s3queue.task("enqueued", f"send {id(middleware)}", middleware=middleware)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from s3queue import Queue
+from tests.deadline import DEADLINE_S
 
 PROGRAM = """
 import threading
@@ -38,7 +39,9 @@ threading.Thread(target=late).start()
 def test_first_enqueue_after_the_main_thread_has_ended(enqueue: str, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/jobs.db"
     program = PROGRAM.format(url=url, enqueue=enqueue)
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=DEADLINE_S, check=False
+    )
     assert done.stderr == ""
     queue = Queue("q", url)
     assert queue.stats(exact=True).ready == 1

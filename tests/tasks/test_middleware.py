@@ -13,6 +13,7 @@ from s3queue_backends.memory import MemoryStore
 
 import s3queue
 from s3queue import ConfigError, Context, Supervisor, configure
+from s3queue.middleware import Middleware
 from s3queue.middleware.ready import DjangoConnections, Report
 from s3queue.registry import registry
 from s3queue.runtime.worker.outcomes import Terms
@@ -58,7 +59,7 @@ def test_what_is_no_middleware_is_refused(wrong: Any) -> None:
 
 
 @pytest.mark.parametrize("one", [Waits(), WaitsAround()])
-def test_async_middleware_is_refused_for_a_sync_task_before_anything_runs(one: object) -> None:
+def test_async_middleware_is_refused_for_a_sync_task_before_anything_runs(one: Middleware) -> None:
     @s3queue.task("q")
     def send() -> None: ...
 

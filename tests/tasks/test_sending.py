@@ -31,6 +31,7 @@ from s3queue.enqueue.loading import load
 from s3queue.enqueue.sending import Sending
 from s3queue.errors import OutcomeUnknown
 from s3queue.store import Conflict, Stored
+from tests.deadline import DEADLINE_S
 from tests.tasks.stored import Troubled, stored
 
 LAYOUT = Layout()
@@ -174,7 +175,7 @@ class Held(MemoryStore):
     def put(self, key: str, body: bytes, *, if_version: str | None) -> Stored | Conflict:
         if key.startswith(self.hold):
             self.reached.set()
-            self.go.wait(30)
+            self.go.wait(DEADLINE_S)
         outcome = super().put(key, body, if_version=if_version)
         if self.fault is not None and key.startswith(LAYOUT.home):
             raise self.fault
@@ -187,7 +188,7 @@ class TestInterrupted:
 
         async def main() -> tuple[BaseException, EnqueueUncertain | None]:
             call = asyncio.ensure_future(Sending(lambda: load(Queue("q", store), "", [Raw(b"\x01")] * count)).arun())
-            await asyncio.to_thread(store.reached.wait, 30)
+            await asyncio.to_thread(store.reached.wait, DEADLINE_S)
             try:
                 await asyncio.wait_for(call, 0)
             except TimeoutError as late:
@@ -228,7 +229,7 @@ class TestInterrupted:
 
         async def main() -> EnqueueUncertain | None:
             call = asyncio.ensure_future(it.aenqueue(5))
-            await asyncio.to_thread(store.reached.wait, 30)
+            await asyncio.to_thread(store.reached.wait, DEADLINE_S)
             call.cancel()
             store.go.set()
             try:

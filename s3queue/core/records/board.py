@@ -238,7 +238,7 @@ class Leader(Struct, frozen=True, omit_defaults=True):
     """Who may write the board.
 
     Attributes:
-        knock: where it listens for knocks, see `s3queue.runtime.knocks`. Empty: nowhere.
+        knock: where it listens for knocks, see `s3queue.io.knocks`. Empty: nowhere.
     """
 
     session: str

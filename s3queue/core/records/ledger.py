@@ -127,7 +127,7 @@ class Ledger(Struct, frozen=True, omit_defaults=True):
         claims: the tickets that this session may run.
         reports: outcomes that the board has not taken over yet.
         usage: by role, for people; some requests behind.
-        knock: where the host listens for knocks, see `s3queue.runtime.knocks`. Empty: nowhere.
+        knock: where the host listens for knocks, see `s3queue.io.knocks`. Empty: nowhere.
         dozing: it holds nothing and writes rarely, see `s3queue.core.silence`. None: it is awake.
         clock_ms: wall clock of the host before the write, where the board names schedules. 0: not said.
         about: for people; some writes behind.

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from s3queue.dashboard.actions.action import Action, line
+from s3queue.io.drive import Driver
 from s3queue.operate.probe import USUAL, probe
-from s3queue.runtime.drive import Driver
 
 if TYPE_CHECKING:
     from s3queue.dashboard.desk import Desk

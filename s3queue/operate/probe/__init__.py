@@ -12,11 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from s3queue.errors import StoreError, StoreUnavailable, StoreUnsupported
+from s3queue.io.drive import Driver
 from s3queue.operate.probe import measures, promises, races
 from s3queue.operate.probe.asking import LOCAL, SHORT, THOROUGH, USUAL, Asker, Effort, Unclear
 from s3queue.operate.probe.races import power
 from s3queue.operate.probe.report import Report, Row, row_of
-from s3queue.runtime.drive import Driver
 
 __all__ = ["SHORT", "THOROUGH", "USUAL", "Effort", "Report", "Row", "power", "probe", "require_safe"]
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from s3queue.core.ops import Delete, Get, List, Put, Unknown
 from s3queue.errors import StoreUnsupported
-from s3queue.runtime.drive import Driver
+from s3queue.io.drive import Driver
 from s3queue.store import Conflict, Found, Listed, Missing, ObjectStore, Stored, Unchanged
 
 #: Races for different keys that run side by side, since losers wait. 32 connections for each of the two kinds.

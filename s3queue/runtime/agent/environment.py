@@ -9,24 +9,24 @@ import time
 import traceback
 from collections.abc import Callable, Collection
 
-from s3queue import __version__
 from s3queue.config import Config
 from s3queue.core.chores import CHORES_AT_ONCE
 from s3queue.core.pacing import ack_s
 from s3queue.core.plan import Settings
 from s3queue.core.produce import largest_source
 from s3queue.core.records import About, Place, Usage
+from s3queue.io.clock import clock
+from s3queue.io.folder import machine
+from s3queue.io.knocks import Knocker
+from s3queue.io.wakeups import WakeSocket, waiters, wake
 from s3queue.observe.ears import Ear
 from s3queue.observe.events import Events
 from s3queue.options.timetable import next_tick
-from s3queue.runtime.knocks import Knocker
 from s3queue.runtime.local import life
-from s3queue.runtime.local.clock import clock
-from s3queue.runtime.local.folder import machine
 from s3queue.runtime.local.journal import Journal
 from s3queue.runtime.local.memory import rss_of
-from s3queue.runtime.local.wakeups import WakeSocket, waiters, wake
 from s3queue.store import Capabilities
+from s3queue.version import __version__
 
 #: Seconds between two looks at the memory of the processes of this host.
 WEIGH_S = 10.0

@@ -26,6 +26,11 @@ from s3queue.core.ops import Program
 from s3queue.core.pacing import Pace
 from s3queue.core.records import Leader
 from s3queue.errors import StoreUnavailable
+from s3queue.io.clock import clock
+from s3queue.io.drive import Driver
+from s3queue.io.knocks import KnockSocket
+from s3queue.io.meter import Meter
+from s3queue.io.wakeups import WakeSocket
 from s3queue.observe.measures import MeasuredStore, Measures
 from s3queue.options.timing import declared
 from s3queue.runtime.agent.dealing import Dealer
@@ -35,13 +40,10 @@ from s3queue.runtime.agent.outage import Outage
 from s3queue.runtime.agent.programs import run
 from s3queue.runtime.agent.proof import prove
 from s3queue.runtime.agent.seats import Seats, WorkerDeath
-from s3queue.runtime.drive import Driver
-from s3queue.runtime.knocks import KnockSocket
-from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.journal import Journal
 from s3queue.runtime.local.spec import AgentSpec
-from s3queue.runtime.local.wakeups import WakeSocket
 from s3queue.runtime.local.wire import (
+    FENCED,
     Cancel,
     Deframer,
     Died,
@@ -60,13 +62,9 @@ from s3queue.runtime.local.wire import (
     pack,
     unpack,
 )
-from s3queue.runtime.meter import Meter
 
 T = TypeVar("T")
 
-#: Exit status of an agent whose session was fenced. The supervisor kills the workers, since other hosts may run their
-#: messages by now, and starts a new session.
-FENCED = 75
 #: Concurrent requests of an agent: the ledger's, the coordinator's, and one for each chore.
 _THREADS = 3 + CHORES_AT_ONCE
 #: Concurrent reads, remote and local: a cycle reads the ledgers that changed, a new coordinator reads all retired pages.

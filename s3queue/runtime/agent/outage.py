@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 
 from s3queue.errors import StoreUnavailable
+from s3queue.io.clock import clock
 from s3queue.observe.events import QUIET_S, Events
-from s3queue.runtime.local.clock import clock
 
 __all__ = ["Outage"]
 

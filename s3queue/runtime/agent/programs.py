@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from s3queue.core.ops import Program, Wait
-from s3queue.runtime.drive import Driver
-from s3queue.runtime.local.clock import clock
+from s3queue.io.clock import clock
+from s3queue.io.drive import Driver
 
 T = TypeVar("T")
 

@@ -14,9 +14,9 @@ import msgspec
 
 from s3queue.core.ops import Delete, List
 from s3queue.errors import StoreError, StoreUnavailable
+from s3queue.io.drive import Driver
+from s3queue.io.meter import Meter
 from s3queue.operate.probe import require_safe
-from s3queue.runtime.drive import Driver
-from s3queue.runtime.meter import Meter
 
 #: Seconds between two tries while the store does not answer: the first pause, which doubles, and the longest.
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 15.0

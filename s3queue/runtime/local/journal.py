@@ -40,8 +40,8 @@ import re
 from typing import Any, NamedTuple
 
 from s3queue.core.records import Failed, Usage
-from s3queue.runtime.local.clock import clock
-from s3queue.runtime.meter import ROLES, WORDS, total
+from s3queue.io.clock import clock
+from s3queue.io.meter import ROLES, WORDS, total
 
 __all__ = [
     "FAILED",
@@ -100,7 +100,7 @@ class Row(NamedTuple):
 
 class Running(NamedTuple):
     """A slot at work, on this message of this row; `TOGETHER`: on several, of any rows. ``started`` and ``deadline`` (0:
-    none) are seconds by `s3queue.runtime.local.clock.clock`."""
+    none) are seconds by `s3queue.io.clock.clock`."""
 
     slot: int
     row: int

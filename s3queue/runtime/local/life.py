@@ -22,8 +22,8 @@ from multiprocess import process, reduction
 
 from s3queue.core.records import Place
 from s3queue.errors import ConfigError
-from s3queue.runtime.local.folder import base as base_folder
-from s3queue.runtime.local.folder import base_path, is_ours, machine
+from s3queue.io.folder import base as base_folder
+from s3queue.io.folder import base_path, is_ours, machine
 
 __all__ = ["Life", "die_with_parent", "gone", "place"]
 

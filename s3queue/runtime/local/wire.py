@@ -14,6 +14,14 @@ from msgspec import Struct
 
 from s3queue.core.records import Failed, Memo, Part
 
+#: Exit status of an agent whose session was fenced. The supervisor kills the workers, since other hosts may run their
+#: messages by now, and starts a new session.
+FENCED = 75
+#: Exit status of a worker whose agent or supervisor is gone.
+ORPHANED = 76
+#: Exit status of a child whose import of the program's main module came to the call that had started it.
+UNGUARDED = 77
+
 
 class Hello(Struct, frozen=True, tag=True, array_like=True):
     """Worker → agent, first: which worker this is."""

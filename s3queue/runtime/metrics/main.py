@@ -14,6 +14,7 @@ from typing import Any
 from multiprocess import connection
 from prometheus_client.core import Metric
 
+from s3queue.io.clock import clock
 from s3queue.observe.ears import Ear, Listener
 from s3queue.observe.gathering import Gathered, Totals
 from s3queue.observe.measures import MeasuredStore, Measures
@@ -21,7 +22,6 @@ from s3queue.observe.metrics import Rising, of_host, of_namespace
 from s3queue.observe.prices import prices_of
 from s3queue.observe.scaling import scale
 from s3queue.observe.serving import Answers, Health, application, server
-from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.journal import Journal
 from s3queue.runtime.local.spec import MetricsSpec
 from s3queue.runtime.local.wire import Started, pack

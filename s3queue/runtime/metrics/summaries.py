@@ -7,8 +7,9 @@ import time
 
 from s3queue.core.keys import Layout
 from s3queue.errors import QueueError
-from s3queue.operate.inspection import Stats, read_summary
-from s3queue.runtime.drive import Driver
+from s3queue.io.drive import Driver
+from s3queue.observe.stats import Stats
+from s3queue.operate.inspection import read_summary
 from s3queue.store import ObjectStore
 
 __all__ = ["Summaries"]

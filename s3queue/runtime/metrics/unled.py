@@ -19,9 +19,9 @@ from s3queue.core.ops import get, list_page
 from s3queue.core.plan.schedules import next_tick
 from s3queue.core.records import Board, Control, Schedule, decode, known_of
 from s3queue.errors import CorruptRecord, QueueError
-from s3queue.operate.inspection import QueueStats, Stats
+from s3queue.io.drive import Driver
+from s3queue.observe.stats import QueueStats, Stats
 from s3queue.options import timetable
-from s3queue.runtime.drive import Driver
 from s3queue.store import Found, Listed, Missing, ObjectStore
 
 __all__ = ["Unled", "Waiting", "as_unled"]

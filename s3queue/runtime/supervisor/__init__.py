@@ -1,6 +1,6 @@
 """The supervisor process: its loop, its children, and why they died."""
 
-from s3queue.runtime.local.folder import temporary
+from s3queue.io.folder import temporary
 
 # `multiprocess` cannot even be imported without one, and would say less.
 temporary()

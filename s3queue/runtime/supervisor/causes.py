@@ -7,8 +7,8 @@ import os
 import signal
 from pathlib import Path
 
+from s3queue.io.clock import clock
 from s3queue.runtime.local.cgroup import folders
-from s3queue.runtime.local.clock import clock
 
 #: Seconds after a counted out-of-memory kill within which a SIGKILL of unknown origin is attributed to it.
 BLAME_S = 3.0

@@ -9,9 +9,9 @@ import signal
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from s3queue.io.clock import clock
 from s3queue.observe.beside import quiet
-from s3queue.runtime.local.child import Sealed, enter, libraries_first, signals_held
-from s3queue.runtime.local.clock import clock
+from s3queue.runtime.child import Sealed, enter, libraries_first, signals_held
 from s3queue.runtime.local.life import Life
 from s3queue.runtime.local.wire import Note, pack, unpack
 from s3queue.runtime.supervisor import causes

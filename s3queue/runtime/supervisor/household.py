@@ -11,12 +11,12 @@ import sys
 import time
 from typing import Any, NamedTuple, NoReturn
 
-from s3queue import __version__
 from s3queue.config import Config, redact_url
 from s3queue.observe.subscribing import Subscribers
 from s3queue.registry import Registry
 from s3queue.runtime.supervisor.wishes import Wishes
 from s3queue.store import ObjectStore
+from s3queue.version import __version__
 
 
 class Summary(NamedTuple):

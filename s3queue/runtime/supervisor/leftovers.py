@@ -26,7 +26,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from s3queue.runtime.local.child import MARK
+from s3queue.runtime.child import MARK
 
 #: Seconds until a process is gone after SIGKILL, unless it hangs in the kernel.
 GONE_S = 2.0

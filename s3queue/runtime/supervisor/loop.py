@@ -12,11 +12,24 @@ from typing import Any
 from multiprocess import connection
 
 from s3queue.errors import QueueError, StoreDenied, StoreUnavailable, StoreUnsupported
+from s3queue.io.clock import clock
+from s3queue.io.meter import total
 from s3queue.observe.events import Events
-from s3queue.runtime.local.child import FENCED, ORPHANED, UNGUARDED, heard
-from s3queue.runtime.local.clock import clock
-from s3queue.runtime.local.wire import CannotStart, Died, Drain, Empty, EndWorker, Left, Read, Started, Waiting
-from s3queue.runtime.meter import total
+from s3queue.runtime.child import heard
+from s3queue.runtime.local.wire import (
+    FENCED,
+    ORPHANED,
+    UNGUARDED,
+    CannotStart,
+    Died,
+    Drain,
+    Empty,
+    EndWorker,
+    Left,
+    Read,
+    Started,
+    Waiting,
+)
 from s3queue.runtime.supervisor.causes import UNKNOWN, MemoryKills, memory_kill_counter
 from s3queue.runtime.supervisor.children import Child, Role
 from s3queue.runtime.supervisor.hearing import Hearing

@@ -13,7 +13,8 @@ from typing import Any
 
 from multiprocess import context, popen_fork, popen_spawn_posix, process, util
 
-from s3queue.runtime.local.child import UNGUARDED, is_child
+from s3queue.runtime.child import is_child
+from s3queue.runtime.local.wire import UNGUARDED
 from s3queue.runtime.supervisor.causes import UNKNOWN
 
 __all__ = ["end_if_imported", "process_class"]

@@ -12,10 +12,10 @@ from collections.abc import Callable
 from typing import Any
 
 from s3queue.errors import ConfigError
+from s3queue.io.clock import clock
 from s3queue.observe.ears import Ear, open_ear
 from s3queue.observe.events import Events
 from s3queue.observe.gathering import COUNTED
-from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.life import Life
 from s3queue.runtime.local.wire import CannotStart, Started
 from s3queue.runtime.supervisor.children import Child

@@ -9,9 +9,9 @@ import multiprocess
 from multiprocess import resource_tracker
 
 from s3queue.errors import ConfigError, QueueError
+from s3queue.io.clock import clock
 from s3queue.observe.events import Events
-from s3queue.runtime.local.child import child_name, libraries_first, signals_held
-from s3queue.runtime.local.clock import clock
+from s3queue.runtime.child import child_name, libraries_first, signals_held
 from s3queue.runtime.local.journal import Journal
 from s3queue.runtime.local.life import Life
 from s3queue.runtime.supervisor.children import Child, Role

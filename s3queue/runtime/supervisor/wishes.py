@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 
-from s3queue.runtime.local.child import GROUP_SIGNALS
+from s3queue.runtime.child import GROUP_SIGNALS
 
 #: Seconds within which all requests count as one: a terminal, a wrapper that forwards signals and a service manager may
 #: each send one.

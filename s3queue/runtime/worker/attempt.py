@@ -19,9 +19,9 @@ from s3queue.context import Context
 from s3queue.core.keys import Layout, parse_source
 from s3queue.core.records import Failed, decode_message
 from s3queue.errors import CorruptRecord
+from s3queue.io.clock import clock
 from s3queue.observe.logs import name_the_running
 from s3queue.observe.measures import Measures, Tried
-from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.journal import WorkerJournal
 from s3queue.runtime.worker import outcomes
 from s3queue.runtime.worker.awaiting import Awaiting

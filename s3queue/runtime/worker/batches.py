@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
 from s3queue.core.records import Message
-from s3queue.runtime.local.clock import clock
+from s3queue.io.clock import clock
 from s3queue.runtime.worker.dealt import Item
 from s3queue.runtime.worker.plans import Plan
 

@@ -11,7 +11,7 @@ from msgspec import Raw
 
 from s3queue.core.keys import expires_of, fencing_token, parse_source
 from s3queue.core.records import Failed, Failure, Part
-from s3queue.runtime.local.clock import clock
+from s3queue.io.clock import clock
 from s3queue.runtime.local.wire import Deal
 
 _NONE: frozenset[int] = frozenset()
@@ -23,7 +23,7 @@ class Dealt:
     Attributes:
         token: fencing token of the ticket.
         spared, memos, alone: as in `Deal`.
-        came: when it came, by `s3queue.runtime.local.clock.clock`: a slot that is idle from then on waits for a source.
+        came: when it came, by `s3queue.io.clock.clock`: a slot that is idle from then on waits for a source.
         last: the end that is the last of the row; ``ended`` hands out the numbers, each once, to whichever thread ends
             one.
         over: its session was fenced; nothing of it counts any more.

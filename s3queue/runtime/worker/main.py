@@ -30,16 +30,17 @@ import traceback
 from queue import SimpleQueue
 
 from s3queue.core.keys import Layout
+from s3queue.io.drive import Driver
+from s3queue.io.meter import Meter
 from s3queue.observe import tracing
 from s3queue.observe.events import Events
 from s3queue.observe.measures import MeasuredStore, Measures
 from s3queue.options.resources import close_resources
 from s3queue.payloads.lazy import refuse_lazy
-from s3queue.runtime.drive import Driver
-from s3queue.runtime.local.child import ORPHANED
 from s3queue.runtime.local.journal import Journal
 from s3queue.runtime.local.spec import WorkerSpec
 from s3queue.runtime.local.wire import (
+    ORPHANED,
     Cancel,
     Deal,
     Deframer,
@@ -55,7 +56,6 @@ from s3queue.runtime.local.wire import (
     frame,
     pack,
 )
-from s3queue.runtime.meter import Meter
 from s3queue.runtime.worker.attempt import Attempts
 from s3queue.runtime.worker.awaiting import Awaiting
 from s3queue.runtime.worker.dealt import Dealt, Item

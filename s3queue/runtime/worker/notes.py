@@ -10,8 +10,8 @@ import threading
 from collections.abc import Callable
 
 from s3queue.core.records import Memo
+from s3queue.io.clock import clock
 from s3queue.options.noting import Page
-from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.wire import Note, Noted
 from s3queue.runtime.worker.dealt import Dealt
 

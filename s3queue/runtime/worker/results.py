@@ -14,9 +14,9 @@ from s3queue.core.produce import ENVELOPE_BYTES
 from s3queue.core.records import Result
 from s3queue.core.results import Kept, keep
 from s3queue.errors import StoreDenied, StoreUnavailable
+from s3queue.io.clock import clock
+from s3queue.io.drive import Driver, pauses
 from s3queue.observe.events import Events
-from s3queue.runtime.drive import Driver, pauses
-from s3queue.runtime.local.clock import clock
 from s3queue.runtime.worker.dealt import Dealt
 
 #: Seconds between checks of a trust window that is over, and of a store that is away, at most.

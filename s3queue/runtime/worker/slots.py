@@ -9,7 +9,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 
 from s3queue.core.records import Failed
-from s3queue.runtime.local.clock import clock
+from s3queue.io.clock import clock
 from s3queue.runtime.local.journal import OK, Journal, WorkerJournal, state_of
 from s3queue.runtime.local.wire import FailedNote, Finished, Note
 from s3queue.runtime.worker.attempt import SLOT, Attempts

@@ -37,9 +37,9 @@ from s3queue.core.keys import BORROWED, Layout
 from s3queue.core.ops import Get
 from s3queue.core.records import Part
 from s3queue.errors import CorruptRecord, StoreError
+from s3queue.io.clock import clock
+from s3queue.io.drive import Driver
 from s3queue.observe.events import Events
-from s3queue.runtime.drive import Driver
-from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.journal import READING, READY, WorkerJournal
 from s3queue.runtime.local.wire import Note, Unreadable
 from s3queue.runtime.worker.dealt import Body, Dealt, Item, Piece

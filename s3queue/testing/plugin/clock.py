@@ -10,16 +10,18 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from s3queue.runtime.local.clock import clock
+from s3queue.io.clock import clock
 
 #: Modules of this library that ask what time it is for whoever enqueues, looks and steers.
 _ASK = (
     "queue",
     "enqueue.sending",
     "messages",
+    "operate.details",
     "operate.operation",
     "operate.schedules",
     "operate.inspection",
+    "operate.status",
     "operate.waiting",
     "options.timing",
 )

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from time import sleep
-from typing import Any
+from typing import Any, ParamSpec, overload
 
 from msgspec import Struct
 from s3queue_backends.memory import MemoryStore
@@ -29,6 +29,8 @@ from s3queue.testing.plugin.crashes import Crash
 from s3queue.testing.plugin.host import LocalHost
 
 __all__ = ["Drained", "TaskQueue"]
+
+P = ParamSpec("P")
 
 #: Characters of the last error of a dead letter that an assertion shows.
 _TEXT = 3000
@@ -186,7 +188,11 @@ class TaskQueue:
 
     # ---- assert --------------------------------------------------------------------------------------------
 
-    def assert_enqueued(self, task: Task[..., Any], *args: Any, **kwargs: Any) -> QueuedMessage:
+    @overload
+    def assert_enqueued(self, task: Task[..., object], /) -> QueuedMessage: ...
+    @overload
+    def assert_enqueued(self, task: Task[P, object], /, *args: P.args, **kwargs: P.kwargs) -> QueuedMessage: ...
+    def assert_enqueued(self, task: Task[..., object], /, *args: Any, **kwargs: Any) -> QueuedMessage:
         """A message of this task has not ended, and is the only one with these arguments. Without arguments: any message
         of it. Returns it, or the first one."""
         __tracebackhide__ = True

@@ -23,6 +23,7 @@ from s3queue.core.plan import Settled
 from s3queue.core.plan.schedules import next_tick as next_of
 from s3queue.core.records import Board, Control, Leader, Place, decode
 from s3queue.errors import CorruptRecord
+from s3queue.io.drive import Driver
 from s3queue.observe.events import Events
 from s3queue.options.timetable import next_tick
 from s3queue.options.timing import declared
@@ -30,7 +31,6 @@ from s3queue.registry import Registry
 from s3queue.runtime.agent.dealing import Dealer
 from s3queue.runtime.agent.environment import plan_settings
 from s3queue.runtime.agent.seats import Seats, WorkerDeath
-from s3queue.runtime.drive import Driver
 from s3queue.runtime.local.journal import Journal
 from s3queue.runtime.local.wire import Died, Hello, Note
 from s3queue.store import Found, ObjectStore

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from s3queue.core.ops import Program, Wait
-from s3queue.runtime.drive import Driver
+from s3queue.io.drive import Driver
 from s3queue.testing.plugin.clock import VirtualClock
 
 

@@ -6,8 +6,8 @@ from s3queue_backends.memory import MemoryStore
 
 from s3queue.core.chores.answers import KEEP_S, Answers
 from s3queue.core.chores.troubles import Troubles
-from s3queue.runtime.drive import Driver
-from s3queue.runtime.meter import Meter
+from s3queue.io.drive import Driver
+from s3queue.io.meter import Meter
 from tests.core.world import LAYOUT
 
 

@@ -10,8 +10,8 @@ from s3queue.core.chores.redrives import Redrives
 from s3queue.core.chores.troubles import Troubles
 from s3queue.core.keys import life_path
 from s3queue.core.records import DeadLetter, Ending, Failure, Life, SourceState, decode, encode
-from s3queue.runtime.drive import Driver
-from s3queue.runtime.meter import Meter
+from s3queue.io.drive import Driver
+from s3queue.io.meter import Meter
 from s3queue.store import Found
 from tests.core.world import LAYOUT, board, path
 

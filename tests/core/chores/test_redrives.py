@@ -9,8 +9,8 @@ from s3queue.core.chores.troubles import Troubles
 from s3queue.core.keys import Layout, request_path
 from s3queue.core.records import Board, Chosen, LetterRequest, encode
 from s3queue.core.survey import Survey
-from s3queue.runtime.drive import Driver
-from s3queue.runtime.meter import Meter
+from s3queue.io.drive import Driver
+from s3queue.io.meter import Meter
 from tests.core.world import LAYOUT, board, path
 
 

@@ -9,8 +9,8 @@ from s3queue.core.chores.retention import Retention
 from s3queue.core.chores.troubles import Troubles
 from s3queue.core.plan import Settings
 from s3queue.core.records import DeadLetter, encode
-from s3queue.runtime.drive import Driver
-from s3queue.runtime.meter import Meter
+from s3queue.io.drive import Driver
+from s3queue.io.meter import Meter
 from s3queue.store import Found
 from tests.core.world import LAYOUT, board, path
 

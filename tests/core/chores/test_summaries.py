@@ -13,7 +13,8 @@ from s3queue.core import operate
 from s3queue.core.records import About, Board, Failed, Failure, Memo, Summary, decode
 from s3queue.errors import OutcomeUnknown, StoreDenied
 from s3queue.messages import message
-from s3queue.operate.inspection import QueueStats, Stats, stats
+from s3queue.observe.stats import QueueStats, Stats
+from s3queue.operate.inspection import stats
 from s3queue.store import Conflict, Found, Stored
 from tests.regressions.town import QUEUE, SETTINGS, Member, Town, drain, led
 

@@ -17,11 +17,11 @@ from s3queue.config import Config
 from s3queue.core.keys import Layout
 from s3queue.core.records import Ledger, Place, decode, encode
 from s3queue.registry import registry
-from s3queue.runtime.agent.main import FENCED
-from s3queue.runtime.local.child import Sealed, enter
+from s3queue.runtime.child import Sealed, enter
 from s3queue.runtime.local.journal import Journal
 from s3queue.runtime.local.life import Life
 from s3queue.runtime.local.wire import (
+    FENCED,
     Cancel,
     Deal,
     Deframer,
@@ -40,9 +40,10 @@ from s3queue.runtime.local.wire import (
     pack,
     unpack,
 )
+from s3queue.runtime.supervisor.household import new_session
 from s3queue.store import Found, Stored
+from tests.deadline import DEADLINE_S
 from tests.runtime import jobs
-from tests.runtime.desk import DEADLINE_S
 
 N = TypeVar("N")
 
@@ -54,6 +55,7 @@ class House:
         self.store = SqliteStore(str(path / "store.db"))
         self.layout = Layout()
         self.life = Life.create()
+        self.session = new_session()  # the name of a socket that outlives an agent that is killed
         self.sockets: list[socket.socket] = []
         self.context = multiprocess.get_context("fork")
         self.buffer = self.context.RawArray("b", Journal.size(1, 1))
@@ -67,7 +69,7 @@ class House:
             "concurrency": 1,
             "rundir": str(self.life.rundir),
             "place": Place("m", self.life.rundir.name, "host:1"),
-            "session": "session-1",
+            "session": self.session,
             "orphaned": (),
             "buffer": self.buffer,
             "tasks": registry,
@@ -91,7 +93,7 @@ class House:
         self.conn.send_bytes(pack(note))
 
     def ledger(self) -> tuple[Ledger, str]:
-        found = self.store.get(self.layout.host("session-1"))
+        found = self.store.get(self.layout.host(self.session))
         assert isinstance(found, Found)
         return decode(Ledger, "ledger", found.body), found.version
 
@@ -163,7 +165,7 @@ def test_agent_deals_what_its_ledger_claims_and_leaves_when_it_is_told_to_drain(
         assert note is not None
     assert house.hear(Left).settled == {jobs.QUEUE: (1, 0)}
     assert house.status() == 0
-    found = house.store.get(house.layout.host("session-1"))  # its own leader may have swept it by then
+    found = house.store.get(house.layout.host(house.session))  # its own leader may have swept it by then
     assert not isinstance(found, Found) or decode(Ledger, "ledger", found.body).left
 
 
@@ -171,7 +173,7 @@ def test_fenced_agent_tells_its_workers_and_ends_with_its_own_status(house: Hous
     house.hear(Started)
     worker = Worker(house)
     ledger, version = house.ledger()
-    while not isinstance(house.store.put(house.layout.host("session-1"), fenced(ledger), if_version=version), Stored):
+    while not isinstance(house.store.put(house.layout.host(house.session), fenced(ledger), if_version=version), Stored):
         ledger, version = house.ledger()
     while not isinstance(note := worker.hear(), Cancel | None):
         pass

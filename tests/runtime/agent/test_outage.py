@@ -4,11 +4,11 @@ import pytest
 
 from s3queue.core.ops import Get
 from s3queue.errors import StoreUnavailable
+from s3queue.io import drive
+from s3queue.io.drive import Driver
 from s3queue.observe.events import Events
-from s3queue.runtime import drive
 from s3queue.runtime.agent.outage import Outage
-from s3queue.runtime.drive import Driver
-from tests.core.test_drive import UNAVAILABLE, Scripted
+from tests.io.test_drive import UNAVAILABLE, Scripted
 
 
 class Told(Events):

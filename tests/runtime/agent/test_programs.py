@@ -12,9 +12,9 @@ from typing import Any
 from s3queue_backends.memory import MemoryStore
 
 from s3queue.core.ops import Get, Signal, Wait
+from s3queue.io.clock import clock
+from s3queue.io.drive import Driver
 from s3queue.runtime.agent.programs import run
-from s3queue.runtime.drive import Driver
-from s3queue.runtime.local.clock import clock
 from s3queue.store import Missing
 
 

@@ -13,10 +13,10 @@ from s3queue_backends.memory import MemoryStore
 from s3queue_backends.sqlite import SqliteStore
 
 from s3queue.errors import StoreDenied, StoreUnavailable
+from s3queue.io.drive import Driver
+from s3queue.io.meter import Meter
 from s3queue.runtime.agent import proof
 from s3queue.runtime.agent.proof import ABANDONED_S, prove
-from s3queue.runtime.drive import Driver
-from s3queue.runtime.meter import Meter
 from s3queue.store import Conflict, Listed, Stored
 
 

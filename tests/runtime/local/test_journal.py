@@ -9,7 +9,8 @@ import pytest
 from multiprocess import connection
 
 from s3queue.core.records import Usage
-from s3queue.runtime.local.clock import clock
+from s3queue.io.clock import clock
+from s3queue.io.meter import WORDS
 from s3queue.runtime.local.journal import (
     FAILED,
     MOVED,
@@ -24,7 +25,7 @@ from s3queue.runtime.local.journal import (
     ok_ranges,
     row_count,
 )
-from s3queue.runtime.meter import WORDS
+from tests.deadline import DEADLINE_S
 
 
 def new_journal(workers: int = 2, concurrency: int = 3) -> Journal:
@@ -198,7 +199,7 @@ def test_what_a_process_wrote_before_sigkill_is_there_after_it(method: str) -> N
     worker.open_row(7, "3-4", 100, 3)
     process = context.Process(target=_fill_and_die, args=(buffer,))
     process.start()
-    assert connection.wait([process.sentinel], 60)
+    assert connection.wait([process.sentinel], DEADLINE_S)
     process.join()
     assert process.exitcode == -signal.SIGKILL
     assert worker.row(7) == Row("3-4", 100, 3)

@@ -14,8 +14,11 @@ import pytest
 from multiprocess import connection
 
 from s3queue.core.records import Place
-from s3queue.runtime.local.folder import machine
+from s3queue.io.folder import machine
 from s3queue.runtime.local.life import Life, die_with_parent, gone, place
+from tests.deadline import DEADLINE_S
+
+pytestmark = pytest.mark.usefixtures("base_folder")
 
 
 def test_host_is_gone_only_when_the_lock_of_its_life_is_free() -> None:
@@ -86,11 +89,11 @@ def test_child_keeps_its_tree_alive_when_the_supervisor_has_let_go(method: str) 
     child = context.Process(target=_hold, args=(life, theirs))
     child.start()
     theirs.close()
-    assert ours.poll(60)
+    assert ours.poll(DEADLINE_S)
     life.close(remove=False)
     assert not gone(where)
     child.kill()
-    assert connection.wait([child.sentinel], 60)
+    assert connection.wait([child.sentinel], DEADLINE_S)
     child.join()
     assert gone(where)
     child.close()
@@ -117,14 +120,14 @@ def test_child_dies_with_its_parent() -> None:
     parent = context.Process(target=_orphan, args=(theirs,))
     parent.start()
     theirs.close()
-    assert ours.poll(60)
+    assert ours.poll(DEADLINE_S)
     pid = ours.recv()
     parent.join()
     try:
         fd = os.pidfd_open(pid)
     except ProcessLookupError:
         return
-    assert select.select([fd], [], [], 60)[0], "the orphan lives"
+    assert select.select([fd], [], [], DEADLINE_S)[0], "the orphan lives"
     os.close(fd)
     parent.close()
     ours.close()
@@ -138,19 +141,19 @@ def test_record_of_a_host_holds_the_random_name_alone() -> None:
 
 
 @pytest.mark.parametrize("written", ["path", "name", "above"])
-def test_fifo_that_a_forged_record_names_is_not_waited_for(base: Path, tmp_path: Path, written: str) -> None:
+def test_fifo_that_a_forged_record_names_is_not_waited_for(base_folder: Path, tmp_path: Path, written: str) -> None:
     Life.create().close(remove=True)
-    rundir = base / "run-1-0123ab"
+    rundir = base_folder / "run-1-0123ab"
     rundir.mkdir()
     os.mkfifo(rundir / "life")
-    names = {"path": str(rundir / "life"), "name": rundir.name, "above": f"../{base.name}/{rundir.name}"}
+    names = {"path": str(rundir / "life"), "name": rundir.name, "above": f"../{base_folder.name}/{rundir.name}"}
     # Nobody writes to the fifo: to open it would wait for ever.
     assert not gone(Place(machine(), names[written], "forged"))
 
 
-def test_device_and_link_in_place_of_the_lock_are_not_opened(base: Path, tmp_path: Path) -> None:
+def test_device_and_link_in_place_of_the_lock_are_not_opened(base_folder: Path, tmp_path: Path) -> None:
     Life.create().close(remove=True)
-    rundir = base / "run-1-0123ab"
+    rundir = base_folder / "run-1-0123ab"
     rundir.mkdir()
     (tmp_path / "free").touch()
     (rundir / "life").symlink_to(tmp_path / "free")
@@ -178,17 +181,17 @@ def _no_temporary_directory() -> str:
     raise FileNotFoundError("no usable temporary directory")
 
 
-def test_cleaners_of_temporary_files_are_kept_away(base: Path) -> None:
+def test_cleaners_of_temporary_files_are_kept_away(base_folder: Path) -> None:
     yesterday = time.time() - 2 * 86_400
     life = Life.create()
     (life.rundir / "agent.sock").touch()
-    for path in (base, life.rundir, life.rundir / "life", life.rundir / "agent.sock"):
+    for path in (base_folder, life.rundir, life.rundir / "life", life.rundir / "agent.sock"):
         os.utime(path, (yesterday, yesterday))
     life.touch()
-    for path in (base, life.rundir, life.rundir / "life", life.rundir / "agent.sock"):
+    for path in (base_folder, life.rundir, life.rundir / "life", life.rundir / "agent.sock"):
         assert path.stat().st_mtime > yesterday + 86_400
     # systemd-tmpfiles skips what it cannot lock, and all below it.
-    fd = os.open(base, os.O_RDONLY)
+    fd = os.open(base_folder, os.O_RDONLY)
     with pytest.raises(BlockingIOError):
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     os.close(fd)

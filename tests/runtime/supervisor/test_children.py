@@ -21,6 +21,7 @@ from s3queue.runtime.local.wire import Drain, Empty, Read, Started, pack, unpack
 from s3queue.runtime.supervisor.children import Child
 from s3queue.runtime.supervisor.watch import Verdict
 from s3queue.runtime.worker import main as worker_main
+from tests.deadline import DEADLINE_S
 
 Start = Callable[[Callable[[Any], None]], Child]
 
@@ -57,7 +58,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
 
 def ended(child: Child) -> Child:
     while not child.is_dead:
-        connection.wait(child.watched(), 60)
+        connection.wait(child.watched(), DEADLINE_S)
         child.hear()
     assert child.reap()
     return child
@@ -77,13 +78,13 @@ def _hangs(spec: Any) -> None:
 
 def test_child_is_heard_told_and_reaped(start: Start) -> None:
     child = start(_talks)
-    assert connection.wait(child.watched(), 60)
+    assert connection.wait(child.watched(), DEADLINE_S)
     assert child.hear() == [Started()]
     assert child.hear() == []
     child.tell(Drain())
     notes = []
     while not child.is_dead:
-        connection.wait(child.watched(), 60)
+        connection.wait(child.watched(), DEADLINE_S)
         notes += child.hear()
     notes += child.hear()
     assert notes == [Empty(), Read(3)]
@@ -100,7 +101,7 @@ def test_note_to_a_child_that_has_ended_is_lost(start: Start) -> None:
 
 def test_first_verdict_is_why_it_was_killed(start: Start) -> None:
     child = start(_hangs)
-    connection.wait(child.watched(), 60)
+    connection.wait(child.watched(), DEADLINE_S)
     child.kill(Verdict("time_limit", "a task exceeded its time limit"))
     child.kill(Verdict("killed", "something else"))
     assert ended(child).status == -signal.SIGKILL
@@ -110,7 +111,7 @@ def test_first_verdict_is_why_it_was_killed(start: Start) -> None:
 
 def test_killing_what_has_been_reaped_by_somebody_else_is_no_error(start: Start) -> None:
     child = start(lambda spec: os._exit(0))
-    connection.wait(child.watched()[:1], 60)
+    connection.wait(child.watched()[:1], DEADLINE_S)
     os.waitpid(child.pid, 0)
     child.kill(Verdict("killed", "too late"))
     ended(child)
@@ -131,7 +132,7 @@ def test_end_of_a_child_is_seen_although_a_process_that_it_has_left_holds_its_pi
     child = start(leaves_one)
     os.close(reading)
     try:
-        assert connection.wait(child.watched()[:1], 60)
+        assert connection.wait(child.watched()[:1], DEADLINE_S)
         assert child.is_dead
         assert child.reap()
     finally:

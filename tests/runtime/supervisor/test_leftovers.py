@@ -11,9 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from s3queue.runtime.local.child import MARK
+from s3queue.runtime.child import MARK
 from s3queue.runtime.supervisor.leftovers import Leftovers, look_up, table
-from tests.runtime.desk import DEADLINE_S, Pipe
+from tests.deadline import DEADLINE_S
+from tests.runtime.desk import Pipe
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
 

@@ -17,8 +17,7 @@ from s3queue.config import Config
 from s3queue.errors import StoreUnsupported
 from s3queue.registry import Registry, registry
 from s3queue.runtime.agent import main as agent_main
-from s3queue.runtime.local.child import FENCED
-from s3queue.runtime.local.wire import Died, Drain, Left, Note, Read, Started, pack, unpack
+from s3queue.runtime.local.wire import FENCED, Died, Drain, Left, Note, Read, Started, pack, unpack
 from s3queue.runtime.supervisor.household import Summary
 from s3queue.runtime.worker import main as worker_main
 from s3queue.supervisor import Supervisor

@@ -10,6 +10,7 @@ from multiprocess import connection
 
 from s3queue.runtime.supervisor.causes import UNKNOWN
 from s3queue.runtime.supervisor.processes import process_class
+from tests.deadline import DEADLINE_S
 
 
 def _end(status: int) -> None:
@@ -30,7 +31,7 @@ def test_end_of_a_process_that_another_has_waited_for_is_known(method: str) -> N
     process = process_class(method)(target=_end, args=(7,))
     process.start()
     os.waitpid(process.pid, 0)
-    assert connection.wait([process.sentinel], 60)
+    assert connection.wait([process.sentinel], DEADLINE_S)
     assert process.exitcode == UNKNOWN
     process.join()
     process.close()

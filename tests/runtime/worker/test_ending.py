@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-from s3queue.runtime.local.child import ORPHANED
 from s3queue.runtime.local.journal import OK, READY, RUNNING
-from s3queue.runtime.local.wire import CannotStart, Finished, Leaving, unpack
+from s3queue.runtime.local.wire import ORPHANED, CannotStart, Finished, Leaving, unpack
 from s3queue.store import ObjectStore
 from tests.runtime.desk import Desk, Pipe, desk
 

@@ -14,7 +14,7 @@ from s3queue_backends.sqlite import SqliteStore
 
 from s3queue.core.records import Part
 from s3queue.errors import StoreDenied, StoreUnavailable
-from s3queue.runtime.local.clock import clock
+from s3queue.io.clock import clock
 from s3queue.runtime.local.journal import OK, READING, READY, SNOOZED
 from s3queue.runtime.local.wire import FailedNote, Finished, Note, Returned, Unreadable
 from s3queue.runtime.worker import sources

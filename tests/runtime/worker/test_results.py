@@ -11,13 +11,14 @@ from s3queue_backends.memory import MemoryStore
 
 from s3queue.core.keys import Layout
 from s3queue.core.records import Part, Result, decode_result, encode_result
+from s3queue.io.clock import clock
+from s3queue.io.drive import Driver
 from s3queue.observe.events import Events
-from s3queue.runtime.drive import Driver
-from s3queue.runtime.local.clock import clock
 from s3queue.runtime.local.wire import Deal
 from s3queue.runtime.worker.dealt import Dealt
 from s3queue.runtime.worker.results import Results, ResultTooLarge
 from s3queue.store import Found
+from tests.deadline import DEADLINE_S
 
 LAYOUT = Layout()
 SOURCE = "in/q/5/1700000000000-0000000000000000-1"
@@ -58,7 +59,7 @@ def test_nothing_is_stored_while_the_trust_window_is_over() -> None:
     keeping.join(0.05)
     assert it.driver.meter.as_dict()["put"] == 0
     it.trust[0] = FAR
-    keeping.join(60)
+    keeping.join(DEADLINE_S)
     assert it.stored() is not None
 
 

@@ -9,16 +9,16 @@ from queue import SimpleQueue
 from typing import Any, cast
 
 from s3queue.core.records import Failed, Failure, Part
-from s3queue.runtime.local.clock import clock
+from s3queue.io.clock import clock
 from s3queue.runtime.local.journal import FAILED, OK, RUNNING, Journal
 from s3queue.runtime.local.wire import Deal, FailedNote, Finished, Note
 from s3queue.runtime.worker.attempt import Attempts
 from s3queue.runtime.worker.dealt import Dealt, Item, Piece
 from s3queue.runtime.worker.notes import Notes
 from s3queue.runtime.worker.slots import Slots
+from tests.deadline import DEADLINE_S
 
 SOURCE = "in/q/5/0000000000001-1-3"
-DEADLINE_S = 30.0
 
 
 class Bench:

@@ -13,13 +13,14 @@ from s3queue_backends.sqlite import SqliteStore
 
 from s3queue.core.keys import Layout, batch_id, source_path
 from s3queue.core.records import Message, Part, encode_batch, encode_message
+from s3queue.io.drive import Driver
 from s3queue.observe.events import Events
-from s3queue.runtime.drive import Driver
 from s3queue.runtime.local.journal import READY, Journal
 from s3queue.runtime.local.wire import Deal
 from s3queue.runtime.worker.dealt import Dealt, Item
 from s3queue.runtime.worker.sources import READERS, Sources
 from s3queue.store import Capabilities
+from tests.deadline import DEADLINE_S
 
 SIZE = 100_000
 
@@ -59,7 +60,7 @@ class Pipework:
 
     def take(self) -> Item:
         """As a slot does."""
-        item = self.ready.get(timeout=60)
+        item = self.ready.get(timeout=DEADLINE_S)
         assert item is not None
         return item
 

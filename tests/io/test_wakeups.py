@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from s3queue.errors import ConfigError
-from s3queue.runtime.local.wakeups import WakeSocket, wake
+from s3queue.io.wakeups import WakeSocket, wake
+
+pytestmark = pytest.mark.usefixtures("base_folder")
 
 
 def readable(wakes: WakeSocket) -> bool:
@@ -49,7 +51,7 @@ def test_wake_never_waits_for_an_agent_that_does_not_read() -> None:
     wakes.close()
 
 
-def test_wake_removes_the_socket_of_an_agent_that_died(base: Path) -> None:
+def test_wake_removes_the_socket_of_an_agent_that_died(base_folder: Path) -> None:
     dead = WakeSocket("sqlite:///a", "n", "session-1")
     alive = WakeSocket("sqlite:///a", "n", "session-2")
     dead._socket.close()  # as a SIGKILL does: the name stays
@@ -60,9 +62,9 @@ def test_wake_removes_the_socket_of_an_agent_that_died(base: Path) -> None:
     alive.close()
 
 
-def test_link_in_place_of_the_directory_is_not_followed(base: Path, tmp_path: Path) -> None:
+def test_link_in_place_of_the_directory_is_not_followed(base_folder: Path, tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
-    base.symlink_to(tmp_path)
+    base_folder.symlink_to(tmp_path)
     with pytest.raises(ConfigError, match="not a directory of this user alone"):
         WakeSocket("sqlite:///a", "n", "session-1")
 

@@ -15,10 +15,10 @@ from s3queue_backends.memory import MemoryStore
 from s3queue.core.ops import Delete, Gather, Get, List, Missed, Op, Put, Step, Unknown
 from s3queue.core.records import Usage
 from s3queue.errors import OutcomeUnknown, StoreDenied, StoreUnavailable
-from s3queue.runtime import drive
+from s3queue.io import drive
+from s3queue.io.drive import Driver, pauses
+from s3queue.io.meter import WORDS, Meter
 from s3queue.runtime.agent import programs
-from s3queue.runtime.drive import Driver, pauses
-from s3queue.runtime.meter import WORDS, Meter
 from s3queue.store import Capabilities, Conflict, Found, Listed, Missing, Stored, Unchanged
 
 UNAVAILABLE = StoreUnavailable("test", "k")
@@ -309,6 +309,6 @@ class TestClose:
 
 
 def test_pauses_between_tries_double_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("s3queue.runtime.drive.random.uniform", lambda low, high: high)
+    monkeypatch.setattr("s3queue.io.drive.random.uniform", lambda low, high: high)
     waits = pauses(0.05, 2.0)
     assert [next(waits) for _ in range(8)] == [0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 2.0, 2.0]

@@ -6,18 +6,20 @@ from pathlib import Path
 import pytest
 
 from s3queue.errors import ConfigError
-from s3queue.runtime.local.folder import machine
+from s3queue.io.folder import machine
+from s3queue.io.wakeups import wake
 from s3queue.runtime.local.life import Life
-from s3queue.runtime.local.wakeups import wake
+
+pytestmark = pytest.mark.usefixtures("base_folder")
 
 
 def test_machine_is_known_here_and_stays_the_same() -> None:
     assert machine() == machine() != ""
 
 
-def test_directory_of_another_user_is_not_used(base: Path) -> None:
-    base.mkdir(mode=0o777)
-    base.chmod(0o777)
+def test_directory_of_another_user_is_not_used(base_folder: Path) -> None:
+    base_folder.mkdir(mode=0o777)
+    base_folder.chmod(0o777)
     with pytest.raises(ConfigError, match="not a directory of this user alone"):
         Life.create()
     wake("sqlite:///a", "n")

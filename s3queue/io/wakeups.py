@@ -9,8 +9,8 @@ import tempfile
 from functools import lru_cache
 from hashlib import sha256
 
-from s3queue.runtime.local.folder import base as base_folder
-from s3queue.runtime.local.folder import base_path, is_ours
+from s3queue.io.folder import base as base_folder
+from s3queue.io.folder import base_path, is_ours
 
 __all__ = ["WakeSocket", "waiters", "wake"]
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from s3queue.errors import ConfigError, QueueError, StoreDenied, StoreUnavailable, StoreUnsupported
-from s3queue.runtime.local.child import child_name, heard, is_child, told
+from s3queue.runtime.child import child_name, heard, is_child, told
 from s3queue.runtime.local.wire import pack, unpack
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from s3queue import Config, ConfigError
-from s3queue.runtime.knocks import Knocker, KnockSocket, LeaderKnocker, parse_address
+from s3queue.io.knocks import Knocker, KnockSocket, LeaderKnocker, parse_address
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_a_knock_with_another_key_or_for_another_namespace_is_none(door: KnockSo
 def test_a_recorded_knock_is_none_after_two_periods(door: KnockSocket, monkeypatch: pytest.MonkeyPatch) -> None:
     Knocker("secret", "jobs").knock([door.address])
     now = 1_900_000_000.0
-    monkeypatch.setattr("s3queue.runtime.knocks.time.time", lambda: now)
+    monkeypatch.setattr("s3queue.io.knocks.time.time", lambda: now)
     assert not heard(door)
 
 
@@ -52,7 +52,7 @@ def test_noise_is_none(door: KnockSocket) -> None:
 
 
 def test_a_second_knock_at_once_is_not_sent(door: KnockSocket, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("s3queue.runtime.knocks.time.monotonic", lambda: 100.0)
+    monkeypatch.setattr("s3queue.io.knocks.time.monotonic", lambda: 100.0)
     knocker = Knocker("secret", "jobs")
     knocker.knock([door.address])
     knocker.knock([door.address])
@@ -62,7 +62,7 @@ def test_a_second_knock_at_once_is_not_sent(door: KnockSocket, monkeypatch: pyte
 
 def test_knocks_that_come_too_soon_wake_once(door: KnockSocket, monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr("s3queue.runtime.knocks.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("s3queue.io.knocks.time.monotonic", lambda: now[0])
     answers = []
     for at in (100.0, 100.01, 100.2):
         now[0] = at
@@ -79,7 +79,7 @@ def test_the_address_of_the_coordinator_is_read_once_in_ten_seconds(
     door: KnockSocket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now, reads = [100.0], []
-    monkeypatch.setattr("s3queue.runtime.knocks.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("s3queue.io.knocks.time.monotonic", lambda: now[0])
 
     def read() -> str:
         reads.append(now[0])

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from s3queue.core.ops import Delete, Gather, Get, List, Missed, Op, Put, Step, Unknown
 from s3queue.errors import OutcomeUnknown, StoreUnavailable
-from s3queue.runtime.meter import Meter
+from s3queue.io.meter import Meter
 from s3queue.store import Conflict, Found, ObjectStore
 
 if TYPE_CHECKING:

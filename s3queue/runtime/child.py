@@ -20,12 +20,6 @@ from s3queue.runtime.local.wire import CannotStart, pack
 
 #: Signals that a terminal or a service manager sends to the whole process group. Only the supervisor acts on them.
 GROUP_SIGNALS = frozenset({signal.SIGINT, signal.SIGTERM})
-#: Exit status of an agent whose session was fenced: other hosts may run its messages by now.
-FENCED = 75
-#: Exit status of a worker whose agent or supervisor is gone.
-ORPHANED = 76
-#: Exit status of a child whose import of the program's main module came to the call that had started it.
-UNGUARDED = 77
 #: In the environment of a worker, and of every program that its tasks start: which worker that is.
 MARK = "_S3QUEUE_WORKER"
 #: The variable that keeps the working directory out of the Python path, and the value by which we know our own.
