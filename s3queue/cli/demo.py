@@ -24,7 +24,8 @@ import click
 import msgspec
 
 from s3queue.cli.audit import Run, Verdict, audit, read_history, read_lines, read_runs
-from s3queue.cli.common import console, json_option, reach_before_fork, show_json, whole
+from s3queue.cli.common import console, reach_before_fork, show_json
+from s3queue.cli.options import json_option, whole
 from s3queue.config import Config, configure, load, redact_url
 from s3queue.context import Context
 from s3queue.core.keys import Layout
