@@ -9,6 +9,11 @@ from tests.core.chores.counting import EVERY, Watched, of_queue, told
 from tests.regressions.town import Member, Town, led
 
 
+@pytest.fixture
+def store() -> Watched:
+    return Watched()
+
+
 class TestCensus:
     MANY = 5000
 
