@@ -74,7 +74,7 @@ def _tell(store: ObjectStore, report: Report, damaged: list[Damage]) -> None:
     for row in report.rows:
         table.add_row(f"[{styles[row.verdict]}]{row.verdict}[/]", row.check, row.measured, row.promise)
     out = console()
-    out.print(f"[bold]{store.url}[/] ({store.capabilities.name})")
+    out.print(f"[bold]{store.url}[/] ({store.capabilities.name})", soft_wrap=True)
     out.print(table)
     if damaged:
         out.print(f"[bold]{plural(len(damaged), 'damaged object')}[/]")

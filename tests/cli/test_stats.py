@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from s3queue import Queue
 from s3queue.core.keys import Layout
 from s3queue.core.records import Ledger, Place, Usage, encode
+from s3queue.store import open_store
 from tests.cli.conftest import Invoke, answer
 
 
@@ -40,6 +43,16 @@ class TestStats:
         assert s3queue("stats", "--store", url) == 0
         (heading,) = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith("queue ")]
         assert heading == ["queue", "ready", "scheduled", "running", "retrying", "dead", "done", "failures", "oldest"]
+
+    def test_address_of_a_store_is_on_one_line_however_long_it_is(
+        self, s3queue: Invoke, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        url = f"sqlite:///{tmp_path}/{'long' * 30}.db"
+        open_store(url).close()
+        assert s3queue("stats", "--store", url) == 0
+        assert capsys.readouterr().out.splitlines()[0] == f"{url}, namespace s3queue"
+        assert s3queue("doctor", url) == 0
+        assert capsys.readouterr().out.splitlines()[0] == f"{url} (sqlite)"
 
     def test_of_one_queue(self, s3queue: Invoke, url: str, capsys: pytest.CaptureFixture[str]) -> None:
         for name in ("one", "two"):
