@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from s3queue.cli.common import at_least, console, json_option, show_json, store_options, use
+from s3queue.cli.common import console, show_json, use
+from s3queue.cli.options import at_least, json_option, store_options
 from s3queue.core.keys import check_name
 from s3queue.words import plural
 
