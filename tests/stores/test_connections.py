@@ -119,6 +119,14 @@ def test_answers_without_an_etag_are_named_and_a_put_is_looked_for(backend: str)
 # ---- idle connections --------------------------------------------------------------------------------------------
 
 
+def stop_listening(listener: socket.socket, accepting: threading.Thread) -> None:
+    """Close it, and end the thread that accepts there. One that is left in `accept` waits for a number that the next socket
+    has, and takes a connection of that when its call is begun again."""
+    listener.shutdown(socket.SHUT_RDWR)
+    accepting.join()
+    listener.close()
+
+
 class Forgetful:
     """A proxy that drops a connection, without a word to anybody, once it was idle for a while."""
 
@@ -128,7 +136,8 @@ class Forgetful:
         self.swallowed = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept)
+        self._accepting.start()
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -153,7 +162,7 @@ class Forgetful:
         self.idle = threading.Event()
 
     def close(self) -> None:
-        self._listener.close()
+        stop_listening(self._listener, self._accepting)
 
 
 @pytest.mark.parametrize("backend", S3)
@@ -349,11 +358,12 @@ def breaking(certificates: Certificates) -> Iterator[str]:
                     raw.recv(1 << 16)
                 return
 
-    threading.Thread(target=serve, daemon=True).start()
+    accepting = threading.Thread(target=serve)
+    accepting.start()
     try:
         yield f"https://127.0.0.1:{listener.getsockname()[1]}"
     finally:
-        listener.close()
+        stop_listening(listener, accepting)
 
 
 @pytest.mark.parametrize("backend", S3)
