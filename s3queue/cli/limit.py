@@ -117,7 +117,9 @@ def remove(
     from s3queue.queue import Queue
 
     with open_until_late(store_url, config_file, namespace, queue) as (store, config):
-        Queue(queue, store, config=config).unlimit(key, wait=not no_wait, timeout=timeout)
+        of = Queue(queue, store, config=config)
+        of.unlimit(key, wait=not no_wait, timeout=timeout)
+        warn_if_unknown(of)
     click.echo(f"{queue} is limited as its tasks declare")
     return 0
 
