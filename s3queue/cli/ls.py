@@ -67,6 +67,8 @@ def _show(message: QueuedMessage) -> None:
     where: str = message.state
     if message.host is not None:
         where += f" on {plain(message.host)}"
+        if message.started_at is not None:
+            where += f" since {local_time(message.started_at)}"
     elif message.due_at is not None:
         where += f" until {local_time(message.due_at)}"
     task = "cannot be read" if message.raw else plain(message.task) or "(no task)"

@@ -53,7 +53,8 @@ def command(message: str, store_url: str | None, namespace: str | None, config_f
 def _show(one: MessageDetails) -> None:
     told = "" if one.progress is None else plain(str(one.progress))
     click.echo(f"{one.status}: {told}" if told else one.status)
-    running = f"on {plain(one.host or one.session)}, fencing token {one.fencing_token}" if one.session else ""
+    since = "" if one.started_at is None else f" since {local_time(one.started_at)}"
+    running = f"on {plain(one.host or one.session)}{since}, fencing token {one.fencing_token}" if one.session else ""
     facts = {
         "queue": one.queue,
         "task": plain(one.task),
