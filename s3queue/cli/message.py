@@ -11,7 +11,7 @@ import msgspec
 from s3queue.cli.common import json_option, show_json, store_options, use
 from s3queue.cli.reading import attempt_line, cut, local_time
 from s3queue.observe.logs import plain
-from s3queue.operate.views import last_line
+from s3queue.operate.views import attempt_of, last_line
 
 if TYPE_CHECKING:
     from s3queue.operate.details import MessageDetails
@@ -58,7 +58,7 @@ def _show(one: MessageDetails) -> None:
     facts = {
         "queue": one.queue,
         "task": plain(one.task),
-        "attempt": ", ".join(filter(None, (str(one.attempt or ""), running))),
+        "attempt": ", ".join(filter(None, (attempt_of(one.attempt, one.failures) if one.attempt else "", running))),
         "sent": _time(one.sent_at),
         "due": _time(one.due_at),
         "died": _time(one.died_at),
