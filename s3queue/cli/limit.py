@@ -7,17 +7,8 @@ from typing import Any
 import click
 import msgspec
 
-from s3queue.cli.common import (
-    json_lines_option,
-    no_wait_option,
-    open_until_late,
-    seconds,
-    show_json,
-    store_options,
-    timeout_option,
-    use,
-    whole,
-)
+from s3queue.cli.common import open_until_late, show_json, use
+from s3queue.cli.options import json_lines_option, no_wait_option, seconds, store_options, timeout_option, whole
 from s3queue.cli.reading import warn_if_unknown
 from s3queue.errors import ConfigError
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from s3queue.cli.common import json_option, show_json, store_options, use
+from s3queue.cli.common import show_json, use
+from s3queue.cli.options import json_option, store_options
 from s3queue.cli.reading import attempt_line, cut, local_time
 from s3queue.observe.logs import plain
 from s3queue.operate.views import attempt_of, last_line

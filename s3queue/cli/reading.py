@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from s3queue.cli.common import show_json, use, whole
+from s3queue.cli.common import show_json, use
+from s3queue.cli.options import whole
 from s3queue.observe.logs import plain
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from typing import Any
 import click
 
 from s3queue.cli import BAD_NEWS, INTERRUPTED, LETTERS, OK
-from s3queue.cli.common import json_option, set_up_logging, show_json, store_options, use
+from s3queue.cli.common import set_up_logging, show_json, use
+from s3queue.cli.options import json_option, store_options
 from s3queue.errors import ConfigError
 from s3queue.registry import registry
 

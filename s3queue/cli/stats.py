@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from s3queue.cli.common import at_least, console, json_option, show_json, store_options, use
+from s3queue.cli.common import console, show_json, use
+from s3queue.cli.options import at_least, json_option, store_options
 from s3queue.core.keys import check_name
 from s3queue.words import plural
 
@@ -95,7 +96,7 @@ def _show(seen: Stats) -> None:
     from s3queue.cli.screens import freshness, marks, queues_table, unreadable
 
     out = console()
-    out.print(f"[bold]{seen.store}[/], namespace {seen.namespace}")
+    out.print(f"[bold]{seen.store}[/], namespace {seen.namespace}", soft_wrap=True)
     if seen.queues:
         out.print(queues_table(seen))
     else:

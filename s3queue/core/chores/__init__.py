@@ -151,7 +151,7 @@ class Chores:
         self.summaries.follow(facts)
         if (seen := facts.seen) is None:
             return
-        over = [path for path, state in board.sources.items() if is_finished(path, state)]
+        over = [path for path, state in board.sources.items() if state.settled and is_finished(path, state)]
         self.gates.follow(board, gated(over), [*facts.opening, *gated(facts.refused)])
         if self.gates.held:
             over = [path for path in over if path not in self.gates.held]
@@ -160,8 +160,7 @@ class Chores:
         keys = [layout.source(path) for path in facts.refused]
         for path in over:
             key = layout.key(path)
-            is_seen = path in seen.listed or path in seen.requests
-            if is_seen or (path not in pages.swept and not seen.covers(key)):
+            if seen.shows(path) or (path not in pages.swept and not seen.covers(key)):
                 keys.append(key)
         busy = {ticket.session for ticket in board.tickets.values()}.union(facts.foreign.sessions)
         # Not a session that was fenced since: if we were replaced, a later board may have given it tickets before the
