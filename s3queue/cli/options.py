@@ -79,6 +79,11 @@ def timeout_option(default: float = 60.0, text: str = "For how long to wait.") -
     return click.option("--timeout", type=seconds, default=default, show_default=True, metavar="TIME", help=text)
 
 
+def interval_option(text: str) -> Callable[[F], F]:
+    """``--interval``, in seconds: of a screen that is shown again and again."""
+    return click.option("--interval", type=at_least(0.1), default=2.0, show_default=True, metavar="SECONDS", help=text)
+
+
 def no_wait_option(text: str = "Do not wait for the coordinator to confirm.") -> Callable[[F], F]:
     """``--no-wait``."""
     return click.option("--no-wait", is_flag=True, help=text)
@@ -95,6 +100,11 @@ def pause_options(function: F) -> F:
     ):
         function = option(function)
     return function
+
+
+def task_option(text: str) -> Callable[[F], F]:
+    """``--task``, of a command that is about a queue or a task of it."""
+    return click.option("--task", metavar="NAME", help=text)
 
 
 def ending_options(function: F) -> F:
