@@ -90,11 +90,11 @@ class MessageHandle:
         ``scheduled`` (its time has not come), ``ready``, ``running`` (a host has it, running or next), ``waiting``
         (failed or snoozed, and not due yet), ``done``, ``dead``, ``cancelled``, ``expired``, or ``unknown``: there is no
         such message, or it has ended and is forgotten. How one has ended is known while its batch is on the board, and
-        from its letter; ``done`` is told as ``unknown`` where messages of its queue were ever cancelled before they began,
-        or, if it expires, have expired.
+        from its letter or its result (``result_ttl``); without a result ``done`` is told as ``unknown`` where messages of
+        its queue were ever cancelled before they began, or, if it expires, have expired.
 
-        Asks: two GETs, and a third where it is on no board. Where it is nowhere, one LIST per 1,000 scheduled batches, and
-        one GET for each batch of its queue that was moved off the board.
+        Asks: two GETs, and a third where it is on no board. Where it is nowhere, two more for its result, one LIST per
+        1,000 scheduled batches, and one GET for each batch of its queue that was moved off the board.
         """
         return self._one.status()
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from s3queue.cli.common import json_option, show_json, store_options, use
+from s3queue.cli.common import show_json, use
+from s3queue.cli.options import json_option, store_options
 from s3queue.cli.reading import attempt_line, cut, local_time
 from s3queue.observe.logs import plain
-from s3queue.operate.views import last_line
+from s3queue.operate.views import attempt_of, last_line
 
 if TYPE_CHECKING:
     from s3queue.operate.details import MessageDetails
@@ -25,7 +26,8 @@ def command(message: str, store_url: str | None, namespace: str | None, config_f
     """Show the state of a message, its progress if its task reports it, and its failed attempts: cause, host and fencing
     token.
 
-    States: scheduled, ready, running, waiting (for a retry), done, dead, cancelled, unknown.
+    States: scheduled, ready, running, waiting (for a retry), done, dead, cancelled, expired, unknown. A message that is
+    done is soon unknown, unless its task keeps results (result_ttl).
 
     Exit status 1: unknown. There is no such message, or it has ended and nothing is kept of it.
     """
@@ -41,8 +43,7 @@ def command(message: str, store_url: str | None, namespace: str | None, config_f
     elif one.status == "unknown":
         click.echo(one.status)
         click.echo(
-            "s3queue: it has ended and nothing is kept of it, or it was never sent"
-            f" (a result, if its task keeps one: s3queue result {one.id})",
+            "s3queue: it has ended and nothing is kept of it, or it was never sent",
             err=True,
         )
     else:
@@ -53,11 +54,12 @@ def command(message: str, store_url: str | None, namespace: str | None, config_f
 def _show(one: MessageDetails) -> None:
     told = "" if one.progress is None else plain(str(one.progress))
     click.echo(f"{one.status}: {told}" if told else one.status)
-    running = f"on {plain(one.host or one.session)}, fencing token {one.fencing_token}" if one.session else ""
+    since = "" if one.started_at is None else f" since {local_time(one.started_at)}"
+    running = f"on {plain(one.host or one.session)}{since}, fencing token {one.fencing_token}" if one.session else ""
     facts = {
         "queue": one.queue,
         "task": plain(one.task),
-        "attempt": ", ".join(filter(None, (str(one.attempt or ""), running))),
+        "attempt": ", ".join(filter(None, (attempt_of(one.attempt, one.failures) if one.attempt else "", running))),
         "sent": _time(one.sent_at),
         "due": _time(one.due_at),
         "died": _time(one.died_at),
@@ -68,7 +70,8 @@ def _show(one: MessageDetails) -> None:
             click.echo(f"    {name:8} {value}")
     for failed in one.failures:
         click.echo(attempt_line(failed))
-        click.echo(f"    {failed.cause}: {cut(last_line(failed.text))}")
+        why = cut(last_line(failed.text))
+        click.echo(f"    {failed.cause}: {why}" if why else f"    {failed.cause}")
 
 
 def _time(at: datetime | None) -> str:

@@ -7,18 +7,12 @@ import time
 
 import click
 
-from s3queue.cli.common import at_least, console, store_options, use
+from s3queue.cli.common import console, use
+from s3queue.cli.options import interval_option, store_options
 
 
 @click.command("top")
-@click.option(
-    "--interval",
-    type=at_least(0.1),
-    default=2.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="Time between two updates. Each costs one request.",
-)
+@interval_option("Time between two updates. Each costs one request.")
 @store_options
 def command(interval: float, store_url: str | None, namespace: str | None, config_file: str | None) -> None:
     """Watch queues, hosts, the coordinator and their store requests, until Ctrl-C.

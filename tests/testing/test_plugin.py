@@ -90,6 +90,17 @@ def test_what_expires_does_so_by_the_clock_of_the_test(task_queue: TaskQueue) ->
     assert shop.charged == {}
 
 
+def test_paused_task_is_not_run_and_others_of_its_queue_are(task_queue: TaskQueue) -> None:
+    Queue("shop").pause(task="pay", wait=False)
+    shop.pay.enqueue("o1")
+    shop.pay_once.enqueue("o2")
+    assert task_queue.drain().done == 1
+    assert "o1" not in shop.charged
+    Queue("shop").resume(task="pay", wait=False)
+    assert task_queue.drain().done == 1
+    assert shop.charged["o1"] == 1
+
+
 def test_failures_are_shown_with_what_the_task_raised(task_queue: TaskQueue) -> None:
     shop.fails.enqueue(7)
     drained = task_queue.drain()
@@ -225,3 +236,29 @@ def test_schedule_that_has_not_ticked_yet_says_so(task_queue: TaskQueue) -> None
     assert last() is None
     task_queue.advance(timedelta(hours=1))
     assert last() == shop.ticks[-1]
+
+
+def test_details_of_a_message_tell_what_is_due_by_the_clock_of_the_test(task_queue: TaskQueue) -> None:
+    message = s3queue.message(shop.pay.options(delay=60).enqueue("o1"))
+    Queue(message.queue).pause()
+    assert (message.status(), message.details().status) == ("scheduled", "scheduled")
+    task_queue.advance(61)
+    assert (message.status(), message.details().status) == ("ready", "ready")
+
+
+def test_message_with_a_result_is_known_to_be_done_as_long_as_that_is_kept(task_queue: TaskQueue) -> None:
+    one = shop.total.enqueue(1, 2)
+    other = shop.pay.enqueue("o1")
+    task_queue.drain().check()
+    assert shop.pay.options(delay=60).enqueue("o2").cancel() == "cancelled"
+    assert (one.status(), other.status()) == ("done", "unknown"), "it may be that one which was cancelled"
+    task_queue.advance(61)
+    assert one.status() == "unknown"
+
+
+def test_id_that_enqueue_returned_starts_its_message_now_and_tells_all_of_it(task_queue: TaskQueue) -> None:
+    message = shop.pay.options(delay=3600).enqueue("o1")
+    assert (message.details().status, message.details().task) == ("scheduled", "pay")
+    assert message.run_now() in ("ready", "running")
+    task_queue.drain().check()
+    assert shop.charged == {"o1": 1}
