@@ -102,6 +102,11 @@ def pause_options(function: F) -> F:
     return function
 
 
+def task_option(text: str) -> Callable[[F], F]:
+    """``--task``, of a command that is about a queue or a task of it."""
+    return click.option("--task", metavar="NAME", help=text)
+
+
 def ending_options(function: F) -> F:
     """``--reason`` and ``--force-after``, for commands that end messages."""
     for option in (

@@ -81,6 +81,7 @@ def _messages(seen: Stats | None, rising: Rising) -> Iterator[Metric]:
     for queue, counts in {} if seen is None else seen.queues.items():
         there = {state: getattr(counts, name) for state, name in _STATES.items()}
         there["unfit"] = sum(counts.unfit.values())
+        there["held"] = sum(counts.held.values())
         for state, many in there.items():
             messages.add_metric([queue, state], many)
         oldest.add_metric([queue], counts.oldest_s or 0.0)

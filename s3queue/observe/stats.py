@@ -25,6 +25,8 @@ class QueueStats(Struct):
         unfit: messages that wait for a host that knows their task, or takes their arguments, by ``task@digests``: the
             signatures that the hosts which gave them back know. They are none of those that are ready.
         paused: no message of it is assigned, since an operator has said so.
+        paused_tasks: tasks of which none starts, since an operator has said so. held: by task, messages of them that wait
+            on the board for that. They are none of those that are ready.
         at_least: of those that are ready, scheduled or waiting there may be more: the coordinator has not looked at all.
         hosts: living ones that serve it.
         in_per_s, out_per_s: messages that came, and that were done or died, in the seconds before; None: not known.
@@ -58,11 +60,14 @@ class QueueStats(Struct):
     cancelled: int = 0
     purged: int = 0
     redriven: int = 0
+    held: dict[str, int] = field(default_factory=dict)
+    paused_tasks: list[str] = field(default_factory=list)
 
     @property
     def is_unserved(self) -> bool:
         """Whether messages wait here and no living host serves the queue."""
-        return not self.hosts and bool(self.ready or self.running or self.waiting or self.scheduled or self.unfit)
+        there = self.ready or self.running or self.waiting or self.scheduled or self.unfit or self.held
+        return not self.hosts and bool(there)
 
 
 class RunningStats(Struct):

@@ -21,14 +21,30 @@ class Controllable(Readable):
     """What operators can set for a queue. A base of `Queue`."""
 
     def pause(
-        self, *, until: datetime | None = None, wait: bool | Literal["idle"] = True, timeout: float = 60.0
+        self,
+        *,
+        task: str | None = None,
+        until: datetime | None = None,
+        wait: bool | Literal["idle"] = True,
+        timeout: float = 60.0,
     ) -> None:
-        """Start nothing more of this queue. Enqueuing goes on; what hosts have begun, or hold already, runs to its end.
+        """Start nothing more of this queue, or of one task of it. Enqueuing goes on; what has begun runs to its end. Of a
+        queue, what hosts hold already runs, too.
+
+        Of a task: a host that has read the pause starts no message of it, and gives it back, which costs no attempt. Each
+        costs one assignment and one GET of its batch, once: up to ``max_parked`` (1,000) of a queue wait on the board, and
+        are ready as soon as the task is resumed. Each further one is looked at again every five minutes, and so may start
+        that much after the resume. To stop a task with a long backlog, pause its queue. Messages of a group wait behind
+        one that was given back. Hosts of a release before this feature go on starting the task; while such a host
+        coordinates, no pause of a task comes into force, and this raises `TimeoutError`.
 
         Args:
+            task: only messages of the task with this name. None: all of the queue.
             until: resume by itself then; with a time zone. None: until `resume`.
-            wait: return when nothing more is assigned. ``"idle"``: when no host holds any of its messages, too. False: at
-                once.
+            wait: return when nothing more is assigned, or of a task, when a board names the pause. ``"idle"``: of a queue,
+                when no host holds any of its messages, too. Of a task, when those messages of the queue are over that hosts
+                held when the pause came into force, of whichever task: from then on no message of the task runs.
+                False: at once.
             timeout: seconds to wait.
 
         Raises:
@@ -45,11 +61,15 @@ class Controllable(Readable):
             if due_ms is None:
                 raise ConfigError(f"until is {until}, which has passed", "a time to come")
             until_ms = due_ms
-        self._operation().change(operate.pause(self.name, until_ms), self.name, wait, timeout)
+        if task is not None:
+            self._operation().pause_task(self.name, task, until_ms, wait, timeout)
+        else:
+            self._operation().change(operate.pause(self.name, until_ms), self.name, wait, timeout)
 
-    def resume(self, *, wait: bool = True, timeout: float = 60.0) -> None:
-        """Undo `pause`. The same requests and errors."""
-        self._operation().change(operate.resume(self.name), self.name, wait, timeout)
+    def resume(self, *, task: str | None = None, wait: bool = True, timeout: float = 60.0) -> None:
+        """Undo `pause` of the queue, or of one task of it: each ends only what it names. The same requests and errors."""
+        edit = operate.resume(self.name) if task is None else operate.resume_task(self.name, task)
+        self._operation().change(edit, self.name, wait, timeout)
 
     def limit(
         self,

@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from s3queue.core.bodies import batch_in
+from s3queue.core.halts import is_held, task_of
 from s3queue.core.keys import MAX_ORDER, Layout, parse_message_id, parse_source
 from s3queue.core.ops import get, get_all, list_page
 from s3queue.core.records import Batch, Board, Ledger, SourceState, decode, decode_moved, known_of
@@ -49,12 +50,14 @@ class QueuedMessage(Struct, frozen=True, kw_only=True):
         due_at: of what is scheduled or waiting: not before this.
         host: of what is running: name of the host; its session where the host has no name.
         unfit: the task, where hosts gave it back since they do not know that, or not with these arguments.
+        held: a host gave it back since its task is paused.
         failures: how attempts ended before, oldest first; the last few.
         raw: it could not be read: what is stored is no message, or larger than ``max_message_bytes`` allows.
         body: the payload, encoded (MessagePack).
         place: where it stands in the listing; what ``after`` takes. The id, unless it was moved off the board.
         ticket: of what is running: the id of its ticket.
         session: of what is running: the session of its host.
+        started_at: when its task began, of the 20 that have run for the longest time on its host; None for 5 s at least.
     """
 
     id: str
@@ -75,6 +78,8 @@ class QueuedMessage(Struct, frozen=True, kw_only=True):
     place: str
     ticket: str = ""
     session: str = ""
+    started_at: datetime | None = None
+    held: bool = False
 
     @property
     def payload(self) -> Any:
@@ -109,6 +114,7 @@ class _Spot(NamedTuple):
     session: str = ""
     unfit: str = ""
     ticket: str = ""
+    held: bool = False
 
 
 class _Entry(NamedTuple):
@@ -224,6 +230,7 @@ class _Look:
         self._state, self._now_ms = state, now_ms
         self._board = Board(nonce="", epoch=0)
         self._names: dict[str, str] = {}
+        self._since: dict[str, dict[str, dict[int, int]]] = {}  # by session, as of `About.since`
 
     # ---- which ---------------------------------------------------------------------------------------------
 
@@ -339,15 +346,17 @@ class _Look:
                 yield self._message(entry, spot, batch)
 
     def _hear(self, sessions: set[str]) -> None:
-        """Learn the names of hosts. One Get for each that is new."""
+        """Learn the names of hosts, and since when they run what. One Get for each that is new."""
         new = sorted(sessions - self._names.keys())
         for session, found in zip(new, self._driver.run(get_all([self._layout.host(one) for one in new])), strict=True):
             self._names[session] = session
             if isinstance(found, Found):
                 try:
-                    self._names[session] = decode(Ledger, session, found.body).place.name or session
+                    ledger = decode(Ledger, session, found.body)
                 except CorruptRecord:
                     continue
+                self._names[session] = ledger.place.name or session
+                self._since[session] = ledger.about.since
 
     def _message(self, entry: _Entry, spot: _Spot, batch: Batch | None) -> QueuedMessage:
         path, source = entry.path, parse_source(entry.path)
@@ -358,6 +367,8 @@ class _Look:
             message = None
         origin = None if message is None else message.origin
         failures = () if entry.known is None else entry.known.failures.get(spot.at, ())
+        since = self._since.get(spot.session, {}).get(spot.ticket)
+        started_ms = since and since.get(self._board.tickets[spot.ticket].offset_of(path, spot.at))
         sent_ms = min(source.order, MAX_ORDER - source.order) if batch is None else batch.sent_ms
         if origin is not None:
             failures, sent_ms = (*origin.failures, *failures), origin.sent_ms
@@ -373,6 +384,7 @@ class _Look:
             due_at=None if spot.due_ms is None else time_of(spot.due_ms),
             host=self._names.get(spot.session),
             unfit=spot.unfit,
+            held=spot.held,
             failures=history(failures),
             headers={} if message is None else message.headers,
             raw=message is None,
@@ -380,6 +392,7 @@ class _Look:
             place=place,
             ticket=spot.ticket,
             session=spot.session,
+            started_at=time_of(started_ms) if started_ms else None,
         )
 
 
@@ -388,7 +401,8 @@ def _on_source(path: str, state: SourceState) -> Iterator[_Spot]:
     unfit = Draft(state).unfit if state.unfit else {}
     for ready in state.ready:
         for index in range(ready.start, ready.stop):
-            token = unfit[index][0].rpartition("@")[0] if index in unfit else ""
-            yield _Spot(index, "ready", ready.attempt, unfit=token)
+            token = unfit[index][0] if index in unfit else ""
+            held = is_held(token)
+            yield _Spot(index, "ready", ready.attempt, unfit="" if held else task_of(token), held=held)
     for one in state.waiting:
         yield _Spot(one.index, "waiting", one.attempt, one.due_ms)

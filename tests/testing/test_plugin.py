@@ -90,6 +90,17 @@ def test_what_expires_does_so_by_the_clock_of_the_test(task_queue: TaskQueue) ->
     assert shop.charged == {}
 
 
+def test_paused_task_is_not_run_and_others_of_its_queue_are(task_queue: TaskQueue) -> None:
+    Queue("shop").pause(task="pay", wait=False)
+    shop.pay.enqueue("o1")
+    shop.pay_once.enqueue("o2")
+    assert task_queue.drain().done == 1
+    assert "o1" not in shop.charged
+    Queue("shop").resume(task="pay", wait=False)
+    assert task_queue.drain().done == 1
+    assert shop.charged["o1"] == 1
+
+
 def test_failures_are_shown_with_what_the_task_raised(task_queue: TaskQueue) -> None:
     shop.fails.enqueue(7)
     drained = task_queue.drain()
@@ -225,6 +236,14 @@ def test_schedule_that_has_not_ticked_yet_says_so(task_queue: TaskQueue) -> None
     assert last() is None
     task_queue.advance(timedelta(hours=1))
     assert last() == shop.ticks[-1]
+
+
+def test_details_of_a_message_tell_what_is_due_by_the_clock_of_the_test(task_queue: TaskQueue) -> None:
+    message = s3queue.message(shop.pay.options(delay=60).enqueue("o1"))
+    Queue(message.queue).pause()
+    assert (message.status(), message.details().status) == ("scheduled", "scheduled")
+    task_queue.advance(61)
+    assert (message.status(), message.details().status) == ("ready", "ready")
 
 
 def test_message_with_a_result_is_known_to_be_done_as_long_as_that_is_kept(task_queue: TaskQueue) -> None:

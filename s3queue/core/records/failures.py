@@ -21,6 +21,7 @@ class Failure(Struct, frozen=True, gc=False, array_like=True):
         host: where it ran: the name of the host, its session where it has none. Empty: not known; so in ledgers, the
             coordinator enters it.
         ticket: by which it ran; its fencing token.
+        most: the attempt that would be the last, as its task says and by what was spared then. 0: not said.
     """
 
     attempt: Count
@@ -29,6 +30,7 @@ class Failure(Struct, frozen=True, gc=False, array_like=True):
     at_ms: Count = 0
     host: str = ""
     ticket: str = ""
+    most: Count = 0
 
 
 #: Every cause that this release enters.
@@ -49,7 +51,7 @@ class Failed(Struct, frozen=True, gc=False, array_like=True):
             (costs none: this host does not know the task, or not one that takes these arguments).
         delay_s: how long to wait before the next attempt.
         token: of an unfit message: ``task@digest``, see `Offer.tasks`; without a digest if the host does not know the
-            task.
+            task. Of a snooze: it was not started since the task is paused, see `s3queue.core.halts`.
     """
 
     kind: str

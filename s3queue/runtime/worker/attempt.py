@@ -16,8 +16,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from s3queue.context import Context
+from s3queue.core.halts import give_back
 from s3queue.core.keys import Layout, parse_source
-from s3queue.core.records import Failed, decode_message
+from s3queue.core.records import Failed, Message, decode_message
 from s3queue.errors import CorruptRecord
 from s3queue.io.clock import clock
 from s3queue.observe.logs import name_the_running
@@ -30,7 +31,7 @@ from s3queue.runtime.worker.dealt import Dealt, Item, Piece
 from s3queue.runtime.worker.forks import adopt, part
 from s3queue.runtime.worker.notes import Notes
 from s3queue.runtime.worker.plans import Plan
-from s3queue.runtime.worker.results import Results, into
+from s3queue.runtime.worker.results import Results, Returned, into
 from s3queue.runtime.worker.telling import Telling, origin_of
 
 if TYPE_CHECKING:
@@ -62,6 +63,9 @@ class Attempts:
         awaiting: runs those that are coroutines.
         results: stores what tasks return whose results are kept.
         middleware: around every attempt, the outermost first.
+
+    Attributes:
+        halted: by queue, tasks that are paused; replaced, never changed.
     """
 
     def __init__(
@@ -78,6 +82,7 @@ class Attempts:
         middleware: tuple[object, ...] = (),
         measures: Measures | None = None,
     ) -> None:
+        self.halted: dict[str, tuple[str, ...]] = {}
         self._measures = measures
         self._notes = notes
         self._telling, self._awaiting = telling, awaiting
@@ -133,6 +138,8 @@ class Attempts:
             message = decode_message(source.source, messages[number])
         except CorruptRecord as fault:
             return self._telling.failed(None, piece, number, outcomes.dead(attempt, "corrupt", str(fault)))
+        if self.halted and self._is_halted(dealt, message):
+            return give_back(message.task)
         plan = self._plans.get((dealt.queue, message.task)) or self._plan(dealt.queue, message.task)
         if plan is None:
             text = f"no task {message.task!r} for queue {dealt.queue!r} in this worker"
@@ -214,6 +221,8 @@ class Attempts:
             return None
         with contextlib.suppress(CorruptRecord):
             message = decode_message(piece.part.source, piece.messages[number])
+            if self.halted and self._is_halted(piece.dealt, message):
+                return None
             task = self._plans.get((piece.dealt.queue, message.task))
             if task is not None and task.batch:
                 own, headers = task.of(message) if message.headers else (task, message.headers)
@@ -239,6 +248,10 @@ class Attempts:
             piece, number = one.item
             if piece.expires_ms is not None and now_ms >= piece.expires_ms:  # while others were waited for
                 found[at] = Failed("expired")  # the coordinator tells
+                many -= 1
+                continue
+            if self.halted and self._is_halted(piece.dealt, one.message):  # paused while others were waited for
+                found[at] = give_back(one.message.task)
                 many -= 1
                 continue
             if piece.first + number in piece.dealt.marked:  # while the others of its batch were waited for
@@ -269,9 +282,11 @@ class Attempts:
         if plan.tried is not None:
             _ended(plan.tried, slot, many)
             self._timed(plan, slot, members[0].item[0], started)
+        if plan.result_s is not None:
+            ends = self._keep_each(plan, slot, [members[at].item for at in values], ends)
         for at, ended_with in zip(values, ends, strict=True):
             own, (piece, number) = members[at].own, members[at].item
-            if ended_with is not None:
+            if isinstance(ended_with, BaseException):
                 found[at] = self._telling.failed(own, piece, number, self._judged(own, piece, number, ended_with))
             elif self._tell_ends:
                 self._telling.succeeded(own, piece, number, clock() - started)
@@ -301,6 +316,9 @@ class Attempts:
         finally:
             self._running[slot] = None
 
+    def _is_halted(self, dealt: Dealt, message: Message) -> bool:
+        return message.task in self.halted.get(dealt.queue, ())
+
     # ---- what becomes of one -------------------------------------------------------------------------------
 
     def _keep(self, plan: Plan, slot: int, piece: Piece, number: int, value: Any) -> Failed | None:
@@ -309,12 +327,31 @@ class Attempts:
         assert result_s is not None
         self._journal.unlimit(slot)  # the task has ended in time; the store may be away for longer
         try:
-            encoded = plan.task.encode_result(value)
-            message, life = self._telling.message_id(piece, number), parse_source(piece.part.source).life
-            self._results.keep(piece.dealt, message, encoded, result_s, life)
+            self._results.keep(*self._result(plan, piece, number, value), result_s)
         except Exception as raised:  # noqa: BLE001 - too large, refused, or not to be encoded, perhaps for a type of the user's
             return self._telling.failed(plan, piece, number, self._judged(plan, piece, number, raised))
         return None
+
+    def _keep_each(self, plan: Plan, slot: int, items: list[Item], ends: list[Any]) -> list[Any]:
+        """Store what the task returned for each message. Returns how they ended: where that can never be, they failed."""
+        result_s, ends = plan.result_s, ends.copy()
+        assert result_s is not None
+        self._journal.unlimit(slot)  # as in `_keep`
+        those: dict[int, Returned] = {}
+        for at, (item, value) in enumerate(zip(items, ends, strict=True)):
+            if not isinstance(value, BaseException):
+                try:
+                    those[at] = self._result(plan, *item, value)
+                except Exception as raised:  # noqa: BLE001 - as in `_keep`
+                    ends[at] = raised
+        for at, fault in zip(those, self._results.keep_all(list(those.values()), result_s), strict=True):
+            if fault is not None:
+                ends[at] = fault
+        return ends
+
+    def _result(self, plan: Plan, piece: Piece, number: int, value: Any) -> Returned:
+        encoded, life = plan.task.encode_result(value), parse_source(piece.part.source).life
+        return Returned(piece.dealt, self._telling.message_id(piece, number), encoded, life)
 
     @staticmethod
     def _judged(plan: Plan, piece: Piece, number: int, raised: BaseException) -> Failed:
