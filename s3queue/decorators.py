@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
 
@@ -28,6 +28,7 @@ __all__ = ["handler", "task", "use"]
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+V = TypeVar("V")
 
 
 class _Decorator(Protocol):
@@ -40,12 +41,24 @@ class _Decorator(Protocol):
 
 
 class _BatchDecorator(Protocol):
-    """A function of a list becomes a task of what is in it."""
+    """A function of a list becomes a task of what is in it. It may return a list, too, or nothing."""
 
     @overload
-    def __call__(self, function: Callable[[Context, list[T]], R], /) -> BatchTask[T, R]: ...
+    def __call__(self, function: Callable[[Context, list[T]], list[V]], /) -> BatchTask[T, list[V], V]: ...
     @overload
-    def __call__(self, function: Callable[[list[T]], R], /) -> BatchTask[T, R]: ...
+    def __call__(self, function: Callable[[list[T]], list[V]], /) -> BatchTask[T, list[V], V]: ...
+    @overload
+    def __call__(
+        self, function: Callable[[Context, list[T]], Coroutine[Any, Any, list[V]]], /
+    ) -> BatchTask[T, Coroutine[Any, Any, list[V]], V]: ...
+    @overload
+    def __call__(
+        self, function: Callable[[list[T]], Coroutine[Any, Any, list[V]]], /
+    ) -> BatchTask[T, Coroutine[Any, Any, list[V]], V]: ...
+    @overload
+    def __call__(self, function: Callable[[Context, list[T]], R], /) -> BatchTask[T, R, Any]: ...
+    @overload
+    def __call__(self, function: Callable[[list[T]], R], /) -> BatchTask[T, R, Any]: ...
 
 
 @overload
@@ -89,9 +102,9 @@ def task(
         unique: a message with the same arguments as one that is not over (True), or has not begun (``"waiting"``), is not
             enqueued: the call returns the id of that one, whose ``is_new`` is False. See `s3queue.Queue.enqueue`.
         result_ttl: seconds for which what the task returns is kept, for `MessageId.result`; at most 30 days. One PUT
-            more for each message. None: it is dropped.
+            more for each message. None: it is dropped. With ``batch``, what is returned for each message is its result.
         ack: ``manual``: the task says what became of its message, with ``ctx.ack(result)`` or ``ctx.nack(why)``. Returning
-            without either is a failed attempt.
+            without either is a failed attempt. Not beside ``batch``.
         batch: the function takes a list of up to so many messages, which are enqueued one by one; it may return an outcome
             for each: an exception where that one failed. What it raises, all of them failed with. Attempts, histories and
             dead letters are of each message; the shortest time limit of them holds for the call.

@@ -24,7 +24,7 @@ class MessageDetails(Struct, frozen=True, kw_only=True):
         task: empty for a queue without tasks, and where the message is over or cannot be read.
         attempt: the one that runs, or is next; of what is dead, how many there were. 0: not known.
         failures: how attempts ended before, oldest first, the last few: with cause, host and fencing token.
-        host, session, fencing_token: of what is running.
+        host, session, fencing_token: of what is running. started_at: when its task began, if that is some seconds ago.
         due_at: of what is scheduled or waiting: not before this.
         died_at: of what is dead, or was before it was redriven.
         progress: what its attempts have noted last.
@@ -40,6 +40,7 @@ class MessageDetails(Struct, frozen=True, kw_only=True):
     host: str = ""
     session: str = ""
     fencing_token: int | None = None
+    started_at: datetime | None = None
     sent_at: datetime | None = None
     due_at: datetime | None = None
     died_at: datetime | None = None
@@ -68,6 +69,7 @@ def read_details(one: OneMessage, max_message_bytes: int) -> MessageDetails:
             host=queued.host or "",
             session=queued.session,
             fencing_token=fencing_token(queued.ticket) if queued.ticket else None,
+            started_at=queued.started_at,
             sent_at=queued.sent_at,
             due_at=queued.due_at,
             progress=None if queued.state == "scheduled" else one.progress(),

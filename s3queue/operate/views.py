@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,6 +36,7 @@ class FailedAttempt(Struct, frozen=True):
         text: a traceback, or what was noticed. Of the last attempt up to 4,000 characters, of those before 120: the end.
         host: where it ran: the name of the host, its session where it has none. Empty: not known.
         fencing_token: of the ticket by which it ran: later tickets of a message have greater ones. None: not known.
+        max_attempts: the attempt that would be the last one, as its task says. 0: not known, as where its process died.
     """
 
     attempt: int
@@ -44,6 +45,7 @@ class FailedAttempt(Struct, frozen=True):
     at: datetime
     host: str = ""
     fencing_token: int | None = None
+    max_attempts: int = 0
 
     @property
     def place(self) -> str:
@@ -54,9 +56,15 @@ class FailedAttempt(Struct, frozen=True):
 
 def history(failures: Iterable[Failure]) -> tuple[FailedAttempt, ...]:
     return tuple(
-        FailedAttempt(one.attempt, one.cause, one.text, time_of(one.at_ms), one.host, _token(one.ticket))
+        FailedAttempt(one.attempt, one.cause, one.text, time_of(one.at_ms), one.host, _token(one.ticket), one.most)
         for one in failures
     )
+
+
+def attempt_of(attempt: int, failures: Sequence[FailedAttempt]) -> str:
+    """``2 of 5``; without the second number where none of the failures tells it."""
+    most = max((one.max_attempts for one in failures), default=0)
+    return f"{attempt} of {most}" if attempt <= most else str(attempt)
 
 
 def _token(ticket: str) -> int | None:

@@ -228,7 +228,7 @@ class Summaries:
                 ledger.over,
                 ledger.usage,
                 tuple(islice(_progress(self._layout, ledger, board), _TOLD)),
-                ledger.about,
+                replace(ledger.about, since={}) if ledger.about.since else ledger.about,
                 ledger.fenced,
             )
             for ledger in sorted(self._ledgers(), key=lambda ledger: ledger.session)

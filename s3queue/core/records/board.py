@@ -63,6 +63,15 @@ class Ticket(Struct, frozen=True, gc=False, array_like=True):
         """A ticket serves one queue."""
         return parse_source(self.parts[0].source).queue
 
+    def offset_of(self, path: str, index: int) -> int:
+        """Where this message stands in the ticket; -1 where it is not in it."""
+        base = 0
+        for part in self.parts:
+            if part.source == path and part.start <= index < part.stop:
+                return base + index - part.start
+            base += part.stop - part.start
+        return -1
+
     def spans(self, offsets: Ranges) -> Iterator[Part]:
         """The messages at these offsets, as parts."""
         base, at, last = 0, 0, len(offsets)

@@ -97,8 +97,8 @@ class Batches:
             return batch.members
 
 
-def each(what: str, many: int, returned: Any) -> list[BaseException | None]:
-    """By message, what it failed with, by what the task returned: nothing, or an outcome for each.
+def each(what: str, many: int, returned: Any) -> list[Any]:
+    """By message, the exception that it failed with, or else its result: from what the task returned.
 
     Raises:
         TypeError: it returned something else.
@@ -108,4 +108,4 @@ def each(what: str, many: int, returned: Any) -> list[BaseException | None]:
     if not isinstance(returned, list | tuple) or len(returned) != many:
         told = f"{len(returned)} outcomes" if isinstance(returned, list | tuple) else type(returned).__name__
         raise TypeError(f"{what} was given {many} messages, and returned {told}: None, or a list with one for each")
-    return [one if isinstance(one, BaseException) else None for one in returned]
+    return list(returned)
