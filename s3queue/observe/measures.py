@@ -1,4 +1,4 @@
-"""What agents and workers measure while a host serves metrics: attempts, waits, and requests to the store.
+"""Measurements of agents and workers while a host serves metrics: attempts, waits, and requests to the store.
 
 Every attempt is counted. Of short tasks one attempt in 64 is timed, at most 256 a second, and stands for those since the
 last one. Whoever
