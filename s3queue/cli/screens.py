@@ -1,4 +1,4 @@
-"""What `stats` and `top` show."""
+"""The screens of `stats` and `top`."""
 
 from __future__ import annotations
 
