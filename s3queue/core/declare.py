@@ -2,19 +2,23 @@
 
 The object is stored before anything names it. Its revision is random, and an object is created once, so that two writers
 that change one schedule at the same time never share an object; the control decides which of them counts.
+
+An object is offered to one control only. A change that met a conflict may have been stored before that of the others, and
+what they replace is deleted. So the next try stores objects of its own. One that nothing names is deleted a day later.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from hashlib import sha256
+from itertools import count
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from s3queue.core.keys import Layout
-from s3queue.core.operate import change
-from s3queue.core.ops import Step, Unknown, get, put
+from s3queue.core.operate import try_to_change
+from s3queue.core.ops import Overtaken, Step, Unknown, get, put
 from s3queue.core.records import Control, Schedule, decode
 from s3queue.errors import CorruptRecord
 from s3queue.store import Found, Stored
@@ -56,8 +60,15 @@ def declare(
     Raises:
         CorruptRecord: the stored control is damaged, or of a newer release.
 
-    Asks: one Get where nothing is to be changed; else one Put for each new object, and those of `change`.
+    Asks: one Get where nothing is to be changed; else one Put for each new object, and those of `change`. All of it again
+    for each change of others in between.
     """
+    return (yield from _until_settled(nonce, lambda own: _declare(layout, declared, knows, own)))
+
+
+def _declare(
+    layout: Layout, declared: Collection[Declared], knows: Collection[tuple[str, str]], nonce: str
+) -> Step[Control | Overtaken | Unknown]:
     found = yield from get(layout.control)
     before = decode(Control, layout.control, found.body) if isinstance(found, Found) else Control("")
     wanted = {one.name: one for one in declared}
@@ -80,11 +91,15 @@ def declare(
                 schedules[name] = _placed(control, wanted[name], revision)
         return control if schedules == control.schedules else replace(control, schedules=schedules)
 
-    return before if edit(before) == before else (yield from change(layout, edit, nonce))
+    return before if edit(before) == before else (yield from try_to_change(layout, edit, nonce))
 
 
 def set_schedule(layout: Layout, one: Declared, nonce: str) -> Step[Control | Unknown]:
     """Make the control name this schedule, whatever it named before. As `declare`."""
+    return (yield from _until_settled(nonce, lambda own: _set(layout, one, own)))
+
+
+def _set(layout: Layout, one: Declared, nonce: str) -> Step[Control | Overtaken | Unknown]:
     revision = yield from _store(layout, one, nonce)
     if isinstance(revision, Unknown):
         return revision
@@ -92,7 +107,17 @@ def set_schedule(layout: Layout, one: Declared, nonce: str) -> Step[Control | Un
     def edit(control: Control) -> Control:
         return replace(control, schedules={**control.schedules, one.name: _placed(control, one, revision)})
 
-    return (yield from change(layout, edit, nonce))
+    return (yield from try_to_change(layout, edit, nonce))
+
+
+def _until_settled(
+    nonce: str, attempt: Callable[[str], Step[Control | Overtaken | Unknown]]
+) -> Step[Control | Unknown]:
+    for number in count():
+        outcome = yield from attempt(f"{nonce}.{number}")
+        if not isinstance(outcome, Overtaken):
+            return outcome
+    raise AssertionError
 
 
 def _differs(control: Control, one: Declared) -> bool:

@@ -8,12 +8,13 @@ change of another operator may replace it before any board names it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import count
 from typing import TypeAlias
 
 from msgspec.structs import replace
 
 from s3queue.core.keys import Layout
-from s3queue.core.ops import Step, Unknown, get, write
+from s3queue.core.ops import Overtaken, Step, Unknown, get, write
 from s3queue.core.produce import Accepted, Outgoing, Unanswered, enqueue
 from s3queue.core.records import (
     NO_LIMITS,
@@ -126,26 +127,35 @@ def change(layout: Layout, edit: Edit, nonce: str) -> Step[Control | Unknown]:
 
     Asks: one Get and one Put, and again for each change of others in between; one Get more where there was none before.
     """
-    tries = 0
-    while True:
-        found = yield from get(layout.control)
-        version: str | None = None
-        if isinstance(found, Found):
-            before, body, version = decode(Control, layout.control, found.body), found.body, found.version
-        else:
-            before, body = Control("", (yield from _named(layout))), b""
-        after = edit(before)
-        if after == before and (version is not None or not before.turn):
-            return before
-        after = replace(after, nonce=f"{nonce}.{tries}", turn=before.turn + 1)
-        will = encode_over(after, before, body)
-        decode(Control, layout.control, will)
-        outcome = yield from write(layout.control, will, nonce=after.nonce, if_version=version)
-        if isinstance(outcome, Stored):
-            return after
-        if isinstance(outcome, Unknown):
+    for number in count():
+        outcome = yield from try_to_change(layout, edit, f"{nonce}.{number}")
+        if not isinstance(outcome, Overtaken):
             return outcome
-        tries += 1
+    raise AssertionError
+
+
+def try_to_change(layout: Layout, edit: Edit, nonce: str) -> Step[Control | Overtaken | Unknown]:
+    """As `change`, but once.
+
+    Returns:
+        Overtaken: others changed the control meanwhile. Ours may have been stored before theirs.
+
+    Asks: one Get and one Put; one Get more where there was none before.
+    """
+    found = yield from get(layout.control)
+    version: str | None = None
+    if isinstance(found, Found):
+        before, body, version = decode(Control, layout.control, found.body), found.body, found.version
+    else:
+        before, body = Control("", (yield from _named(layout))), b""
+    after = edit(before)
+    if after == before and (version is not None or not before.turn):
+        return before
+    after = replace(after, nonce=nonce, turn=before.turn + 1)
+    will = encode_over(after, before, body)
+    decode(Control, layout.control, will)
+    outcome = yield from write(layout.control, will, nonce=nonce, if_version=version)
+    return after if isinstance(outcome, Stored) else outcome
 
 
 def _named(layout: Layout) -> Step[int]:
