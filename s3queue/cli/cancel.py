@@ -40,7 +40,7 @@ _GOOD = frozenset({"cancelled", "absent", "purged", ""})
 
 @click.command("cancel")
 @click.argument("ids", metavar="[ID]...", nargs=-1)
-@click.option("--queue", metavar="QUEUE", help="Cancel messages of this queue, instead of ids.")
+@click.option("--queue", metavar="QUEUE", help="Cancel the messages of this queue, instead of naming ids.")
 @click.option("--task", metavar="NAME", help="With --queue: only messages of this task.")
 @click.option(
     "--state",
@@ -72,8 +72,8 @@ def command(
 ) -> int:
     """Cancel messages, named by their ids or by their queue: they do not start any more.
 
-    A running async task gets a CancelledError; another running task can ask its context. If the task returns all the same,
-    its message is done, otherwise it is cancelled.
+    A running async task gets a CancelledError; a running sync task can check ctx.cancelled. If the task returns all the
+    same, its message is done, otherwise it is cancelled.
 
     Exit status 1: not all of them were cancelled. Some had ended before, or no answer came within the time-out.
     """

@@ -93,9 +93,10 @@ def rate(text: str) -> float:
     return given
 
 
-def timeout_option(default: float = 60.0, text: str = "For how long to wait.") -> Callable[[F], F]:
+def timeout_option(default: float = 60.0, text: str = "Time to wait.") -> Callable[[F], F]:
     """``--timeout``, in seconds."""
-    return click.option("--timeout", type=seconds, default=default, show_default=True, metavar="TIME", help=text)
+    text = f"{text} [default: {default:g} s]"
+    return click.option("--timeout", type=seconds, default=default, metavar="TIME", help=text)
 
 
 def no_wait_option(text: str = "Do not wait for the coordinator to confirm.") -> Callable[[F], F]:
@@ -159,7 +160,7 @@ def after(length: float) -> datetime:
 def store_options(function: F) -> F:
     """``--store``, ``--namespace`` and ``--config``, for commands that look at a queue."""
     for option in (
-        click.option("--config", "config_file", metavar="FILE", help="Settings. [default: s3queue.toml]"),
+        click.option("--config", "config_file", metavar="FILE", help="Settings file. [default: s3queue.toml]"),
         click.option("--namespace", metavar="NAME", help="Prefix of all keys."),
         click.option(
             "--store", "store_url", metavar="URL", help="For example sqlite:///jobs.db or s3://bucket/prefix."

@@ -95,9 +95,17 @@ class Folder(NamedTuple):
 
 
 @click.command("demo")
-@click.option("--messages", type=whole(1), default=2000, show_default=True, help="Half one by one, half in bulk.")
+@click.option(
+    "--messages",
+    type=whole(1),
+    default=2000,
+    show_default=True,
+    help="Messages to send: half one by one, half in bulk.",
+)
 @click.option("--workers", type=whole(1), default=2, show_default=True, help="Worker processes.")
-@click.option("--concurrency", type=whole(1), default=1, show_default=True, help="Messages at a time in each.")
+@click.option(
+    "--concurrency", type=whole(1), default=1, show_default=True, help="Messages that one worker runs at a time."
+)
 @click.option("--kill", "kills", type=whole(0), default=1, show_default=True, help="Workers to kill (SIGKILL).")
 @click.option("--start-method", metavar="fork|spawn|forkserver", default="fork", show_default=True)
 @click.option("--store", "store_url", metavar="URL", help="[default: a fresh SQLite file]")
@@ -107,8 +115,8 @@ def command(
 ) -> int:
     """Watch workers drain a queue while some of them are killed, and audit the result from outside.
 
-    Exit status 0: nothing was lost, nothing was committed twice, and no more ran twice than was running in the killed
-    processes. What it stored is removed at the end.
+    Exit status 0: nothing was lost, nothing was committed twice, and no more messages ran twice than were running in the
+    killed processes. The demo removes what it has stored.
     """
     if kills > messages:
         raise ConfigError(f"cannot kill {kills} workers in the middle of {messages} messages", "lower --kill")

@@ -25,7 +25,7 @@ def command(url: str | None, thorough: bool, as_json: bool) -> int:
 
     Without URL it checks the store in S3QUEUE_STORE_URL or s3queue.toml.
 
-    It makes some thousand requests below a prefix of its own, and removes what it wrote.
+    It makes a few thousand requests below a prefix of its own, and removes what it wrote.
     """
     named = url or load().store_url
     if named is None:

@@ -28,12 +28,15 @@ _KEYWORD = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 @click.argument("target", metavar="[MODULE:TASK]", required=False)
 @click.argument("values", metavar="[JSON]...", nargs=-1)
 @click.option(
-    "--queue", "queue_name", metavar="NAME", help="Instead of a task: the queue; each JSON is then one message."
+    "--queue",
+    "queue_name",
+    metavar="NAME",
+    help="Send to the handler of this queue instead of a task: each JSON is one message.",
 )
 @click.option(
     "--stdin",
     is_flag=True,
-    help="One message per line, also as -: for a task, a JSON array or object of its arguments.",
+    help="Read one message per line from stdin: for a task, a JSON array or object of its arguments. Short: -",
 )
 @click.option("--delay", type=seconds, metavar="TIME", help="Run after this time: seconds, or 5m, 1h30m, 2d.")
 @click.option("--at", metavar="TIME", help="Run at this time; ISO 8601 with a time zone.")
@@ -44,8 +47,19 @@ _KEYWORD = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 @click.option(
     "--dedup-id", metavar="TEXT", help="Enqueue only once: for a known id, print the id of the first message."
 )
-@click.option("--dedup-window", type=seconds, metavar="TIME", help="For how long. [default: the setting dedup_window]")
-@click.option("--header", "headers", metavar="NAME=TEXT", multiple=True, help="Travels with the message.")
+@click.option(
+    "--dedup-window",
+    type=seconds,
+    metavar="TIME",
+    help="How long --dedup-id counts. [default: the setting dedup_window]",
+)
+@click.option(
+    "--header",
+    "headers",
+    metavar="NAME=TEXT",
+    multiple=True,
+    help="Header that travels with the message. May be repeated.",
+)
 @store_options
 @json_option
 def command(

@@ -35,8 +35,8 @@ def command(
 
     Use it if hosts are not scraped, or if at times no host runs. It serves the coordinator's last summary: one GET per
     scrape, at most every 2 s (10 s on billed stores), and one GET of the board. Histograms are served by hosts only:
-    s3queue run --metrics. If nobody coordinates, it reports that no host lives and counts what could start, so that an
-    autoscaler that has ended the last host starts another one.
+    s3queue run --metrics. If no coordinator runs, it reports no living host and counts the messages that could start. So an
+    autoscaler that has ended the last host starts one again.
     """
     from s3queue.core.keys import check_name
     from s3queue.observe.serving import application, server

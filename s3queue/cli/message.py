@@ -25,7 +25,8 @@ def command(message: str, store_url: str | None, namespace: str | None, config_f
     """Show the state of a message, its progress if its task reports it, and its failed attempts: cause, host and fencing
     token.
 
-    States: scheduled, ready, running, waiting (for a retry), done, dead, cancelled, unknown.
+    States: scheduled, ready, running, waiting (for a retry), done, dead, cancelled,
+    expired, unknown.
 
     Exit status 1: unknown. There is no such message, or it has ended and nothing is kept of it.
     """

@@ -22,7 +22,7 @@ from s3queue.errors import ConfigError
 @click.command("pause")
 @click.argument("queue")
 @pause_options
-@click.option("--idle", is_flag=True, help="Also wait until no host has messages of the queue.")
+@click.option("--idle", is_flag=True, help="Also wait until no host holds messages of the queue.")
 @no_wait_option()
 @timeout_option(60.0)
 @store_options
@@ -37,8 +37,8 @@ def command(
     namespace: str | None,
     config_file: str | None,
 ) -> int:
-    """Pause a queue: no more messages are assigned to hosts. Messages that hosts have already still run. Producers can go
-    on.
+    """Pause a queue: no more messages are assigned to hosts. Messages that a host already holds still run. Producers can
+    still enqueue.
 
     Exit status 1: the pause is stored, but within the time-out the coordinator did not confirm it, or hosts stayed busy.
     """

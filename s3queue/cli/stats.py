@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     "--interval",
     type=at_least(0.1),
     default=2.0,
-    show_default=True,
     metavar="SECONDS",
-    help="Time between two repetitions of --watch.",
+    help="Time between two repetitions of --watch. [default: 2]",
 )
 @store_options
 @json_option

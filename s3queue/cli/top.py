@@ -15,9 +15,8 @@ from s3queue.cli.common import at_least, console, store_options, use
     "--interval",
     type=at_least(0.1),
     default=2.0,
-    show_default=True,
     metavar="SECONDS",
-    help="Time between two updates. Each costs one request.",
+    help="Time between two updates. Each costs one request. [default: 2]",
 )
 @store_options
 def command(interval: float, store_url: str | None, namespace: str | None, config_file: str | None) -> None:
