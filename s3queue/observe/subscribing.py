@@ -103,16 +103,16 @@ here = Subscribers()
 
 
 def on(*kinds: str) -> Callable[[_Call], _Call]:
-    """Have a function called with each event of these kinds that happens in this process::
+    """Call a function with each event of these kinds that happens in this process::
 
         @s3queue.on("dead")
         def page_somebody(event: s3queue.events.Dead) -> None: ...
 
-    It is called in the process that tells the event, for what happens to a message the worker that runs it, in a thread of
-    its own, one event after the other. However slow it is, nothing waits for it: an event is told at most once, and is
-    dropped where 10,000 wait, where its process dies, or 2 s after its process is done. That is logged, and so is what it
-    raises. For the events of all processes of a host in one place see `s3queue.Supervisor.on`. Where nobody subscribes,
-    nothing of this is called.
+    It runs in the process in which the event happens: for an event of a message, in the worker that runs the message. There
+    it has a thread of its own, and gets one event after the other. Nothing waits for it, however slow it is. So an event is
+    delivered at most once: it is dropped if 10,000 wait, if the process dies, or 2 s after the process is done. Dropped
+    events are logged, and so are exceptions that the function raises. `s3queue.Supervisor.on` gets the events of all
+    processes of a host in one place. Without subscribers nothing of this costs anything.
 
     Raises:
         ConfigError: there is no such kind.

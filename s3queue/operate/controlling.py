@@ -18,25 +18,26 @@ __all__ = ["Controllable"]
 
 
 class Controllable(Readable):
-    """What operators can set for a queue. A base of `Queue`."""
+    """Pauses and limits a queue. A base of `Queue`."""
 
     def pause(
         self, *, until: datetime | None = None, wait: bool | Literal["idle"] = True, timeout: float = 60.0
     ) -> None:
-        """Start nothing more of this queue. Enqueuing goes on; what hosts have begun, or hold already, runs to its end.
+        """Pause this queue: no more of its messages are assigned to hosts. Messages that hosts hold already still run, and
+        producers can still enqueue.
 
         Args:
-            until: resume by itself then; with a time zone. None: until `resume`.
-            wait: return when nothing more is assigned. ``"idle"``: when no host holds any of its messages, too. False: at
-                once.
+            until: when it resumes by itself; with a time zone. None: at `resume`.
+            wait: True: return when the coordinator assigns no more of its messages. ``"idle"``: when also no host holds any
+                of them. False: at once.
             timeout: seconds to wait.
 
         Raises:
-            ConfigError: ``until`` is no time, or has passed.
-            StoreUnavailable: no answer; it may or may not be paused.
-            TimeoutError: it is paused, and ``wait`` is not true yet: the coordinator has not said so, or hosts are busy.
+            ConfigError: ``until`` is no time or has passed, or ``timeout`` is out of range.
+            StoreUnavailable: no answer of the store; the queue may or may not be paused.
+            TimeoutError: the pause is stored, but no coordinator has confirmed it yet, or hosts are still busy.
 
-        Asks: one GET and one PUT, and one GET for each look at the board; after the first one without a body, if nothing
+        Asks: one GET and one PUT, and one GET for each look at the board; from the second one on without a body, if nothing
         changed.
         """
         until_ms = 0
@@ -48,7 +49,14 @@ class Controllable(Readable):
         self._operation().change(operate.pause(self.name, until_ms), self.name, wait, timeout)
 
     def resume(self, *, wait: bool = True, timeout: float = 60.0) -> None:
-        """Undo `pause`. The same requests and errors."""
+        """Undo `pause`.
+
+        Args:
+            wait: return when the coordinator assigns its messages again. False: at once.
+            timeout: seconds to wait.
+
+        Raises, asks: as `pause`.
+        """
         self._operation().change(operate.resume(self.name), self.name, wait, timeout)
 
     def limit(
@@ -65,24 +73,27 @@ class Controllable(Readable):
         wait: bool = True,
         timeout: float = 60.0,
     ) -> None:
-        """Limit how much of this queue runs, from now on and on all hosts. Limits that are not named stay as they are.
+        """Limit how much of this queue runs, from now on and on all hosts together. Limits that are not named stay as
+        they are.
+
+        A lower limit does not stop messages that have begun. Tasks that still run on a fenced host are not counted.
 
         Args:
-            max_running: so many messages at once; 0: any number, whatever the tasks declare.
-            rate: so many a second, on average: a number, or ``"100/s"``, ``"20/min"``; 0: any number.
-            key: of the messages of this key only.
-            per_key: of the messages of each key.
-            fair: whether keys take turns. weights: by key, how many messages it gets in its turn, 1 to 1000.
-            ageing: seconds, or a `timedelta`, of wait that count as one priority; 0: none.
-            breaker: when to hold the queue, since its messages fail.
-            wait: return when every further message is assigned under this. timeout: seconds to wait.
-
-        A lower limit stops nothing that has begun. A host that was fenced and runs on is beside the limit.
+            max_running: messages at once; 0: any number, whatever the tasks declare.
+            rate: messages started per second, on average: a number, or ``"100/s"``, ``"20/min"``; 0: any number.
+            key: apply ``max_running`` and ``rate`` to the messages of this key only.
+            per_key: limits for the messages of each key.
+            fair: whether keys take turns.
+            weights: by key: messages that it gets in its turn, 1 to 1000.
+            ageing: seconds, or a `timedelta`, of waiting that raise the priority of a message by one; 0: never.
+            breaker: when to hold the queue because its messages fail.
+            wait: return when the coordinator assigns every further message under this limit. False: at once.
+            timeout: seconds to wait.
 
         Raises:
-            ConfigError: something that cannot be meant.
-            StoreUnavailable: no answer; it may or may not hold. TimeoutError: it is stored, and no coordinator has taken
-                it over yet.
+            ConfigError: a value is out of range.
+            StoreUnavailable: no answer of the store; the limit may or may not apply.
+            TimeoutError: the limit is stored, but no coordinator has confirmed it yet.
 
         Asks: as `pause`.
         """
@@ -101,7 +112,10 @@ class Controllable(Readable):
         self._operation().change(operate.limit(self.name, limits), self.name, wait, timeout)
 
     def unlimit(self, key: str | None = None, *, wait: bool = True, timeout: float = 60.0) -> None:
-        """Undo `limit`, for one key or altogether: the limits that tasks of the queue declare apply again. As `limit`."""
+        """Undo `limit`, for one key or for all: the limits that tasks of the queue declare apply again.
+
+        Args, raises, asks: as `limit`; ``key`` None: remove all limits that operators set.
+        """
         edit = operate.unlimit(self.name, None if key is None else key_name(key))
         self._operation().change(edit, self.name, wait, timeout)
 
