@@ -1,16 +1,15 @@
 """Single enqueues of many threads or coroutines, stored together.
 
-Nothing runs in the background: the first caller of a batch waits for others, for `Producer.linger` at most, and stores the
-batch for all of them. So there is nothing to flush at exit, and nothing that a fork could lose.
+Nothing runs in the background: the first caller of a batch, its keeper, waits for others, for `Producer.linger` at most.
+The caller that fills the batch stores it for all of them; if the time is over before, the keeper does. So there is nothing
+to flush at exit, and nothing that a fork could lose.
 """
 
 from __future__ import annotations
 
-import copy
 import os
 import threading
 import weakref
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, Unpack
 
 from s3queue.core.keys import MAX_BATCH
@@ -18,7 +17,8 @@ from s3queue.core.produce import BATCH_BYTES
 from s3queue.enqueue.loading import load
 from s3queue.enqueue.sender import Sender, task_of
 from s3queue.enqueue.sending import Load, Sending
-from s3queue.errors import ConfigError, EnqueueUncertain
+from s3queue.enqueue.sharing import Awaiting, Batch, Lane, Waiting
+from s3queue.errors import ConfigError
 from s3queue.ids import MessageId
 from s3queue.options.once import ONCE
 from s3queue.options.policies import is_limit
@@ -28,75 +28,21 @@ from s3queue.store import ObjectStore, as_store
 from s3queue.tasks import Task
 
 if TYPE_CHECKING:
-    import asyncio
-    from collections.abc import Callable
     from types import TracebackType
 
     from s3queue.options.sending import OnceOptions, SendOptions
 
 __all__ = ["Producer"]
 
-#: Messages without group, due time, key and expiry: there are few such lanes.
+#: The end of a lane's key, where a message has neither group, due time, key nor expiry: there are few such lanes.
 _FEW = (None, None, None, None)
+#: Its place in the key.
+_OPTIONS = 4
+#: Seconds after the end of ``linger`` at which any caller stores a batch that nobody does: an exception ended its keeper.
+_OVERDUE_S = 1.0
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class _Entry:
-    """A caller that waits for its message. Only a lock, since there is one for each message: a `Future` has a condition of
-    its own, and would take a quarter of the time of a call.
-
-    Args:
-        tell: called when there is an outcome, in the thread that stored it.
-    """
-
-    __slots__ = ("_outcome", "_tell", "error", "message")
-
-    def __init__(self, tell: Callable[[_Entry], object] | None = None) -> None:
-        self._outcome = threading.Lock()
-        self._outcome.acquire()
-        self._tell = tell
-        self.message = ""
-        self.error: BaseException | None = None
-
-    def result(self) -> str:
-        """Wait for the outcome: the id, or an exception. May be called once."""
-        self._outcome.acquire()
-        if self.error is not None:
-            raise self.error
-        return self.message
-
-    def end(self, message: str, error: BaseException | None = None) -> None:
-        self.message, self.error = message, error
-        self._outcome.release()
-        if self._tell is not None:
-            self._tell(self)
-
-
-@dataclass(slots=True)
-class _Batch:
-    """Messages that will share a put. ``full``: there is nobody to wait for."""
-
-    load: Load
-    messages: list[bytes] = field(default_factory=list)
-    entries: list[_Entry] = field(default_factory=list)
-    size: int = 0
-    full: threading.Event = field(default_factory=threading.Event)
-
-
-@dataclass(slots=True)
-class _Lane:
-    """Messages that may share puts: they have the same queue, priority, group and due time.
-
-    Attributes:
-        open: the batch that takes messages.
-        inside: calls that have not returned. peak: the most calls at once of late; so many are expected again.
-    """
-
-    open: _Batch | None = None
-    inside: int = 0
-    peak: int = 0
 
 
 class Producer:
@@ -120,9 +66,11 @@ class Producer:
             raise ConfigError(f"linger is {linger!r}", "seconds, from 0 to 60; for example 0.005")
         self.linger = linger
         self._store = None if store is None else as_store(store)
-        self._lanes: dict[tuple[Any, ...], _Lane] = {}
+        self._lanes: dict[tuple[Any, ...], Lane] = {}
         self._closed = False
-        self._gate = threading.Condition()
+        self._gate = threading.RLock()
+        #: Told when a lane is left; made by `close`.
+        self._all_left: threading.Condition | None = None
         _producers.add(self)
 
     # ---- calls ---------------------------------------------------------------------------------------------------
@@ -180,8 +128,9 @@ class Producer:
             self._closed = True
             for lane in self._lanes.values():
                 if lane.open is not None:
-                    lane.open.full.set()
-            self._gate.wait_for(lambda: not any(lane.inside for lane in self._lanes.values()))
+                    _seal(lane, lane.open)
+            self._all_left = self._all_left or threading.Condition(self._gate)
+            self._all_left.wait_for(lambda: not any(lane.inside for lane in self._lanes.values()))
 
     def __enter__(self) -> Producer:
         return self
@@ -198,101 +147,141 @@ class Producer:
         return sender.load_one(args, kwargs, self._store)
 
     def _enqueue(self, load: Load) -> str:
-        entry = _Entry()
-        lane, batch, leads = self._join(load, entry)
+        call = Waiting()
         try:
-            if leads:
-                self._lead(lane, batch)
-            return _traced(load, entry.result())
+            self._join(load, call)
+            self._await(call)
+            return _traced(load, call.outcome())
         except BaseException as fault:
+            self._abandon(call)
             _failed(load, fault)
             raise
         finally:
-            self._leave(load, lane)
+            self._leave(call)
 
     async def _aenqueue(self, load: Load) -> str:
         import asyncio
 
-        loop = asyncio.get_running_loop()
-        outcome: asyncio.Future[str] = loop.create_future()
-        entry = _Entry(lambda entry: loop.call_soon_threadsafe(_pass_on, entry, outcome))
-        lane, batch, leads = self._join(load, entry)
+        call = Awaiting(asyncio.get_running_loop())
         try:
-            if leads:
-                self._lead_beside(lane, batch)
-            try:
-                return _traced(load, await outcome)
-            except asyncio.CancelledError:
-                with self._gate:
-                    if lane.open is batch:
-                        at = batch.entries.index(entry)
-                        del batch.entries[at], batch.messages[at]
-                raise
+            self._join(load, call)
+            if call.is_first:
+                self._keep_beside(call)
+            await call.done
+            return _traced(load, call.outcome())
         except BaseException as fault:
+            if isinstance(fault, asyncio.CancelledError):
+                self._withdraw(call)
             _failed(load, fault)
             raise
         finally:
-            self._leave(load, lane)
+            self._leave(call)
 
-    def _join(self, load: Load, entry: _Entry) -> tuple[_Lane, _Batch, bool]:
-        """Put the message into a batch. The last value tells whether the caller is the first of the batch, and has to store
-        it."""
+    def _join(self, load: Load, call: Waiting | Awaiting) -> None:
+        """Put the message into a batch. A thread that fills a batch stores it; if a coroutine does, the keeper does it."""
         message, key = load.messages[0], _key(load)
         with self._gate:
             if self._closed:
                 raise ConfigError("this producer is closed", "make another one")
             lane = self._lanes.get(key)
             if lane is None:
-                lane = self._lanes[key] = _Lane()
-            lane.inside += 1
-            lane.peak = max(lane.peak, lane.inside)
+                lane = self._lanes[key] = Lane(None if key[_OPTIONS:] == _FEW else key)
+            lane.enter(call)
             batch = lane.open
             if batch is not None and batch.size + len(message) > BATCH_BYTES:
-                batch.full.set()
+                _seal(lane, batch)
                 batch = None
-            leads = batch is None
             if batch is None:
-                batch = lane.open = _Batch(load)
-            batch.messages.append(message)
-            batch.entries.append(entry)
-            batch.size += len(message)
-            if len(batch.entries) >= min(lane.peak, MAX_BATCH):
-                batch.full.set()
-                lane.open = None
-        return lane, batch, leads
+                batch = lane.open = Batch(load, call if isinstance(call, Waiting) else Waiting())
+                call.is_first = True
+            batch.add(message, call)
+            if len(batch.calls) >= lane.peak or len(batch.calls) >= MAX_BATCH:
+                if isinstance(call, Waiting):
+                    batch.taker, lane.open = call, None
+                    if batch.calls[0] is not batch.keeper:  # that is a thread of its own, and may end
+                        batch.keeper.wake()
+                else:
+                    _seal(lane, batch)
 
-    def _leave(self, load: Load, lane: _Lane) -> None:
+    def _leave(self, call: Waiting | Awaiting) -> None:
+        lane = call.lane
+        if lane is None:
+            return
         with self._gate:
             lane.inside -= 1
             if not lane.inside:
-                if (
-                    load.group,
-                    load.due_ms,
-                    load.key,
-                    load.expires_ms,
-                ) != _FEW:  # there may be any number of such lanes
-                    self._lanes.pop(_key(load), None)
-                self._gate.notify_all()
+                if lane.key is not None:  # there may be any number of such lanes
+                    self._lanes.pop(lane.key, None)
+                if self._all_left is not None:
+                    self._all_left.notify_all()
 
-    def _lead_beside(self, lane: _Lane, batch: _Batch) -> None:
-        """In a thread of its own, which goes on if the call is cancelled: others wait for it. Threads of the loop may be
-        among those that wait."""
-        try:
-            threading.Thread(target=self._lead, args=(lane, batch), name="s3queue-linger", daemon=True).start()
-        except RuntimeError:  # the interpreter ends
-            self._lead(lane, batch)
-
-    def _lead(self, lane: _Lane, batch: _Batch) -> None:
-        """Wait for others, and store the batch for all of them."""
-        try:
-            batch.full.wait(self.linger)
-        finally:  # Ctrl-C, too: others wait for this batch
-            with self._gate:
+    def _take(self, lane: Lane, batch: Batch, taker: Waiting) -> bool:
+        """Whether it is for the taker to store the batch: nobody else does, or it was to already."""
+        with self._gate:
+            if batch.taker is None:
+                batch.taker = taker
                 if lane.open is batch:
                     lane.open = None
                 # Callers that went away are waited for a few times more.
                 lane.peak = max(lane.inside, lane.peak - 1 - lane.peak // 8)
-            _store(batch)
+            return batch.taker is taker
+
+    def _await(self, call: Waiting) -> None:
+        """Wait until the batch is over, and store it if that is for this call to do."""
+        lane, batch = call.lane, call.batch
+        assert lane is not None
+        assert batch is not None
+        if batch.taker is not call:
+            patience_s = self.linger if call.is_first else self.linger + _OVERDUE_S
+            while True:
+                call.lock.acquire(timeout=patience_s)
+                if batch.is_over:
+                    batch.pass_on(call)
+                    return
+                if self._take(lane, batch, call):
+                    break
+                patience_s = _OVERDUE_S
+        batch.store()
+
+    def _abandon(self, call: Waiting) -> None:
+        """Leave nobody waiting for a call that ends with an exception, which may be Ctrl-C at any point."""
+        lane, batch = call.lane, call.batch
+        call.waits = False
+        if lane is None or batch is None:
+            return
+        if batch.is_over:
+            batch.wake(call.index + 1)
+        elif (call.is_first or batch.taker is call) and self._take(lane, batch, call):
+            batch.store()
+
+    def _withdraw(self, call: Awaiting) -> None:
+        """Take back the message of a call that was cancelled, unless it is being sent."""
+        with self._gate:
+            if call.batch is not None and call.lane is not None and call.lane.open is call.batch:
+                call.batch.remove(call)
+
+    def _keep_beside(self, call: Awaiting) -> None:
+        """Wait for others in a thread, which goes on if the call is cancelled. It is no thread of the loop's executor: all
+        of those may be among the callers."""
+        assert call.lane is not None
+        assert call.batch is not None
+        try:
+            threading.Thread(
+                target=self._keep, args=(call.lane, call.batch), name="s3queue-linger", daemon=True
+            ).start()
+        except RuntimeError:  # the interpreter ends
+            self._keep(call.lane, call.batch)
+
+    def _keep(self, lane: Lane, batch: Batch) -> None:
+        batch.keeper.lock.acquire(timeout=self.linger)
+        if self._take(lane, batch, batch.keeper):
+            batch.store()
+
+
+def _seal(lane: Lane, batch: Batch) -> None:
+    """Take no more messages, and let the keeper store the batch."""
+    lane.open = None
+    batch.keeper.wake()
 
 
 def _key(load: Load) -> tuple[Any, ...]:
@@ -309,16 +298,6 @@ def _key(load: Load) -> tuple[Any, ...]:
     )
 
 
-def _pass_on(entry: _Entry, outcome: asyncio.Future[str]) -> None:
-    """Tell a caller on an event loop, unless it has gone."""
-    if outcome.done():
-        return
-    if entry.error is not None:
-        outcome.set_exception(entry.error)
-    else:
-        outcome.set_result(entry.message)
-
-
 def _traced(load: Load, message: str) -> str:
     if load.span is not None:
         load.span.sent([message])
@@ -330,50 +309,6 @@ def _failed(load: Load, fault: BaseException) -> None:
         load.span.failed(fault)
 
 
-def _store(batch: _Batch) -> None:
-    """Send it, and tell each of its callers."""
-    if not batch.entries:
-        return
-    sending = Sending(lambda: batch.load._replace(messages=batch.messages, span=None))
-    try:
-        ids = sending.run()
-    except BaseException as fault:
-        for index, entry in enumerate(batch.entries):
-            entry.end("", _share_of(fault, sending, index))
-        if not isinstance(fault, Exception):
-            raise
-        return
-    for entry, message in zip(batch.entries, ids, strict=True):
-        entry.end(message)
-
-
-class _Share:
-    """The part of an uncertain call that concerns one of its callers."""
-
-    def __init__(self, sending: Sending, index: int) -> None:
-        self._sending, self._index = sending, index
-
-    def run(self, again: bool) -> list[str]:
-        return [self._sending.run(again)[self._index]]
-
-    async def arun(self, again: bool) -> list[str]:
-        return [(await self._sending.arun(again))[self._index]]
-
-
-def _share_of(fault: BaseException, sending: Sending, index: int) -> BaseException:
-    """The exception for one caller: an object of its own, since several threads raise it."""
-    own: BaseException
-    uncertain = EnqueueUncertain.behind(fault)
-    if uncertain is not None:
-        message = (uncertain.stored + uncertain.in_doubt)[index]
-        stored = (message,) if message in uncertain.stored else ()
-        own = EnqueueUncertain(message, stored, () if stored else (message,), _Share(sending, index))
-    else:
-        own = copy.copy(fault) if isinstance(fault, Exception) else RuntimeError("the call that stored it was ended")
-    own.__cause__ = fault
-    return own
-
-
 #: The producers of this process. After a fork the child has none of the threads that were inside.
 _producers: weakref.WeakSet[Producer] = weakref.WeakSet()
 
@@ -381,7 +316,7 @@ _producers: weakref.WeakSet[Producer] = weakref.WeakSet()
 def _after_fork() -> None:
     for producer in list(_producers):
         producer._lanes = {}
-        producer._gate = threading.Condition()
+        producer._gate, producer._all_left = threading.RLock(), None
 
 
 os.register_at_fork(after_in_child=_after_fork)

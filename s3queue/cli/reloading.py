@@ -42,12 +42,14 @@ def reload(args: Sequence[str], folder: Path, program: Sequence[str] = ("-c", _S
     from watchfiles import PythonFilter, watch
 
     over = threading.Event()
-    child = _start([*program, *args])
+    child: subprocess.Popen[bytes] | None = None
+    told: list[subprocess.Popen[bytes]] = []
 
     def end(number: int, frame: FrameType | None) -> None:
         # A terminal sends it to the child as well, which takes both within a second as one.
         over.set()
-        if child.poll() is None:
+        if child is not None and child.poll() is None:
+            told.append(child)
             child.send_signal(number)
 
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -60,6 +62,8 @@ def reload(args: Sequence[str], folder: Path, program: Sequence[str] = ("-c", _S
         yield_on_timeout=True,
         rust_timeout=_TICK_MS,
     )
+    next(changes, None)  # it looks from here on: no change after the start of a process is missed
+    child = _start([*program, *args])
     for changed in changes:
         if changed:
             names = ", ".join(sorted({Path(path).name for _, path in changed}))
@@ -68,6 +72,8 @@ def reload(args: Sequence[str], folder: Path, program: Sequence[str] = ("-c", _S
             if over.is_set():
                 break
             child = _start([*program, *args])
+    if child not in told and child.poll() is None:
+        child.terminate()  # the signal came while this one was being started
     return child.wait()
 
 

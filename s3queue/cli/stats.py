@@ -91,7 +91,7 @@ def _show(seen: Stats) -> None:
     from s3queue.cli.screens import freshness, marks, queues_table, unreadable
 
     out = console()
-    out.print(f"[bold]{seen.store}[/], namespace {seen.namespace}")
+    out.print(f"[bold]{seen.store}[/], namespace {seen.namespace}", soft_wrap=True)
     if seen.queues:
         out.print(queues_table(seen))
     else:

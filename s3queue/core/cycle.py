@@ -3,9 +3,6 @@
 A cycle surveys, plans, and writes one board. All decisions take effect with that one compare-and-swap, and only that
 write can stop a cycle. The work that follows from a committed board is done beside the cycles, as chores
 (`s3queue.core.chores`). A ledger that cannot be read is skipped.
-
-Windows are measured in `Board.uptime_ms`, which a leader advances by its own steady clock: it never runs ahead of real
-time and survives a change of leader, so no wall clock decides how long a finished source is remembered.
 """
 
 from __future__ import annotations
@@ -22,8 +19,9 @@ from s3queue.core.chores.pages import Page
 from s3queue.core.clocks import Clocks
 from s3queue.core.elect import View
 from s3queue.core.hearing import Heard
-from s3queue.core.keys import Layout, parse_source
+from s3queue.core.keys import Layout
 from s3queue.core.ops import Overtaken, Step, Unknown, list_all, write
+from s3queue.core.outlook import Outlook
 from s3queue.core.plan import Planned, Settings, Settled, plan
 from s3queue.core.plan.requests import pending
 from s3queue.core.records import Board, Control, Ledger, divide, join
@@ -31,13 +29,10 @@ from s3queue.core.rounds import Rounds
 from s3queue.core.silence import Silence, longest_s
 from s3queue.core.steering import Steering
 from s3queue.core.survey import Survey, survey
-from s3queue.core.sweeps import Sweep
+from s3queue.core.term import Term
 from s3queue.errors import CorruptRecord, StoreError
 from s3queue.store import Stored
 
-#: New batches of one queue that a survey looks for at most. A thousand hosts of four slots start that many in five
-#: seconds.
-_MOST_WANTED = 20_000
 #: Share of the lease: time-out of a survey's reads of ledgers.
 _PATIENCE = 1 / 6
 
@@ -76,28 +71,22 @@ class Lead:
     Args:
         view: holds the board that `s3queue.core.elect.stand` stored. Shared with the host's side of the same process,
             which thus need not read what this process wrote; what that side reads tells us that we were replaced.
-        now: steady time. `Board.uptime_ms` counts on from there.
-        now_ms: wall clock. Retries are counted on from there by the steady clock, so that a step of the wall clock
-            starts none of them.
+        now: steady time; now_ms: wall clock. See `Term`.
 
     Attributes:
         board, version: what was committed last; of the board, what this release knows of it.
         foreign: what stands on it besides, and is put back into every board.
-        epoch: the term.
+        epoch: the number of the term. term: its clocks.
         heard: by session, see `Heard`. A process that leads and is a host enters its own ledger as it stores it.
         chores: what follows from committed boards.
         ended: sessions that were over before the committed board was sent. They get no more tickets; those still on the
             board are their last.
         pending: an unanswered board, and the version that it replaces. It is sent again, against that version, before
             anything else.
-        wanted: by queue, how many new batches the next survey looks for.
-        deep: queues of which the last one saw only the head.
-        sweep: how far due batches were listed.
+        outlook: how far the next survey looks.
         rounds: how much work hosts need to stay busy.
         written_at: steady time before the last board was sent.
         board_bytes: size of the board that was committed last; None where another leader wrote it.
-        lanes: by queue, the key after which the next survey begins. ageing: queues in which a wait counts as priority.
-        turns: by queue whose keys take turns, the key that was served last.
         steering: what operators have set and ask for.
         clocks: whether our wall clock is right, where there are schedules.
     """
@@ -107,8 +96,7 @@ class Lead:
         self.layout, self.view, self.settings = layout, view, settings
         self.board, self.foreign = divide(view.board)
         self.version, self.epoch = view.version, view.board.epoch
-        self.since, self.since_ms, self.uptime_base_ms = now, now_ms, view.board.uptime_ms
-        self._inherited_s = view.board.window_s
+        self.term = Term(view.board, now, now_ms)
         self.heard: dict[str, Heard] = {}
         self._silence = Silence(settings.visibility_timeout)
         self._me = "" if view.board.leader is None else view.board.leader.session
@@ -116,15 +104,10 @@ class Lead:
         self.ended: frozenset[str] = frozenset()
         self.pending: tuple[Planned, str] | None = None
         self._pending_at = now
-        self.wanted: dict[str, int] = {}
-        self.deep: Collection[str] = ()
-        self.sweep = Sweep()
+        self.outlook = Outlook()
         self.rounds = Rounds()
         self.written_at = now
         self.board_bytes: int | None = None
-        self.turns: dict[str, str] = {}
-        self.lanes: dict[str, str] = {}
-        self.ageing: frozenset[str] = frozenset()
         patience_s = settings.leader_lease * _PATIENCE
         self.steering = Steering(layout, patience_s, self.chores.troubles, self.chores.asides)
         #: Wall clock at which the next message is due, as far as the last survey saw; infinity: none.
@@ -157,25 +140,15 @@ class Lead:
         """Whether this process has seen the board of a later epoch."""
         return self.view.board is not None and self.view.board.epoch != self.epoch
 
-    def uptime_ms(self, now: float) -> int:
-        return self.uptime_base_ms + int((now - self.since) * 1000)
-
     def window_s(self, now: float) -> float:
-        """Seconds for which to keep the ids of finished sources: the longest that any known ledger states. The value of
-        earlier leaders holds for that time."""
-        ledgers = (heard.ledger for heard in self.heard.values() if heard.ledger is not None and not heard.ledger.over)
-        inherited_s = self._inherited_s if now - self.since < self._inherited_s else 0.0
-        return max(self.settings.window_s, inherited_s, max((ledger.window_s for ledger in ledgers), default=0.0))
-
-    def clock_ms(self, now: float) -> int:
-        """The wall clock of the election, counted on by the steady one."""
-        return self.since_ms + int((now - self.since) * 1000)
+        """Seconds for which to keep the ids of finished sources."""
+        ledgers = (heard.ledger for heard in self.heard.values() if heard.ledger is not None)
+        return self.term.window_s(now, ledgers, self.settings.window_s)
 
     def enter(self, ledger: Ledger, version: str) -> bool:
         """The ledger of this process' own host was stored. Returns whether that gives the coordinator something to
         decide: something to take over, or a host that came, ended, or takes more or less than before. Not that it still
-        has nothing
-        to do, and not that it has forgotten what a board has taken over: that board was ours."""
+        has nothing to do, and not that it has forgotten what a board has taken over: that board was ours."""
         before = self.heard.get(ledger.session)
         self.heard[ledger.session] = Heard(version, ledger)
         if before is None or before.ledger is None or ledger.over:
@@ -253,13 +226,13 @@ class Lead:
         news returns to the normal one."""
         lease_s = self.settings.leader_lease
         is_idle = not (is_news or board.is_busy or board.answers or board.marks or board.purges)
-        if is_idle and self._due_ms - self.clock_ms(now) > self.settings.idle_lease * 1000:
+        if is_idle and self._due_ms - self.term.clock_ms(now) > self.settings.idle_lease * 1000:
             lease_s = max(lease_s, self.settings.idle_lease)
         return replace(
             board,
             nonce=nonce,
             turn=self.board.turn + 1,
-            uptime_ms=self.uptime_ms(now),
+            uptime_ms=self.term.uptime_ms(now),
             leader_lease=lease_s,
             window_s=self.window_s(now),
         )
@@ -294,16 +267,16 @@ class Lead:
             self.board,
             ledgers,
             seen.sources if seen is not None else (),
-            now_ms=self.clock_ms(now),
-            heard_ms=self.clock_ms(clock() if clock is not None else now) + 1,  # rounded up
+            now_ms=self.term.clock_ms(now),
+            heard_ms=self.term.clock_ms(clock() if clock is not None else now) + 1,  # rounded up
             settings=self.settings._replace(ticket_target=target),
             window=self.window,
             letters_written=self.letters_written,
             parking=self.chores.moves.parking,
             board_bytes=self.board_bytes,
             control=self.control,
-            uptime_ms=self.uptime_ms(now),
-            turns=self.turns,
+            uptime_ms=self.term.uptime_ms(now),
+            turns=self.outlook.turns,
             asked=asked,
             letters=self.chores.redrives.looked,
             there=there,
@@ -318,7 +291,7 @@ class Lead:
         )
         if seen is not None:
             planned.refused += [source.path for source in seen.empty if source.id in self.window]
-            self._look_ahead(seen, planned)
+            self.outlook.learn(seen, planned, self.board.sources)
             planned.refused += [request for request in seen.requests if request in self.window]
         if planned.changed or now >= self.beat_at:
             planned.board = self._stamped(planned.board, now, nonce, is_news=planned.changed)
@@ -332,8 +305,8 @@ class Lead:
             now,
             planned.refused,
             self.ended,
-            self.uptime_ms(now),
-            self.clock_ms(now),
+            self.term.uptime_ms(now),
+            self.term.clock_ms(now),
             planned.settled if committed else (),
             self.control,
             self.board_bytes or 0,
@@ -349,24 +322,24 @@ class Lead:
     # ---- survey --------------------------------------------------------------------------------------------
 
     def _survey(self, now: float, now_ms: int) -> Step[Survey]:
-        known, troubles = self.board.sources, self.chores.troubles
+        known, outlook, troubles = self.board.sources, self.outlook, self.chores.troubles
         self.chores.garbage.looks()
         seen = yield from survey(
             self.layout,
             self.heard,
             now=now,
             now_ms=now_ms,
-            wanted=self.wanted,
+            wanted=outlook.wanted,
             known=known,
-            limit=min(1000, len(self.heard) + len(known) + sum(self.wanted.values()) + 64),
-            sweep=self.sweep,
-            deep=self.deep,
+            limit=min(1000, len(self.heard) + len(known) + outlook.most_new + 64),
+            sweep=outlook.sweep,
+            deep=outlook.deep,
             within_s=self.settings.leader_lease * _PATIENCE,
             may_read=lambda key: troubles.allow(key, now),
             largest=self.settings.max_source_bytes,
-            moved_ms=self.clock_ms(now),
-            lanes=self.lanes,
-            ageing=self.ageing,
+            moved_ms=self.term.clock_ms(now),
+            lanes=outlook.lanes,
+            ageing=outlook.ageing,
             handled=pending(self.board),
         )
         for key, fault in seen.missed:
@@ -383,23 +356,6 @@ class Lead:
                 age_s = own_s if ledger is None else longest_s(ledger, own_s)
                 ledgers[session] = heard.version, ledger, age_s
         self.clocks.look(ledgers, self._me, now, now_ms)
-
-    def _look_ahead(self, seen: Survey, planned: Planned) -> None:
-        """Choose how far the next survey looks: twice what this cycle started, and at once as far as hosts have room."""
-        started: dict[str, int] = {}
-        for path in planned.board.sources:
-            if path not in self.board.sources:
-                queue = parse_source(path).queue
-                started[queue] = started.get(queue, 0) + 1
-        self.deep = seen.deep
-        self.turns.update(planned.turns)
-        # Where some lanes were left out, the next survey goes on behind the one that was served last, or, where keys take
-        # no turns, or none was served, behind those that were seen.
-        self.lanes = {queue: planned.turns.get(queue) or key for queue, key in seen.lanes.items()}
-        self.ageing = planned.ageing
-        self.wanted = {
-            queue: min(_MOST_WANTED, max(32, 2 * started.get(queue, 0), room)) for queue, room in planned.room.items()
-        }
 
     # ---- commit --------------------------------------------------------------------------------------------
 

@@ -181,3 +181,19 @@ def resign(view: View, layout: Layout, nonce: str) -> Step[None]:
     outcome = yield from write(layout.board, view.encoded(board), nonce=nonce, if_version=view.version, tries=1)
     if isinstance(outcome, Stored):
         view.learn(board, outcome.version)
+
+
+def decline(view: View, layout: Layout, me: str, nonce: str, now: float) -> Step[bool]:
+    """Resign from a term that an election of ours has begun, though this session is leaving. Without it the next candidate
+    waits for a lease that nobody keeps.
+
+    Returns:
+        Whether the board named us.
+
+    Asks: one Get, and what `resign` asks.
+    """
+    yield from look(view, layout, now)
+    if view.board is None or view.board.leader is None or view.board.leader.session != me:
+        return False
+    yield from resign(view, layout, nonce)
+    return True

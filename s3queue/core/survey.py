@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from operator import attrgetter
 
 from s3queue.core.hearing import Heard, hear
-from s3queue.core.keys import END, INBOX, LATER, Layout, Source, Spot, parse_source, spot_of
+from s3queue.core.keys import END, Layout, Source, Spot, parse_source, spot_of
 from s3queue.core.ops import List, Step, list_pages
+from s3queue.core.stretches import Stretch, divide, joined
 from s3queue.core.sweeps import Scan, Seen, Sweep, look_behind
 from s3queue.errors import CorruptRecord
 from s3queue.store import Listed
@@ -63,9 +63,13 @@ class Survey:
     requests: dict[str, None] = field(default_factory=dict)
     strange: int = 0
 
+    def shows(self, path: str) -> bool:
+        """Whether the batch or request with this path was listed."""
+        return path in self.listed or path in self.requests
+
     def shows_gone(self, key: str, path: str) -> bool:
         """Whether this survey proves that the object did not exist when it was taken."""
-        return path not in self.listed and path not in self.requests and self.covers(key)
+        return not self.shows(path) and self.covers(key)
 
     def covers(self, key: str) -> bool:
         """Whether this survey looked where the object would be."""
@@ -122,7 +126,7 @@ def survey(
     sweep = sweep or Sweep()
     at_start = {session: state.version for session, state in heard.items()}
     listing = _Listing(layout, now_ms, wanted, known, limit, sweep, largest, moved_ms, handled, ageing)
-    stretches = _divide(layout, heard, known, deep, sweep, limit, lanes or {})
+    stretches = divide(layout, heard, known, deep, sweep, lanes or {}, limit, _FULL_PAGE)
     while stretches:
         pages = yield from list_pages([List(layout.home, one.after, one.size) for one in stretches])
         for stretch, page in zip(stretches, pages, strict=True):
@@ -137,52 +141,6 @@ def survey(
     sweep.scans = listing.scans
     sweep.crowds = (sweep.crowds | listing.due_crowds) if listing.swept else frozenset()
     return seen
-
-
-@dataclass
-class _Stretch:
-    """An interval of keys ``(after, upto]`` that is listed page by page, at the same time as others.
-
-    Attributes:
-        number: of the interval, in the order of keys.
-    """
-
-    number: int
-    after: str
-    upto: str
-    size: int
-
-
-def _divide(
-    layout: Layout,
-    heard: Collection[str],
-    known: Collection[str],
-    deep: Collection[str],
-    sweep: Sweep,
-    limit: int,
-    begin: Mapping[str, str],
-) -> list[_Stretch]:
-    """Intervals of keys, each expected to fit one page. Lanes before those to begin with are left out, and so are requests
-    that the last survey has looked at, where it has passed over others.
-
-    ``later/`` is in the last one, since it is listed in order.
-    """
-    ends = [layout.lanes(queue) for queue in {*deep, *sweep.scans, *begin}]
-    skipped = {layout.lanes(queue): layout.lane(queue, key) + END for queue, key in begin.items()}
-    if sweep.asked:
-        ends.append(layout.requests)
-        skipped[layout.requests] = sweep.asked
-    ends += skipped.values()
-    ends += [layout.home + scan.after for scan in sweep.scans.values() if scan.after]
-    if len(heard) + len(known) > _FULL_PAGE:
-        expected = [layout.host(session) for session in sorted(heard)]
-        expected += sorted(layout.key(path) for path in known if INBOX <= path < LATER)
-        stride = max(1, _FULL_PAGE * 9 // 10)  # the rest is for keys not known yet
-        ends += expected[stride - 1 :: stride]
-    cuts = [layout.board, *sorted(set(ends)), layout.home + END]
-    left_out = [cut for cut in cuts if any(after < cut < upto for after, upto in skipped.items())] if skipped else []
-    kept = [(after, upto) for after, upto in pairwise(cuts) if after not in skipped and after not in left_out]
-    return [_Stretch(number, after, upto, limit) for number, (after, upto) in enumerate(kept)]
 
 
 class _Listing:
@@ -230,7 +188,7 @@ class _Listing:
         self._ends: dict[str, str] = {}
         self._crowded: set[str] = set()
 
-    def enter(self, stretch: _Stretch, page: Sequence[Listed]) -> None:
+    def enter(self, stretch: Stretch, page: Sequence[Listed]) -> None:
         """Enter a page, and move the stretch to the start of its next one."""
         last = page[-1].key if len(page) == stretch.size and page[-1].key < stretch.upto else stretch.upto
         began = stretch.after
@@ -274,7 +232,7 @@ class _Listing:
             return last if last < f"{folder}k/" else folder + END
         return f"{folder}{spot.priority}/{END}" if spot.queue in self._ageing else self._layout.lanes(spot.queue)
 
-    def _enter_lane(self, stretch: _Stretch, spot: Spot, last: str, new: float) -> None:
+    def _enter_lane(self, stretch: Stretch, spot: Spot, last: str, new: float) -> None:
         """A page ended within the lane of a key: go on behind it once that is enough of it, and leave the others for the
         next survey once there are enough of them."""
         layout, queue, wanted = self._layout, spot.queue, max(1, self._wanted.get(spot.queue, 0))
@@ -287,12 +245,12 @@ class _Listing:
         elif enough:
             stretch.after = layout.lane(queue, spot.key) + END
 
-    def _turned(self, what: tuple[str, bool], stretch: _Stretch, pages: float) -> float:
+    def _turned(self, what: tuple[str, bool], stretch: Stretch, pages: float) -> float:
         turned = self._pages.setdefault(what, {})
         turned[stretch.number] = turned.get(stretch.number, 0.0) + pages
         return _upto(stretch, turned)
 
-    def _read(self, stretch: _Stretch, page: Sequence[Listed], last: str) -> int:
+    def _read(self, stretch: Stretch, page: Sequence[Listed], last: str) -> int:
         """Enter the keys up to ``last``. Returns how many are not on the board."""
         layout, seen, known, crowds = self._layout, self.seen, self._known, self._crowds
         hosts_prefix, hosts_size = layout.hosts, len(layout.hosts)
@@ -357,7 +315,7 @@ class _Listing:
     def result(self) -> Survey:
         """The survey, in order. In a queue with a gap, no batch behind the gap may run before its turn."""
         seen, layout = self.seen, self._layout
-        seen.covered = _joined(seen.covered)
+        seen.covered = joined(seen.covered)
         seen.sources.sort(key=attrgetter("path"))
         gaps = seen.deep.keys() | self._ends.keys()
         self.scans = {}
@@ -382,20 +340,10 @@ class _Listing:
         return seen
 
 
-def _upto(stretch: _Stretch, counts: Mapping[int, float]) -> float:
+def _upto(stretch: Stretch, counts: Mapping[int, float]) -> float:
     """The sum of this stretch and those before it. Finds of later lanes do not count: batches behind the first place at
     which a queue was left are not offered."""
     return sum(count for number, count in counts.items() if number <= stretch.number)
-
-
-def _joined(intervals: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    joined: list[tuple[str, str]] = []
-    for after, last in sorted(intervals):
-        if joined and joined[-1][1] == after:
-            joined[-1] = joined[-1][0], last
-        else:
-            joined.append((after, last))
-    return joined
 
 
 def _read_key(seen: Survey, layout: Layout, item: Listed) -> Source | None:

@@ -19,6 +19,7 @@ from markupsafe import Markup
 from s3queue.dashboard import costs
 from s3queue.observe.prices import AS_OF, dollars
 from s3queue.observe.stats import HostStats
+from s3queue.operate.damages import explain
 
 #: Characters of a payload or an error that a page shows.
 MOST_SHOWN = 64_000
@@ -135,6 +136,7 @@ def make_environment() -> Environment:
         indented=indented,
         shortened=shortened,
         tail=tail,
+        damage=explain,
     )
     environment.globals.update(query=query, dollars=dollars, asked_by=asked_by, prices_as_of=AS_OF)
     for name in environment.list_templates():

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +26,11 @@ def clean_process(unconfigured: None, tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 Invoke = Callable[..., int]
+
+
+def answer(capsys: pytest.CaptureFixture[str]) -> Any:
+    """What a command has printed with ``--json``."""
+    return json.loads(capsys.readouterr().out)
 
 
 @pytest.fixture

@@ -7,13 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 from s3queue_backends.sqlite import SqliteStore
 
 from s3queue import Queue, stats
+from s3queue.cli import reloading
 from tests.deadline import DEADLINE_S
 
 MAIN = [sys.executable, "-c", "import sys; from s3queue.cli import main; main(sys.argv[1:])"]
@@ -77,6 +78,30 @@ def test_breakpoint_in_a_task_stops_there_and_the_host_works_on(folder: Path) ->
     assert "start_method=inline" in err
     assert process.returncode == 0
     assert stats(SqliteStore(str(folder / "jobs.db"))).queues["dev"].done == 1
+
+
+def test_change_and_signal_that_come_while_a_process_is_started_are_not_missed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    really, started = reloading._start, list[subprocess.Popen[bytes]]()
+
+    def begin(args: Sequence[str]) -> subprocess.Popen[bytes]:
+        started.append(really(args))
+        if len(started) == 1:
+            (folder / "dev.py").write_text("changed\n")
+        else:
+            signal.raise_signal(signal.SIGTERM)
+        return started[-1]
+
+    monkeypatch.setattr(reloading, "_start", begin)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        status = reloading.reload([], folder, ("-c", "import signal\nwhile True: signal.pause()"))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert [one.returncode for one in started] == [-signal.SIGTERM] * 2
+    assert status == -signal.SIGTERM
 
 
 def test_change_of_a_file_is_served_and_one_that_cannot_be_imported_is_waited_for(folder: Path) -> None:

@@ -111,7 +111,7 @@ class TestCycle:
         office = Office()
         office.host(ledger("h1", 50))
         office.cycle()
-        assert office.lead.wanted == {"q": 50}
+        assert office.lead.outlook.wanted == {"q": 50}
 
     def test_it_says_when_something_is_due(self) -> None:
         office = Office()

@@ -182,7 +182,8 @@ class TestWorks:
         go.set()
 
 
-def test_the_doctor_runs_as_a_work_and_its_report_is_shown(serve: Serve, tmp_path: Path) -> None:
+def test_the_doctor_runs_as_a_work_and_its_report_is_shown(serve: Serve, store: MemoryStore, tmp_path: Path) -> None:
+    store.put(LAYOUT.aside("do/0000000000001-ab"), b"\xff", if_version=None)
     with serve(allow=["doctor"], config=Config(history=str(tmp_path))).client() as client:
         token = form_token(client.get("/act/doctor").text)
         answer = client.post("/act/doctor", data={"form_token": token})
@@ -191,7 +192,9 @@ def test_the_doctor_runs_as_a_work_and_its_report_is_shown(serve: Serve, tmp_pat
         while 'data-state="running"' in page:
             page = client.get(answer.headers["location"], headers={"hx-request": "true"}).text
         assert "All checks passed." in page
-        assert "Promise that rests on it" in client.get("/store").text
+        shown = client.get("/store").text
+        assert "Promise that rests on it" in shown
+        assert "run the command again, then delete this object" in shown
         assert "Run the doctor" in client.get("/works").text
     (event,) = events(tmp_path)
     assert json.loads(json.dumps(event.outcome)) == "done"  # type: ignore[attr-defined]

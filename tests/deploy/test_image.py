@@ -116,7 +116,7 @@ def test_image_that_is_stopped_at_work_loses_nothing_and_spends_no_attempt(
     first = start(client, url, SLOW="600", **seaweedfs_server.env)
     try:
         wait_for_attempts(first, "slow", "picture-5")
-        first.stop(timeout=10)
+        first.stop(timeout=60)  # as an operator does who gives it time: a busy machine may take longer than 10 s
         assert first.wait()["StatusCode"] == 0
         begun = attempts(first)
     finally:

@@ -20,6 +20,7 @@ from s3queue_backends.sqlite import SqliteStore
 from s3queue import QueueError, StoreDenied, StoreUnavailable, stats
 from s3queue.config import Config, configure
 from s3queue.errors import StoreError
+from s3queue.runtime.supervisor import starting
 from s3queue.runtime.supervisor.loop import Host
 from s3queue.runtime.supervisor.patience import STILLBIRTHS, Patience
 from s3queue.runtime.worker import main as worker_main
@@ -72,12 +73,13 @@ def test_child_that_the_system_has_no_room_for_is_started_later(
 def test_host_gives_up_only_after_a_while_in_which_nothing_can_start(
     store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("s3queue.runtime.supervisor.starting.ROOM_S", 0.2)
     room = Room(os.fork, errno.ENOMEM, set(range(1000)))
     monkeypatch.setattr(os, "fork", room)
+    # A clock by which each attempt takes two fifths of the time that it goes on for.
+    monkeypatch.setattr(starting, "clock", lambda: room.calls * starting.ROOM_S * 0.4)
     with pytest.raises(QueueError, match=r"giving up: no process can be started: .*allocate"):
         drain(store, queues=[QUEUE], workers=1)
-    assert room.calls > 2
+    assert room.calls == 3
 
 
 # ---- dying young

@@ -12,6 +12,7 @@ from s3queue.core.cycle import Doubt, Lead
 from s3queue.core.keys import Layout
 from s3queue.core.ops import Unknown, delete, get
 from s3queue.core.plan import Planned, assign, is_finished
+from s3queue.core.term import Term
 from s3queue.errors import StoreDenied
 from s3queue.store import Missing, Stored
 from s3queue.testing.simulate import Weather
@@ -62,17 +63,17 @@ def no_window(tickets: Any, planning: Any, sources: Any, window: Any, *more: Any
     tickets(planning, sources, (), *more)
 
 
-@mutant(Lead, "uptime_ms", "P6 I9", weather=LATE, within=400)
-def the_window_closes_early(_: Any, lead: Lead, now: float) -> int:
+@mutant(Term, "uptime_ms", "P6 I9", weather=LATE, within=400)
+def the_window_closes_early(_: Any, term: Term, now: float) -> int:
     """An id stays in the window until no request of its producer can land any more."""
-    return lead.uptime_base_ms + int((now - lead.since) * 20_000)
+    return term.uptime_base_ms + int((now - term.since) * 20_000)
 
 
 @mutant(leading, "take_office", "I9")
 def uptime_begins_anew(take_office: Any, *args: Any) -> Any:
     """The clock of the window survives a change of leader."""
     lead = yield from take_office(*args)
-    lead.uptime_base_ms = 0
+    lead.term.uptime_base_ms = 0
     return lead
 
 

@@ -49,7 +49,7 @@ def a_new_leader_forgets_where_schedules_were(stamped: Any, lead: Lead, board: B
     from msgspec.structs import replace
 
     after: Board = stamped(lead, board, *more, **news)
-    if lead.written_at == lead.since and lead.epoch > 1:
+    if lead.written_at == lead.term.since and lead.epoch > 1:
         return replace(after, schedules={})
     return after
 

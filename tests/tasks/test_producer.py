@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,8 @@ import s3queue
 from s3queue import Config, ConfigError, EnqueueUncertain, Producer, Queue, StoreUnavailable, configure
 from s3queue.core.keys import Layout
 from s3queue.enqueue.loading import load
-from s3queue.producer import _Entry, _key, _Lane
+from s3queue.enqueue.sharing import Lane, Waiting
+from s3queue.producer import _key
 from s3queue.store import Conflict, Stored
 from tests.tasks.stored import Troubled, batches, stored
 
@@ -117,7 +119,7 @@ def failing(*troubles: str) -> tuple[Any, list[BaseException]]:
     queue = Queue("q", store, config=Config(enqueue_deadline=0.1))
     queue.newest_first()
     producer = Producer(store, linger=FOREVER)
-    producer._lanes[_key(load(queue, "", [queue_payload(0)]))] = _Lane(peak=2)  # there were two of late
+    producer._lanes[_key(load(queue, "", [queue_payload(0)]))] = Lane(peak=2)  # there were two of late
     faults: list[BaseException] = []
 
     def call(n: int) -> None:
@@ -160,16 +162,14 @@ def test_cancelled_call_whose_batch_is_not_sent_stores_nothing(store: MemoryStor
     queue.newest_first()
 
     async def main() -> None:
-        with Producer(linger=0.2) as producer:
-            _, batch, *_ = producer._join(load(queue, "", [queue_payload(0)]), _Entry())  # leads, and is not alone
-            batch.full.set()
-            producer._lanes[next(iter(producer._lanes))].peak = 9
+        with Producer(linger=FOREVER) as producer:
+            lane = producer._lanes[_key(load(queue, "", [queue_payload(0)]))] = Lane(peak=9)  # nor is it alone
             call = asyncio.create_task(producer.asend(queue, 1))
             await asyncio.sleep(0)
             call.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await call
-            producer._lanes.clear()
+            assert lane.inside == 0
 
     asyncio.run(main())
     assert stored(store) == []
@@ -180,7 +180,7 @@ def test_coroutine_stores_its_batch_though_every_thread_of_its_loop_waits_for_th
         loop, queue, go = asyncio.get_running_loop(), Queue("q"), threading.Event()
         loop.set_default_executor(ThreadPoolExecutor(1))
         with Producer(linger=FOREVER) as producer:
-            lane = producer._lanes[_key(load(queue, "", [queue_payload(0)]))] = _Lane(peak=2)
+            lane = producer._lanes[_key(load(queue, "", [queue_payload(0)]))] = Lane(peak=2)
             last = loop.run_in_executor(None, lambda: go.wait(FOREVER) and producer.send(queue, 2))
             first = asyncio.create_task(producer.asend(queue, 1))
             while lane.open is None:
@@ -207,6 +207,111 @@ def test_coroutine_stores_its_batch_though_no_thread_can_be_started(
     assert stored(store) == [1]
 
 
+def two_expected(producer: Producer, queue: Queue) -> Lane:
+    """The lane of a queue in which there were two callers of late."""
+    queue.newest_first()
+    lane = producer._lanes[_key(load(queue, "", [queue_payload(0)]))] = Lane(peak=2)
+    return lane
+
+
+class Noting(MemoryStore):
+    """Notes which threads stored batches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads: list[int] = []
+
+    def put(self, key: str, body: bytes, *, if_version: str | None) -> Stored | Conflict:
+        if key.startswith(Layout().home):
+            self.threads.append(threading.get_ident())
+        return super().put(key, body, if_version=if_version)
+
+
+def test_caller_that_fills_a_batch_stores_it() -> None:
+    store = Noting()
+    queue = Queue("q", store)
+    with ThreadPoolExecutor(1) as pool, Producer(store, linger=FOREVER) as producer:
+        lane = two_expected(producer, queue)
+        first = pool.submit(producer.send, queue, 1)
+        while lane.open is None:
+            time.sleep(0.001)
+        producer.send(queue, 2)
+        first.result(FOREVER)
+    assert store.threads == [threading.get_ident()]
+    assert [payloads for _, payloads in batches(store)] == [[1, 2]]
+
+
+def test_batch_that_a_coroutine_fills_is_stored_by_the_thread_that_keeps_it() -> None:
+    store = Noting()
+    queue = Queue("q", store)
+    with ThreadPoolExecutor(1) as pool, Producer(store, linger=FOREVER) as producer:
+        lane = two_expected(producer, queue)
+        first = pool.submit(lambda: (threading.get_ident(), producer.send(queue, 1)))
+        while lane.open is None:
+            time.sleep(0.001)
+        asyncio.run(producer.asend(queue, 2))
+        keeper, _ = first.result(FOREVER)
+    assert store.threads == [keeper]
+    assert [payloads for _, payloads in batches(store)] == [[1, 2]]
+
+
+def test_signal_that_ends_the_call_of_a_keeper_leaves_nobody_waiting(store: MemoryStore) -> None:
+    queue = Queue("q")
+    told = threading.Event()
+
+    def end(number: int, frame: Any) -> None:
+        told.set()
+        raise KeyboardInterrupt
+
+    def other() -> str:
+        while lane.open is None:
+            time.sleep(0.001)
+        sent = pool.submit(producer.send, queue, 2)
+        while (batch := lane.open) is None or len(batch.calls) < 2:
+            time.sleep(0.001)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+        return sent.result(FOREVER)
+
+    before = signal.signal(signal.SIGUSR1, end)
+    try:
+        with ThreadPoolExecutor(2) as pool, Producer(linger=FOREVER) as producer:
+            lane = two_expected(producer, queue)
+            lane.peak = 3
+            sent = pool.submit(other)
+            with pytest.raises(KeyboardInterrupt):
+                producer.send(queue, 1)
+            sent.result(FOREVER)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert told.is_set()
+    assert [payloads for _, payloads in batches(store)] == [[1, 2]]
+
+
+def test_batch_whose_keeper_is_gone_is_stored_by_another_caller(
+    store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("s3queue.producer._OVERDUE_S", 0.01)
+    queue, producer = Queue("q"), Producer(linger=0)
+    two_expected(producer, queue).peak = 3
+    producer._join(load(queue, "", [queue_payload(1)]), Waiting())
+    producer.send(queue, 2)
+    assert [payloads for _, payloads in batches(store)] == [[1, 2]]
+
+
+def test_loop_that_was_closed_keeps_no_other_caller_from_its_outcome(store: MemoryStore) -> None:
+    queue, loop = Queue("q"), asyncio.new_event_loop()
+    with Producer(linger=FOREVER) as producer:
+        lane = two_expected(producer, queue)
+        call = loop.create_task(producer.asend(queue, 1))
+        loop.run_until_complete(asyncio.sleep(0))
+        assert lane.open is not None
+        loop.close()
+        producer.send(queue, 2)
+        assert [payloads for _, payloads in batches(store)] == [[1, 2]]
+        call._log_destroy_pending = False  # type: ignore[attr-defined]
+        call.get_coro().close()
+
+
 def test_closed_producer_takes_nothing(store: MemoryStore) -> None:
     producer = Producer()
     producer.close()
@@ -221,7 +326,7 @@ def test_child_of_a_fork_waits_for_nobody_of_its_parent(tmp_path: Path) -> None:
     queue = Queue("q", store)
     queue.newest_first()
     producer = Producer(linger=FOREVER)
-    producer._join(load(queue, "", [queue_payload(0)]), _Entry())  # of a thread that is inside
+    producer._join(load(queue, "", [queue_payload(0)]), Waiting())  # of a thread that is inside
     with producer._gate:
         pid = os.fork()
         if pid == 0:

@@ -10,7 +10,7 @@ from s3queue.core.agent.environment import LONGEST_PAUSE, TICK_S, Post
 from s3queue.core.agent.telling import Telling
 from s3queue.core.chores import CHORES_AT_ONCE
 from s3queue.core.cycle import Cycled, Deposed, Doubt, Lead, take_office
-from s3queue.core.ops import Program, Signal, Step, wait
+from s3queue.core.ops import Program, Signal, Step, Unknown, wait
 from s3queue.core.pacing import Backoff
 from s3queue.core.plan import is_finished
 from s3queue.core.records import Ledger
@@ -28,6 +28,8 @@ NO_CONTROL = (
     "the object with the operators' settings cannot be read, and no message is assigned until it can; "
     "if it is damaged, delete it; if it is missing, any change creates it: s3queue resume QUEUE"
 )
+#: How often a host that leaves during its election looks for the board that may name it.
+_LOOKS = 3
 #: Seconds until the next cycle while a finished source is on the board: its retired page may be due.
 _RETIRE_S = 1.0
 
@@ -55,6 +57,8 @@ class Leading:
         self._looked_at: float | None = None
         self._wants_survey = False
         self.lead: Lead | None = None
+        #: Whether an election of ours was sent, and its term has not begun.
+        self._is_standing = False
         self._telling = Telling(post.env, post.layout, {})
 
     def wake(self, *, survey: bool = True) -> None:
@@ -145,11 +149,13 @@ class Leading:
         if not self.may_stand(looked_at):  # the host may have read a board meanwhile
             return math.inf
         before = view.board.leader if view.board is not None else None
+        self._is_standing = True
         outcome = yield from elect.stand(
             view, self._post.layout, self._post.me, env.nonce(), lease_s=self._post.settings.leader_lease
         )
         # The host's loop may have read a later leader's board before our answer came: that term is not ours to lead.
         if not isinstance(outcome, Stored) or view.version != outcome.version:
+            self._is_standing = isinstance(outcome, Unknown)
             self._look()
             return math.inf
         if before is not None:
@@ -159,8 +165,9 @@ class Leading:
                 env.mark("a leader that was gone was replaced at once")
         lead = yield from take_office(view, self._post.layout, self._post.settings, env.now(), env.now_ms())
         if view.board is None or view.board.epoch != lead.epoch:
+            self._is_standing = False
             return math.inf
-        self.lead = lead
+        self.lead, self._is_standing = lead, False
         self._telling = Telling(env, self._post.layout, lead.board.fuses)
         if lead.epoch > 1:
             env.mark("another leader")
@@ -368,7 +375,7 @@ class Leading:
     def hand_over(self) -> Program[None]:
         """Run a last cycle and its chores, then resign. The ledger says that this session left; the other programs have
         ended."""
-        lead = self.lead
+        env, lead = self._post.env, self.lead
         try:
             if lead is not None:
                 yield from self.cycle()
@@ -376,12 +383,16 @@ class Leading:
             while self.lead is not None and (step := self._take_chore()) is not None:
                 yield from self._do(step)
             if self.lead is not None and self.lead.pending is None:
-                yield from elect.resign(self._post.view, self._post.layout, self._post.env.nonce())
-                self._post.env.mark("a leader resigned")
+                yield from elect.resign(self._post.view, self._post.layout, env.nonce())
+                env.mark("a leader resigned")
+            for _ in range(_LOOKS if self._is_standing else 0):  # the election may still be under way
+                me = self._post.me.session
+                if (yield from elect.decline(self._post.view, self._post.layout, me, env.nonce(), env.now())):
+                    env.mark("a host that left declined its election")
+                    break
+                yield from wait(env.now() + TICK_S, self._never)
         except StoreError as fault:
-            self._post.env.warn(
-                "store", f"drained without resigning; another host leads when the lease runs out: {fault}"
-            )
+            env.warn("store", f"drained without resigning; another host leads when the lease runs out: {fault}")
         if self.lead is not None:
-            self._post.env.emit("deposed", session=self._post.me.session, text="it leaves")
+            env.emit("deposed", session=self._post.me.session, text="it leaves")
         self.lead = None

@@ -160,8 +160,7 @@ class Chores:
         keys = [layout.source(path) for path in facts.refused]
         for path in over:
             key = layout.key(path)
-            is_seen = path in seen.listed or path in seen.requests
-            if is_seen or (path not in pages.swept and not seen.covers(key)):
+            if seen.shows(path) or (path not in pages.swept and not seen.covers(key)):
                 keys.append(key)
         busy = {ticket.session for ticket in board.tickets.values()}.union(facts.foreign.sessions)
         # Not a session that was fenced since: if we were replaced, a later board may have given it tickets before the

@@ -99,11 +99,11 @@ class Pages:
         self.off &= named
         self.swept &= named
         for path in over:
-            if path in self.off or path in seen.listed or path in seen.requests:
+            if path in self.off:
                 continue
-            if seen.covers(self._layout.key(path)):
+            if seen.shows_gone(self._layout.key(path), path):
                 self._gone.append(path)
-            elif path in self.swept:
+            elif path in self.swept and not seen.shows(path):
                 self._hidden.append(path)
         del self._hidden[_HIDDEN_AT_ONCE:]
 

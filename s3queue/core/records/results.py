@@ -18,6 +18,7 @@ class Result(Struct, frozen=True):
         ticket: under which it ran. Only a later ticket replaces the result of an earlier one.
         value: MessagePack, as the task returned it.
         expires_ms: wall clock of the worker; from then on it is not shown.
+        stored_ms: wall clock when it was stored; for people who look into the bucket.
     """
 
     nonce: str

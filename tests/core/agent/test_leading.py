@@ -191,6 +191,32 @@ def test_leader_that_was_replaced_before_it_heard_of_its_election_does_not_lead_
     assert desk.agent.lead is None
 
 
+@pytest.mark.parametrize("is_answered", [True, False])
+def test_host_that_leaves_during_its_election_resigns(is_answered: bool) -> None:
+    """The next host would wait for a lease that nobody keeps, for instance after `s3queue run --until-empty`."""
+    desk = Desk()
+    desk.start(desk.agent.join())
+    assert desk.go(1001.0) == [True]
+    desk.start(desk.agent.serve())
+    desk.go(1002.0)
+    leading = desk.agent._hosting.leading
+    election = leading._stand(desk.time)
+    asked = next(election)
+    while not (isinstance(asked, Put) and asked.key == LAYOUT.board):
+        asked = election.send(perform(desk.store, asked))
+    answer = perform(desk.store, asked)
+    if is_answered:
+        election.send(answer)
+    election.close()
+    leader = stored_board(desk).leader
+    assert leader is not None
+    assert leader.session == "h1"
+    assert desk.agent.lead is None
+    desk.start(desk.agent.hand_over())
+    desk.go(1010.0)
+    assert stored_board(desk).leader is None
+
+
 def test_only_hosts_that_have_not_claimed_their_tickets_are_knocked_at() -> None:
     desk = led()
     for session in ("h2", "h3"):
