@@ -1,4 +1,4 @@
-"""How many messages of a namespace are where, and which hosts it has: the figures, as people and programs see them."""
+"""Counts of a namespace and its hosts, as people and programs see them."""
 
 from __future__ import annotations
 
