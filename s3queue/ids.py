@@ -10,6 +10,7 @@ from s3queue.payloads.types import payload_type
 
 if TYPE_CHECKING:
     from s3queue.messages import MessageHandle
+    from s3queue.operate.details import MessageDetails
     from s3queue.operate.status import Status
     from s3queue.queue import Queue
     from s3queue.tasks import Task
@@ -84,6 +85,14 @@ class MessageId(str, Generic[R_co]):
     ) -> str:
         """See `MessageHandle.cancel`."""
         return self.handle.cancel(reason=reason, force_after=force_after, wait=wait, timeout=timeout)
+
+    def run_now(self, *, wait: bool = True, timeout: float = 60.0) -> str:
+        """See `MessageHandle.run_now`."""
+        return self.handle.run_now(wait=wait, timeout=timeout)
+
+    def details(self) -> MessageDetails:
+        """See `MessageHandle.details`."""
+        return self.handle.details()
 
     @overload
     def result(self: MessageId[Coroutine[Any, Any, T]], timeout: float = ...) -> T: ...

@@ -99,12 +99,12 @@ class MessageHandle:
             ``waiting`` (failed or snoozed, and not due yet), ``done``, ``dead``, ``cancelled``, ``expired``, or
             ``unknown``: there is no such message, or it has ended and nothing is kept of it.
 
-        How a message ended is known as long as its batch is on the board, and afterwards from its letter. A message that is
-        done shows as ``unknown`` if messages of its queue were ever cancelled before they began; and one with
-        ``expires_in`` also if messages of its queue ever expired.
+        How a message ended is known as long as its batch is on the board, and afterwards from its letter or its result
+        (``result_ttl``). Without a result, a message that is done shows as ``unknown`` if messages of its queue were ever
+        cancelled before they began; and one with ``expires_in`` also if messages of its queue ever expired.
 
-        Asks: two GETs, and a third where it is not on the board. If it is nowhere, one LIST per 1,000 scheduled batches,
-        and one GET for each batch of its queue that was moved off the board.
+        Asks: two GETs, and a third where it is not on the board. If it is nowhere, two more for its result, one LIST per
+        1,000 scheduled batches, and one GET for each batch of its queue that was moved off the board.
         """
         return self._one.status()
 

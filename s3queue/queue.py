@@ -162,7 +162,12 @@ class Queue(Steerable, Controllable):
         Raises: as `enqueue`. Batches before the one that failed are stored; a note on the exception says how many.
         """
         what = f"message for {self.name!r}"
-        encoded = [encode_value(payload, what) for payload in payloads]
+        encoded: list[Raw] = []
+        try:
+            for payload in payloads:
+                encoded.append(encode_value(payload, what))
+        except ConfigError as wrong:
+            raise ConfigError(f"payload {len(encoded)}: {wrong.message}", wrong.hint) from wrong
         options: SendOptions = {"delay": delay, "at": at, "priority": priority, "group": group, "headers": headers}
         options |= {"key": key, "expires_in": expires_in}
         return self.send("", encoded, **options)

@@ -29,6 +29,7 @@ from s3queue.observe.prices import parse_prices
 from s3queue.observe.subscribing import Subscribers
 from s3queue.registry import Registry, registry
 from s3queue.runtime.local.cgroup import cpus
+from s3queue.runtime.supervisor.helpers import helpers_end
 from s3queue.runtime.supervisor.household import Household, Summary
 from s3queue.runtime.supervisor.loop import Host
 from s3queue.runtime.supervisor.processes import end_if_imported
@@ -121,7 +122,7 @@ class Supervisor:
             return self._run_inline(until_empty)
         end_if_imported()
         door = None if self.config.metrics is None else open_door(self.config.metrics)
-        with self._wishes.of_signals(), door or nullcontext():
+        with self._wishes.of_signals(), door or nullcontext(), helpers_end():
             what = Household(
                 self.store,
                 self.config,

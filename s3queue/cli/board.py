@@ -6,7 +6,8 @@ import secrets
 
 import click
 
-from s3queue.cli.common import console, json_option, show_json, store_options, use
+from s3queue.cli.common import console, show_json, use
+from s3queue.cli.options import json_option, store_options
 from s3queue.words import plural
 
 

@@ -6,17 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from s3queue.cli.common import (
-    confirm,
-    ending_options,
-    json_option,
-    no_wait_option,
-    show_json,
-    store_options,
-    timeout_option,
-    use,
-    yes_option,
-)
+from s3queue.cli.common import confirm, show_json, use
+from s3queue.cli.options import ending_options, json_option, no_wait_option, store_options, timeout_option, yes_option
 from s3queue.errors import ConfigError
 from s3queue.words import plural
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 import msgspec
 
-from s3queue.cli.common import console, json_option, show_json, store_options
+from s3queue.cli.common import console, show_json
+from s3queue.cli.options import json_option, store_options
 from s3queue.config import load, redact_url
 
 

@@ -7,17 +7,16 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from s3queue.cli.common import (
+from s3queue.cli.common import show_json, use
+from s3queue.cli.options import (
     after,
     json_lines_option,
     moment,
     no_wait_option,
     pause_options,
     seconds,
-    show_json,
     store_options,
     timeout_option,
-    use,
 )
 from s3queue.cli.reading import local_time
 from s3queue.errors import ConfigError

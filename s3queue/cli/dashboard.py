@@ -6,7 +6,8 @@ import importlib.util
 
 import click
 
-from s3queue.cli.common import at_least, reach, set_up_logging, store_options, use
+from s3queue.cli.common import reach, set_up_logging, use
+from s3queue.cli.options import at_least, store_options
 from s3queue.errors import ConfigError
 
 

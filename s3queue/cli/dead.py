@@ -9,16 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from s3queue.cli.common import (
-    confirm,
-    json_lines_option,
-    json_option,
-    rate,
-    show_json,
-    store_options,
-    timeout_option,
-    yes_option,
-)
+from s3queue.cli.common import confirm, show_json
+from s3queue.cli.options import json_lines_option, json_option, rate, store_options, timeout_option, yes_option
 from s3queue.cli.reading import attempt_line, cut, limit_option, local_time, none_of, queue_named, show_page
 from s3queue.errors import ConfigError
 from s3queue.observe.logs import plain

@@ -24,7 +24,8 @@ import click
 import msgspec
 
 from s3queue.cli.audit import Run, Verdict, audit, read_history, read_lines, read_runs
-from s3queue.cli.common import console, json_option, reach_before_fork, show_json, whole
+from s3queue.cli.common import console, reach_before_fork, show_json
+from s3queue.cli.options import json_option, whole
 from s3queue.config import Config, configure, load, redact_url
 from s3queue.context import Context
 from s3queue.core.keys import Layout
@@ -195,6 +196,8 @@ class Demo:
     def run(self) -> Outcome:
         import multiprocess
 
+        from s3queue.runtime.supervisor.helpers import helpers_end
+
         self.folder.runs.touch()
         self.folder.released("").mkdir()
         os.mkfifo(self.folder.bell, 0o600)
@@ -204,20 +207,8 @@ class Demo:
         started = time.monotonic()
         try:
             self._enqueue()
-            context = multiprocess.get_context(self.config.start_method)
-            ours, theirs = context.Pipe(duplex=False)
-            supervisor = context.Process(
-                target=_supervise, args=(self.store, self.config, str(self.folder.log), theirs)
-            )
-            # Both ends of the bell, so that neither opening it nor a quiet moment of all workers ends it.
-            bell = os.open(self.folder.bell, os.O_RDWR | os.O_CLOEXEC)
-            supervisor.start()
-            theirs.close()
-            try:
-                self._watch(bell, ours, supervisor)
-            finally:
-                _end(supervisor)
-                os.close(bell)
+            with helpers_end():
+                self._run(multiprocess.get_context(self.config.start_method))
             seconds = time.monotonic() - started
             verdict = audit(self.ids, self.runs, read_history(self.folder.history, self.layout))
         finally:
@@ -231,6 +222,19 @@ class Demo:
             verdict,
             self.requests,
         )
+
+    def _run(self, context: Any) -> None:
+        ours, theirs = context.Pipe(duplex=False)
+        supervisor = context.Process(target=_supervise, args=(self.store, self.config, str(self.folder.log), theirs))
+        # Both ends of the bell, so that neither opening it nor a quiet moment of all workers ends it.
+        bell = os.open(self.folder.bell, os.O_RDWR | os.O_CLOEXEC)
+        supervisor.start()
+        theirs.close()
+        try:
+            self._watch(bell, ours, supervisor)
+        finally:
+            _end(supervisor)
+            os.close(bell)
 
     def _enqueue(self) -> None:
         """Half one by one, half in bulk; some, spread evenly, hold the worker that runs them."""

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from s3queue.cli.common import console, json_option, reach, show_json
+from s3queue.cli.common import console, reach, show_json
+from s3queue.cli.options import json_option
 from s3queue.config import load
 from s3queue.errors import ConfigError
 from s3queue.store import ObjectStore, open_store

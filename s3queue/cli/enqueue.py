@@ -14,7 +14,8 @@ import click
 import msgspec
 from msgspec import Raw
 
-from s3queue.cli.common import import_tasks, json_option, moment, reach, seconds, show_json, store_options, use
+from s3queue.cli.common import import_tasks, reach, show_json, use
+from s3queue.cli.options import json_option, moment, seconds, store_options
 from s3queue.enqueue.loading import load
 from s3queue.errors import ConfigError
 from s3queue.payloads.codec import encode_value

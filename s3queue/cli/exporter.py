@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from s3queue.cli.common import store_options, use
+from s3queue.cli.common import use
+from s3queue.cli.options import store_options
 from s3queue.config import Config
 from s3queue.store import ObjectStore
 

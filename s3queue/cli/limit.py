@@ -7,17 +7,8 @@ from typing import Any
 import click
 import msgspec
 
-from s3queue.cli.common import (
-    json_lines_option,
-    no_wait_option,
-    open_until_late,
-    seconds,
-    show_json,
-    store_options,
-    timeout_option,
-    use,
-    whole,
-)
+from s3queue.cli.common import open_until_late, show_json, use
+from s3queue.cli.options import json_lines_option, no_wait_option, seconds, store_options, timeout_option, whole
 from s3queue.cli.reading import warn_if_unknown
 from s3queue.errors import ConfigError
 
@@ -141,7 +132,9 @@ def remove(
     from s3queue.queue import Queue
 
     with open_until_late(store_url, config_file, namespace, queue) as (store, config):
-        Queue(queue, store, config=config).unlimit(key, wait=not no_wait, timeout=timeout)
+        of = Queue(queue, store, config=config)
+        of.unlimit(key, wait=not no_wait, timeout=timeout)
+        warn_if_unknown(of)
     click.echo(f"{queue} is limited as its tasks declare")
     return 0
 

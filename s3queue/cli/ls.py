@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from s3queue.cli.common import json_lines_option, store_options
+from s3queue.cli.options import json_lines_option, store_options
 from s3queue.cli.reading import cut, limit_option, local_time, none_of, queue_named, show_page
 from s3queue.observe.logs import plain
 from s3queue.operate.views import last_line

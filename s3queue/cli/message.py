@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from s3queue.cli.common import json_option, show_json, store_options, use
+from s3queue.cli.common import show_json, use
+from s3queue.cli.options import json_option, store_options
 from s3queue.cli.reading import attempt_line, cut, local_time
 from s3queue.observe.logs import plain
 from s3queue.operate.views import last_line
@@ -25,8 +26,8 @@ def command(message: str, store_url: str | None, namespace: str | None, config_f
     """Show the state of a message, its progress if its task reports it, and its failed attempts: cause, host and fencing
     token.
 
-    States: scheduled, ready, running, waiting (for a retry), done, dead, cancelled,
-    expired, unknown.
+    States: scheduled, ready, running, waiting (for a retry), done, dead, cancelled, expired, unknown. A message that is
+    done is soon unknown, unless its task keeps results (result_ttl).
 
     Exit status 1: unknown. There is no such message, or it has ended and nothing is kept of it.
     """
@@ -42,8 +43,7 @@ def command(message: str, store_url: str | None, namespace: str | None, config_f
     elif one.status == "unknown":
         click.echo(one.status)
         click.echo(
-            "s3queue: it has ended and nothing is kept of it, or it was never sent"
-            f" (a result, if its task keeps one: s3queue result {one.id})",
+            "s3queue: it has ended and nothing is kept of it, or it was never sent",
             err=True,
         )
     else:
@@ -69,7 +69,8 @@ def _show(one: MessageDetails) -> None:
             click.echo(f"    {name:8} {value}")
     for failed in one.failures:
         click.echo(attempt_line(failed))
-        click.echo(f"    {failed.cause}: {cut(last_line(failed.text))}")
+        why = cut(last_line(failed.text))
+        click.echo(f"    {failed.cause}: {why}" if why else f"    {failed.cause}")
 
 
 def _time(at: datetime | None) -> str:

@@ -6,15 +6,8 @@ from typing import Literal
 
 import click
 
-from s3queue.cli.common import (
-    after,
-    moment,
-    no_wait_option,
-    open_until_late,
-    pause_options,
-    store_options,
-    timeout_option,
-)
+from s3queue.cli.common import open_until_late
+from s3queue.cli.options import after, moment, no_wait_option, pause_options, store_options, timeout_option
 from s3queue.cli.reading import warn_if_unknown
 from s3queue.errors import ConfigError
 

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from s3queue.cli.common import store_options
+from s3queue.cli.options import store_options
 from s3queue.config import load
 from s3queue.errors import ConfigError
 from s3queue.operate.bucket_policies import ROLES, Role, bucket_of, policy

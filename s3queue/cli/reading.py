@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from s3queue.cli.common import show_json, use, whole
+from s3queue.cli.common import show_json, use
+from s3queue.cli.options import whole
 from s3queue.observe.logs import plain
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def none_of(of: Queue, what: str, *, is_filtered: bool) -> str:
     """Why nothing is listed. One GET: a name that was mistyped is not told from an empty queue otherwise."""
     if not _is_known(of):
         return _UNKNOWN.format(of.name, of.namespace)
-    return f"no {what} in {of.name}" + (" of which that is true" if is_filtered else "")
+    return f"no {what} in {of.name}" + (" match the options" if is_filtered else "")
 
 
 def warn_if_unknown(of: Queue) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 import msgspec
 
-from s3queue.cli.common import json_option, show_json, store_options, timeout_option, use
+from s3queue.cli.common import show_json, use
+from s3queue.cli.options import json_option, store_options, timeout_option
 from s3queue.errors import ResultGone, TaskCancelled, TaskFailed
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from s3queue.cli.common import no_wait_option, open_until_late, store_options, timeout_option
+from s3queue.cli.common import open_until_late
+from s3queue.cli.options import no_wait_option, store_options, timeout_option
 
 
 @click.command("resume")

@@ -10,9 +10,13 @@ from typing import Any
 import click
 
 from s3queue.cli import BAD_NEWS, INTERRUPTED, LETTERS, OK
-from s3queue.cli.common import json_option, set_up_logging, show_json, store_options, use
+from s3queue.cli.common import set_up_logging, show_json, use
+from s3queue.cli.options import json_option, store_options
 from s3queue.errors import ConfigError
 from s3queue.registry import registry
+
+#: Settings that have no effect with --inline.
+_NOT_INLINE = ("workers", "concurrency", "start_method", "metrics")
 
 
 @click.command("run")
@@ -61,6 +65,12 @@ def command(
     """
     from s3queue.supervisor import Supervisor
 
+    if inline and (useless := [name for name in _NOT_INLINE if settings.get(name) not in (None, 1)]):
+        options = ", ".join("--" + name.replace("_", "-") for name in useless)
+        raise ConfigError(
+            f"--inline serves in one process, one message at a time, without metrics: it has no use for {options}",
+            "leave one of them out",
+        )
     if reload:
         from s3queue.cli import reloading
 

@@ -4,16 +4,8 @@ from __future__ import annotations
 
 import click
 
-from s3queue.cli.common import (
-    confirm,
-    json_option,
-    no_wait_option,
-    open_until_late,
-    show_json,
-    store_options,
-    timeout_option,
-    yes_option,
-)
+from s3queue.cli.common import confirm, open_until_late, show_json
+from s3queue.cli.options import json_option, no_wait_option, store_options, timeout_option, yes_option
 from s3queue.errors import ConfigError
 from s3queue.words import plural
 

@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from s3queue.cli.common import at_least, console, json_option, show_json, store_options, use
+from s3queue.cli.common import console, show_json, use
+from s3queue.cli.options import at_least, json_option, store_options
 from s3queue.core.keys import check_name
 from s3queue.words import plural
 
 if TYPE_CHECKING:
     from s3queue.observe.stats import Stats
     from s3queue.store import ObjectStore
+
+#: Kinds of trouble with requests, in the singular.
+_ONE = {"retries": "repeat", "conflicts": "conflict"}
 
 
 @click.command("stats")
@@ -103,11 +107,31 @@ def _show(seen: Stats) -> None:
         state = "left" if host.over else f"{plural(host.slots, 'slot')}, {plural(host.assigned, 'message')}"
         out.print(f"host {host.name or host.session}: {role}{state}, serves {', '.join(host.queues) or 'nothing'}")
         for who, usage in host.usage.items():
-            asked = ", ".join(f"{count:,} {what}" for what, count in usage.items() if count)
-            out.print(f"  as {who}: {asked or 'nothing asked'}", style="dim")
+            out.print(f"  as {who}: {_asked(usage) or 'nothing asked'}", style="dim")
     for line in unreadable(seen):
         out.print(line)
     asked = ", ".join(f"{count} {kind}" for kind, count in seen.requests.items() if count)
     hint = "" if seen.as_of is None else "; --exact counts now"
     out.print(f"{freshness(seen, datetime.now(UTC))}{hint}", style="dim")
     out.print(f"requests of this command: {asked}", style="dim")
+
+
+def _asked(usage: dict[str, int]) -> str:
+    """Requests by kind, sizes of objects, and trouble with requests."""
+    told = []
+    for what, count in usage.items():
+        if not count:
+            continue
+        if what in ("sent", "received"):
+            told.append(f"{_size(count)} {what}")
+        elif what in _ONE:
+            told.append(plural(count, _ONE[what]))
+        else:
+            told.append(f"{count:,} {what}")
+    return ", ".join(told)
+
+
+def _size(count: int) -> str:
+    if count < 1000:
+        return f"{count} B"
+    return f"{count / 1000:,.1f} kB" if count < 1_000_000 else f"{count / 1_000_000:,.1f} MB"

@@ -7,7 +7,8 @@ import time
 
 import click
 
-from s3queue.cli.common import at_least, console, store_options, use
+from s3queue.cli.common import console, use
+from s3queue.cli.options import at_least, store_options
 
 
 @click.command("top")

@@ -69,7 +69,18 @@ class Sender(Generic[P, R_co]):
         return self._named(await self._many(calls).arun())
 
     def _many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> Sending:
-        return Sending(lambda: self._load([self._task.encode(*_arguments(call)) for call in calls]))
+        return Sending(lambda: self._load(self._encoded(calls)))
+
+    def _encoded(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> list[Raw]:
+        """Raises `ConfigError`, with the number of the call, counted from 0."""
+        encoded: list[Raw] = []
+        encode = self._task.encode
+        try:
+            for call in calls:
+                encoded.append(encode(*_arguments(call)))
+        except ConfigError as wrong:
+            raise ConfigError(f"call {len(encoded)}: {wrong.message}", wrong.hint) from wrong
+        return encoded
 
     def load_one(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], store: ObjectStore | None) -> Load:
         """The checked message that `enqueue` would send. ``store``: used if this sender has none. Makes no request."""

@@ -15,6 +15,7 @@ import logging
 import os
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,9 @@ LEVELS = {
 
 #: Seconds between two equal warnings, so that a store that is down does not fill a disk.
 QUIET_S = 30.0
+
+#: Items of a list in a log record: a purge names a hundred thousand messages. The history and subscribers get all.
+LISTED = 10
 
 #: Warnings remembered before expired ones are forgotten.
 _MOST_SAID = 1000
@@ -109,15 +113,16 @@ class Events:
     def emit(self, kind: str, **fields: Any) -> None:
         """Record one event. Never raises.
 
-        A record's attributes ``task``, ``message_id``, ``attempt`` and ``queue`` are the fields of those names, and its
-        ``s3queue`` holds them all.
+        A log record's attributes ``task``, ``message_id``, ``attempt`` and ``queue`` are the fields of those names, and its
+        ``s3queue`` holds them all, with at most `LISTED` items of each list.
         """
         level = LEVELS.get(kind, logging.INFO)
         if self._logger.isEnabledFor(level):
             with contextlib.suppress(Exception, SystemExit):
                 extra = {told: fields[name] for name, told in _ATTRIBUTES.items() if name in fields}
-                extra["s3queue"] = {"kind": kind, **fields}
-                self._logger.log(level, "%s", _sentence(kind, fields), extra=extra)
+                logged = _bounded(fields)
+                extra["s3queue"] = {"kind": kind, **logged}
+                self._logger.log(level, "%s", _sentence(kind, logged), extra=extra)
         if self.directory is not None:
             try:
                 line = _encode({"at": time.time(), "role": self.role, "pid": os.getpid(), "kind": kind, **fields})
@@ -193,16 +198,31 @@ class Events:
         self._pid = 0
 
 
-def _shown(value: Any) -> str:
-    """A value as one word of a log line: lists with commas, text with blanks in quotes."""
+def _bounded(fields: dict[str, Any]) -> dict[str, Any]:
+    """With the first items of a long list, and a field ``{name}_more`` that counts the others."""
+    if not any(isinstance(value, list | tuple) and len(value) > LISTED for value in fields.values()):
+        return fields
+    bounded: dict[str, Any] = {}
+    for name, value in fields.items():
+        bounded[name] = value
+        if isinstance(value, list | tuple) and len(value) > LISTED:
+            bounded[name], bounded[f"{name}_more"] = value[:LISTED], len(value) - LISTED
+    return bounded
+
+
+def _shown(name: str, value: Any) -> str:
+    """``name=value`` in a log line: lists with commas, the end of a pause as a time, and text with blanks in quotes."""
+    if name == "until_ms":
+        at = datetime.fromtimestamp(value / 1000, UTC).isoformat(timespec="seconds") if value else "it is resumed"
+        name, value = "until", at
     shown = ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-    return f'"{shown}"' if " " in shown else shown
+    return f'{name}="{shown}"' if " " in shown else f"{name}={shown}"
 
 
 def _sentence(kind: str, fields: dict[str, Any]) -> str:
     """``kind name=value …``, and a text of several lines below it."""
     text = str(fields.get("text", ""))
-    told = " ".join(f"{name}={_shown(value)}" for name, value in fields.items() if name != "text")
+    told = " ".join(_shown(name, value) for name, value in fields.items() if name != "text")
     if not text:
         return f"{kind} {told}"
     return f"{kind} {told}\n{text.rstrip()}" if "\n" in text.strip() else f"{kind} {told}: {text.strip()}"

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import msgspec
 from msgspec import Struct
 
+from s3queue.core import results
 from s3queue.core.keys import Layout, MessageRef, is_source, parse_source
 from s3queue.core.ops import get
 from s3queue.core.records import Board, DeadLetter, Ledger, Memo, Totals, decode, decode_batch, decode_moved
@@ -85,7 +86,15 @@ class OneMessage:
         totals = board.totals.get(self.queue, Totals()) if board is not None else Totals()
         expires = parse_source(self._ref.path).expires_ms is not None
         unsure = totals.cancelled or (totals.expired and expires)
-        return "done" if status == "done" and not unsure else "unknown"
+        if status == "done" and not unsure:
+            return "done"
+        return "done" if board is not None and self._has_result(board) else "unknown"
+
+    def _has_result(self, board: Board) -> bool:
+        """Whether a result is kept that proves that it is done."""
+        looked = self.driver.run(results.look(self.layout, self.id, board))
+        kept = looked.result
+        return looked.verdict is results.Verdict.DONE and kept is not None and kept.expires_ms > time.time() * 1000
 
     def progress(self) -> MessageProgress | None:
         """What its attempts have noted last. See `s3queue.messages.MessageHandle.progress`."""

@@ -21,14 +21,15 @@ import asyncio
 import contextlib
 import random
 import socket
-import struct
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
+
+from s3queue.testing.http1 import LIMIT, Broken, Message, Server, close, made_up, read_message, reset, write_answer
 
 __all__ = ["FAULTS", "Fault", "FaultProxy", "decide"]
 
@@ -43,11 +44,6 @@ FAULTS = {
     "late_answer": "applied; answered after a delay, when the sender may have given up",
     "late_request": "applied after a delay, when the sender may have given up and tried again",
 }
-
-_LIMIT = 1 << 20
-#: For so long a client may take the rest of its answer, in seconds.
-_LINGER_S = 5.0
-_NO_BODY = (204, 304)
 
 
 class Fault(NamedTuple):
@@ -66,17 +62,6 @@ def decide(
         return None
     kind = draw.choice(kinds)
     return Fault(kind, draw.uniform(0.5, 1.5) * delay_s if kind.startswith("late") else 0.0)
-
-
-class _Message(NamedTuple):
-    """A request or an answer as it came: its first line and headers with the empty line, and its body."""
-
-    head: bytes
-    body: bytes
-
-
-class _Broken(Exception):
-    """The other side is gone, or does not speak HTTP/1.1."""
 
 
 class FaultProxy:
@@ -230,7 +215,7 @@ class FaultProxy:
             self._listening.close()
             self._listening = None
         for client in list(self._clients):
-            _reset(client)
+            reset(client)
         if for_s is not None:
             self._return = self._loop.call_later(for_s, lambda: self._spawn(self._listen()))
 
@@ -255,22 +240,22 @@ class FaultProxy:
 
     async def _serve(self, connection: socket.socket) -> None:
         connection.setblocking(False)
-        reader, client = await asyncio.open_connection(sock=connection, limit=_LIMIT)
+        reader, client = await asyncio.open_connection(sock=connection, limit=LIMIT)
         self._clients.add(client)
-        server = _Server(self._upstream)
+        server = Server(self._upstream)
         try:
             while True:
-                request = await _read(reader, client)
+                request = await read_message(reader, client)
                 if request is None or not await self._pass_on(request, client, server):
                     return
-        except (_Broken, OSError, asyncio.CancelledError):
+        except (Broken, OSError, asyncio.CancelledError):
             return
         finally:
             self._clients.discard(client)
             server.close()
-            await _closed(client)
+            await close(client)
 
-    async def _pass_on(self, request: _Message, client: asyncio.StreamWriter, server: _Server) -> bool:
+    async def _pass_on(self, request: Message, client: asyncio.StreamWriter, server: Server) -> bool:
         """One request. Returns whether the connection goes on."""
         self.requests += 1
         if self._departure is not None and self.requests >= self._departure[0]:
@@ -283,11 +268,11 @@ class FaultProxy:
         if fault is not None:
             self.faults[kind] += 1
         if kind == "refused":
-            return await _answer(client, _made("503 Slow Down", "SlowDown", request))
+            return await write_answer(client, made_up("503 Slow Down", "SlowDown", request))
         if kind == "cut" and request.body and not self._away:
             await server.ask_without_body(request)
         if kind in ("reset", "cut"):
-            _reset(client)
+            reset(client)
             return False
         if fault is not None and kind == "late_request":
             await asyncio.sleep(fault.delay_s)
@@ -299,144 +284,16 @@ class FaultProxy:
         if fault is not None and kind == "late_answer":
             await asyncio.sleep(fault.delay_s)
         if kind == "error":
-            return await _answer(client, _made("500 Internal Server Error", "InternalError", request))
+            return await write_answer(client, made_up("500 Internal Server Error", "InternalError", request))
         if kind == "truncated" and len(answer.body) > 1:
-            await _answer(client, _Message(answer.head, answer.body[: len(answer.body) // 2]))
+            await write_answer(client, Message(answer.head, answer.body[: len(answer.body) // 2]))
             return False
         if kind in ("lost", "truncated"):
-            _reset(client)
+            reset(client)
             return False
-        return await _answer(client, answer) and b"connection: close" not in answer.head.lower()
+        return await write_answer(client, answer) and b"connection: close" not in answer.head.lower()
 
     def _is_lost(self) -> bool:
         if self._away:
             self.faults["gone"] += 1
         return self._away
-
-
-class _Server:
-    """The connection to the server that goes with one connection of a client."""
-
-    def __init__(self, address: tuple[str, int]) -> None:
-        self._address = address
-        self._reader: asyncio.StreamReader | None = None
-        self._writer: asyncio.StreamWriter | None = None
-
-    async def ask(self, request: _Message) -> _Message:
-        if self._reader is None or self._writer is None or self._reader.at_eof() or self._writer.is_closing():
-            self.close()
-            self._reader, self._writer = await asyncio.open_connection(*self._address, limit=_LIMIT)
-        self._writer.write(request.head + request.body)
-        await self._writer.drain()
-        while True:
-            answer = await _read(self._reader, None, asked=request.head)
-            if answer is None:
-                raise _Broken
-            if not answer.head.startswith(b"HTTP/1.1 1"):  # not the last word
-                return answer
-
-    async def ask_without_body(self, request: _Message) -> None:
-        """Break off after the headers, and wait until the server has made up its mind."""
-        reader, writer = await asyncio.open_connection(*self._address, limit=_LIMIT)
-        try:
-            writer.write(request.head)
-            writer.write_eof()
-            async with asyncio.timeout(_LINGER_S):
-                await reader.read()
-        except (OSError, TimeoutError):
-            pass
-        finally:
-            writer.transport.abort()
-
-    def close(self) -> None:
-        if self._writer is not None:
-            self._writer.transport.abort()
-            self._writer = None
-
-
-# ---- HTTP/1.1 ---------------------------------------------------------------------------------------------------------
-
-
-async def _read(
-    reader: asyncio.StreamReader, client: asyncio.StreamWriter | None, asked: bytes = b""
-) -> _Message | None:
-    """The next request, or the answer to the request ``asked``. None: the connection ended between two.
-
-    Args:
-        client: told to go on where it asks whether it may send its body.
-    """
-    try:
-        head = await reader.readuntil(b"\r\n\r\n")
-    except asyncio.IncompleteReadError as end:
-        if end.partial:
-            raise _Broken from end
-        return None
-    except asyncio.LimitOverrunError as long:
-        raise _Broken from long
-    fields = _fields(head)
-    if client is not None and fields.get(b"expect", b"").lower() == b"100-continue":
-        client.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        head = b"\r\n".join(line for line in head.split(b"\r\n") if not line.lower().startswith(b"expect:"))
-    try:
-        return _Message(head, await _read_body(reader, head, fields, asked))
-    except (asyncio.IncompleteReadError, ValueError) as cut:
-        raise _Broken from cut
-
-
-def _fields(head: bytes) -> dict[bytes, bytes]:
-    lines = (line.partition(b":") for line in head.split(b"\r\n")[1:])
-    return {name.strip().lower(): value.strip() for name, _, value in lines}
-
-
-async def _read_body(reader: asyncio.StreamReader, head: bytes, fields: dict[bytes, bytes], asked: bytes) -> bytes:
-    if asked:
-        status = int(head.split(b" ", 2)[1])
-        if asked.startswith(b"HEAD ") or status in _NO_BODY or status < 200:
-            return b""
-    if fields.get(b"transfer-encoding", b"").lower() == b"chunked":
-        body = b""
-        while True:
-            line = await reader.readuntil(b"\r\n")
-            size = int(line.split(b";")[0], 16)
-            body += line + await reader.readexactly(size + 2)
-            if size == 0:
-                return body
-    if b"content-length" in fields:
-        return await reader.readexactly(int(fields[b"content-length"]))
-    return await reader.read() if asked else b""
-
-
-def _made(status: str, code: str, request: _Message) -> _Message:
-    body = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>made up by a proxy</Message></Error>".encode()
-    head = f"HTTP/1.1 {status}\r\nContent-Type: application/xml\r\nContent-Length: {len(body)}\r\n\r\n"
-    return _Message(head.encode(), b"" if request.head.startswith(b"HEAD ") else body)
-
-
-async def _answer(client: asyncio.StreamWriter, answer: _Message) -> bool:
-    """Returns whether the client is still there."""
-    with contextlib.suppress(OSError):
-        client.write(answer.head + answer.body)
-        await client.drain()
-    return not client.is_closing()
-
-
-async def _closed(client: asyncio.StreamWriter) -> None:
-    """Close the connection, after what was written to it has gone; a client that does not read is not waited for."""
-    try:
-        client.close()
-        async with asyncio.timeout(_LINGER_S):
-            await client.wait_closed()
-    except (OSError, TimeoutError):
-        pass
-    finally:
-        client.transport.abort()
-
-
-def _reset(client: asyncio.StreamWriter) -> None:
-    """Break the connection with RST, so that its other end learns at once."""
-    connection: socket.socket | None = client.get_extra_info("socket")
-    if connection is not None:
-        with contextlib.suppress(OSError):
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    abort: Callable[[], None] = client.transport.abort
-    abort()

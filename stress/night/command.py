@@ -35,8 +35,8 @@ CHARGES, MAILS, PAGES, NEWSLETTERS, IMAGES, REPORTS = 1500, 1500, 900, 400, 300,
 MESSAGES = CHARGES + MAILS + PAGES + NEWSLETTERS + IMAGES + REPORTS
 #: Those that die: of every tenth charge and every fifteenth mail; and a page in ten is new.
 UNPAID, MISSPELT, DEAD_PAGES = CHARGES // 10, MAILS // 15, PAGES // 2
-#: Letters per second.
-RATE = 150
+#: Letters per second: few enough that the redrive of the pages is still under way when it is killed, on a busy machine too.
+RATE = 50
 _NAMESPACE = "night"
 
 
@@ -76,7 +76,7 @@ class Night:
             with suppress(ProcessLookupError):
                 os.killpg(host.pid, signal.SIGTERM)
             try:
-                host.wait(30)
+                host.wait(120)
             except subprocess.TimeoutExpired:
                 os.killpg(host.pid, signal.SIGKILL)
                 host.wait()

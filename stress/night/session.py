@@ -43,7 +43,7 @@ class Session:
         """
         words = shlex.split(command)
         done = subprocess.run(
-            [*_S3QUEUE, *words], env=self._environ, capture_output=True, text=True, timeout=120, check=False
+            [*_S3QUEUE, *words], env=self._environ, capture_output=True, text=True, timeout=600, check=False
         )
         if not quiet:
             self._say(f"$ s3queue {command}")
@@ -83,7 +83,7 @@ class Session:
             )
 
     @staticmethod
-    def wait(holds: Callable[[], bool], why: str, timeout_s: float = 120.0) -> None:
+    def wait(holds: Callable[[], bool], why: str, timeout_s: float = 600.0) -> None:
         """
         Raises:
             Wrong: it did not come to hold.

@@ -62,7 +62,7 @@ class TestList:
     @pytest.mark.parametrize(
         ("args", "said"),
         [
-            (["mail", "--cause", "oom"], "no dead letters in mail of which that is true"),
+            (["mail", "--cause", "oom"], "no dead letters in mail match the options"),
             (["raw"], "no dead letters in raw"),
             (["mial"], "nothing was ever sent to a queue 'mial'"),
         ],

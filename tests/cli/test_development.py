@@ -125,3 +125,12 @@ def test_change_of_a_file_is_served_and_one_that_cannot_be_imported_is_waited_fo
         if process.poll() is None:
             process.kill()
             process.communicate()
+
+
+@pytest.mark.parametrize("option", [("--workers", "2"), ("--concurrency", "2"), ("--metrics", "127.0.0.1:0")])
+def test_options_that_one_process_has_no_use_for_are_a_mistake(folder: Path, option: tuple[str, str]) -> None:
+    (folder / "dev.py").write_text(STOPS)
+    process = start(folder, "run", "dev", "--inline", *option)
+    _, err = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 2, err
+    assert option[0] in err

@@ -55,7 +55,7 @@ def test_it_says_where_to_go_on(
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["mail", "--task", "none"], "no messages in mail of which that is true"),
+        (["mail", "--task", "none"], "no messages in mail match the options"),
         (["mial"], "nothing was ever sent to a queue 'mial'"),
     ],
 )

@@ -8,7 +8,7 @@ import click
 import pytest
 
 from s3queue.cli import cli
-from s3queue.cli.common import seconds
+from s3queue.cli.options import seconds
 from s3queue.store import open_store
 from tests.cli.conftest import Invoke
 

@@ -32,7 +32,7 @@ class TestStats:
         assert s3queue("stats", "--store", url) == 0
         printed = capsys.readouterr().out
         assert "1,234" in printed
-        assert "as worker: 4,321 get, 7 received" in printed
+        assert "as worker: 4,321 get, 7 B received" in printed
 
     def test_people_read_the_words_for_what_waits_and_for_attempts_that_failed(
         self, s3queue: Invoke, url: str, capsys: pytest.CaptureFixture[str]

@@ -8,6 +8,7 @@ import pytest
 
 from s3queue.registry import registry
 from s3queue.testing.plugin import task_queue
+from s3queue.testing.plugin.desk import TaskQueue
 
 __all__ = ["task_queue"]
 
@@ -49,3 +50,29 @@ def options(django_set_up: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     yield give
     for one in reversed(given):
         one.disable()
+
+
+@pytest.fixture
+def queue(options: Callable[..., None], task_queue: TaskQueue) -> Iterator[TaskQueue]:
+    """With the tasks of `tests.contrib.shop`."""
+    from s3queue.contrib.django import discover
+
+    discover()
+    shop().done.clear()
+    yield task_queue
+    from django.db import connections
+
+    connections.close_all()
+
+
+def shop() -> Any:
+    """Imported when Django is set up."""
+    from tests.contrib import shop as module
+
+    return module
+
+
+def framework() -> Any:
+    from s3queue.contrib.django import framework as module
+
+    return module

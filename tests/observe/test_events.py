@@ -92,6 +92,36 @@ def test_records_of_failures_carry_task_message_and_attempt(caplog: pytest.LogCa
     assert carried.s3queue["cause"] == "error"
 
 
+def test_log_record_names_the_first_of_many_messages_and_counts_the_others(caplog: pytest.LogCaptureFixture) -> None:
+    """A purge of a long queue would log a line of megabytes."""
+    caplog.set_level(logging.INFO)
+    ids = [f"m-{number}" for number in range(1000)]
+    Events("agent").emit("purged", queue="q", ids=ids)
+    (record,) = caplog.records
+    assert record.getMessage() == f"purged queue=q ids={','.join(ids[:10])} ids_more=990"
+    carried: Any = record
+    assert (carried.s3queue["ids"], carried.s3queue["ids_more"]) == (ids[:10], 990)
+
+
+def test_history_names_all_of_many_messages(tmp_path: Path) -> None:
+    ids = [f"m-{number}" for number in range(1000)]
+    sink = Events("agent", str(tmp_path))
+    sink.emit("purged", queue="q", ids=ids)
+    sink.close()
+    (line,) = (tmp_path / f"agent-{os.getpid()}.jsonl").read_bytes().splitlines()
+    assert json.loads(line)["ids"] == ids
+
+
+@pytest.mark.parametrize(
+    ("until_ms", "told"),
+    [(0, 'until="it is resumed"'), (1_900_000_000_000, "until=2030-03-17T17:46:40+00:00")],
+)
+def test_end_of_a_pause_is_logged_as_a_time(caplog: pytest.LogCaptureFixture, until_ms: int, told: str) -> None:
+    caplog.set_level(logging.INFO)
+    Events("agent").emit("paused", queue="q", until_ms=until_ms)
+    assert [record.getMessage() for record in caplog.records] == [f"paused queue=q {told}"]
+
+
 class TestNothingRaises:
     def test_full_disk_costs_the_line_and_is_warned_of_once(
         self, tmp_path: Path, caplog: pytest.LogCaptureFixture

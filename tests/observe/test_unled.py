@@ -19,7 +19,7 @@ from s3queue.observe.stats import HostStats, QueueStats, Stats
 from s3queue.queue import Queue
 from s3queue.runtime.metrics.unled import Unled, Waiting, as_unled
 from s3queue.store import Found
-from tests.core.chores.test_summaries import EVERY
+from tests.core.chores.counting import EVERY
 from tests.observe.test_metrics import value
 from tests.regressions.town import QUEUE, Member, Town, led
 

@@ -7,17 +7,13 @@ from __future__ import annotations
 
 import base64
 import resource
-import shutil
 import socket
-import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from hashlib import md5, sha256
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 from s3queue_backends import _s3
@@ -25,17 +21,12 @@ from s3queue_backends import _s3
 from s3queue.errors import OutcomeUnknown, StoreDenied, StoreUnavailable, StoreUnsupported
 from s3queue.store import Found, ObjectStore, Stored
 from tests.stores.mini_s3 import MiniS3
-from tests.stores.replay import CLOSE, RESET, error, refused_address, replay, reply
+from tests.stores.replay import error, refused_address, replay, reply
 from tests.stores.test_errors import FOUND, STORED, connect, outcome
 
 S3 = ["s3", "minio", "obstore+s3"]
 
-
-@pytest.fixture(autouse=True)
-def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "AWS_CA_BUNDLE", "SSL_CERT_FILE"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
+pytestmark = pytest.mark.usefixtures("plain_environment")
 
 
 def headers(request: bytes) -> dict[str, str]:
@@ -238,149 +229,7 @@ def counting() -> Iterator[tuple[str, list[object]]]:
 # ---- proxies -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("backend", S3)
-def test_requests_go_through_the_proxy_of_the_environment(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with replay(STORED) as proxy:
-        monkeypatch.setenv("HTTP_PROXY", proxy.address)
-        monkeypatch.setenv("http_proxy", proxy.address)
-        store = connect(backend, "http://store.invalid:9000")
-        assert outcome(store, "create") == Stored("abc")
-        assert proxy.requests[0].startswith(b"PUT http://store.invalid:9000/bucket/jobs/k HTTP/1.1\r\n")
-        assert headers(proxy.requests[0])["if-none-match"] == "*"
-        store.close()
-
-
-@pytest.mark.parametrize("backend", S3)
-def test_hosts_of_no_proxy_are_asked_directly(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    with replay(STORED) as server, replay(error(500)) as proxy:
-        for name in ("HTTP_PROXY", "http_proxy"):
-            monkeypatch.setenv(name, proxy.address)
-        for name in ("NO_PROXY", "no_proxy"):
-            monkeypatch.setenv(name, "127.0.0.1,localhost")
-        store = connect(backend, server.address)
-        assert outcome(store, "create") == Stored("abc")
-        assert not proxy.requests
-        store.close()
-
-
-def test_login_of_a_proxy_is_sent_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    with replay(STORED) as proxy:
-        monkeypatch.setenv("http_proxy", proxy.address.replace("://", "://me:p%40ss@"))
-        store = connect("minio", "http://store.invalid:9000")
-        assert outcome(store, "create") == Stored("abc")
-        login = headers(proxy.requests[0])["proxy-authorization"]
-        assert base64.b64decode(login.removeprefix("Basic ")) == b"me:p@ss"
-        store.close()
-
-
-@pytest.mark.parametrize("backend", S3)
-@pytest.mark.parametrize("breaks", [CLOSE, RESET], ids=["closed", "reset"])
-def test_answer_that_a_proxy_loses_leaves_a_put_unknown(
-    backend: str, breaks: object, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with replay(breaks) as proxy:  # type: ignore[arg-type]
-        for name in ("HTTP_PROXY", "http_proxy"):
-            monkeypatch.setenv(name, proxy.address)
-        store = connect(backend, "http://store.invalid:9000")
-        assert outcome(store, "create") == OutcomeUnknown
-        assert outcome(store, "get") == StoreUnavailable
-        store.close()
-
-
-@pytest.mark.parametrize("backend", S3)
-def test_proxy_that_is_not_there_means_not_sent(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("HTTP_PROXY", "http_proxy"):
-        monkeypatch.setenv(name, refused_address())
-    store = connect(backend, "http://store.invalid:9000")
-    assert outcome(store, "create") == StoreUnavailable
-    store.close()
-
-
 # ---- TLS ---------------------------------------------------------------------------------------------------------
-
-
-class Certificates(NamedTuple):
-    """Files: of an authority, and of a server that it vouches for."""
-
-    authority: Path
-    server: Path
-    key: Path
-
-
-@pytest.fixture(scope="session")
-def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("no program openssl")
-    folder = tmp_path_factory.mktemp("tls")
-    authority, authority_key, server, key = (folder / name for name in ("ca.pem", "ca.key", "server.pem", "server.key"))
-
-    def make(*arguments: object) -> None:
-        words = [openssl, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *map(str, arguments)]
-        subprocess.run(words, check=True, capture_output=True)
-
-    make("-subj", "/CN=test authority", "-keyout", authority_key, "-out", authority)
-    make(
-        *("-CA", authority, "-CAkey", authority_key, "-subj", "/CN=localhost", "-keyout", key, "-out", server),
-        *("-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"),
-    )
-    return Certificates(authority, server, key)
-
-
-@contextmanager
-def breaking(certificates: Certificates) -> Iterator[str]:
-    """Speaks TLS up to the request, and then sends garbage: the put may have been applied."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificates.server, certificates.key)
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def serve() -> None:
-        with suppress(OSError):
-            while True:
-                plain, _ = listener.accept()
-                threading.Thread(target=converse, args=(plain,), daemon=True).start()
-
-    def converse(plain: socket.socket) -> None:
-        with plain, suppress(OSError):
-            secure = context.wrap_socket(plain, server_side=True)
-            while secure.recv(1 << 16):
-                with socket.socket(fileno=secure.detach()) as raw:
-                    raw.sendall(b"HTTP/1.1 200 OK\r\n\r\nthis is no record of TLS" * 50)
-                    raw.recv(1 << 16)
-                return
-
-    threading.Thread(target=serve, daemon=True).start()
-    try:
-        yield f"https://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        listener.close()
-
-
-@pytest.mark.parametrize("backend", S3)
-def test_tls_that_breaks_while_an_answer_is_read_leaves_a_put_unknown(
-    backend: str, certificates: Certificates, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificates.authority))
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificates.authority))
-    with breaking(certificates) as address:
-        store = connect(backend, address)
-        assert outcome(store, "create") == OutcomeUnknown
-        assert outcome(store, "replace") == OutcomeUnknown
-        assert outcome(store, "get") == StoreUnavailable
-        store.close()
-
-
-@pytest.mark.parametrize("backend", S3)
-def test_certificate_that_is_not_trusted_is_named_and_waits_for_a_person(
-    backend: str, certificates: Certificates
-) -> None:
-    with breaking(certificates) as address:
-        store = connect(backend, address)
-        with pytest.raises(StoreDenied, match="certificate is not trusted"):
-            store.put("k", b"body", if_version=None)
-        with pytest.raises(StoreDenied, match="certificate is not trusted"):
-            store.get("k")
-        store.close()
 
 
 # ---- what a person has to do -------------------------------------------------------------------------------------

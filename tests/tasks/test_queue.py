@@ -109,6 +109,8 @@ class TestEnqueue:
         store = MemoryStore()
         with pytest.raises(ConfigError, match="object"):
             Queue("q", store).enqueue_many([1, object()])
+        with pytest.raises(ConfigError, match="payload 1: "):
+            Queue("q", store).enqueue_many([1, object()])
         assert store.list("") == []
 
     def test_a_delay_or_a_time_puts_it_under_later(self) -> None:

@@ -225,3 +225,21 @@ def test_schedule_that_has_not_ticked_yet_says_so(task_queue: TaskQueue) -> None
     assert last() is None
     task_queue.advance(timedelta(hours=1))
     assert last() == shop.ticks[-1]
+
+
+def test_message_with_a_result_is_known_to_be_done_as_long_as_that_is_kept(task_queue: TaskQueue) -> None:
+    one = shop.total.enqueue(1, 2)
+    other = shop.pay.enqueue("o1")
+    task_queue.drain().check()
+    assert shop.pay.options(delay=60).enqueue("o2").cancel() == "cancelled"
+    assert (one.status(), other.status()) == ("done", "unknown"), "it may be that one which was cancelled"
+    task_queue.advance(61)
+    assert one.status() == "unknown"
+
+
+def test_id_that_enqueue_returned_starts_its_message_now_and_tells_all_of_it(task_queue: TaskQueue) -> None:
+    message = shop.pay.options(delay=3600).enqueue("o1")
+    assert (message.details().status, message.details().task) == ("scheduled", "pay")
+    assert message.run_now() in ("ready", "running")
+    task_queue.drain().check()
+    assert shop.charged == {"o1": 1}

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from s3queue.core import elect
 from s3queue.core.agent.environment import LONGEST_PAUSE, TICK_S, Post
+from s3queue.core.agent.precedence import Precedence
 from s3queue.core.agent.telling import Telling
 from s3queue.core.chores import CHORES_AT_ONCE
 from s3queue.core.cycle import Cycled, Deposed, Doubt, Lead, take_office
@@ -53,6 +54,7 @@ class Leading:
         self._post, self._look, self._tell_host = post, look, committed
         self._signal, self._never = Signal(), Signal()
         self._chore_signals = [Signal() for _ in range(CHORES_AT_ONCE)]
+        self._precedence = Precedence(post.env, CHORES_AT_ONCE, holds=post.settings.letters_at_once == 1)
         self._backoff = Backoff(TICK_S, post.settings.leader_lease * LONGEST_PAUSE)
         self._looked_at: float | None = None
         self._wants_survey = False
@@ -226,9 +228,13 @@ class Leading:
             for session, heard in lead.heard.items()
             if heard.ledger is not None and not heard.ledger.over and env.is_gone(session, heard.ledger.place)
         ]
-        outcome = yield from lead.cycle(
-            now=env.now(), now_ms=env.now_ms(), nonce=env.nonce(), gone=gone, clock=env.now, look=survey
-        )
+        self._precedence.begin()
+        try:
+            outcome = yield from lead.cycle(
+                now=env.now(), now_ms=env.now_ms(), nonce=env.nonce(), gone=gone, clock=env.now, look=survey
+            )
+        finally:
+            self._precedence.end()
         match outcome:
             case Deposed():
                 self._depose()
@@ -326,7 +332,11 @@ class Leading:
         pace.worked(cycled.planned.assigned + settled, now)
         busy = bool(board.tickets) or cycled.planned.assigned > 0
         wait_s = pace.poll_s(busy=busy, changed=cycled.planned.changed, now=now)
-        if board.answers or board.purges or any(is_finished(path, state) for path, state in board.sources.items()):
+        if (
+            board.answers
+            or board.purges
+            or any(state.settled and is_finished(path, state) for path, state in board.sources.items())
+        ):
             wait_s = min(wait_s, _RETIRE_S)
         if cycled.next_due_ms is not None:
             wait_s = min(wait_s, max(0.0, (cycled.next_due_ms - self._post.env.now_ms()) / 1000))
@@ -349,16 +359,16 @@ class Leading:
                 continue
             if number + 1 < CHORES_AT_ONCE:
                 self._chore_signals[number + 1].set()
-            yield from self._do(step)
+            yield from self._do(step, number)
 
     def _take_chore(self) -> Step[bool] | None:
         env, lead = self._post.env, self.lead
         return None if lead is None else lead.chores.take(env.now(), env.now_ms(), env.nonce())
 
-    def _do(self, step: Step[bool]) -> Program[None]:
+    def _do(self, step: Step[bool], number: int = 0) -> Program[None]:
         env, lead = self._post.env, self.lead
         try:
-            news = yield from step
+            news = yield from self._precedence.behind(step, number)
         except StoreUnsupported:
             raise
         except Exception as fault:  # noqa: BLE001 - one chore's; it is found again by a later cycle

@@ -151,7 +151,7 @@ class Chores:
         self.summaries.follow(facts)
         if (seen := facts.seen) is None:
             return
-        over = [path for path, state in board.sources.items() if is_finished(path, state)]
+        over = [path for path, state in board.sources.items() if state.settled and is_finished(path, state)]
         self.gates.follow(board, gated(over), [*facts.opening, *gated(facts.refused)])
         if self.gates.held:
             over = [path for path in over if path not in self.gates.held]

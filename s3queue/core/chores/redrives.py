@@ -57,7 +57,7 @@ class Redrives:
             seen: the survey before it.
             window: ids of requests that are over.
         """
-        self._board = board
+        before, self._board = self._board, board
         over = board.answers.keys() | board.edits.keys()
         if seen is not None:
             self._wanted = [path for path in seen.requests if is_about_letters(path) and path not in window]
@@ -73,7 +73,8 @@ class Redrives:
             if path not in over and (one.turns < 2 or path.startswith(REQUESTS))
         }
         if self.looked or self._under_way:
-            named = lives_on(board.sources)
+            # What the board before named was entered when that was committed, or when the look began.
+            named = lives_on(board.sources if before is None else board.sources.keys() - before.sources.keys())
             for look in (*self.looked.values(), *self._under_way.values()):
                 if look is not None:
                     look.named |= named

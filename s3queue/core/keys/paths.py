@@ -171,6 +171,11 @@ def moved_path(like: Source, *, due_ms: int, batch: str, count: int, attempt: in
 @lru_cache(maxsize=32768)  # more than a board names; some 700 bytes each
 def parse_source(path: str) -> Source:
     """Raises `CorruptRecord` where the path is no source's."""
+    return _parse(path)
+
+
+def _parse(path: str) -> Source:
+    """`parse_source`, of a path that is not asked for again."""
     match = _SOURCE.fullmatch(path)
     if match is None:
         if path.startswith(BORROWED):
@@ -249,9 +254,24 @@ def expires_of(path: str) -> int | None:
     return parse_source(path).expires_ms
 
 
+@lru_cache(maxsize=2048)  # of the letters that a coordinator has looked at, and not redriven yet
 def life_path(message: str, life: int) -> str:
     """The path of a further life of a dead message, of which this is the id. Raises `CorruptRecord`: it is none."""
-    return f"{LETTER}{parse_source(parse_message_id(message).path).queue}/{life}/{message}"
+    return f"{life_prefix(_first(message).queue)}{life}/{message}"
+
+
+def life_prefix(queue: str) -> str:
+    """The paths of all further lives of a queue's messages begin so, and no others."""
+    return f"{LETTER}{queue}/"
+
+
+def _first(message: str) -> Source:
+    """The source of the first life of a message. Raises `CorruptRecord`: this is not the id of a message."""
+    part, path, index = _split(message)
+    first = _parse(path)
+    if not part or index is None or index >= first.count:
+        raise CorruptRecord(message, "not the id of a message")
+    return first
 
 
 def tick_path(queue: str, priority: int, tick_ms: int, name: str, revision: int, beside: str = "") -> str:
@@ -285,7 +305,7 @@ def _parse_life(path: str) -> Source:
     match = _LIFE.fullmatch(path)
     if match is None or (life := int(match["life"])) < 2:
         raise CorruptRecord(path, "not a further life of a message")
-    first = parse_source(parse_message_id(match["message"]).path)
+    first = _first(match["message"])
     if first.queue != match["queue"] or first.kind == "dead":
         raise CorruptRecord(path, "not a further life of a message of this queue")
     return replace(
@@ -384,9 +404,14 @@ class MessageRef:
 
 def parse_message_id(message: str) -> MessageRef:
     """Raises `CorruptRecord` where this is no message's id."""
+    part, path, index = _split(message)
+    if not part or index is None or index >= parse_source(path).count:
+        raise CorruptRecord(message, "not the id of a message")
+    return MessageRef(part, path, index)
+
+
+def _split(message: str) -> tuple[str, str, int | None]:
+    """Partition, path and index, as far as this is the id of a message."""
     part, _, rest = message.partition("~")
     tail, _, index = rest.rpartition("~")
-    path = tail.replace("~", "/")
-    if not part or not _INDEX.fullmatch(index) or int(index) >= parse_source(path).count:
-        raise CorruptRecord(message, "not the id of a message")
-    return MessageRef(part, path, int(index))
+    return part, tail.replace("~", "/"), int(index) if _INDEX.fullmatch(index) else None

@@ -107,7 +107,7 @@ def _stand(planning: Planning, serving: Collection[str], bounds: Bounds) -> _Sta
     busy, held = _busy_groups(planning), set[tuple[str, str]]()
     waits: dict[tuple[str, str], int] = {}
     doors = Doors(planning, ())
-    for path, known in planning.states():
+    for path, known in planning.open_states():
         state = known
         if not (state.ready or state.waiting):
             continue

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from msgspec.structs import replace
 
-from s3queue.core.keys import BORROWED, LATER, Source, parse_source, ticket_id
+from s3queue.core.keys import BORROWED, LATER, LETTER, Source, parse_source, ticket_id
 from s3queue.core.plan.planned import Planned, Settled
 from s3queue.core.plan.room import Room
 from s3queue.core.plan.settings import Settings
@@ -28,7 +28,8 @@ from s3queue.core.settle import Draft
 
 #: Bytes of a source on the board besides its path.
 _SOURCE_BYTES = 40
-
+#: Of a source of one message that is settled.
+_OVER = SourceState(settled=1)
 
 #: Characters of the name of a host in the history of a message.
 _HOST = 60
@@ -73,18 +74,14 @@ class Planning:
         #: Bounds that were reached.
         self.full: set[str] = set()
         self.drafts: dict[str, Draft] = {}
+        #: Sources without an object whose one message is settled: nothing is to be deleted, or remembered.
+        self.leaving: list[str] = []
         #: By queue, messages that wait for a host that they fit.
         self.unfit: dict[str, int] = {}
-        #: By queue, further lives of dead messages.
-        self.lives: dict[str, int] = {}
-        for path, state in board.sources.items():
-            if path[0] == "d":
-                queue = parse_source(path).queue
-                self.lives[queue] = self.lives.get(queue, 0) + 1
-            if state.unfit:
-                queue = parse_source(path).queue
-                waiting = sum(Draft(state).marked().values())  # those in tickets have found a host
-                self.unfit[queue] = self.unfit.get(queue, 0) + waiting
+        for path, state in [one for one in board.sources.items() if one[1].unfit]:
+            queue = parse_source(path).queue
+            waiting = sum(Draft(state).marked().values())  # those in tickets have found a host
+            self.unfit[queue] = self.unfit.get(queue, 0) + waiting
         ended = frozenset(session for session, ledger in ledgers.items() if ledger.over)
         self.planned = Planned(board, ended=ended)
 
@@ -119,6 +116,16 @@ class Planning:
         """Of all sources that were on the board."""
         return ((path, self.drafts.get(path) or state) for path, state in self.sources.items())
 
+    def open_states(self) -> list[tuple[str, Draft | SourceState]]:
+        """As `states`, of those that may have messages which are ready or wait. Most sources of a busy board have none:
+        theirs are in tickets, or wait for their letters."""
+        drafts = self.drafts
+        return [
+            (path, drafts.get(path) or state)
+            for path, state in self.sources.items()
+            if state.ready or state.waiting or path in drafts
+        ]
+
     def next_number(self) -> int:
         """Of a ticket or a move; never used again in this epoch."""
         self.sequence += 1
@@ -132,7 +139,9 @@ class Planning:
             draft.trim()
             self.sources[path] = draft.freeze()
             if draft.settled and path.startswith(BORROWED):
-                del self.sources[path]  # nothing is to be deleted, or remembered
+                self.leaving.append(path)
+        for path in self.leaving:
+            self.sources.pop(path, None)
         if self.planned.changed:
             self.planned.board = replace(
                 self.board,
@@ -179,11 +188,12 @@ class Planning:
 
     def done(self, parts: Sequence[Part], ticket: str) -> None:
         """These messages of a ticket ended well. One of a further life has a letter, which is to say so first."""
-        draft, settled, many = self.draft, self.planned.settled, 0
+        draft, settled, many, ending = self.draft, self.planned.settled, 0, None
         for part in parts:
             source, start, stop = part.source, part.start, part.stop
-            if self.lives and parse_source(source).kind == "dead":
-                draft(source).ends(start, Ending("done", ticket))
+            if source.startswith(LETTER):
+                ending = ending or Ending("done", ticket)
+                draft(source).ends(start, ending)
             else:
                 draft(source).done(start, stop)
             many += stop - start
@@ -312,11 +322,14 @@ class Planning:
             if path in self.sources and index in self.board.sources[path].dying:
                 by_path.setdefault(path, set()).add(index)
         for path, indexes in by_path.items():
-            draft = self.draft(path)
-            if any(draft.endings[index].kind == "edited" for index in indexes & draft.endings.keys()):
-                draft.edited(0, 1)
+            endings = self.state(path).endings
+            if any(endings[index].kind == "edited" for index in indexes & endings.keys()):
+                self.draft(path).edited(0, 1)
+            elif path.startswith(BORROWED) and path not in self.drafts:
+                self.sources[path], self.planned.changed = _OVER, True
+                self.leaving.append(path)
             else:
-                draft.letters_written(indexes)
+                self.draft(path).letters_written(indexes)
 
     def retire(self, retired: Collection[str]) -> None:
         for path in retired:
@@ -329,7 +342,7 @@ class Planning:
                 self.planned.changed = True
 
     def wake(self) -> None:
-        for path in [path for path, state in self.states() if state.waiting]:
+        for path in [path for path, state in self.open_states() if state.waiting]:
             waiting = self.drafts[path].waiting if path in self.drafts else self.sources[path].waiting
             if any(one.due_ms <= self.now_ms for one in waiting):
                 draft = self.draft(path)

@@ -9,20 +9,23 @@ Letters are read beside the cycles. What was read is valid as long as no board h
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
 
 from s3queue.core import ranges
-from s3queue.core.keys import REQUESTS, life_path, parse_source
+from s3queue.core.keys import LETTER, REQUESTS, life_path, life_prefix, parse_source
 from s3queue.core.plan.planning import Planning
 from s3queue.core.plan.requests import MOST_ANSWERS
 from s3queue.core.records import PURGE_LETTERS, REDRIVE, Chosen, Ending, LetterRequest, Ready, SourceState, Totals
 
 #: Most further lives of one queue on the board: those that wait stay on it, and each cycle looks at all of them.
 MOST_LIVES = 500
-#: How many letters one request may be about.
+#: While the letters of more lives than this are to be written, no more begin. A store that takes letters slower than
+#: messages end would otherwise have the board at its bound all the time, and every cycle longer for nothing.
+MOST_ENDING = 50
+#: How many letters one request may be about, and how many further lives one cycle begins.
 MOST_LETTERS = 250
 
 _SAYS = {REDRIVE: "redriven", PURGE_LETTERS: "purged"}
@@ -53,7 +56,7 @@ def handle(planning: Planning, looked: Mapping[str, Looked]) -> None:
     _answer_edited(planning)
     if not looked:
         return
-    named = lives_on(planning.sources)
+    room, named = _Room(planning), None
     for path in sorted(looked):
         if path in planning.answers or path in planning.edits or len(planning.answers) >= MOST_ANSWERS:
             continue
@@ -62,13 +65,16 @@ def handle(planning: Planning, looked: Mapping[str, Looked]) -> None:
         if says is None:
             planning.answer(path, "unknown")
             continue
-        letters = one.request.letters
-        taken = _free(one, named)
-        if planning.is_emptied(one.request.queue) or not _has_room(planning, one.request.queue, len(taken)):
+        letters, queue = one.request.letters, one.request.queue
+        if planning.is_emptied(queue) or not room.takes(queue, len(one.fits)):
             continue
+        if named is None:
+            named = lives_on(planning.board.sources)
+        taken = _free(one, named)
         for number in taken:
             _admit(planning, path, one.request, letters[number], one.fits[number])
         named.update(letters[number].message for number in taken)
+        room.take(queue, len(taken))
         _count(planning, one.request, len(taken))
         if not path.startswith(REQUESTS):
             continue
@@ -90,9 +96,9 @@ def _free(one: Looked, named: set[str]) -> list[int]:
     return list(taken.values())
 
 
-def lives_on(sources: Mapping[str, object]) -> set[str]:
+def lives_on(sources: Iterable[str]) -> set[str]:
     """Messages that have a further life among these sources."""
-    return {parse_source(path).message for path in sources if path.startswith("dead/")}
+    return {parse_source(path).message for path in sources if path.startswith(LETTER)}
 
 
 def _answer_edited(planning: Planning) -> None:
@@ -102,7 +108,7 @@ def _answer_edited(planning: Planning) -> None:
     waits = {
         ending.by
         for path in planning.sources
-        if path.startswith("dead/")
+        if path.startswith(LETTER)
         for ending in planning.state(path).endings.values()
         if ending.kind == "edited"
     }
@@ -110,14 +116,38 @@ def _answer_edited(planning: Planning) -> None:
         planning.answer(request, planning.edits.pop(request))
 
 
-def _has_room(planning: Planning, queue: str, many: int) -> bool:
-    lives = planning.lives.get(queue, 0)
-    if lives and lives + many > MOST_LIVES:
-        return False
-    if planning.bytes > planning.settings.max_board_bytes // 2:
-        planning.full.add("board")
-        return False
-    return True
+class _Room:
+    """How many further lives may begin in a plan. Each cycle looks at all that are on the board."""
+
+    def __init__(self, planning: Planning) -> None:
+        self._planning = planning
+        self._dying = [path for path, state in planning.board.sources.items() if state.dying]
+        self._lives: dict[str, int] = {}
+        self._begun = 0
+
+    def takes(self, queue: str, many: int) -> bool:
+        """Whether so many more fit. Those of one request always do where the queue has none."""
+        if self._begun and self._begun + many > MOST_LETTERS:
+            return False  # the next cycle takes them
+        if queue not in self._lives:
+            prefix = life_prefix(queue)
+            is_behind = len(self._dying) > MOST_ENDING and _many(self._dying, prefix) > MOST_ENDING
+            self._lives[queue] = MOST_LIVES if is_behind else _many(self._planning.board.sources, prefix)
+        lives, planning = self._lives[queue], self._planning
+        if lives and lives + many > MOST_LIVES:
+            return False
+        if planning.bytes > planning.settings.max_board_bytes // 2:
+            planning.full.add("board")
+            return False
+        return True
+
+    def take(self, queue: str, many: int) -> None:
+        self._lives[queue] += many
+        self._begun += many
+
+
+def _many(paths: Iterable[str], prefix: str) -> int:
+    return sum([path.startswith(prefix) for path in paths])
 
 
 def _admit(planning: Planning, path: str, request: LetterRequest, chosen: Chosen, version: str) -> None:
@@ -131,7 +161,6 @@ def _admit(planning: Planning, path: str, request: LetterRequest, chosen: Chosen
     planning.sources[life] = state
     if request.kind == REDRIVE:
         planning.planned.redriven.append(life)
-    planning.lives[request.queue] = planning.lives.get(request.queue, 0) + 1
     planning.bytes += len(life) + len(version) + 60
     planning.planned.changed = True
 

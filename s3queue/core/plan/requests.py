@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Collection, Iterator, Mapping
 
 from s3queue.core.histories import LAST_TEXT
-from s3queue.core.keys import MessageRef, Source, parse_message_id, parse_source
+from s3queue.core.keys import LETTER, MessageRef, Source, parse_message_id, parse_source
 from s3queue.core.plan import purge, schedules
 from s3queue.core.plan.marking import mark
 from s3queue.core.plan.planning import Planning
@@ -50,7 +50,7 @@ def handle(planning: Planning, asked: Mapping[str, Request], there: Collection[s
         there: paths of sources that were seen to exist, of those that they are about.
         window: ids of finished sources.
     """
-    lives = {parse_source(path).message: path for path in planning.sources if path.startswith("dead/")}
+    lives = {parse_source(path).message: path for path in planning.sources if path.startswith(LETTER)}
     about = {path for request in asked.values() for path in paths_of(request)}
     out = _in_tickets(planning, about | set(lives.values()))
     handled = pending(planning)

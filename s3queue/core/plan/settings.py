@@ -44,8 +44,8 @@ class Settings(NamedTuple):
             somebody redrives or purges it.
         purge_page: batches that a purge takes onto the board in one cycle.
         timetable: when cron expressions tick.
-        letters_at_once: chores that write dead letters at once. In a store that has one writer at a time, each of them
-            stands in the way of the board.
+        letters_at_once: chores that write dead letters at once. 1: the store has one writer at a time, and each of them
+            stands in the way of the board; so no chore writes while a cycle is under way.
         max_dying: messages that are dead and whose letters are not written yet.
     """
 

@@ -55,14 +55,15 @@ class Starter:
         from s3queue.runtime.agent import main as agent  # noqa: F401
         from s3queue.runtime.worker import main as worker  # noqa: F401
 
+        # Before any helper is started: the process of a shared store would hold its pipe, and outlives this host.
+        if isinstance(self._what.store, Shareable):
+            with signals_held():
+                self._what.store.share()
         if self._what.config.start_method != "fork":
             # It lets go of the signals that we hold back while it starts; so let it start now. The fork server must
             # be born with them held back, or one that goes to the whole group ends it, and with it all its children.
             with libraries_first(self._what.config.start_method):
                 resource_tracker.ensure_running()
-        if isinstance(self._what.store, Shareable):
-            with signals_held():
-                self._what.store.share()
 
     def peopled(self, now: float) -> None:
         """A child is alive."""

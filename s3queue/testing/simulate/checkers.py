@@ -102,6 +102,7 @@ SOMETIMES = (
     "a host dozed",
     "a dozing host claimed",
     "a leader announced a longer lease",
+    "a chore let the board go first",
     "a journal outlived its agent",
     "a flush was not answered",
     "a worker waited for the trust window",

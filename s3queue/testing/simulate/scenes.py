@@ -171,6 +171,8 @@ def settings_of(scene: Scene, number: int) -> Settings:
     """What the host with this number lives by."""
     settings = scene.times.settings
     factor = scene.patience if number % 2 else 1.0
+    if scene.redrivers and not scene.billed:
+        settings = settings._replace(letters_at_once=1)  # as where a store has one writer at a time
     return settings._replace(
         visibility_timeout=settings.visibility_timeout * factor, leader_lease=settings.leader_lease * factor
     )

@@ -6,7 +6,7 @@ import pytest
 
 from s3queue.core.keys import life_path
 from s3queue.core.plan import Looked, Planned
-from s3queue.core.plan.redrive import MOST_LIVES, taken_by, told
+from s3queue.core.plan.redrive import MOST_ENDING, MOST_LETTERS, MOST_LIVES, taken_by, told
 from s3queue.core.records import (
     Board,
     Chosen,
@@ -103,12 +103,42 @@ def test_cancelled_further_life_leaves_a_tombstone_though_it_had_not_begun() -> 
 
 
 def test_request_waits_while_the_board_names_many_further_lives() -> None:
-    lives = {
-        life_path(LAYOUT.message_id(path(order), 0), 2): SourceState(ready=(Ready(0, 1, 1),))
-        for order in range(3, MOST_LIVES + 3)
-    }
+    lives = _lives(MOST_LIVES, SourceState(ready=(Ready(0, 1, 1),)))
     planned = asks(board(states=lives), "redrive")
     assert (planned.board.answers, LIFE in planned.board.sources) == ({}, False)
+
+
+def _lives(many: int, state: SourceState, first: int = 3) -> dict[str, SourceState]:
+    return {life_path(LAYOUT.message_id(path(order), 0), 2): state for order in range(first, many + first)}
+
+
+def test_request_waits_while_the_letters_of_many_lives_are_to_be_written() -> None:
+    ended = _lives(MOST_ENDING + 1, SourceState(dying=(0,), endings={0: Ending("done", "1-1")}))
+    planned = asks(board(states=ended), "redrive")
+    assert (planned.board.answers, LIFE in planned.board.sources) == ({}, False)
+    written = {(next(iter(ended)), 0)}
+    after = decide(planned.board, letters_written=written).board
+    assert len(after.sources) == MOST_ENDING
+    assert asks(after, "redrive").board.answers == {DO: "redriven"}
+
+
+def test_letters_that_wait_to_be_written_hold_up_no_other_queue() -> None:
+    other = {one.replace("dead/q/", "dead/p/").replace("~q~", "~p~"): state for one, state in _lives(
+        MOST_ENDING + 1, SourceState(dying=(0,), endings={0: Ending("done", "1-1")})
+    ).items()}  # fmt: skip
+    assert asks(board(states=other), "redrive").board.answers == {DO: "redriven"}
+
+
+def test_one_plan_begins_the_lives_of_one_request_and_the_next_one_those_of_another() -> None:
+    def looked(first: int) -> Looked:
+        messages = [LAYOUT.message_id(path(order), 0) for order in range(first, first + MOST_LETTERS)]
+        request = LetterRequest("n", "redrive", "q", tuple(Chosen(message, 1) for message in messages))
+        return Looked(request, dict.fromkeys(range(MOST_LETTERS), "v"))
+
+    requests = {DO: looked(1), DO.replace("1.", "2."): looked(1 + MOST_LETTERS)}
+    first = decide(board(), letters=requests).board
+    assert (len(first.sources), first.answers) == (MOST_LETTERS, {DO: "redriven"})
+    assert len(decide(first, letters=requests).board.sources) == 2 * MOST_LETTERS
 
 
 def test_kind_that_this_release_does_not_know_is_answered_so() -> None:
