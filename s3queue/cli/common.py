@@ -25,24 +25,24 @@ from s3queue.store import ObjectStore, Shareable, open_store
 if TYPE_CHECKING:
     from rich.console import Console
 
-#: For how long an answer is waited for, in seconds.
+#: Seconds to wait for an answer of the store.
 _REACH_S = 3.0
 
-#: Loggers of SDKs that tell of every credential they find.
+#: Loggers of SDKs that log where they find credentials.
 _TALKATIVE = ("boto3", "botocore", "urllib3")
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-#: Units of a length of time, in seconds.
+#: Seconds of each unit of a length of time.
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
-#: The longest that an option may name: later than any time that a store can tell, and within what a clock can.
+#: Seconds of the longest accepted length of time: beyond every time that a store can hold, and within the range of a clock.
 _LONGEST_S = 100 * 366 * 86_400.0
 
 
 def seconds(text: str) -> float:
-    """A length of time: seconds, or numbers with units, such as 5m or 1h30m. For options, as their type."""
+    """A length of time in seconds: a number, or numbers with units, such as 5m or 1h30m. The type of an option."""
     try:
         length = float(text)
     except ValueError:
@@ -56,7 +56,7 @@ def seconds(text: str) -> float:
 
 
 def at_least(least: float) -> Callable[[str], float]:
-    """The type of an option that is a length of time, no shorter than this."""
+    """The type of an option for a length of time that is at least this many seconds."""
 
     def length(text: str) -> float:
         given = seconds(text)
@@ -68,7 +68,7 @@ def at_least(least: float) -> Callable[[str], float]:
 
 
 def whole(least: int) -> Callable[[str], int]:
-    """The type of an option that is a whole number, no smaller than this."""
+    """The type of an option for a whole number that is at least this."""
 
     def number(text: str) -> int:
         try:
@@ -83,7 +83,7 @@ def whole(least: int) -> Callable[[str], int]:
 
 
 def rate(text: str) -> float:
-    """A number a second, more than 0. For options, as their type."""
+    """A number per second, more than 0. The type of an option."""
     try:
         given = float(text)
     except ValueError:
@@ -135,10 +135,10 @@ def ending_options(function: F) -> F:
 
 
 def moment(text: str) -> datetime:
-    """A time, as ISO 8601; of this machine's time zone if it says none.
+    """A time in ISO 8601; in the time zone of this machine if it names none.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: it is no such time.
     """
     try:
         return datetime.fromisoformat(text).astimezone()
@@ -147,13 +147,13 @@ def moment(text: str) -> datetime:
 
 
 def after(length: float) -> datetime:
-    """The time after so many seconds from now.
+    """The time this many seconds from now.
 
     Raises:
-        ConfigError: that is now, or after the year 9999.
+        ConfigError: the length is 0, or the time is after the year 9999.
     """
     if not length:
-        raise ConfigError("a length of 0 s was given", "more than 0")
+        raise ConfigError("the length of time is 0", "give more than 0 s")
     return datetime.now(UTC) + timedelta(seconds=length)
 
 
@@ -177,14 +177,14 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 def use(
     store_url: str | None, config_file: str | None, *, modules: Sequence[str] = (), **settings: Any
 ) -> tuple[ObjectStore, Config]:
-    """Find the settings and the store, and make them those of this process. Nothing is connected.
+    """Find the settings and the store, and make them those of this process. Makes no request.
 
     Args:
-        modules: to import, for their tasks and for what they say with `s3queue.configure`. While they are imported the
-            settings hold that are known without them.
+        modules: imported for their tasks and their calls of `s3queue.configure`. During the import the settings apply
+            that are known without these modules.
 
     Raises:
-        ConfigError: wrong settings, no store, or a module that cannot be imported.
+        ConfigError: a setting is wrong, no store was named, or a module cannot be imported.
     """
     found = _find(store_url, config_file, settings)
     before = times_configured()
@@ -204,13 +204,13 @@ def use(
 def open_until_late(
     store_url: str | None, config_file: str | None, namespace: str | None, what: str = ""
 ) -> Iterator[tuple[ObjectStore, Config]]:
-    """As `use`, for a command that waits: the store is closed at the end, and a `TimeoutError` is printed.
+    """As `use`, for a command that waits: closes the store at the end, and prints a `TimeoutError`.
 
     Args:
-        what: named before the text of the error; empty: nothing is.
+        what: printed before the text of the error; empty: nothing is.
 
     Raises:
-        click.exceptions.Exit: with status 1, for a `TimeoutError`.
+        click.exceptions.Exit: with status 1, after a `TimeoutError`.
     """
     store, config = use(store_url, config_file, namespace=namespace)
     try:
@@ -229,7 +229,7 @@ def _find(
     if loaded.store_url is None:
         store = None
     elif loaded.origins["store.url"] == "configure()":
-        store = current_store()  # the object: its URL may not say all that it was made with
+        store = current_store()  # the object: its URL may not tell all of its arguments
     else:
         store = open_store(loaded.store_url)
     configure(store=store, config=loaded.config)
@@ -237,11 +237,11 @@ def _find(
 
 
 def set_up_logging(level_name: str | None, form: str | None = None) -> None:
-    """Log to stderr, unless the modules of tasks have set up logging: called after they were imported.
+    """Log to stderr, unless the modules of tasks have set up logging. Call it after their import.
 
     Args:
-        level_name: as the caller gave it; None for INFO, or for what the modules have set.
-        form: ``text``, or ``json`` for one object a line; None for text, or for what the modules have set.
+        level_name: from the caller; None: INFO, or the level that the modules have set.
+        form: ``text``, or ``json`` for one object a line; None: text, or the format that the modules have set.
 
     Raises:
         ConfigError: there is no such level.
@@ -274,10 +274,10 @@ def _formatter(form: str) -> logging.Formatter:
 
 
 def reach(store: ObjectStore) -> None:
-    """Ask the store once whether it answers, so that a wrong address is known before long and not retried for long.
+    """Make one request, so that a wrong address is reported soon instead of being retried for long.
 
     Raises:
-        StoreUnavailable, StoreDenied: it does not.
+        StoreUnavailable, StoreDenied: the store does not answer, or refuses.
     """
     from s3queue.core.keys import Layout
     from s3queue.core.ops import get
@@ -287,7 +287,7 @@ def reach(store: ObjectStore) -> None:
 
 
 def reach_before_fork(store: ObjectStore) -> None:
-    """As `reach`, in a process of its own: this one is going to fork, and should not hold connections."""
+    """As `reach`, in a process of its own: this process is going to fork, and must not hold connections."""
     if isinstance(store, Shareable):
         return
     import multiprocess
@@ -301,7 +301,9 @@ def reach_before_fork(store: ObjectStore) -> None:
         fault = ours.recv()
     except EOFError:
         child.join()
-        fault = QueueError(f"{store.url} could not be asked anything: exit status {child.exitcode}")
+        fault = QueueError(
+            f"cannot check whether {store.url} answers: the child process ended with status {child.exitcode}"
+        )
     child.join()
     if fault is not None:
         raise fault
@@ -340,17 +342,17 @@ def import_tasks(module: str) -> None:
         ) from None
     except ConfigError:
         raise
-    except (Exception, SystemExit) as fault:  # a script that ends by itself has told us of no task
+    except (Exception, SystemExit) as fault:  # a script that ends the program has declared no task for us
         traceback.print_exc()
         raise ConfigError(f"module {module!r} cannot be imported: {type(fault).__name__}: {fault}") from fault
 
 
 def _look_here(name: str) -> None:
-    """Make the working directory part of the Python path: at its end, so that no file in it (a ``queue.py``) is taken for
-    what we or our libraries import. Only where what the caller named would be found elsewhere, it comes first.
+    """Add the working directory to the Python path: at its end, so that no file in it (a ``queue.py``) is taken for a
+    module that we or our libraries import. It comes first only if the named module would otherwise be found elsewhere.
 
     Raises:
-        ConfigError: the module has the name of one that Python or we have imported already.
+        ConfigError: Python or this program has already imported another module of that name.
     """
     here = os.getcwd()
     if here not in sys.path and "" not in sys.path:
@@ -377,16 +379,15 @@ yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 
 
 def confirm(question: str, yes: bool) -> None:
-    """Ask on a terminal whether to go on; nobody can answer elsewhere.
+    """Ask on a terminal whether to continue.
 
     Raises:
-        ConfigError: there is no terminal, and ``yes`` was not said.
-        click.Abort: the answer is no.
+        ConfigError: there is no terminal, and ``yes`` was not given. click.Abort: the answer is no.
     """
     if yes:
         return
     if sys.stdin is None or not sys.stdin.isatty():
-        raise ConfigError("this is not a terminal, so nobody can be asked", "give --yes to go on without")
+        raise ConfigError("cannot ask for confirmation: this is not a terminal", "give --yes to continue without")
     click.confirm(question, abort=True, err=True)
 
 
@@ -395,11 +396,11 @@ def show_json(value: Any) -> None:
 
 
 def console() -> Console:
-    """Where people read."""
+    """The output for people."""
     from rich.console import Console
 
     class Closing(Console):
         def on_broken_pipe(self) -> None:
-            raise BrokenPipeError  # which has an exit status of its own; rich would end with 1
+            raise BrokenPipeError  # it has an exit status of its own; rich would end with 1
 
     return Closing(highlight=False)
