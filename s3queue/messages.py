@@ -61,6 +61,9 @@ class MessageHandle:
         id: its id.
         queue: the name of its queue.
         meter: counts the requests that this object made.
+
+    Raises:
+        ConfigError: the string is no id of a message, or no store was named.
     """
 
     def __init__(

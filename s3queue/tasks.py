@@ -76,6 +76,9 @@ class Task(Generic[P, R_co]):
         timing: its schedule; None: it has none.
         limits: limits that it declares for its queue.
         expires_in: seconds after which a message that has not begun expires; None: never.
+
+    Raises:
+        ConfigError: a name or an option is out of range, or does not fit the function.
     """
 
     def __init__(

@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from s3queue.operate.steering import Changed
     from s3queue.store import ObjectStore
 
-#: What an answer means that does not say it by itself.
+#: Explanations of answers that do not explain themselves.
 _WHY = {
     "over": "it had ended before",
     "absent": "there was no such message; it is refused should it still arrive",
     "later": "too many cancelled messages of its batch wait for their turn: do it again",
 }
-#: Of a message of a batch that is absent: nothing keeps that from arriving.
+#: For an absent message of a batch: the batch may still arrive.
 _ABSENT_BATCH = "its batch is not there: it has ended, or was never stored; should it still arrive, cancel it again"
-#: Answers that say that the message does not start any more, because of this.
+#: Answers after which the message does not start any more, because of this request.
 _GOOD = frozenset({"cancelled", "absent", "purged", ""})
 
 
@@ -175,7 +175,7 @@ def _states(changed: Changed) -> str:
 
 
 def show_answers(changed: Changed, as_json: bool) -> None:
-    """What became of many messages."""
+    """Print the answers about several messages."""
     if as_json:
         show_json(changed)
         return

@@ -305,7 +305,7 @@ def _decide(
 
 
 def _say_if_nobody_answers(queue: Queue, timeout: float) -> None:
-    """A line, where no host serves the queue: then the command waits for one. Asks: one GET."""
+    """Print a line if no host serves the queue: then the command waits for one. One GET."""
     if not queue.stats().hosts:
         text = (
             f"s3queue: no host serves {queue.name}, so this waits for one, for up to {timeout:g} s (s3queue run MODULE)"
@@ -323,7 +323,7 @@ def _left(done: Decided) -> str:
 
 
 class _Progress:
-    """One line that is written over, on a terminal, while nothing else is shown."""
+    """One line on a terminal that is overwritten with each update; nothing elsewhere."""
 
     def __init__(self, said: str, as_json: bool) -> None:
         self._said, self._is_shown = said, sys.stderr.isatty() and not as_json
@@ -348,9 +348,11 @@ def _targets(targets: tuple[str, ...], *, is_filtered: bool, is_all: bool) -> tu
     ids = [one for one in targets if "~" in one]
     if not ids:
         if len(targets) > 1:
-            raise ConfigError("more than one queue was named", "one at a time")
+            raise ConfigError("more than one queue was named", "name one queue at a time")
         if is_filtered == is_all:
-            raise ConfigError(f"which dead letters of {targets[0]!r}?", "--all, or some by --task, --cause or --since")
+            raise ConfigError(
+                f"which dead letters of {targets[0]!r}?", "give --all, or select some by --task, --cause or --since"
+            )
         return targets[0], []
     queues = {queue_of(one) for one in ids}
     if len(ids) < len(targets) or len(queues) > 1 or is_all:

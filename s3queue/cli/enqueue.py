@@ -174,7 +174,7 @@ def _is_of(task: Task[..., Any], module: str) -> bool:
 
 
 def json_of(text: str | bytes) -> Any:
-    """Raises `ConfigError`: not JSON."""
+    """The value of a JSON text. Raises `ConfigError`: it is not JSON."""
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
@@ -186,7 +186,7 @@ def json_of(text: str | bytes) -> Any:
 
 
 def call_of(values: Iterable[str]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Positional and keyword arguments, as JSON on the command line."""
+    """Positional and keyword arguments, from JSON on the command line."""
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
     for value in values:
@@ -198,8 +198,8 @@ def call_of(values: Iterable[str]) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 
 def _from_lines(stdin: Any, encode: Callable[[Any], Raw]) -> list[Raw]:
-    """One payload for each line that is not blank. Lines end with a newline and nothing else: JSON may contain whatever
-    Unicode calls the end of a line."""
+    """One payload for each line that is not blank. Only a newline ends a line: JSON may contain the other line ends of
+    Unicode."""
     if stdin is None:
         raise ConfigError("stdin is closed", "give the messages as arguments, or have stdin come from a file or pipe")
     data = stdin.buffer.read() if hasattr(stdin, "buffer") else stdin.read().encode()

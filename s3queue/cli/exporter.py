@@ -56,7 +56,7 @@ def command(
 
 
 def answers(store: ObjectStore, config: Config, queues: tuple[str, ...] = ()) -> Answers:
-    """What the endpoints tell, from the summary, and where nobody leads from what is stored."""
+    """The functions behind the endpoints: from the summary, or, if no coordinator runs, from the stored objects."""
     from s3queue.observe.metrics import Rising, of_namespace, of_usage
     from s3queue.observe.prices import prices_of
     from s3queue.observe.scaling import scale

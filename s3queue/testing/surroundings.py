@@ -1,4 +1,4 @@
-"""What surrounds an agent that has no machine: in a simulation, and in the thread of a test."""
+"""The environment of an agent without a machine: in a simulation, and in the thread of a test."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Pacing(NamedTuple):
 class Alone:
     """Most of an `s3queue.core.agent.Environment`, for an agent without a machine, neighbours or listeners.
 
-    Who inherits adds clocks, nonces, which sessions are gone, and what becomes of a fault.
+    Subclasses add the clocks, nonces, the sessions that are gone, and the handling of faults.
     """
 
     def is_local(self, place: Place) -> bool:

@@ -1,4 +1,4 @@
-"""Stores what tasks return, for those whose results are kept, before their outcome is reported."""
+"""Stores return values, for tasks that keep their results, before the outcome is reported."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ _RECHECK_S, _LONGEST_S = 0.25, 5.0
 
 
 class ResultTooLarge(Exception):
-    """What a task returned is larger than an object of the store may be."""
+    """The return value is larger than an object of the store may be."""
 
 
 class Results:
-    """
+    """Stores results.
+
     Args:
-        trust: until when messages may be started; see `s3queue.runtime.local.journal.Journal`.
-        most_bytes: of a value.
+        trust: the time until which messages may be started; see `s3queue.runtime.local.journal.Journal`.
+        most_bytes: bytes of a value, at most.
     """
 
     def __init__(
@@ -42,10 +43,11 @@ class Results:
         self._most = holds if most_bytes is None else min(holds, most_bytes)
 
     def keep(self, dealt: Dealt, message: str, value: Raw, ttl_s: float, life: int = 1) -> None:
-        """Store it, however long that takes; or not, if the session of this deal is over meanwhile.
+        """Store a result, however long that takes, unless the session of this deal ends meanwhile.
 
         Raises:
-            ResultTooLarge: it is never stored. StoreDenied: the store refuses it.
+            ResultTooLarge: it can never be stored.
+            StoreDenied: the store refuses it.
         """
         if len(value) > self._most:
             raise ResultTooLarge(
@@ -76,7 +78,7 @@ class Results:
 
 
 async def into(box: list[Any], coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Put what the coroutine returns into the box."""
+    """Put the return value of the coroutine into the box."""
     value = await coroutine
     box.append(value)
     return value
