@@ -137,7 +137,7 @@ def test_messages_of_a_filter_are_counted_before_they_are_cancelled(serve: Serve
 
 def test_a_payload_that_json_does_not_carry_is_not_edited_in_a_page(serve: Serve, store: MemoryStore) -> None:
     queue = Queue("mail", store)
-    for payload, why in (({"data": b"bytes"}, "JSON does not carry"), ({"user": 1}, "")):
+    for payload, why in (({"data": b"bytes"}, "JSON cannot hold"), ({"user": 1}, "")):
         message = queue.enqueue(payload)
         bury(store, message)
         with serve(allow=["edit"]).client() as client:
