@@ -70,12 +70,12 @@ class Config(Struct, frozen=True, kw_only=True):
     visibility_timeout: Annotated[float, Meta(ge=2, le=30 * 86_400)] = 30.0
     #: Seconds without a new board after which another agent stands for election. The leader writes every third of it.
     leader_lease: Patience = 15.0
-    #: Seconds between two writes of a host that has held nothing for a minute, on billed stores. Up to three times as long
-    #: pass before such a host counts as gone, and a message that it was given meanwhile waits for three of its polls, at
-    #: least 5 s. 0: it writes as while it works, every third of ``visibility_timeout``.
+    #: Seconds between two writes of a host that has held nothing for two visibility timeouts, on billed stores. If such a
+    #: host dies, it counts as gone after three times as long. A message that it was given waits for three of its polls, at
+    #: least 5 s. 0: it writes as often as while it works, every third of ``visibility_timeout``.
     doze_interval: Annotated[float, Meta(ge=0, le=86_400)] = 300.0
-    #: Seconds without a new board while there is no work, on billed stores: the coordinator announces it. If it dies then,
-    #: the next message may wait so long for another one. Not below ``leader_lease``.
+    #: Seconds for which the coordinator may be silent while there is no work, on billed stores. It announces this on the
+    #: board. If it dies then, the next message may wait so long for another coordinator. Not below ``leader_lease``.
     idle_lease: Patience = 60.0
     #: Seconds for which outcomes are batched before they are stored: finished work that the death of a host can cost.
     #: None: 0.2, on billed stores as ``pacing`` sets it: 0.2 (``latency``), 2 or 5.
@@ -89,13 +89,13 @@ class Config(Struct, frozen=True, kw_only=True):
     #: Seconds for which finished sources are remembered. Above the age at which S3 refuses a signature (15 min) plus
     #: `enqueue_deadline`, so that a late request of a producer is recognised.
     dedup_window: Patience = 1200.0
-    #: Seconds for which it is remembered that a dead message was redriven and done, or purged, and that one was cancelled
-    #: after it had begun. No result is kept for longer. 30 days.
+    #: Seconds for which tombstones are kept: of dead messages that were redriven and done, or purged, and of messages that
+    #: were cancelled after they had begun. No result is kept for longer. 30 days.
     dead_retention: Annotated[float, Meta(ge=3600, lt=1e10)] = 2_592_000.0
     #: Seconds after which a dead letter is purged; None: it is kept until somebody redrives or purges it.
     dead_letter_retention: Annotated[float, Meta(ge=3600, lt=1e10)] | None = None
     #: Messages of a queue that wait for a retry or a snooze on the board. Beyond that, those with the longest wait are
-    #: moved to objects of their own, and may run later than told by a twentieth of their wait, or one second.
+    #: moved to other objects, and may run late by a twentieth of their wait, or one second.
     max_parked: Count = 1000
     #: Bytes of the board, which every host reads. At half of this no new batches are assigned.
     max_board_bytes: Annotated[int, Meta(ge=100_000)] = 32 * 2**20
@@ -110,8 +110,8 @@ class Config(Struct, frozen=True, kw_only=True):
     #: How often to poll on billed stores: ``latency``, ``balanced`` or ``frugal``. Idle agents poll every 1, 3.6 or 15
     #: seconds, and at once when a process of their machine wakes them.
     pacing: Literal["latency", "balanced", "frugal"] = "balanced"
-    #: ``HOST:PORT`` at which an agent listens for datagrams that say "look now", as other machines reach it; port 0: any.
-    #: None: it does not, and finds the first message from another machine with its next poll. Needs ``knock_key``.
+    #: ``HOST:PORT`` at which an agent listens for datagrams that say "poll now", as other machines reach it; port 0: any.
+    #: None: the agent does not listen, and finds a message from another machine with its next poll. Needs ``knock_key``.
     knock: str | None = None
     #: Secret of all processes that knock: producers knock at the coordinator after each enqueue, the coordinator at hosts.
     #: A producer reads the board for that, at most every 10 s.
@@ -128,12 +128,12 @@ class Config(Struct, frozen=True, kw_only=True):
     max_attempts: Annotated[int, Meta(ge=1, le=1000)] = 3
     #: Seconds that one attempt may take, unless its task sets another limit; None: no limit.
     time_limit: Seconds | None = None
-    #: What a first attempt does with the trace of its enqueue, where OpenTelemetry is configured: ``continue`` it, or begin
-    #: its own and ``link`` it. Further attempts always begin their own.
+    #: If OpenTelemetry is configured: whether the first attempt ``continue``s the trace of its enqueue, or begins a new
+    #: trace with a ``link`` to it. Further attempts always begin a new trace.
     tracing: Literal["continue", "link"] = "continue"
-    #: Where a host serves metrics, health and scaling, for example ``127.0.0.1:9191``; None: nowhere.
+    #: ``HOST:PORT`` at which a host serves metrics, health and scaling, for example ``127.0.0.1:9191``; None: nowhere.
     metrics: str | None = None
-    #: Prices of the store in dollars for a million requests, for example ``put=5 get=0.4 list=5``; None: as a table says.
+    #: Prices of the store in dollars for a million requests, for example ``put=5 get=0.4 list=5``; None: list prices.
     prices: str | None = None
     #: Directory for the event history, one JSON line per event, which auditing commands read; None: no history.
     history: str | None = None

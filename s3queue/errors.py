@@ -113,7 +113,7 @@ class Fenced(QueueError):
 
 
 class TaskFailed(QueueError):
-    """A message whose result was asked for is dead.
+    """The message whose result was requested is dead.
 
     Attributes:
         message_id: its id; `s3queue.Queue.dead_letter` has all that is known.
@@ -131,7 +131,7 @@ class TaskFailed(QueueError):
 
 
 class TaskCancelled(QueueError):
-    """A message whose result was asked for was ended by somebody.
+    """The message whose result was requested was cancelled or purged, or has expired.
 
     Attributes:
         message_id: its id.

@@ -314,16 +314,20 @@ class TicketsAssigned(Event, frozen=True, tag="tickets_assigned"):
 
 
 class Paused(Event, frozen=True, tag="paused"):
-    """A queue was paused. By the coordinator, after the commit. ``until_ms``: 0 for no end."""
+    """A queue, or a task of it, was paused. By the coordinator, after the commit. ``until_ms``: 0 for no end. ``task``:
+    empty for the queue."""
 
     queue: str
     until_ms: int = 0
+    task: str = ""
 
 
 class Resumed(Event, frozen=True, tag="resumed"):
-    """A queue is no longer paused: it was resumed, or the pause has ended. By the coordinator, after the commit."""
+    """A queue, or a task of it, is no longer paused: it was resumed, or the pause has ended. By the coordinator, after the
+    commit. ``task``: empty for the queue."""
 
     queue: str
+    task: str = ""
 
 
 class BreakerOpened(Event, frozen=True, tag="breaker_opened"):

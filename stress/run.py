@@ -18,8 +18,8 @@ from s3queue.errors import ConfigError
 from s3queue.testing.programs import Unavailable
 from stress import stores
 from stress.chaos import drive
-from stress.chaos.drive import Outcome, Wanted
 from stress.chaos.plan import FEATURES, KINDS
+from stress.chaos.wanted import Outcome, Wanted
 
 
 def _kinds(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:

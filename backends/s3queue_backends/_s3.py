@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from s3queue.errors import ConfigError, StoreDenied, StoreUnavailable, StoreUnsupported
 from s3queue.store import Capabilities
+from s3queue_backends import _urls
 
 T = TypeVar("T")
 
@@ -19,6 +20,13 @@ CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 20.0
 #: Connections kept open: as many as the threads that one agent reads with.
 CONNECTIONS = 72
+
+#: What the URL of every store here may set, and how it is read.
+URL_SETTINGS: dict[str, Callable[[str], object]] = {
+    "connect_timeout_s": _urls.seconds,
+    "read_timeout_s": _urls.seconds,
+    "connections": int,
+}
 
 #: Seconds after which an idle connection is closed instead of reused. Proxies and address translation drop idle
 #: connections silently, and the next request on one would wait for the whole read time-out. Many servers close them after

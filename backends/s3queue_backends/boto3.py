@@ -6,7 +6,7 @@ The SDK's own retries are off: after a lost answer it would report a conflict wi
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
@@ -119,18 +119,13 @@ class Boto3Store:
     @classmethod
     def from_url(cls, url: str) -> Boto3Store:
         """``s3://bucket/prefix?endpoint=http://127.0.0.1:8333&region=us-east-1``"""
-        place = _urls.read(
-            url,
-            {
-                "endpoint": _urls.endpoint,
-                "region": str,
-                "path_style": _urls.boolean,
-                "profile": str,
-                "connect_timeout_s": _urls.seconds,
-                "read_timeout_s": _urls.seconds,
-                "connections": int,
-            },
-        )
+        own: dict[str, Callable[[str], object]] = {
+            "endpoint": _urls.endpoint,
+            "region": str,
+            "path_style": _urls.boolean,
+            "profile": str,
+        }
+        place = _urls.read(url, {**own, **_s3.URL_SETTINGS})
         return cls(place.host, place.path, **place.settings)
 
     @property

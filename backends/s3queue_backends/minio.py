@@ -176,16 +176,7 @@ class MinioStore:
     @classmethod
     def from_url(cls, url: str) -> MinioStore:
         """``minio://127.0.0.1:9000/bucket/prefix?secure=false``"""
-        place = _urls.read(
-            url,
-            {
-                "secure": _urls.boolean,
-                "region": str,
-                "connect_timeout_s": _urls.seconds,
-                "read_timeout_s": _urls.seconds,
-                "connections": int,
-            },
-        )
+        place = _urls.read(url, {"secure": _urls.boolean, "region": str, **_s3.URL_SETTINGS})
         bucket, _, prefix = place.path.partition("/")
         if not place.host:
             raise ConfigError("a minio URL needs a host", "for example minio://localhost:9000/bucket?secure=false")

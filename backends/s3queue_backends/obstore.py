@@ -121,12 +121,7 @@ class ObstoreStore:
     def from_url(cls, url: str) -> ObstoreStore:
         """``obstore+s3://bucket/prefix?endpoint=…&region=…``, ``gs://bucket/prefix`` or ``az://container/prefix``"""
         scheme = url.partition("://")[0]
-        known: dict[str, Callable[[str], object]] = {
-            "endpoint": _urls.endpoint,
-            "connect_timeout_s": _urls.seconds,
-            "read_timeout_s": _urls.seconds,
-            "connections": int,
-        }
+        known: dict[str, Callable[[str], object]] = {"endpoint": _urls.endpoint, **_s3.URL_SETTINGS}
         service: Service
         match scheme:
             case "gs":

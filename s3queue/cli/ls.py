@@ -74,6 +74,8 @@ def _show(message: QueuedMessage) -> None:
     click.echo(f"    {where}, {task}, attempt {message.attempt}, sent {local_time(message.sent_at)}{group}")
     if message.unfit:
         click.echo(f"    waits for a host that fits: others do not know {plain(message.unfit)}, or not so")
+    if message.held:
+        click.echo("    its task is paused")
     for one in message.failures:
         click.echo(f"    attempt {one.attempt} {one.cause}: {cut(last_line(one.text))}")
     if message.preview:

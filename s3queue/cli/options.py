@@ -80,6 +80,12 @@ def timeout_option(default: float = 60.0, text: str = "Time to wait.") -> Callab
     return click.option("--timeout", type=seconds, default=default, metavar="TIME", help=text)
 
 
+def interval_option(text: str) -> Callable[[F], F]:
+    """``--interval``, in seconds: between two updates of a screen."""
+    text = f"{text} [default: 2]"
+    return click.option("--interval", type=at_least(0.1), default=2.0, metavar="SECONDS", help=text)
+
+
 def no_wait_option(text: str = "Do not wait for the coordinator to confirm.") -> Callable[[F], F]:
     """``--no-wait``."""
     return click.option("--no-wait", is_flag=True, help=text)
@@ -96,6 +102,11 @@ def pause_options(function: F) -> F:
     ):
         function = option(function)
     return function
+
+
+def task_option(text: str) -> Callable[[F], F]:
+    """``--task``, of a command that is about a queue or a task of it."""
+    return click.option("--task", metavar="NAME", help=text)
 
 
 def ending_options(function: F) -> F:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -22,6 +23,8 @@ _LINE = 200
 
 #: Characters of the names of queues and namespaces.
 _UNKNOWN = "nothing was ever sent to a queue {!r} in namespace {}"
+#: Tasks that are named in the error for an unknown one, at most.
+_NAMES = 10
 #: Rows that are shown to people by default.
 _SHOWN = 20
 
@@ -66,6 +69,27 @@ def warn_if_unknown(of: Queue) -> None:
     mistyped. One GET."""
     if not _is_known(of):
         click.echo(f"s3queue: {_UNKNOWN.format(of.name, of.namespace)} (is that its name?)", err=True)
+
+
+def warn_if_unknown_task(of: Queue, task: str) -> None:
+    """The same of a task: the hosts that live say which tasks they know. One LIST, and one GET for each host."""
+    from s3queue.core.ops import get_all, list_all
+    from s3queue.core.records import Ledger, decode
+    from s3queue.errors import CorruptRecord
+    from s3queue.io.drive import Driver
+    from s3queue.store import Found
+
+    driver, known = Driver(of.store), set[str]()
+    keys = [item.key for item in driver.run(list_all(of.layout.hosts))]
+    for key, found in zip(keys, driver.run(get_all(keys)), strict=True):
+        with contextlib.suppress(CorruptRecord):
+            ledger = decode(Ledger, key, found.body) if isinstance(found, Found) else None
+            if ledger is not None and not ledger.over and of.name in ledger.offers:
+                known.update(ledger.offers[of.name].tasks)
+    if known and task not in known:
+        names = ", ".join(map(plain, sorted(known)[:_NAMES]))
+        told = f"no host knows a task {task!r} of queue {of.name!r}; they know {names}"
+        click.echo(f"s3queue: {told} (is that its name?)", err=True)
 
 
 def _is_known(of: Queue) -> bool:

@@ -65,6 +65,10 @@ def marks(seen: Stats) -> Iterator[str]:
     for queue, counts in seen.queues.items():
         if counts.paused:
             yield f"[yellow]paused[/]: {queue}; s3queue resume {queue}"
+        for task in counts.paused_tasks:
+            many, name = counts.held.get(task, 0), escape(task)
+            held = f", {plural(many, 'message')} held" if many else ""
+            yield f"[yellow]paused[/]: {name} of {queue}{held}; s3queue resume {queue} --task {name}"
     for queue, counts in seen.queues.items():
         if counts.limited:
             yield f"[yellow]limit reached[/]: {queue}: {escape(', '.join(counts.limited))}; s3queue limit ls"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from s3queue.cli.common import console, show_json, use
-from s3queue.cli.options import at_least, json_option, store_options
+from s3queue.cli.options import interval_option, json_option, store_options
 from s3queue.core.keys import check_name
 from s3queue.words import plural
 
@@ -27,13 +27,7 @@ _ONE = {"retries": "repeat", "conflicts": "conflict"}
 @click.option("--queue", "queues", metavar="NAME", multiple=True, help="Show only this queue. May be repeated.")
 @click.option("--exact", is_flag=True, help="Count now. Costs one request per 1,000 objects and per host.")
 @click.option("--watch", is_flag=True, help="Repeat until Ctrl-C.")
-@click.option(
-    "--interval",
-    type=at_least(0.1),
-    default=2.0,
-    metavar="SECONDS",
-    help="Time between two repetitions of --watch. [default: 2]",
-)
+@interval_option("Time between two repetitions of --watch.")
 @store_options
 @json_option
 def command(

@@ -8,17 +8,11 @@ import time
 import click
 
 from s3queue.cli.common import console, use
-from s3queue.cli.options import at_least, store_options
+from s3queue.cli.options import interval_option, store_options
 
 
 @click.command("top")
-@click.option(
-    "--interval",
-    type=at_least(0.1),
-    default=2.0,
-    metavar="SECONDS",
-    help="Time between two updates. Each costs one request. [default: 2]",
-)
+@interval_option("Time between two updates. Each costs one request.")
 @store_options
 def command(interval: float, store_url: str | None, namespace: str | None, config_file: str | None) -> None:
     """Watch queues, hosts, the coordinator and their store requests, until Ctrl-C.

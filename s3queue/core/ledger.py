@@ -105,6 +105,7 @@ class Host:
         clock_ms: wall clock, for a board with schedules; see `Ledger`.
         forced: by ticket and offset, those of them that end with their process if they still run so many seconds later.
         texts: characters of failures that the board has not taken over yet.
+        halted: by queue, tasks that the newest board names as paused: their messages are given back, and not started.
         limits: by queue, what this host declares. allowed: its tickets of which not all messages may run at once.
     """
 
@@ -138,6 +139,7 @@ class Host:
     clock_ms: int = 0
     limits: dict[str, Limits] = field(default_factory=dict)
     allowed: dict[str, Allowed] = field(default_factory=dict)
+    halted: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -183,7 +185,7 @@ class Host:
             elif held.ticket.taken != ticket.taken:
                 held.ticket = ticket
                 self.changes += 1
-        self.unknown = unknown
+        self.unknown, self.halted = unknown, board.halted
         if self.texts and self.changes != before:
             self.texts = sum(held.texts for held in self.tickets.values())
         if board.allowed or self.allowed:

@@ -46,6 +46,28 @@ def resume(*queues: str) -> Edit:
     )
 
 
+def pause_task(queue: str, task: str, until_ms: int = 0) -> Edit:
+    """Start no message of this task of this queue until then (wall clock in milliseconds); 0: until it is resumed."""
+
+    def edit(control: Control) -> Control:
+        tasks = {**control.paused_tasks.get(queue, {}), task: until_ms}
+        return replace(control, paused_tasks={**control.paused_tasks, queue: tasks})
+
+    return edit
+
+
+def resume_task(queue: str, *tasks: str) -> Edit:
+    """End the pauses of these tasks of a queue; none: of all of them."""
+
+    def edit(control: Control) -> Control:
+        paused = control.paused_tasks.get(queue, {})
+        left = {task: until_ms for task, until_ms in paused.items() if tasks and task not in tasks}
+        others = {name: one for name, one in control.paused_tasks.items() if name != queue}
+        return replace(control, paused_tasks=others | ({queue: left} if left else {}))
+
+    return edit
+
+
 def limit(queue: str, limits: Limits) -> Edit:
     """Set these limits of a queue, in addition to those that were set before."""
     return lambda control: replace(
@@ -77,10 +99,10 @@ def unschedule(queue: str) -> Edit:
 
 
 def forget(queue: str) -> Edit:
-    """Remove everything that was set for this queue: schedules, limits, a pause."""
+    """Remove everything that was set for this queue: schedules, limits, pauses of it and of its tasks."""
 
     def edit(control: Control) -> Control:
-        left = unschedule(queue)(resume(queue)(control))
+        left = unschedule(queue)(resume_task(queue)(resume(queue)(control)))
         return replace(left, limits={name: one for name, one in left.limits.items() if name != queue})
 
     return edit
@@ -135,6 +157,24 @@ def has_planned(board: Board | None, turn: int) -> bool:
     """Whether every ticket from now on is assigned under a control of at least this turn. Without a leader this is true:
     the next one reads the control before it assigns anything."""
     return board is None or board.leader is None or board.control >= turn
+
+
+def has_halted(board: Board | None, turn: int, queue: str, task: str) -> bool:
+    """Whether a host that reads the board from now on starts no message of this task, which the control of this turn
+    pauses. Without a leader this is true: the next one reads the control before it assigns anything. A leader of a release
+    that knows no paused tasks never makes it true."""
+    if board is None or board.leader is None or board.control > turn:  # a later change may have ended it
+        return True
+    return board.control == turn and task in board.halted.get(queue, ())
+
+
+def tickets_of(board: Board | None, queue: str) -> frozenset[str]:
+    """The tickets with messages of this queue that hosts hold."""
+    return (
+        frozenset()
+        if board is None
+        else frozenset(name for name, ticket in known_of(board).tickets.items() if ticket.queue == queue)
+    )
 
 
 def is_idle(board: Board | None, queue: str) -> bool:

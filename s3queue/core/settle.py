@@ -6,11 +6,12 @@ these to another; none can lose or duplicate a message.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
 
 from msgspec.structs import replace
 
+from s3queue.core.halts import HELD_SINCE_MS, let_go
 from s3queue.core.histories import (
     LAST_TEXT,
     MAX_SPARED,
@@ -162,6 +163,28 @@ class Draft:
             self.failures[index] = before
             self.remember(index, why)
         self._add_ready(Ready(index, index + 1, attempt))
+
+    def hold(self, index: int, attempt: int, token: str) -> None:
+        """Its task is paused, and its host has not started it. Costs no attempt."""
+        known, _ = self.unfit.get(index, ("", 0))
+        self.unfit = self.unfit or {}
+        self.unfit[index] = joined(known, token), HELD_SINCE_MS
+        self._add_ready(Ready(index, index + 1, attempt))
+
+    def let_go(self, tokens: Collection[str], now_ms: int) -> None:
+        """The tasks of messages with these tokens are no longer paused."""
+        for index, (token, _) in list(self.unfit.items()):
+            if token not in tokens:
+                continue
+            if rest := let_go(token):
+                self.unfit[index] = rest, now_ms
+            else:
+                del self.unfit[index]
+
+    @property
+    def tokens(self) -> Iterator[str]:
+        """Those of its messages that hosts gave back."""
+        return (token for token, _ in self.unfit.values())
 
     def expire_ready(self) -> list[tuple[int, int]]:
         """Settle the ready messages that have not begun. Returns their ranges."""

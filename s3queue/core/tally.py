@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from s3queue.core.halts import is_held, task_of
 from s3queue.core.keys import MAX_ORDER, Layout, Source, parse_source
 from s3queue.core.records import Board
 from s3queue.core.records.summary import Tally
@@ -31,7 +32,8 @@ def count_board(board: Board, layout: Layout) -> tuple[dict[str, Tally], list[st
         ready = sum(one.stop - one.start for one in state.ready) - sum(marked.values())
         tally.ready += ready
         for token, many in marked.items():
-            tally.unfit[token] = tally.unfit.get(token, 0) + many
+            where, name = (tally.held, task_of(token)) if is_held(token) else (tally.unfit, token)
+            where[name] = where.get(name, 0) + many
         tally.waiting += len(state.waiting)
         if ready:
             _older(tally, source)

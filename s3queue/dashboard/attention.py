@@ -53,6 +53,11 @@ def notices(look: Look, queue: str = "") -> list[Notice]:
         if counts.paused:
             text = f"Nothing of {name} is started. Enqueuing goes on."
             found.append(Notice("warn", "Paused", text, f"s3queue resume {name}", name))
+        for task in counts.paused_tasks:
+            text = (
+                f"No message of task {task} of {name} is started: {plural(counts.held.get(task, 0), 'message')} held."
+            )
+            found.append(Notice("warn", "Paused task", text, f"s3queue resume {name} --task {task}", name))
     order = {"bad": 0, "warn": 1, "note": 2}
     return sorted(found, key=lambda one: order[one.level])
 

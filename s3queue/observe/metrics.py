@@ -73,7 +73,7 @@ def of_namespace(seen: Stats | None, rising: Rising) -> Iterator[Metric]:
 def _messages(seen: Stats | None, rising: Rising) -> Iterator[Metric]:
     messages = GaugeMetricFamily("s3queue_messages", "Messages; dead: with a dead letter.", labels=["queue", "state"])
     oldest = GaugeMetricFamily("s3queue_oldest_ready_seconds", "Age of the oldest ready message.", labels=["queue"])
-    enqueued = CounterMetricFamily("s3queue_messages_enqueued_total", "Messages that came.", labels=["queue"])
+    enqueued = CounterMetricFamily("s3queue_messages_enqueued_total", "Messages that were enqueued.", labels=["queue"])
     finished = CounterMetricFamily(
         "s3queue_messages_finished_total",
         "Messages that ended; redriven ones again.",
@@ -82,6 +82,7 @@ def _messages(seen: Stats | None, rising: Rising) -> Iterator[Metric]:
     for queue, counts in {} if seen is None else seen.queues.items():
         there = {state: getattr(counts, name) for state, name in _STATES.items()}
         there["unfit"] = sum(counts.unfit.values())
+        there["held"] = sum(counts.held.values())
         for state, many in there.items():
             messages.add_metric([queue, state], many)
         oldest.add_metric([queue], counts.oldest_s or 0.0)
@@ -99,7 +100,7 @@ def of_usage(seen: Stats | None, prices: Mapping[str, float]) -> Iterator[Metric
     slots = GaugeMetricFamily("s3queue_slots", "Slots of workers.", labels=["state"])
     attempts = CounterMetricFamily("s3queue_attempts_total", "Attempts that ended.", labels=["queue", "task", "result"])
     requests = CounterMetricFamily("s3queue_store_requests_total", "Requests.", labels=["role", "op", "result"])
-    spent = CounterMetricFamily("s3queue_store_dollars_total", "What they cost.", labels=["role"])
+    spent = CounterMetricFamily("s3queue_store_dollars_total", "Cost of the requests in dollars.", labels=["role"])
     hosts = [] if seen is None else [host for host in seen.hosts if not host.over]
     busy = sum(host.busy for host in hosts)
     slots.add_metric(["busy"], busy)
@@ -166,7 +167,7 @@ def _of_store(totals: Totals, prices: Mapping[str, float]) -> Iterator[Metric]:
         by_op.setdefault((op,), Histogram()).merge(it)
     yield requests
     yield _histogram("s3queue_store_request_seconds", "Time of a request.", ["op"], by_op)
-    spent = CounterMetricFamily("s3queue_store_dollars_total", "What they cost.", labels=["role"])
+    spent = CounterMetricFamily("s3queue_store_dollars_total", "Cost of the requests in dollars.", labels=["role"])
     for role, asked in sorted(totals.requests().items()):
         spent.add_metric([role], dollars(asked, prices))
     yield spent

@@ -25,6 +25,8 @@ class QueueStats(Struct):
         unfit: messages that wait for a host that knows their task and takes their arguments, by ``task@digests``: the
             signatures that the hosts know which gave them back. They do not count as ready.
         paused: whether an operator has paused it.
+        paused_tasks: tasks that an operator has paused.
+        held: by task: messages of paused tasks that wait on the board. They do not count as ready.
         at_least: whether there may be more messages that are ready, scheduled or waiting than counted: the coordinator has
             not seen all of them yet.
         hosts: living hosts that serve it.
@@ -59,11 +61,14 @@ class QueueStats(Struct):
     cancelled: int = 0
     purged: int = 0
     redriven: int = 0
+    held: dict[str, int] = field(default_factory=dict)
+    paused_tasks: list[str] = field(default_factory=list)
 
     @property
     def is_unserved(self) -> bool:
         """Whether messages wait here and no living host serves the queue."""
-        return not self.hosts and bool(self.ready or self.running or self.waiting or self.scheduled or self.unfit)
+        there = self.ready or self.running or self.waiting or self.scheduled or self.unfit or self.held
+        return not self.hosts and bool(there)
 
 
 class RunningStats(Struct):

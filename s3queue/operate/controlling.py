@@ -21,15 +21,30 @@ class Controllable(Readable):
     """Pauses and limits a queue. A base of `Queue`."""
 
     def pause(
-        self, *, until: datetime | None = None, wait: bool | Literal["idle"] = True, timeout: float = 60.0
+        self,
+        *,
+        task: str | None = None,
+        until: datetime | None = None,
+        wait: bool | Literal["idle"] = True,
+        timeout: float = 60.0,
     ) -> None:
-        """Pause this queue: no more of its messages are assigned to hosts. Messages that hosts hold already still run, and
-        producers can still enqueue.
+        """Pause this queue, or one task of it: no more of its messages are assigned to hosts. Producers can still enqueue,
+        and running messages run to their end. Messages of a queue that hosts hold already run, too.
+
+        A host that has read the pause of a task starts no message of it, and gives it back, which costs no attempt. Each
+        message costs one assignment and one GET of its batch, once. Up to ``max_parked`` (1,000) messages of a queue wait
+        on the board, and are ready as soon as the task is resumed. Further ones are looked at again every five minutes, and
+        so may start that much later. To stop a task with a long backlog, pause its queue. Messages of a group wait behind
+        one that was given back. Hosts of releases without this feature go on starting the task; while such a host
+        coordinates, the pause of a task does not come into force, and this raises `TimeoutError`.
 
         Args:
+            task: only messages of the task with this name. None: all messages of the queue.
             until: when it resumes by itself; with a time zone. None: at `resume`.
-            wait: True: return when the coordinator assigns no more of its messages. ``"idle"``: when also no host holds any
-                of them. False: at once.
+            wait: True: return when the coordinator assigns no more messages of the queue, or when the board names the pause
+                of the task. ``"idle"``: when also no host holds messages of the queue; for a task, when the messages of the
+                queue are over, of any task, that hosts held when the pause came into force: from then on no message of
+                the task runs. False: at once.
             timeout: seconds to wait.
 
         Raises:
@@ -46,18 +61,23 @@ class Controllable(Readable):
             if due_ms is None:
                 raise ConfigError(f"until is {until}, which has passed", "a time to come")
             until_ms = due_ms
-        self._operation().change(operate.pause(self.name, until_ms), self.name, wait, timeout)
+        if task is not None:
+            self._operation().pause_task(self.name, task, until_ms, wait, timeout)
+        else:
+            self._operation().change(operate.pause(self.name, until_ms), self.name, wait, timeout)
 
-    def resume(self, *, wait: bool = True, timeout: float = 60.0) -> None:
-        """Undo `pause`.
+    def resume(self, *, task: str | None = None, wait: bool = True, timeout: float = 60.0) -> None:
+        """Undo `pause`, of the queue or of one task: each ends only the pause that it names.
 
         Args:
+            task: name of a task. None: the pause of the queue.
             wait: return when the coordinator assigns its messages again. False: at once.
             timeout: seconds to wait.
 
         Raises, asks: as `pause`.
         """
-        self._operation().change(operate.resume(self.name), self.name, wait, timeout)
+        edit = operate.resume(self.name) if task is None else operate.resume_task(self.name, task)
+        self._operation().change(edit, self.name, wait, timeout)
 
     def limit(
         self,

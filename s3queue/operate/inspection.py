@@ -112,6 +112,8 @@ def _queue_stats(tally: Tally, now_ms: float) -> QueueStats:
         cancelled=tally.cancelled,
         purged=tally.purged,
         redriven=tally.redriven,
+        held=tally.held,
+        paused_tasks=list(tally.paused_tasks),
     )
 
 
@@ -204,9 +206,12 @@ def _read_control(seen: Stats, layout: Layout, listing: list[Listed], driver: Dr
     except CorruptRecord:
         seen.unreadable.append(layout.control)
         return
+    now_ms = int(time.time() * 1000)
     for queue in control.paused:
-        if control.holds(queue, int(time.time() * 1000)):
+        if control.holds(queue, now_ms):
             seen.queues.setdefault(queue, QueueStats()).paused = True
+    for queue, tasks in control.halted(now_ms).items():
+        seen.queues.setdefault(queue, QueueStats()).paused_tasks = list(tasks)
 
 
 def _read_hosts(seen: Stats, layout: Layout, board: Board | None, listing: list[Listed], driver: Driver) -> None:

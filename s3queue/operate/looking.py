@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from s3queue.core.bodies import batch_in
+from s3queue.core.halts import is_held, task_of
 from s3queue.core.keys import MAX_ORDER, Layout, parse_message_id, parse_source
 from s3queue.core.ops import get, get_all, list_page
 from s3queue.core.records import Batch, Board, Ledger, SourceState, decode, decode_moved, known_of
@@ -51,6 +52,7 @@ class QueuedMessage(Struct, frozen=True, kw_only=True):
         due_at: when a scheduled or waiting message may start.
         host: of a running message: the name of its host, or the session of a host without a name.
         unfit: the task, if hosts gave the message back because they do not know the task, or not with these arguments.
+        held: whether a host gave it back because its task is paused.
         failures: earlier attempts that failed, oldest first; the last few.
         raw: whether it cannot be read: the object holds no message, or is larger than ``max_message_bytes`` allows.
         body: the payload, encoded (MessagePack).
@@ -77,6 +79,7 @@ class QueuedMessage(Struct, frozen=True, kw_only=True):
     place: str
     ticket: str = ""
     session: str = ""
+    held: bool = False
 
     @property
     def payload(self) -> Any:
@@ -111,6 +114,7 @@ class _Spot(NamedTuple):
     session: str = ""
     unfit: str = ""
     ticket: str = ""
+    held: bool = False
 
 
 class _Entry(NamedTuple):
@@ -375,6 +379,7 @@ class _Look:
             due_at=None if spot.due_ms is None else time_of(spot.due_ms),
             host=self._names.get(spot.session),
             unfit=spot.unfit,
+            held=spot.held,
             failures=history(failures),
             headers={} if message is None else message.headers,
             raw=message is None,
@@ -390,7 +395,8 @@ def _on_source(path: str, state: SourceState) -> Iterator[_Spot]:
     unfit = Draft(state).unfit if state.unfit else {}
     for ready in state.ready:
         for index in range(ready.start, ready.stop):
-            token = unfit[index][0].rpartition("@")[0] if index in unfit else ""
-            yield _Spot(index, "ready", ready.attempt, unfit=token)
+            token = unfit[index][0] if index in unfit else ""
+            held = is_held(token)
+            yield _Spot(index, "ready", ready.attempt, unfit="" if held else task_of(token), held=held)
     for one in state.waiting:
         yield _Spot(one.index, "waiting", one.attempt, one.due_ms)

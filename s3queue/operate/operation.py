@@ -28,6 +28,7 @@ __all__ = ["Operation"]
 _LOOK_S, _LAST_LOOK_S = 0.05, 1.0
 #: Seconds without an answer after which that is logged: longer than a coordinator polls, shorter than people wait.
 _SILENCE_S = 5.0
+_NOT_TAKEN_OVER = "the change is stored, and no coordinator has taken it over"
 _log = logging.getLogger("s3queue.operator")
 
 
@@ -42,19 +43,39 @@ class Operation:
     def change(self, edit: Edit, queue: str, wait: bool | Literal["idle"], timeout: float) -> None:
         """Change the control, and wait until the change takes effect for a queue. See `s3queue.Queue.pause`."""
         check_timeout(timeout)
+        turn = self._set(edit)
+        if wait:
+            self.until(lambda board: operate.has_planned(board, turn), timeout, _NOT_TAKEN_OVER)
+        if wait == "idle":
+            self.until(lambda board: operate.is_idle(board, queue), timeout, "hosts still hold some of its messages")
+
+    def pause_task(self, queue: str, task: str, until_ms: int, wait: bool | Literal["idle"], timeout: float) -> None:
+        """Pause a task of a queue, and wait until that takes effect. See `s3queue.Queue.pause`."""
+        check_timeout(timeout)
+        turn, out = self._set(operate.pause_task(queue, task, until_ms)), frozenset[str]()
+
+        def holds(board: Board | None) -> bool:
+            nonlocal out
+            out = operate.tickets_of(board, queue)
+            is_over = 0 < until_ms <= time.time() * 1000 and operate.has_planned(board, turn)
+            return is_over or operate.has_halted(board, turn, queue, task)
+
+        if wait:
+            self.until(holds, timeout, _NOT_TAKEN_OVER)
+        if wait == "idle":
+            self.until(
+                lambda board: out.isdisjoint(operate.tickets_of(board, queue)),
+                timeout,
+                "hosts still hold messages of the queue that they had before",
+            )
+
+    def _set(self, edit: Edit) -> int:
+        """Change the control. Returns its turn. Raises `StoreUnavailable`; asks one GET and one PUT."""
         outcome = self._driver.run(operate.change(self._layout, edit, secrets.token_hex(8)))
         if isinstance(outcome, Unknown):
             raise StoreUnavailable("put", self._layout.control, "no answer; the change may or may not take effect")
         self.wake()
-        turn = outcome.turn
-        if wait:
-            self.until(
-                lambda board: operate.has_planned(board, turn),
-                timeout,
-                "the change is stored, and no coordinator has taken it over",
-            )
-        if wait == "idle":
-            self.until(lambda board: operate.is_idle(board, queue), timeout, "hosts still hold some of its messages")
+        return outcome.turn
 
     def ask(self, request: Request, wait: bool, timeout: float, patience_s: float) -> str:
         """Ask something of the coordinator, and wait for the answer: see `s3queue.core.records.Answer`.

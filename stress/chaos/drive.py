@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import s3queue
 from s3queue.config import Config, redact_url
@@ -30,81 +29,14 @@ from stress.chaos import calls, faults, featured, notes, shares, ticking
 from stress.chaos.accounts import gather
 from stress.chaos.crew import Crew, Failed, Host, Producer, can_be_far
 from stress.chaos.history import Verdict, judge
-from stress.chaos.plan import BEATS, KINDS, LARGEST, OVERSIZE, OWN_QUEUES, QUEUES, Mishap, Order, mishaps, portion
+from stress.chaos.plan import BEATS, LARGEST, OVERSIZE, OWN_QUEUES, QUEUES, Mishap, Order, mishaps, portion
 from stress.chaos.stores import clean_up, endpoint, proxied
+from stress.chaos.wanted import Outcome, Wanted
 
 #: After so long without a start of a task, in seconds, something else goes wrong.
 _STALL_S = 6.0
 #: Seconds for which a network that is disturbed may keep one object from being read.
 _UNREAD_S = 20.0
-
-
-class Wanted(NamedTuple):
-    """What to run. Times in seconds; ``store`` is empty for a fresh SQLite file."""
-
-    store: str = ""
-    hosts: int = 2
-    workers: int = 2
-    concurrency: int = 1
-    producers: int = 2
-    messages: int = 5000
-    kinds: tuple[str, ...] = tuple(KINDS)
-    seed: int = 0
-    mishaps: int | None = None
-    visibility_s: float = 3.0
-    lease_s: float = 2.0
-    timeout_s: float = 300.0
-    evidence: Path | None = None
-    schedules: int = 0
-    features: tuple[str, ...] = ()
-
-
-class Outcome(NamedTuple):
-    """
-    Attributes:
-        skipped: kinds of faults that were asked for and cannot be had here, and why.
-        folder: the evidence.
-    """
-
-    wanted: Wanted
-    store: str
-    verdict: Verdict
-    faults: dict[str, int]
-    skipped: dict[str, str]
-    requests: dict[str, int]
-    seconds: float
-    folder: Path
-
-    @property
-    def passed(self) -> bool:
-        verdict = self.verdict
-        return not (verdict.lost or verdict.committed_twice or verdict.unexplained or verdict.violations)
-
-    def report(self) -> dict[str, Any]:
-        verdict = self.verdict
-        return {
-            "messages": verdict.messages,
-            "done": verdict.done,
-            "dead": verdict.dead,
-            "cancelled": verdict.cancelled,
-            "redriven": verdict.redriven,
-            "lost": len(verdict.lost),
-            "committed_twice": verdict.committed_twice,
-            "ran_twice": sum(verdict.ran_twice.values()),
-            "ran_twice_unexplained": len(verdict.unexplained),
-            "fences": verdict.fences,
-            "takeovers": verdict.takeovers,
-            "faults": self.faults,
-            "recovery_s": verdict.recovery,
-            "requests": self.requests,
-            "explained": {why: many for why, many in verdict.ran_twice.items() if why != "unexplained"},
-            "finished_again": verdict.finished_again,
-            "violations": verdict.violations,
-            "skipped": self.skipped,
-            "seed": self.wanted.seed,
-            "store": self.store,
-            "seconds": round(self.seconds, 1),
-        }
 
 
 def run(wanted: Wanted, say: Callable[[str], None] = lambda _: None) -> Outcome:

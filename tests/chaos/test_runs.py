@@ -13,9 +13,9 @@ import pytest
 
 from s3queue.testing.servers import Server
 from stress.chaos import drive
-from stress.chaos.drive import Outcome, Wanted
 from stress.chaos.faults import can_mount
 from stress.chaos.plan import FEATURES
+from stress.chaos.wanted import Outcome, Wanted
 
 PROCESSES = ("kill", "stop", "agent", "supervisor")
 

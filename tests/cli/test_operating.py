@@ -10,7 +10,7 @@ from msgspec import Raw
 
 from s3queue.cli.cancel import _why
 from s3queue.core.keys import Layout, parse_message_id
-from s3queue.core.records import Board, Failure, Result, SourceState, Waiting, encode, encode_result
+from s3queue.core.records import Board, Failure, Ledger, Offer, Result, SourceState, Waiting, encode, encode_result
 from s3queue.queue import Queue
 from s3queue.store import open_store
 from tests.cli.conftest import Invoke
@@ -31,6 +31,36 @@ def test_queue_is_paused_and_resumed_and_stats_says_so(
     assert s3queue("resume", "raw", "--store", url) == 0
     assert s3queue("stats", "--store", url) == 0
     assert "paused: raw" not in capsys.readouterr().out
+
+
+def test_task_is_paused_and_resumed_and_stats_says_so(
+    s3queue: Invoke, url: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert s3queue("pause", "raw", "--task", "send", "--store", url) == 0
+    told = capsys.readouterr()
+    assert (told.out, told.err) == ("send of raw is paused\n", "")
+    assert s3queue("stats", "--store", url) == 0
+    assert "paused: send of raw; s3queue resume raw --task send" in capsys.readouterr().out
+    assert s3queue("resume", "raw", "--store", url) == 0
+    assert s3queue("stats", "--store", url) == 0
+    assert "paused: send of raw" in capsys.readouterr().out
+    assert s3queue("resume", "raw", "--task", "send", "--store", url) == 0
+    assert "send of raw is resumed" in capsys.readouterr().out
+    assert s3queue("stats", "--store", url) == 0
+    assert "paused:" not in capsys.readouterr().out
+
+
+def test_task_that_no_host_knows_is_told_to_be_one(
+    s3queue: Invoke, url: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ledger = Ledger("n", "h1", slots=1, offers={"raw": Offer(tasks={"send": "aa", "scan": "bb"})})
+    open_store(url).put(Layout().host("h1"), encode(ledger), if_version=None)
+    assert s3queue("pause", "raw", "--task", "snd", "--store", url) == 0
+    told = capsys.readouterr()
+    assert told.out == "snd of raw is paused\n"
+    assert told.err == "s3queue: no host knows a task 'snd' of queue 'raw'; they know scan, send (is that its name?)\n"
+    assert s3queue("pause", "raw", "--task", "send", "--store", url) == 0
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(

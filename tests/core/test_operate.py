@@ -15,8 +15,10 @@ from s3queue.core.records import (
     DeadLetter,
     Failure,
     Offer,
+    Part,
     Request,
     SourceState,
+    Ticket,
     Waiting,
     decode,
     encode,
@@ -299,3 +301,43 @@ def test_change_that_nobody_could_read_is_not_stored() -> None:
     with pytest.raises(CorruptRecord):
         run(operate.change(LAYOUT, operate.pause("b", -1), "n2"), store)
     assert control_of(store).paused == {"a": 0}
+
+
+# ---- tasks -----------------------------------------------------------------------------------------------------------
+
+
+def test_pauses_of_tasks_are_set_and_ended_one_by_one() -> None:
+    control = Control("n", paused={"a": 0})
+    for edit in (operate.pause_task("a", "send"), operate.pause_task("a", "scan", 7), operate.pause_task("b", "send")):
+        control = edit(control)
+    assert control.paused_tasks == {"a": {"send": 0, "scan": 7}, "b": {"send": 0}}
+    assert (control.halted(6), control.halted(7)) == (
+        {"a": ("scan", "send"), "b": ("send",)},
+        {"a": ("send",), "b": ("send",)},
+    )
+    assert operate.resume_task("a", "send")(control).paused_tasks == {"a": {"scan": 7}, "b": {"send": 0}}
+    assert operate.resume_task("b", "send")(control).paused_tasks == {"a": {"send": 0, "scan": 7}}
+    assert operate.resume("a")(control).paused_tasks == control.paused_tasks
+    assert operate.forget("a")(control) == Control("n", paused_tasks={"b": {"send": 0}})
+
+
+def test_pause_of_a_task_holds_when_a_board_names_it_or_nobody_leads() -> None:
+    named = {"a": ("send",)}
+    assert operate.has_halted(board(control=3, halted=named), 3, "a", "send")
+    assert operate.has_halted(board(control=4), 3, "a", "send")
+    assert operate.has_halted(None, 3, "a", "send")
+    assert operate.has_halted(board(control=2, leader=None), 3, "a", "send")
+    assert not operate.has_halted(board(control=2, halted=named), 3, "a", "send")
+    assert not operate.has_halted(board(control=3, halted={"a": ("scan",)}), 3, "a", "send")
+
+
+def test_leader_that_knows_no_paused_tasks_never_makes_a_pause_hold() -> None:
+    """It names the turn of the control, whose pauses of tasks it does not see."""
+    assert not operate.has_halted(board(control=3), 3, "a", "send")
+
+
+def test_tickets_of_a_queue_are_those_that_hosts_hold() -> None:
+    tickets = {"1-0": Ticket("h", (Part(path(1), 0, 1, 1),)), "1-1": Ticket("h", (Part(path(2, queue="r"), 0, 1, 1),))}
+    states = {path(1): SourceState(), path(2, queue="r"): SourceState()}
+    assert operate.tickets_of(board(tickets, states), "q") == {"1-0"}
+    assert operate.tickets_of(None, "q") == frozenset()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from s3queue.core import operate
+from s3queue.core.halts import give_back
 from s3queue.core.keys import request_path
 from s3queue.core.ops import get
 from s3queue.core.produce import Accepted
 from s3queue.core.records import Chosen, Control, Failed, Failure, LetterRequest, Request
 from s3queue.store import Found, ObjectStore
-from tests.regressions.town import QUEUE, led
+from tests.regressions.town import QUEUE, drain, led
 
 
 def test_a_pause_holds_after_one_cycle_and_costs_at_most_three_writes_and_four_reads(store: ObjectStore) -> None:
@@ -141,3 +142,39 @@ def test_operators_are_heard_on_a_real_server(server_store: ObjectStore) -> None
     leader.cycles(6)
     assert (town.sources(), town.board().answers) == ([scheduled], {})
     assert not list(server_store.list(town.layout.requests))
+
+
+def test_message_of_a_paused_task_costs_one_assignment_and_no_attempt(store: ObjectStore) -> None:
+    town, leader = led(store)
+    town.driver.run(operate.change(town.layout, operate.pause_task(QUEUE, "work"), "n"))
+    message = town.enqueue()
+    leader.cycles(1)
+    (ticket,) = leader.claim()
+    assert leader.host.halted == town.board().halted == {QUEUE: ("work",)}
+    leader.fail(ticket, 0, give_back("work"))
+    leader.flush()
+    leader.cycles(1)
+    before = town.meter.as_dict()
+    leader.cycles(60)
+    spent = {kind: count - before[kind] for kind, count in town.meter.as_dict().items()}
+    assert (spent["list"], spent["get"]) == (60, 0)
+    assert (len(leader.claimed), town.board().tickets) == (1, {})
+    town.driver.run(operate.change(town.layout, operate.resume_task(QUEUE, "work"), "m"))
+    leader.cycles(1)
+    assert [part.attempt for one in town.board().tickets.values() for part in one.parts] == [1]
+    assert town.board().sources[message].unfit == ()
+    drain(town, leader)
+    assert (town.board().totals[QUEUE].done, town.board().totals[QUEUE].failed, town.board().halted) == (1, 0, {})
+
+
+def test_pause_of_a_task_holds_after_one_cycle_and_costs_what_that_of_a_queue_costs(store: ObjectStore) -> None:
+    town, leader = led(store)
+    leader.cycles(2)
+    before = town.meter.as_dict()
+    changed = town.driver.run(operate.change(town.layout, operate.pause_task(QUEUE, "work"), "n"))
+    assert isinstance(changed, Control)
+    assert not operate.has_halted(town.board(), changed.turn, QUEUE, "work")
+    leader.cycle()
+    assert operate.has_halted(town.board(), changed.turn, QUEUE, "work")
+    spent = {kind: count - before[kind] for kind, count in town.meter.as_dict().items()}
+    assert (spent["put"], spent["get"], spent["list"]) == (2, 3, 1)

@@ -6,6 +6,7 @@ from tests.simulation import (  # noqa: F401 - imported for what they register
     bounding,
     dozing,
     gates,
+    halting,
     hosting,
     leading,
     newcoming,

@@ -15,6 +15,8 @@ from s3queue.testing.simulate import Outcome, Seeded, run
 
 #: Schedules within which a mutant has to be caught, unless it says otherwise.
 _BUDGET = 150
+#: What is not in the worlds of a mutant unless it says so.
+_CALM: Mapping[str, Any] = {"operators": 0, "halts": False, "redrivers": 0, "deaths": 0.0}
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Mutant:
         """After how many schedules it was caught, and by which. None: it was not."""
         with self.applied():
             for seed in range(self.within):
-                outcome = run(Seeded(seed), **({"operators": 0, "redrivers": 0, "deaths": 0.0} | dict(self.scene)))
+                outcome = run(Seeded(seed), **{**_CALM, **self.scene})
                 if set(self.caught_by) & outcome.violations.keys():
                     return seed + 1, outcome
         return None

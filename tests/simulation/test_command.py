@@ -26,8 +26,8 @@ def test_clean_run_is_told_in_one_json_object() -> None:
 
 def test_broken_rule_ends_with_status_1_and_a_schedule_to_paste() -> None:
     mutant = next(mutant for mutant in MUTANTS if mutant.name == "the-epoch-stays")
-    with mutant.applied():
-        done = CliRunner().invoke(main, BRIEFLY)
+    with mutant.applied():  # the first schedule breaks: however slow the machine is, one is run
+        done = CliRunner().invoke(main, [*BRIEFLY, "--seed", "2"])
     assert done.exit_code == 1
     assert re.search(r"^seed \d+ of s3queue .* breaks$", done.stderr, re.MULTILINE)
     assert "assert replay({" in done.stderr

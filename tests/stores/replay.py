@@ -132,6 +132,14 @@ def replay(*answers: Answer) -> Iterator[Replay]:
         server.stop()
 
 
+def stop_listening(listener: socket.socket, accepting: threading.Thread) -> None:
+    """Close it, and end the thread that accepts there. One that is left in `accept` waits for a number that the next socket
+    has, and takes a connection of that when its call is begun again."""
+    listener.shutdown(socket.SHUT_RDWR)
+    accepting.join()
+    listener.close()
+
+
 def refused_address() -> str:
     """Where nothing listens."""
     with socket.create_server(("127.0.0.1", 0)) as closed:

@@ -21,7 +21,7 @@ from s3queue_backends import _s3
 from s3queue.errors import OutcomeUnknown, StoreDenied, StoreUnavailable, StoreUnsupported
 from s3queue.store import Found, ObjectStore, Stored
 from tests.stores.mini_s3 import MiniS3
-from tests.stores.replay import error, refused_address, replay, reply
+from tests.stores.replay import error, refused_address, replay, reply, stop_listening
 from tests.stores.test_errors import FOUND, STORED, connect, outcome
 
 S3 = ["s3", "minio", "obstore+s3"]
@@ -119,7 +119,8 @@ class Forgetful:
         self.swallowed = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.address = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def _accept(self) -> None:
         with suppress(OSError):
@@ -144,7 +145,7 @@ class Forgetful:
         self.idle = threading.Event()
 
     def close(self) -> None:
-        self._listener.close()
+        stop_listening(self._listener, self._accepting)
 
 
 @pytest.mark.parametrize("backend", S3)
@@ -227,9 +228,6 @@ def counting() -> Iterator[tuple[str, list[object]]]:
 
 
 # ---- proxies -----------------------------------------------------------------------------------------------------
-
-
-# ---- TLS ---------------------------------------------------------------------------------------------------------
 
 
 # ---- what a person has to do -------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ from s3queue.store import (
 from s3queue.testing.faultproxy import FaultProxy
 from s3queue.testing.servers import Server
 from tests.conformance import broken
+from tests.deadline import DEADLINE_S
 from tests.stores.mini_s3 import MiniS3, mini_s3
 from tests.stores.replay import error, refused_address, replay
 
@@ -295,9 +296,9 @@ def test_what_the_network_does_to_requests_is_no_verdict() -> None:
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("backend", ["s3", "minio", "obstore+s3"])
 def test_a_lossy_network_is_no_verdict(backend: str, seed: int, honest_server: MiniS3) -> None:
-    with FaultProxy(honest_server.address, seed=seed, rate=0.1, delay_s=0.3) as proxy:
-        store = open_store(f"{url(backend, proxy)}&read_timeout_s=0.2")
-        require_safe(Driver(store), "probe/")
+    with FaultProxy(honest_server.address, seed=seed, rate=0.1, delay_s=1.0) as proxy:
+        store = open_store(f"{url(backend, proxy)}&read_timeout_s=0.5")
+        require_safe(Driver(store, patience_s=DEADLINE_S), "probe/")
         store.close()
         assert proxy.faults.total() > 0
 

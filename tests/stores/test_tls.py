@@ -15,6 +15,7 @@ from typing import NamedTuple
 import pytest
 
 from s3queue.errors import OutcomeUnknown, StoreDenied, StoreUnavailable
+from tests.stores.replay import stop_listening
 from tests.stores.test_errors import connect, outcome
 
 S3 = ["s3", "minio", "obstore+s3"]
@@ -72,11 +73,12 @@ def breaking(certificates: Certificates) -> Iterator[str]:
                     raw.recv(1 << 16)
                 return
 
-    threading.Thread(target=serve, daemon=True).start()
+    accepting = threading.Thread(target=serve, daemon=True)
+    accepting.start()
     try:
         yield f"https://127.0.0.1:{listener.getsockname()[1]}"
     finally:
-        listener.close()
+        stop_listening(listener, accepting)
 
 
 @pytest.mark.parametrize("backend", S3)

@@ -90,6 +90,17 @@ def test_what_expires_does_so_by_the_clock_of_the_test(task_queue: TaskQueue) ->
     assert shop.charged == {}
 
 
+def test_paused_task_is_not_run_and_others_of_its_queue_are(task_queue: TaskQueue) -> None:
+    Queue("shop").pause(task="pay", wait=False)
+    shop.pay.enqueue("o1")
+    shop.pay_once.enqueue("o2")
+    assert task_queue.drain().done == 1
+    assert "o1" not in shop.charged
+    Queue("shop").resume(task="pay", wait=False)
+    assert task_queue.drain().done == 1
+    assert shop.charged["o1"] == 1
+
+
 def test_failures_are_shown_with_what_the_task_raised(task_queue: TaskQueue) -> None:
     shop.fails.enqueue(7)
     drained = task_queue.drain()

@@ -25,7 +25,7 @@ class Telling:
 
     def __init__(self, env: Environment, layout: Layout, fuses: Mapping[str, Fuse]) -> None:
         self._env, self._layout = env, layout
-        self._paused: dict[str, int] | None = None
+        self._paused: dict[tuple[str, ...], int] | None = None
         self._open = _open(fuses)
 
     def tell(self, lead: Lead, cycled: Cycled) -> None:
@@ -85,16 +85,20 @@ class Telling:
 
     def _tell_paused(self, control: Control) -> None:
         now_ms, before = self._env.now_ms(), self._paused
-        paused = {queue: until_ms for queue, until_ms in control.paused.items() if control.holds(queue, now_ms)}
+        paused: dict[tuple[str, ...], int] = {
+            (queue,): until_ms for queue, until_ms in control.paused.items() if control.holds(queue, now_ms)
+        }
+        for queue, tasks in control.halted(now_ms).items() if control.paused_tasks else ():
+            paused |= {(queue, task): control.paused_tasks[queue][task] for task in tasks}
         self._paused = paused
         if before is None or before == paused:
             return
-        for queue, until_ms in paused.items():
-            if before.get(queue) != until_ms:
-                self._env.emit("paused", queue=queue, until_ms=until_ms)
-        for queue in before:
-            if queue not in paused:
-                self._env.emit("resumed", queue=queue)
+        for what, until_ms in paused.items():
+            if before.get(what) != until_ms:
+                self._env.emit("paused", **_named(what), until_ms=until_ms)
+        for what in before:
+            if what not in paused:
+                self._env.emit("resumed", **_named(what))
 
     def _tell_breakers(self, fuses: Mapping[str, Fuse]) -> None:
         before, self._open = self._open, _open(fuses)
@@ -102,6 +106,11 @@ class Telling:
             self._env.emit("breaker_opened", queue=queue, failed=fuses[queue].failed)
         for queue in sorted(before - self._open):
             self._env.emit("breaker_closed", queue=queue)
+
+
+def _named(what: tuple[str, ...]) -> dict[str, str]:
+    """A queue, or a task of it."""
+    return dict(zip(("queue", "task"), what, strict=False))
 
 
 def _open(fuses: Mapping[str, Fuse]) -> set[str]:

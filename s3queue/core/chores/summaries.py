@@ -156,6 +156,8 @@ class Summaries:
         if self._control is not None:
             for queue in self._control.paused:
                 of(queues, queue).paused = self._control.holds(queue, now_ms)
+            for queue, tasks in self._control.halted(now_ms).items() if self._control.paused_tasks else ():
+                of(queues, queue).paused_tasks = tasks
         for queue, limited in reached(board, in_force(self._ledgers(), self._control)).items():
             of(queues, queue).limited = limited
         self._add_rates(queues, now)
@@ -320,7 +322,8 @@ def _key(layout: Layout, key: str) -> str:
 
 
 def _there(tally: Tally) -> int:
-    return tally.ready + tally.scheduled + tally.running + tally.waiting + sum(tally.unfit.values())
+    given_back = sum(tally.unfit.values()) + sum(tally.held.values())
+    return tally.ready + tally.scheduled + tally.running + tally.waiting + given_back
 
 
 def _is_whole(layout: Layout, seen: Survey) -> bool:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from s3queue.core.keys import Source
-from s3queue.core.plan import assign, park, purge, redrive, requests, schedules, take_over
+from s3queue.core.plan import assign, halts, park, purge, redrive, requests, schedules, take_over
 from s3queue.core.plan.hosts import capacity
 from s3queue.core.plan.park import Parking
 from s3queue.core.plan.planned import Planned, Settled, is_finished
@@ -102,6 +102,7 @@ def plan(
     planning.retire(retired)
     park.settle(planning, parking)
     planning.wake()
+    halts.go_on(planning)
     planning.expire()
     if asked:
         requests.handle(planning, asked, there, window)

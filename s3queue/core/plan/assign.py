@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
+from s3queue.core.halts import is_held
 from s3queue.core.keys import Source, parse_source
 from s3queue.core.plan import expiry
 from s3queue.core.plan.bounds import Bounds
@@ -129,7 +130,7 @@ def _stand(planning: Planning, serving: Collection[str], bounds: Bounds) -> _Sta
                     held.add((source.queue, source.group))
         if many and source.queue in lines:
             lines[source.queue].add(source, many)
-    planning.planned.unfit = [(*key, many) for key, many in sorted(waits.items())]
+    planning.planned.unfit = [(*key, many) for key, many in sorted(waits.items()) if not is_held(key[1])]
     return _Stand(lines, unfit, busy, held)
 
 
@@ -268,6 +269,8 @@ def _ticket(planning: Planning, host: Host, queue: str, parts: tuple[Part, ...],
 def _assign_unfit(planning: Planning, stand: _Stand, serving: dict[str, list[Pool]], bounds: Bounds) -> None:
     """Assign messages that hosts have given back to hosts that know the task otherwise; without one they wait."""
     for (queue, token), line in sorted(stand.unfit.items()):
+        if is_held(token):
+            continue
         for pool in serving.get(queue, ()):
             for host in pool.hosts:
                 if not knows(host, queue, token):

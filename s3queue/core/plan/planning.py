@@ -66,6 +66,7 @@ class Planning:
         self.purges = dict(board.purges)
         self.memos = {path: dict(noted) for path, noted in board.memos.items()}
         self.ticked = dict(board.schedules)
+        self.halted = board.halted if control is None else _halted(control, now_ms)
         self.sequence = board.sequence
         #: By path, how many messages wait.
         self.waiting: dict[str, int] = {}
@@ -76,7 +77,7 @@ class Planning:
         self.drafts: dict[str, Draft] = {}
         #: Sources without an object whose one message is settled: nothing is to be deleted, or remembered.
         self.leaving: list[str] = []
-        #: By queue, messages that wait for a host that they fit.
+        #: By queue, messages that wait for a host that they fit, or for the end of a pause of their task.
         self.unfit: dict[str, int] = {}
         for path, state in [one for one in board.sources.items() if one[1].unfit]:
             queue = parse_source(path).queue
@@ -134,7 +135,12 @@ class Planning:
     def result(self) -> Planned:
         full = tuple(sorted(self.full))
         turn = self.board.control if self.control is None else self.control.turn
-        self.planned.changed = self.planned.changed or full != self.board.full or turn != self.board.control
+        self.planned.changed = (
+            self.planned.changed
+            or full != self.board.full
+            or turn != self.board.control
+            or self.halted != self.board.halted
+        )
         for path, draft in self.drafts.items():
             draft.trim()
             self.sources[path] = draft.freeze()
@@ -162,6 +168,7 @@ class Planning:
                 allowed={name: one for name, one in self.allowed.items() if name in self.tickets},
                 buckets=self.buckets,
                 fuses=self.fuses,
+                halted=self.halted,
             )
         return self.planned
 
@@ -365,6 +372,10 @@ class Planning:
     def is_emptied(self, queue: str) -> bool:
         """Whether a purge holds this queue: nothing of it is assigned, admitted or moved."""
         return queue in self.purges and not self.purges[queue].is_open
+
+
+def _halted(control: Control, now_ms: int) -> dict[str, tuple[str, ...]]:
+    return control.halted(now_ms) if control.paused_tasks else {}
 
 
 def _unfit_failure(draft: Draft, index: int, attempt: int, token: str, now_ms: int) -> Failure:

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 
 from s3queue.core import ranges
+from s3queue.core.halts import is_given_back
 from s3queue.core.histories import LAST_TEXT, NEWEST_TEXT, is_last, weigh
 from s3queue.core.keys import parse_source
+from s3queue.core.plan import halts
 from s3queue.core.plan.planned import Settled
 from s3queue.core.plan.planning import Planning
 from s3queue.core.plan.room import added
@@ -107,6 +109,9 @@ def _fail(planning: Planning, name: str, part: Part, outcome: Failed, offer: Off
         return True
     if outcome.kind == "unfit":
         planning.gave_back(part, outcome)
+        return True
+    if outcome.token and is_given_back(outcome):
+        halts.hold(planning, part, outcome.token)
         return True
     if outcome.kind == "expired":  # told by its host, which has claimed it
         if not planning.room.takes(added("", LAST_TEXT), dies=True):

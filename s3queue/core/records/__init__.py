@@ -1,20 +1,20 @@
 """The records in the objects. Each is frozen and states its format.
 
-Batches are MessagePack, with each payload untouched between producer and task. What a person may want to read in a
-bucket browser (board, control, ledgers, dead letters, retired pages, settings) is JSON.
+Batches are MessagePack. Each payload stays as the producer encoded it until its task runs. Objects that people may want to
+read in a bucket browser (board, control, ledgers, dead letters, retired pages, settings) are JSON.
 
-How a format may change, since records outlive every release:
+Records outlive every release. So a format may change only like this:
 
-1. A field may be added at the end, with a default that means what its absence meant. Readers skip fields they do not
-   know, and keep them when they replace a record that another process wrote (`encode_over`). ``format`` stays.
+1. A field may be added at the end, with a default that means the same as its absence did. Readers skip fields that they do
+   not know, and keep them when they replace a record of another process (`encode_over`). ``format`` stays.
 2. A field is never renamed, retyped or given another meaning, and in an array-like record never moved or removed.
 3. Anything else is a new ``format``. Readers support every format ever released; a writer uses the newest that all
    readers of the namespace know.
-4. A new kind of path is no new format. Who does not know it leaves alone what a board names by it (`divide`, `join`); so a
-   release that adds one gives its messages only to hosts whose ledgers say that they know it. The same of a new kind of
-   schedule or ending.
-5. A record of an unknown format, or one that does not decode, is `CorruptRecord`: it is left as it is and reported, and
-   everything else goes on.
+4. A new kind of path is not a new format. Releases that do not know it leave such entries of a board as they are (`divide`,
+   `join`). A release that adds one gives its messages only to hosts whose ledgers say that they know it. The same holds for
+   a new kind of schedule or ending.
+5. A record of an unknown format, or one that does not decode, is a `CorruptRecord`: it is left as it is and reported.
+   Everything else goes on.
 """
 
 from s3queue.core.records.board import (

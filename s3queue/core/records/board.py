@@ -92,11 +92,14 @@ class Ready(Struct, frozen=True, gc=False, array_like=True):
 
 
 class Unfit(Struct, frozen=True, gc=False, array_like=True):
-    """Messages that hosts gave back because they do not know the task, or know one that takes other arguments.
+    """Messages that hosts gave back because they do not know the task, or know one that takes other arguments; or because
+    the task is paused.
 
     Attributes:
-        token: ``task@digests``: what the hosts that have given them back know under that name, see `Failed.token`.
-        since_ms: wall clock of the first time.
+        token: ``task@digests``: what the hosts that have given them back know under that name, see `Failed.token`. ``=``
+            among the digests: the task is paused, see `s3queue.core.halts`.
+        since_ms: wall clock of the first time. Of those whose task is paused the greatest number there is: they never wait
+            too long, also where an earlier release leads.
     """
 
     start: Index
@@ -152,6 +155,11 @@ class SourceState(Struct, frozen=True, gc=False, omit_defaults=True):
     endings: dict[Index, Ending] = {}
     letter: str = ""
     begun: tuple[Index, ...] = ()
+
+    @property
+    def tokens(self) -> Iterator[str]:
+        """Those of its unfit messages."""
+        return (one.token for one in self.unfit)
 
 
 class Mark(Struct, frozen=True, gc=False, array_like=True):
@@ -273,6 +281,7 @@ class Board(Struct, frozen=True, omit_defaults=True):
         allowed: tickets of which not all messages may run at once.
         buckets: by queue and key ("": the queue), what a rate allows; of those that are not full.
         fuses: by queue, circuit breakers that have seen failures.
+        halted: by queue, tasks that are paused: a host that has read this starts no message of them, and gives them back.
     """
 
     nonce: str
@@ -299,6 +308,7 @@ class Board(Struct, frozen=True, omit_defaults=True):
     allowed: dict[str, Allowed] = {}
     buckets: dict[str, dict[str, Bucket]] = {}
     fuses: dict[str, Fuse] = {}
+    halted: dict[str, tuple[str, ...]] = {}
 
     @property
     def is_busy(self) -> bool:

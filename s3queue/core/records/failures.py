@@ -49,7 +49,7 @@ class Failed(Struct, frozen=True, gc=False, array_like=True):
             (costs none: this host does not know the task, or not one that takes these arguments).
         delay_s: how long to wait before the next attempt.
         token: of an unfit message: ``task@digest``, see `Offer.tasks`; without a digest if the host does not know the
-            task.
+            task. Of a snooze: it was not started since the task is paused, see `s3queue.core.halts`.
     """
 
     kind: str

@@ -22,6 +22,7 @@ class Tally(Struct, omit_defaults=True):
         died: by cause, how many; since a coordinator first counted them.
         hosts: living ones that serve it.
         limited: limits that hold up messages, or are used up; for people.
+        held: by task, messages that hosts gave back since it is paused. paused_tasks: that are.
         expired, deaths, cancelled, purged, redriven: committed since the namespace began; ``dead`` is how many still are.
     """
 
@@ -47,6 +48,8 @@ class Tally(Struct, omit_defaults=True):
     cancelled: Count = 0
     purged: Count = 0
     redriven: Count = 0
+    held: dict[str, Count] = {}
+    paused_tasks: tuple[str, ...] = ()
 
 
 class Progress(Struct, frozen=True, array_like=True):

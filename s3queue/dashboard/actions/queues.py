@@ -24,13 +24,20 @@ _LONG_S = 600.0
 def _pause(desk: Desk, values: Mapping[str, str]) -> str:
     span_s = seconds(values, "for")
     until = None if span_s is None else datetime.now(UTC) + timedelta(seconds=span_s)
-    desk.queue(values["queue"]).pause(until=until, timeout=WAIT_S)
-    return f"{values['queue']} is paused" + (f" for {span_s:g} s." if span_s is not None else ".")
+    task = values.get("task", "").strip() or None
+    desk.queue(values["queue"]).pause(task=task, until=until, timeout=WAIT_S)
+    return f"{_named(values)} is paused" + (f" for {span_s:g} s." if span_s is not None else ".")
 
 
 def _resume(desk: Desk, values: Mapping[str, str]) -> str:
-    desk.queue(values["queue"]).resume(timeout=WAIT_S)
-    return f"{values['queue']} is resumed."
+    desk.queue(values["queue"]).resume(task=values.get("task", "").strip() or None, timeout=WAIT_S)
+    return f"{_named(values)} is resumed."
+
+
+def _named(values: Mapping[str, str]) -> str:
+    """The queue, or a task of it."""
+    task = values.get("task", "").strip()
+    return f"{task} of {values['queue']}" if task else values["queue"]
 
 
 def _limit(desk: Desk, values: Mapping[str, str]) -> str:
@@ -92,19 +99,28 @@ ACTIONS = (
     Action(
         "pause",
         "Pause",
-        "Nothing more of this queue is started. Enqueuing goes on; what hosts hold already runs to its end.",
+        "Nothing more of this queue is started, or of one task of it. Enqueuing goes on; what hosts hold already runs to "
+        "its end. Of a task, they give back what has not begun.",
         _pause,
-        lambda values: line("s3queue", "pause", values["queue"], *option("--for", values.get("for"))),
+        lambda values: line(
+            "s3queue", "pause", values["queue"],
+            *option("--task", values.get("task", "").strip()),
+            *option("--for", values.get("for")),
+        ),
         "queue",
-        (Field("for", "Resume by itself after", "number", "seconds; empty: when somebody resumes it"),),
+        (
+            Field("for", "Resume by itself after", "number", "seconds; empty: when somebody resumes it"),
+            Field("task", "Only this task", "text", "empty: the whole queue"),
+        ),
     ),
     Action(
         "resume",
         "Resume",
-        "Messages of this queue are started again.",
+        "Messages of this queue are started again, or those of a task that was paused by itself.",
         _resume,
-        lambda values: line("s3queue", "resume", values["queue"]),
+        lambda values: line("s3queue", "resume", values["queue"], *option("--task", values.get("task", "").strip())),
         "queue",
+        (Field("task", "Only this task", "text", "empty: the whole queue"),),
     ),
     Action(
         "limit",

@@ -26,7 +26,7 @@ from s3queue.runtime.agent.interrupts import EndWorker, Interrupts
 from s3queue.runtime.agent.loads import Load, Row
 from s3queue.runtime.agent.pool import Piece, Pool, pieces_of
 from s3queue.runtime.local.journal import MOVED, READING, READY, ROW_STATES, WorkerJournal
-from s3queue.runtime.local.wire import Deal, Note
+from s3queue.runtime.local.wire import Deal, Halted, Note
 
 #: Seconds of work handed to a worker in one deal: long against a round trip between processes (0.2 ms), short against
 #: what a person notices.
@@ -74,12 +74,16 @@ class Dealer:
         self._interrupts = Interrupts(host, self.loads, self._pool, end_worker)
         self._is_clearing = False
         self._absent_since: float | None = None
+        #: Paused tasks that workers know of.
+        self._halted: dict[str, tuple[str, ...]] = {}
 
     # ---- workers -------------------------------------------------------------------------------------------
 
     def comes(self, worker: int, send: Callable[[Note], None]) -> None:
         """A worker process has connected."""
         self.loads[worker].begin(send)
+        if self._halted:
+            send(Halted(self._halted))
 
     def leaves(self, worker: int) -> None:
         """The worker takes no more, and gives back messages not started."""
@@ -138,9 +142,17 @@ class Dealer:
     # ---- dealing -------------------------------------------------------------------------------------------
 
     def interrupt(self, now: float) -> None:
-        """See to it that messages which operators have cancelled do not begin, and tell those that run."""
+        """See to it that messages which operators have cancelled, or whose task they have paused, do not begin; and tell
+        those that run and are cancelled."""
+        if self.host.halted != self._halted:
+            self._tell_halted()
         if self.host.marked or self._interrupts.is_open:
             self._interrupts.heed(now)
+
+    def _tell_halted(self) -> None:
+        """Before anything is dealt that came with the same board."""
+        self._halted = self.host.halted
+        self.tell(Halted(self._halted))
 
     def deal(self, now: float) -> None:
         """Deal the messages that can start soon."""
@@ -327,7 +339,7 @@ class Dealer:
             return False
         load.look_at(number, row)
         load.finish(row)
-        if (ran := row.ok + len(row.told)) > 0:
+        if (ran := row.ok + len(row.told) - row.halted) > 0:
             self._measure(self._means, row.queue, busy_s / ran)
             self._measure(self._runs, row.queue, (run_s or busy_s) / ran)
         return True

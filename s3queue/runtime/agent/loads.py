@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from s3queue.core import ranges
+from s3queue.core.halts import is_given_back
 from s3queue.core.ledger import Host
 from s3queue.core.records import Failed
 from s3queue.runtime.agent.pool import Piece
@@ -26,6 +27,7 @@ class Row:
         left: how many of its messages have no outcome, and were not given back.
         ok: how many of its states were OK when last looked at.
         told: indexes of the messages that did not end with ok, and whose outcome is known.
+        halted: how many of them were not started, since their task is paused.
         ended_at: `Host.changes` when its last outcome was entered; the row is closed when that is stored.
         finished: the worker has said its last word about it.
     """
@@ -37,6 +39,7 @@ class Row:
     left: int
     ok: int = 0
     told: set[int] = field(default_factory=set)
+    halted: int = 0
     ended_at: int | None = None
     finished: bool = False
 
@@ -141,6 +144,7 @@ class Load:
     def fail(self, row: Row, index: int, outcome: Failed) -> None:
         """This message did not end with ok."""
         row.told.add(index)
+        row.halted += is_given_back(outcome)
         self._host.fail(row.ticket, row.base + index, outcome)
         self._less(row, 1)
 

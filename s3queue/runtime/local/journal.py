@@ -114,6 +114,8 @@ def state_of(outcome: Failed) -> int:
     the count of its attempts shows that it is dead."""
     if outcome.kind == "dead" and (outcome.failure is None or outcome.failure.cause not in ("rejected", "corrupt")):
         return FAILED
+    if outcome.token:  # not started, since its task is paused
+        return UNFIT
     return STATES[outcome.kind]
 
 

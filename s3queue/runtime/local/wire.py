@@ -66,6 +66,13 @@ class Interrupt(Struct, frozen=True, tag=True, array_like=True):
     messages: tuple[int, ...]
 
 
+class Halted(Struct, frozen=True, tag=True, array_like=True):
+    """Agent → worker: these tasks are paused, by queue, and no others: give back their messages that have not begun, as
+    failed with `s3queue.core.halts.give_back`."""
+
+    tasks: dict[str, tuple[str, ...]]
+
+
 class Stop(Struct, frozen=True, tag=True, array_like=True):
     """Agent → worker: end with exit status 0. Nothing is running or waiting there."""
 
@@ -187,6 +194,7 @@ Note: TypeAlias = (
     | Trust
     | Cancel
     | Interrupt
+    | Halted
     | Stop
     | FailedNote
     | Noted

@@ -16,8 +16,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from s3queue.context import Context
+from s3queue.core.halts import give_back
 from s3queue.core.keys import Layout, parse_source
-from s3queue.core.records import Failed, decode_message
+from s3queue.core.records import Failed, Message, decode_message
 from s3queue.errors import CorruptRecord
 from s3queue.io.clock import clock
 from s3queue.observe.logs import name_the_running
@@ -63,6 +64,9 @@ class Attempts:
         awaiting: runs coroutines.
         results: stores the results of tasks that keep them.
         middleware: around every attempt, the outermost first.
+
+    Attributes:
+        halted: by queue, tasks that are paused; replaced, never changed.
     """
 
     def __init__(
@@ -79,6 +83,7 @@ class Attempts:
         middleware: tuple[object, ...] = (),
         measures: Measures | None = None,
     ) -> None:
+        self.halted: dict[str, tuple[str, ...]] = {}
         self._measures = measures
         self._notes = notes
         self._telling, self._awaiting = telling, awaiting
@@ -137,6 +142,8 @@ class Attempts:
             message = decode_message(source.source, messages[number])
         except CorruptRecord as fault:
             return self._telling.failed(None, piece, number, outcomes.dead(attempt, "corrupt", str(fault)))
+        if self.halted and self._is_halted(dealt, message):
+            return give_back(message.task)
         plan = self._plans.get((dealt.queue, message.task)) or self._plan(dealt.queue, message.task)
         if plan is None:
             text = f"no task {message.task!r} for queue {dealt.queue!r} in this worker"
@@ -218,6 +225,8 @@ class Attempts:
             return None
         with contextlib.suppress(CorruptRecord):
             message = decode_message(piece.part.source, piece.messages[number])
+            if self.halted and self._is_halted(piece.dealt, message):
+                return None
             task = self._plans.get((piece.dealt.queue, message.task))
             if task is not None and task.batch:
                 own, headers = task.of(message) if message.headers else (task, message.headers)
@@ -244,6 +253,10 @@ class Attempts:
             piece, number = one.item
             if piece.expires_ms is not None and now_ms >= piece.expires_ms:  # while others were waited for
                 found[at] = Failed("expired")  # the coordinator tells
+                many -= 1
+                continue
+            if self.halted and self._is_halted(piece.dealt, one.message):  # paused while others were waited for
+                found[at] = give_back(one.message.task)
                 many -= 1
                 continue
             if piece.first + number in piece.dealt.marked:  # while the others of its batch were waited for
@@ -305,6 +318,9 @@ class Attempts:
             return result
         finally:
             self._running[slot] = None
+
+    def _is_halted(self, dealt: Dealt, message: Message) -> bool:
+        return message.task in self.halted.get(dealt.queue, ())
 
     # ---- what becomes of one -------------------------------------------------------------------------------
 

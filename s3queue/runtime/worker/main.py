@@ -44,6 +44,7 @@ from s3queue.runtime.local.wire import (
     Cancel,
     Deal,
     Deframer,
+    Halted,
     Hello,
     Interrupt,
     Leaving,
@@ -221,6 +222,8 @@ class Worker:
                     self._slots.end(piece)
             case Trust():
                 self._slots.look_again()
+            case Halted(tasks):
+                self._attempts.halted = tasks
             case Interrupt(row, messages):
                 if (marked := self._live.get(row)) is not None:
                     marked.marked |= set(messages)

@@ -233,6 +233,8 @@ class LocalHost:
         control, now_ms = lead.control, self.clock.wall_ms()
         if control is None or control.schedules.keys() - board.schedules.keys():
             return True
+        if board.control < self._control().turn:  # what was resumed is no work before
+            return True
         held = {queue for queue in self.queues if control.holds(queue, now_ms)}
         for path, state in board.sources.items():
             can_run = parse_source(path).queue in self.queues and parse_source(path).queue not in held
@@ -266,16 +268,19 @@ class LocalHost:
             source = parse_source(self.layout.path(item.key))
             if source.due_ms is not None and source.queue in self.queues and source.path not in board.sources:
                 due.append(source.due_ms)
-        found = self.driver.store.get(self.layout.control)
-        control = decode(Control, self.layout.control, found.body) if isinstance(found, Found) else Control("")
-        now_ms = self.clock.wall_ms()
-        due += [until_ms for queue, until_ms in control.paused.items() if until_ms > now_ms]
+        control, now_ms = self._control(), self.clock.wall_ms()
+        due += [until_ms for pauses in (control.paused, *control.paused_tasks.values()) for until_ms in pauses.values()]
         for name, schedule in control.schedules.items() if ticks else ():
             ticked = board.schedules.get(name)
             if ticked is not None and schedule.paused_ms != 0:
                 after_ms = max(ticked.last_ms, schedule.from_ms, schedule.paused_ms or 0)
                 due += [tick for tick in [next_of(schedule, after_ms, next_tick)] if tick is not None]
         return min((at for at in due if at > now_ms), default=None)
+
+    def _control(self) -> Control:
+        """As it is stored now."""
+        found = self.driver.store.get(self.layout.control)
+        return decode(Control, self.layout.control, found.body) if isinstance(found, Found) else Control("")
 
     # ---- the worker ----------------------------------------------------------------------------------------
 

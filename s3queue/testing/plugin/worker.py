@@ -15,7 +15,7 @@ from s3queue.errors import CorruptRecord
 from s3queue.observe.events import Events
 from s3queue.payloads.lazy import refuse_lazy
 from s3queue.runtime.local.journal import Journal
-from s3queue.runtime.local.wire import Cancel, Deal, Interrupt, Note, Recall, Returned
+from s3queue.runtime.local.wire import Cancel, Deal, Halted, Interrupt, Note, Recall, Returned
 from s3queue.runtime.worker import attempt
 from s3queue.runtime.worker.attempt import Attempts
 from s3queue.runtime.worker.awaiting import Awaiting
@@ -99,6 +99,8 @@ class Worker:
                 self._tell(Returned(tuple((piece.dealt.row, piece.first + number) for piece, number in items)))
                 for piece, _ in items:
                     self._slots.end(piece)
+            case Halted(tasks):
+                self.attempts.halted = tasks
             case Interrupt(row, messages):
                 if (marked := self._live.get(row)) is not None:
                     marked.marked |= set(messages)

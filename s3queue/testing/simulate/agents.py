@@ -21,7 +21,7 @@ from s3queue.runtime.agent.deaths import journaled_outcomes
 from s3queue.runtime.agent.seats import Seats, WorkerDeath
 from s3queue.runtime.local.wire import Cancel, Deal, Died, Note, Trust
 from s3queue.store import Capabilities
-from s3queue.testing.simulate.history import GivenUp, Raised, ReadMarks
+from s3queue.testing.simulate.history import GivenUp, Raised, ReadHalts, ReadMarks
 from s3queue.testing.simulate.producers import QUEUES, tasks_of
 from s3queue.testing.simulate.scenes import settings_of
 from s3queue.testing.simulate.schedulers import declared_by
@@ -70,15 +70,20 @@ class Link:
 
 
 class Crew(Dealer):
-    """The production dealer; it tells which marks it has acted upon."""
+    """The production dealer; it tells which marks and pauses it has acted upon."""
 
     def __init__(self, world: World, host: Host, *args: Any, **more: Any) -> None:
         super().__init__(host, *args, **more)
         self._world = world
         self._known: dict[str, Ranges] = {}
+        self._known_halts: tuple[tuple[str, str], ...] = ()
 
     def interrupt(self, now: float) -> None:
         super().interrupt(now)
+        halts = tuple((queue, task) for queue, tasks in sorted(self.host.halted.items()) for task in tasks)
+        if halts != self._known_halts:
+            self._known_halts = halts
+            self._world.record(ReadHalts(self._world.now, self.host.session, halts))
         for name, offsets in self.host.marked.items():
             if self._known.get(name) != offsets:
                 self._known[name] = offsets

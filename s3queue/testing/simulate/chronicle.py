@@ -85,6 +85,8 @@ class Chronicle:
         letter_requests: by path, what was asked about dead letters, and when that was stored first.
         pages: by key, when a retired page was stored, and what is on it.
         marks_read: by ticket and offset, when a host has read that it is cancelled.
+        halts_read: when a host has read which tasks are paused, its session, and which. idled: when an operator was told
+            that a paused task is idle, when before that its pause was in force, and which task.
         controls: what operators have set, and when. steered: when one was told that a turn holds.
         asked: by request, when it was first sent, its kind and its message. answers: that were stored, or read.
         results: by key, what was stored as a result, and when; None: it was deleted.
@@ -105,6 +107,8 @@ class Chronicle:
     boards: list[BoardAt] = field(default_factory=list)
     controls: list[tuple[int, Control]] = field(default_factory=list)
     marks_read: dict[tuple[str, int], int] = field(default_factory=dict)
+    halts_read: list[tuple[int, str, frozenset[tuple[str, str]]]] = field(default_factory=list)
+    idled: list[tuple[int, int, str, str]] = field(default_factory=list)
     steered: list[tuple[int, int]] = field(default_factory=list)
     asked: dict[str, tuple[int, str, Message]] = field(default_factory=dict)
     answers: list[tuple[int, str, str]] = field(default_factory=list)
@@ -137,6 +141,7 @@ class Chronicle:
 
     def __post_init__(self) -> None:
         running: dict[str, Run] = {}
+        steered: dict[str, int] = {}
         calling: dict[str, tuple[int, str]] = {}
         wondering: dict[str, tuple[int, Message]] = {}
         for n, event in enumerate(self.events):
@@ -165,8 +170,13 @@ class Chronicle:
                 case history.ReadMarks(_, _, ticket, offsets):
                     for offset in offsets:
                         self.marks_read.setdefault((ticket, offset), n)
-                case history.Steered(_, _, turn):
+                case history.ReadHalts(_, session, tasks):
+                    self.halts_read.append((n, session, frozenset(tasks)))
+                case history.Steered(_, who, turn):
                     self.steered.append((n, turn))
+                    steered[who] = n
+                case history.Idled(_, who, queue, task):
+                    self.idled.append((n, steered[who], queue, task))
                 case history.Asked(_, _, request, kind, path, number):
                     self.asked[request] = n, kind, (path, number)
                 case history.Answered(_, _, request, told):

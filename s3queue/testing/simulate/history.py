@@ -120,7 +120,7 @@ class Told(NamedTuple):
 
 class Started(NamedTuple):
     """User code began to run on a message. ``host`` is the supervisor, ``who`` the slot, ``memo`` what it was given that
-    earlier attempts had noted, ``payload`` its payload."""
+    earlier attempts had noted, ``payload`` its payload, ``task`` its task."""
 
     at: float
     who: str
@@ -133,6 +133,7 @@ class Started(NamedTuple):
     attempt: int
     memo: str = ""
     payload: bytes = b""
+    task: str = ""
 
 
 class Noted(NamedTuple):
@@ -165,6 +166,23 @@ class ReadMarks(NamedTuple):
     session: str
     ticket: str
     offsets: tuple[int, ...]
+
+
+class ReadHalts(NamedTuple):
+    """A host has read that these tasks, by queue, are paused and no others, and has told its workers."""
+
+    at: float
+    session: str
+    tasks: tuple[tuple[str, str], ...]
+
+
+class Idled(NamedTuple):
+    """An operator was told that no host runs a message of this task, which is paused."""
+
+    at: float
+    who: str
+    queue: str
+    task: str
 
 
 class Joined(NamedTuple):
@@ -258,6 +276,8 @@ Event: TypeAlias = (
     | Ended
     | Overran
     | ReadMarks
+    | ReadHalts
+    | Idled
     | Joined
     | Gone
     | GivenUp

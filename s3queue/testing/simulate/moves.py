@@ -95,7 +95,7 @@ def _is_expired(story: Story, move: Move) -> bool:
     if outcome is not None and outcome.n < move.n and outcome.kind == "expired":
         return new == DYING and story.ending(move) == "expired"
     over = story.ended.get(story.tickets[old.ticket][1].session) if old is not None and old.kind == "ticket" else None
-    is_back = (outcome is not None and outcome.n < move.n and outcome.kind in ("released", "unfit")) or (
+    is_back = (outcome is not None and outcome.n < move.n and outcome.kind in ("released", "unfit", "held")) or (
         outcome is None and over is not None and over.n < move.n
     )
     if old is None or old.kind in ("ready", "waiting") or is_back:  # what waited may be due now
@@ -194,7 +194,7 @@ def unfounded(story: Story) -> Iterator[tuple[str, str]]:
         if outcome.kind == "ok":
             if "ok" not in ended:
                 yield "P1", f"{what}did not end well"
-        elif outcome.kind == "released":
+        elif outcome.kind in ("released", "held"):
             if runs:
                 yield "I7", f"{what}was started"
         elif "ok" in ended:

@@ -1,9 +1,13 @@
-"""Those who steer: operators that pause and resume queues, cancel and hasten messages.
+"""Those who steer: operators that pause and resume queues and tasks, cancel and hasten messages.
 
 They use the production steps, and may end in the middle.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
 
 from s3queue.core import operate
 from s3queue.core.keys import is_source, parse_source, request_path
@@ -18,6 +22,7 @@ from s3queue.core.records import (
     RUN_NOW,
     Board,
     Chosen,
+    Control,
     DeadLetter,
     LetterRequest,
     Limit,
@@ -27,8 +32,8 @@ from s3queue.core.records import (
 )
 from s3queue.errors import StoreError
 from s3queue.store import Found
-from s3queue.testing.simulate.history import Answered, Asked, Steered
-from s3queue.testing.simulate.producers import QUEUES
+from s3queue.testing.simulate.history import Answered, Asked, Idled, Steered
+from s3queue.testing.simulate.producers import NEW, PLAIN, QUEUES
 from s3queue.testing.simulate.world import Doing, Machine, Process, Program, Sleep, World
 
 #: Things that one operator does.
@@ -41,6 +46,8 @@ _LOOK_S = 0.3
 _PATIENCE_S = 6.0
 #: Seconds after which a pause ends by itself, in some.
 _PAUSE_S = (0, 2, 5)
+#: Tasks that are paused.
+_HALTED = (PLAIN, NEW, PLAIN)
 #: What a queue is limited to.
 _LIMITS = (
     Limits(Limit(max_running=1)),
@@ -65,8 +72,12 @@ class Operator(Process):
         for _ in range(_DOES):
             yield Sleep(choices.choose(self.world.scene.times.between))
             queue = choices.choose(QUEUES)
-            does = ("cancel", "pause", "resume", "run now", "cancel", "purge")
-            match choices.choose(does if world.scene.limits is None else ("limit", "unlimit", *does, "limit")):
+            does: tuple[str, ...] = "cancel", "pause", "resume", "run now", "cancel", "purge"
+            if world.scene.limits is not None:
+                does = "limit", "unlimit", *does, "limit"
+            if world.scene.halts:
+                does += "pause task", "resume task", "pause task"
+            match choices.choose(does):
                 case "limit":
                     yield from self._change(operate.limit(QUEUES[0], choices.choose(_LIMITS)))
                 case "unlimit":
@@ -76,6 +87,11 @@ class Operator(Process):
                     yield from self._change(operate.pause(queue, self.wall_ms() + seconds * 1000 if seconds else 0))
                 case "resume":
                     yield from self._change(operate.resume(queue))
+                case "pause task":
+                    task, seconds = choices.choose(_HALTED), choices.choose(_PAUSE_S)
+                    yield from self._halt(queue, task, self.wall_ms() + seconds * 1000 if seconds else 0)
+                case "resume task":
+                    yield from self._change(operate.resume_task(queue, choices.choose(_HALTED)))
                 case "cancel":
                     yield from self._ask(CANCEL)
                 case "purge":
@@ -129,25 +145,51 @@ class Operator(Process):
 
     def _change(self, edit: Edit) -> Doing[None]:
         world = self.world
+        if (turn := (yield from self._store(edit))) is None:
+            return
+        if (yield from self._until(lambda board: operate.has_planned(board, turn))):
+            world.record(Steered(world.now, self.name, turn))
+            world.mark("an operator saw that a change holds")
+
+    def _halt(self, queue: str, task: str, until_ms: int) -> Doing[None]:
+        """Pause a task, and wait until nobody runs it."""
+        world, out = self.world, frozenset[str]()
+        if (turn := (yield from self._store(operate.pause_task(queue, task, until_ms)))) is None:
+            return
+
+        def holds(board: Board | None) -> bool:
+            nonlocal out
+            out = operate.tickets_of(board, queue)
+            return operate.has_halted(board, turn, queue, task)
+
+        if not (yield from self._until(holds)):
+            return
+        world.record(Steered(world.now, self.name, turn))
+        if (yield from self._until(lambda board: out.isdisjoint(operate.tickets_of(board, queue)))):
+            world.record(Idled(world.now, self.name, queue, task))
+            world.mark("an operator saw that a paused task is idle")
+
+    def _store(self, edit: Edit) -> Doing[int | None]:
+        """Returns the turn of the change; None: it may or may not be stored."""
         try:
-            outcome = yield from operate.change(world.layout, edit, world.nonce())
+            outcome = yield from operate.change(self.world.layout, edit, self.world.nonce())
         except StoreError:
-            return
-        if isinstance(outcome, Unknown):
-            return
-        until = self.steady() + _PATIENCE_S
+            return None
+        return None if isinstance(outcome, Unknown) else outcome.turn
+
+    def _until(self, holds: Callable[[Board | None], bool]) -> Doing[bool]:
+        """Look at the board until that is true of it. False: it took too long."""
+        layout, until = self.world.layout, self.steady() + _PATIENCE_S
         while self.steady() < until:
             try:
-                found = yield from get(world.layout.board)
+                found = yield from get(layout.board)
             except StoreError:
                 yield Sleep(_LOOK_S)
                 continue
-            board = decode(Board, world.layout.board, found.body) if isinstance(found, Found) else None
-            if operate.has_planned(board, outcome.turn):
-                world.record(Steered(world.now, self.name, outcome.turn))
-                world.mark("an operator saw that a change holds")
-                return
+            if holds(decode(Board, layout.board, found.body) if isinstance(found, Found) else None):
+                return True
             yield Sleep(_LOOK_S)
+        return False
 
 
 class Redriver(Operator):
@@ -199,6 +241,9 @@ class Resumer(Process):
     def _main(self) -> Program:
         while self.world.under_way:  # a pause of somebody who gave up may still land
             yield Sleep(_LOOK_S)
-        edit = operate.resume(*QUEUES)
+
+        def edit(control: Control) -> Control:
+            return replace(operate.resume(*QUEUES)(control), paused_tasks={})
+
         while isinstance((yield from operate.change(self.world.layout, edit, self.world.nonce())), Unknown):
             yield Sleep(_LOOK_S)

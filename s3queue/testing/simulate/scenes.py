@@ -117,7 +117,8 @@ class Scene:
             hosts only host, and ``candidates`` are hosts without workers that coordinate.
         billed: requests cost money, so that polls and writes are paced.
         shapes: what kinds of batches producers send; see `s3queue.testing.simulate.producers`.
-        operators: those who pause and resume queues meanwhile. redrivers: who redrive and purge dead letters.
+        operators: those who pause and resume queues meanwhile. halts: and tasks.
+        redrivers: who redrive and purge dead letters.
         deaths: of all attempts during the storm, how many are the last ones, whatever they are.
         notes: some attempts note something for the next.
         callers: those who enqueue something only once, behind the same few gates.
@@ -147,6 +148,7 @@ class Scene:
     most: int = 3
     crowd: int = 0
     operators: int = 0
+    halts: bool = False
     redrivers: int = 0
     deaths: float = 0.0
     notes: bool = False
@@ -233,7 +235,7 @@ def draw(choices: Choices) -> Scene:
         ((False, 0, 0), (True, 0, 0), (False, 1, 0), (False, 2, 0), (False, 3, 0), (False, 1, 1), (False, 0, 2)),
         calm=0.65,
     )
-    scene = replace(scene, outlast=outlast, operators=operators, redrivers=redrivers)
+    scene = replace(scene, outlast=outlast, operators=operators, redrivers=redrivers, halts=operators > 2)
     scene = replace(scene, notes=scene.weather.ends > Weather.ends)
     if redrivers:
         weather = replace(scene.weather, chaos=scene.weather.chaos / 3)

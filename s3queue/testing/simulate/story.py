@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from s3queue.core import ranges
+from s3queue.core.halts import is_given_back
 from s3queue.core.keys import parse_message_id, parse_source
 from s3queue.core.records import (
     CANCEL,
@@ -157,7 +158,8 @@ class Story(Chronicle):
                     for offset in ranges.members(report.released):
                         enter(ticket, offset, state.n, "released", None)
                     for offset, failed in report.failed.items():
-                        enter(ticket, offset, state.n, failed.kind, failed)
+                        kind = "held" if is_given_back(failed) else failed.kind
+                        enter(ticket, offset, state.n, kind, failed)
         return first, changed
 
     @cached_property

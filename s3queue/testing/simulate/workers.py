@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from msgspec import Raw
 
 from s3queue.core.bodies import batch_in
+from s3queue.core.halts import give_back
 from s3queue.core.keys import parse_source
 from s3queue.core.ops import Get
 from s3queue.core.records import Failed, Failure, Memo, Origin, Result, decode_moved
@@ -24,6 +25,7 @@ from s3queue.runtime.local.wire import (
     Deal,
     FailedNote,
     Finished,
+    Halted,
     Interrupt,
     Leaving,
     Note,
@@ -105,6 +107,7 @@ class Worker(Process):
         self._cache: dict[str, list[Raw] | Failed] = {}
         self._running: dict[int, str] = {}
         self._over = False
+        self._halted: dict[str, tuple[str, ...]] = {}
         self._interrupted: set[tuple[int, int]] = set()
         for slot in range(journal.concurrency):
             self.spawn(f"slot{slot}", self._serve(slot))
@@ -134,6 +137,8 @@ class Worker(Process):
                 self._tell(Returned(tuple((item.row, item.at) for item in taken)))
                 if taken:
                     self.world.mark("messages were recalled")
+            case Halted(tasks):
+                self._halted = tasks
             case Interrupt(row, messages):
                 self._interrupted.update((row, at) for at in messages)
             case Cancel():
@@ -218,6 +223,9 @@ class Worker(Process):
             message = decode_moved(item.path, messages[item.number])
         except CorruptRecord as fault:
             return Failed("dead", 0.0, Failure(item.attempt, "corrupt", str(fault)))
+        if message.task in self._halted.get(parse_source(item.path).queue, ()):
+            world.mark("a message of a paused task was given back")
+            return give_back(message.task)
         if message.task not in self._knows:
             world.mark("a message fitted no host at first")
             return Failed("unfit", token=f"{message.task}@")
@@ -245,6 +253,7 @@ class Worker(Process):
                 item.attempt,
                 "" if memo is None else memo.text,
                 bytes(message.payload),
+                message.task,
             )
         )
         yield Sleep(world.choices.choose(times.tasks, 0.7) if world.stormy else times.tasks[0])

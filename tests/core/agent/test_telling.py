@@ -83,3 +83,15 @@ def test_breaker_is_told_when_it_opens_and_when_it_closes_and_not_when_a_probe_f
         ("breaker_closed", {"queue": "told"}),
         ("breaker_closed", {"queue": "q"}),
     ]
+
+
+def test_pause_of_a_task_is_told_with_its_task() -> None:
+    desk = Wanting()
+    telling = Telling(desk, LAYOUT, {})
+    telling._tell_paused(Control("c", 1))
+    telling._tell_paused(Control("c", 2, paused_tasks={"mail": {"send": 0, "scan": NOW_MS - 1}}))
+    telling._tell_paused(Control("c", 3))
+    assert desk.events == [
+        ("paused", {"queue": "mail", "task": "send", "until_ms": 0}),
+        ("resumed", {"queue": "mail", "task": "send"}),
+    ]

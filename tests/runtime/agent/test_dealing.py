@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from s3queue.core.halts import give_back
 from s3queue.core.held import Held
 from s3queue.core.keys import Layout, source_path
 from s3queue.core.ledger import Host
 from s3queue.core.records import Board, Failed, Mark, Offer, Part, SourceState, Ticket
 from s3queue.runtime.agent.dealing import ABSENT_S, PORTION_S, Dealer
 from s3queue.runtime.local.journal import OK, Journal
-from s3queue.runtime.local.wire import Deal, Recall
+from s3queue.runtime.local.wire import Deal, Halted, Note, Recall
 from tests.runtime.agent.crews import assign, dealer, source
 
 
@@ -302,3 +303,54 @@ def test_host_reads_its_marks_from_the_board_and_forgets_them_with_it() -> None:
     assert host.marked == {"1-0": (1, 3)}
     host.see(Board("n", 1, 2, tickets={"1-0": ticket}, sources=states))
     assert host.marked == {}
+
+
+# ---- paused tasks ----------------------------------------------------------------------------------------------------
+
+
+def see(host: Host, *, halted: dict[str, tuple[str, ...]]) -> None:
+    """Read a board that names these paused tasks, and assigns what the host has."""
+    tickets = {name: held.ticket for name, held in host.tickets.items()}
+    host.see(Board("b", 1, tickets=tickets, halted=halted))
+
+
+def test_workers_hear_of_a_paused_task_before_anything_that_came_with_the_same_board() -> None:
+    dealing, host, notes = dealer(slots=1)
+    assign(host, "1-0", 0)
+    see(host, halted={"q": ("send",)})
+    dealing.claimed(["1-0"])
+    dealing.deal(0.0)
+    assert [type(note) for note in notes] == [Halted, Deal]
+    assert notes[0] == Halted({"q": ("send",)})
+
+
+def test_workers_hear_of_paused_tasks_once_and_of_their_end() -> None:
+    dealing, host, notes = dealer(slots=1)
+    dealing.deal(0.0)
+    assert notes == []
+    for halted in ({"q": ("send",)}, {"q": ("send",)}, {}):
+        see(host, halted=halted)
+        dealing.deal(0.0)
+    assert notes == [Halted({"q": ("send",)}), Halted({})]
+
+
+def test_worker_that_comes_later_hears_of_paused_tasks_first() -> None:
+    dealing, host, _ = dealer(slots=1)
+    see(host, halted={"q": ("send",)})
+    dealing.interrupt(0.0)
+    later: list[Note] = []
+    dealing.comes(0, later.append)
+    assert later == [Halted({"q": ("send",)})]
+
+
+def test_what_was_not_started_for_a_pause_does_not_count_as_a_short_task() -> None:
+    """It would have hosts be given thousands of messages, of a task that takes long."""
+    dealing, host, notes = dealer(slots=1)
+    assign(host, "1-0", 0, count=2)
+    dealing.claimed(["1-0"])
+    dealing.deal(0.0)
+    for note in [note for note in notes if isinstance(note, Deal)]:
+        for index in range(note.parts[0].stop - note.parts[0].start):
+            assert dealing.failed(0, note.row, index, give_back("send"))
+        assert dealing.finished(0, note.row, busy_s=1e-6)
+    assert dealing.mean_s("q", 1.0) == 0.0
