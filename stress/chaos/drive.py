@@ -1,4 +1,4 @@
-"""One run, from empty to empty: start everybody, let things go wrong, put them right, wait until all is done, judge."""
+"""One run, from empty to empty: start all parties, cause faults, repair them, wait until all is done, judge."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _UNREAD_S = 20.0
 
 
 class Wanted(NamedTuple):
-    """What to run. Times in seconds; ``store`` is empty for a fresh SQLite file."""
+    """The arguments of a run. Times in seconds; ``store`` is empty for a fresh SQLite file."""
 
     store: str = ""
     hosts: int = 2
@@ -108,7 +108,7 @@ class Outcome(NamedTuple):
 
 
 def run(wanted: Wanted, say: Callable[[str], None] = lambda _: None) -> Outcome:
-    """One run. Its evidence stays in a folder, for the caller to remove."""
+    """One run. Its evidence stays in a folder, which the caller removes."""
     folder = wanted.evidence or Path(tempfile.mkdtemp(prefix="s3q-chaos-"))
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
@@ -229,7 +229,7 @@ class Drive:
         )
 
     def _disturb(self) -> None:
-        """Portion after portion, and after each something goes wrong."""
+        """Send portion after portion, with a fault after each."""
         wanted = self._wanted
         many = wanted.mishaps
         if many is None:
@@ -263,7 +263,7 @@ class Drive:
         self._wait(lambda: self._faults.do(mishap), self._until)
 
     def _finish(self) -> None:
-        """Put everything right, and wait until nothing is left to do."""
+        """Repair everything, and wait until nothing is left to do."""
         wanted = self._wanted
         producers = [producer.process for producer in self._crew.producers]
         self._wait(lambda: not self._faults.open, self._until)
@@ -309,7 +309,7 @@ class Drive:
         return process.returncode
 
     def _wait(self, look: Callable[[], bool], until: float) -> None:
-        """Wait for something that a party does, tending to what has gone wrong meanwhile.
+        """Wait for a party, and repair faults that are over meanwhile.
 
         Raises:
             Failed: the run has taken too long.
