@@ -41,7 +41,7 @@ from s3queue.operate.redriving import Decided
 from s3queue.store import ObjectStore
 from stress.stores import HELP, store_url
 
-#: Where figures are kept.
+#: The file of kept figures.
 KEPT = Path("docs/assets/benchmarks/redrive.json")
 _QUEUE, _OTHER = "redriven", "other"
 _PAYLOAD = msgspec.msgpack.encode({"number": 7, "text": "x" * 100})
@@ -189,11 +189,13 @@ def _told(name: str, cycles: list[tuple[float, ...]]) -> dict[str, float]:
 @click.command("redrive")
 @click.option("--store", default="sqlite", show_default=True, help=HELP)
 @click.option("--letters", default=100_000, show_default=True)
-@click.option("--rate", type=float, help="Letters per second at most.")
+@click.option("--rate", type=float, help="Letters per second, at most.")
 @click.option("--workers", default=2, show_default=True)
-@click.option("--seconds", default=20.0, show_default=True, help="Of the measurement before.")
+@click.option("--seconds", default=20.0, show_default=True, help="Seconds of the measurement before.")
 @click.option("--load", default=50.0, show_default=True, help="Messages per second of the other queue.")
-@click.option("--plain", default=10.0, show_default=True, help="Seconds of as many new messages afterwards; 0: none.")
+@click.option(
+    "--plain", default=10.0, show_default=True, help="Seconds of enqueuing as many new messages afterwards; 0: none."
+)
 @click.option("--keep", is_flag=True, help=f"Keep the figures in {KEPT}, for docs/benchmarks.md.")
 def command(
     store: str, letters: int, rate: float | None, workers: int, seconds: float, load: float, plain: float, keep: bool
@@ -286,7 +288,7 @@ def command(
 
 
 def section() -> str:
-    """Of docs/benchmarks.md; empty where nothing was kept."""
+    """The section of docs/benchmarks.md; empty if no figures are kept."""
     if not KEPT.exists():
         return ""
     kept = json.loads(KEPT.read_text())
