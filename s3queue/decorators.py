@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol, TypeVar, Unpack, cast, overload
 
@@ -28,6 +28,7 @@ __all__ = ["handler", "task", "use"]
 P = ParamSpec("P")
 R = TypeVar("R")
 T = TypeVar("T")
+V = TypeVar("V")
 
 
 class _Decorator(Protocol):
@@ -40,12 +41,24 @@ class _Decorator(Protocol):
 
 
 class _BatchDecorator(Protocol):
-    """A function of a list becomes a task of what is in it."""
+    """A function of a list becomes a task of what is in it. It may return a list, too, or nothing."""
 
     @overload
-    def __call__(self, function: Callable[[Context, list[T]], R], /) -> BatchTask[T, R]: ...
+    def __call__(self, function: Callable[[Context, list[T]], list[V]], /) -> BatchTask[T, list[V], V]: ...
     @overload
-    def __call__(self, function: Callable[[list[T]], R], /) -> BatchTask[T, R]: ...
+    def __call__(self, function: Callable[[list[T]], list[V]], /) -> BatchTask[T, list[V], V]: ...
+    @overload
+    def __call__(
+        self, function: Callable[[Context, list[T]], Coroutine[Any, Any, list[V]]], /
+    ) -> BatchTask[T, Coroutine[Any, Any, list[V]], V]: ...
+    @overload
+    def __call__(
+        self, function: Callable[[list[T]], Coroutine[Any, Any, list[V]]], /
+    ) -> BatchTask[T, Coroutine[Any, Any, list[V]], V]: ...
+    @overload
+    def __call__(self, function: Callable[[Context, list[T]], R], /) -> BatchTask[T, R, Any]: ...
+    @overload
+    def __call__(self, function: Callable[[list[T]], R], /) -> BatchTask[T, R, Any]: ...
 
 
 @overload
@@ -89,12 +102,13 @@ def task(
         unique: do not enqueue a message with the same arguments as one that is not over (True), or has not begun
             (``"waiting"``). The call then returns the id of that one, with ``is_new`` False: see `s3queue.Queue.enqueue`.
         result_ttl: seconds for which the return value is kept, for `MessageId.result`; at most 30 days. One PUT more
-            for each message. None: it is dropped.
+            for each message. None: it is dropped. With ``batch``, the outcome that is returned for a message is its result.
         ack: ``manual``: the task says how its message ends, with ``ctx.ack(result)`` or ``ctx.nack(why)``. If it returns
-            without either, the attempt has failed.
+            without either, the attempt has failed. Not together with ``batch``.
         batch: the function takes a list of up to this many messages, 1 to 1,000, which are enqueued one by one. It may
-            return a list with an outcome for each: an exception where that message failed. If it raises, all of them
-            failed. Each message has its own attempts, history and dead letter; the shortest of their time limits applies.
+            return a list with an outcome for each: a result, or an exception where that message failed. If it raises,
+                all of them failed. Each message has its own attempts, history and dead letter; the shortest of their
+                time limits applies.
         wait: seconds, at most 60, for which the first message of a batch waits for more.
         middleware: see `s3queue.middleware`; inside that of `s3queue.use` and of the supervisor.
         max_running, rate, per_key, fair, ageing, breaker: limits of the whole queue, unless an operator sets others: see

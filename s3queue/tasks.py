@@ -33,7 +33,7 @@ from s3queue.errors import ConfigError
 from s3queue.ids import MessageId
 from s3queue.middleware.attempts import check, check_fit
 from s3queue.options.acknowledging import Verdict
-from s3queue.options.batching import check_batch
+from s3queue.options.batching import ItemResultCodec, check_batch
 from s3queue.options.functions import form_of
 from s3queue.options.once import Unique
 from s3queue.options.policies import Policy, own_headers
@@ -55,6 +55,7 @@ P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
 T = TypeVar("T")
+V_co = TypeVar("V_co", covariant=True)
 C = TypeVar("C")
 
 
@@ -118,6 +119,7 @@ class Task(Generic[P, R_co]):
             )
         self._make_codec = codec
         self._codec: Codec | None = None
+        self._make_results: type[ResultCodec] = ResultCodec if batch is None else ItemResultCodec
         self._results: ResultCodec | None = None
         self._digest: str | None = None
         self._queues: dict[int, Queue] = {}
@@ -129,7 +131,7 @@ class Task(Generic[P, R_co]):
         with contextlib.suppress(NameError):
             self._codec = codec(function, what)
             if policy.result_ttl is not None:
-                self._results = ResultCodec(function, what)
+                self._results = self._make_results(function, what)
 
     # ---- what it is --------------------------------------------------------------------------------------------
 
@@ -175,7 +177,7 @@ class Task(Generic[P, R_co]):
         if self._codec is None:
             self._codec = self._resolved(self._make_codec)
         if self._results is None and self.policy.result_ttl is not None:
-            self._results = self._resolved(ResultCodec)
+            self._results = self._resolved(self._make_results)
         return self._codec
 
     def _resolved(self, make: Callable[[Callable[..., Any], str], C]) -> C:
@@ -220,7 +222,7 @@ class Task(Generic[P, R_co]):
             ValueError: it does not fit that.
         """
         self.check()
-        return (self._results or self._resolved(ResultCodec)).decode(value)
+        return (self._results or self._resolved(self._make_results)).decode(value)
 
     def call(self, args: tuple[Any, ...], kwargs: dict[str, Any], ctx: Context | None) -> Any:
         """Run the function; for an ``async def`` one, the coroutine that is yet to be awaited.
@@ -408,8 +410,9 @@ def _by_reference(module: str, qualname: str, queue: str, name: str) -> Task[...
     return found
 
 
-class BatchTask(Task[[T], R_co]):
-    """A task that takes several messages at once: enqueued one by one, called with a list."""
+class BatchTask(Task[[T], V_co], Generic[T, R_co, V_co]):
+    """A task that takes several messages at once: enqueued one by one, called with a list. By type: of one message, of what
+    a call returns, and of what it returns for one message."""
 
     if TYPE_CHECKING:
 

@@ -8,14 +8,12 @@ write can stop a cycle. The work that follows from a committed board is done bes
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from s3queue.core.chores import Chores, Facts
-from s3queue.core.chores.pages import Page
 from s3queue.core.clocks import Clocks
 from s3queue.core.elect import View
 from s3queue.core.hearing import Heard
@@ -120,10 +118,6 @@ class Lead:
     def window(self) -> set[str]:
         """Ids of finished sources that are still refused."""
         return self.chores.pages.window
-
-    @property
-    def pages(self) -> deque[Page]:
-        return self.chores.pages.pages
 
     @property
     def letters_written(self) -> set[tuple[str, int]]:

@@ -12,14 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypedDict, get_args, get_origin
+from types import UnionType
+from typing import TYPE_CHECKING, Any, TypedDict, Union, get_args, get_origin
 
 from msgspec import UnsetType
 
 from s3queue.errors import ConfigError
 from s3queue.options.acknowledging import Ack
 from s3queue.options.policies import Backoff, Delay, OnFailure, Policy, Which
-from s3queue.payloads.codec import ValueCodec
+from s3queue.payloads.codec import ResultCodec, ValueCodec
 
 if TYPE_CHECKING:
     from s3queue.middleware import Middleware
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from s3queue.options.once import Unique
     from s3queue.options.timing import CatchUp
 
-__all__ = ["ItemCodec", "Options", "TaskOptions", "check_batch"]
+__all__ = ["ItemCodec", "ItemResultCodec", "Options", "TaskOptions", "check_batch"]
 
 #: Most messages of one call: as many as a deal to a worker holds.
 MOST = 1000
@@ -45,8 +46,6 @@ def check_batch(batch: object, wait: object, policy: Policy, what: str) -> None:
         raise ConfigError(
             f"{what} takes several messages, and cannot acknowledge them by hand", "return an outcome for each"
         )
-    if policy.result_ttl is not None:
-        raise ConfigError(f"{what} takes several messages, whose results are not kept", "leave out result_ttl")
 
 
 class ItemCodec(ValueCodec):
@@ -61,6 +60,31 @@ class ItemCodec(ValueCodec):
             raise ConfigError(f"{self._what} takes {kind}", "annotate a list of what one message holds, as list[int]")
         (item,) = get_args(kind)
         return item
+
+
+class ItemResultCodec(ResultCodec):
+    """What the function returns for one of its messages."""
+
+    def _kind_of(self, kind: Any) -> Any:
+        if kind in (Any, list, tuple, None, type(None)):
+            return Any if kind in (Any, list, tuple) else kind
+        if get_origin(kind) in (Union, UnionType):  # None for all of them, or a list
+            kinds = [self._kind_of(one) for one in get_args(kind)]
+            return Union[tuple(kinds)]  # noqa: UP007 - of kinds that are known only here
+        items = get_args(kind)
+        if get_origin(kind) is tuple and len(items) == 2 and items[1] is Ellipsis:
+            items = items[:1]
+        if get_origin(kind) not in (list, tuple, Sequence) or len(items) != 1:
+            raise ConfigError(f"{self._what} is {kind}", "annotate a list of what one message results in, as list[int]")
+        return _without_failures(items[0])
+
+
+def _without_failures(kind: Any) -> Any:
+    """An item's type without exceptions: one that is returned is the failure of its message, and no result."""
+    if get_origin(kind) not in (Union, UnionType):
+        return None if isinstance(kind, type) and issubclass(kind, BaseException) else kind
+    kinds = tuple(one for one in get_args(kind) if not (isinstance(one, type) and issubclass(one, BaseException)))
+    return Union[kinds] if kinds else None  # noqa: UP007
 
 
 class Options(TypedDict, total=False):

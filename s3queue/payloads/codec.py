@@ -256,9 +256,13 @@ class ResultCodec:
         notes = {name: a for name, a in getattr(function, "__annotations__", {}).items() if name == "return"}
         holder: Any = SimpleNamespace(__annotations__=notes)
         kind = get_type_hints(holder, globalns=getattr(function, "__globals__", None), include_extras=True)
-        self._kind: Any = Any if kind.get("return", object) is object else kind["return"]
+        self._kind: Any = self._kind_of(Any if kind.get("return", object) is object else kind["return"])
         _check_type(self._kind, self._what)
         self._value: Callable[[Any], Any] = msgspec.msgpack.Decoder(self._kind, dec_hook=from_plain).decode
+
+    def _kind_of(self, kind: Any) -> Any:
+        """What the result of one message is, by the annotation."""
+        return kind
 
     def encode(self, value: Any) -> Raw:
         """Raises `ConfigError`: it cannot be carried, or would arrive as something else."""

@@ -27,7 +27,6 @@ from stress.stores import HELP, store_url
 NAMESPACE, QUEUE = "dashboard", "bench"
 #: Pages that show only the summary, and so cost no request of their own.
 PAGES = ("/", "/queues", f"/queues/{QUEUE}", "/hosts", "/coordinator", "/dead")
-_BACKLOG = re.compile(r'label">Backlog</div><div class="value[^"]*">(?:<span[^>]*>≥</span>&#8239;)?([\d,]+)')
 #: Seconds between two page loads.
 _PAUSE_S = 0.2
 

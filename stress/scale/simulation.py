@@ -143,7 +143,7 @@ class Simulation:
     def elected(self, host: SimHost) -> None:
         self.elections.append(self.world.now)
         self.leaders.append(host)
-        self.pages_read = len(host.agent.lead.pages) if host.agent.lead is not None else 0
+        self.pages_read = len(host.agent.lead.chores.pages.pages) if host.agent.lead is not None else 0
 
     def cycled(self, began: float, *, assigned: bool) -> None:
         if assigned:

@@ -43,7 +43,7 @@ class TestTakeOffice:
             store.put(LAYOUT.page(1, number), encode(RetiredPage((f"id{number}", "x"), number)), if_version=None)
         office = Office(store=store)
         assert office.lead.window == {"id0", "id1", "id2", "x"}
-        assert [page.uptime_ms for page in office.lead.pages] == [0, 1, 2]
+        assert [page.uptime_ms for page in office.lead.chores.pages.pages] == [0, 1, 2]
 
     def test_it_asks_for_one_listing_and_each_page(self) -> None:
         hand = Hand(take_office(View(board(), "v", looked=True), LAYOUT, SETTINGS, 0.0, NOW_MS))

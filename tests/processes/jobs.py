@@ -232,6 +232,11 @@ def batched(words: list[str]) -> None:
             time.sleep(600)
 
 
+@task(queue=BATCHES, name="summed", batch=3, wait=60, max_attempts=1, result_ttl=60)
+def summed(pairs: list[tuple[int, int]]) -> list[int | ValueError]:
+    return [sum(pair) if all(pair) else ValueError("a number is 0") for pair in pairs]
+
+
 @task(queue=BATCHES, name="held", batch=2, wait=60, max_attempts=1)
 def held(ctx: Context, words: list[str]) -> None:
     """Says how many there are, where, and which attempts they are; then waits for its release, whatever it is told."""

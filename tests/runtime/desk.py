@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -130,6 +131,15 @@ class Desk:
         note = self.next()
         assert isinstance(note, kind), f"{note} instead of {kind.__name__}"
         return note
+
+    def obeyed(self) -> None:
+        """Return once the worker has handled every note that was sent: after the second heartbeat from now, since the first
+        may be of a round that read none of them."""
+        for _ in range(2):
+            before = self.journal.last_beat
+            while self.journal.last_beat == before:
+                assert self.process.is_alive()
+                time.sleep(0.001)
 
     # ---- messages ------------------------------------------------------------------------------------------
 

@@ -45,6 +45,16 @@ def several(numbers: list[int]) -> list[Exception | None]:
 def several_with_context(ctx: Context, numbers: list[int]) -> None: ...
 
 
+@s3queue.task("typed", batch=10, result_ttl=60)
+def lengths(texts: list[str]) -> list[int]:
+    return [len(text) for text in texts]
+
+
+@s3queue.task("typed", batch=10, result_ttl=60)
+async def lengths_later(ctx: Context, texts: list[str]) -> list[int]:
+    return [len(text) for text in texts]
+
+
 @s3queue.handler("typed-raw")
 def take(payload: bytes) -> None: ...
 
@@ -53,6 +63,7 @@ def test_a_call_has_the_type_of_the_function() -> None:
     assert_type(plain(2, "x"), str)
     assert_type(with_context(2), float)
     assert_type(several([1, 2]), list[Exception | None])
+    assert_type(lengths(["x"]), list[int])
     running = coroutine(1)
     _ = assert_type(running, Coroutine[Any, Any, int])
     running.close()
@@ -114,6 +125,8 @@ if TYPE_CHECKING:
     several.enqueue([1])  # type: ignore[arg-type]
     several(1)  # type: ignore[arg-type]
     several_with_context.enqueue(1)
+    assert_type(lengths.enqueue("x").result(), int)
+    assert_type(lengths_later.enqueue("x").result(), int)
 
     class Hooks:
         def before(self, ctx: Context) -> None: ...

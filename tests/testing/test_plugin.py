@@ -238,6 +238,14 @@ def test_schedule_that_has_not_ticked_yet_says_so(task_queue: TaskQueue) -> None
     assert last() == shop.ticks[-1]
 
 
+def test_details_of_a_message_tell_what_is_due_by_the_clock_of_the_test(task_queue: TaskQueue) -> None:
+    message = s3queue.message(shop.pay.options(delay=60).enqueue("o1"))
+    Queue(message.queue).pause()
+    assert (message.status(), message.details().status) == ("scheduled", "scheduled")
+    task_queue.advance(61)
+    assert (message.status(), message.details().status) == ("ready", "ready")
+
+
 def test_message_with_a_result_is_known_to_be_done_as_long_as_that_is_kept(task_queue: TaskQueue) -> None:
     one = shop.total.enqueue(1, 2)
     other = shop.pay.enqueue("o1")

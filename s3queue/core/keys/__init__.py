@@ -78,7 +78,6 @@ from s3queue.core.keys.paths import (
     MAX_BATCH,
     MAX_ORDER,
     PRIORITIES,
-    REQUESTS,
     TICKS,
     UNIQUE,
     WAITING,
@@ -89,8 +88,6 @@ from s3queue.core.keys.paths import (
     expires_of,
     forget_parsed,
     gate_of,
-    is_about_letters,
-    is_request,
     is_source,
     life_path,
     life_prefix,
@@ -98,13 +95,13 @@ from s3queue.core.keys.paths import (
     moved_path,
     parse_message_id,
     parse_source,
-    request_path,
     retired_id,
     schedule_in,
     source_path,
     spot_of,
     tick_path,
 )
+from s3queue.core.keys.requests import REQUESTS, is_about_letters, is_request, request_path
 from s3queue.core.keys.tickets import fencing_token, ticket_id
 
 __all__ = [

@@ -11,7 +11,8 @@ from s3queue.core.keys.names import (
     lane_of,
     shorten,
 )
-from s3queue.core.keys.paths import BORROWED, LATER, LETTER, REQUESTS, parse_source
+from s3queue.core.keys.paths import BORROWED, LATER, LETTER, parse_source
+from s3queue.core.keys.requests import REQUESTS
 
 #: Greater than every key that continues the string before it: U+10FFFF is the last code point in byte order.
 END = "\U0010ffff"

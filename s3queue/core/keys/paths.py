@@ -24,15 +24,13 @@ from s3queue.core.keys.names import (
     shorten,
     unescape,
 )
+from s3queue.core.keys.requests import REQUESTS
 from s3queue.errors import ConfigError, CorruptRecord
 
 #: Largest value of 13 decimal digits: the year 2286 in milliseconds.
 MAX_ORDER = 9_999_999_999_999
 #: The most messages in one batch: a slice of it fits a journal row, and a batch stays quick to read.
 MAX_BATCH = 1000
-#: Prefix of requests, and of their paths.
-REQUESTS = "do/"
-_ABOUTLETTERS = ".dead"
 #: Prefix of sources, except those of the next line.
 INBOX = "in/"
 #: Prefix of scheduled sources, and of those that were moved off the board.
@@ -66,7 +64,6 @@ _SPOT = re.compile(
     r"(?:k/(?P<key>[A-Za-z0-9_=]{1,128})/)?(?:(?P<priority>\d)/)?",
     re.ASCII,
 )
-_REQUEST = re.compile(r"do/\d{13}-[0-9a-f]{1,32}(?:\.dead)?", re.ASCII)
 _INDEX = re.compile(r"0|[1-9][0-9]{0,2}")
 
 
@@ -348,24 +345,6 @@ def _parse_tick(path: str) -> Source:
         object=name,
         is_borrowed=True,
     )
-
-
-def request_path(ms: int, random: str, *, about_letters: bool = False) -> str:
-    """The path of a new request: in the order of their senders' clocks, and never used twice.
-
-    Args:
-        about_letters: it is about dead letters, which are looked at beside the cycles.
-    """
-    return f"{REQUESTS}{ms:013}-{random}{_ABOUTLETTERS if about_letters else ''}"
-
-
-def is_request(path: str) -> bool:
-    """Whether `request_path` has made this."""
-    return _REQUEST.fullmatch(path) is not None
-
-
-def is_about_letters(request: str) -> bool:
-    return request.endswith(_ABOUTLETTERS)
 
 
 def retired_id(path: str) -> str:

@@ -31,7 +31,7 @@ from s3queue.runtime.worker.dealt import Dealt, Item, Piece
 from s3queue.runtime.worker.forks import adopt, part
 from s3queue.runtime.worker.notes import Notes
 from s3queue.runtime.worker.plans import Plan
-from s3queue.runtime.worker.results import Results, into
+from s3queue.runtime.worker.results import Results, Returned, into
 from s3queue.runtime.worker.telling import Telling, origin_of
 
 if TYPE_CHECKING:
@@ -287,9 +287,11 @@ class Attempts:
         if plan.tried is not None:
             _ended(plan.tried, slot, many)
             self._timed(plan, slot, members[0].item[0], started)
+        if plan.result_s is not None:
+            ends = self._keep_each(plan, slot, [members[at].item for at in values], ends)
         for at, ended_with in zip(values, ends, strict=True):
             own, (piece, number) = members[at].own, members[at].item
-            if ended_with is not None:
+            if isinstance(ended_with, BaseException):
                 found[at] = self._telling.failed(own, piece, number, self._judged(own, piece, number, ended_with))
             elif self._tell_ends:
                 self._telling.succeeded(own, piece, number, clock() - started)
@@ -330,12 +332,31 @@ class Attempts:
         assert result_s is not None
         self._journal.unlimit(slot)  # the task has ended in time; the store may be away for longer
         try:
-            encoded = plan.task.encode_result(value)
-            message, life = self._telling.message_id(piece, number), parse_source(piece.part.source).life
-            self._results.keep(piece.dealt, message, encoded, result_s, life)
+            self._results.keep(*self._result(plan, piece, number, value), result_s)
         except Exception as raised:  # noqa: BLE001 - too large, refused, or not to be encoded, perhaps for a type of the user's
             return self._telling.failed(plan, piece, number, self._judged(plan, piece, number, raised))
         return None
+
+    def _keep_each(self, plan: Plan, slot: int, items: list[Item], ends: list[Any]) -> list[Any]:
+        """Store what the task returned for each message. Returns how they ended: where that can never be, they failed."""
+        result_s, ends = plan.result_s, ends.copy()
+        assert result_s is not None
+        self._journal.unlimit(slot)  # as in `_keep`
+        those: dict[int, Returned] = {}
+        for at, (item, value) in enumerate(zip(items, ends, strict=True)):
+            if not isinstance(value, BaseException):
+                try:
+                    those[at] = self._result(plan, *item, value)
+                except Exception as raised:  # noqa: BLE001 - as in `_keep`
+                    ends[at] = raised
+        for at, fault in zip(those, self._results.keep_all(list(those.values()), result_s), strict=True):
+            if fault is not None:
+                ends[at] = fault
+        return ends
+
+    def _result(self, plan: Plan, piece: Piece, number: int, value: Any) -> Returned:
+        encoded, life = plan.task.encode_result(value), parse_source(piece.part.source).life
+        return Returned(piece.dealt, self._telling.message_id(piece, number), encoded, life)
 
     @staticmethod
     def _judged(plan: Plan, piece: Piece, number: int, raised: BaseException) -> Failed:

@@ -99,8 +99,9 @@ class Batches:
             return batch.members
 
 
-def each(what: str, many: int, returned: Any) -> list[BaseException | None]:
-    """The outcomes of messages from the return value of their task: None, or a list with an outcome for each.
+def each(what: str, many: int, returned: Any) -> list[Any]:
+    """By message: the exception that it failed with, or its result; from the return value of their task, which is None or
+    a list with an outcome for each.
 
     Raises:
         TypeError: it returned something else.
@@ -112,4 +113,4 @@ def each(what: str, many: int, returned: Any) -> list[BaseException | None]:
         raise TypeError(
             f"{what} got {many} messages and returned {told}; return None, or a list with one outcome for each"
         )
-    return [one if isinstance(one, BaseException) else None for one in returned]
+    return list(returned)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
 
 from msgspec import Raw
 
@@ -21,6 +22,17 @@ from s3queue.runtime.worker.dealt import Dealt
 
 #: Seconds between checks of a trust window that is over, and of a store that is away, at most.
 _RECHECK_S, _LONGEST_S = 0.25, 5.0
+#: Results of one call that are stored at once: as many as `Driver` reads at once.
+_AT_ONCE = 8
+
+
+class Returned(NamedTuple):
+    """What a task returned for a message, in that life of it."""
+
+    dealt: Dealt
+    message: str
+    value: Raw
+    life: int
 
 
 class ResultTooLarge(Exception):
@@ -42,7 +54,23 @@ class Results:
         holds = driver.store.capabilities.max_body_bytes - ENVELOPE_BYTES
         self._most = holds if most_bytes is None else min(holds, most_bytes)
 
-    def keep(self, dealt: Dealt, message: str, value: Raw, ttl_s: float, life: int = 1) -> None:
+    def keep_all(self, those: list[Returned], ttl_s: float) -> list[Exception | None]:
+        """As `keep`, for several results, `_AT_ONCE` at a time on billed stores. Returns for each what `keep` would
+        raise."""
+
+        def tried(one: Returned) -> Exception | None:
+            try:
+                self.keep(*one, ttl_s)
+            except Exception as raised:  # noqa: BLE001 - the caller judges it
+                return raised
+            return None
+
+        if len(those) < 2 or not self._driver.store.capabilities.requests_cost:
+            return [tried(one) for one in those]
+        with ThreadPoolExecutor(min(_AT_ONCE, len(those)), thread_name_prefix="s3queue-results") as pool:
+            return list(pool.map(tried, those))
+
+    def keep(self, dealt: Dealt, message: str, value: Raw, life: int, ttl_s: float) -> None:
         """Store a result, however long that takes, unless the session of this deal ends meanwhile.
 
         Raises:

@@ -123,7 +123,7 @@ class TestCleanUp:
         hand.give_up()
         assert isinstance(hand.finish(), Whole), "what was decided is told all the same"
         assert office.lead.pending is None
-        assert list(office.lead.pages) == [Page(LAYOUT.page(1, 0), 0, ("a",))]
+        assert list(office.lead.chores.pages.pages) == [Page(LAYOUT.page(1, 0), 0, ("a",))]
         for _ in range(2):
             office.cycle()
         assert office.keys() == [BOARD]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from typing import Any
 
 from s3queue import Context, Reject, Retry, task
 from s3queue.options.policies import Backoff
@@ -59,3 +60,17 @@ async def until_first_is_cancelled(ctx: Context, reports: list[str]) -> None:
     append.function(reports[0], f"cancelled {ctx.cancelled}")
     if ctx.cancelled:
         await asyncio.Event().wait()
+
+
+@task(queue=QUEUE, name="measured", batch=4, wait=30, max_attempts=3, result_ttl=60)
+def measured(words: list[str]) -> list[int | ValueError | None] | None:
+    """The length of each word, or what it says."""
+    if words[-1] == "all none":
+        return None
+    special: dict[str, Any] = {"wrong": ValueError("wrong"), "none": None, "float": 0.5}
+    return [special.get(word, len(word)) for word in words]
+
+
+@task(queue=QUEUE, name="measured_at_once", batch=1000, wait=0, result_ttl=60)
+async def measured_at_once(words: list[str]) -> list[int]:
+    return [len(word) for word in words]

@@ -16,6 +16,7 @@ import os
 import psutil
 import s3queue
 from multiprocess import get_context
+from s3queue.runtime.supervisor import helpers as ending
 
 s3queue.configure(store={url!r})
 
@@ -27,6 +28,7 @@ def helpers():
     return sorted(name for line in lines for name in ("forkserver", "resource_tracker") if f"multiprocess.{{name}}" in line)
 
 if __name__ == "__main__":
+    ending._END_S = {deadline_s}
     if {before}:
         child = get_context({method!r}).Process(target=os.getpid)
         child.start()
@@ -40,7 +42,9 @@ if __name__ == "__main__":
 
 def told(tmp_path: Path, method: str, *, before: bool) -> list[str]:
     script = tmp_path / "program.py"
-    script.write_text(PROGRAM.format(url=f"sqlite:///{tmp_path}/store.db", method=method, before=before))
+    script.write_text(
+        PROGRAM.format(url=f"sqlite:///{tmp_path}/store.db", method=method, before=before, deadline_s=DEADLINE_S)
+    )
     done = subprocess.run(
         [sys.executable, str(script)], capture_output=True, text=True, timeout=DEADLINE_S, check=False
     )

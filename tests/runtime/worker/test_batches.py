@@ -13,14 +13,15 @@ import pytest
 from msgspec import Raw
 
 from s3queue.core.keys import source_path
-from s3queue.core.records import Message, Part, encode_batch, encode_message
+from s3queue.core.records import Message, Part, decode_result, encode_batch, encode_message
 from s3queue.decorators import task
 from s3queue.errors import ConfigError
+from s3queue.options.batching import ItemResultCodec
 from s3queue.runtime.local.journal import FAILED, OK, REJECTED, RUNNING, TOGETHER
 from s3queue.runtime.local.wire import FailedNote, Finished, Interrupt, Noted
 from s3queue.runtime.worker.batches import Batches, Member, each
 from s3queue.runtime.worker.dealt import Item
-from s3queue.store import ObjectStore
+from s3queue.store import Found, ObjectStore
 from tests.runtime import jobs
 from tests.runtime.desk import Desk, Pipe, desk
 
@@ -93,6 +94,40 @@ def test_slots_gather_one_batch_together(store: ObjectStore, tmp_path: Path) -> 
     assert Path(out).read_text() == "4\n" * 4
 
 
+def results(it: Desk, path: str, many: int) -> dict[int, tuple[Any, str]]:
+    """By message of which there is one: its result, and the ticket of that."""
+    keys = [it.layout.result(it.layout.message_id(path, at)) for at in range(many)]
+    found = {at: (key, it.store.get(key)) for at, key in enumerate(keys)}
+    there = {at: decode_result(key, one.body) for at, (key, one) in found.items() if isinstance(one, Found)}
+    return {at: (msgspec.msgpack.decode(one.value), one.ticket) for at, one in there.items()}
+
+
+def test_what_is_returned_for_a_message_of_a_batch_is_its_result(store: ObjectStore) -> None:
+    with desk(store) as it:
+        path = it.deal_new(0, *[it.message("measured", word) for word in ("a", "wrong", "abc", "none")], ticket="1-7")
+        assert it.expect(FailedNote).index == 1
+        # No outcome is reported before the results are stored.
+        assert results(it, path, 4) == {0: (1, "1-7"), 2: (3, "1-7"), 3: (None, "1-7")}
+        it.expect(Finished)
+        assert it.states(0) == [OK, FAILED, OK, OK]
+
+
+def test_result_that_cannot_be_kept_is_the_failure_of_its_message_alone(store: ObjectStore) -> None:
+    with desk(store) as it:
+        path = it.deal_new(0, *[it.message("measured", word) for word in ("a", "float", "abc", "ab")])
+        found = outcomes(it, 4)
+        assert {at: kind for at, (kind, _, _) in found.items()} == {1: "retry"}
+        assert "what it returns" in found[1][2]
+        assert results(it, path, 4).keys() == {0, 2, 3}
+
+
+def test_message_of_a_batch_that_returns_nothing_has_that_as_its_result(store: ObjectStore) -> None:
+    with desk(store) as it:
+        path = it.deal_new(0, *[it.message("measured", word) for word in ("a", "b", "c", "all none")])
+        it.expect(Finished)
+        assert [value for value, _ in results(it, path, 4).values()] == [None] * 4
+
+
 def test_arguments_that_do_not_fit_are_the_fault_of_their_message_alone(store: ObjectStore) -> None:
     with desk(store) as it:
         misfit = encode_message(Message("together", Raw(msgspec.msgpack.encode(7))))
@@ -144,6 +179,7 @@ def test_message_that_is_cancelled_before_its_batch_begins_is_left_out_of_it(
         it.shared.trust_until = 0.0
         it.deal_new(0, *[it.message("until_first_is_cancelled", report.path)] * 2)
         it.send(Interrupt(0, (1,)))
+        it.obeyed()  # slots see the trust window without the worker's main thread
         it.trust()
         assert report.line() == "running 1"
         it.send(Interrupt(0, (0,)))
@@ -212,7 +248,7 @@ def test_message_that_comes_when_another_slot_has_filled_the_batch_stays_for_the
 def test_outcomes_are_none_or_one_for_each() -> None:
     wrong = ValueError()
     assert each("task", 2, None) == [None, None]
-    assert each("task", 3, (None, wrong, "anything")) == [None, wrong, None]
+    assert each("task", 3, (None, wrong, "anything")) == [None, wrong, "anything"]
     for returned in ([None], "no", 7):
         with pytest.raises(TypeError, match="got 2 messages"):
             each("task", 2, returned)
@@ -221,7 +257,7 @@ def test_outcomes_are_none_or_one_for_each() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [{"batch": 0}, {"batch": 1001}, {"batch": 2, "wait": -1}, {"batch": 2, "wait": 61}, {"batch": 2, "ack": "manual"},
-     {"batch": 2, "result_ttl": 60}],
+     {"batch": 2, "result_ttl": 0}, {"batch": 2, "result_ttl": 60, "on_failure": "drop"}],
 )  # fmt: skip
 def test_batch_that_cannot_be_meant_is_refused(wrong: dict[str, Any]) -> None:
     def several(words: list[str]) -> None: ...
@@ -237,3 +273,23 @@ def test_function_that_takes_no_list_is_refused() -> None:
     decorate: Any = task("nowhere", "several", batch=2)
     with pytest.raises(ConfigError, match="annotate a list"):
         decorate(several)
+
+
+def test_results_of_a_batch_have_the_type_of_what_its_list_holds() -> None:
+    def kind_of(annotation: Any) -> Any:
+        def several(words: list[str]) -> None: ...
+
+        several.__annotations__["return"] = annotation
+        return ItemResultCodec(several, "task")._kind
+
+    assert kind_of(list[int]) is int
+    assert kind_of(tuple[int, ...]) is int
+    assert kind_of(list[int | ValueError]) is int
+    assert kind_of(list[int | str | Exception | None]) == int | str | None
+    assert kind_of(list[Exception]) in (None, type(None))
+    assert kind_of(list[int] | None) == int | None
+    assert kind_of(list) is Any
+    assert kind_of(None) in (None, type(None))
+    for wrong in (int, dict[str, int], tuple[int, str]):
+        with pytest.raises(ConfigError, match="annotate a list"):
+            kind_of(wrong)
