@@ -16,6 +16,7 @@ from s3queue.errors import ConfigError
 from s3queue.observe.logs import plain
 from s3queue.operate.asking import parse_since
 from s3queue.operate.redriving import Decided
+from s3queue.operate.views import attempt_of
 from s3queue.words import plural
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from s3queue.operate.letters import DeadLetter
     from s3queue.queue import Queue
-
 
 _TIMEOUT = "Time to wait for one answer."
 
@@ -367,7 +367,7 @@ def _since(text: str | None) -> datetime | None:
 def _show_line(letter: DeadLetter) -> None:
     click.echo(letter.id)
     what = "cannot be read" if letter.raw else plain(letter.task) or "(no task)"
-    click.echo(f"    {what}, attempt {letter.attempt}, {local_time(letter.died_at)}")
+    click.echo(f"    {what}, attempt {attempt_of(letter.attempt, letter.failures)}, {local_time(letter.died_at)}")
     click.echo(f"    {letter.cause}: {cut(letter.error)}")
     if letter.preview:
         click.echo(f"    {cut(letter.preview)}")
@@ -378,7 +378,7 @@ def _show_whole(letter: DeadLetter, told: dict[str, Any]) -> None:
     click.echo(f"queue    {letter.queue}")
     click.echo(f"task     {plain(letter.task) or '-'}")
     click.echo(f"sent     {local_time(letter.sent_at) if letter.sent_at else 'unknown'}")
-    click.echo(f"died     {local_time(letter.died_at)}, at attempt {letter.attempt}")
+    click.echo(f"died     {local_time(letter.died_at)}, at attempt {attempt_of(letter.attempt, letter.failures)}")
     for life in letter.lives:
         click.echo(f"before   {local_time(life.died_at)}, at attempt {life.attempt}: {life.cause}: {cut(life.error)}")
     for name, value in letter.headers.items():

@@ -9,7 +9,7 @@ import click
 from s3queue.cli.options import json_lines_option, store_options
 from s3queue.cli.reading import cut, limit_option, local_time, none_of, queue_named, show_page
 from s3queue.observe.logs import plain
-from s3queue.operate.views import last_line
+from s3queue.operate.views import attempt_of, last_line
 
 if TYPE_CHECKING:
     from s3queue.operate.looking import QueuedMessage, State
@@ -67,11 +67,14 @@ def _show(message: QueuedMessage) -> None:
     where: str = message.state
     if message.host is not None:
         where += f" on {plain(message.host)}"
+        if message.started_at is not None:
+            where += f" since {local_time(message.started_at)}"
     elif message.due_at is not None:
         where += f" until {local_time(message.due_at)}"
     task = "cannot be read" if message.raw else plain(message.task) or "(no task)"
     group = "" if message.group is None else f", group {plain(message.group)}"
-    click.echo(f"    {where}, {task}, attempt {message.attempt}, sent {local_time(message.sent_at)}{group}")
+    attempt = attempt_of(message.attempt, message.failures)
+    click.echo(f"    {where}, {task}, attempt {attempt}, sent {local_time(message.sent_at)}{group}")
     if message.unfit:
         click.echo(f"    waits for a host that fits: others do not know {plain(message.unfit)}, or not so")
     if message.held:

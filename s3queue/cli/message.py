@@ -12,7 +12,7 @@ from s3queue.cli.common import show_json, use
 from s3queue.cli.options import json_option, store_options
 from s3queue.cli.reading import attempt_line, cut, local_time
 from s3queue.observe.logs import plain
-from s3queue.operate.views import last_line
+from s3queue.operate.views import attempt_of, last_line
 
 if TYPE_CHECKING:
     from s3queue.operate.details import MessageDetails
@@ -54,11 +54,12 @@ def command(message: str, store_url: str | None, namespace: str | None, config_f
 def _show(one: MessageDetails) -> None:
     told = "" if one.progress is None else plain(str(one.progress))
     click.echo(f"{one.status}: {told}" if told else one.status)
-    running = f"on {plain(one.host or one.session)}, fencing token {one.fencing_token}" if one.session else ""
+    since = "" if one.started_at is None else f" since {local_time(one.started_at)}"
+    running = f"on {plain(one.host or one.session)}{since}, fencing token {one.fencing_token}" if one.session else ""
     facts = {
         "queue": one.queue,
         "task": plain(one.task),
-        "attempt": ", ".join(filter(None, (str(one.attempt or ""), running))),
+        "attempt": ", ".join(filter(None, (attempt_of(one.attempt, one.failures) if one.attempt else "", running))),
         "sent": _time(one.sent_at),
         "due": _time(one.due_at),
         "died": _time(one.died_at),

@@ -1,4 +1,4 @@
-"""The tables of ``stats`` and ``top``."""
+"""The screens of `stats` and `top`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the board keeps of a message's failures, and what they say of its next attempt."""
+"""The failures of a message that the board keeps, and their effect on its next attempt."""
 
 from __future__ import annotations
 

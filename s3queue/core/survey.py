@@ -254,15 +254,17 @@ class _Listing:
         """Enter the keys up to ``last``. Returns how many are not on the board."""
         layout, seen, known, crowds = self._layout, self.seen, self._known, self._crowds
         hosts_prefix, hosts_size = layout.hosts, len(layout.hosts)
-        new = len(page)
+        inbox, new = layout.inbox, len(page)
         for item in page:
-            if item.key > last:
+            key = item.key
+            if key > last:
                 break
-            if item.key.startswith(hosts_prefix):
-                self.hosts[item.key[hosts_size:]] = item.version
-                continue
-            if item.key < hosts_prefix and self._enter(item):
-                continue
+            if key < inbox:  # few are
+                if key.startswith(hosts_prefix):
+                    self.hosts[key[hosts_size:]] = item.version
+                    continue
+                if key < hosts_prefix and self._enter(item):
+                    continue
             source = _read_key(seen, layout, item)
             if source is None:
                 continue
@@ -348,7 +350,7 @@ def _upto(stretch: Stretch, counts: Mapping[int, float]) -> float:
 
 def _read_key(seen: Survey, layout: Layout, item: Listed) -> Source | None:
     """Enter one listed object. None where it is not a batch."""
-    path = layout.path(item.key)
+    path = item.key.removeprefix(layout.home)  # as `Layout.path`, at half its cost: a survey reads up to 1,000 keys
     try:
         source = parse_source(path)
         if source.is_borrowed:

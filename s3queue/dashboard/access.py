@@ -1,4 +1,4 @@
-"""Access: who may see the dashboard, and which actions each viewer may perform.
+"""Access: who may look, and who may use which action.
 
 Closed by default: a viewer may look, and may perform only actions that both the role and the dashboard allow.
 """

@@ -1,4 +1,4 @@
-"""The application: routes, and the middleware in front of them."""
+"""The application: its routes and middleware."""
 
 from __future__ import annotations
 

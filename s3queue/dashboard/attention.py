@@ -1,4 +1,4 @@
-"""Notices: the facts in a summary that an operator should know."""
+"""Warnings for operators, from the summary."""
 
 from __future__ import annotations
 

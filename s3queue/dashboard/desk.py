@@ -1,4 +1,4 @@
-"""State and helpers that the pages of one dashboard share."""
+"""State that the screens of one dashboard share."""
 
 from __future__ import annotations
 

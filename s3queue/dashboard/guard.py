@@ -1,5 +1,4 @@
-"""The guard in front of every page: it identifies the viewer, checks access, and tells browsers how to treat the
-answer."""
+"""Checks every request: who sends it, whether it is allowed, and what a browser may do with the answer."""
 
 from __future__ import annotations
 

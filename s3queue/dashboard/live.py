@@ -1,4 +1,4 @@
-"""Server-sent events: the changed regions of a page, after each look of the reader.
+"""Server-sent events: the changes of a page after each read of the summary.
 
 One reader serves all streams. A look is rendered once for all viewers of the same page with the same rights.
 """

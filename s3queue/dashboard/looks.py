@@ -1,4 +1,4 @@
-"""Looks that cost more than the summary: messages, letters, one message, the doctor.
+"""Reads that cost more than the summary: messages, letters, one message, the doctor.
 
 A look is shared by all viewers who want the same within a few seconds, and reports its cost.
 """

@@ -21,6 +21,7 @@ from s3queue.dashboard import costs
 from s3queue.observe.prices import AS_OF, dollars
 from s3queue.observe.stats import HostStats
 from s3queue.operate.damages import explain
+from s3queue.operate.views import attempt_of
 
 #: Characters of a payload or an error that a page shows.
 MOST_SHOWN = 64_000
@@ -143,6 +144,7 @@ def make_environment() -> Environment:
         indented=indented,
         shortened=shortened,
         tail=tail,
+        attempt_of=attempt_of,
         damage=explain,
     )
     environment.globals.update(query=query, dollars=dollars, asked_by=asked_by, prices_as_of=AS_OF)

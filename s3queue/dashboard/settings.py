@@ -1,4 +1,4 @@
-"""The settings of one queue: its limits, who set them and how far they are used, its keys, its breaker, its schedules."""
+"""The settings of one queue: its limits, who set them, and their use; its keys, its breaker, its schedules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks the middleware of attempts, and wraps it around the call of a task."""
+"""Middleware around one attempt: checks the methods, and calls them around the task."""
 
 from __future__ import annotations
 

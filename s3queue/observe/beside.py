@@ -1,4 +1,4 @@
-"""Calls functions of users in a thread of their own, so that they delay nothing.
+"""Calls functions of the user in a separate thread, so that none of them delays the process that sends an event.
 
 The calls of one `Beside` are made one after the other, in order. Calls beyond the bound are dropped. The thread begins
 with the first call, also in a forked process; calls that wait in the parent stay there.

@@ -25,6 +25,7 @@ class MessageDetails(Struct, frozen=True, kw_only=True):
         attempt: of a message that runs or waits, the current or next one; of a dead one, the last. 0: not known.
         failures: earlier attempts that failed, oldest first, the last few: with cause, host and fencing token.
         host, session, fencing_token: of a running message.
+        started_at: when its task began, if that is some seconds ago.
         sent_at: when it was enqueued.
         due_at: when a scheduled or waiting message may start.
         died_at: when a dead message died, or one that was redriven died last.
@@ -41,6 +42,7 @@ class MessageDetails(Struct, frozen=True, kw_only=True):
     host: str = ""
     session: str = ""
     fencing_token: int | None = None
+    started_at: datetime | None = None
     sent_at: datetime | None = None
     due_at: datetime | None = None
     died_at: datetime | None = None
@@ -69,6 +71,7 @@ def read_details(one: OneMessage, max_message_bytes: int) -> MessageDetails:
             host=queued.host or "",
             session=queued.session,
             fencing_token=fencing_token(queued.ticket) if queued.ticket else None,
+            started_at=queued.started_at,
             sent_at=queued.sent_at,
             due_at=queued.due_at,
             progress=None if queued.state == "scheduled" else one.progress(),

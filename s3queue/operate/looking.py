@@ -59,6 +59,7 @@ class QueuedMessage(Struct, frozen=True, kw_only=True):
         place: its place in the listing, as ``after`` takes it: the id, unless it was moved off the board.
         ticket: of a running message: the id of its ticket.
         session: of a running message: the session of its host.
+        started_at: when its task began, of the 20 that have run longest on its host; None: not known, or less than 5 s ago.
     """
 
     id: str
@@ -79,6 +80,7 @@ class QueuedMessage(Struct, frozen=True, kw_only=True):
     place: str
     ticket: str = ""
     session: str = ""
+    started_at: datetime | None = None
     held: bool = False
 
     @property
@@ -230,6 +232,7 @@ class _Look:
         self._state, self._now_ms = state, now_ms
         self._board = Board(nonce="", epoch=0)
         self._names: dict[str, str] = {}
+        self._since: dict[str, dict[str, dict[int, int]]] = {}  # by session, as of `About.since`
 
     # ---- which ---------------------------------------------------------------------------------------------
 
@@ -345,15 +348,17 @@ class _Look:
                 yield self._message(entry, spot, batch)
 
     def _hear(self, sessions: set[str]) -> None:
-        """Learn the names of hosts. One Get for each that is new."""
+        """Learn the names of hosts, and since when they run what. One Get for each that is new."""
         new = sorted(sessions - self._names.keys())
         for session, found in zip(new, self._driver.run(get_all([self._layout.host(one) for one in new])), strict=True):
             self._names[session] = session
             if isinstance(found, Found):
                 try:
-                    self._names[session] = decode(Ledger, session, found.body).place.name or session
+                    ledger = decode(Ledger, session, found.body)
                 except CorruptRecord:
                     continue
+                self._names[session] = ledger.place.name or session
+                self._since[session] = ledger.about.since
 
     def _message(self, entry: _Entry, spot: _Spot, batch: Batch | None) -> QueuedMessage:
         path, source = entry.path, parse_source(entry.path)
@@ -364,6 +369,8 @@ class _Look:
             message = None
         origin = None if message is None else message.origin
         failures = () if entry.known is None else entry.known.failures.get(spot.at, ())
+        since = self._since.get(spot.session, {}).get(spot.ticket)
+        started_ms = since and since.get(self._board.tickets[spot.ticket].offset_of(path, spot.at))
         sent_ms = min(source.order, MAX_ORDER - source.order) if batch is None else batch.sent_ms
         if origin is not None:
             failures, sent_ms = (*origin.failures, *failures), origin.sent_ms
@@ -387,6 +394,7 @@ class _Look:
             place=place,
             ticket=spot.ticket,
             session=spot.session,
+            started_at=time_of(started_ms) if started_ms else None,
         )
 
 

@@ -116,15 +116,12 @@ class OneMessage:
     def _told(self, board: Board, ref: MessageRef) -> Memo | None:
         """In the ledger of its host, or on the board."""
         for name, ticket in board.tickets.items():
-            base = 0
-            for part in ticket.parts:
-                if part.source == ref.path and part.start <= ref.index < part.stop:
-                    key = self.layout.host(ticket.session)
-                    found = self.driver.run(get(key))
-                    report = decode(Ledger, key, found.body).reports.get(name) if isinstance(found, Found) else None
-                    if report is not None and (memo := report.memos.get(base + ref.index - part.start)) is not None:
-                        return memo
-                base += part.stop - part.start
+            if (offset := ticket.offset_of(ref.path, ref.index)) >= 0:
+                key = self.layout.host(ticket.session)
+                found = self.driver.run(get(key))
+                report = decode(Ledger, key, found.body).reports.get(name) if isinstance(found, Found) else None
+                if report is not None and (memo := report.memos.get(offset)) is not None:
+                    return memo
         return board.memos.get(ref.path, {}).get(ref.index)
 
     def _unadmitted(self, ref: MessageRef, board: Board | None) -> Status:

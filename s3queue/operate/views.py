@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,6 +37,8 @@ class FailedAttempt(Struct, frozen=True):
         at: when it ended.
         host: the name of the host that ran it, or its session if it has no name. Empty: not known.
         fencing_token: of the ticket under which it ran; later tickets of a message have greater ones. None: not known.
+        max_attempts: number of the last attempt that its task allows. 0: not known, for example after the death of its
+            process.
     """
 
     attempt: int
@@ -45,6 +47,7 @@ class FailedAttempt(Struct, frozen=True):
     at: datetime
     host: str = ""
     fencing_token: int | None = None
+    max_attempts: int = 0
 
     @property
     def place(self) -> str:
@@ -55,9 +58,15 @@ class FailedAttempt(Struct, frozen=True):
 
 def history(failures: Iterable[Failure]) -> tuple[FailedAttempt, ...]:
     return tuple(
-        FailedAttempt(one.attempt, one.cause, one.text, time_of(one.at_ms), one.host, _token(one.ticket))
+        FailedAttempt(one.attempt, one.cause, one.text, time_of(one.at_ms), one.host, _token(one.ticket), one.most)
         for one in failures
     )
+
+
+def attempt_of(attempt: int, failures: Sequence[FailedAttempt]) -> str:
+    """``2 of 5``; without the second number where none of the failures tells it."""
+    most = max((one.max_attempts for one in failures), default=0)
+    return f"{attempt} of {most}" if attempt <= most else str(attempt)
 
 
 def _token(ticket: str) -> int | None:

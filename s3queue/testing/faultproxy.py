@@ -1,4 +1,4 @@
-"""A proxy in front of an HTTP server that treats requests as unreliable networks do.
+"""A proxy in front of an HTTP server, which loses, delays and cuts requests as networks do.
 
 ::
 

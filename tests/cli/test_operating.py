@@ -101,12 +101,14 @@ def test_failed_attempts_of_a_message_are_shown_with_host_and_fencing_token(
     store, layout = open_store(url), Layout()
     message = str(Queue("raw", store).enqueue({"user": 7}))
     path = parse_message_id(message).path
-    lost, failed = Failure(1, "lost", "its host fell silent", 1, "web-1:71", "1-4"), Failure(2, "error", "boom", 2)
+    lost = Failure(1, "lost", "its host fell silent", 1, "web-1:71", "1-4")
+    failed = Failure(2, "error", "boom", 2, most=5)
     state = SourceState(waiting=(Waiting(0, 3, 4_000_000_000_000),), failures={0: (lost, failed)})
     store.put(layout.board, encode(Board("n", 1, sources={path: state})), if_version=None)
     assert s3queue("message", message, "--store", url) == 0
     out = capsys.readouterr().out
     assert out.startswith("waiting\n")
+    assert "attempt  3 of 5\n" in out
     assert ", on web-1:71, fencing token 4294967300\n    lost: its host fell silent\n" in out
     assert "attempt 2, 1970-01-01" in out
     assert s3queue("message", message, "--store", url, "--json") == 0

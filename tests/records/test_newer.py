@@ -70,7 +70,7 @@ class TestBoard:
         assert after["tickets"]["7-2"][1][0][4:] == ["p"]
         assert after["sources"][_PATH]["held"] == [1, 2]
         assert after["sources"][_PATH]["ready"][0][3:] == [{"x": 1}]
-        assert after["sources"][_PATH]["failures"]["2"][0][6:] == ["trace"]
+        assert after["sources"][_PATH]["failures"]["2"][0][7:] == ["trace"]
         assert after["totals"]["mail"]["late"] == 3
         assert after["turn"] == 43
 

@@ -11,9 +11,10 @@ import pytest
 from msgspec import Raw
 from s3queue_backends.memory import MemoryStore
 
-from s3queue import ConfigError, CorruptRecord, Queue, configure
+from s3queue import ConfigError, CorruptRecord, MessageHandle, Queue, configure
 from s3queue.core.keys import Layout, parse_message_id
 from s3queue.core.records import (
+    About,
     Board,
     Failed,
     Failure,
@@ -28,6 +29,7 @@ from s3queue.core.records import (
     encode,
 )
 from s3queue.operate.looking import QueuedMessage
+from s3queue.operate.views import time_of
 from s3queue.store import Listed
 from tests.regressions.town import EPOCH_MS, led
 
@@ -107,6 +109,22 @@ class TestStates:
         assert [(one.cause, one.text) for one in waiting.failures] == [("error", FAILURE.text)]
         assert (fresh.task, fresh.preview, fresh.priority, fresh.group) == ("send", '"fresh"', 7, "g")
         assert by_id[ids["scheduled"]].due_at is not None
+
+    def test_what_has_run_for_long_tells_since_when(self, queue: Queue) -> None:
+        first = send(queue, 0)
+        batch = send(queue, *range(4))
+        parts = (Part(path_of(first[0]), 0, 1, 1), Part(path_of(batch[0]), 1, 4, 1))
+        board = Board(
+            "n", 1, sources={one.source: SourceState() for one in parts}, tickets={"1-1": Ticket("h1", parts)}
+        )
+        queue.store.put(LAYOUT.board, encode(board), if_version=None)
+        about = About(since={"1-1": {2: EPOCH_MS}, "1-0": {0: EPOCH_MS}})
+        ledger = Ledger("n", "h1", place=Place(name="web-1:77"), about=about)
+        queue.store.put(LAYOUT.host("h1"), encode(ledger), if_version=None)
+        since = {one.id: one.started_at for one in queue.messages()}
+        assert since == {first[0]: None, batch[1]: None, batch[2]: time_of(EPOCH_MS), batch[3]: None}
+        details = MessageHandle(batch[2], queue.store).details()
+        assert (details.host, details.started_at) == ("web-1:77", time_of(EPOCH_MS))
 
     def test_what_waits_for_a_host_that_fits_names_its_task(self, queue: Queue) -> None:
         (message,) = send(queue, 1, task="new")

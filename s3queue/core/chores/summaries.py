@@ -1,4 +1,5 @@
-"""The summary: what the coordinator knows of all queues and hosts, in one object that everybody can read."""
+"""The summary: counts of all queues and hosts, as the coordinator knows them, in one object that every program can
+read."""
 
 from __future__ import annotations
 
@@ -228,7 +229,7 @@ class Summaries:
                 ledger.over,
                 ledger.usage,
                 tuple(islice(_progress(self._layout, ledger, board), _TOLD)),
-                ledger.about,
+                replace(ledger.about, since={}) if ledger.about.since else ledger.about,
                 ledger.fenced,
             )
             for ledger in sorted(self._ledgers(), key=lambda ledger: ledger.session)

@@ -1,4 +1,4 @@
-"""The coordinator's one object: which messages are where, and who leads.
+"""The coordinator's one object: where each message is, and who leads.
 
 A process may hold tens of thousands of some of these, and none can refer to itself: the garbage collector need not track
 them (``gc=False``).
@@ -62,6 +62,15 @@ class Ticket(Struct, frozen=True, gc=False, array_like=True):
     def queue(self) -> str:
         """A ticket serves one queue."""
         return parse_source(self.parts[0].source).queue
+
+    def offset_of(self, path: str, index: int) -> int:
+        """Where this message stands in the ticket; -1 where it is not in it."""
+        base = 0
+        for part in self.parts:
+            if part.source == path and part.start <= index < part.stop:
+                return base + index - part.start
+            base += part.stop - part.start
+        return -1
 
     def spans(self, offsets: Ranges) -> Iterator[Part]:
         """The messages at these offsets, as parts."""

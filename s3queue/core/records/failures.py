@@ -21,6 +21,7 @@ class Failure(Struct, frozen=True, gc=False, array_like=True):
         host: where it ran: the name of the host, its session where it has none. Empty: not known; so in ledgers, the
             coordinator enters it.
         ticket: by which it ran; its fencing token.
+        most: the attempt that would be the last, as its task says and by what was spared then. 0: not said.
     """
 
     attempt: Count
@@ -29,6 +30,7 @@ class Failure(Struct, frozen=True, gc=False, array_like=True):
     at_ms: Count = 0
     host: str = ""
     ticket: str = ""
+    most: Count = 0
 
 
 #: Every cause that this release enters.

@@ -104,12 +104,15 @@ class About(Struct, frozen=True, omit_defaults=True):
         workers: processes that run tasks.
         deaths: of workers that nobody had asked to end, by cause, since the session began.
         rss_bytes: resident memory of its agent and workers; some seconds old. 0: not known.
+        since: of the messages that have run for the longest time, by ticket and offset: wall clock at which their tasks
+            began. Empty while none runs for more than some seconds.
     """
 
     release: str = ""
     workers: Count = 0
     deaths: dict[str, Count] = {}
     rss_bytes: Count = 0
+    since: dict[str, dict[Count, Count]] = {}
 
 
 class Ledger(Struct, frozen=True, omit_defaults=True):

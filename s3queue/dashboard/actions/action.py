@@ -1,4 +1,4 @@
-"""The shape of an action, and helpers that several kinds of actions share."""
+"""The definition of an action, and what all kinds of actions share."""
 
 from __future__ import annotations
 

@@ -23,13 +23,17 @@ from s3queue.observe.ears import Ear
 from s3queue.observe.events import Events
 from s3queue.options.timetable import next_tick
 from s3queue.runtime.local import life
-from s3queue.runtime.local.journal import Journal
+from s3queue.runtime.local.journal import TOGETHER, Journal
 from s3queue.runtime.local.memory import rss_of
 from s3queue.store import Capabilities
 from s3queue.version import __version__
 
 #: Seconds between two looks at the memory of the processes of this host.
 WEIGH_S = 10.0
+#: Seconds after which the ledger says since when a message runs. Shorter tasks cost it nothing.
+LONG_S = 5.0
+#: Messages of which it says so at most, those that run longest; and seconds between two looks at what runs.
+LONGEST, GLANCE_S = 20, 2.0
 
 
 def plan_settings(config: Config, capabilities: Capabilities) -> Settings:
@@ -83,6 +87,8 @@ class Surroundings:
         self.deaths: dict[str, int] = {}
         self.worker_pids: Callable[[], Collection[int]] = tuple
         self._weigh_at, self._rss_bytes = 0.0, 0
+        self._glance_at = 0.0
+        self._since: dict[str, dict[int, int]] = {}
         self._config, self._url, self._session, self._place = config, url, session, place
         self._journal, self._trusted, self._empty = journal, trusted, empty
         self.events = Events("agent", config.history, ears)
@@ -133,7 +139,24 @@ class Surroundings:
         if now >= self._weigh_at:
             self._weigh_at = now + WEIGH_S
             self._rss_bytes = sum(map(rss_of, (os.getpid(), *pids)))
-        return About(__version__, len(pids), dict(self.deaths), self._rss_bytes)
+        if now >= self._glance_at:
+            self._glance_at = now + GLANCE_S
+            self._since = self._running_since(now)
+        return About(__version__, len(pids), dict(self.deaths), self._rss_bytes, self._since)
+
+    def _running_since(self, now: float) -> dict[str, dict[int, int]]:
+        """By ticket and offset, when the messages began that run longest. Those of a task that takes several messages at
+        once are not told apart, and left out."""
+        long: list[tuple[float, str, int]] = []
+        for number in range(self._journal.workers):
+            worker = self._journal.worker(number)
+            for one in worker.running():
+                if now - one.started >= LONG_S and one.message != TOGETHER and (row := worker.row(one.row)) is not None:
+                    long.append((one.started, row.ticket, row.base + one.message))
+        since: dict[str, dict[int, int]] = {}
+        for started, ticket, offset in sorted(long)[:LONGEST]:
+            since.setdefault(ticket, {})[offset] = self.now_ms() - round((now - started) * 1000)
+        return since
 
     def queues_are_empty(self) -> None:
         self._empty()

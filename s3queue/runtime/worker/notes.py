@@ -1,4 +1,4 @@
-"""Progress and state of running messages, on their way to the agent.
+"""Notes of running messages on their way to the agent.
 
 The agent gets the first change at once, and further ones at most every `EVERY_S`; the main thread sends the rest. So a
 process that is killed loses at most the last second, and a task may note something in a tight loop.

@@ -65,11 +65,12 @@ def _steering(raised: BaseException) -> BaseException | None:
 
 
 def _outcome_of(terms: Terms, attempt: int, spared: int, raised: BaseException) -> Failed:
+    most = terms.max_attempts + spared
     match raised:
         case Snooze():
             return Failed("snooze", _bounded(raised.after))
         case Reject():
-            return dead(attempt, "rejected", raised.why)
+            return dead(attempt, "rejected", raised.why, most)
         case Retry():
             cause, text = "error", raised.why or str(raised)
         case Overran():
@@ -77,12 +78,12 @@ def _outcome_of(terms: Terms, attempt: int, spared: int, raised: BaseException) 
         case _:
             cause, text = "error", describe(raised)
             if terms.policy.gives_up(raised):
-                return dead(attempt, cause, text)
-    if attempt - spared >= terms.max_attempts:
-        return dead(attempt, cause, text)
+                return dead(attempt, cause, text, most)
+    if attempt >= most:
+        return dead(attempt, cause, text, most)
     after = raised.after if isinstance(raised, Retry) else None
     delay_s = terms.policy.delay_s(attempt - spared, raised, random.random()) if after is None else after
-    return retry(_bounded(delay_s), attempt, cause, text)
+    return retry(_bounded(delay_s), attempt, cause, text, most)
 
 
 def _bounded(delay_s: float) -> float:
@@ -101,18 +102,18 @@ def unbegun(attempt: int) -> Failed:
     return retry(0.0, attempt, "cancelled", "it was cancelled before its batch began")
 
 
-def dead(attempt: int, cause: str, text: str) -> Failed:
-    return Failed("dead", 0.0, failure(attempt, cause, text))
+def dead(attempt: int, cause: str, text: str, most: int = 0) -> Failed:
+    return Failed("dead", 0.0, failure(attempt, cause, text, most))
 
 
-def retry(delay_s: float, attempt: int, cause: str, text: str) -> Failed:
-    return Failed("retry", delay_s, failure(attempt, cause, text))
+def retry(delay_s: float, attempt: int, cause: str, text: str, most: int = 0) -> Failed:
+    return Failed("retry", delay_s, failure(attempt, cause, text, most))
 
 
-def failure(attempt: int, cause: str, text: str) -> Failure:
+def failure(attempt: int, cause: str, text: str, most: int = 0) -> Failure:
     # A lone surrogate, as in the name of a file that is not UTF-8, has no place in a record.
     text = text[-TEXT_CHARS:].encode("utf-8", "backslashreplace").decode()
-    return Failure(attempt, cause, text, round(time.time() * 1000))
+    return Failure(attempt, cause, text, round(time.time() * 1000), most=most)
 
 
 def is_message_pack(payload: msgspec.Raw) -> bool:

@@ -1,4 +1,5 @@
-"""Properties of a task that every message needs, looked up once: how it is called, and the terms of its attempts."""
+"""The properties of a task that every message needs, looked up once: how it is called, and the rules of its
+attempts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stores return values, for tasks that keep their results, before the outcome is reported."""
+"""Stores the return values of tasks with `result_ttl`, before their outcome is reported."""
 
 from __future__ import annotations
 

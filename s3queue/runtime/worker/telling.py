@@ -1,4 +1,4 @@
-"""Reports attempts: as events, and to the process that serves metrics."""
+"""Events and measurements of attempts, for subscribers and for the process that serves metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Operations of the checks on a store, with error messages that tell what is wrong."""
+"""The operations of checks on a store, and how they report a failure."""
 
 from __future__ import annotations
 

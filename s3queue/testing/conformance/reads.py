@@ -1,4 +1,4 @@
-"""Reading: a read returns the last write, and all of it."""
+"""Reading: a read returns exactly what was written last."""
 
 from __future__ import annotations
 

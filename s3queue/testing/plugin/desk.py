@@ -1,4 +1,4 @@
-"""The fixture: a queue in memory, its clock, and the outcome of messages."""
+"""The fixture of a test: a queue in memory, its clock, and the outcomes of messages."""
 
 from __future__ import annotations
 

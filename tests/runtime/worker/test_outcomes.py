@@ -26,3 +26,14 @@ def test_wait_beyond_what_records_hold_is_the_longest_one_that_they_do(raised: E
     note = FailedNote(0, 0, judge(patient, 1, 0, raised))
     assert note.outcome.delay_s == LONGEST_S
     assert unpack(pack(note)) == note
+
+
+@task(queue="q", max_attempts=3)
+def brief() -> None: ...
+
+
+def test_failure_says_which_attempt_would_be_the_last_one() -> None:
+    for attempt, spared, kind in ((1, 0, "retry"), (3, 1, "retry"), (4, 1, "dead")):
+        outcome = judge(brief, attempt, spared, ValueError())
+        assert outcome.failure is not None
+        assert (outcome.kind, outcome.failure.most) == (kind, 3 + spared)
