@@ -106,9 +106,9 @@ def task(
         ack: ``manual``: the task says how its message ends, with ``ctx.ack(result)`` or ``ctx.nack(why)``. If it returns
             without either, the attempt has failed. Not together with ``batch``.
         batch: the function takes a list of up to this many messages, 1 to 1,000, which are enqueued one by one. It may
-            return a list with an outcome for each: a result, or an exception where that message failed. If it raises,
-                all of them failed. Each message has its own attempts, history and dead letter; the shortest of their
-                time limits applies.
+            return a list with an outcome for each: a result, or an exception where that message failed. If it raises, all
+            of them failed. Each message has its own attempts, history and dead letter; the shortest of their time limits
+            applies.
         wait: seconds, at most 60, for which the first message of a batch waits for more.
         middleware: see `s3queue.middleware`; inside that of `s3queue.use` and of the supervisor.
         max_running, rate, per_key, fair, ageing, breaker: limits of the whole queue, unless an operator sets others: see
