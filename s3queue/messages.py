@@ -1,4 +1,4 @@
-"""One message: where it is, and what can be done about it."""
+"""One message: its state, its result, and the actions on it."""
 
 from __future__ import annotations
 

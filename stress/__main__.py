@@ -14,6 +14,7 @@ COMMANDS = {
     "dashboard": "stress.dashboard.command",
     "limits": "stress.limits",
     "linger": "stress.linger",
+    "metrics": "stress.metrics",
     "night": "stress.night.command",
     "peers": "stress.peers.command",
     "redrive": "stress.redrive",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stress import against, cron, limits, redrive
+from stress import against, cron, limits, metrics, redrive
 from stress.bench.figures import median, told
 from stress.charts import lines
 from stress.targets import table, targets
@@ -27,6 +27,7 @@ def page(
         _thousand(scale),
         _dashboard(dashboard or {}),
         against.section(),
+        metrics.section(),
         cron.section(),
         limits.section(),
         redrive.section(),

@@ -1,4 +1,4 @@
-"""What `stats` and `top` show."""
+"""The screens of `stats` and `top`."""
 
 from __future__ import annotations
 
@@ -186,4 +186,9 @@ def _seconds(seconds: float | None) -> str:
         return "-"
     if seconds < 1:
         return f"{max(0.0, seconds) * 1000:.2g} ms" if seconds < 0.01 else f"{seconds * 1000:.0f} ms"
-    return f"{seconds:,.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    for length, unit in ((86_400.0, "d"), (3600.0, "h"), (60.0, "min")):
+        if seconds >= 2 * length:
+            return f"{seconds / length:,.1f} {unit}" if seconds < 10 * length else f"{seconds / length:,.0f} {unit}"
+    return f"{seconds:.0f} s"

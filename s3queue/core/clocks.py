@@ -1,4 +1,4 @@
-"""Whether a leader's wall clock is right, compared with those of the hosts.
+"""Compares a leader's wall clock with those of the hosts.
 
 If the board names schedules, a host states in its ledger what its clock showed before the write. The coordinator does not
 know exactly when that was: some time after its previous survey, if the ledger has changed since. So it knows the difference

@@ -1,4 +1,5 @@
-"""What a coordinator knows of the hosts: the last known ledger of each session, and since when it stands unchanged."""
+"""The ledgers of the hosts, as a coordinator knows them: the last one of each session, and since when it has not
+changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end of a session whose agent died: the next agent of its host stores what the journals of its workers tell."""
+"""The end of a session whose agent died: the next agent of its host stores the outcomes from the workers' journals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The operator's side: change what the coordinator plans with.
+"""The operator's side: changes the control that the coordinator plans with.
 
 An operator changes the one `Control` of a namespace by compare-and-swap. A board names the turn of the control that it
 was planned with, and no later board a lower one. So an operator waits for a board that names at least their turn: a later

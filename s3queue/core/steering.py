@@ -1,4 +1,4 @@
-"""What operators have set and ask for, as a coordinator reads it: the control, and the requests of a survey."""
+"""Reads the settings and requests of operators for a coordinator: the control, and the requests of a survey."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may look, and who may do what.
+"""Access: who may look, and who may use which action.
 
 Closed by default: a viewer may look, and do only the actions that both the role names and the dashboard allows.
 """

@@ -1,4 +1,4 @@
-"""The application: routes, and what stands before them."""
+"""The application: its routes and middleware."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an operator should know, of what the summary says."""
+"""Warnings for operators, from the summary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What requests cost, for people."""
+"""The cost of requests, as text for people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the screens of one dashboard share."""
+"""State that the screens of one dashboard share."""
 
 from __future__ import annotations
 

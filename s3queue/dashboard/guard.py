@@ -1,4 +1,4 @@
-"""Stands before every screen: who asks, may they, and what a browser may do with the answer."""
+"""Checks every request: who sends it, whether it is allowed, and what a browser may do with the answer."""
 
 from __future__ import annotations
 

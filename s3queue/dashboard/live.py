@@ -1,4 +1,4 @@
-"""Server-sent events: what changed on a page, each time the reader has looked.
+"""Server-sent events: the changes of a page after each read of the summary.
 
 One reader serves all streams. What it found is rendered once for all who see the same page with the same rights.
 """

@@ -1,4 +1,4 @@
-"""Looks that cost more than the summary: messages, letters, one message, the doctor.
+"""Reads that cost more than the summary: messages, letters, one message, the doctor.
 
 Each is made once for all who want the same within a few seconds, and tells what it cost.
 """

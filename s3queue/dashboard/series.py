@@ -1,4 +1,4 @@
-"""The last hour in numbers, for charts: in memory, bounded, as far as somebody looked."""
+"""The figures of the last hour, for charts: in memory, bounded, as far as the summary was read."""
 
 from __future__ import annotations
 

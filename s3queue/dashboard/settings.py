@@ -1,4 +1,4 @@
-"""What holds for one queue: its limits, who set them, how they are used; its keys; its breaker; its schedules."""
+"""The settings of one queue: its limits, who set them, and their use; its keys, its breaker, its schedules."""
 
 from __future__ import annotations
 

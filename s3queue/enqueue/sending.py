@@ -1,4 +1,4 @@
-"""One call that enqueues: its batches on their way into a queue, and at any time what is known of each.
+"""One call that enqueues: its batches on their way into a queue, and the state of each.
 
 The id of a message is chosen before the message is sent. However a call ends (no answer, a cancelled coroutine,
 Ctrl-C), its caller can therefore learn which messages are stored, which may be, and can send exactly the same again.

@@ -1,1 +1,1 @@
-"""What performs the steps of the core for producers, operators and the runtime alike: requests, clock, wake-ups."""
+"""Performs the steps of the core for producers, operators and the runtime: requests, clock, wake-ups."""

@@ -1,4 +1,4 @@
-"""Knocks: datagrams between machines that say "look now", so that a first message does not wait for a poll.
+"""Knocks: datagrams between machines that say "poll now", so that a first message does not wait for a poll.
 
 Off by default, and never needed: a knock that is lost costs the wait for the next poll, and a false one costs a poll. It
 carries only a keyed hash of the namespace and the time, so that nobody without the key can make agents poll; somebody who

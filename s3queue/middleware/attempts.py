@@ -1,4 +1,4 @@
-"""What is done around one attempt: the methods of a middleware, checked, and put around the call of a task."""
+"""Middleware around one attempt: checks the methods, and calls them around the task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Middleware in the producer: what is done around every enqueue.
+"""Middleware in the producer: code around every enqueue.
 
 A middleware may have some of these methods, beside those for attempts (`s3queue.middleware`) or instead of them::
 

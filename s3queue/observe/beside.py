@@ -1,4 +1,4 @@
-"""Calls functions of the user's in a thread of their own, so that none of them delays what told it.
+"""Calls functions of the user in a separate thread, so that none of them delays the process that sends an event.
 
 The calls of one `Beside` are made one after the other, in order. What does not fit behind a slow one is dropped. There is
 no thread before the first call, and none in a forked process before its first call; what waited in the parent is the

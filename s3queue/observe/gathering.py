@@ -1,4 +1,4 @@
-"""What a host has measured: the snapshots and events of its processes, added up."""
+"""The measurements of a host: the snapshots and events of its processes, added up."""
 
 from __future__ import annotations
 

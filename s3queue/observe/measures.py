@@ -1,6 +1,7 @@
-"""What agents and workers measure while a host serves metrics: attempts, waits, and requests to the store.
+"""Measurements of agents and workers while a host serves metrics: attempts, waits, and requests to the store.
 
-Every attempt is counted. Of short tasks one attempt in 64 is timed, and stands for those since the last one. Whoever
+Every attempt is counted. Of short tasks one attempt in 64 is timed, at most 256 a second, and stands for those since the
+last one. Whoever
 measures appends to a deque, without a lock. Once a second the process sorts that into histograms, and sends them all to the
 process that serves them: each snapshot holds everything since this process started, so one that is lost costs nothing.
 """
@@ -31,6 +32,8 @@ SNAPSHOT_S = 1.0
 #: Of tasks that are shorter than that, in seconds, one in so many is timed: to time each would cost a third of the rate of
 #: empty ones (measured: 1.2 of 3.2 us of a worker for each).
 _SHORT_S, EACH = 0.001, 64
+#: Of those, at most about so many are timed between two snapshots, each for 5 us: a thousandth of a core.
+MOST_TIMED = 256
 #: Measurements that may wait to be sorted; older ones are lost.
 _MOST = 500_000
 
@@ -65,11 +68,24 @@ class Tried:
         each: one of so many is timed, and stands for them.
     """
 
-    __slots__ = ("due", "each", "ran", "timed")
+    __slots__ = ("_seen", "due", "each", "ran", "timed")
 
     def __init__(self, slots: int) -> None:
         self.ran, self.due, self.timed = [0] * slots, [1] * slots, [0] * slots
         self.each = EACH
+        self._seen = 0
+
+    def choose(self, times: list[float]) -> None:
+        """How many are timed from now on, by what those took that were timed since the last snapshot."""
+        ran = sum(self.ran)
+        since, self._seen = ran - self._seen, ran
+        few = max(EACH, since // MOST_TIMED)
+        if not times:  # the next one comes soon, after many as after few
+            self.each = min(self.each, few)
+        else:
+            self.each = few if sum(times) / len(times) < _SHORT_S else 1
+        for slot, done in enumerate(self.ran):
+            self.due[slot] = min(self.due[slot], done + self.each)
 
     def weight(self, slot: int) -> int:
         """For how many attempts the one stands that is timed now; chooses the next one."""
@@ -171,8 +187,8 @@ class Measures:
             took.setdefault(label, []).append(seconds)
             if path:
                 self._waited(path, wall_s + began, weight)
-        for label, times in took.items():
-            self._tried[label].each = EACH if sum(times) / len(times) < _SHORT_S else 1
+        for label, it in list(self._tried.items()):
+            it.choose(took.get(label, []))
 
     def _waited(self, path: str, began: float, weight: int) -> None:
         """Until then, by the wall clock."""

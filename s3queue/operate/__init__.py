@@ -1,1 +1,1 @@
-"""What people and programs do with a running queue: read, steer and repair it."""
+"""Operations of people and programs on a running queue: read, steer and repair it."""

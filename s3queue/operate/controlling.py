@@ -1,4 +1,4 @@
-"""What operators set for a queue: whether it is paused, and how much of it may run."""
+"""Settings of operators for a queue: its pause and its limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is in a queue: how much, which messages, which dead letters."""
+"""The contents of a queue: counts, messages, dead letters."""
 
 from __future__ import annotations
 

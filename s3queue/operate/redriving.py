@@ -1,4 +1,4 @@
-"""What operators do about dead letters: run their messages again, or remove them.
+"""Operations on dead letters: run their messages again, or remove them.
 
 The letters are found by this process, which lists and reads them as `Queue.dead_letters` does, and asks the coordinator for
 up to 250 at a time: each by its message and the death that was seen. So memory does not grow with their number, a process

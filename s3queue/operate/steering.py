@@ -1,4 +1,4 @@
-"""What operators do to many messages at once: cancel or start now those that a filter finds, empty a queue, remove it.
+"""Operations on many messages at once: cancel or start those that a filter finds, empty a queue, delete it.
 
 Many are found by this process, which lists them as `Queue.messages` does, and asks the coordinator for up to 500 at a time.
 So memory does not grow with their number, a process that is killed leaves nothing half done, and a second call finds the

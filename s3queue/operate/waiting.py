@@ -1,4 +1,4 @@
-"""Waits for results. All that wait for messages of one namespace in a process share their looks at the board."""
+"""Waits for results. All waiters of a process for one namespace share their reads of the board."""
 
 from __future__ import annotations
 

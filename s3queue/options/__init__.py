@@ -1,1 +1,1 @@
-"""What a task may be declared with, one option or family of options per module."""
+"""The options of a task, one option or family of options per module."""

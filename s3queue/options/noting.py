@@ -1,4 +1,4 @@
-"""What an attempt notes for people and for the next attempt: `Context.progress` and `Context.state`."""
+"""The notes of an attempt, for people and for the next attempt: `Context.progress` and `Context.state`."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a message carries: encoding, types, and that what arrives equals what was given."""
+"""The payload of a message: encoding, types, and the check that a value arrives unchanged."""

@@ -1,4 +1,4 @@
-"""Whether an argument arrives as what it was when it was enqueued.
+"""Checks that an argument arrives equal to what was enqueued.
 
 A message carries values, not objects: an instance of a subclass arrives as an instance of the annotated class, without
 the fields that only the subclass has; a list arrives as the annotated set, without duplicates. The worker could not tell.

@@ -1,4 +1,5 @@
-"""Types that messages carry besides those that msgspec knows: paths, pydantic's models, and what a program names.
+"""Types that messages carry besides those that msgspec knows: paths, pydantic's models, and types that a program
+declares.
 
 ::
 

@@ -1,4 +1,4 @@
-"""A proxy before a server that speaks HTTP, and that does to requests what networks do to them.
+"""A proxy in front of an HTTP server, which loses, delays and cuts requests as networks do.
 
 ::
 

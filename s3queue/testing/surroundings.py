@@ -1,4 +1,4 @@
-"""What surrounds an agent that has no machine: in a simulation, and in the thread of a test."""
+"""The surroundings of an agent without a machine: in a simulation, and in the thread of a test."""
 
 from __future__ import annotations
 

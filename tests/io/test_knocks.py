@@ -1,4 +1,4 @@
-"""Datagrams that say "look now", between real sockets."""
+"""Datagrams that say "poll now", between real sockets."""
 
 from __future__ import annotations
 

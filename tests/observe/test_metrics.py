@@ -18,7 +18,7 @@ from s3queue.errors import OutcomeUnknown, StoreUnavailable
 from s3queue.io.clock import clock
 from s3queue.observe.ears import Ear
 from s3queue.observe.gathering import Gathered, Totals
-from s3queue.observe.measures import BUCKETS, EACH, Histogram, MeasuredStore, Measures
+from s3queue.observe.measures import BUCKETS, EACH, MOST_TIMED, Histogram, MeasuredStore, Measures
 from s3queue.observe.metrics import Rising, of_host, of_namespace, of_usage
 from s3queue.observe.prices import AS_OF, PRICES, dollars, parse_prices, prices_of
 from s3queue.observe.scaling import scale, wanted
@@ -182,6 +182,30 @@ def test_wait_is_counted_from_when_the_message_could_start() -> None:
     assert sum(counts) == 2
     assert counts[0] == 1, "due after its start, by the clock of the one who sent it"
     assert total > 1e8
+
+
+def test_of_very_many_short_tasks_no_more_are_timed_than_of_many() -> None:
+    measures = Measures("worker 0", NOBODY)
+    tried = measures.task("mail", "send", 1)
+
+    def run(many: int) -> int:
+        """How many of them were timed."""
+        timed = 0
+        for _ in range(many):
+            tried.ran[0] += 1
+            if tried.ran[0] >= tried.due[0]:
+                measures.ran("mail", "send", "", 0.0, 1e-6, tried.weight(0))
+                timed += 1
+        return timed
+
+    many = 4 * EACH * MOST_TIMED
+    assert run(many) >= 4 * MOST_TIMED
+    measures.snapshot()
+    assert run(many) <= MOST_TIMED + 1
+    counts = measures.snapshot()["durations"][0][2]
+    assert 2 * many - 5 * EACH < sum(counts) <= 2 * many
+    measures.snapshot()  # a time with none
+    assert run(EACH) == 1, "where there are few again"
 
 
 def test_short_tasks_are_counted_each_and_timed_one_in_many() -> None:

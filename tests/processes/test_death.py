@@ -151,7 +151,7 @@ def test_agent_killed_before_it_has_ended_the_session_of_the_one_before_leaves_t
     with host(store, until_empty=True, workers=1, visibility_timeout=30.0) as it:
         first.word()
         before = it.children()
-        writer = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
+        writer = sqlite3.connect(tmp_path / "store.db", isolation_level=None, timeout=DEADLINE_S)
         writer.execute("BEGIN IMMEDIATE")  # nobody can store anything: what ends now is in the journal alone
         release.release()
         _, _, session = second.word()

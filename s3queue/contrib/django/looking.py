@@ -1,4 +1,4 @@
-"""What became of a message, as a `TaskResult`.
+"""The state of a message, as a `TaskResult`.
 
 | the message is | status | |
 |---|---|---|

@@ -9,6 +9,7 @@ from s3queue.core import elect
 from s3queue.core.agent.environment import LONGEST_PAUSE, TICK_S, Post
 from s3queue.core.agent.precedence import Precedence
 from s3queue.core.agent.telling import Telling
+from s3queue.core.agent.warnings import skipped, tell_chores, warn_of
 from s3queue.core.chores import CHORES_AT_ONCE
 from s3queue.core.cycle import Cycled, Deposed, Doubt, Lead, take_office
 from s3queue.core.ops import Program, Signal, Step, Unknown, wait
@@ -24,20 +25,10 @@ NO_BOARD = (
     "the board of this namespace was deleted, and no message is assigned until it is restored; "
     "find out which program deletes objects in this bucket, then run: s3queue board restore"
 )
-#: Warning while the control, and so which queues are paused, cannot be read.
-NO_CONTROL = (
-    "the object with the operators' settings cannot be read, and no message is assigned until it can; "
-    "if it is damaged, delete it; if it is missing, any change creates it: s3queue resume QUEUE"
-)
 #: How often a host that leaves during its election looks for the board that may name it.
 _LOOKS = 3
 #: Seconds until the next cycle while a finished source is on the board: its retired page may be due.
 _RETIRE_S = 1.0
-
-
-def skipped(corrupt: CorruptRecord) -> str:
-    """The warning for an object that cannot be decoded."""
-    return f"skipped one object and left it in place; inspect it: {corrupt}"
 
 
 class Leading:
@@ -243,7 +234,9 @@ class Leading:
                 env.warn("doubt", "no answer to a write of the board; sending the same board again")
                 return self._post.pace.busy_s
             case Cycled():
-                self._tell(lead, outcome)
+                warn_of(env, lead, outcome)
+                self._telling.tell(lead, outcome)
+                tell_chores(env, lead)
                 if outcome.committed:
                     self._committed()
                     if outcome.planned.changed:
@@ -270,61 +263,6 @@ class Leading:
         }
         if addresses := [address for address, unclaimed in listening.items() if unclaimed]:
             self._post.env.knock(addresses)
-
-    def _tell(self, lead: Lead, cycled: Cycled) -> None:
-        env = self._post.env
-        if cycled.planned.refused:
-            env.mark("a late request of a producer was refused")
-        for corrupt in cycled.corrupt:
-            env.warn(corrupt.key, skipped(corrupt))
-        for queue, token, many in cycled.planned.unfit:
-            task, _, digests = token.rpartition("@")
-            why = "takes other arguments on every host" if any(digests.split(",")) else "is known to no host"
-            env.warn(
-                f"unfit {queue} {token}",
-                f"{many} messages of queue {queue!r} wait: task {task!r} {why}; deploy a release that fits them",
-            )
-        if many := lead.foreign.messages:
-            env.mark("a leader left alone what a newer release has entered")
-            env.warn(
-                "foreign",
-                f"about {many} messages are of a kind that this release does not know; they wait for a coordinator and "
-                "hosts of the newer release: finish the upgrade, or see docs/how-to/upgrade",
-            )
-        if lead.control is None:
-            env.warn(self._post.layout.control, NO_CONTROL)
-        if off_s := lead.clocks.off_s:
-            env.mark("a leader held schedules since its clock was off")
-            env.warn(
-                "clock",
-                f"the clock of this host is {abs(off_s):.0f} s {'ahead of' if off_s > 0 else 'behind'} those of others; "
-                "no schedule ticks until it is set right",
-            )
-        for bound in lead.board.full:
-            env.warn(
-                f"full {bound}",
-                f"the board is full ({bound}): more work waits until there is room; see s3queue stats",
-            )
-        self._telling.tell(lead, cycled)
-        self._tell_chores(lead)
-
-    def _tell_chores(self, lead: Lead) -> None:
-        env, fences = self._post.env, lead.chores.fences
-        for session in fences.done:
-            env.emit("fenced", session=session, text="its host was silent or gone; what it had not stored runs again")
-        fences.done.clear()
-        for corrupt in fences.corrupt:
-            env.warn(corrupt.key, skipped(corrupt))
-        fences.corrupt.clear()
-        for key, why in lead.chores.asides.done:
-            env.mark("a request that nobody can read was kept aside")
-            env.warn(key, f"a request that nobody can read did nothing, and is kept here; inspect and delete it: {why}")
-        lead.chores.asides.done.clear()
-        for source, ids in lead.chores.moves.done:
-            env.emit("moved", source=source, ids=ids)
-        lead.chores.moves.done.clear()
-        for key, fault in lead.chores.troubles.take_new():
-            env.warn(key, f"one object cannot be read or written, retrying it with back-off: {fault}")
 
     def _cycle_wait_s(self, lead: Lead, cycled: Cycled) -> float:
         pace, board, now = self._post.pace, lead.board, self._post.env.now()
@@ -376,7 +314,7 @@ class Leading:
             yield from wait(env.now() + 1.0, self._never)
             return
         if lead is not None and self.lead is lead:
-            self._tell_chores(lead)
+            tell_chores(env, lead)
             if news:
                 self.wake(survey=False)
 

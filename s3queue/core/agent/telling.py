@@ -1,4 +1,4 @@
-"""The events of a cycle: what the coordinator has just committed."""
+"""The events of a cycle that the coordinator has just committed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The walk of a purge: lists what is stored of a queue, a page at a time, for the next plan to take.
+"""The walk of a purge: lists the stored batches of a queue, a page at a time, for the next plan.
 
 It only lists. A plan takes over a page if the purge on its board is still the one that the page was made for.
 """

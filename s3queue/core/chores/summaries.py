@@ -1,4 +1,5 @@
-"""The summary: what the coordinator knows of all queues and hosts, in one object that everybody can read."""
+"""The summary: counts of all queues and hosts, as the coordinator knows them, in one object that every program can
+read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether messages that are enqueued only once may go now.
+"""Decides whether messages that are enqueued only once may be assigned now.
 
 Callers see gates. Whatever became of a gate, two rules hold here: the messages of one ``unique`` gate run one at a time,
 and a message whose gate holds only while it waits gets no ticket before that gate is free.

@@ -1,4 +1,4 @@
-"""Marks messages that are to be cancelled where only their host, or their batch, can tell whether they have begun."""
+"""Marks messages to cancel, if only their host or their batch can tell whether they have begun."""
 
 from __future__ import annotations
 

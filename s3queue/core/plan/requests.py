@@ -1,4 +1,4 @@
-"""Handle what operators ask for: effect and answer are one commit.
+"""Handles requests of operators: effect and answer are one commit.
 
 A request whose answer is on the board, whose id is in the window, or that a mark names, was handled before. One that cannot
 be handled now stays where it is until the next cycle.

@@ -1,4 +1,4 @@
-"""What holds for a queue that has limits, takes turns between its keys, or has a breaker; and what its rates allow now.
+"""The rules of a queue that has limits, takes turns between its keys, or has a breaker; and what its rates allow now.
 
 A rate is a token bucket by the coordinator's clock (`Board.uptime_ms`), which never runs ahead of time and survives a
 change of leader. What a bucket holds stands on the board unless it is full.

@@ -1,4 +1,4 @@
-"""Take over what ledgers report, and the tickets of sessions that are over."""
+"""Takes over the reports of ledgers, and the tickets of sessions that are over."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The coordinator's one object: which messages are where, and who leads.
+"""The coordinator's one object: where each message is, and who leads.
 
 A process may hold tens of thousands of some of these, and none can refer to itself: the garbage collector need not track
 them (``gc=False``).

@@ -1,4 +1,4 @@
-"""What an attempt of a message has noted: progress, for people, and state, for the next attempt."""
+"""The notes of an attempt: progress, for people, and state, for the next attempt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The record of what a task returned."""
+"""The record of a task's return value."""
 
 from __future__ import annotations
 

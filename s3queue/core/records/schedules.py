@@ -1,4 +1,4 @@
-"""Schedules: what ticks, when, and how far each has come."""
+"""Schedules: their times, and the last tick of each."""
 
 from __future__ import annotations
 

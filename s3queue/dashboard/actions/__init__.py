@@ -1,4 +1,4 @@
-"""What can be done from the dashboard: the actions of the command line.
+"""The actions of the dashboard: those of the command line.
 
 An action is a row of `ACTIONS`. All are shown, confirmed, checked against the viewer, performed and audited in one way, in
 `s3queue.dashboard.acting`.

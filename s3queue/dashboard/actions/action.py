@@ -1,4 +1,4 @@
-"""What an action is, and what all kinds of them need."""
+"""The definition of an action, and what all kinds of actions share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be done about dead letters."""
+"""Actions on dead letters."""
 
 from __future__ import annotations
 

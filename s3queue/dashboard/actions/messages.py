@@ -1,4 +1,4 @@
-"""What can be done to one message."""
+"""Actions on one message."""
 
 from __future__ import annotations
 

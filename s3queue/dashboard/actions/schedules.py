@@ -1,4 +1,4 @@
-"""What can be done to a schedule."""
+"""Actions on a schedule."""
 
 from __future__ import annotations
 

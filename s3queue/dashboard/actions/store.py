@@ -1,4 +1,4 @@
-"""What can be done to the store."""
+"""Actions on the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What cannot be wrong, and what people want to know: clocks, latencies, old versions."""
+"""Properties of a store that fail no check, but that people want to know: clocks, latencies, old versions."""
 
 from __future__ import annotations
 

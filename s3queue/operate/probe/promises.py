@@ -1,4 +1,4 @@
-"""What the queue relies on, one writer at a time."""
+"""Checks of the promises that the queue relies on, with one writer at a time."""
 
 from __future__ import annotations
 

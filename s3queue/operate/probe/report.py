@@ -1,4 +1,4 @@
-"""What a probe has found: a row for each check."""
+"""The report of a probe: a row for each check."""
 
 from __future__ import annotations
 

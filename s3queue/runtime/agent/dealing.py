@@ -1,4 +1,4 @@
-"""Deals what the stored ledger claims to the workers of this host, and gathers what comes of it.
+"""Deals the messages that the stored ledger claims to the workers of this host, and gathers their outcomes.
 
 Messages lie in a pool until a slot is about to be free for them. A worker gets so many at a time that it is busy for some
 tens of milliseconds, and one for each free slot where they take longer, so that no message waits in one worker behind a

@@ -1,4 +1,4 @@
-"""Tells when the store stops answering, and when it answers again."""
+"""Sends an event when the store stops answering, and when it answers again."""
 
 from __future__ import annotations
 

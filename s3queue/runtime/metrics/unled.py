@@ -1,4 +1,4 @@
-"""What could run in a namespace that nobody coordinates: its summary does not say so.
+"""Counts what could run in a namespace without a coordinator, because its summary does not say it.
 
 For autoscalers that end the last host, and for alerts when the last one dies. What is enqueued then is in no summary; nor
 is a retry or a tick that has become due, nor that no host lives.

@@ -1,4 +1,4 @@
-"""Events of the children, for those who subscribed to the supervisor."""
+"""Events of the children, for the subscribers of the supervisor."""
 
 from __future__ import annotations
 

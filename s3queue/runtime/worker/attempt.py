@@ -378,8 +378,8 @@ class Attempts:
             return None
         terms = outcomes.Terms(task.max_attempts, task.time_limit, task.policy)
         tried = None if self._measures is None else self._measures.task(queue, name, self._journal.concurrency)
-        plan = self._plans[queue, name] = Plan(task, terms, self._middleware, tried)
-        return plan
+        # Several slots may meet a task at once. All go by one plan: a batch is of messages of one.
+        return self._plans.setdefault((queue, name), Plan(task, terms, self._middleware, tried))
 
     def _context(self, slot: int, plan: Plan, piece: Piece, number: int, headers: dict[str, str]) -> Context:
         dealt, limit, soft_s, now = piece.dealt, plan.time_limit, plan.soft_s, time.monotonic()

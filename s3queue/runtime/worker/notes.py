@@ -1,4 +1,4 @@
-"""What running messages note, on its way to the agent.
+"""Notes of running messages on their way to the agent.
 
 The agent is told of the first change at once, and of further ones at most every `EVERY_S`; the main thread sends what is
 left. So a process that is killed takes the last second with it at most, and a task may note something in a tight loop.

@@ -1,4 +1,5 @@
-"""What every message of a task needs, looked up once: how it is called, and what holds for its attempts."""
+"""The properties of a task that every message needs, looked up once: how it is called, and the rules of its
+attempts."""
 
 from __future__ import annotations
 

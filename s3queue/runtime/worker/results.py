@@ -1,4 +1,4 @@
-"""Stores what tasks return, for those whose results are kept, before their outcome is reported."""
+"""Stores the return values of tasks with `result_ttl`, before their outcome is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The slots of a worker: threads that take messages, wait until they may start, run them, and report what came of it."""
+"""The slots of a worker: threads that take messages, wait until they may start, run them, and report the outcome."""
 
 from __future__ import annotations
 

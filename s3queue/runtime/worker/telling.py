@@ -1,4 +1,4 @@
-"""What is told of attempts: to those who hear events, and to the process that serves metrics."""
+"""Events and measurements of attempts, for subscribers and for the process that serves metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What checks do to a store, and how they say what is wrong."""
+"""The operations of checks on a store, and how they report a failure."""
 
 from __future__ import annotations
 

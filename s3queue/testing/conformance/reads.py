@@ -1,4 +1,4 @@
-"""Reading: what is read follows what was written, and is all of it."""
+"""Reading: a read returns exactly what was written last."""
 
 from __future__ import annotations
 

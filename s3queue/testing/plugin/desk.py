@@ -1,4 +1,4 @@
-"""What a test has in its hands: a queue in memory, its clock, and what became of messages."""
+"""The fixture of a test: a queue in memory, its clock, and the outcomes of messages."""
 
 from __future__ import annotations
 

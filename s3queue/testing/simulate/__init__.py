@@ -1,4 +1,4 @@
-"""Runs the production steps of the protocol in a world where everything goes wrong, and looks whether anything breaks.
+"""Runs the production steps of the protocol in a world where everything goes wrong, and checks whether anything breaks.
 
 ::
 

@@ -1,4 +1,4 @@
-"""What limits, turns and times of expiry promise."""
+"""Checkers of limits, turns and expiry."""
 
 from __future__ import annotations
 

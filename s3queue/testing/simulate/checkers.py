@@ -1,4 +1,4 @@
-"""All checkers by name, and what ought to happen sometimes."""
+"""All checkers by name, and the situations that must happen sometimes."""
 
 from __future__ import annotations
 

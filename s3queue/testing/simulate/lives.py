@@ -1,4 +1,4 @@
-"""The invariant of dead letters: what begins again, and what its letter says."""
+"""The invariant of dead letters: which messages begin again, and what their letters say."""
 
 from __future__ import annotations
 

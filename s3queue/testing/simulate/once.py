@@ -1,4 +1,4 @@
-"""The invariant of what is enqueued only once."""
+"""The invariant of messages that are enqueued only once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Those who steer: operators that pause and resume queues and tasks, cancel and hasten messages.
+"""Operators, who pause and resume queues and tasks, cancel messages and start them early.
 
 They use the production steps, and may end in the middle.
 """

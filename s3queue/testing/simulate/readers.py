@@ -1,4 +1,4 @@
-"""Those who ask for results, with the production steps, whenever the schedule likes."""
+"""Readers of results, with the production steps, at any time that the schedule chooses."""
 
 from __future__ import annotations
 

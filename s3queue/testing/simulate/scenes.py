@@ -1,4 +1,4 @@
-"""What a world consists of, how its clocks run, and its weather."""
+"""The parts of a world, its clocks, and its faults."""
 
 from __future__ import annotations
 

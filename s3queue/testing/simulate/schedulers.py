@@ -1,4 +1,5 @@
-"""Those who set schedules: hosts of releases that declare different ones, and somebody who changes some at run time.
+"""Setters of schedules: hosts of releases that declare different schedules, and an operator who changes some at run
+time.
 
 Schedules have intervals of whole seconds here; `s3queue.options.timetable` is tested against years of its own.
 """

@@ -1,4 +1,4 @@
-"""One function per invariant of what operators do."""
+"""One function per invariant about operators."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A history, made readable: where each message went, who ran it, and what became of it."""
+"""A history, made readable: the way of each message, who ran it, and its outcome."""
 
 from __future__ import annotations
 

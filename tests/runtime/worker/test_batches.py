@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
+from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
@@ -17,10 +18,13 @@ from s3queue.core.records import Message, Part, decode_result, encode_batch, enc
 from s3queue.decorators import task
 from s3queue.errors import ConfigError
 from s3queue.options.batching import ItemResultCodec
+from s3queue.registry import registry
 from s3queue.runtime.local.journal import FAILED, OK, REJECTED, RUNNING, TOGETHER
 from s3queue.runtime.local.wire import FailedNote, Finished, Interrupt, Noted
+from s3queue.runtime.worker.attempt import Attempts
 from s3queue.runtime.worker.batches import Batches, Member, each
 from s3queue.runtime.worker.dealt import Item
+from s3queue.runtime.worker.plans import Plan
 from s3queue.store import Found, ObjectStore
 from tests.runtime import jobs
 from tests.runtime.desk import Desk, Pipe, desk
@@ -212,6 +216,23 @@ def test_messages_of_a_new_session_run_though_their_batch_was_opened_by_one_of_t
         it.deal_new(1, *[it.message("together", word) for word in ("fine", "fine", "error", "fine")])
         note = it.expect(FailedNote)
         assert (note.row, note.index) == (1, 2)
+
+
+def test_slots_that_meet_a_task_at_once_go_by_one_plan(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a plan each, one of them ran its message alone, and the others waited for it in vain."""
+    worker: Any = SimpleNamespace(_find=registry.find, _measures=None, _middleware=(), _plans={})
+    found: list[Plan | None] = []
+
+    class Meeting(Plan):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args)
+            if not found:  # another slot makes one meanwhile
+                found.append(None)
+                found[0] = Attempts._plan(worker, jobs.QUEUE, "together")
+
+    monkeypatch.setattr("s3queue.runtime.worker.attempt.Plan", Meeting)
+    assert Attempts._plan(worker, jobs.QUEUE, "together") is found[0]
+    assert found[0] is not None
 
 
 class _Plan:
