@@ -31,8 +31,12 @@ def weigh(failures: tuple[Failure, ...]) -> int:
 
 
 def clipped(text: str, most: int) -> str:
-    """The end of a text; one that was cut says so, and takes fewer bytes than before."""
-    return text if len(text) <= most else "…" + text[3 - most :]
+    """The end of a text; one that was cut says so, and takes fewer bytes than before. It begins with a line where that
+    leaves at least half of it."""
+    if len(text) <= most:
+        return text
+    end = text[3 - most :]
+    return "…" + end[max(0, end.find("\n", 0, len(end) // 2)) :]
 
 
 def shortened(failures: tuple[Failure, ...]) -> tuple[Failure, ...]:

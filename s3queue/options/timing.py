@@ -43,7 +43,10 @@ def timing_of(
 ) -> Timing:
     """The arguments, checked. Raises `ConfigError`."""
     if (cron is None) == (every is None):
-        raise ConfigError(f"{what}: " + ("no cron and no every" if cron is None else "cron and every"), _HINT)
+        raise ConfigError(
+            f"{what}: " + ("neither cron nor every was given" if cron is None else "cron and every were both given"),
+            _HINT,
+        )
     if catch_up not in (None, *CATCH_UP):
         raise ConfigError(f"{what}: catch_up is {catch_up!r}", "last, all or none")
     kept = catch_up or "last"

@@ -11,7 +11,7 @@ from rich.console import Console
 from s3queue_backends.memory import MemoryStore
 
 from s3queue import Queue, open_store, stats
-from s3queue.cli.screens import screen
+from s3queue.cli.screens import freshness, screen
 from s3queue.core.keys import Layout
 from s3queue.core.records import HostTally, Summary, Tally, Usage, encode
 from s3queue.observe.prices import PRICES
@@ -179,3 +179,11 @@ def test_queue_of_which_nothing_is_known_is_told_with_the_nearest_name(
     assert capsys.readouterr().err == "no message of mial is known; did you mean mail?\n"
     assert s3queue("stats", "--queue", "mail", "--store", url) == 0
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("age_s", "told"), [(61, "61 s ago"), (150, "2.5 min ago"), (5400, "90 min ago"), (200_000, "2.3 d ago")]
+)
+def test_long_times_are_told_in_longer_units(age_s: float, told: str) -> None:
+    now = datetime.now(UTC)
+    assert freshness(Stats("memory://", "n", as_of=now - timedelta(seconds=age_s)), now).split(";")[0].endswith(told)

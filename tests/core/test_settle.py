@@ -1,4 +1,6 @@
-from s3queue.core.histories import KEPT_FAILURES, MAX_SPARED, is_suspect
+import pytest
+
+from s3queue.core.histories import KEPT_FAILURES, MAX_SPARED, clipped, is_suspect
 from s3queue.core.records import Failed, Failure, Ready, SourceState, Waiting, encode
 from s3queue.core.settle import Draft
 from tests.core.world import NOW_MS, ready, retry
@@ -23,6 +25,18 @@ def test_done_forgets_the_history_of_a_message() -> None:
     draft = Draft(SourceState(failures={0: (Failure(1, "error"),), 3: (Failure(1, "error"),)}))
     draft.done(0, 3)
     assert draft.freeze() == SourceState(settled=3, failures={3: (Failure(1, "error"),)})
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("Traceback\n  a line of it\nValueError: no", "…\nValueError: no"),
+        ("ValueError: of a single long line", "… a single long line"),
+        ("ValueError: no", "ValueError: no"),
+    ],
+)
+def test_text_that_is_cut_begins_with_a_line_where_it_can(text: str, kept: str) -> None:
+    assert clipped(text, 22) == kept
 
 
 def test_take_gives_the_lowest_first_and_not_more_than_asked() -> None:
