@@ -334,8 +334,8 @@ def configure(
 
     Args:
         store: a store, or its URL.
-        config: all settings; environment and file are then not asked.
-        settings: single settings, above all of those; None means "not given".
+        config: all settings; then environment and file are not read.
+        settings: single settings, which override all of those; None means "not given".
 
     Raises:
         ConfigError: an unknown name, or a value that does not fit; nothing was changed.

@@ -41,17 +41,18 @@ class Context:
     """The message that a task is running, as the task sees it.
 
     Attributes:
-        message_id: the same for every attempt; what to key your own idempotency on.
-        attempt: 1 for the first start.
-        fencing_token: greater than the token of every earlier start of this message, and no less than that of any earlier
-            message of its group; of other messages it says nothing. Hand it to systems that can refuse an old writer: no
-            queue can stop a process that was paused for too long from waking up and writing.
-        session: the host that runs this.
-        deadline: ``time.monotonic()`` at which the time limit is reached; None without a limit.
-        soft_deadline: the same of the soft time limit.
-        headers: as given when enqueued.
-        batch: of a task that takes several messages at once: the contexts of all of them, in order. The rest is then that
-            of the first.
+        message_id: the same for every attempt: the key for your own idempotency.
+        queue, task: names; ``task`` is empty for a handler.
+        attempt: counted from 1.
+        fencing_token: greater than the token of every earlier start of this message, and at least the token of every
+            earlier message of its group. Tokens of other messages cannot be compared. Pass it to systems that can refuse
+            an old writer: no queue can stop a process that was paused for too long from waking up and writing.
+        session: the session of the host that runs this.
+        deadline: when the time limit is reached, in seconds of ``time.monotonic()``; None without a limit.
+        soft_deadline: the same for the soft time limit.
+        headers: as given at the enqueue.
+        batch: for a task that takes several messages at once: the contexts of all of them, in order. The other attributes
+            are then those of the first message.
     """
 
     __slots__ = (
@@ -106,14 +107,18 @@ class Context:
 
     @classmethod
     def local(cls, queue: str, task: str, time_limit: float | None = None) -> Context:
-        """For a task that is called directly: first attempt, no message, never fenced."""
+        """A context for a task that is called directly: first attempt, no message, never fenced.
+
+        Args:
+            time_limit: seconds from now; None: no limit.
+        """
         deadline = None if time_limit is None else time.monotonic() + time_limit
         return cls("local", queue, task, 1, 0, "local", deadline)
 
     @property
     def cancelled(self) -> bool:
-        """Whether the task may stop: an operator has cancelled this message, or this host was fenced. Then another host may
-        run the message already, and nothing returned here will count."""
+        """Whether the task should stop: an operator has cancelled this message, or this host was fenced. If it was fenced,
+        another host may run the message already, and what the task returns does not count."""
         return self._cancel.is_set() or self._is_marked
 
     @property
@@ -123,8 +128,13 @@ class Context:
         return self._dealt is not None and self._index in self._dealt.marked
 
     def check(self) -> None:
-        """Raise `Cancelled` or `Fenced` if `cancelled`, `SoftTimeLimit` past the soft time limit. For long tasks to call
-        between steps."""
+        """Raise an exception if the task should stop. For long tasks, to call between steps. Costs no request.
+
+        Raises:
+            Cancelled: an operator has cancelled this message.
+            Fenced: this host was fenced, and another one may run the message.
+            SoftTimeLimit: the soft time limit is over.
+        """
         if self._cancel.is_set():
             raise Fenced(ticket_id(self.fencing_token >> 32, self.fencing_token & 0xFFFFFFFF))
         if self._is_marked:
@@ -134,7 +144,7 @@ class Context:
 
     @property
     def tick(self) -> datetime | None:
-        """The time (UTC) that a schedule enqueued this message for, whenever it runs. None: no schedule enqueued it."""
+        """The time of the schedule's tick that enqueued this message, in UTC. None: no schedule enqueued it."""
         from datetime import UTC, datetime
 
         try:
@@ -143,50 +153,55 @@ class Context:
             return None
         return datetime.fromtimestamp(source.order / 1000, UTC) if source.kind == "tick" else None
 
-    def ack(self, result: Any = None) -> None:
-        """Of a task with ``ack="manual"``: the message is done, with this result, when the task ends; whatever it raises
-        after this is logged and changes nothing. The first `ack` or `nack` counts. Any thread may call it.
+    def ack(self, result: object = None) -> None:
+        """For a task with ``ack="manual"``: the message is done, with this result, when the task ends.
+
+        The first `ack` or `nack` counts. What the task raises afterwards is logged, and changes nothing. Any thread may
+        call it.
 
         Raises:
-            ConfigError: the task acknowledges by returning.
+            ConfigError: the task is not declared with ``ack="manual"``.
         """
         verdict_of(self).say(result, None)
 
     def nack(self, why: object = "", *, after: float | None = None) -> None:
-        """Of a task with ``ack="manual"``: the attempt has failed when the task ends.
+        """For a task with ``ack="manual"``: the attempt has failed when the task ends. See `ack`.
 
         Args:
-            why: an exception counts as if the task had raised it. Anything else is for the error history.
-            after: seconds until the next attempt, unless ``why`` is an exception; None for the task's own backoff.
+            why: an exception, which counts as if the task had raised it; or a text for the error history.
+            after: seconds until the next attempt, unless ``why`` is an exception; None: the backoff of the task.
 
         Raises:
-            ConfigError: the task acknowledges by returning.
+            ConfigError: the task is not declared with ``ack="manual"``.
         """
         verdict_of(self).say(None, why if isinstance(why, BaseException) else Retry(why, after=after))
 
     def progress(self, done: float, total: float = 0.0, text: str = "") -> None:
-        """Tell people how far the task is: ``s3queue message``, ``s3queue top``. As many times as you like; costs no
-        request, and is seen when the host writes its ledger next, which it does within a third of ``visibility_timeout``.
+        """Show people how far the task is, in ``s3queue message``, ``s3queue top`` and the dashboard.
+
+        Costs no request, however often it is called. People see it after the next write of the host's ledger, within a
+        third of ``visibility_timeout``.
 
         Args:
-            total: 0: not known.
+            done: in any unit, such as rows or percent; from 0 to 1e9.
+            total: in the same unit; 0: not known.
             text: up to 200 characters.
 
         Raises:
-            ConfigError: these are no numbers.
+            ConfigError: ``done`` or ``total`` is no finite number.
         """
         self._page.progress(done, total, text)
 
     @property
     def state(self) -> State:
-        """What the attempts of this message keep for the next: a small dict, ``ctx.state["page"] = 7``.
+        """A small dict that one attempt of this message keeps for the next: ``ctx.state["page"] = 7``.
 
-        The next attempt sees the last change, if the task raised or its process died; if its host or agent died, that of
-        the last write of the ledger, up to a third of ``visibility_timeout`` ago. So what depends on it must bear to be
-        done again. Together 2,000 bytes, of builtins; costs no request.
+        If the task raised or its process died, the next attempt sees the last change. If the host or its agent died, it
+        sees the state as of the last write of the ledger, up to a third of ``visibility_timeout`` earlier: so a step that
+        depends on it must be safe to repeat. Holds builtins, at most 2,000 bytes encoded. Costs no request.
 
         Raises:
-            ConfigError: when it is changed: too large, or not of builtins.
+            ConfigError: on a change: it is too large, or holds something else.
         """
         return self._page.state
 

@@ -87,41 +87,45 @@ def task(
         queue: where its messages go. Letters, digits, ``_ . -``.
         name: by default the function's qualified name. Messages carry it: give one before you rename a function.
         max_attempts: by default the setting of that name.
-        backoff: by default 1, 2, 4, 8 … s, at most an hour, each drawn from 0 to that. Or a function of the attempt,
-            counted from 1, and the exception, that returns seconds.
+        backoff: a `Backoff`; by default up to 1, 2, 4, 8 … s, at most an hour. Or a function that is called with the
+            attempt, counted from 1, and the exception, and returns seconds.
         time_limit: seconds for one attempt; by default the setting of that name. A sync task that overruns it is killed
             with its process, an async one is cancelled.
-        soft_time_limit: seconds after which the task is told: an async one is cancelled, and may still clean up or even
-            return; a sync one is told by ``ctx.check()``, where it calls that. Nothing can interrupt Python code in
-            a thread without breaking what it is in the middle of. The attempt fails with `SoftTimeLimit`.
-        retry_on: exception classes, or functions of an exception: what is none of these makes a dead letter at once.
-            Of what is not raised (a hard time limit, the death of a process) there is always another attempt.
-        give_up_on: what is one of these makes a dead letter at once. `Retry`, `Snooze`, `Reject` mean what they say.
-        on_failure: ``drop``: a message that is out of attempts, or rejected, leaves no dead letter; it is counted as
-            dead all the same. Not beside ``result_ttl``.
-        unique: a message with the same arguments as one that is not over (True), or has not begun (``"waiting"``), is not
-            enqueued: the call returns the id of that one, whose ``is_new`` is False. See `s3queue.Queue.enqueue`.
-        result_ttl: seconds for which what the task returns is kept, for `MessageId.result`; at most 30 days. One PUT
-            more for each message. None: it is dropped. With ``batch``, what is returned for each message is its result.
-        ack: ``manual``: the task says what became of its message, with ``ctx.ack(result)`` or ``ctx.nack(why)``. Returning
-            without either is a failed attempt. Not beside ``batch``.
-        batch: the function takes a list of up to so many messages, which are enqueued one by one; it may return an outcome
-            for each: an exception where that one failed. What it raises, all of them failed with. Attempts, histories and
-            dead letters are of each message; the shortest time limit of them holds for the call.
-        wait: seconds from the first message of a batch for which it waits for more.
-        middleware: see `s3queue.middleware`; inside of what `s3queue.use` and the supervisor name.
-        max_running, rate, per_key, fair, ageing, breaker: of the whole queue, for as long as no operator sets another one;
-            see `s3queue.Queue.limit`. Where tasks of one queue declare any of these, they declare the same.
+        soft_time_limit: seconds after which the task is told to stop. An async task is cancelled, and may still clean up,
+            or even return. In a sync task the next ``ctx.check()`` raises: nothing can safely interrupt Python code in a
+            thread. The attempt fails with `SoftTimeLimit`.
+        retry_on: exception classes, or functions of an exception that return a bool. Any other exception makes a dead
+            letter at once. A hard time limit, or the death of a process, is always retried.
+        give_up_on: the same for exceptions that make a dead letter at once. Neither applies to `Retry`, `Snooze`, `Reject`.
+        on_failure: ``drop``: a message that is out of attempts, or rejected, leaves no dead letter; it still counts as
+            dead. Not together with ``result_ttl``.
+        unique: do not enqueue a message with the same arguments as one that is not over (True), or has not begun
+            (``"waiting"``). The call then returns the id of that one, with ``is_new`` False: see `s3queue.Queue.enqueue`.
+        result_ttl: seconds for which the return value is kept, for `MessageId.result`; at most 30 days. One PUT more
+            for each message. None: it is dropped. With ``batch``, the outcome that is returned for a message is its result.
+        ack: ``manual``: the task says how its message ends, with ``ctx.ack(result)`` or ``ctx.nack(why)``. If it returns
+            without either, the attempt has failed. Not together with ``batch``.
+        batch: the function takes a list of up to this many messages, 1 to 1,000, which are enqueued one by one. It may
+            return a list with an outcome for each: a result, or an exception where that message failed. If it raises, all
+            of them failed. Each message has its own attempts, history and dead letter; the shortest of their time limits
+            applies.
+        wait: seconds, at most 60, for which the first message of a batch waits for more.
+        middleware: see `s3queue.middleware`; inside that of `s3queue.use` and of the supervisor.
+        max_running, rate, per_key, fair, ageing, breaker: limits of the whole queue, unless an operator sets others: see
+            `s3queue.Queue.limit`. All tasks of a queue that declare any must declare the same.
         expires_in: seconds or a `timedelta` from the enqueue; a message that has not begun by then ends as expired.
-        cron: enqueue it by itself, without arguments, whenever this expression says so: minute, hour, day, month, weekday.
-            Hosts that serve the queue see to it; of two releases that say different things, the last one to start decides.
-        every: or whenever so many whole seconds have passed since 1970.
+        cron: enqueue the task without arguments at the times of this expression: minute, hour, day, month, weekday. The
+            hosts that serve the queue do it; of two releases with different schedules, the last one to start decides.
+        every: instead of ``cron``: whole seconds, or a `timedelta`, between two times, counted from 1970; at most a year.
         tz: time zone of the expression, such as ``Europe/Berlin``; by default UTC.
-        catch_up: what becomes of times at which no host ran: the ``last`` is made up for (the default), ``all`` are,
-            at most 100 at a time, or ``none``.
+        catch_up: which times are made up for that passed while no host ran: the ``last`` (the default), ``all``, at most
+            100 at a time, or ``none``.
 
     Raises:
-        ConfigError: what is decorated is no function, an annotation cannot be carried, or the name is taken.
+        ConfigError: the decorated object is no function, an annotation cannot be encoded, an option is out of range, or
+            another function has this name.
+
+    Asks: nothing. Schedules are stored when a host starts.
     """
     if name is not None and not (isinstance(name, str) and name):
         raise ConfigError("a task needs a name", "leave name out, or use @s3queue.handler for raw messages")
@@ -141,19 +145,26 @@ def handler(queue: str, *, batch: int, wait: float = 0.1, **options: Unpack[Opti
 def handler(queue: str, *, batch: int | None = None, wait: float = 0.1, **options: Any) -> _Decorator | _BatchDecorator:
     """Declare a function as the handler of a queue's raw messages: those that `s3queue.Queue.enqueue` stores.
 
-    It is called with the payload, in the type that its parameter is annotated with, and with ``ctx`` if it has that.
-    The rest is as for `task`.
+    It is called with the payload, in the type that its parameter is annotated with, and with ``ctx`` if it has that
+    parameter. A queue has one handler.
+
+    Args:
+        queue, batch, wait, options: as of `task`; a handler has no schedule.
+
+    Raises:
+        ConfigError: as `task`.
     """
     codec = ValueCodec if batch is None else ItemCodec
     return _Declaration("handler", queue, "", codec, batch, wait, None, options).decorator
 
 
 def use(*middleware: Middleware) -> None:
-    """Run this middleware around every attempt and every enqueue of this program; see `s3queue.middleware`. Call it in the
-    module that declares the tasks. Middleware of later calls is inside that of earlier ones.
+    """Run this middleware around every attempt and every enqueue of this program; see `s3queue.middleware`.
+
+    Call it in the module that declares the tasks. Middleware of later calls runs inside that of earlier ones.
 
     Raises:
-        ConfigError: that is no middleware.
+        ConfigError: an argument is no middleware.
     """
     registry.middleware += check(middleware)
 

@@ -174,16 +174,17 @@ class _Again(Protocol):
 class EnqueueUncertain(QueueError):
     """A message may or may not be stored.
 
-    Enqueuing it anew may duplicate it; `enqueue_again` does not. To be certain that it never runs, cancel it; of a batch
-    only once `enqueue_again` has stored that: only a message that was enqueued alone is refused if it comes after that.
+    Enqueuing it anew may duplicate it; `enqueue_again` does not. To be certain that it never runs, cancel it. If it is one
+    of a batch, call `enqueue_again` first: a batch that arrives after the cancellation is not refused, while a message
+    that was enqueued alone is.
 
-    Where a call is interrupted otherwise (a cancelled ``aenqueue``, Ctrl-C), this is the ``__cause__`` of that exception:
-    see `behind`.
+    If a call is interrupted in another way (a cancelled ``aenqueue``, Ctrl-C), this is a cause of that exception: see
+    `behind`.
 
     Attributes:
-        message_id: the id of the message, if it is stored; the first id of several.
-        stored: ids of the messages of the same call that are certainly stored, in order.
-        in_doubt: ids of those that may be: one batch. Those behind them were not sent.
+        message_id: the id that the message has if it is stored; of several messages, the first.
+        stored: ids of the messages of this call that are certainly stored, in order.
+        in_doubt: ids of the messages that may be stored: those of one batch. Later messages of the call were not sent.
     """
 
     def __init__(
@@ -201,19 +202,23 @@ class EnqueueUncertain(QueueError):
 
     @classmethod
     def behind(cls, error: BaseException | None) -> EnqueueUncertain | None:
-        """The one that is among the causes of this exception, or None: then nothing was stored."""
+        """The one among the causes of this exception. None: nothing was stored."""
         while error is not None and not isinstance(error, cls):
             error = error.__cause__
         return error
 
     def enqueue_again(self) -> list[str]:
-        """Finish the call: send exactly what may be stored, so that it is stored once, then the rest of the call.
+        """Finish the call: send the batch that may be stored under the same key, so that it is stored once, then the rest.
 
-        Returns the ids of all messages of the call, in order. Raises as the call did; it may be repeated.
+        Returns:
+            The ids of all messages of the call, in order.
 
         Raises:
-            ConfigError: it is too late: a batch that was stored may have run and been forgotten meanwhile (4 minutes with
+            ConfigError: it is too late: if the batch was stored, it may have run and been forgotten by now (4 minutes with
                 the default settings). Or this exception comes from another process.
+            EnqueueUncertain, StoreUnavailable, StoreDenied: as the call did. It may be repeated.
+
+        Asks: one PUT for each batch that is not known to be stored; where one gets no answer, as the call did.
         """
         return self._the_call().run(again=True)
 

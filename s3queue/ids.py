@@ -25,8 +25,8 @@ class MessageId(str, Generic[R_co]):
     """The id of a message, as `enqueue` returns it. It is a string, and is pickled and sent as one.
 
     Attributes:
-        is_new: whether this call has enqueued the message. False: an earlier call with the same ``dedup_id``, or the same
-            arguments of a ``unique`` task, had.
+        is_new: whether this call enqueued the message. False: it is that of an earlier call with the same ``dedup_id``, or
+            with the same arguments of a ``unique`` task.
     """
 
     __slots__ = ("_home",)
@@ -53,6 +53,7 @@ class MessageId(str, Generic[R_co]):
 
     @property
     def is_new(self) -> bool:
+        """Whether this call enqueued the message, or found that of an earlier call."""
         return self._at()[2]
 
     def _at(self) -> tuple[Queue | None, Task[..., Any] | None, bool]:
@@ -63,7 +64,11 @@ class MessageId(str, Generic[R_co]):
 
     @property
     def handle(self) -> MessageHandle:
-        """The message. Asks for nothing."""
+        """The message, to see and to steer it. Makes no request.
+
+        Raises:
+            ConfigError: the string is no id of a message, or no store was named.
+        """
         from s3queue.messages import MessageHandle
 
         queue, task, _ = self._at()
@@ -94,7 +99,14 @@ class MessageId(str, Generic[R_co]):
     @overload
     def result(self: MessageId[T], timeout: float = ...) -> T: ...
     def result(self, timeout: float = 60.0) -> Any:
-        """What the task returned; waits for that. See `MessageHandle.result`."""
+        """Wait for the message to end, and return what its task returned. See `MessageHandle.result`.
+
+        Args:
+            timeout: seconds to wait.
+
+        Raises:
+            ConfigError: the task keeps no results. The rest as `MessageHandle.result`.
+        """
         return self._with_result().result(timeout)
 
     @overload
@@ -102,7 +114,7 @@ class MessageId(str, Generic[R_co]):
     @overload
     def aresult(self: MessageId[T], timeout: float = ...) -> Coroutine[Any, Any, T]: ...
     def aresult(self, timeout: float = 60.0) -> Coroutine[Any, Any, Any]:
-        """As `result`, for callers on an event loop. ``await id`` is the same with the default."""
+        """As `result`, for callers on an event loop. ``await id`` is the same with the default time-out."""
         return self._with_result().aresult(timeout)
 
     @overload

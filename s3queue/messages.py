@@ -36,24 +36,34 @@ UNCHANGED: Any = object()
 def message(
     id: str, store: ObjectStore | str | None = None, *, namespace: str | None = None, config: Config | None = None
 ) -> MessageHandle:
-    """The message with this id, as `enqueue` returned it. Asks for nothing.
+    """The message with this id, to see and to steer it. Makes no request.
 
     Args:
+        id: as `enqueue` returned it.
         store, namespace, config: as of `Queue`.
 
     Raises:
-        ConfigError: that is no id of a message.
+        ConfigError: the string is no id of a message, or no store was named.
     """
     return MessageHandle(id, store, namespace=namespace, config=config)
 
 
 class MessageHandle:
-    """One message of a queue.
+    """One message of a queue. From `message` or `MessageId.handle`. Safe to use from many threads.
+
+    Every method that makes requests retries them for ``enqueue_deadline``, and raises `StoreUnavailable` after that;
+    `StoreDenied` at once.
+
+    Args:
+        task: decodes the result; None: it is decoded to builtins.
 
     Attributes:
         id: its id.
         queue: the name of its queue.
         meter: counts the requests that this object made.
+
+    Raises:
+        ConfigError: the string is no id of a message, or no store was named.
     """
 
     def __init__(
@@ -87,13 +97,16 @@ class MessageHandle:
     def status(self) -> Status:
         """Where it is now.
 
-        ``scheduled`` (its time has not come), ``ready``, ``running`` (a host has it, running or next), ``waiting``
-        (failed or snoozed, and not due yet), ``done``, ``dead``, ``cancelled``, ``expired``, or ``unknown``: there is no
-        such message, or it has ended and is forgotten. How one has ended is known while its batch is on the board, and
-        from its letter or its result (``result_ttl``); without a result ``done`` is told as ``unknown`` where messages of
-        its queue were ever cancelled before they began, or, if it expires, have expired.
+        Returns:
+            ``scheduled`` (its time has not come), ``ready``, ``running`` (a host has it: it runs, or is next there),
+            ``waiting`` (failed or snoozed, and not due yet), ``done``, ``dead``, ``cancelled``, ``expired``, or
+            ``unknown``: there is no such message, or it has ended and nothing is kept of it.
 
-        Asks: two GETs, and a third where it is on no board. Where it is nowhere, two more for its result, one LIST per
+        How a message ended is known as long as its batch is on the board, and afterwards from its letter or its result
+        (``result_ttl``). Without a result, a message that is done shows as ``unknown`` if messages of its queue were ever
+        cancelled before they began; and one with ``expires_in`` also if messages of its queue ever expired.
+
+        Asks: two GETs, and a third where it is not on the board. If it is nowhere, two more for its result, one LIST per
         1,000 scheduled batches, and one GET for each batch of its queue that was moved off the board.
         """
         return self._one.status()
@@ -109,27 +122,28 @@ class MessageHandle:
         return read_details(self._one, self.config.max_message_bytes)
 
     def result(self, timeout: float = 60.0) -> Any:
-        """What the task returned, of a task that keeps its results (``result_ttl``). Waits until the message has ended.
+        """Wait until the message has ended, and return what its task returned. For tasks with ``result_ttl``.
 
-        The result is shown once the message is committed as done by the run that returned it: never earlier, and never the
-        result of a run that did not count.
+        The result of a run is returned only after the board has committed the message as done by that run: never earlier,
+        and never the result of a run that did not count.
 
         Args:
             timeout: seconds to wait; 0: look once.
 
         Returns:
-            The value in the type that the task is annotated with, where this process knows the task; else in builtins.
+            The value in the annotated return type of the task if this process knows the task; otherwise in builtins.
 
         Raises:
-            TaskFailed: the message is dead. TaskCancelled: it was cancelled, has expired, or was purged, after it had
-            begun. ResultGone: there is no such message, or it has ended and nothing is left of its result.
-            TimeoutError: it has not ended yet.
-            CorruptRecord: the result does not fit the type that the task is annotated with here.
+            TaskFailed: the message is dead.
+            TaskCancelled: it was cancelled, expired or purged after it had begun.
+            ResultGone: there is no such message, or it has ended and no result is kept.
+            TimeoutError: it has not ended within ``timeout``.
+            CorruptRecord: the result does not fit the annotated return type of the task.
 
-        Asks: of a message that has ended two GETs, and one of the board if this process has not read it since. While
-        it waits, one GET of the board per look, which all that wait in this process share: after 50 ms, later after a
-        tenth of the time waited, at most 1 s, 5 s on billed stores. A message that ends on this machine wakes them.
-        Until the message is on the board, one GET without a body more per look.
+        Asks: for a message that has ended two GETs, and one of the board if this process has not read it since. While
+        waiting, one GET of the board per look, which all waiting threads and coroutines of this process share. Between two
+        looks pass 50 ms at first, later a tenth of the time waited, at most 1 s, on billed stores 5 s. A message that ends
+        on this machine wakes them. Until the message is on the board, each look costs one more GET, without a body.
         """
         from s3queue.operate.waiting import wait_for_end
 
@@ -166,10 +180,10 @@ class MessageHandle:
             raise CorruptRecord(self.layout.result(self.id), f"does not fit {self._task!r}: {wrong}") from wrong
 
     def progress(self) -> MessageProgress | None:
-        """What its attempts have noted last: how far it is, and the state that the next one gets. None: nothing, or it has
-        ended. As of the last write of its host's ledger.
+        """How far it is, and the state that its next attempt gets, as of the last write of its host's ledger. None: nothing
+        was noted, or it has ended.
 
-        Asks: one GET, and one more while it runs; what `status` asks where it was moved off the board.
+        Asks: one GET, and one more while it runs; as `status` where it was moved off the board.
         """
         return self._one.progress()
 
@@ -178,38 +192,45 @@ class MessageHandle:
     def cancel(
         self, *, reason: str = "", force_after: float | None = None, wait: bool = True, timeout: float = 60.0
     ) -> str:
-        """Cancel it: it does not start any more, and is asked to stop if it runs. A message that a host has not begun is
-        given back, and cancelled. A running ``async def`` task gets a `asyncio.CancelledError`; others may ask
-        ``ctx.cancelled``. If the task returns all the same, the message is done; if it fails, it is cancelled, and not
-        retried. The answer comes when it has ended.
+        """Cancel it: it does not start any more, and is asked to stop if it runs.
+
+        A message that its host has not begun is given back, and cancelled. A running ``async def`` task gets an
+        `asyncio.CancelledError`; a sync one can check ``ctx.cancelled``. If the task returns all the same, the message is
+        done; if it fails, the message is cancelled, and not retried. The answer comes when it has ended.
 
         Args:
-            reason: for people; kept in the tombstone of a message that had begun, 200 characters of it.
-            force_after: seconds after which its worker process is ended if it still runs, counted from when its host learns
-                of this. Other messages of that process go on elsewhere, and pay no attempt. None: it is waited for.
-            wait: for the answer. timeout: seconds.
+            reason: a note for people, 200 characters; kept in the tombstone of a message that had begun.
+            force_after: seconds after which its worker process is killed if it still runs, from when its host learns of
+                this; at most 100 days. Other messages of that process run elsewhere, and lose no attempt. None: never.
+            wait: wait for the answer.
+            timeout: seconds to wait.
 
         Returns:
-            ``cancelled``; ``done`` or ``dead``: it ended so meanwhile; ``over``: it had ended before; ``absent``: there was
-            no such message, and if it was enqueued alone, there never will be. One of a batch runs all the same if its
-            batch arrives later, which only one can whose enqueue was uncertain: `EnqueueUncertain.enqueue_again` first, and
-            cancel what is stored then. Empty without ``wait``.
+            ``cancelled``; ``done``, ``dead`` or ``expired``: it ended so meanwhile; ``over``: it had ended before;
+            ``absent``: there was no such message. A message that was enqueued alone then never runs. If its batch arrives
+            later, a message of a batch runs all the same: after `EnqueueUncertain` call ``enqueue_again`` first, and cancel
+            what is stored then. Empty without ``wait``.
 
         Raises:
-            ConfigError: ``force_after`` is no time, or longer than a hundred days.
+            ConfigError: ``force_after`` or ``timeout`` is out of range.
             StoreUnavailable: no answer of the store; the request may or may not be stored. Calling it again is safe.
             TimeoutError: no answer of the coordinator yet, or it still runs. The request stands.
 
-        Asks: one PUT and one GET for each look at the answer; more where the message was moved off the board.
+        Asks: one PUT, and one GET for each look at the answer; more where the message was moved off the board.
         """
         return self._ask(CANCEL, reason, wait, timeout, check_force(force_after))
 
     def run_now(self, *, wait: bool = True, timeout: float = 60.0) -> str:
         """Start it as soon as a host has room, even if it is scheduled or waits for a retry.
 
+        Args:
+            wait: wait for the answer.
+            timeout: seconds to wait.
+
         Returns:
-            ``ready``; ``running``, ``dead``, ``cancelled``, ``over``, ``absent``: it is, or was; ``grouped``: it is
-            scheduled in a group, whose other messages cannot be overtaken. Empty without ``wait``.
+            ``ready``: it may start; ``running``, ``dead``, ``cancelled``, ``over``, ``absent``: nothing was changed,
+                since it was so before; ``grouped``: it is scheduled in a group, whose other messages it must not
+                overtake. Empty without ``wait``.
 
         Raises, asks: as `cancel`.
         """
@@ -219,13 +240,14 @@ class MessageHandle:
         """Run it again, if it is dead: a new life begins, with the same id, at attempt 1. See `Queue.redrive`.
 
         Args:
-            payload: with which it runs from now on, as `DeadLetter.payload` tells it: of a task, its arguments by name.
-                Checked against the task, if this process knows it.
+            payload: a new payload, in the form of `DeadLetter.payload`: for a task, its arguments by name. Checked against
+                the task if this process knows it. By default the payload stays as it is.
+            timeout: seconds to wait for the answer.
 
         Returns:
-            ``redriven``; ``no``: it is not dead, or was redriven or purged by another.
+            ``redriven``; ``no``: it is not dead, or somebody else has redriven or purged it.
 
-        Raises: as `cancel`; `ConfigError` where the payload does not fit or cannot be encoded.
+        Raises: as `cancel`; `ConfigError` if the payload does not fit or cannot be encoded.
 
         Asks: one GET, one PUT, and one GET for each look at the answer.
         """

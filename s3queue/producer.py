@@ -46,19 +46,19 @@ R = TypeVar("R")
 
 
 class Producer:
-    """Enqueues as `Task.enqueue` does, and shares puts between callers. Safe to use from many threads, and across a fork.
+    """Enqueues as `Task.enqueue` does, but callers share puts. Safe to use from many threads, and across a fork.
 
-    Each call returns when its message is stored. Messages of one thread are stored in the order of its calls. A caller
-    waits at most ``linger`` before its batch is sent, and not at all if as many callers are there as lately.
+    Each call returns when its message is stored. Messages of one thread are stored in the order of its calls. A batch is
+    sent after ``linger``, or as soon as it holds a message of each caller that may be expected.
 
     Args:
         store: a store or its URL, for tasks; by default that of the process.
-        linger: seconds.
+        linger: seconds that the first caller of a batch waits for others, from 0 to 60.
 
     Raises:
-        ConfigError: ``linger`` is no number of seconds, at most a minute.
+        ConfigError: ``linger`` is out of range.
 
-    Asks: one PUT for each batch, of up to 1,000 messages, with the same queue, priority, group and due time.
+    Asks: one PUT for each batch: up to 1,000 messages with the same queue, priority, group, key, due time and expiry.
     """
 
     def __init__(self, store: ObjectStore | str | None = None, *, linger: float = 0.005) -> None:
@@ -92,8 +92,8 @@ class Producer:
         return MessageId.of(self._enqueue(load), load.queue, task_of(task))
 
     async def aenqueue(self, task: Task[P, R] | Sender[P, R], /, *args: P.args, **kwargs: P.kwargs) -> MessageId[R]:
-        """As `enqueue`, for callers on an event loop. If it is cancelled before its batch is sent nothing is stored; later
-        the message may be."""
+        """As `enqueue`, for callers on an event loop. If it is cancelled before its batch is sent, nothing is stored; if
+        later, the message may be."""
         load = self._load(task, args, kwargs)
         if load.once is not None:
             sending = Sending(lambda: load)
@@ -102,19 +102,28 @@ class Producer:
         return MessageId.of(await self._aenqueue(load), load.queue, task_of(task))
 
     def send(self, queue: Queue, payload: object, **options: Unpack[OnceOptions]) -> str:
-        """Store one message for the queue's handler; arguments and errors as `s3queue.Queue.enqueue`."""
+        """Store one message for the queue's handler, and return its id.
+
+        Args, raises: as `s3queue.Queue.enqueue`; ``ConfigError`` if this producer is closed.
+
+        Asks: as this class; with ``dedup_id``, ``unique`` or ``debounce`` as `s3queue.Queue.enqueue`.
+        """
         if options.keys() & ONCE:
             return queue.enqueue(payload, **options)
         return self._enqueue(load(queue, "", [encode_value(payload, f"message for {queue.name!r}")], **options))
 
     async def asend(self, queue: Queue, payload: object, **options: Unpack[SendOptions]) -> str:
-        """As `send`, and as `aenqueue`."""
+        """As `send`, for callers on an event loop; cancelled as `aenqueue`.
+
+        Raises:
+            ConfigError: ``dedup_id``, ``unique`` or ``debounce`` was given: use a task, or `s3queue.Queue.enqueue`.
+        """
         if options.keys() & ONCE:
             raise ConfigError("asend cannot enqueue only once", "use a task, or Queue.enqueue")
         return await self._aenqueue(load(queue, "", [encode_value(payload, f"message for {queue.name!r}")], **options))
 
     def close(self) -> None:
-        """Refuse further calls, and wait until all earlier ones have returned. May be called again."""
+        """Refuse further calls, send what is waiting, and return when all earlier calls have. May be called again."""
         with self._gate:
             self._closed = True
             for lane in self._lanes.values():

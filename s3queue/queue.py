@@ -106,33 +106,34 @@ class Queue(Steerable, Controllable):
         unique: Unique = False,
         debounce: float | timedelta | None = None,
     ) -> MessageId[Any]:
-        """Store one message for the queue's handler, and return its id. One PUT (the first time also one GET).
+        """Store one message for the queue's handler, and return its id. One PUT; the first time also one GET, and for a new
+        queue one PUT more.
 
         Args:
-            payload: anything msgspec encodes.
+            payload: what msgspec encodes, and types named with `s3queue.payload_type`; at most ``max_message_bytes``.
             delay: seconds, or a `timedelta`, before which it does not run.
             at: a `datetime` with a time zone, before which it does not run.
             priority: 0 goes first, 9 last.
             group: messages of one group run one at a time, in order; 1 to 300 characters.
-            headers: strings that travel with the message and are not looked at.
-            key: whose message it is, for limits and fairness between keys (see `limit`); 1 to 300 characters, and not
-                beside a group.
-            expires_in: seconds or a `timedelta` from now; not begun by then, it ends as expired.
-            dedup_id: names this message: while an earlier call with it counts, its message is returned instead, and
-                the id's ``is_new`` is False. Two PUTs; a call that finds an earlier one makes two that are refused,
-                and a GET.
-            dedup_window: for how long it counts, whatever became of its message: seconds or a `timedelta`; by default the
-                setting of that name.
-            unique: the same for messages with an equal payload: until they are over (True), or until they begin
+            headers: strings that travel with the message; the queue does not read them.
+            key: whose message it is, for limits and fairness between keys (see `limit`): 1 to 300 characters. Not
+                together with a group.
+            expires_in: seconds or a `timedelta` from now; if it has not begun by then, it ends as expired.
+            dedup_id: names this message, for ``dedup_window``. A later call with the same name enqueues nothing, and
+                returns the id of this message, whose ``is_new`` is then False. Costs a second PUT; a call that finds an
+                earlier message makes two PUTs, which are refused, and one GET.
+            dedup_window: how long ``dedup_id`` counts, whatever becomes of the message: seconds or a `timedelta`; by
+                default the setting of that name.
+            unique: the same for messages with an equal payload: as long as one is not over (True), or has not begun
                 (``"waiting"``).
-            debounce: not to run before so many seconds; a later call with an equal payload, or ``dedup_id``, takes the
-                place of this message, unless it has begun.
+            debounce: seconds or a `timedelta` before which it does not run. A later call with an equal payload, or with
+                the same ``dedup_id``, replaces this message, unless it has begun.
 
         Raises:
             ConfigError: an argument is wrong; nothing was sent.
             EnqueueUncertain: no answer for ``enqueue_deadline``; it may or may not be stored. See
                 `EnqueueUncertain.enqueue_again`.
-            StoreUnavailable: not stored.
+            StoreUnavailable: not stored: the store did not apply it. StoreDenied: not stored: someone must fix that.
         """
         encoded = encode_value(payload, f"message for {self.name!r}")
         options: OnceOptions = {"delay": delay, "at": at, "priority": priority, "group": group, "headers": headers}
@@ -155,7 +156,8 @@ class Queue(Steerable, Controllable):
     ) -> list[str]:
         """Store many messages, and return their ids in the same order. One PUT per 1,000 messages or 4 MB.
 
-        All payloads are encoded before anything is sent; `enqueue_stream` is for endless ones.
+        All payloads are encoded before anything is sent: for more than fit in memory use `enqueue_stream`. Options as of
+        `enqueue`, for all of them.
 
         Raises: as `enqueue`. Batches before the one that failed are stored; a note on the exception says how many.
         """
@@ -180,29 +182,41 @@ class Queue(Steerable, Controllable):
     ) -> int:
         """Store messages as they come, in constant memory, and return how many there were. ``payloads`` may be endless.
 
-        Args, raises, asks: as `s3queue.tasks.Sender.enqueue_stream`; options as `enqueue`.
+        Args:
+            batch: messages that share a PUT, 1 to 1,000; fewer where they are large.
+            progress: called after each PUT, in this thread. What it raises ends the call.
+            options: as of `enqueue`, for all of them.
+
+        Raises: as `enqueue`, and what ``payloads`` or ``progress`` raise. A note on the exception says how many of the
+            first messages are stored; later ones are not, except those that `EnqueueUncertain` names.
+
+        Asks: one PUT per ``batch`` messages.
         """
         what = f"message for {self.name!r}"
         encoded = (encode_value(payload, what) for payload in payloads)
         return stream(lambda held: Sending(lambda: load(self, "", held, **options)), encoded, batch, progress)
 
     def send(self, task: str, payloads: list[Raw], **options: Unpack[SendOptions]) -> list[str]:
-        """As `enqueue_many`, for payloads that are encoded, of the task with this name (empty: the handler)."""
+        """As `enqueue_many`, for encoded payloads of the task with this name; empty: of the handler."""
         return Sending(lambda: load(self, task, payloads, **options)).run()
 
     # ---- what those that send and look need ---------------------------------------------------------------------
 
     def driver(self) -> Driver:
+        """For requests of this queue: each is retried for ``enqueue_deadline``."""
         return Driver(self.store, self.meter, patience_s=self.config.enqueue_deadline, on_retry=self._on_retry)
 
     def reader(self) -> Driver:
+        """For reads: each is retried as long as `Driver` does by itself."""
         return Driver(self.store, self.meter, on_retry=self._on_retry)
 
     def newest_first(self) -> bool:
-        """Whether the queue is LIFO. Asked for once; the settings of a queue never change while it exists.
+        """Whether the queue is LIFO. Read once: the order of a queue does not change while it exists. At most one GET and
+        one PUT.
 
         Raises:
-            StoreUnavailable: the settings are not known to be stored, so another producer may come to use others.
+            ConfigError: the queue has another order than this object was made with.
+            StoreUnavailable: no answer; the order of a new queue may not be stored yet.
         """
         if self._meta is None:
             self._meta = self._ensure_meta()
@@ -225,7 +239,7 @@ class Queue(Steerable, Controllable):
         return meta
 
     def tell(self, ids: list[str]) -> None:
-        """Wake the agents of this machine, and write the history. The messages are stored: nothing may fail now."""
+        """Wake the agents of this machine, and write the history. Raises nothing: the messages are stored already."""
         try:
             wake(self._url, self.namespace)
             if self._knocker is not None:

@@ -43,8 +43,10 @@ class Capabilities(NamedTuple):
 
     Attributes:
         name: short name for people and metrics, such as ``sqlite`` or ``minio``.
-        min_rewrite_s: seconds between two writes of one key. GCS and R2: 1.0.
-        max_body_bytes: the largest body one put may carry.
+        min_rewrite_s: seconds between two writes of one key that the store allows at least. GCS and R2: 1.0
+            (https://cloud.google.com/storage/quotas, https://developers.cloudflare.com/r2/platform/limits/).
+        max_body_bytes: bytes of the largest body of one put. S3 takes 5 GB in one PUT
+            (https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html).
         list_is_ordered: whether `ObjectStore.list` can page in byte order of the keys. Required to be True today;
             S3 Express directory buckets are refused for it.
         requests_cost: whether the store is billed or shared with others. If so, the coordinator is paced; if not (SQLite,
@@ -100,7 +102,9 @@ class ObjectStore(Protocol):
     """
 
     @property
-    def capabilities(self) -> Capabilities: ...
+    def capabilities(self) -> Capabilities:
+        """What this store can do. No request."""
+        ...
 
     @property
     def url(self) -> str:

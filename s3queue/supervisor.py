@@ -52,12 +52,11 @@ class Supervisor:
     Args:
         store: a store or its URL; by default what `s3queue.configure`, the environment or ``s3queue.toml`` name.
         queues: what to serve; by default the queues of every registered task.
-        workers: processes; by default the setting, and that by default one per CPU.
+        workers: worker processes; by default the setting, whose default is one per CPU.
         concurrency: messages that one worker runs at a time; by default the setting.
         config: settings; by default those of this process.
         tasks: instead of the registered ones.
-        middleware: what workers do around every attempt; see `s3queue.middleware`. By default what `s3queue.use` named;
-            this goes inside of that.
+        middleware: runs around every attempt, inside that of `s3queue.use`; see `s3queue.middleware`.
         settings: single settings, above those of ``config``.
 
     Raises:
@@ -103,14 +102,20 @@ class Supervisor:
         """Serve until drained: by SIGTERM or SIGINT, by `stop`, or, with ``until_empty``, when the served queues hold
         no message any more. Signals are handled only in the main thread.
 
+        A store that does not answer is waited for, also at the start.
+
         Args:
-            inline: in this process, in threads, one message at a time: for debuggers. See `s3queue.runtime.inline`.
+            inline: run in this process, in threads, one message at a time: for debuggers. See `s3queue.runtime.inline`.
+
+        Returns:
+            What the run did and what it cost.
 
         Raises:
-            StoreUnsupported: the store cannot keep the promises of the queue: the first agent asks it (about 440 requests)
-                before it writes anything else.
-            ConfigError: a child says that it cannot start.
-            QueueError: a child keeps dying before it is up.
+            StoreUnsupported: the store cannot keep the promises of the queue. The first agent of a namespace checks this,
+                with about 440 requests, before it writes anything else.
+            StoreDenied: the store refuses these credentials or this bucket.
+            ConfigError: a child process reports that it cannot start.
+            QueueError: a child process keeps dying before it is up.
         """
         self._wishes.begin()
         if inline:
@@ -144,10 +149,11 @@ class Supervisor:
             @supervisor.on("dead", "worker_died")
             def page_somebody(event: s3queue.events.Event) -> None: ...
 
-        Before `run`. It is called in a thread of its own, one event after the other. However slow it is, nothing waits for
-        it: an event is told at most once, and is dropped where 10,000 wait, where its process dies, or 2 s after the run is
-        over. That is logged, and so is what it raises. With the start method ``fork`` a new child inherits what is
-        locked while it is called for longer than 0.1 s: use ``forkserver`` where subscribers hold locks that tasks need.
+        Call this before `run`. The function runs in a thread of its own, and gets one event after the other. Nothing waits
+        for it, however slow it is. So an event is delivered at most once: it is dropped if 10,000 wait, if its process
+        dies, or 2 s after the run is over. Dropped events are logged, and so are exceptions that the function raises.
+        With the start method ``fork`` a new child inherits the locks that a call holds for longer than 0.1 s: use
+        ``forkserver`` if subscribers hold locks that tasks need.
 
         Raises:
             ConfigError: there is no such kind.
@@ -155,7 +161,8 @@ class Supervisor:
         return self._subscribers.on(*kinds)
 
     def stop(self) -> None:
-        """Drain, like SIGTERM; again, a second later or more: end at once. For other threads and signal handlers."""
+        """Drain, as at SIGTERM. A second call, at least a second later, ends the run at once. For other threads and signal
+        handlers."""
         self._wishes.stop()
 
     def __del__(self) -> None:

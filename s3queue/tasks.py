@@ -60,21 +60,26 @@ C = TypeVar("C")
 
 
 class Task(Generic[P, R_co]):
-    """A function that handles the messages of a queue. Calling it is an ordinary call.
+    """A function that handles the messages of a queue. Calling it is an ordinary call. From `s3queue.task`.
 
     Attributes:
-        queue: where its messages are.
-        name: tells it from other tasks of the queue; empty for a handler.
+        queue: the queue of its messages.
+        name: distinguishes it from other tasks of the queue; empty for a handler.
         function: the function itself.
         is_async: whether calls return an awaitable.
         wants_ctx: whether the function has a parameter ``ctx``.
         backoff: how long a failed message waits for its next attempt.
-        policy: what becomes of an attempt that fails.
-        middleware: runs around each attempt, inside of that of the supervisor.
-        resources: by parameter, what the worker hands to it.
-        batch, wait_s: how many messages it takes at once, 0 for one, and how long to wait for them.
-        timing: when it is enqueued by itself, without arguments; None: never.
-        limits: what it declares of its queue. expires_in: seconds after which its messages do not begin; None: any time.
+        policy: what follows a failed attempt.
+        middleware: runs around each attempt, inside the middleware of the supervisor.
+        resources: by parameter: the resource that the worker passes to it.
+        batch: messages of one call, at most; 0: it takes one, not a list.
+        wait_s: seconds from the first message of a batch until the call, at most.
+        timing: its schedule; None: it has none.
+        limits: limits that it declares for its queue.
+        expires_in: seconds after which a message that has not begun expires; None: never.
+
+    Raises:
+        ConfigError: a name or an option is out of range, or does not fit the function.
     """
 
     def __init__(
@@ -132,6 +137,7 @@ class Task(Generic[P, R_co]):
 
     @property
     def label(self) -> str:
+        """Its name, for people."""
         return f"task {self.name!r}" if self.name else f"handler of {self.queue!r}"
 
     @property
@@ -167,7 +173,7 @@ class Task(Generic[P, R_co]):
     # ---- what a worker asks -------------------------------------------------------------------------------------
 
     def check(self) -> Codec:
-        """Raise `ConfigError` if the annotations cannot be resolved by now."""
+        """How arguments are encoded. Raises `ConfigError`: an annotation cannot be resolved."""
         if self._codec is None:
             self._codec = self._resolved(self._make_codec)
         if self._results is None and self.policy.result_ttl is not None:
@@ -191,7 +197,7 @@ class Task(Generic[P, R_co]):
         """
         return (self._codec or self.check()).decode(payload)
 
-    def store(self, payload: Any) -> Raw:
+    def store(self, payload: object) -> Raw:
         """An edited payload, in the form of `DeadLetter.payload`, encoded.
 
         Raises:
@@ -199,7 +205,7 @@ class Task(Generic[P, R_co]):
         """
         return self.check().store(payload)
 
-    def encode_result(self, value: Any) -> Raw:
+    def encode_result(self, value: object) -> Raw:
         """The encoded result of a task whose results are kept.
 
         Raises:
@@ -256,8 +262,8 @@ class Task(Generic[P, R_co]):
         """The payload of one call.
 
         Args:
-            exact: whether to refuse arguments that would arrive as something else. False for values that come from JSON,
-                where a text stands for a time and a list for a tuple.
+            exact: refuse arguments that would arrive as another type. False for values that come from JSON, where a string
+                may stand for a time, and a list for a tuple.
 
         Raises:
             ConfigError: the signature does not take these arguments.
@@ -282,16 +288,19 @@ class Task(Generic[P, R_co]):
         debounce: float | timedelta | None = None,
         store: ObjectStore | None = None,
     ) -> Sender[P, R_co]:
-        """The same task with other options; see `s3queue.Queue.enqueue`. Given apart from the arguments, so that no
-        option can collide with a parameter of the task.
+        """The same task, to be enqueued with these options: ``send.options(delay=60).enqueue(7)``. Makes no request.
+
+        They are apart from the arguments, so that no option collides with a parameter of the task.
 
         Args:
-            max_attempts: after how many attempts this message is dead; at most as many as the task gives.
+            delay, at, priority, group, headers, key, dedup_id, dedup_window, debounce: as of `s3queue.Queue.enqueue`.
+            expires_in, unique: the same; by default as the task declares.
+            max_attempts: attempts after which this message is dead; at most those of the task.
             time_limit: seconds for each attempt of this message, instead of the task's.
-            expires_in, unique: by default that of the task.
+            store: by default that of the process.
 
         Raises:
-            ConfigError: one of the last two is out of range.
+            ConfigError: ``max_attempts`` or ``time_limit`` is out of range. The other options are checked by the enqueue.
         """
         options = {"delay": delay, "at": at, "priority": priority, "group": group, "headers": headers}
         options |= {"key": key, "expires_in": expires_in}
@@ -311,11 +320,26 @@ class Task(Generic[P, R_co]):
         return Sender(self, None, {})
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> MessageId[R_co]:
-        """As `Sender.enqueue`, with default options."""
+        """Store one call of the task, and return its message id. One PUT; two for a task with ``unique``. The first
+        time also one GET, and for a new queue one PUT.
+
+        Raises:
+            ConfigError: the arguments do not fit the task's signature. Nothing was sent.
+            EnqueueUncertain: no answer for ``enqueue_deadline``; it may or may not be stored. See
+                `EnqueueUncertain.enqueue_again`.
+            StoreUnavailable: not stored: the store did not apply it. StoreDenied: not stored: someone must fix that.
+        """
         return self._sender.enqueue(*args, **kwargs)
 
     def enqueue_many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> list[MessageId[R_co]]:
-        """As `Sender.enqueue_many`, with default options."""
+        """Store many calls, and return their ids in the same order. One PUT per 1,000 calls or 4 MB.
+
+        Args:
+            calls: for each call its positional arguments as a tuple, or its keyword arguments as a mapping. All are
+                checked before anything is sent.
+
+        Raises: as `enqueue`. Batches before the one that failed are stored; a note on the exception says how many.
+        """
         return self._sender.enqueue_many(calls)
 
     def enqueue_stream(
@@ -325,17 +349,31 @@ class Task(Generic[P, R_co]):
         batch: int = 1000,
         progress: Callable[[Progress], object] | None = None,
     ) -> int:
-        """As `Sender.enqueue_stream`, with default options."""
+        """Store calls as they come, in constant memory, and return how many there were. ``calls`` may be endless.
+
+        Args:
+            calls: as of `enqueue_many`. Each is checked when it comes; earlier ones may be stored by then.
+            batch: calls that share a PUT, 1 to 1,000; fewer where they are large.
+            progress: called after each PUT, in this thread. What it raises ends the call.
+
+        Raises: as `enqueue`, and what ``calls`` or ``progress`` raise. A note on the exception says how many of the first
+            calls are stored; later ones are not, except those that `EnqueueUncertain` names.
+
+        Asks: one PUT per ``batch`` calls.
+        """
         return self._sender.enqueue_stream(calls, batch=batch, progress=progress)
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> MessageId[R_co]:
+        """As `enqueue`, in a thread, for callers on an event loop. If it is cancelled, the message may be stored:
+        `EnqueueUncertain.behind` tells."""
         return await self._sender.aenqueue(*args, **kwargs)
 
     async def aenqueue_many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> list[MessageId[R_co]]:
+        """As `enqueue_many`, in a thread; cancelled as `aenqueue`."""
         return await self._sender.aenqueue_many(calls)
 
     def queue_on(self, store: ObjectStore) -> Queue:
-        """This task's queue on a store. It is cached, since it has read the settings of the queue."""
+        """This task's queue on a store. Cached, because it has read the settings of the queue."""
         kept = self._queues.get(id(store))
         if kept is None or kept.store is not store or kept.config is not current_config():
             from s3queue.queue import Queue

@@ -6,7 +6,7 @@ from importlib import import_module
 
 import click
 
-#: Where each subcommand is; imported when it is asked for, since each has its own needs.
+#: The module of each subcommand; imported when it is called, since each needs other packages.
 COMMANDS = {
     "against": "stress.against",
     "bench": "stress.bench.command",
@@ -40,7 +40,7 @@ class _Lazy(click.Group):
 
 @click.command(cls=_Lazy)
 def main() -> None:
-    """Drive s3queue hard, and count."""
+    """Chaos runs, simulations and benchmarks of s3queue."""
 
 
 if __name__ == "__main__":

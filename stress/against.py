@@ -1,7 +1,8 @@
-"""``python -m stress against``: what a message costs now, against an earlier commit.
+"""``python -m stress against``: the cost of a message now, compared with an earlier commit.
 
-Both run `python -m stress bench` in turns, this checkout and the earlier one: whatever else the machine does falls on both.
-What is compared is CPU, which the kernel counts for each thread, and requests; no rates, which other programs change.
+Both run `python -m stress bench` in turns, this checkout and the earlier one, so that other load of the machine affects
+both. CPU, which the kernel counts for each thread, and requests are compared; rates are not, since other programs
+change them.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from typing import Any
 
 import click
 
-#: Where figures are kept.
+#: The file of kept figures.
 KEPT = Path("docs/assets/benchmarks/against.json")
-#: By name, what `bench` is told.
+#: Arguments for `bench`, by name.
 _RUNS = {
     "one by one": ("--messages", "10000", "--batch", "1"),
     "batches of 100": ("--messages", "200000", "--batch", "100"),
@@ -30,14 +31,14 @@ _ALWAYS = ("--repetitions", "1", "--samples", "0", "--warm-up", "0", "--json")
 
 
 def _checkout(commit: str, folder: Path) -> None:
-    """The files of this commit, without a work tree that git would know of."""
+    """The files of this commit, without a registered work tree of git."""
     packed = subprocess.run(["git", "archive", "--format=tar", commit], check=True, capture_output=True).stdout
     with tarfile.open(fileobj=io.BytesIO(packed)) as files:
         files.extractall(folder, filter="data")
 
 
 def _bench(root: Path, options: tuple[str, ...]) -> dict[str, float]:
-    """CPU in microseconds, and requests, of a message; by who or what."""
+    """CPU in microseconds, and requests, for each message, by process."""
     done = subprocess.run(
         [sys.executable, "-m", "stress", "bench", *options, *_ALWAYS],
         cwd=root,
@@ -51,7 +52,7 @@ def _bench(root: Path, options: tuple[str, ...]) -> dict[str, float]:
 
 
 def _compared(runs: list[dict[str, dict[str, float]]]) -> dict[str, list[float]]:
-    """By figure: the median before and now, and the one as a multiple of the other."""
+    """By figure: the median before and now, and their ratio."""
     compared = {}
     for name in runs[0]["before"]:
         before, now = ([one[which][name] for one in runs] for which in ("before", "now"))
@@ -61,7 +62,7 @@ def _compared(runs: list[dict[str, dict[str, float]]]) -> dict[str, list[float]]
 
 @click.command("against")
 @click.argument("commit")
-@click.option("--rounds", default=6, show_default=True, help="Of each, in turns.")
+@click.option("--rounds", default=6, show_default=True, help="Runs of each commit, in turns.")
 @click.option("--keep", is_flag=True, help=f"Keep the figures in {KEPT}, for docs/benchmarks.md.")
 def command(commit: str, rounds: int, keep: bool) -> None:
     """Compare what a message without options costs now with what it cost at an earlier COMMIT, on SQLite."""
@@ -79,7 +80,7 @@ def command(commit: str, rounds: int, keep: bool) -> None:
 
 
 def section() -> str:
-    """Of docs/benchmarks.md; empty where nothing was kept."""
+    """The section of docs/benchmarks.md; empty if no figures are kept."""
     if not KEPT.exists():
         return ""
     kept = json.loads(KEPT.read_text())

@@ -29,7 +29,7 @@ from s3queue.core.plan.planning import Planning
 from s3queue.core.records import Board, Control, Schedule, decode, encode
 from s3queue.options.timetable import next_tick
 
-#: Where figures are kept.
+#: The file of kept figures.
 KEPT = Path("docs/assets/benchmarks/cron.json")
 _BEGIN = datetime(2025, 1, 1, tzinfo=UTC)
 _MINUTE_MS = 60_000
@@ -177,7 +177,9 @@ def _old(board: Board) -> set[tuple[str, int]]:
 
 
 @click.command("cron")
-@click.option("--schedules", "many", default=1000, show_default=True, help="With a tick a minute.")
+@click.option(
+    "--schedules", "many", default=1000, show_default=True, help="Number of schedules, each with a tick a minute."
+)
 @click.option("--days", default=365, show_default=True)
 @click.option("--seed", default=1, show_default=True)
 @click.option("--keep", is_flag=True, help=f"Keep the figures in {KEPT}, for docs/benchmarks.md.")
@@ -216,7 +218,7 @@ def sentence(told: dict[str, Any]) -> str:
 
 
 def section() -> str:
-    """Of docs/benchmarks.md; empty where nothing was kept."""
+    """The section of docs/benchmarks.md; empty if no figures are kept."""
     if not KEPT.exists():
         return ""
     told = json.loads(KEPT.read_text())

@@ -1,4 +1,4 @@
-"""``python -m stress limits``: what limits, rates and turns promise, on real hosts, counted by the tasks themselves."""
+"""``python -m stress limits``: limits, rates and turns on real hosts, counted by the tasks themselves."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def _say(*lines: str) -> None:
 
 
 def section() -> str:
-    """Of docs/benchmarks.md; empty where nothing was kept."""
+    """The section of docs/benchmarks.md; empty if no figures are kept."""
     if not KEPT.exists():
         return ""
     rows = "\n".join(f"| `{command}` | {told} |" for command, told in json.loads(KEPT.read_text()).items())
@@ -185,9 +185,9 @@ _STORE = click.option("--store", default="sqlite", show_default=True, help=HELP)
 @command.command("running")
 @_STORE
 @click.option("--hosts", "many", default=4, show_default=True)
-@click.option("--slots", default=4, show_default=True, help="Of each host.")
+@click.option("--slots", default=4, show_default=True, help="Slots of each host.")
 @click.option("--messages", default=10_000, show_default=True)
-@click.option("--seconds", default=0.02, show_default=True, help="Of each message.")
+@click.option("--seconds", default=0.02, show_default=True, help="Seconds of each task.")
 @click.option("--kill", is_flag=True, help="Kill workers, agents and hosts meanwhile.")
 def running(store: str, many: int, slots: int, messages: int, seconds: float, kill: bool) -> None:
     """``max_running=5``: how many ran at once at most, and on average."""
@@ -212,9 +212,9 @@ def running(store: str, many: int, slots: int, messages: int, seconds: float, ki
 @command.command("keys")
 @_STORE
 @click.option("--hosts", "many", default=2, show_default=True)
-@click.option("--slots", default=4, show_default=True, help="Of each host.")
+@click.option("--slots", default=4, show_default=True, help="Slots of each host.")
 @click.option("--tenants", default=20, show_default=True)
-@click.option("--messages", default=100, show_default=True, help="Of each tenant.")
+@click.option("--messages", default=100, show_default=True, help="Messages of each tenant.")
 def keys(store: str, many: int, slots: int, tenants: int, messages: int) -> None:
     """``per_key=Limit(max_running=1)``: how many of one key ran at once at most."""
     with _running(store, many, slots, "keyed") as (_, hosts):
@@ -255,8 +255,8 @@ def rate(store: str, many: int, seconds: float) -> None:
 @click.option("--hosts", "many", default=1, show_default=True)
 @click.option("--slots", default=4, show_default=True)
 @click.option("--backlog", default=200_000, show_default=True, help="Messages of one tenant.")
-@click.option("--tenants", default=50, show_default=True, help="With one message each.")
-@click.option("--seconds", default=0.02, show_default=True, help="Of each message.")
+@click.option("--tenants", default=50, show_default=True, help="Tenants with one message each.")
+@click.option("--seconds", default=0.02, show_default=True, help="Seconds of each task.")
 def fair_turns(store: str, many: int, slots: int, backlog: int, tenants: int, seconds: float) -> None:
     """p95 from enqueue to end of tenants with one message each, on an empty queue and during another one's backlog."""
 
@@ -286,7 +286,9 @@ def fair_turns(store: str, many: int, slots: int, backlog: int, tenants: int, se
 
 @command.command("waiting")
 @_STORE
-@click.option("--messages", default=100_000, show_default=True, help="That are delayed, and as many that retry.")
+@click.option(
+    "--messages", default=100_000, show_default=True, help="Delayed messages, and as many that wait for a retry."
+)
 def waiting_many(store: str, messages: int) -> None:
     """How long a new message takes, and what agent and worker hold in memory, while many wait."""
     with _running(store, 1, 2, "waiting") as (opened, hosts):

@@ -1,4 +1,4 @@
-"""``python -m stress linger``: what single enqueues of many threads gain by sharing puts, against one thread without."""
+"""``python -m stress linger``: single enqueues of many threads that share puts, compared with one thread alone."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _times_together(queue: Queue, seconds: float, threads: int, linger: float) -
 @click.option("--store", default="seaweedfs", show_default=True)
 @click.option("--threads", default=32, show_default=True)
 @click.option("--linger", default=0.005, show_default=True, help="Seconds.")
-@click.option("--seconds", default=5.0, show_default=True, help="Of each measurement.")
+@click.option("--seconds", default=5.0, show_default=True, help="Seconds of each measurement.")
 @click.option("--repetitions", default=3, show_default=True)
 def command(store: str, threads: int, linger: float, seconds: float, repetitions: int) -> None:
     """Rate and p99 of calls of many threads with a Producer, against single enqueues of one thread, in turn."""

@@ -36,8 +36,14 @@ def _keep(part: str, figures: dict[str, Any]) -> None:
 )
 @click.option("--real", "runs", multiple=True, help="Only these of the real runs.")
 @click.option("--scenario", "scenarios", multiple=True, help="Only these of the simulated ones.")
-@click.option("--repetitions", type=click.IntRange(1), default=5, show_default=True, help="Of the peers.")
-@click.option("--scale", type=click.FloatRange(0.001), default=1.0, show_default=True, help="Of the peers' messages.")
+@click.option("--repetitions", type=click.IntRange(1), default=5, show_default=True, help="Repetitions of the peers.")
+@click.option(
+    "--scale",
+    type=click.FloatRange(0.001),
+    default=1.0,
+    show_default=True,
+    help="Factor for the messages of the peers.",
+)
 def command(
     only: tuple[str, ...], runs: tuple[str, ...], scenarios: tuple[str, ...], repetitions: int, scale: float
 ) -> None:

@@ -1,4 +1,4 @@
-"""``python -m stress run``: real hosts, workers and producers, everything that can go wrong, and a verdict."""
+"""``python -m stress run``: real hosts, workers and producers, with faults, and a verdict."""
 
 from __future__ import annotations
 
@@ -50,7 +50,13 @@ def _seeds(_: click.Context, __: click.Parameter, value: str) -> range:
 @click.option("--store", default="", metavar="STORE", help=f"{stores.HELP} [default: a fresh SQLite file]")
 @click.option("--supervisors", "hosts", type=click.IntRange(1, 20), default=2, show_default=True, help="Hosts.")
 @click.option("--workers", type=click.IntRange(1), default=2, show_default=True, help="Worker processes of each host.")
-@click.option("--concurrency", type=click.IntRange(1), default=1, show_default=True, help="Messages at a time in each.")
+@click.option(
+    "--concurrency",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Messages that one worker runs at a time.",
+)
 @click.option("--producers", type=click.IntRange(1), default=2, show_default=True, help="Producer processes.")
 @click.option("--messages", type=click.IntRange(1), default=5000, show_default=True)
 @click.option(
@@ -63,7 +69,11 @@ def _seeds(_: click.Context, __: click.Parameter, value: str) -> range:
     help="; ".join(f"{kind}: {what}" for kind, what in KINDS.items()),
 )
 @click.option(
-    "--schedules", type=click.IntRange(0), default=0, show_default=True, help="That tick every second meanwhile."
+    "--schedules",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Schedules that tick every second meanwhile.",
 )
 @click.option(
     "--features",
@@ -72,14 +82,14 @@ def _seeds(_: click.Context, __: click.Parameter, value: str) -> range:
     metavar="FEATURES",
     help="; ".join(f"{name}: {what}" for name, what in FEATURES.items()) + "; all: all of these.",
 )
-@click.option("--mishaps", type=click.IntRange(0), help="How often something goes wrong. [default: per 200 messages]")
+@click.option("--mishaps", type=click.IntRange(0), help="Number of faults. [default: one per 200 messages]")
 @click.option("--seed", "seeds", callback=_seeds, default="1", show_default=True, metavar="N or N..M")
-@click.option("--for", "for_s", type=float, metavar="SECONDS", help="Go on with the next seeds for so long.")
+@click.option("--for", "for_s", type=float, metavar="SECONDS", help="Continue with the next seeds for this time.")
 @click.option("--visibility-timeout", "visibility_s", type=float, default=3.0, show_default=True, metavar="SECONDS")
-@click.option("--timeout", "timeout_s", type=float, default=300.0, show_default=True, help="For each run.")
-@click.option("--evidence", type=click.Path(path_type=Path), help="Keep all that was written down in this folder.")
+@click.option("--timeout", "timeout_s", type=float, default=300.0, show_default=True, help="Seconds for each run.")
+@click.option("--evidence", type=click.Path(path_type=Path), help="Keep the records of all parties in this folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each run.")
-@click.option("--verbose", is_flag=True, help="Tell on stderr what happens.")
+@click.option("--verbose", is_flag=True, help="Print events on stderr.")
 def command(
     store: str,
     seeds: range,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -76,6 +77,17 @@ def _tasks_of_this_test_end_with_it() -> Iterator[None]:
         of = task.function
         if "<" in getattr(of, "__qualname__", "<") or getattr(of, "__module__", None) not in sys.modules:
             del registry._tasks[key]
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_they_were() -> Iterator[None]:
+    """A command that serves leaves SIGINT and SIGTERM ignored, since its process ends then. In a process of tests every
+    program that a later test starts would be born deaf to them."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        if signal.getsignal(number) is not handler:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(autouse=True)

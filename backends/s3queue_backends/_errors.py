@@ -1,8 +1,8 @@
-"""The meaning of answers of S3-like services, and of a missing answer.
+"""The meaning of answers of S3-like services, and of missing answers.
 
-A backend turns the exceptions of its SDK into a `Reply` or a `Silence`, by a table of its own. The rest is here, once for
-all backends. Rows: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html (412, 409, 404 on conditional
-puts), https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html.
+Each backend has a table that turns the exceptions of its SDK into a `Reply` or a `Silence`. The rest is here, for all
+backends. Rows: https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html (412, 409, 404 on conditional puts),
+https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ OUT_OF_FILES, MORE_FILES = "this process has too many open files", "raise its li
 
 
 class Row(NamedTuple):
-    """One row of the table. The first that fits decides; None fits everything.
+    """One row of the table. The first row that fits decides; None fits everything.
 
     Attributes:
         replaces: whether the put names a version.
@@ -145,9 +145,9 @@ TABLE: tuple[Row, ...] = (
     # AWS: If-Match met no object. It was there when it was read, so it was deleted.
     Row(Verdict.CONFLICT, 404, "put", replaces=True),
     Row(Verdict.MISSING, 404, "get"),
-    # A create or a listing has nothing to miss but its bucket.
+    # For a create or a listing only the bucket can be missing.
     Row(Verdict.DENIED, 404),
-    # Azure's word for 412 on a create.
+    # Azure answers a create with it where others answer 412.
     Row(Verdict.CONFLICT, 409, "put", frozenset({"BlobAlreadyExists"})),
     # ConditionalRequestConflict, OperationAborted: it collided with another request and was not applied.
     Row(Verdict.AGAIN, 409, "put"),
@@ -187,7 +187,7 @@ def judge(failure: Failure, operation: str, *, replaces: bool = False) -> Verdic
 
 
 def causes(failed: BaseException) -> Iterator[BaseException]:
-    """The exception and all that it wraps, however its library wraps them."""
+    """The exception, and every exception that it wraps, in whatever way its library wraps them."""
     waiting, seen = [failed], set[int]()
     while waiting:
         one = waiting.pop()
@@ -218,7 +218,7 @@ def silence(failed: BaseException, sent: bool) -> Silence | Untrusted:
 
 
 def error(verdict: Verdict, failure: Failure, operation: str, key: str, place: str) -> StoreError:
-    """The exception for a verdict that is not a value.
+    """The exception for a verdict that is no value.
 
     Args:
         place: URL of the store.

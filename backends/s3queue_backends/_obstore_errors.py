@@ -1,4 +1,4 @@
-"""What errors of obstore mean. Their HTTP status is only in the text; the tests read the texts from real replies."""
+"""The meaning of errors of obstore. Their HTTP status is only in the text; the tests read the texts from real replies."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The extension module of obstore, once more in the child of a process that has used it.
+"""A second copy of obstore's extension module, for the child of a process that has used the first one.
 
 The copy has a runtime of its own. It takes 15 MB and about 15 ms.
 """
@@ -33,10 +33,10 @@ def library_here() -> Any:
 
 
 def _copy() -> Any:
-    """The extension module once more.
+    """A second copy of the extension module.
 
-    From another file under another name, since the dynamic loader keys on both. In memory where the system can, because
-    a folder for temporary files may forbid to execute from it.
+    From another file under another name, since the dynamic loader keys on both. In memory where the system allows it,
+    because a folder for temporary files may forbid execution.
     """
     with ExitStack() as stack:
         original = stack.enter_context(open(str(_loaded.__file__), "rb"))

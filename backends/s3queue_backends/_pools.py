@@ -1,4 +1,4 @@
-"""Shared by the backends whose SDK uses urllib3."""
+"""Connection pools, for the backends whose SDK uses urllib3."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def never_idle(classes: Mapping[str, type]) -> dict[str, type]:
 
 
 class _NeverIdle:
-    """Before a `urllib3.HTTPConnectionPool`."""
+    """A mixin before a `urllib3.HTTPConnectionPool`."""
 
     pool: Any  # queue.LifoQueue, or None once it is closed
     _looked_at = 0.0
@@ -36,7 +36,7 @@ class _NeverIdle:
             self._close_idle(now)
 
     def _close_idle(self, now: float) -> None:
-        """Close what nobody will use again, so that many requests at once leave no files open."""
+        """Close connections that will not be reused, so that many requests at once leave no files open."""
         pool = self.pool
         if pool is not None:
             with pool.mutex:

@@ -1,4 +1,4 @@
-"""Shared by the backends for S3."""
+"""Helpers of the backends for S3."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ _SLOW_KEYS = (".r2.cloudflarestorage.com", "storage.googleapis.com")
 
 
 def check_bucket(name: str, scheme: str) -> str:
-    """The name itself.
+    """The name of a bucket, unchanged.
 
     Raises:
-        ConfigError: none is given.
-        StoreUnsupported: a directory bucket, whose listings are in no order.
+        ConfigError: it is empty.
+        StoreUnsupported: it is a directory bucket, whose listings are not ordered.
     """
     if not name:
         raise ConfigError("a store needs a bucket", f"for example {scheme}")
@@ -69,10 +69,10 @@ def bare(etag: str) -> str:
 
 
 def version_of(etag: str | None, what: str, place: str) -> str:
-    """The version that an answer names.
+    """The version in an answer.
 
     Raises:
-        StoreUnsupported: it names none.
+        StoreUnsupported: the answer has none.
     """
     if not etag:
         raise StoreUnsupported("versions", f"{place} cannot hold a queue: {what} carries no ETag")
@@ -80,7 +80,7 @@ def version_of(etag: str | None, what: str, place: str) -> str:
 
 
 def content_md5(body: bytes) -> str:
-    """The value of the header ``Content-MD5``, by which a server refuses a truncated body."""
+    """The value of the header ``Content-MD5``. With it a server refuses a truncated body."""
     return base64.b64encode(md5(body, usedforsecurity=False).digest()).decode()
 
 
@@ -97,9 +97,9 @@ def in_thousands(keys: Sequence[str]) -> list[Sequence[str]]:
 
 
 class PerProcess(Generic[T]):
-    """A value that must not be shared across a fork, made on first use in each process.
+    """A value that must not be shared across a fork: each process makes its own on first use.
 
-    What a child inherits is left alone: its sockets are the parent's too.
+    A child leaves the inherited value alone, because its sockets are also those of the parent.
     """
 
     def __init__(self, make: Callable[[], T]) -> None:
@@ -123,14 +123,15 @@ class PerProcess(Generic[T]):
         return made
 
     def drop(self) -> T | None:
-        """Take the value of this process, if there is one; the next `get` makes a new one."""
+        """Take the value of this process; the next `get` makes a new one. None: there is none."""
         made = self._made if self._pid == os.getpid() else None
         self._forget()
         return made
 
 
 def check_deleted(errors: Sequence[tuple[str, str]]) -> None:
-    """Raise for the first key that a multi-object delete left; those already gone are no error."""
+    """Raise `StoreDenied` or `StoreUnavailable` for the first key that a multi-object delete left. Missing keys are no
+    error."""
     for key, code in errors:
         if code not in ("NoSuchKey", "NoSuchVersion"):
             kind = StoreDenied if code in ("AccessDenied", "AllAccessDisabled") else StoreUnavailable

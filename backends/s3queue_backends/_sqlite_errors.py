@@ -53,10 +53,12 @@ def _code(error: sqlite3.Error) -> int:
 
 
 def primary(error: sqlite3.Error) -> int:
+    """The primary result code of an error."""
     return _code(error) & 0xFF
 
 
 def translated(error: sqlite3.Error, operation: str, key: str) -> StoreError:
+    """The exception for an error of SQLite."""
     code = _code(error)
     kind = ERRORS.get((code & 0xFF), StoreUnavailable)
     if isinstance(error, sqlite3.ProgrammingError):  # closed by close() in another thread
@@ -75,7 +77,7 @@ def no_folder(path: str) -> StoreDenied:
 
 
 def named(error: sqlite3.Error, path: str) -> StoreError | None:
-    """The cause behind "unable to open database file", if it can be found."""
+    """An exception with the cause of "unable to open database file"; None: the cause cannot be found."""
     if primary(error) == sqlite3.SQLITE_NOTADB:
         return StoreDenied("open", path, "this is not a SQLite database", "name another file")
     if primary(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):

@@ -1,7 +1,7 @@
-"""Reads and writes store URLs, the same for every backend.
+"""Reads and writes store URLs, in the same form for every backend.
 
-A URL names a place and settings. It is printed, logged and compared, so a credential in one is refused, and no message
-raised here repeats a value that might be one.
+A URL names a place and settings. It is printed, logged and compared, so a URL with a credential is refused. No error
+text here repeats a value that might be a credential.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class Place(NamedTuple):
     """The parts of a URL.
 
     Attributes:
-        host: what stands between ``//`` and the next ``/``: a bucket, an address, or nothing.
-        path: what follows that slash, without it, percent-decoded.
+        host: the part between ``//`` and the next ``/``: a bucket, an address, or nothing.
+        path: the part after that slash, percent-decoded.
         settings: from the query, converted.
     """
 
@@ -49,7 +49,7 @@ def read(url: str, known: Mapping[str, Callable[[str], object]]) -> Place:
     """The parts of a URL, with its query converted by the functions in ``known``.
 
     Raises:
-        ConfigError: a credential, an unknown setting (naming the nearest known one), or a value that does not convert.
+        ConfigError: there is a credential, an unknown setting, or a value that does not convert.
     """
     parts = urlsplit(url)
     scheme = parts.scheme
@@ -68,7 +68,7 @@ def read(url: str, known: Mapping[str, Callable[[str], object]]) -> Place:
             hint = f"did you mean {near[0]}?" if near else "this kind of store takes none"
             raise ConfigError(f"unknown setting in a {scheme}:// URL: {name}", hint)
         if name in settings:
-            raise ConfigError(f"given twice in a {scheme}:// URL: {name}")
+            raise ConfigError(f"given twice in a {scheme}:// URL: {name}", "give it once")
         try:
             settings[name] = known[name](text)
         except ValueError as wrong:
@@ -91,11 +91,11 @@ def endpoint(text: str) -> str:
     """An ``http(s)://host[:port]`` address, without a trailing slash and without credentials.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: the text is no such address.
     """
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
-        raise ConfigError("an endpoint is http://host:port or https://host:port")
+        raise ConfigError("this is not an endpoint", "write http://host:port or https://host:port")
     if "@" in parts.netloc:
         raise ConfigError("an endpoint must not carry credentials", "use the environment or settings instead")
     return text.rstrip("/")

@@ -1,6 +1,6 @@
 """Any S3 service through boto3, the SDK of AWS.
 
-The SDK's own retries are off: after an answer that was lost, it would report a conflict with its own first try.
+The SDK's own retries are off: after a lost answer it would report a conflict with its own first try.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def read(failed: Exception) -> Failure:
         answer: Any = failed.response
         status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
         code = str(answer.get("Error", {}).get("Code", ""))
-        # Without a body the SDK puts the status where the code should be.
+        # For an answer without a body the SDK gives the status as the code.
         return Reply(status, "" if code.isdecimal() else code, str(answer.get("Error", {}).get("Message", "")))
     if isinstance(failed, LOGINS):
         return NoLogin("no credentials", "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile or a role")
@@ -65,17 +65,23 @@ def read(failed: Exception) -> Failure:
 
 
 class Boto3Store:
-    """A bucket, or a part of one, reached with boto3.
+    """A bucket, or a part of one, reached with boto3. An `s3queue.ObjectStore`.
 
     Credentials come from boto3's chain (``AWS_*`` variables, profiles, roles) unless given.
 
     Args:
-        prefix: of every key; a folder of the queue's own.
-        endpoint: ``http(s)://host:port`` of a service that is not AWS.
+        bucket: its name.
+        prefix: of every key; a folder that only the queue uses.
+        endpoint: ``http(s)://host:port`` of a service other than AWS.
+        region: for which requests are signed.
         path_style: whether the bucket is part of the path; by default it is if there is an ``endpoint``.
-        connect_timeout_s: to wait for a connection.
-        read_timeout_s: to wait for an answer, or for the next bytes of it.
-        connections: to keep open.
+        connect_timeout_s: seconds to wait for a connection.
+        read_timeout_s: seconds to wait for an answer, or for the next bytes of it.
+        connections: number of connections that are kept open.
+
+    Raises:
+        ConfigError: the bucket is empty, or only one of ``access_key`` and ``secret_key`` was given.
+        StoreUnsupported: it is a directory bucket.
     """
 
     def __init__(
@@ -95,7 +101,7 @@ class Boto3Store:
         connections: int = _s3.CONNECTIONS,
     ) -> None:
         if (access_key is None) != (secret_key is None):
-            raise ConfigError("access_key and secret_key go together")
+            raise ConfigError("only one of access_key and secret_key was given", "give both, or none")
         self.bucket = _s3.check_bucket(bucket, "s3://bucket/prefix")
         self.prefix = _urls.prefix(prefix)
         self.endpoint = _urls.endpoint(endpoint) if endpoint else None
@@ -190,7 +196,7 @@ class Boto3Store:
             more = {"ContinuationToken": page["NextContinuationToken"]}
 
     def clock(self, key: str) -> float:
-        """The server's time, in seconds since 1970, to the second. One HEAD of an object that is there."""
+        """The server's time, in seconds since 1970, to the second. One HEAD of an existing object."""
         try:
             answer = self._client.get().head_object(Bucket=self.bucket, Key=self.prefix + key)
         except _FAILURES as failed:
@@ -198,7 +204,7 @@ class Boto3Store:
         return parsedate_to_datetime(answer["ResponseMetadata"]["HTTPHeaders"]["date"]).timestamp()
 
     def sign_put(self, key: str, body: bytes) -> tuple[str, Mapping[str, str]]:
-        """A URL for a plain HTTP put of this body, for some minutes, and its headers. No request."""
+        """A URL for a plain HTTP put of this body, valid for some minutes, and its headers. No request."""
         url = self._client.get().generate_presigned_url(
             "put_object",
             Params={
@@ -212,7 +218,7 @@ class Boto3Store:
         return url, _s3.headers_of(body)
 
     def keeps_versions(self, key: str) -> bool:
-        """Whether the bucket is versioned. One HEAD of an object that is there."""
+        """Whether the bucket is versioned. One HEAD of an existing object."""
         try:
             answer = self._client.get().head_object(Bucket=self.bucket, Key=self.prefix + key)
         except _FAILURES as failed:
@@ -225,7 +231,7 @@ class Boto3Store:
             client.close()
 
     def _connect(self) -> S3Client:
-        # Here and not above: it takes 200 ms, and a process that only describes a store need not wait for it.
+        # Imported here: it takes 200 ms, which a process that only describes a store does not need.
         from boto3.session import Session
         from botocore.config import Config
 
@@ -276,8 +282,9 @@ def _do_not_wait(request: Any, **_: object) -> None:
 
 
 def _close_what_is_idle(client: Any) -> None:
-    """The SDK has no setting for it, so this uses internals of botocore; a test on the wire checks that it still
-    works."""
+    """Close idle connections. The SDK has no setting for this, so it uses internals of botocore; a test on the wire
+    checks that it still works.
+    """
     http = client._endpoint.http_session
     http._pool_classes_by_scheme = _pools.never_idle(http._pool_classes_by_scheme)
     http._manager.pool_classes_by_scheme = http._pool_classes_by_scheme

@@ -1,7 +1,7 @@
-"""The reference store: a dict behind a lock, as weak as the weakest real store and no weaker.
+"""The reference store: a dict behind a lock, which promises no more than the weakest real store.
 
-A version is a hash of the body, like an S3 ETag: equal bodies have equal versions. A queue that relied on more than that
-would fail here.
+A version is a hash of the body, like an S3 ETag: equal bodies have equal versions. A queue that relied on more than
+that would fail here.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class _Contents:
             return [rows[key] for key in page]
 
     def packed_list(self, prefix: str, after: str, limit: int) -> bytes:
-        """For the connection, where a thousand pickled tuples would take 20 ms."""
+        """A listing as one value for the connection, where a thousand pickled tuples would take 20 ms."""
         return msgspec.msgpack.encode(self.list(prefix, after, limit))
 
     def dump(self) -> dict[str, Found]:
@@ -99,7 +99,8 @@ def _serve(objects: dict[str, Found]) -> None:
 
 
 def _end_with_owner() -> None:
-    """The pipe behind this sentinel closes once the owner and everything that it forked are gone."""
+    """End this process when the owner, and everything that it forked, are gone: then the pipe behind this sentinel
+    closes."""
     from multiprocess import process
 
     owner = process.parent_process()
@@ -185,7 +186,7 @@ class _Remote:
 
 
 class _Home:
-    """Where the contents of one name are, for every store object of that name in this process."""
+    """The contents of one name, for every store object of that name in this process."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
@@ -199,14 +200,17 @@ _homes: WeakValueDictionary[str, _Home] = WeakValueDictionary()
 
 
 class MemoryStore:
-    """A store in the memory of this process. For tests and experiments.
+    """A store in the memory of this process. For tests and experiments. An `s3queue.ObjectStore`.
 
-    Stores of one name share their contents, within this process. `share` moves the contents to a manager process, for
-    children to use. Without it, pickling the store and using it after a fork are refused: either would quietly
-    work on a copy.
+    Stores of one name share their contents within this process. `share` moves the contents to a manager process, where
+    children can use them. Before that, pickling the store and using it after a fork are refused: both would silently
+    use a copy.
 
     Args:
-        name: of the contents; without one they are this object's alone.
+        name: of the contents; None: contents of its own.
+
+    Raises:
+        StoreUnsupported: at a request in a forked child, unless the store is shared.
     """
 
     def __init__(self, name: str = "") -> None:
@@ -263,7 +267,8 @@ class MemoryStore:
             home.manager, home.elsewhere, home.here = manager, _Remote(manager.address, bytes(manager._authkey)), None
 
     def close(self) -> None:
-        """Where `share` was called: take the contents back and end the manager process. Elsewhere: disconnect."""
+        """In the process that called `share`: take the contents back, and end the manager process. In others:
+        disconnect."""
         home = self._home
         with home.lock:
             if home.elsewhere is None:

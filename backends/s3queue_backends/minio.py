@@ -115,19 +115,24 @@ class _Client:
 
 
 class MinioStore:
-    """A bucket, or a part of one, reached with MinIO's SDK.
+    """A bucket, or a part of one, reached with MinIO's SDK. An `s3queue.ObjectStore`.
 
     Credentials come from ``MINIO_ACCESS_KEY`` and ``MINIO_SECRET_KEY``, ``AWS_*``, or ``~/.aws/credentials``, unless
     given. The server's own ``MINIO_ROOT_USER`` and ``MINIO_ROOT_PASSWORD`` are not read. Proxies come from
     ``HTTP_PROXY``, ``HTTPS_PROXY`` and ``NO_PROXY``.
 
     Args:
-        endpoint: ``http://host:port`` or ``https://host:port``, or without the scheme and then by ``secure``.
-        prefix: of every key; a folder of the queue's own.
-        region: that requests are signed for.
-        connect_timeout_s: to wait for a connection.
-        read_timeout_s: to wait for an answer, or for the next bytes of it.
-        connections: to keep open.
+        endpoint: ``http://host:port`` or ``https://host:port``; without a scheme ``secure`` decides.
+        bucket: its name.
+        prefix: of every key; a folder that only the queue uses.
+        region: for which requests are signed.
+        connect_timeout_s: seconds to wait for a connection.
+        read_timeout_s: seconds to wait for an answer, or for the next bytes of it.
+        connections: number of connections that are kept open.
+
+    Raises:
+        ConfigError: the endpoint or the bucket cannot be one, or only one of ``access_key`` and ``secret_key`` was
+            given.
     """
 
     def __init__(
@@ -151,12 +156,12 @@ class MinioStore:
         if parts.path:
             raise ConfigError("a MinIO endpoint has no path", "the bucket is an argument of its own")
         if (access_key is None) != (secret_key is None):
-            raise ConfigError("access_key and secret_key go together")
+            raise ConfigError("only one of access_key and secret_key was given", "give both, or none")
         self.host, self.secure = parts.netloc, parts.scheme == "https"
         self.bucket = _s3.check_bucket(bucket, "minio://host:9000/bucket/prefix")
         try:
             check_bucket_name(bucket)
-        except ValueError as refused:  # the SDK would say so at the first request
+        except ValueError as refused:  # the SDK would raise this at the first request
             raise ConfigError(f"not a bucket: {refused}", "3 to 63 letters, digits, '-' and '.'") from None
         self.prefix = _urls.prefix(prefix)
         self.region = region
@@ -251,7 +256,7 @@ class MinioStore:
             _errors.refuse(read(failed), "list", prefix, self.url)
 
     def clock(self, key: str) -> float:
-        """The server's time, in seconds since 1970, to the second. One GET of an object that is there."""
+        """The server's time, in seconds since 1970, to the second. One GET of an existing object."""
         try:
             with closing(self._client.get().minio.get_object(self.bucket, self.prefix + key)) as answer:
                 return parsedate_to_datetime(answer.headers["Date"]).timestamp()
@@ -259,14 +264,14 @@ class MinioStore:
             _errors.refuse(read(failed), "get", key, self.url)
 
     def sign_put(self, key: str, body: bytes) -> tuple[str, Mapping[str, str]]:
-        """A URL for a plain HTTP put of this body, for some minutes, and its headers. No request."""
+        """A URL for a plain HTTP put of this body, valid for some minutes, and its headers. No request."""
         url = self._client.get().minio.presigned_put_object(
             self.bucket, self.prefix + key, expires=timedelta(seconds=_s3.SIGNED_FOR_S)
         )
         return url, _s3.headers_of(body)
 
     def keeps_versions(self, key: str) -> bool:
-        """Whether the bucket is versioned. One HEAD of an object that is there."""
+        """Whether the bucket is versioned. One HEAD of an existing object."""
         try:
             return (self._client.get().minio.stat_object(self.bucket, self.prefix + key).version_id or "null") != "null"
         except _FAILURES as failed:
@@ -301,7 +306,7 @@ class MinioStore:
         chain = None
         if access_key is None:
             providers: list[Any] = [EnvMinioProvider(), EnvAWSProvider(), AWSConfigProvider()]
-            if self.host.endswith(".amazonaws.com"):  # nowhere else is there an instance to ask
+            if self.host.endswith(".amazonaws.com"):  # only there is an instance service to ask
                 providers.append(IamAwsProvider())
             chain = ChainedProvider(providers)
         minio = Minio(

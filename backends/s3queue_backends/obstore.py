@@ -49,24 +49,27 @@ class _Client(NamedTuple):
 
 
 class ObstoreStore:
-    """A bucket or container, or a part of one, reached with obstore.
+    """A bucket or container, or a part of one, reached with obstore. An `s3queue.ObjectStore`.
 
     Credentials come from obstore's chain (``AWS_*``, ``GOOGLE_*``, ``AZURE_STORAGE_*`` variables, instance roles)
     unless given.
 
     Args:
-        bucket: on S3 and GCS, or a container on Azure.
+        bucket: name of a bucket on S3 and GCS, of a container on Azure.
         service: ``s3``, ``gs`` or ``az``.
-        prefix: of every key; a folder of the queue's own.
+        prefix: of every key; a folder that only the queue uses.
         endpoint: ``http(s)://host:port`` of a service other than the real one.
-        region: S3 alone.
-        account: Azure alone: the storage account.
-        options: more of obstore's settings for this service, by its names, credentials among them. They are pickled
-            with the store and never shown.
-        access_key: and ``secret_key``, ``session_token``: S3 alone.
-        connect_timeout_s: to wait for a connection.
-        read_timeout_s: to wait for an answer, or for the next bytes of it.
-        connections: to keep open.
+        region: S3 only.
+        account: Azure only: the storage account.
+        options: further settings of obstore for this service, by its names, including credentials. They are pickled
+            with the store, and never shown.
+        access_key, secret_key, session_token: S3 only.
+        connect_timeout_s: seconds to wait for a connection.
+        read_timeout_s: seconds to wait for an answer, or for the next bytes of it.
+        connections: number of connections that are kept open.
+
+    Raises:
+        ConfigError: an argument does not fit the service, or only one of ``access_key`` and ``secret_key`` was given.
     """
 
     def __init__(
@@ -87,7 +90,7 @@ class ObstoreStore:
         connections: int = _s3.CONNECTIONS,
     ) -> None:
         if (access_key is None) != (secret_key is None):
-            raise ConfigError("access_key and secret_key go together")
+            raise ConfigError("only one of access_key and secret_key was given", "give both, or none")
         if service != "s3" and (region or access_key or session_token):
             raise ConfigError(f"region, access_key and session_token are for s3, not {service}", "see options")
         if service != "az" and account:
@@ -179,11 +182,11 @@ class ObstoreStore:
         return outcome
 
     def _generation(self, key: str, version: str) -> str | None:
-        """On GCS, what a put names to replace this version; None where it is not the current one.
+        """The generation that a put names on GCS to replace this version. None: the version is not the current one.
 
-        GCS compares generations on a put, but shows ETags in a listing and compares them on a get. A version here is an
-        ETag, as on S3, and the generation is the one it was last seen with in this process. Where it was not seen:
-        one HEAD.
+        GCS compares generations on a put, but shows ETags in a listing, and compares them on a get. Here a version is
+        an ETag, as on S3. Its generation is the one with which this process saw it last; if it did not see it: one
+        HEAD.
         """
         seen = self._generations.get(key)
         if seen is None or seen[0] != version:
@@ -228,7 +231,7 @@ class ObstoreStore:
                 failure = read(failed)
                 if not (isinstance(failure, Reply) and failure.status == 404 and self.service == "az"):
                     _errors.refuse(failure, "delete", some[0], self.url)
-                for key in some:  # which of them was gone already is not said, nor whether the rest went
+                for key in some:  # the answer does not tell which was missing, nor whether the others were deleted
                     self._delete_one(key)
 
     def _delete_one(self, key: str) -> None:
@@ -258,9 +261,9 @@ class ObstoreStore:
             _errors.refuse(read(failed), "list", prefix, self.url)
 
     def _entries(self, prefix: str, after: str, limit: int) -> Iterator[Any]:
-        """Entries of the folder that ``prefix`` is in, from the least that may start with it.
+        """Entries of the folder that ``prefix`` is in, from the smallest that may start with the prefix.
 
-        Where the prefix is not a folder, a few that do not start with it may come first.
+        If the prefix is not a folder, a few entries that do not start with it may come first.
         """
         folder, _, begun = prefix.rpartition("/")
         if begun and after < prefix:
@@ -285,7 +288,7 @@ class ObstoreStore:
             _errors.refuse(read(failed), "get", key, self.url)
 
     def sign_put(self, key: str, body: bytes) -> tuple[str, Mapping[str, str]] | None:
-        """A URL for a plain HTTP put of this body, for some minutes, and its headers; S3 alone. No request."""
+        """A URL for a plain HTTP put of this body, valid for some minutes, and its headers; S3 only. No request."""
         if self.service != "s3":
             return None
         client = self._client.get()
@@ -293,7 +296,7 @@ class ObstoreStore:
         return url, _s3.headers_of(body)
 
     def keeps_versions(self, key: str) -> bool:
-        """Whether the bucket is versioned. One HEAD of an object that is there."""
+        """Whether the bucket is versioned. One HEAD of an existing object."""
         client = self._client.get()
         try:
             version = client.head(client.store, self.prefix + key)["version"]

@@ -58,10 +58,11 @@ class _Connection(sqlite3.Connection):
 
 
 class _Hold:
-    """A thread's hold on its connection, which is closed when the thread ends.
+    """Keeps the connection of a thread, and closes it when the thread ends.
 
-    The connection itself is part of a cycle, with its cache of statements, and would stay open until the garbage
-    collector comes by. A child that was forked gives up the holds of threads that it does not have, and closes nothing.
+    The connection itself is part of a reference cycle with its cache of statements, and would stay open until the
+    garbage collector runs. A forked child gives up the connections of threads that it does not have, and closes
+    nothing.
     """
 
     def __init__(self, connection: _Connection) -> None:
@@ -119,18 +120,22 @@ os.register_at_fork(before=_stand_still, after_in_parent=_go_on, after_in_child=
 
 
 class SqliteStore:
-    """A bucket in a file.
+    """A bucket in a file. An `s3queue.ObjectStore`.
 
-    Every put is one statement and one transaction. A version is a number that no other write in this file ever has,
+    Every put is one statement and one transaction. A version is a number that no other write in this file ever has, not
     even one before a delete.
 
     Args:
-        path: of the file, made absolute now; created by the first put, in a directory that exists. Until then the store
-            is empty. Where the file is removed or replaced while it is in use, each further use raises
-            `StoreUnsupported` until the store is closed: what it held is gone, and the numbers of versions begin anew.
-        durable: whether a put is on the disk before it is answered. Without, a power cut (not a crash of a process)
+        path: of the file, made absolute now. The first put creates it, in a folder that exists; until then the store is
+            empty. If the file is removed or replaced while it is in use, each further use raises `StoreUnsupported`
+            until the store is closed: its content is gone, and version numbers begin again.
+        durable: whether a put is on the disk before it is answered. If not, a power cut (not the crash of a process)
             may undo the last puts, which can run a message twice.
-        busy_timeout_s: how long to wait for another writer before `StoreUnavailable`.
+        busy_timeout_s: seconds to wait for another writer before `StoreUnavailable`.
+
+    Raises:
+        ConfigError: there is no path.
+        StoreDenied: at a request: the folder does not exist, the file is no database, or this user may not write it.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, durable: bool = True, busy_timeout_s: float = 10.0) -> None:
@@ -303,7 +308,7 @@ class SqliteStore:
 
     def _open_file(self) -> _Connection:
         for other in self._open:
-            self._check_file(other)  # what other threads have open is what this one is to open
+            self._check_file(other)  # this thread must open the same file as the others
         connection: _Connection | None = None
         try:
             connection = sqlite3.connect(
@@ -348,7 +353,7 @@ def _take_block(connection: _Connection) -> int:
 
 
 def _successor(prefix: str) -> str:
-    """The least string above everything that starts with ``prefix``; empty where there is none."""
+    """The smallest string above everything that starts with ``prefix``; empty: there is none."""
     while prefix:
         last = ord(prefix[-1])
         if last < 0x10FFFF:

@@ -1,7 +1,7 @@
 """The command line: ``s3queue COMMAND``. For people by default, for programs with ``--json``.
 
-A command is imported when it is called, so ``s3queue --help`` loads none of them. What stops a command is said in one
-line on stderr, with what to do about it; its exit status says which kind it was.
+A command is imported when it is called, so ``s3queue --help`` loads none of them. An error is one line on stderr, with
+what to do about it; the exit status tells its kind.
 """
 
 from __future__ import annotations
@@ -21,44 +21,44 @@ from s3queue.errors import ConfigError, EnqueueUncertain, QueueError, StoreDenie
 
 __all__ = ["main"]
 
-#: Exit statuses, for all commands: done; it ran, and the answer is bad news.
+#: Exit statuses of all commands: done; done, with a negative answer.
 OK, BAD_NEWS = 0, 1
 #: The caller's mistake: arguments, settings, a module that cannot be imported.
 MISTAKE = 2
-#: The store refuses: credentials, permissions, no such bucket, or it cannot keep the promises of a queue.
+#: The store refuses: credentials, permissions, no such bucket or file; or it cannot keep the promises of a queue.
 REFUSED = 3
 #: The store cannot be reached.
 UNREACHABLE = 4
-#: Drained, and messages died here, where the caller wants to know: ``run --fail-on-dead``.
+#: Drained, but messages died here: ``run --fail-on-dead``.
 LETTERS = 5
-#: Ended by a signal, before the work was done in good order.
+#: Ended by a signal before the work was done.
 INTERRUPTED = 130
 #: The reader of the output has closed the pipe.
 UNREAD = 141
-#: What a file system says that takes no more.
+#: Errors of a full file system.
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
-#: What each command does; its module defines `command`.
+#: The commands, with a line about each; the module of a command defines `command`.
 COMMANDS = {
     "run": "Serve queues: start workers and keep them running.",
     "enqueue": "Put messages into a queue.",
     "pause": "Stop starting messages of a queue.",
     "resume": "Resume a paused queue.",
-    "limit": "Limit how much of a queue runs: at once, a second, and by key.",
+    "limit": "Limit how many messages of a queue run.",
     "stats": "Show the queues, and the hosts that serve them.",
     "top": "Watch queues, hosts and their store requests.",
-    "message": "Show where a message is.",
+    "message": "Show the state of a message.",
     "result": "Wait for a message, and print what its task returned.",
     "cancel": "Cancel messages.",
-    "run-now": "Start a message that is scheduled or waits.",
-    "purge": "End all messages of a queue.",
-    "delete": "Purge a queue and its letters, and forget it.",
+    "run-now": "Start messages now that are scheduled or wait for a retry.",
+    "purge": "Remove all messages of a queue.",
+    "delete": "Remove a queue with its messages, dead letters and settings.",
     "ls": "List the messages of a queue.",
     "cron": "Show and change schedules.",
-    "dead": "Show dead letters, and their causes in groups.",
+    "dead": "Show, redrive and remove dead letters.",
     "exporter": "Serve metrics of a namespace, without workers.",
-    "dashboard": "Serve screens of queues, messages, dead letters and hosts.",
-    "policy": "Print what a role must be allowed to do in the bucket.",
+    "dashboard": "Serve web pages of queues, messages, dead letters and hosts.",
+    "policy": "Print the S3 policy that a program needs.",
     "config": "Show the effective settings and where each came from.",
     "board": "Restore a board that was deleted while hosts ran.",
     "doctor": "Check that a store keeps the promises that a queue needs.",
@@ -77,7 +77,7 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except BrokenPipeError as closed:  # which click would answer with exit status 1
+        except BrokenPipeError as closed:  # click would end with exit status 1
             raise _Unread from closed
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -113,8 +113,10 @@ def main(args: Sequence[str] | None = None) -> NoReturn:
 
 
 def _end_as_others_do() -> None:
-    """Have SIGTERM end this process also where it is the first one of a container, until a command says otherwise: the
-    kernel passes to that one only signals that it handles, so one that came while modules are imported would be lost."""
+    """Let SIGTERM end this process also where it is the first one of a container, until a command sets another handler.
+    The kernel passes only handled signals to such a process, so a signal that comes while modules are imported would be
+    lost.
+    """
     if os.getpid() == 1 and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, lambda number, frame: os._exit(128 + number))
 
@@ -137,7 +139,7 @@ def _run(command: click.Command, args: Sequence[str] | None) -> int:
 
 
 def _write_no_more() -> None:
-    """The flush at exit must not fail."""
+    """Send the rest of the output nowhere: the flush at exit must not fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -184,7 +186,7 @@ def _status(command: click.Command, args: Sequence[str] | None) -> int:
 
 
 def _path(command: click.Command, args: Sequence[str]) -> str:
-    """The command that was meant; click does not say it of an option without its value."""
+    """The command that was meant. click does not name it in the error for an option without its value."""
     path = "s3queue"
     for arg in args:
         if not isinstance(command, click.Group) or arg not in command.list_commands(click.Context(command)):
@@ -196,7 +198,7 @@ def _path(command: click.Command, args: Sequence[str]) -> str:
 
 
 def complain(what: str, hint: str = "", status: int = MISTAKE) -> int:
-    """One line on stderr. Returns the exit status."""
+    """Print one line on stderr. Returns the exit status."""
     line = f"s3queue: {what} ({hint})" if hint else f"s3queue: {what}"
     click.echo(" ".join(line.split()), err=True)
     return status

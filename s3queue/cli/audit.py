@@ -1,7 +1,7 @@
 """The outcome of every message, derived from the event history.
 
-Two witnesses that do not know of each other: the **runs**, which the task itself writes down when it starts and when it
-ends, and the **history**, in which the coordinator tells of each outcome after the board that records it was committed.
+There are two independent records: the **runs**, which the task itself writes when it starts and when it ends, and the
+**history**, in which the coordinator records each outcome after the board with that outcome was committed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Run(Struct, frozen=True):
     """One line of the runs: ``start`` or ``end`` of one attempt.
 
     Attributes:
-        held: the attempt waits here to be killed.
+        held: whether the attempt waits here to be killed.
     """
 
     at: str
@@ -34,20 +34,21 @@ class Run(Struct, frozen=True):
 
 
 class Committed(NamedTuple):
-    """One outcome of one message, as the history has it."""
+    """One outcome of one message, from the history."""
 
     message: str
     outcome: str
 
 
 class Verdict(NamedTuple):
-    """
+    """The result of an audit.
+
     Attributes:
-        done: committed as done, and seen to run to the end.
-        dead: committed as dead.
-        lost: enqueued, and neither of both.
-        committed_twice: outcomes beyond the first of their message.
-        ran_twice: starts beyond the first of their message.
+        done: messages that were committed as done and ran to the end.
+        dead: messages that were committed as dead.
+        lost: messages that were enqueued, and are neither.
+        committed_twice: outcomes beyond the first of a message.
+        ran_twice: starts beyond the first of a message.
     """
 
     done: int
@@ -57,7 +58,8 @@ class Verdict(NamedTuple):
     ran_twice: int
 
     def passes(self, *, killed: int, concurrency: int) -> bool:
-        """Nothing lost, nothing done twice; and a kill costs no more than what the process was running."""
+        """Whether nothing was lost, nothing was committed twice, and each kill cost no more than what its process was
+        running."""
         return self.lost == 0 and self.committed_twice == 0 and self.ran_twice <= killed * concurrency
 
 
@@ -84,7 +86,7 @@ def audit(enqueued: Iterable[str], runs: Iterable[Run], history: Iterable[Commit
 
 
 def read_lines(path: Path, after: int = 0) -> tuple[list[bytes], int]:
-    """The complete lines of a growing file behind an offset, and the offset behind them."""
+    """The complete lines of a growing file after an offset, and the offset after them."""
     with path.open("rb") as file:
         file.seek(after)
         data = file.read()

@@ -13,7 +13,7 @@ from s3queue.words import plural
 
 @click.group("board")
 def command() -> None:
-    """Put back a board that was deleted while hosts ran."""
+    """Restore a board that was deleted while hosts ran."""
 
 
 @command.command("restore")

@@ -17,21 +17,21 @@ if TYPE_CHECKING:
     from s3queue.operate.steering import Changed
     from s3queue.store import ObjectStore
 
-#: What an answer means that does not say it by itself.
+#: Explanations of answers that do not explain themselves.
 _WHY = {
     "over": "it had ended before",
     "absent": "there was no such message; it is refused should it still arrive",
     "later": "too many cancelled messages of its batch wait for their turn: do it again",
 }
-#: Of a message of a batch that is absent: nothing keeps that from arriving.
+#: For an absent message of a batch: the batch may still arrive.
 _ABSENT_BATCH = "its batch is not there: it has ended, or was never stored; should it still arrive, cancel it again"
-#: Answers that say that the message does not start any more, because of this.
+#: Answers after which the message does not start any more, because of this request.
 _GOOD = frozenset({"cancelled", "absent", "purged", ""})
 
 
 @click.command("cancel")
 @click.argument("ids", metavar="[ID]...", nargs=-1)
-@click.option("--queue", metavar="QUEUE", help="Cancel messages of this queue, instead of ids.")
+@click.option("--queue", metavar="QUEUE", help="Cancel the messages of this queue, instead of naming ids.")
 @click.option("--task", metavar="NAME", help="With --queue: only messages of this task.")
 @click.option(
     "--state",
@@ -63,8 +63,8 @@ def command(
 ) -> int:
     """Cancel messages, named by their ids or by their queue: they do not start any more.
 
-    A running async task gets a CancelledError; another running task can ask its context. If the task returns all the same,
-    its message is done, otherwise it is cancelled.
+    A running async task gets a CancelledError; a running sync task can check ctx.cancelled. If the task returns all the
+    same, its message is done, otherwise it is cancelled.
 
     Exit status 1: not all of them were cancelled. Some had ended before, or no answer came within the time-out.
     """
@@ -175,7 +175,7 @@ def _states(changed: Changed) -> str:
 
 
 def show_answers(changed: Changed, as_json: bool) -> None:
-    """What became of many messages."""
+    """Print the answers about several messages."""
     if as_json:
         show_json(changed)
         return

@@ -22,24 +22,24 @@ from s3queue.store import ObjectStore, Shareable, open_store
 if TYPE_CHECKING:
     from rich.console import Console
 
-#: For how long an answer is waited for, in seconds.
+#: Seconds to wait for an answer of the store.
 _REACH_S = 3.0
 
-#: Loggers of SDKs that tell of every credential they find.
+#: Loggers of SDKs that log where they find credentials.
 _TALKATIVE = ("boto3", "botocore", "urllib3")
 
 
 def use(
     store_url: str | None, config_file: str | None, *, modules: Sequence[str] = (), **settings: Any
 ) -> tuple[ObjectStore, Config]:
-    """Find the settings and the store, and make them those of this process. Nothing is connected.
+    """Find the settings and the store, and make them those of this process. Makes no request.
 
     Args:
-        modules: to import, for their tasks and for what they say with `s3queue.configure`. While they are imported the
-            settings hold that are known without them.
+        modules: imported for their tasks and their calls of `s3queue.configure`. During the import the settings apply
+            that are known without these modules.
 
     Raises:
-        ConfigError: wrong settings, no store, or a module that cannot be imported.
+        ConfigError: a setting is wrong, no store was named, or a module cannot be imported.
     """
     found = _find(store_url, config_file, settings)
     before = times_configured()
@@ -59,13 +59,13 @@ def use(
 def open_until_late(
     store_url: str | None, config_file: str | None, namespace: str | None, what: str = ""
 ) -> Iterator[tuple[ObjectStore, Config]]:
-    """As `use`, for a command that waits: the store is closed at the end, and a `TimeoutError` is printed.
+    """As `use`, for a command that waits: closes the store at the end, and prints a `TimeoutError`.
 
     Args:
-        what: named before the text of the error; empty: nothing is.
+        what: printed before the text of the error; empty: nothing is.
 
     Raises:
-        click.exceptions.Exit: with status 1, for a `TimeoutError`.
+        click.exceptions.Exit: with status 1, after a `TimeoutError`.
     """
     store, config = use(store_url, config_file, namespace=namespace)
     try:
@@ -84,7 +84,7 @@ def _find(
     if loaded.store_url is None:
         store = None
     elif loaded.origins["store.url"] == "configure()":
-        store = current_store()  # the object: its URL may not say all that it was made with
+        store = current_store()  # the object: its URL may not tell all of its arguments
     else:
         store = open_store(loaded.store_url)
     configure(store=store, config=loaded.config)
@@ -92,11 +92,11 @@ def _find(
 
 
 def set_up_logging(level_name: str | None, form: str | None = None) -> None:
-    """Log to stderr, unless the modules of tasks have set up logging: called after they were imported.
+    """Log to stderr, unless the modules of tasks have set up logging. Call it after their import.
 
     Args:
-        level_name: as the caller gave it; None for INFO, or for what the modules have set.
-        form: ``text``, or ``json`` for one object a line; None for text, or for what the modules have set.
+        level_name: from the caller; None: INFO, or the level that the modules have set.
+        form: ``text``, or ``json`` for one object a line; None: text, or the format that the modules have set.
 
     Raises:
         ConfigError: there is no such level.
@@ -129,10 +129,10 @@ def _formatter(form: str) -> logging.Formatter:
 
 
 def reach(store: ObjectStore) -> None:
-    """Ask the store once whether it answers, so that a wrong address is known before long and not retried for long.
+    """Make one request, so that a wrong address is reported soon instead of being retried for long.
 
     Raises:
-        StoreUnavailable, StoreDenied: it does not.
+        StoreUnavailable, StoreDenied: the store does not answer, or refuses.
     """
     from s3queue.core.keys import Layout
     from s3queue.core.ops import get
@@ -142,7 +142,7 @@ def reach(store: ObjectStore) -> None:
 
 
 def reach_before_fork(store: ObjectStore) -> None:
-    """As `reach`, in a process of its own: this one is going to fork, and should not hold connections."""
+    """As `reach`, in a process of its own: this process is going to fork, and must not hold connections."""
     if isinstance(store, Shareable):
         return
     import multiprocess
@@ -156,7 +156,9 @@ def reach_before_fork(store: ObjectStore) -> None:
         fault = ours.recv()
     except EOFError:
         child.join()
-        fault = QueueError(f"{store.url} could not be asked anything: exit status {child.exitcode}")
+        fault = QueueError(
+            f"cannot check whether {store.url} answers: the child process ended with status {child.exitcode}"
+        )
     child.join()
     if fault is not None:
         raise fault
@@ -195,17 +197,17 @@ def import_tasks(module: str) -> None:
         ) from None
     except ConfigError:
         raise
-    except (Exception, SystemExit) as fault:  # a script that ends by itself has told us of no task
+    except (Exception, SystemExit) as fault:  # a script that ends the program has declared no task for us
         traceback.print_exc()
         raise ConfigError(f"module {module!r} cannot be imported: {type(fault).__name__}: {fault}") from fault
 
 
 def _look_here(name: str) -> None:
-    """Make the working directory part of the Python path: at its end, so that no file in it (a ``queue.py``) is taken for
-    what we or our libraries import. Only where what the caller named would be found elsewhere, it comes first.
+    """Add the working directory to the Python path: at its end, so that no file in it (a ``queue.py``) is taken for a
+    module that we or our libraries import. It comes first only if the named module would otherwise be found elsewhere.
 
     Raises:
-        ConfigError: the module has the name of one that Python or we have imported already.
+        ConfigError: Python or this program has already imported another module of that name.
     """
     here = os.getcwd()
     if here not in sys.path and "" not in sys.path:
@@ -229,16 +231,15 @@ def _look_here(name: str) -> None:
 
 
 def confirm(question: str, yes: bool) -> None:
-    """Ask on a terminal whether to go on; nobody can answer elsewhere.
+    """Ask on a terminal whether to continue.
 
     Raises:
-        ConfigError: there is no terminal, and ``yes`` was not said.
-        click.Abort: the answer is no.
+        ConfigError: there is no terminal, and ``yes`` was not given. click.Abort: the answer is no.
     """
     if yes:
         return
     if sys.stdin is None or not sys.stdin.isatty():
-        raise ConfigError("this is not a terminal, so nobody can be asked", "give --yes to go on without")
+        raise ConfigError("cannot ask for confirmation: this is not a terminal", "give --yes to continue without")
     click.confirm(question, abort=True, err=True)
 
 
@@ -247,11 +248,11 @@ def show_json(value: Any) -> None:
 
 
 def console() -> Console:
-    """Where people read."""
+    """The output for people."""
     from rich.console import Console
 
     class Closing(Console):
         def on_broken_pipe(self) -> None:
-            raise BrokenPipeError  # which has an exit status of its own; rich would end with 1
+            raise BrokenPipeError  # it has an exit status of its own; rich would end with 1
 
     return Closing(highlight=False)

@@ -19,7 +19,10 @@ def command() -> None:
 @store_options
 @json_option
 def show(store_url: str | None, namespace: str | None, config_file: str | None, as_json: bool) -> None:
-    """Print every setting, its value, and its origin: an argument, a variable, the file, or the default."""
+    """Print every setting with its value and origin.
+
+    An origin is an argument, an environment variable, the settings file, or the default.
+    """
     loaded = load(store_url, path=config_file, namespace=namespace)
     url = None if loaded.store_url is None else redact_url(loaded.store_url)
     values = {"store.url": url, **msgspec.structs.asdict(loaded.config)}

@@ -16,28 +16,32 @@ from s3queue.errors import ConfigError
     "--bind", default="127.0.0.1:9292", show_default=True, metavar="HOST:PORT", help="Where to listen. Port 0: any."
 )
 @click.option(
-    "--allow", multiple=True, metavar="ACTION", help="Allow this action, or all. May be repeated. [default: none]"
+    "--allow",
+    multiple=True,
+    metavar="ACTION",
+    help="Allow this action; all: every action. May be repeated. [default: none]",
 )
 @click.option("--token-file", metavar="FILE", help="File with the token that people log in with.")
 @click.option(
     "--access", "access_file", metavar="FILE", help="TOML file with roles, people and digests of their tokens."
 )
-@click.option("--host", "hosts", multiple=True, metavar="NAME", help="Another host name that browsers may use for it.")
-@click.option("--prefix", default="", metavar="PATH", help="Path below which a proxy shows it, such as /s3queue.")
+@click.option(
+    "--host", "hosts", multiple=True, metavar="NAME", help="Another host name that browsers may use. May be repeated."
+)
+@click.option("--prefix", default="", metavar="PATH", help="Path at which a proxy serves it, such as /s3queue.")
 @click.option(
     "--every",
     type=at_least(0.2),
     default=2.0,
-    show_default=True,
     metavar="SECONDS",
-    help="Time between two updates. Each costs one request for all viewers.",
+    help="Time between two updates. Each costs one request, for any number of viewers. [default: 2]",
 )
 @click.option(
     "--tasks",
     "modules",
     metavar="MODULE",
     multiple=True,
-    help="A module with tasks, for which edited payloads must fit; may be repeated.",
+    help="Check edited payloads against the tasks in this module. May be repeated.",
 )
 @click.option("--always", is_flag=True, help="Update even if nobody looks, so that charts have no gaps.")
 @click.option("--history", metavar="DIRECTORY", help="Write every event there: who did what.")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from s3queue.operate.letters import DeadLetter
     from s3queue.queue import Queue
 
-_TIMEOUT = "For how long to wait for one answer."
+_TIMEOUT = "Time to wait for one answer."
 
 
 def _filters(function: Any) -> Any:
@@ -33,8 +33,12 @@ def _filters(function: Any) -> Any:
         click.option(
             "--since", metavar="TIME", help="Only messages that died since then: 30m, 2h, 1d, or an ISO 8601 time."
         ),
-        click.option("--cause", metavar="CAUSE", help="Only this cause: error, rejected, killed, time_limit, lost, …"),
-        click.option("--task", metavar="NAME", help="Only of this task."),
+        click.option(
+            "--cause",
+            metavar="CAUSE",
+            help="Only letters with this cause: error, rejected, killed, time_limit, lost, …",
+        ),
+        click.option("--task", metavar="NAME", help="Only letters of this task."),
     ):
         function = option(function)
     return function
@@ -48,7 +52,7 @@ def command() -> None:
 @command.command("ls")
 @click.argument("queue")
 @_filters
-@click.option("--after", metavar="ID", help="Only those behind this message.")
+@click.option("--after", metavar="ID", help="Continue after this message.")
 @limit_option
 @store_options
 @json_lines_option
@@ -64,9 +68,9 @@ def list_letters(
     config_file: str | None,
     as_json: bool,
 ) -> None:
-    """List the dead letters of a queue, in the order in which their messages were sent.
+    """List the dead letters of a queue, oldest message first.
 
-    Costs one request per letter, and one per 1,000.
+    Costs one request per letter, and one more per 1,000 letters.
     """
     of = queue_named(queue, store_url, namespace, config_file)
     try:
@@ -102,7 +106,7 @@ def groups(
 ) -> None:
     """Group dead letters by task, cause and last line of the error. The largest group comes first.
 
-    Costs one request per letter, and one per 1,000.
+    Costs one request per letter, and one more per 1,000 letters.
     """
     of = queue_named(queue, store_url, namespace, config_file)
     try:
@@ -153,8 +157,8 @@ def _deciding(function: Any) -> Any:
         json_option,
         store_options,
         timeout_option(600.0, _TIMEOUT),
-        click.option("--rate", type=rate, metavar="N", help="So many a second at most."),
-        click.option("--dry-run", is_flag=True, help="Only say how many they are."),
+        click.option("--rate", type=rate, metavar="N", help="At most N letters per second."),
+        click.option("--dry-run", is_flag=True, help="Only count them."),
         yes_option,
         click.option("--all", "is_all", is_flag=True, help="All letters of the queue."),
         _filters,
@@ -172,7 +176,7 @@ def _deciding(function: Any) -> Any:
     "modules",
     metavar="MODULE",
     multiple=True,
-    help="With --edit or --payload: the module of the task, for which the payload must fit. May be repeated.",
+    help="With --edit or --payload: check the payload against the task in this module. May be repeated.",
 )
 @_deciding
 def redrive(edit: bool, payload: str | None, modules: tuple[str, ...], **given: Any) -> int:
@@ -184,7 +188,8 @@ def redrive(edit: bool, payload: str | None, modules: tuple[str, ...], **given: 
     \b
     s3queue dead redrive ID --payload '{"user_id": 4712}' --tasks jobs
 
-    Exit status 1: not all of them were redriven. Somebody else had decided some, or no answer came within the time-out.
+    Exit status 1: not all of them were redriven. Some had been redriven or purged before, or no answer came
+    within the time-out.
     """
     targets = given["targets"]
     if (edit or payload is not None) and (len(targets) != 1 or "~" not in targets[0]):
@@ -197,9 +202,10 @@ def redrive(edit: bool, payload: str | None, modules: tuple[str, ...], **given: 
 @command.command("purge")
 @_deciding
 def purge(**given: Any) -> int:
-    """Remove dead letters with their payloads and histories, named by their ids or by their queue.
+    """Remove dead letters, named by their ids or by their queue. Payloads and histories are lost.
 
-    Exit status 1: not all of them were removed. Somebody else had decided some, or no answer came within the time-out.
+    Exit status 1: not all of them were removed. Some had been redriven or purged before, or no answer came
+    within the time-out.
     """
     return _decide("purge", "purged", None, **given)
 
@@ -299,7 +305,7 @@ def _decide(
 
 
 def _say_if_nobody_answers(queue: Queue, timeout: float) -> None:
-    """A line, where no host serves the queue: then the command waits for one. Asks: one GET."""
+    """Print a line if no host serves the queue: then the command waits for one. One GET."""
     if not queue.stats().hosts:
         text = (
             f"s3queue: no host serves {queue.name}, so this waits for one, for up to {timeout:g} s (s3queue run MODULE)"
@@ -317,7 +323,7 @@ def _left(done: Decided) -> str:
 
 
 class _Progress:
-    """One line that is written over, on a terminal, while nothing else is shown."""
+    """One line on a terminal that is overwritten with each update; nothing elsewhere."""
 
     def __init__(self, said: str, as_json: bool) -> None:
         self._said, self._is_shown = said, sys.stderr.isatty() and not as_json
@@ -342,9 +348,11 @@ def _targets(targets: tuple[str, ...], *, is_filtered: bool, is_all: bool) -> tu
     ids = [one for one in targets if "~" in one]
     if not ids:
         if len(targets) > 1:
-            raise ConfigError("more than one queue was named", "one at a time")
+            raise ConfigError("more than one queue was named", "name one queue at a time")
         if is_filtered == is_all:
-            raise ConfigError(f"which dead letters of {targets[0]!r}?", "--all, or some by --task, --cause or --since")
+            raise ConfigError(
+                f"which dead letters of {targets[0]!r}?", "give --all, or select some by --task, --cause or --since"
+            )
         return targets[0], []
     queues = {queue_of(one) for one in ids}
     if len(ids) < len(targets) or len(queues) > 1 or is_all:

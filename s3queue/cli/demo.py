@@ -1,8 +1,8 @@
 """``s3queue demo``: real workers drain a real queue, some are killed in the middle of a message, and everything is
 counted.
 
-A message that was chosen for it holds the worker that runs it, once, until this program has killed that worker: so a kill
-always hits a message that is running, and no pause decides whether it does.
+A message that was chosen for this holds its worker once, until this program has killed that worker. So a kill always
+hits a running message, and does not depend on timing.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from s3queue.store import ObjectStore, Shareable, open_store
 QUEUE = "demo"
 #: Seconds that a held message waits to be killed; after that it fails and is retried.
 _HELD_S = 120.0
-#: How often a terminal is redrawn, in seconds.
+#: Seconds between two updates of a terminal.
 _REDRAW_S = 0.1
 
 
 @task(QUEUE, name="work")
 def work(ctx: Context, number: int, path: str, hold: bool = False) -> None:
-    """Write down that this attempt started, and that it ended."""
+    """Record that this attempt started, and that it ended."""
     folder = Folder(Path(path))
     held = hold and not folder.released(ctx.message_id).exists()
     _note(folder, Run("start", ctx.message_id, ctx.attempt, os.getpid(), held))
@@ -54,7 +54,9 @@ def work(ctx: Context, number: int, path: str, hold: bool = False) -> None:
 
 
 def _note(folder: Folder, run: Run) -> None:
-    """One line, in one write, by its own process; and for a held one a byte in the pipe that the parent waits on."""
+    """Append one line, in one write, to the file of this process; for a held message also write a byte to the pipe on
+    which the parent waits.
+    """
     _write(folder.runs, msgspec.json.encode(run) + b"\n")
     if run.held:
         _write(folder.bell, b"!")
@@ -69,12 +71,12 @@ def _write(path: Path, line: bytes) -> None:
 
 
 class Folder(NamedTuple):
-    """Where one demo keeps its files."""
+    """The files of one demo."""
 
     path: Path
 
     def released(self, message: str) -> Path:
-        """Exists once a worker was killed for this message, which holds none any more."""
+        """A file that exists once a worker was killed for this message: then the message holds no other worker."""
         return self.path / "released" / message
 
     @property
@@ -91,14 +93,22 @@ class Folder(NamedTuple):
 
     @property
     def log(self) -> Path:
-        """What supervisor, agent and workers say: about workers that die, above all, which is no news here."""
+        """The log of supervisor, agent and workers: mostly about workers that die, which is expected here."""
         return self.path / "log"
 
 
 @click.command("demo")
-@click.option("--messages", type=whole(1), default=2000, show_default=True, help="Half one by one, half in bulk.")
+@click.option(
+    "--messages",
+    type=whole(1),
+    default=2000,
+    show_default=True,
+    help="Messages to send: half one by one, half in bulk.",
+)
 @click.option("--workers", type=whole(1), default=2, show_default=True, help="Worker processes.")
-@click.option("--concurrency", type=whole(1), default=1, show_default=True, help="Messages at a time in each.")
+@click.option(
+    "--concurrency", type=whole(1), default=1, show_default=True, help="Messages that one worker runs at a time."
+)
 @click.option("--kill", "kills", type=whole(0), default=1, show_default=True, help="Workers to kill (SIGKILL).")
 @click.option("--start-method", metavar="fork|spawn|forkserver", default="fork", show_default=True)
 @click.option("--store", "store_url", metavar="URL", help="[default: a fresh SQLite file]")
@@ -108,8 +118,8 @@ def command(
 ) -> int:
     """Watch workers drain a queue while some of them are killed, and audit the result from outside.
 
-    Exit status 0: nothing was lost, nothing was committed twice, and no more ran twice than was running in the killed
-    processes. What it stored is removed at the end.
+    Exit status 0: nothing was lost, nothing was committed twice, and no more messages ran twice than were running in the
+    killed processes. The demo removes what it has stored.
     """
     if kills > messages:
         raise ConfigError(f"cannot kill {kills} workers in the middle of {messages} messages", "lower --kill")
@@ -229,7 +239,7 @@ class Demo:
             os.close(bell)
 
     def _enqueue(self) -> None:
-        """Half one by one, half in bulk; some, spread evenly, hold the worker that runs them."""
+        """Enqueue half of the messages one by one, half in bulk. Some, spread evenly, hold their worker."""
         victims = {(2 * number + 1) * self.messages // (2 * self.kills) for number in range(self.kills)}
         calls = [(number, str(self.folder.path), number in victims) for number in range(self.messages)]
         half = self.messages // 2
@@ -276,7 +286,7 @@ class Demo:
         self.show("run", len(self.ended))
 
     def _clean_up(self) -> None:
-        """Leave nothing in the store, whose owner may keep other things there."""
+        """Remove everything that the demo has stored; other objects in the store stay."""
         from s3queue.core.ops import delete, list_all
         from s3queue.io.drive import Driver
 
@@ -290,7 +300,7 @@ class Demo:
 
 
 def _supervise(store: ObjectStore, config: Config, log: str, conn: Any) -> None:
-    """The supervisor's process: drain the queue, send what it cost."""
+    """The process of the supervisor: drain the queue, and send the cost."""
     from s3queue.runtime.local.life import die_with_parent
     from s3queue.supervisor import Supervisor
 
@@ -306,7 +316,7 @@ def _supervise(store: ObjectStore, config: Config, log: str, conn: Any) -> None:
 
 
 def _end(supervisor: Any) -> None:
-    """It has ended by itself, or something went wrong here: then twice asked to, which ends its children too."""
+    """End the process, unless it has ended: ask twice, which ends its children, too."""
     for _ in range(2):
         if supervisor.is_alive():
             supervisor.terminate()

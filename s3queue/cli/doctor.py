@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.command("doctor")
 @click.argument("url", required=False)
 @click.option("--thorough", is_flag=True, help="Run many more races of writers: up to four minutes.")
-@click.option("--namespace", metavar="NAME", help="Whose damaged objects are named.")
+@click.option("--namespace", metavar="NAME", help="Name the damaged objects of this namespace.")
 @json_option
 def command(url: str | None, thorough: bool, namespace: str | None, as_json: bool) -> int:
     """Check that the store at URL keeps the promises that a queue needs. Exit status 1: it does not.
@@ -31,7 +31,7 @@ def command(url: str | None, thorough: bool, namespace: str | None, as_json: boo
 
     It also names the damaged objects of the namespace, and what to do about each. They do not change the exit status.
 
-    It makes some thousand requests below a prefix of its own, and removes what it wrote.
+    It makes a few thousand requests below a prefix of its own, and removes what it wrote.
     """
     loaded = load(namespace=namespace)
     named = url or loaded.store_url

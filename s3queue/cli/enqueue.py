@@ -29,12 +29,15 @@ _KEYWORD = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 @click.argument("target", metavar="[MODULE:TASK]", required=False)
 @click.argument("values", metavar="[JSON]...", nargs=-1)
 @click.option(
-    "--queue", "queue_name", metavar="NAME", help="Instead of a task: the queue; each JSON is then one message."
+    "--queue",
+    "queue_name",
+    metavar="NAME",
+    help="Send to the handler of this queue instead of a task: each JSON is one message.",
 )
 @click.option(
     "--stdin",
     is_flag=True,
-    help="One message per line, also as -: for a task, a JSON array or object of its arguments.",
+    help="Read one message per line from stdin: for a task, a JSON array or object of its arguments. Short: -",
 )
 @click.option("--delay", type=seconds, metavar="TIME", help="Run after this time: seconds, or 5m, 1h30m, 2d.")
 @click.option("--at", metavar="TIME", help="Run at this time; ISO 8601 with a time zone.")
@@ -45,8 +48,19 @@ _KEYWORD = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 @click.option(
     "--dedup-id", metavar="TEXT", help="Enqueue only once: for a known id, print the id of the first message."
 )
-@click.option("--dedup-window", type=seconds, metavar="TIME", help="For how long. [default: the setting dedup_window]")
-@click.option("--header", "headers", metavar="NAME=TEXT", multiple=True, help="Travels with the message.")
+@click.option(
+    "--dedup-window",
+    type=seconds,
+    metavar="TIME",
+    help="How long --dedup-id counts. [default: the setting dedup_window]",
+)
+@click.option(
+    "--header",
+    "headers",
+    metavar="NAME=TEXT",
+    multiple=True,
+    help="Header that travels with the message. May be repeated.",
+)
 @store_options
 @json_option
 def command(
@@ -160,7 +174,7 @@ def _is_of(task: Task[..., Any], module: str) -> bool:
 
 
 def json_of(text: str | bytes) -> Any:
-    """Raises `ConfigError`: not JSON."""
+    """The value of a JSON text. Raises `ConfigError`: it is not JSON."""
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as wrong:
@@ -172,7 +186,7 @@ def json_of(text: str | bytes) -> Any:
 
 
 def call_of(values: Iterable[str]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Positional and keyword arguments, as JSON on the command line."""
+    """Positional and keyword arguments, from JSON on the command line."""
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
     for value in values:
@@ -184,8 +198,8 @@ def call_of(values: Iterable[str]) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 
 def _from_lines(stdin: Any, encode: Callable[[Any], Raw]) -> list[Raw]:
-    """One payload for each line that is not blank. Lines end with a newline and nothing else: JSON may contain whatever
-    Unicode calls the end of a line."""
+    """One payload for each line that is not blank. Only a newline ends a line: JSON may contain the other line ends of
+    Unicode."""
     if stdin is None:
         raise ConfigError("stdin is closed", "give the messages as arguments, or have stdin come from a file or pipe")
     data = stdin.buffer.read() if hasattr(stdin, "buffer") else stdin.read().encode()

@@ -36,8 +36,8 @@ def command(
 
     Use it if hosts are not scraped, or if at times no host runs. It serves the coordinator's last summary: one GET per
     scrape, at most every 2 s (10 s on billed stores), and one GET of the board. Histograms are served by hosts only:
-    s3queue run --metrics. If nobody coordinates, it reports that no host lives and counts what could start, so that an
-    autoscaler that has ended the last host starts another one.
+    s3queue run --metrics. If no coordinator runs, it reports no living host and counts the messages that could start. So an
+    autoscaler that has ended the last host starts one again.
     """
     from s3queue.core.keys import check_name
     from s3queue.observe.serving import application, server
@@ -56,7 +56,7 @@ def command(
 
 
 def answers(store: ObjectStore, config: Config, queues: tuple[str, ...] = ()) -> Answers:
-    """What the endpoints tell, from the summary, and where nobody leads from what is stored."""
+    """The functions behind the endpoints: from the summary, or, if no coordinator runs, from the stored objects."""
     from s3queue.observe.metrics import Rising, of_namespace, of_usage
     from s3queue.observe.prices import prices_of
     from s3queue.observe.scaling import scale

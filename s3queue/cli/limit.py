@@ -15,7 +15,7 @@ from s3queue.errors import ConfigError
 
 @click.group("limit")
 def command() -> None:
-    """Limit how much of a queue runs: at once, a second, and by key."""
+    """Limit how many messages of a queue run: at once, per second, and per key."""
 
 
 _NUMBER = whole(0)
@@ -26,21 +26,36 @@ _NUMBER = whole(0)
 @click.option(
     "--running", type=_NUMBER, metavar="N", help="At most N messages run at once, on all hosts together. 0: no limit."
 )
-@click.option("--rate", metavar="RATE", help="At most so many start in a time: 20/s, 100/min, 5/h. 0: no limit.")
+@click.option(
+    "--rate", metavar="RATE", help="At most this many start per unit of time: 20/s, 100/min, 5/h. 0: no limit."
+)
 @click.option("--key", metavar="KEY", help="Apply --running and --rate to messages of this key only.")
 @click.option("--key-running", type=_NUMBER, metavar="N", help="At most N messages of each key run at once.")
-@click.option("--key-rate", metavar="RATE", help="At most so many messages of each key start in a time.")
+@click.option("--key-rate", metavar="RATE", help="At most this many messages of each key start per unit of time.")
 @click.option("--fair/--no-fair", default=None, help="Whether keys take turns.")
 @click.option(
     "--weight", "weights", multiple=True, metavar="KEY=N", help="This key gets N messages in its turn. May be repeated."
 )
 @click.option(
-    "--ageing", type=seconds, metavar="TIME", help="A message gains one priority for each TIME that it waits. 0: never."
+    "--ageing",
+    type=seconds,
+    metavar="TIME",
+    help="Raise the priority of a message by one for each TIME that it waits. 0: never.",
 )
-@click.option("--breaker", type=whole(1), metavar="N", help="Stop starting messages after N failures …")
-@click.option("--window", type=seconds, default=60.0, metavar="TIME", help="… within this time. [default: 60]")
+@click.option("--breaker", type=whole(1), metavar="N", help="Hold the queue after N failed attempts within --window.")
 @click.option(
-    "--pause", type=seconds, default=30.0, metavar="TIME", help="Try one message after this time. [default: 30]"
+    "--window",
+    type=seconds,
+    default=60.0,
+    metavar="TIME",
+    help="Time within which failures count for --breaker. [default: 60 s]",
+)
+@click.option(
+    "--pause",
+    type=seconds,
+    default=30.0,
+    metavar="TIME",
+    help="Time until a held queue tries one message. [default: 30 s]",
 )
 @no_wait_option()
 @timeout_option(60.0)
@@ -64,7 +79,7 @@ def set_limits(
     namespace: str | None,
     config_file: str | None,
 ) -> int:
-    """Set limits of a queue, in addition to those that were set before. They apply to all hosts at once.
+    """Set limits of a queue, in addition to those that were set before. They apply to all hosts from now on.
 
     \b
     s3queue limit set mail --running 50 --rate 20/s
@@ -128,7 +143,7 @@ def remove(
 @store_options
 @json_lines_option
 def list_limits(store_url: str | None, namespace: str | None, config_file: str | None, as_json: bool) -> None:
-    """List the limits of all queues: set by operators, declared by tasks, and reached."""
+    """List limits: set by operators, declared by tasks, and reached."""
     from s3queue.operate.limiting import read_limits
 
     store, config = use(store_url, config_file, namespace=namespace)

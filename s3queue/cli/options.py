@@ -15,15 +15,15 @@ from s3queue.errors import ConfigError
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-#: Units of a length of time, in seconds.
+#: Seconds of each unit of a length of time.
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _PART = re.compile(r"(\d+(?:\.\d+)?)(ms|[smhd])")
-#: The longest that an option may name: later than any time that a store can tell, and within what a clock can.
+#: Seconds of the longest accepted length of time: beyond every time that a store can hold, and within the range of a clock.
 _LONGEST_S = 100 * 366 * 86_400.0
 
 
 def seconds(text: str) -> float:
-    """A length of time: seconds, or numbers with units, such as 5m or 1h30m. For options, as their type."""
+    """A length of time in seconds: a number, or numbers with units, such as 5m or 1h30m. The type of an option."""
     try:
         length = float(text)
     except ValueError:
@@ -37,7 +37,7 @@ def seconds(text: str) -> float:
 
 
 def at_least(least: float) -> Callable[[str], float]:
-    """The type of an option that is a length of time, no shorter than this."""
+    """The type of an option for a length of time that is at least this many seconds."""
 
     def length(text: str) -> float:
         given = seconds(text)
@@ -49,7 +49,7 @@ def at_least(least: float) -> Callable[[str], float]:
 
 
 def whole(least: int) -> Callable[[str], int]:
-    """The type of an option that is a whole number, no smaller than this."""
+    """The type of an option for a whole number that is at least this."""
 
     def number(text: str) -> int:
         try:
@@ -64,7 +64,7 @@ def whole(least: int) -> Callable[[str], int]:
 
 
 def rate(text: str) -> float:
-    """A number a second, more than 0. For options, as their type."""
+    """A number per second, more than 0. The type of an option."""
     try:
         given = float(text)
     except ValueError:
@@ -74,14 +74,16 @@ def rate(text: str) -> float:
     return given
 
 
-def timeout_option(default: float = 60.0, text: str = "For how long to wait.") -> Callable[[F], F]:
+def timeout_option(default: float = 60.0, text: str = "Time to wait.") -> Callable[[F], F]:
     """``--timeout``, in seconds."""
-    return click.option("--timeout", type=seconds, default=default, show_default=True, metavar="TIME", help=text)
+    text = f"{text} [default: {default:g} s]"
+    return click.option("--timeout", type=seconds, default=default, metavar="TIME", help=text)
 
 
 def interval_option(text: str) -> Callable[[F], F]:
-    """``--interval``, in seconds: of a screen that is shown again and again."""
-    return click.option("--interval", type=at_least(0.1), default=2.0, show_default=True, metavar="SECONDS", help=text)
+    """``--interval``, in seconds: between two updates of a screen."""
+    text = f"{text} [default: 2]"
+    return click.option("--interval", type=at_least(0.1), default=2.0, metavar="SECONDS", help=text)
 
 
 def no_wait_option(text: str = "Do not wait for the coordinator to confirm.") -> Callable[[F], F]:
@@ -125,10 +127,10 @@ def ending_options(function: F) -> F:
 
 
 def moment(text: str) -> datetime:
-    """A time, as ISO 8601; of this machine's time zone if it says none.
+    """A time in ISO 8601; in the time zone of this machine if it names none.
 
     Raises:
-        ConfigError: it is none.
+        ConfigError: it is no such time.
     """
     try:
         return datetime.fromisoformat(text).astimezone()
@@ -137,20 +139,20 @@ def moment(text: str) -> datetime:
 
 
 def after(length: float) -> datetime:
-    """The time after so many seconds from now.
+    """The time this many seconds from now.
 
     Raises:
-        ConfigError: that is now, or after the year 9999.
+        ConfigError: the length is 0, or the time is after the year 9999.
     """
     if not length:
-        raise ConfigError("a length of 0 s was given", "more than 0")
+        raise ConfigError("the length of time is 0", "give more than 0 s")
     return datetime.now(UTC) + timedelta(seconds=length)
 
 
 def store_options(function: F) -> F:
     """``--store``, ``--namespace`` and ``--config``, for commands that look at a queue."""
     for option in (
-        click.option("--config", "config_file", metavar="FILE", help="Settings. [default: s3queue.toml]"),
+        click.option("--config", "config_file", metavar="FILE", help="Settings file. [default: s3queue.toml]"),
         click.option("--namespace", metavar="NAME", help="Prefix of all keys."),
         click.option(
             "--store", "store_url", metavar="URL", help="For example sqlite:///jobs.db or s3://bucket/prefix."

@@ -16,7 +16,7 @@ from s3queue.errors import ConfigError
 @click.argument("queue")
 @task_option("Pause only this task: hosts that have read this give its messages back, and start others.")
 @pause_options
-@click.option("--idle", is_flag=True, help="Also wait until no host has messages of the queue.")
+@click.option("--idle", is_flag=True, help="Also wait until no host holds messages of the queue.")
 @no_wait_option()
 @timeout_option(60.0)
 @store_options
@@ -32,8 +32,8 @@ def command(
     namespace: str | None,
     config_file: str | None,
 ) -> int:
-    """Pause a queue: no more messages are assigned to hosts. Messages that hosts have already still run. Producers can go
-    on.
+    """Pause a queue: no more messages are assigned to hosts. Messages that a host already holds still run. Producers can
+    still enqueue.
 
     With --task, other tasks of the queue go on. --idle then waits until the messages of the queue have ended that hosts
     had when the pause came into force.

@@ -15,7 +15,11 @@ from s3queue.operate.bucket_policies import ROLES, Role, bucket_of, policy
 @click.command("policy")
 @click.option("--role", type=click.Choice(ROLES), required=True, help="Who it is for.")
 @click.option("--queue", metavar="NAME", help="Only this queue, for a producer, viewer or operator.")
-@click.option("--principal", metavar="ARN", help="Print the policy of a bucket for it, not one for a user or role.")
+@click.option(
+    "--principal",
+    metavar="ARN",
+    help="Print a bucket policy for this principal, instead of a policy for a user or role.",
+)
 @store_options
 def command(
     role: Role,

@@ -1,4 +1,4 @@
-"""Shared by the commands that list messages and dead letters."""
+"""Helpers of the commands that list messages and dead letters."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 _LINE = 200
 
 
-#: Of a queue and a namespace.
+#: Characters of the names of queues and namespaces.
 _UNKNOWN = "nothing was ever sent to a queue {!r} in namespace {}"
-#: Tasks that are named where one is not known.
+#: Tasks that are named in the error for an unknown one, at most.
 _NAMES = 10
-#: Rows that are shown to people unless they say how many.
+#: Rows that are shown to people by default.
 _SHOWN = 20
 
 _Row = TypeVar("_Row")
 
 
 def cut(text: str) -> str:
-    """On one line, and of bearable length."""
+    """The text on one line, shortened."""
     line = plain(" ".join(text.split()))
     return line if len(line) <= _LINE else line[: _LINE - 1] + "…"
 
@@ -42,7 +42,7 @@ def local_time(at: datetime) -> str:
 
 
 def attempt_line(failed: FailedAttempt) -> str:
-    """Which attempt failed, when and where."""
+    """The number, time and place of a failed attempt."""
     place = f", {plain(failed.place)}" if failed.place else ""
     return f"attempt {failed.attempt}, {local_time(failed.at)}{place}"
 
@@ -50,7 +50,7 @@ def attempt_line(failed: FailedAttempt) -> str:
 def queue_named(
     name: str, store_url: str | None, namespace: str | None, config_file: str | None, modules: Sequence[str] = ()
 ) -> Queue:
-    """``modules``: to import, for their tasks."""
+    """The queue of this name. ``modules`` are imported for their tasks."""
     from s3queue.queue import Queue
 
     store, config = use(store_url, config_file, modules=modules, namespace=namespace)
@@ -58,14 +58,15 @@ def queue_named(
 
 
 def none_of(of: Queue, what: str, *, is_filtered: bool) -> str:
-    """Why nothing is listed. One GET: a name that was mistyped is not told from an empty queue otherwise."""
+    """The reason why nothing is listed: an empty queue, or a mistyped name. One GET."""
     if not _is_known(of):
         return _UNKNOWN.format(of.name, of.namespace)
     return f"no {what} in {of.name}" + (" match the options" if is_filtered else "")
 
 
 def warn_if_unknown(of: Queue) -> None:
-    """A setting of a queue that has had no message holds from its first one on; or its name was mistyped. One GET."""
+    """Warn if the queue has never had a message: the setting applies from its first message on, or the name was
+    mistyped. One GET."""
     if not _is_known(of):
         click.echo(f"s3queue: {_UNKNOWN.format(of.name, of.namespace)} (is that its name?)", err=True)
 
@@ -113,12 +114,12 @@ def show_page(
     as_dict: Callable[[_Row], dict[str, Any]],
     show: Callable[[_Row], None],
 ) -> bool:
-    """Show what it reads, up to the limit, and where to go on. False: there is nothing.
+    """Show rows up to the limit, and how to continue. False: there are none.
 
     Args:
-        read: so many at most; None: all.
-        limit: None: all for programs, a screen for people.
-        place: what ``--after`` takes.
+        read: called with the number of rows that are wanted; None: all.
+        limit: rows at most; None: all for programs, a screen for people.
+        place: the value of a row for ``--after``.
     """
     limit = limit or (None if as_json else _SHOWN)
     last = None

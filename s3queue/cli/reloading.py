@@ -1,4 +1,4 @@
-"""``s3queue run --reload``: another process serves, and is replaced when a file changes. For development."""
+"""``s3queue run --reload``: a child process serves, and is replaced when a file changes. For development."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def _start(args: Sequence[str]) -> subprocess.Popen[bytes]:
 
 
 def _stop(child: subprocess.Popen[bytes]) -> None:
-    """Have it drain."""
+    """Ask the process to drain."""
     if child.poll() is None:
         child.terminate()
     child.wait()

@@ -14,7 +14,7 @@ from s3queue.observe.prices import dollars
 from s3queue.observe.stats import QueueStats, Stats
 from s3queue.words import plural
 
-#: What the columns are called, and what each counts.
+#: The titles of the columns, and the figure in each.
 COLUMNS = {
     "ready": "ready",
     "scheduled": "scheduled",
@@ -24,19 +24,20 @@ COLUMNS = {
     "done": "done",
     "failures": "failed",
 }
-#: Of these there may be more than the coordinator knows.
+#: Figures that may be larger than the coordinator knows.
 _AT_LEAST = ("ready", "scheduled", "waiting")
 _KINDS = ("put", "get", "list", "delete")
-#: Causes of death that are shown of a queue.
+#: Causes of death that are shown for a queue, at most.
 _CAUSES = 5
-#: Running messages that are shown with their progress.
+#: Running messages that are shown with their progress, at most.
 _PROGRESS = 20
 
 
 def queues_table(seen: Stats, *, rates: bool = False) -> Table:
-    """
+    """The table of queues.
+
     Args:
-        rates: how fast messages come and go, instead of how many attempts failed: both do not fit a terminal.
+        rates: show messages per second instead of failed attempts: a terminal has no room for both.
     """
     columns = {title: name for title, name in COLUMNS.items() if not (rates and name == "failed")}
     table = Table(box=None, pad_edge=False, collapse_padding=rates)
@@ -52,7 +53,7 @@ def queues_table(seen: Stats, *, rates: bool = False) -> Table:
 
 
 def marks(seen: Stats) -> Iterator[str]:
-    """What an operator should know, a line each, as markup."""
+    """Facts that an operator should know, a line each, as markup."""
     for queue, counts in seen.queues.items():
         for token, many in counts.unfit.items():
             task, _, digests = token.rpartition("@")
@@ -86,7 +87,7 @@ def unreadable(seen: Stats) -> Iterator[str]:
 
 
 def freshness(seen: Stats, now: datetime) -> str:
-    """As of when all that is."""
+    """The age of the figures."""
     if seen.as_of is None:
         return "counted just now"
     told = f"as of {seen.as_of.astimezone():%Y-%m-%d %H:%M:%S}, {_seconds((now - seen.as_of).total_seconds())} ago"
@@ -103,10 +104,10 @@ def freshness(seen: Stats, now: datetime) -> str:
 
 
 def screen(seen: Stats, now: datetime | None = None, *, prices: Mapping[str, float] | None) -> RenderableType:
-    """All of it.
+    """The whole screen.
 
     Args:
-        prices: in dollars for a million requests; None: they cost nothing.
+        prices: dollars per million requests; None: requests are not billed.
     """
     now = now or datetime.now(UTC)
     slots = sum(host.slots for host in seen.hosts if not host.over)
@@ -158,7 +159,7 @@ def _progress(seen: Stats) -> Iterator[RenderableType]:
 
 
 def _requests_table(seen: Stats, prices: Mapping[str, float] | None) -> Table:
-    """Of these hosts, and of those that are gone."""
+    """Requests of living hosts, and of those that are gone."""
     table = Table(box=None, pad_edge=False)
     table.add_column("requests by")
     for kind in _KINDS:

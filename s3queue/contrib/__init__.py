@@ -1,1 +1,1 @@
-"""What joins this library to frameworks. Nothing else in it imports these modules, nor what they need."""
+"""Integrations with frameworks. Nothing else in this library imports these modules, or what they need."""

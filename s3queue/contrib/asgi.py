@@ -1,4 +1,4 @@
-"""What Starlette and FastAPI start and stop: a `Producer` that all requests share, and the dashboard.
+"""For Starlette and FastAPI: a `Producer` that all requests of an application share, and a dashboard that ends with it.
 
 ::
 
@@ -8,8 +8,8 @@
     async def order(number: int, queue: Annotated[Producer, Depends(producer)]) -> dict[str, str]:
         return {"message": await queue.aenqueue(confirm, number)}
 
-Nothing is run here: ``s3queue run`` serves the tasks, in processes of its own. A web server that restarts its workers, or
-that has many, is no place for them.
+This runs no tasks: ``s3queue run`` serves them, in processes of its own. A web server restarts its workers, or has many
+of them, and so is no place for tasks.
 """
 
 from __future__ import annotations
@@ -48,19 +48,20 @@ def lifespan(
     dashboard: _Dashboard | None = None,
     within: _Within | None = None,
 ) -> _Lifespan:
-    """A lifespan: before the first request the store is opened, and at the end all that was enqueued is stored.
+    """A lifespan of an application: the producer exists before the first request, and at the end all enqueues are
+    stored.
 
     Args:
-        store: a store or its URL; by default that of the process. One that is given by its URL is closed at the end.
-        linger: of the `Producer`: seconds that a call may wait for others, to share a PUT.
-        dashboard: one that the application mounts. Its streams end with the application; a mounted application is told of
-            no lifespan.
-        within: another lifespan, which begins after this one and ends before it. What it yields is in the state, too.
+        store: a store or its URL; by default that of the process. A store given by its URL is closed at the end.
+        linger: seconds that a call may wait for others, to share a PUT: see `Producer`.
+        dashboard: a dashboard that the application mounts. Its streams end with the application: mounted applications
+            do not get lifespan events.
+        within: another lifespan, which begins after this one and ends before it. Its state is kept, too.
 
     Raises:
-        ConfigError: at the start: nothing names a store.
+        ConfigError: at the start: no store was named.
 
-    Asks for nothing: an application also starts while its store is away.
+    Asks: nothing, so the application starts while its store is away.
     """
 
     @asynccontextmanager
@@ -80,11 +81,11 @@ def lifespan(
 
 
 def producer(connection: HTTPConnection) -> Producer:
-    """The producer of the application, for its requests: with FastAPI ``Depends(producer)``, with Starlette
+    """The producer of the application, for a request: with FastAPI ``Depends(producer)``, with Starlette
     ``producer(request)``.
 
     Raises:
-        RuntimeError: the application has not been started with `lifespan`.
+        RuntimeError: the application was not started with `lifespan`.
     """
     found = getattr(connection.state, _STATE, None)
     if found is None:

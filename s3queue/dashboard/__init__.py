@@ -1,7 +1,7 @@
-"""A dashboard for people: screens of one namespace, live, and the actions of the command line.
+"""A dashboard for people: live pages of one namespace, with the actions of the command line.
 
-`dashboard` makes an ASGI application, to mount in another or to serve with ``s3queue dashboard``. It needs the extra
-``s3queue[dashboard]``. Nothing else in this library imports it.
+`dashboard` makes an ASGI application, to mount in another one or to serve with ``s3queue dashboard``. It needs the
+extra ``s3queue[dashboard]``. Nothing else in this library imports this package.
 """
 
 from __future__ import annotations

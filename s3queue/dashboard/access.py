@@ -1,6 +1,6 @@
 """Access: who may look, and who may use which action.
 
-Closed by default: a viewer may look, and do only the actions that both the role names and the dashboard allows.
+Closed by default: a viewer may look, and may perform only actions that both the role and the dashboard allow.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from s3queue.errors import ConfigError
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-#: Seconds after which one has to log in again: a working day.
+#: Seconds after which a viewer must log in again: a working day.
 SESSION_S = 12 * 3600
-#: Characters of the shortest token that is taken. 16 from letters and digits are 95 bits.
+#: Characters of the shortest accepted token: 16 letters and digits are 95 bits.
 _SHORTEST = 16
 _LOCAL = ("localhost", "127.0.0.1", "[::1]", "::1")
 
 
 class Viewer(NamedTuple):
-    """Somebody who looks.
+    """A person with access to the dashboard.
 
     Attributes:
         name: for the audit.
-        actions: what they may do; see `s3queue.dashboard.ACTIONS`.
+        actions: names of the allowed actions; see `s3queue.dashboard.ACTIONS`.
         role: for the audit.
     """
 
@@ -42,16 +42,16 @@ class Viewer(NamedTuple):
     role: str = ""
 
 
-#: Says who sends a request; None: nobody that may look.
+#: Returns the viewer who sends a request; None: the sender has no access.
 Authenticate: TypeAlias = "Callable[[Request], Viewer | Awaitable[Viewer | None] | None]"
 
 
 class Session(NamedTuple):
-    """What the cookie of a browser says.
+    """The content of a session cookie.
 
     Attributes:
         id: random; binds the tokens of forms to this browser.
-        token: digest of the token it logged in with; empty where none is needed.
+        token: digest of the token of the login; empty where no token is needed.
     """
 
     id: str
@@ -59,21 +59,21 @@ class Session(NamedTuple):
 
 
 class Access:
-    """Who may look, and do what.
+    """The access rules of one dashboard.
 
     Args:
-        known: the actions there are.
-        allow: of these, what anybody may do at all. None without it.
-        tokens: by digest (see `digest`), whom a token lets in.
+        known: names of all actions.
+        allow: actions that this dashboard allows to anybody. By default none.
+        tokens: viewers by the digest of their token, see `digest`.
         anybody: everyone who reaches the server is this viewer, without a token.
-        authenticate: asked for each request, instead of tokens.
-        hosts: names under which a browser may ask; None: any. Guards a server of this machine against pages of other
+        authenticate: called for each request, instead of tokens.
+        hosts: host names that a browser may use; None: any. Protects a server of this machine against pages of other
             sites that point a name of theirs at it (DNS rebinding).
-        secret: signs cookies. Random by default, so that a restart ends all sessions. Several processes behind one address
-            need one in common.
+        secret: signs cookies. Random by default, so that a restart ends all sessions. Several processes behind one
+            address need the same one.
 
     Raises:
-        ConfigError: an action that is not known.
+        ConfigError: there is no such action.
     """
 
     def __init__(
@@ -95,11 +95,11 @@ class Access:
         self._cookies = URLSafeTimedSerializer(self._secret, salt="s3queue.dashboard.session")
 
     def narrowed(self, viewer: Viewer) -> Viewer:
-        """The viewer, with no more than is allowed here."""
+        """The viewer, with only the actions that this dashboard allows."""
         return viewer._replace(actions=frozenset(viewer.actions) & self.allowed)
 
     def knows_host(self, host: str) -> bool:
-        """Whether a browser may call us this."""
+        """Whether a browser may use this host name."""
         if self._hosts is None:
             return True
         name = host.lower()
@@ -108,16 +108,17 @@ class Access:
     # ---- sessions ------------------------------------------------------------------------------------------
 
     def admit(self, token: str) -> Session | None:
-        """A session for this token; None: nobody has it."""
+        """A new session for this token. None: no viewer has this token."""
         told = digest(token)
         found = [known for known in self.tokens if hmac.compare_digest(known, told)]
         return Session(secrets.token_urlsafe(16), found[0]) if found else None
 
     def cookie(self, session: Session) -> str:
+        """The signed cookie of a session."""
         return self._cookies.dumps(list(session))
 
     def session(self, cookie: str) -> Session | None:
-        """What a cookie says, if we signed it within `SESSION_S`."""
+        """The session in a cookie. None: we did not sign it within the last `SESSION_S` seconds."""
         try:
             said = self._cookies.loads(cookie, max_age=SESSION_S)
         except BadData:
@@ -125,27 +126,28 @@ class Access:
         return Session(*said) if isinstance(said, list) and len(said) == 2 else None
 
     def viewer(self, session: Session) -> Viewer | None:
-        """Whom a session lets in, where tokens decide."""
+        """The viewer of a session, where tokens are used. None: its token is no longer valid."""
         known = self.tokens.get(session.token) if session.token else self.anybody
         return None if known is None else self.narrowed(known)
 
     # ---- forms ---------------------------------------------------------------------------------------------
 
     def form_token(self, session: Session) -> str:
-        """What each form of this browser carries. A page of another site cannot know it."""
+        """The token that every form of this browser carries. Pages of other sites cannot know it."""
         return hmac.new(self._secret.encode(), f"form {session.id}".encode(), hashlib.sha256).hexdigest()
 
     def is_ours(self, session: Session, form_token: str) -> bool:
+        """Whether this is the form token of the session."""
         return hmac.compare_digest(self.form_token(session).encode(), form_token.encode())
 
 
 def digest(token: str) -> str:
-    """What is kept of a token: SHA-256 in hex. Tokens are random, so no salt is needed."""
+    """SHA-256 of a token in hex: the only form in which a token is kept. Tokens are random, so no salt is needed."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 def chosen(known: Iterable[str], named: Iterable[str]) -> frozenset[str]:
-    """The actions of these names; ``all`` is all of them. Raises `ConfigError`."""
+    """The actions with these names; ``all`` stands for every action. Raises `ConfigError`: there is no such action."""
     every, wanted = frozenset(known), frozenset(named)
     if "all" in wanted:
         return every
@@ -155,7 +157,7 @@ def chosen(known: Iterable[str], named: Iterable[str]) -> frozenset[str]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
+    """Whether only programs of this machine can reach an address."""
     if host.lower() == "localhost":
         return True
     try:
@@ -165,7 +167,7 @@ def is_loopback(host: str) -> bool:
 
 
 def local_hosts(more: Iterable[str] = ()) -> list[str]:
-    """Names of this machine, and further ones."""
+    """The names of this machine, and further ones."""
     return [*_LOCAL, *more]
 
 
@@ -213,7 +215,7 @@ def read_people(path: str, known: Iterable[str]) -> dict[str, Viewer]:
     actions = {"viewer": frozenset[str]()}
     for role, names in roles.items():
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise ConfigError(f"{path}: role {role!r} is no list of names of actions", ", ".join(every))
+            raise ConfigError(f"{path}: role {role!r} is not a list of action names", "known: " + ", ".join(every))
         actions[role] = chosen(every, names)
     found: dict[str, Viewer] = {}
     for one in people:
@@ -223,10 +225,12 @@ def read_people(path: str, known: Iterable[str]) -> dict[str, Viewer]:
         if role not in actions:
             raise ConfigError(f"{path}: {name} has the role {role!r}", "known: " + ", ".join(actions))
         if len(told) != 64 or set(told) - set("0123456789abcdef"):
-            raise ConfigError(f"{path}: token_sha256 of {name} is no SHA-256", "printf %s TOKEN | sha256sum")
+            raise ConfigError(f"{path}: token_sha256 of {name} is not a SHA-256", "printf %s TOKEN | sha256sum")
         if told in found:
-            raise ConfigError(f"{path}: {name} and {found[told].name} have one token", "a token says who somebody is")
+            raise ConfigError(
+                f"{path}: {name} and {found[told].name} have the same token", "give each person another one"
+            )
         found[told] = Viewer(name, actions[role], role)
     if not found:
-        raise ConfigError(f"{path} lets nobody in", "name at least one of [[people]]")
+        raise ConfigError(f"{path} names no people", "add at least one [[people]]")
     return found

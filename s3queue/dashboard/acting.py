@@ -1,7 +1,8 @@
 """Shows, confirms, performs and audits an action.
 
-The order never changes: is there such an action; may this viewer; did a form of ours ask; then it is performed, and one
-event says who did what to what, and what came of it. A refusal is an event, too.
+The order is always the same: the action must exist; the viewer must have the right to it; the form must come from this
+dashboard. Then the action is performed, and one event records the viewer, the action, its target and its outcome. A
+refusal is recorded by an event, too.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Acting:
         self._desk = desk
 
     async def ask(self, request: Request) -> Response:
-        """The question before an action, with what may be filled in."""
+        """The dialog before an action, with the fields of the action."""
         action = ACTIONS.get(request.path_params["action"])
         if action is None:
             return PlainTextResponse("No such action.", 404)
@@ -47,6 +48,7 @@ class Acting:
         return await self._show(request, action, values, problem=problem)
 
     async def perform(self, request: Request) -> Response:
+        """Perform an action, and show its outcome."""
         action = ACTIONS.get(request.path_params["action"])
         if action is None:
             return PlainTextResponse("No such action.", 404)
@@ -71,7 +73,7 @@ class Acting:
         return await self._show(request, action, values, told=told)
 
     async def form(self, request: Request) -> Mapping[str, str] | None:
-        """What a form of ours says; None: it is not one that we gave to this browser."""
+        """The values of a form. None: we did not give this form to this browser."""
         async with request.form(max_files=0, max_fields=50, max_part_size=_LONGEST) as form:
             said = {name: value for name, value in form.items() if isinstance(value, str)}
         return said if self._desk.access.is_ours(request.state.session, said.get("form_token", "")) else None
@@ -79,7 +81,7 @@ class Acting:
     # ---- works ---------------------------------------------------------------------------------------------
 
     async def work(self, request: Request) -> Response:
-        """How a work goes."""
+        """The progress of a work."""
         work = self._desk.works.get(request.path_params["work"])
         if work is None:
             return await self._desk.page(request, "gone.html", "", status=404, title="Nothing here")
@@ -88,7 +90,7 @@ class Acting:
         return await self._desk.page(request, "work.html", "", title=work.title, work=work)
 
     async def cancel_work(self, request: Request) -> Response:
-        """End a work. Whoever may do what it does may."""
+        """Cancel a work. Allowed to every viewer who may perform its action."""
         work = self._desk.works.get(request.path_params["work"])
         if await self.form(request) is None:
             return self._unsigned()
@@ -174,7 +176,7 @@ class Acting:
 
 
 def _values(action: Action, given: Mapping[str, str]) -> dict[str, str]:
-    """What of it this action takes."""
+    """The values in a form that this action takes."""
     names = [action.target, *(field.name for field in action.fields), *action.given]
     return {name: given[name] for name in names if name and name in given}
 
@@ -185,6 +187,6 @@ def _who(request: Request) -> dict[str, str]:
 
 
 def _said(values: Mapping[str, str]) -> dict[str, Any]:
-    """What an event tells of a form. A payload that was edited is not for logs."""
+    """The values of a form for the audit. Edited payloads are left out: they do not belong in logs."""
     given = {name: value if len(value) <= 200 else f"{value[:200]}…" for name, value in values.items() if value}
     return {"queue": given.pop("queue", ""), "message": given.pop("message", ""), "given": given}

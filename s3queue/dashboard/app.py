@@ -46,7 +46,7 @@ def dashboard(
     always: bool = False,
     secret: str | None = None,
 ) -> Dashboard:
-    """A dashboard to mount in an ASGI application.
+    """A dashboard, to mount in an ASGI application.
 
     ::
 
@@ -54,16 +54,20 @@ def dashboard(
 
     Args:
         store, namespace, config: as of `s3queue.Queue`.
-        authenticate: is given each request (of Starlette), and returns a `Viewer`, or None for nobody that may look. May
-            be a coroutine. What a viewer may do is what both ``Viewer.actions`` and ``allow`` name.
-        tokens: instead: whom each token lets in. People log in with one.
+        authenticate: called with each request (of Starlette); returns a `Viewer`, or None for a sender without access.
+            May be a coroutine function. A viewer may perform actions that both ``Viewer.actions`` and ``allow`` name.
+        tokens: instead of ``authenticate``: the viewer of each token. People log in with a token.
         allow: names of `ACTIONS`, or ``all``. None by default: the dashboard is read-only.
-        every: seconds between two looks at the summary, for all viewers together. Each is one GET.
-        always: also while nobody looks, so that charts have no gaps.
+        every: seconds between two looks at the summary, above 0, for all viewers together.
+        always: look also while nobody watches, so that charts have no gaps.
         secret: signs cookies; the same for all processes behind one address. By default a new one for each process.
 
     Raises:
-        ConfigError: neither ``authenticate`` nor ``tokens`` says who may look; or an unknown action.
+        ConfigError: neither ``authenticate`` nor ``tokens`` was given, there is no such action, or ``every`` is out of
+            range.
+
+    Asks: nothing before the first viewer. Then one GET for each look. Pages of messages, letters and settings ask as
+    the methods of `s3queue.Queue` do, and show what they cost.
     """
     if authenticate is None and not tokens:
         raise ConfigError(
@@ -75,7 +79,7 @@ def dashboard(
 
 
 class Dashboard:
-    """An ASGI application.
+    """The ASGI application of a dashboard. From `dashboard`.
 
     Attributes:
         reader: reads the summary, for all viewers.
@@ -108,7 +112,7 @@ class Dashboard:
         await self._app(scope, receive, send)
 
     async def close(self) -> None:
-        """End all streams, and ask works to end."""
+        """End all streams, and ask works to stop."""
         self._desk.works.cancel_all()
         await self.reader.close()
 
@@ -182,7 +186,7 @@ class Dashboard:
         return response
 
     async def _failed(self, request: Request, fault: Exception) -> Response:
-        """A look that failed: the caller's mistake, or the store's trouble."""
+        """The page for a look that failed: a mistake of the caller, or an error of the store."""
         is_mistake = isinstance(fault, ConfigError)
         status = 400 if is_mistake else 503 if isinstance(fault, StoreError) else 500
         hint = fault.hint if isinstance(fault, ConfigError | StoreError) else ""
@@ -205,7 +209,7 @@ async def _healthy(_request: Request) -> Response:
 
 
 async def _static(request: Request) -> Response:
-    """A file of the wheel; kept by browsers, since its address names its contents."""
+    """A file of the wheel. Browsers may keep it, because its address changes with its contents."""
     path = request.path_params["file"]
     parts = path.split("/")
     kind = _TYPES.get(path.rpartition(".")[2])

@@ -9,17 +9,17 @@ from s3queue.dashboard.reader import Look
 from s3queue.dashboard.render import span
 from s3queue.words import plural
 
-#: Seconds after which a summary is called old, while there is work. It is written every 2 s, every 10 s on billed stores.
+#: Seconds after which a summary counts as old while there is work. It is written every 2 s, on billed stores every 10 s.
 _OLD_S = 45.0
 
 
 class Notice(NamedTuple):
-    """One thing to know.
+    """One notice.
 
     Attributes:
         level: ``bad``, ``warn`` or ``note``.
-        todo: what to do about it; a command where it is one.
-        queue: the queue it is about; empty: all.
+        todo: what to do about it; a command where there is one.
+        queue: the queue that it is about; empty: all.
     """
 
     level: str
@@ -30,10 +30,10 @@ class Notice(NamedTuple):
 
 
 def notices(look: Look, queue: str = "") -> list[Notice]:
-    """The worst first.
+    """The notices of a summary, the worst first.
 
     Args:
-        queue: only what concerns this one; empty: everything.
+        queue: only notices about this queue; empty: all.
     """
     found = list(_about_all(look)) if not queue else []
     for name, counts in look.seen.queues.items():

@@ -10,7 +10,7 @@ KINDS = ("put", "get", "list", "delete")
 
 
 def both(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
-    """Requests by kind, of two looks."""
+    """Requests by kind, of two looks together."""
     return {kind: one.get(kind, 0) + other.get(kind, 0) for kind in KINDS}
 
 
@@ -23,7 +23,7 @@ def told(requests: Mapping[str, int], prices: Mapping[str, float]) -> str:
 
 
 def money(amount: float) -> str:
-    """Dollars with two digits that say something, without an exponent."""
+    """Dollars with two significant digits, without an exponent."""
     if amount == 0:
         return "$0"
     digits = 2

@@ -20,7 +20,7 @@ from s3queue.store import ObjectStore
 if TYPE_CHECKING:
     from s3queue.dashboard.access import Access, Viewer
 
-#: The screens, by what they are called in a page.
+#: The pages, by the name of their link.
 SCREENS = {
     "overview": ("/", "Overview", "o"),
     "queues": ("/queues", "Queues", "q"),
@@ -33,7 +33,7 @@ SCREENS = {
 
 
 class Desk:
-    """One dashboard: its store, its reader, and how its pages are made."""
+    """One dashboard: its store, its reader, and its templates."""
 
     def __init__(self, store: ObjectStore, config: Config, access: Access, reader: Reader) -> None:
         self.store, self.config, self.access, self.reader = store, config, access, reader
@@ -45,13 +45,14 @@ class Desk:
         self._version = render.fingerprint()
 
     def queue(self, name: str, meter: Meter | None = None) -> Queue:
-        """A queue of this namespace. Raises `ConfigError`: no such name can be."""
+        """A queue of this namespace. Raises `ConfigError`: the name cannot be that of a queue."""
         found = Queue(name, self.store, config=self.config)
         if meter is not None:
             found.meter = meter
         return found
 
     def cost(self, seen: Seen[Any]) -> str:
+        """The cost of a look, as text for people."""
         return costs.told(seen.cost, self.prices)
 
     # ---- pages ---------------------------------------------------------------------------------------------
@@ -59,7 +60,7 @@ class Desk:
     async def page(
         self, request: Request, template: str, screen: str, *, status: int = 200, title: str = "", **values: Any
     ) -> HTMLResponse:
-        """A whole page. One GET at most, for the summary, and none where that was read lately."""
+        """A whole page. At most one GET, for the summary; none if it was read lately."""
         look = await self.reader.fresh()
         viewer: Viewer = request.state.viewer
         told = {
@@ -77,7 +78,7 @@ class Desk:
         return HTMLResponse(self._templates.get_template(template).render(told), status)
 
     def part(self, request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
-        """A part of a page, for a dialog or a place in one. No request."""
+        """A part of a page, for a dialog or for one place in it. No request."""
         viewer: Viewer = request.state.viewer
         told = {
             **self._common(request.scope.get("root_path", ""), viewer.actions, self.reader.last),
@@ -88,12 +89,12 @@ class Desk:
         return HTMLResponse(self._templates.get_template(template).render(told), status)
 
     def region(self, name: str, root: str, actions: frozenset[str], look: Look, **values: Any) -> str:
-        """What a page shows at a place that is kept up to date."""
+        """The content of a place in a page that is kept up to date."""
         told = {**self._common(root, actions, look), **values}
         return self._templates.get_template(f"live/{name}.html").render(told)
 
     def bare(self, request: Request, template: str, *, status: int = 200, **values: Any) -> HTMLResponse:
-        """A page for whom nothing may be shown yet."""
+        """A page for a sender without access."""
         told = {
             "root": request.scope.get("root_path", ""),
             "version": self._version,
@@ -120,7 +121,7 @@ class Desk:
         }
 
     def look_cost(self) -> str:
-        """What it costs to look on, for all viewers together."""
+        """The cost of watching, for all viewers together."""
         every = f"one GET every {self.reader.every_s:g} s"
         if not self.requests_cost:
             return every

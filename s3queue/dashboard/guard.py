@@ -15,7 +15,7 @@ from s3queue.dashboard.access import SESSION_S, Access, Session, Viewer
 
 COOKIE = "s3queue_session"
 
-#: No inline script or style, nothing of other sites, in no frame.
+#: No inline scripts or styles, nothing from other sites, no framing.
 _POLICY = "; ".join((
     "default-src 'none'",
     "script-src 'self'",
@@ -35,7 +35,7 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "permissions-policy": "camera=(), geolocation=(), microphone=(), payment=()",
 }
-#: Seen without having logged in.
+#: Paths that need no login.
 _OPEN = ("/static/", "/login", "/healthz")
 
 
@@ -102,15 +102,16 @@ class Guard:
 
 
 def path_of(request: Request) -> str:
-    """The path below where the application is mounted."""
+    """The path below which the application is mounted."""
     path: str = request.scope["path"]
     root: str = request.scope.get("root_path", "")
     return path[len(root) :] if root and path.startswith(root) else path
 
 
 def _is_same_origin(request: Request) -> bool:
-    """Whether a page of ours sent it, as browsers tell. What tells neither is no browser, or an old one: the token of the
-    form decides then."""
+    """Whether a page of this dashboard sent the request, as browsers report it. A client that reports nothing is no
+    browser, or an old one: then the token of the form decides.
+    """
     site = request.headers.get("sec-fetch-site")
     if site is not None:
         return site == "same-origin"
@@ -119,7 +120,7 @@ def _is_same_origin(request: Request) -> bool:
 
 
 def set_session(response: Response, request: Request, cookie: str) -> None:
-    """Give the browser this session; empty ends it."""
+    """Give this session to the browser; empty: end its session."""
     _set_cookie(response.headers, request, cookie)
 
 

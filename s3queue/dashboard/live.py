@@ -1,6 +1,6 @@
 """Server-sent events: the changes of a page after each read of the summary.
 
-One reader serves all streams. What it found is rendered once for all who see the same page with the same rights.
+One reader serves all streams. A look is rendered once for all viewers of the same page with the same rights.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from s3queue.dashboard.desk import Desk
 from s3queue.dashboard.reader import Look
 from s3queue.observe.stats import QueueStats
 
-#: By page, the regions of it that are kept up to date.
+#: By page: its regions that are kept up to date.
 VIEWS = {
     "overview": ("tiles", "notices", "queues", "causes"),
     "queues": ("notices", "queues"),
@@ -32,12 +32,12 @@ VIEWS = {
 }
 #: Milliseconds after which a browser connects again.
 _RETRY_MS = 3000
-#: Seconds after which a stream ends, and the browser asks anew: whoever may not look any more sees no more then.
+#: Seconds after which a stream ends and the browser asks again: so a viewer who has lost access sees no more.
 _LONGEST_S = 600.0
 
 
 def values_of(view: str, queue: str, look: Look) -> dict[str, Any]:
-    """What the regions of a page show beside what all pages know."""
+    """Values that the regions of a page show, in addition to those that every page knows."""
     return {
         "queue": queue,
         "counts": look.seen.queues.get(queue, QueueStats()) if queue else None,
@@ -46,7 +46,7 @@ def values_of(view: str, queue: str, look: Look) -> dict[str, Any]:
 
 
 class Live:
-    """The routes of what is live."""
+    """The routes of live updates."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
@@ -54,6 +54,7 @@ class Live:
         self._number = -1
 
     async def events(self, request: Request) -> Response:
+        """A stream of the changed regions of a page."""
         view, queue = request.query_params.get("view", ""), request.query_params.get("queue", "")
         if view not in VIEWS:
             return PlainTextResponse("No such page.", 404)

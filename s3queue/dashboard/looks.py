@@ -1,6 +1,6 @@
 """Reads that cost more than the summary: messages, letters, one message, the doctor.
 
-Each is made once for all who want the same within a few seconds, and tells what it cost.
+A look is shared by all viewers who want the same within a few seconds, and reports its cost.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from s3queue.io.meter import Meter
 
 T = TypeVar("T")
 
-#: Looks that are kept, and for how long at most, in seconds.
+#: Results that are kept, and seconds for which they are kept at most.
 _MOST, _LONGEST_S = 64, 15.0
 
 
 class Seen(NamedTuple, Generic[T]):
-    """What a look found.
+    """The result of a look.
 
     Attributes:
         cost: requests by kind.
@@ -35,18 +35,18 @@ class Seen(NamedTuple, Generic[T]):
 
 
 class Looks:
-    """Keeps what was seen for a few seconds."""
+    """Keeps the results of looks for a few seconds."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[Hashable, tuple[float, asyncio.Future[Seen[Any]]]] = OrderedDict()
-        #: At most so many at a time, so that viewers cannot use up the threads or the memory.
+        #: Bounds the looks at one time, so that viewers cannot use up threads or memory.
         self._room = asyncio.Semaphore(4)
 
     async def take(self, key: Hashable, keep_s: float, look: Callable[[Meter], T]) -> Seen[T]:
-        """What is under this key, no older than ``keep_s``; looked up in a thread where it is.
+        """The result for this key, at most ``keep_s`` seconds old; otherwise from a new look, in a thread.
 
         Args:
-            look: is given the meter to count with.
+            look: called with the meter that counts its requests.
         """
         now = time.monotonic()
         kept = self._kept.get(key)
@@ -68,7 +68,7 @@ class Looks:
             raise
 
     def forget(self) -> None:
-        """Something was changed: look anew."""
+        """Forget all results: something was changed."""
         self._kept.clear()
 
     async def _look(self, look: Callable[[Meter], T]) -> Seen[T]:
@@ -79,6 +79,6 @@ class Looks:
 
 
 def _retrieve(future: asyncio.Future[Seen[Any]]) -> None:
-    """Whoever wanted it may have gone: its fault is nobody's then."""
+    """Take the exception of a look whose viewers have all gone, so that it is not reported as lost."""
     if not future.cancelled():
         future.exception()

@@ -1,6 +1,6 @@
-"""The one reader of the summary in a process, however many look.
+"""The reader of the summary: one in a process, for any number of viewers.
 
-It reads while somebody looks, at most once in so many seconds. Whoever asks in between gets what was read last.
+It reads while somebody watches, at most once in ``every_s`` seconds. In between it returns the last result.
 """
 
 from __future__ import annotations
@@ -30,15 +30,15 @@ _PATIENCE_S = 3.0
 
 
 class Look(NamedTuple):
-    """What was seen.
+    """One look at the summary.
 
     Attributes:
         number: of this look; later ones have greater numbers.
-        at: when.
-        seen: of the last look that succeeded.
-        has_summary: whether a coordinator has ever said anything.
+        at: time of the look.
+        seen: the result of the last look that succeeded.
+        has_summary: whether a coordinator has ever written a summary.
         spending: None: not known yet.
-        fault: why this look failed; empty where it did not.
+        fault: why this look failed; empty: it succeeded.
     """
 
     number: int
@@ -50,16 +50,16 @@ class Look(NamedTuple):
 
 
 class Reader:
-    """Owner of what is known of a namespace.
+    """Reads and keeps the summary of a namespace.
 
     Args:
         every_s: seconds between two looks, at least.
         prices: override the table, see `s3queue.observe.prices.parse_prices`.
-        always: also while nobody looks, so that charts have no gaps. It begins with the first request.
+        always: look also while nobody watches, so that charts have no gaps. It begins with the first request.
 
     Attributes:
-        meter: what all looks cost.
-        viewers: streams that are open.
+        meter: counts the requests of all looks.
+        viewers: number of open streams.
     """
 
     def __init__(
@@ -88,13 +88,13 @@ class Reader:
 
     @property
     def last(self) -> Look:
-        """What is known, however old."""
+        """The last look, however old."""
         return self._last
 
     async def fresh(self) -> Look:
-        """What is known, no older than ``every_s``. One GET where it was older."""
+        """A look that is at most ``every_s`` old. One GET if the last one is older."""
         if time.monotonic() - self._looked_at >= self.every_s:
-            async with self._lock:  # whoever waited for it finds it fresh
+            async with self._lock:  # a caller that waited for it finds a fresh look
                 if time.monotonic() - self._looked_at >= self.every_s:
                     await self._look()
         if self._always:
@@ -102,7 +102,7 @@ class Reader:
         return self._last
 
     async def watch(self) -> AsyncGenerator[Look, None]:
-        """Each look from now on, the first one at once, until `close`. One that is slow skips some."""
+        """Yield each look from now on, the first one at once, until `close`. A slow consumer skips looks."""
         self.viewers += 1
         try:
             look = await self.fresh()

@@ -1,7 +1,8 @@
 """Templates, and how numbers, times and foreign text are shown.
 
-Payloads, errors, names of tasks and headers are written by whoever may enqueue, so they are hostile. Everything is escaped,
-and characters that are not seen, or that turn text around, are shown by their numbers.
+Payloads, errors, names of tasks and headers come from anybody who may enqueue, so they are treated as hostile:
+everything is escaped, and characters that are invisible, or that change the direction of text, are shown by their
+numbers.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from s3queue.operate.views import attempt_of
 
 #: Characters of a payload or an error that a page shows.
 MOST_SHOWN = 64_000
-#: Control characters but tab and line feed, and those that change the direction of text or have no width.
+#: Control characters except tab and line feed, and characters that change the direction of text or have no width.
 _UNSEEN = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
 )
@@ -32,17 +33,19 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def visible(value: Any) -> Any:
-    """Text without characters that are not seen. Anything else as it is."""
+    """Text with invisible characters shown by their numbers. Other values unchanged."""
     if not isinstance(value, str) or isinstance(value, Markup):
         return value
     return _SURROGATE.sub("\ufffd", _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", value.replace("\r\n", "\n")))
 
 
 def number(value: float | None) -> str:
+    """A number with thousands separators; a dash for None."""
     return "–" if value is None else f"{value:,.0f}"
 
 
 def rate(value: float | None) -> str:
+    """A number per second with its significant digits; a dash for None."""
     if value is None:
         return "–"
     return f"{value:,.0f}" if value >= 100 or value == 0 else f"{value:,.1f}" if value >= 1 else f"{value:,.2f}"
@@ -68,6 +71,7 @@ def span(seconds: float | None) -> str:
 
 
 def size(value: float | None) -> str:
+    """Bytes with a unit; a dash for None."""
     if value is None:
         return "–"
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
@@ -77,7 +81,7 @@ def size(value: float | None) -> str:
 
 
 def when(at: datetime | None) -> Markup | str:
-    """A time of which the browser shows the local form, and its age beside it."""
+    """A time, which the browser shows in its own time zone, with its age."""
     if at is None:
         return "–"
     utc = at.astimezone(UTC)
@@ -86,11 +90,12 @@ def when(at: datetime | None) -> Markup | str:
 
 
 def ago(at: datetime | None, now: datetime | None = None) -> str:
+    """The age of a time, as text; a dash for None."""
     return "–" if at is None else span(((now or datetime.now(UTC)) - at).total_seconds())
 
 
 def indented(encoded: str) -> str:
-    """JSON for reading; anything else as it is."""
+    """JSON, indented for reading; other text unchanged."""
     try:
         return msgspec.json.format(encoded.encode(), indent=2).decode()
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
@@ -98,26 +103,28 @@ def indented(encoded: str) -> str:
 
 
 def shortened(text: str, most: int = MOST_SHOWN) -> str:
+    """Text, cut to ``most`` characters, with the number of those that are left out."""
     return text if len(text) <= most else f"{text[:most]}\n… and {len(text) - most:,} characters more"
 
 
 def asked_by(host: HostStats) -> dict[str, int]:
-    """Its requests by kind, of all roles."""
+    """Requests of a host by kind, of all roles together."""
     return {kind: sum(usage.get(kind, 0) for usage in host.usage.values()) for kind in costs.KINDS}
 
 
 def tail(id: str) -> str:
-    """The part of an id that tells it from those of its neighbours."""
+    """The part of an id that differs from its neighbours."""
     return "~".join(id.split("~")[-2:])
 
 
 def query(**values: Any) -> str:
-    """``?name=value&…``, without what is empty."""
+    """``?name=value&…``, without empty values."""
     said = {name: value for name, value in values.items() if value not in (None, "")}
     return f"?{urlencode(said)}" if said else ""
 
 
 def make_environment() -> Environment:
+    """The templates, with these filters."""
     environment = Environment(
         loader=PackageLoader("s3queue.dashboard", "templates"),
         autoescape=select_autoescape(default=True, default_for_string=True),
@@ -147,7 +154,7 @@ def make_environment() -> Environment:
 
 
 def fingerprint() -> str:
-    """Changes with every file that browsers may keep."""
+    """Changes with the contents of every static file."""
     import hashlib
 
     found = hashlib.sha256()

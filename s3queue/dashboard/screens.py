@@ -1,4 +1,4 @@
-"""The screens. Each reads the summary that is known, and says what it read beside it."""
+"""The pages. Each shows the last summary, and the cost of everything else that it reads."""
 
 from __future__ import annotations
 
@@ -33,25 +33,27 @@ from s3queue.operate.status import MessageProgress
 
 #: Rows of a page.
 _ROWS = 50
-#: Letters that are read for groups, unless all are asked for.
+#: Letters that are read for groups, unless a viewer asks for all.
 _GROUPED = 500
 #: Messages that a filter by task reads through, at most, for one page.
 _SEARCHED = 5_000
 #: Bytes of a payload that are shown in base64.
 _BASE64 = 48_000
-#: Seconds that a look is kept for others who want the same.
+#: Seconds for which a look is kept for other viewers.
 _KEPT_S = 5.0
 
 
 class OneMessage(NamedTuple):
-    """What is known of one message.
+    """One message, as its page shows it.
 
     Attributes:
         queued: while it is neither done nor dead, in its first life, and was not moved off the board.
-        letter: of its death; also while it lives again.
+        letter: of its last death; also while it lives again.
         fencing_token: of its ticket, while it runs.
-        progress: what its attempts have noted last.
-        payload: as far as it is shown. is_json: in JSON, otherwise in base64. size: of all of it, in bytes.
+        progress: the last notes of its attempts.
+        payload: the part of it that is shown.
+        is_json: whether ``payload`` is JSON; otherwise it is base64.
+        size: of the whole payload, in bytes.
     """
 
     id: str
@@ -67,27 +69,33 @@ class OneMessage(NamedTuple):
 
 
 class Screens:
-    """The routes of the screens."""
+    """The routes of the pages."""
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
     async def overview(self, request: Request) -> Response:
+        """The first page: all queues and notices."""
         return await self._live(request, "overview.html", "overview")
 
     async def queues(self, request: Request) -> Response:
+        """The list of queues."""
         return await self._live(request, "queues.html", "queues")
 
     async def dead(self, request: Request) -> Response:
+        """The queues with dead letters."""
         return await self._live(request, "dead.html", "dead")
 
     async def hosts(self, request: Request) -> Response:
+        """The hosts, with their workers and requests."""
         return await self._live(request, "hosts.html", "hosts")
 
     async def coordinator(self, request: Request) -> Response:
+        """The coordinator, the board and the summary."""
         return await self._live(request, "coordinator.html", "coordinator")
 
     async def store(self, request: Request) -> Response:
+        """The store: its requests and their price, and the doctor."""
         report = next((work for work in self._desk.works.newest() if work.result is not None), None)
         capabilities = self._desk.store.capabilities
         return await self._live(
@@ -95,11 +103,13 @@ class Screens:
         )
 
     async def works(self, request: Request) -> Response:
+        """The works of this dashboard."""
         return await self._desk.page(
             request, "works.html", "works", title="Operations", works=self._desk.works.newest()
         )
 
     async def schedules(self, request: Request) -> Response:
+        """The schedules of the namespace."""
         seen = await self._schedules()
         return await self._desk.page(
             request, "schedules.html", "schedules", schedules=seen.found, cost=self._desk.cost(seen), at=seen.at
@@ -108,11 +118,16 @@ class Screens:
     # ---- a queue -------------------------------------------------------------------------------------------
 
     async def queue(self, request: Request) -> Response:
+        """One queue."""
         name = self._name(request)
         return await self._live(request, "queue.html", "queue", queue=name, title=name, tab="queue")
 
     async def messages(self, request: Request) -> Response:
-        """A page of the messages of a queue."""
+        """A page of the messages of a queue.
+
+        Raises:
+            ConfigError: there is no such state.
+        """
         name, asked = self._name(request), request.query_params
         state, task, after = asked.get("state", ""), asked.get("task", ""), asked.get("after", "")
         if state not in ("", *looking.STATES):
@@ -187,7 +202,7 @@ class Screens:
         )
 
     async def groups(self, request: Request) -> Response:
-        """What died of what in a queue: a part of its page of letters."""
+        """The groups of dead letters of a queue: a part of its page of letters."""
         name, asked = self._name(request), request.query_params
         filters = {one: asked.get(one, "").strip() for one in ("task", "cause", "since")}
         limit, wanted = None if asked.get("all") else _GROUPED, _wanted(filters)
@@ -213,7 +228,7 @@ class Screens:
     # ---- a message -----------------------------------------------------------------------------------------
 
     async def message(self, request: Request) -> Response:
-        """All that is known of one message."""
+        """Everything that is known of one message."""
         id = request.query_params.get("id", "").strip()
         if not id:
             return RedirectResponse(request.scope.get("root_path", "") + "/", 303)
@@ -302,7 +317,7 @@ class Screens:
 
 
 def _wanted(filters: Mapping[str, str]) -> dict[str, Any]:
-    """The filters of a form as arguments. Raises `ConfigError`."""
+    """The filters of a form, as arguments. Raises `ConfigError`."""
     return {
         "task": filters["task"] or None,
         "cause": filters["cause"] or None,
@@ -311,7 +326,7 @@ def _wanted(filters: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _without_body(one: OneMessage) -> OneMessage:
-    """With the payload as far as it is shown: as JSON where it has such a form, otherwise in base64."""
+    """The message with the part of its payload that is shown: as JSON if it has such a form, otherwise in base64."""
     found = one.letter or one.queued
     if found is None:
         return one

@@ -14,7 +14,7 @@ from s3queue.observe.stats import QueueStats, Stats
 POINTS = 1800
 #: Queues whose points are kept.
 _MOST_QUEUES = 200
-#: Seconds over which requests are counted for their rate: a host tells of its requests with its heartbeat.
+#: Seconds over which requests are counted for their rate: a host reports its requests with its heartbeat.
 _SPAN_S = 60.0
 
 _KINDS = ("put", "get", "list", "delete")
@@ -24,10 +24,11 @@ _NAN = float("nan")
 
 
 class Spending(NamedTuple):
-    """What the hosts ask of the store, as of late.
+    """Requests of the hosts lately, and their price.
 
     Attributes:
-        per_million: dollars for a million messages that are done; None where none is, or it is not known yet.
+        dollars_per_hour: at the present rate.
+        per_million: dollars for a million messages that are done; None: not known, or no message was done.
     """
 
     requests_per_s: float
@@ -42,14 +43,14 @@ class _Account(NamedTuple):
 
 
 class Spendings:
-    """Spending between two summaries, a minute or more apart where there are such."""
+    """Spending between two summaries, a minute or more apart if possible."""
 
     def __init__(self, prices: Mapping[str, float]) -> None:
         self._prices = prices
         self._accounts: deque[_Account] = deque()
 
     def add(self, seen: Stats) -> Spending | None:
-        """None: not known yet."""
+        """Add a summary. Returns the spending; None: not known yet."""
         if seen.as_of is None:
             return None
         usage: dict[tuple[str, str], dict[str, int]] = {}
@@ -90,6 +91,7 @@ class Series:
         self._columns = {name: array("f") for name in names}
 
     def add(self, at_s: float, values: dict[str, float | None]) -> None:
+        """Add a point. Points beyond the bound are dropped, the oldest first."""
         self._at.append(at_s)
         for name, column in self._columns.items():
             value = values.get(name)
@@ -98,7 +100,7 @@ class Series:
                 del column[:-POINTS]
 
     def as_dict(self) -> dict[str, list[Any]]:
-        """``at`` in seconds since 1970; None where a number is not known."""
+        """The columns by name. ``at`` in seconds since 1970; None where a number is not known."""
         many = len(self._at)
         told: dict[str, list[Any]] = {"at": [round(at, 1) for at in self._at]}
         for name, column in self._columns.items():
@@ -117,7 +119,7 @@ def _known(value: float) -> float | None:
 
 
 class Chronicle:
-    """The series of all queues together, and of each."""
+    """The series of all queues together, and of each queue."""
 
     def __init__(self) -> None:
         self.everything = Series(EVERYTHING)
@@ -125,7 +127,7 @@ class Chronicle:
         self._at_s = 0.0
 
     def add(self, at_s: float, seen: Stats, spending: Spending | None) -> None:
-        """One more point. Nothing is added for a moment that is not later."""
+        """Add a point, unless it is not later than the last one."""
         if at_s <= self._at_s:
             return
         self._at_s = at_s

@@ -1,4 +1,4 @@
-"""Serves a dashboard by itself, as ``s3queue dashboard`` does."""
+"""Serves a dashboard as a program of its own, for ``s3queue dashboard``."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from s3queue.dashboard.app import Dashboard
 from s3queue.errors import ConfigError
 from s3queue.store import ObjectStore
 
-#: Seconds that open requests get when it stops.
+#: Seconds that open requests get at the end.
 _STOP_S = 3
 
 
 def address_of(bind: str) -> tuple[str, int]:
-    """Host and port. Raises `ConfigError`."""
+    """Host and port of ``HOST:PORT``. Raises `ConfigError`: it is no such address."""
     host, _, port = bind.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65_535:
         raise ConfigError(f"not an address: {bind!r}", "HOST:PORT, for example 127.0.0.1:9292")
@@ -38,14 +38,14 @@ def make_access(
     access_file: str | None = None,
     hosts: Iterable[str] = (),
 ) -> Access:
-    """Who may look, and do what, at a dashboard that listens there.
+    """The access rules for a dashboard that listens at this address.
 
     Raises:
-        ConfigError: others than this machine reach it, and no token is asked for; or a file cannot be read.
+        ConfigError: other machines can reach it and no token is asked for; or a file cannot be read.
     """
     allowed = chosen(ACTIONS, allow)
     if token_file and access_file:
-        raise ConfigError("--token-file and --access were both given", "one of them says who may look")
+        raise ConfigError("--token-file and --access were both given", "give one of them")
     if access_file:
         return Access(ACTIONS, allow=allowed, tokens=read_people(access_file, ACTIONS))
     if token_file:
@@ -61,7 +61,7 @@ def make_access(
 
 
 class Prefixed:
-    """Shows an application below a path, whether a proxy cuts that off or not."""
+    """Serves an application below a path, whether a proxy cuts that path off or not."""
 
     def __init__(self, app: ASGIApp, prefix: str) -> None:
         self._app, self._prefix = app, "/" + prefix.strip("/") if prefix.strip("/") else ""
@@ -77,13 +77,14 @@ class Prefixed:
 
 
 class Server(uvicorn.Server):
-    """Ends the streams as it stops: they would hold it up for ever."""
+    """A server that ends the streams when it stops: they would delay its end forever."""
 
     def __init__(self, config: uvicorn.Config, app: Dashboard) -> None:
         super().__init__(config)
         self._dashboard = app
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the dashboard, then stop as uvicorn does."""
         await self._dashboard.close()
         await super().shutdown(sockets)
 
@@ -99,10 +100,10 @@ def serve(
     every: float = 2.0,
     always: bool = False,
 ) -> int:
-    """Serve until a signal, and say where. Returns the exit status.
+    """Serve until a signal, and print the address. Returns the exit status.
 
     Raises:
-        ConfigError: the address is taken, or not of this machine.
+        ConfigError: the address is in use, or is not of this machine.
     """
     app = Dashboard(store, access, config=config, every=every, always=always)
     listener = listen(host, port)
@@ -128,7 +129,7 @@ def serve(
 
 
 def run(settings: uvicorn.Config, app: Dashboard, listener: socket.socket) -> None:
-    """Serve until SIGINT or SIGTERM. To be called in the main thread."""
+    """Serve until SIGINT or SIGTERM. Call it in the main thread."""
     # uvicorn raises again what it has handled, for whoever handled it before: nobody.
     before = {number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -140,6 +141,11 @@ def run(settings: uvicorn.Config, app: Dashboard, listener: socket.socket) -> No
 
 
 def listen(host: str, port: int) -> socket.socket:
+    """A listening socket.
+
+    Raises:
+        ConfigError: the address is in use, or is not of this machine.
+    """
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, socket.SOCK_STREAM)

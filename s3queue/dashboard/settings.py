@@ -18,16 +18,18 @@ T = TypeVar("T", Control, Board)
 
 __all__ = ["KeyUse", "LimitRow", "QueueSettings", "read_settings"]
 
-#: Keys that are shown: those of which most is on the board.
+#: Keys that are shown: those with the most messages on the board.
 _MOST_KEYS = 50
 
 
 class LimitRow(NamedTuple):
-    """One limit that holds.
+    """One limit that applies.
 
     Attributes:
-        scope: of what.
-        by: ``operator`` or ``task``: who says so.
+        scope: the queue, each key, or one key.
+        by: ``operator`` or ``task``: who set it.
+        max_running: messages at once; 0: any number; None: not limited here.
+        rate: messages per second; 0: any number; None: not limited here.
     """
 
     scope: str
@@ -37,7 +39,7 @@ class LimitRow(NamedTuple):
 
 
 class KeyUse(NamedTuple):
-    """How much of a key is on the board."""
+    """How many messages of a key are on the board: ``running`` and ``ready``."""
 
     key: str
     running: int
@@ -45,10 +47,12 @@ class KeyUse(NamedTuple):
 
 
 class QueueSettings(NamedTuple):
-    """
+    """The settings of one queue, and how far they are used.
+
     Attributes:
+        running: messages assigned to hosts.
         paused_until: None: until it is resumed, or it is not paused.
-        fuse: how the breaker stands; None: it has seen no failure.
+        fuse: the state of the breaker; None: it has seen no failure.
     """
 
     limits: list[LimitRow]
@@ -62,7 +66,10 @@ class QueueSettings(NamedTuple):
 
 
 def read_settings(driver: Driver, layout: Layout, queue: str, now_ms: int) -> QueueSettings:
-    """Read it. Asks: one Get for the control, one for the board, one List and one Get for each host."""
+    """Read the settings of a queue.
+
+    Asks: one GET for the control, one for the board, one LIST, and one GET for each host.
+    """
     control = _record(driver, layout.control, Control) or Control("")
     board = _record(driver, layout.board, Board) or Board("", 0)
     said = control.limits.get(queue, NO_LIMITS)

@@ -1,4 +1,6 @@
-"""Work that takes longer than a page may: a redrive at a rate, a purge, the doctor. In a thread, with progress."""
+"""Works: actions that take longer than a page waits, such as a redrive at a rate, a purge, or the doctor. Each runs in
+a thread, and shows its progress.
+"""
 
 from __future__ import annotations
 
@@ -15,26 +17,26 @@ __all__ = ["State", "Stopped", "Work", "Works"]
 
 State = Literal["running", "done", "cancelled", "failed"]
 
-#: Works that are remembered, ended ones included.
+#: Works that are remembered, including those that have ended.
 _MOST = 100
-#: Works that go on at a time.
+#: Works that run at a time.
 _AT_ONCE = 8
 
 
 class Stopped(Exception):
-    """A work ends, since somebody wants that. Says how far it came."""
+    """A work was cancelled. The text says how far it came."""
 
 
 class Work:
-    """One thing that goes on.
+    """One action that runs in a thread.
 
     Attributes:
-        state: ``running``, ``done``, ``cancelled`` or ``failed``. Whoever sees that it has ended finds all that follows
-            from it: the audit, and what it has changed.
-        action: what it is an action of: who may do that may end it.
+        state: ``running``, ``done``, ``cancelled`` or ``failed``. It changes only after everything that follows from
+            the end is done: the audit, and forgetting results of looks.
+        action: the action that it performs. Viewers who may perform it may also cancel it.
         of: how much there is to do; None: not known.
-        told: in what it ended, or how it goes; for people.
-        result: of what it did, for the page that shows it.
+        told: the outcome, or the progress, as text for people.
+        result: the value that its page shows.
     """
 
     def __init__(self, title: str, by: str, action: str = "") -> None:
@@ -52,22 +54,24 @@ class Work:
 
     @property
     def is_cancelled(self) -> bool:
-        """Whether somebody wants it to end. It looks at this between two messages."""
+        """Whether the work was asked to stop."""
         return self._cancel.is_set()
 
     @property
     def share(self) -> int | None:
-        """Percent that are done."""
+        """Percentage that is done."""
         return None if not self.of else min(100, 100 * self.done // self.of)
 
     def cancel(self) -> None:
+        """Ask the work to stop. It does so between two messages."""
         self._cancel.set()
 
     def wait_cancelled(self, timeout: float) -> bool:
+        """Wait for `cancel`, at most ``timeout`` seconds. Returns whether it was called."""
         return self._cancel.wait(timeout)
 
     def wait(self, timeout: float) -> bool:
-        """Wait so many seconds for its end; whether it has ended."""
+        """Wait for the end, at most this many seconds. Returns whether the work has ended."""
         return self._over.wait(timeout)
 
     def run(self, what: Callable[[Work], str], ended: Callable[[Work, State], None]) -> None:
@@ -90,7 +94,7 @@ class Work:
 
 
 class Works:
-    """All works of one dashboard. They end with its process."""
+    """The works of one dashboard. They end with its process."""
 
     def __init__(self) -> None:
         self._works: OrderedDict[str, Work] = OrderedDict()
@@ -104,17 +108,17 @@ class Works:
         *,
         action: str = "",
     ) -> Work:
-        """Start it, in a thread.
+        """Start a work, in a thread.
 
         Args:
-            what: returns what came of it, for people.
-            ended: called with the state in which it ends, before anybody sees that.
+            what: performs it, and returns the outcome as text for people.
+            ended: called with the final state, before any viewer sees that state.
 
         Raises:
-            ConfigError: enough goes on already.
+            ConfigError: too many works are running already.
         """
         if sum(work.state == "running" for work in self._works.values()) >= _AT_ONCE:
-            raise ConfigError(f"{_AT_ONCE} operations go on already", "wait for one, or cancel one")
+            raise ConfigError(f"{_AT_ONCE} operations are running already", "wait for one to end, or cancel one")
         work = Work(title, by, action)
         self._works[work.id] = work
         while len(self._works) > _MOST:
@@ -126,11 +130,14 @@ class Works:
         return work
 
     def get(self, id: str) -> Work | None:
+        """The work with this id; None: there is none, or it is forgotten."""
         return self._works.get(id)
 
     def newest(self) -> list[Work]:
+        """The works, the newest first."""
         return list(reversed(self._works.values()))
 
     def cancel_all(self) -> None:
+        """Ask all works to stop."""
         for work in self._works.values():
             work.cancel()

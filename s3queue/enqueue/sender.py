@@ -36,13 +36,14 @@ class Sender(Generic[P, R_co]):
         self._task, self._store, self._options = task, store, options
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> MessageId[R_co]:
-        """Store one call of the task, and return its message id. One PUT.
+        """Store one call of the task, and return its message id. One PUT; more the first time, and with ``dedup_id``,
+        ``unique`` or ``debounce``: see `s3queue.Queue.enqueue`.
 
         Raises:
-            ConfigError: the arguments do not fit the task's signature. Nothing was sent.
+            ConfigError: the arguments do not fit the task's signature, or an option is wrong. Nothing was sent.
             EnqueueUncertain: no answer for ``enqueue_deadline``; it may or may not be stored. See
                 `EnqueueUncertain.enqueue_again`.
-            StoreUnavailable: not stored.
+            StoreUnavailable: not stored: the store did not apply it. StoreDenied: not stored: someone must fix that.
         """
         sending = Sending(lambda: self._load([self._task.encode(args, kwargs)]))
         return self._one(sending.run(), sending)
@@ -59,12 +60,12 @@ class Sender(Generic[P, R_co]):
         return self._named(self._many(calls).run())
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> MessageId[R_co]:
-        """As `enqueue`. If it is cancelled, the message may be stored: `EnqueueUncertain.behind` the exception knows."""
+        """As `enqueue`, in a thread. If it is cancelled, the message may be stored: `EnqueueUncertain.behind` tells."""
         sending = Sending(lambda: self._load([self._task.encode(args, kwargs)]))
         return self._one(await sending.arun(), sending)
 
     async def aenqueue_many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> list[MessageId[R_co]]:
-        """As `enqueue_many`, and as `aenqueue` if it is cancelled."""
+        """As `enqueue_many`, in a thread; cancelled as `aenqueue`."""
         return self._named(await self._many(calls).arun())
 
     def _many(self, calls: Iterable[tuple[Any, ...] | Mapping[str, Any]]) -> Sending:
@@ -96,11 +97,11 @@ class Sender(Generic[P, R_co]):
 
         Args:
             calls: as of `enqueue_many`. Each is checked when it comes; those before it may be stored by then.
-            batch: so many calls share a PUT, 1 to 1,000; fewer where they are large. What has come waits for them.
+            batch: calls that share a PUT, 1 to 1,000; fewer where they are large. A batch waits until it is full.
             progress: called after each PUT, in this thread. What it raises ends the call.
 
-        Raises: as `enqueue`, and whatever ``calls`` or ``progress`` raise. A note on the exception says how many of the
-            first calls are stored; what came after them is not, save what `EnqueueUncertain` names.
+        Raises: as `enqueue`, and what ``calls`` or ``progress`` raise. A note on the exception says how many of the first
+            calls are stored; later ones are not, except those that `EnqueueUncertain` names.
 
         Asks: one PUT per ``batch`` calls.
         """

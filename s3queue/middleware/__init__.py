@@ -1,4 +1,4 @@
-"""What is done around every attempt: error reports, connections, what a message carries from its enqueue.
+"""Middleware: code around every attempt, and around every enqueue, such as error reports, connections and context.
 
 A middleware is a plain object with some of these methods, or with ``around`` alone, and perhaps with those of
 `s3queue.middleware.enqueuing` for the producer::

@@ -17,7 +17,7 @@ _Call = Callable[..., Any]
 
 
 def check(middleware: Iterable[object]) -> tuple[object, ...]:
-    """The middleware. Raises `ConfigError` for what is none."""
+    """The middleware as a tuple. Raises `ConfigError`: one of them is no middleware."""
     found = tuple(middleware)
     for one in found:
         hooks = [name for name in _HOOKS if callable(getattr(one, name, None))]
@@ -34,12 +34,12 @@ def check(middleware: Iterable[object]) -> tuple[object, ...]:
 
 
 def those_of_attempts(middleware: Iterable[object]) -> tuple[object, ...]:
-    """Those with a method for attempts."""
+    """The middleware with a method for attempts."""
     return tuple(one for one in middleware if any(callable(getattr(one, name, None)) for name in (*_HOOKS, "around")))
 
 
 def check_fit(middleware: Iterable[object], is_async: bool, what: str) -> None:
-    """Raises `ConfigError` for what only an async task could wait for."""
+    """Raise `ConfigError` if a method is async, and the task is not."""
     for one in middleware:
         for name in (*_HOOKS, "around"):
             hook = getattr(one, name, None)
@@ -117,7 +117,7 @@ def _as_async(around: _Call) -> Callable[[Context], AsyncIterator[None]]:
 
 
 def _named(one: object, name: str) -> _Call:
-    """The hook; what it raises says where it comes from."""
+    """The method; exceptions that it raises carry a note with its name."""
     hook = getattr(one, name, None)
     if hook is None:
         return lambda *given: None

@@ -30,22 +30,22 @@ if TYPE_CHECKING:
 __all__ = ["HOOKS", "Enqueue", "Enqueuing", "caller", "those_that_enqueue"]
 
 HOOKS = ("before_enqueue", "after_enqueue", "enqueue_failed")
-#: The event loop on which somebody awaits the enqueue that this thread is at.
+#: The event loop that awaits the enqueue of this thread.
 caller: contextvars.ContextVar[AbstractEventLoop | None] = contextvars.ContextVar("s3queue_caller", default=None)
 
 
 def those_that_enqueue(middleware: Iterable[object]) -> tuple[object, ...]:
-    """Those with a method for enqueues."""
+    """The middleware with a method for enqueues."""
     return tuple(one for one in middleware if any(callable(getattr(one, name, None)) for name in HOOKS))
 
 
 class Enqueue:
-    """One call that enqueues.
+    """One call that enqueues messages.
 
     Attributes:
-        queue, task: where to, and of what; ``task`` is empty for a handler.
-        count: of its messages.
-        headers: of each of them; may be changed before they are sent. Texts.
+        queue, task: names; ``task`` is empty for a handler.
+        count: number of its messages.
+        headers: of each message: strings. ``before_enqueue`` may change them.
     """
 
     __slots__ = ("count", "headers", "queue", "task")
@@ -58,7 +58,7 @@ class Enqueue:
 
 
 class Enqueuing:
-    """The middleware around one call. Stands in for its span, and ends that."""
+    """The middleware around one call that enqueues. Takes the place of its span, and ends that."""
 
     def __init__(self, call: Enqueue, middleware: tuple[object, ...]) -> None:
         self._call, self._middleware = call, middleware
@@ -66,7 +66,8 @@ class Enqueuing:
         self.span: SendSpan | None = None
 
     def begin(self) -> dict[str, str]:
-        """The headers. Raises what a middleware raises; those before it are told."""
+        """Call ``before_enqueue`` of each middleware, and return the headers. If one raises, those that were called
+        before are told."""
         for one in self._middleware:
             try:
                 _do(one, "before_enqueue", self._call)
@@ -78,13 +79,13 @@ class Enqueuing:
         return self._call.headers
 
     def sent(self, ids: list[str]) -> None:
-        """They are stored."""
+        """The messages are stored."""
         if self.span is not None:
             self.span.sent(ids)
         self._tell("after_enqueue", ids)
 
     def failed(self, fault: BaseException) -> None:
-        """Not all of them are, or nobody knows."""
+        """Some of the messages are not stored, or may not be."""
         if self.span is not None:
             self.span.failed(fault)
         self._tell("enqueue_failed", fault)
@@ -106,7 +107,7 @@ def _do(one: object, name: str, *given: Any) -> None:
         loop = caller.get()
         if loop is None:
             done.close()
-            raise ConfigError(f"{type(one).__name__}.{name} is async, and nobody awaits this enqueue", "use aenqueue")
+            raise ConfigError(f"{type(one).__name__}.{name} is async, and this enqueue is not awaited", "use aenqueue")
         import asyncio
 
         asyncio.run_coroutine_threadsafe(done, loop).result()

@@ -1,4 +1,4 @@
-"""Middleware that is made already."""
+"""Middleware that comes with this library."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from s3queue.middleware.enqueuing import Enqueue
 
 
 class Report:
-    """Tells an error reporter of every attempt that raised, save `Retry`, `Snooze` and `Reject`.
+    """Passes the exception of every failed attempt to an error reporter, except `Retry`, `Snooze` and `Reject`.
 
     Args:
-        capture: called with the exception, for example ``sentry_sdk.capture_exception``. What it raises is logged, and
-            changes nothing.
+        capture: called with the exception, for example ``sentry_sdk.capture_exception``. Exceptions that it raises are
+            logged, and change nothing.
     """
 
     def __init__(self, capture: Callable[[BaseException], object]) -> None:
@@ -32,9 +32,10 @@ class Report:
 
 
 class DjangoConnections:
-    """Closes Django's database connections that are broken or too old, before and after each attempt, as Django itself does
-    around each request. Of an async task it does so in the thread in which Django's async interface uses them. Django is
-    imported with the first one."""
+    """Closes Django's database connections that are broken or too old, before and after each attempt, as Django does
+    around each request. For an async task it does so in the thread in which Django's async interface uses them. Django
+    is imported with the first attempt.
+    """
 
     def before(self, ctx: Context) -> object:
         return self._close()
@@ -47,7 +48,7 @@ class DjangoConnections:
 
     @staticmethod
     def _close() -> object:
-        """For an async task something to wait for."""
+        """Close the connections. For an async task this returns an awaitable."""
         import asyncio
         import importlib
 
@@ -60,21 +61,23 @@ class DjangoConnections:
 
 
 class CarryContext:
-    """Attempts see these context variables as they were where their message was enqueued: a tenant, a request id.
+    """Gives attempts the values that these context variables had at the enqueue of their message: a tenant, a request
+    id.
 
-    They travel as headers ``context-NAME``. One that has no value there has none, or its default, in the attempt.
+    The values travel as headers ``context-NAME``. A variable without a value at the enqueue has none, or its default,
+    in the attempt.
 
     Args:
-        variables: each with a name of its own; their values are texts.
+        variables: each with a different name; their values are strings.
 
     Raises:
-        ConfigError: two have one name. At an enqueue: a value is no text.
+        ConfigError: two variables have the same name. At an enqueue: a value is no string.
     """
 
     def __init__(self, *variables: contextvars.ContextVar[str]) -> None:
         self._variables = {f"context-{one.name}": one for one in variables}
         if len(self._variables) < len(variables):
-            raise ConfigError("two of these context variables have the same name")
+            raise ConfigError("two of these context variables have the same name", "rename one of them")
 
     def before_enqueue(self, call: Enqueue) -> None:
         for header, variable in self._variables.items():
@@ -82,7 +85,7 @@ class CarryContext:
             if value is None:
                 continue
             if not isinstance(value, str):
-                raise ConfigError(f"context variable {variable.name!r} holds {value!r}", "only texts are carried")
+                raise ConfigError(f"context variable {variable.name!r} holds {value!r}", "only strings are carried")
             call.headers.setdefault(header, value)
 
     def around(self, ctx: Context) -> Iterator[None]:

@@ -1,8 +1,7 @@
 """Calls functions of the user in a separate thread, so that none of them delays the process that sends an event.
 
-The calls of one `Beside` are made one after the other, in order. What does not fit behind a slow one is dropped. There is
-no thread before the first call, and none in a forked process before its first call; what waited in the parent is the
-parent's.
+The calls of one `Beside` are made one after the other, in order. Calls beyond the bound are dropped. The thread begins
+with the first call, also in a forked process; calls that wait in the parent stay there.
 """
 
 from __future__ import annotations
@@ -24,12 +23,13 @@ MOST_WAITING = 10_000
 #: Seconds that the end of a process waits for calls: well within what `docker stop` leaves after a drain.
 LAST_CALLS_S = 2.0
 
-#: What the thread is to call; None: it ends.
+#: Calls for the thread; None: it ends.
 _Calls: TypeAlias = "SimpleQueue[Callable[[], object] | None]"
 
 
 class Beside:
-    """
+    """A thread that makes calls.
+
     Args:
         most: calls that may wait.
     """
@@ -40,8 +40,9 @@ class Beside:
         _every.add(self)
 
     def forget(self) -> None:
-        """Begin anew, without a thread: in a forked process, where locks may be held by threads that are not there."""
-        #: Reentrant: a signal handler may tell of something, too.
+        """Begin without a thread and without calls: for a forked process, in which threads that hold locks do not
+        exist."""
+        #: Reentrant: a signal handler may emit an event, too.
         self._lock = threading.RLock()
         #: Held by the thread while it makes a call.
         self._calling = threading.Lock()
@@ -49,9 +50,9 @@ class Beside:
         self._thread: threading.Thread | None = None
 
     def post(self, call: Callable[[], object]) -> bool:
-        """Have it called, once, by the thread. False: it is dropped, since too many wait, or there is no thread to be had.
+        """Let the thread make this call. False: it is dropped, since too many wait, or no thread can be started.
 
-        Never waits. What it raises is lost.
+        Never waits. Exceptions that the call raises are lost.
         """
         with self._lock:
             calls = self._calls or self._begin()
@@ -71,8 +72,9 @@ class Beside:
         return calls
 
     def finish(self, timeout_s: float = LAST_CALLS_S) -> int:
-        """Let the calls that wait be made, and end the thread. Returns how many were dropped since time was over, without
-        the one that is under way, which goes on until its process ends."""
+        """Make the waiting calls, and end the thread. Returns the number of calls that were dropped for lack of time,
+        without the one that is still under way: that continues until its process ends.
+        """
         with self._lock:
             calls, thread, self._calls, self._thread = self._calls, self._thread, None, None
         if calls is None or thread is None:
@@ -92,7 +94,7 @@ class Beside:
 
     @contextmanager
     def quiet(self, timeout_s: float) -> Iterator[None]:
-        """No call is under way inside, unless one takes longer than this."""
+        """Run a block while no call is under way, unless one takes longer than this."""
         calling = self._calling if self._thread is not None else None
         held = calling is not None and calling.acquire(timeout=max(0.0, timeout_s))
         try:
@@ -110,7 +112,7 @@ def _run(calls: _Calls, calling: threading.Lock) -> None:
 
 @contextmanager
 def quiet(timeout_s: float) -> Iterator[None]:
-    """While this process is forked no call should be under way: locks that it holds would stay locked in the child."""
+    """Run a block while no call is under way. For a fork: the child would inherit the locks that a call holds."""
     until = time.monotonic() + timeout_s
     with ExitStack() as stack:
         for one in list(_every):

@@ -1,8 +1,8 @@
-"""Processes that listen to events, and to measurements, of the other processes of their host.
+"""Events and measurements of the other processes of a host, for the processes that collect them.
 
-A stream socket in the host's own folder, and on it records, each with its length before it. A listener that is replaced
-listens again at the same path. Nothing waits for a listener for long: what it does not take in time, or while it is
-away, is lost to it.
+The connection is a stream socket in the folder of the host; each record is preceded by its length. A listener that is
+replaced listens again at the same path. Senders wait for a listener only for a moment: records that it does not take in
+time, or that are sent while it is away, are lost.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import msgspec
 
 __all__ = ["Ear", "Listener", "open_ear"]
 
-#: Seconds that a sender waits for a listener that has not taken what was sent before.
+#: Seconds that a sender waits for a listener that has not taken earlier records.
 _WAIT_S = 0.1
-#: Seconds for which a listener that was not there, or too slow, is sent nothing.
+#: Seconds without a further try after a listener was away or too slow.
 _AWAY_S = 1.0
 #: Bytes between sender and listener.
 _ROOM = 1 << 20
@@ -33,11 +33,11 @@ _decode = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
 
 class Ear:
-    """The sender's side. Connects when the first record is sent; after a fork, again. For any thread.
+    """The sender's side. Connects when the first record is sent, and again after a fork. For any thread.
 
     Args:
         path: of the listener's socket.
-        kinds: of events that it wants.
+        kinds: of the events that it wants.
     """
 
     def __init__(self, path: str, kinds: frozenset[str] = frozenset()) -> None:
@@ -51,7 +51,7 @@ class Ear:
         return Ear, (self.path, self.kinds)
 
     def hear(self, record: dict[str, Any]) -> bool:
-        """Send it. False: it is lost; the listener is away, or has not taken what came before."""
+        """Send a record. False: it is lost, since the listener is away, or has not taken earlier ones."""
         body = _encode(record)
         if self._pid != os.getpid():  # its lock may have been held when this process was forked
             self._hang_up()  # our copy of it
@@ -70,7 +70,7 @@ class Ear:
                 return False
 
     def close(self) -> None:
-        """What was sent arrives."""
+        """Close the connection. Records that were sent still arrive."""
         self._hang_up()
 
     def _connect(self) -> socket.socket:
@@ -92,7 +92,7 @@ class Ear:
 
 
 def open_ear(path: str) -> socket.socket:
-    """A socket where a `Listener` may listen, now or later: what is sent meanwhile waits for it. Replaces one that was
+    """A socket for a `Listener`, now or later: records that are sent meanwhile wait for it. Replaces an older socket
     there."""
     Path(path).unlink(missing_ok=True)
     door = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -112,15 +112,16 @@ class Listener:
         self.path: str = door.getsockname()
         self._door = door
         self._door.setblocking(False)
-        #: What has come of a record that is not whole yet, by connection.
+        #: The received part of a record that is not complete yet, by connection.
         self._callers: dict[socket.socket, bytearray] = {}
 
     def watched(self) -> list[socket.socket]:
-        """Readable when there is something to hear."""
+        """The sockets that become readable when there are records."""
         return [self._door, *self._callers]
 
     def heard(self) -> list[dict[str, Any]]:
-        """What has come, of each sender in order: at most some hundred kilobytes of each. Never waits."""
+        """The records that have come, those of each sender in order: at most some hundred kilobytes of each. Never
+        waits."""
         with contextlib.suppress(OSError):
             while True:
                 caller, _ = self._door.accept()
@@ -143,6 +144,7 @@ class Listener:
         return records
 
     def close(self) -> None:
+        """Close the socket and all connections."""
         for caller in (*self._callers, self._door):
             caller.close()
         self._callers.clear()
@@ -150,7 +152,7 @@ class Listener:
 
 
 def _records(rest: bytearray) -> list[dict[str, Any]]:
-    """Take the whole records off it."""
+    """Take the complete records out of a buffer."""
     records: list[dict[str, Any]] = []
     at = 0
     while len(rest) - at >= _LENGTH.size:

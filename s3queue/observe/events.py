@@ -1,11 +1,11 @@
-"""Tells events: for people through `logging`, for auditing programs as lines of JSON, for programs as records of
-`s3queue.events` to those who subscribed.
+"""Emits events: to `logging` for people, as lines of JSON for auditing programs, and as records of `s3queue.events` to
+subscribers.
 
-Loggers are called ``s3queue.{role}``; nothing is configured here. With a history directory each process appends to a file
-of its own, one write per event, so that events before a SIGKILL are kept.
+Loggers are called ``s3queue.{role}``; nothing is configured here. With a history directory each process appends to a
+file of its own, one write per event, so that events before a SIGKILL are kept.
 
-A failure here never affects the caller: a full disk, a directory that cannot be written, a log handler that raises, or a
-value that cannot be printed loses that line only. No method raises.
+A failure here never affects the caller: a full disk, a directory that cannot be written, a log handler that raises, or
+a value that cannot be printed loses that line only. No method raises.
 """
 
 from __future__ import annotations
@@ -72,15 +72,15 @@ _encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
 class Events:
-    """The event sink of one role of one process. May be made before a fork and used after it, on both sides.
+    """The events of one role in one process. May be made before a fork and used after it, on both sides.
 
     Args:
-        role: ``supervisor``, ``agent``, ``worker``, ``producer``.
-        directory: where to keep a history; None for none. Made if it is missing.
+        role: ``supervisor``, ``agent``, ``worker``, ``producer``, ``dashboard``.
+        directory: for the history; None: no history. Created if it is missing.
         ears: other processes that listen.
-        subscribers: besides those of this process.
+        subscribers: in addition to those of this process.
 
-    The kinds and their fields are those of `s3queue.events`.
+    `s3queue.events` has the kinds and their fields.
     """
 
     def __init__(
@@ -97,12 +97,12 @@ class Events:
         self._logger = logging.getLogger(f"s3queue.{role}")
         self._fd = -1
         self._pid = 0
-        #: Whether the last line in the file is only a part of one, since the disk was full.
+        #: Whether the last line in the file is incomplete, because the disk was full.
         self._torn = False
         self._said: dict[str, tuple[float, int]] = {}
 
     def wants(self, kind: str) -> bool:
-        """Whether this kind is logged or kept. For callers that would compute its fields once per message."""
+        """Whether this kind goes anywhere. For callers that would otherwise compute its fields for each message."""
         if self.directory is not None or self._logger.isEnabledFor(LEVELS.get(kind, logging.INFO)):
             return True
         for some in self._subscribers:
@@ -135,7 +135,10 @@ class Events:
                 with contextlib.suppress(Exception):
                     told = ear.hear({"kind": kind, "at": time.time(), "role": self.role, "pid": os.getpid(), **fields})
                 if not told:
-                    self.warn(f"ear {ear.path}", f"an event {kind} did not reach the process that listens to it")
+                    self.warn(
+                        f"ear {ear.path}",
+                        f"an event {kind} was lost: the process that collects events is away or too slow",
+                    )
         for some in self._subscribers:
             if some.has(kind):
                 self._tell(some, kind, fields)
@@ -149,8 +152,12 @@ class Events:
             self.warn(f"subscriber {kind}", f"cannot tell the subscribers of {kind}: {fault!r}")
 
     def warn(self, key: str, text: str, *, level: int = logging.WARNING) -> None:
-        """Log ``text``, unless a warning under the same key was logged in the last 30 s; then it is only counted, and
-        the next one says how many there were. Never raises."""
+        """Log a text, unless a warning with the same key was logged in the last 30 s; then it is only counted, and the
+        next one tells the number. Never raises.
+
+        Args:
+            level: of `logging`.
+        """
         now = time.monotonic()
         last, suppressed = self._said.get(key, (float("-inf"), 0))
         if now - last < QUIET_S:
@@ -180,7 +187,7 @@ class Events:
         return self._fd
 
     def close(self) -> None:
-        """Subscribers get 2 s to hear what was told last."""
+        """End the history. Subscribers get 2 s for the last events."""
         for some in self._subscribers:
             some.finish(self.warn)
         for ear in self._ears:

@@ -16,14 +16,14 @@ COUNTED = frozenset({"worker_died", "agent_died", "recovered", "fenced", "electe
 
 @dataclass
 class Totals:
-    """Since the process that gathers has started.
+    """Sums since the start of the process that gathers them.
 
     Attributes:
-        durations: by queue and task.
-        waits: by queue.
+        durations: by queue and task, in seconds.
+        waits: by queue, in seconds.
         ran: attempts, by queue and task.
         results: attempts that did not end well, by queue, task and result.
-        store: by role, operation and result.
+        store: requests, by role, operation and result.
         deaths: of workers, by cause.
     """
 
@@ -37,7 +37,7 @@ class Totals:
     elections: int = 0
 
     def attempts(self) -> dict[tuple[str, str, str], int]:
-        """All, by queue, task and result: those that ended well are those that did not end otherwise."""
+        """All attempts, by queue, task and result: those without another result ended well."""
         counts = dict(self.results)
         bad: dict[tuple[str, str], int] = {}
         for (queue, task, _), many in self.results.items():
@@ -50,7 +50,7 @@ class Totals:
         return counts
 
     def requests(self) -> dict[str, dict[str, int]]:
-        """By role and operation, whatever came of them."""
+        """Requests by role and operation, whatever their result."""
         counts: dict[str, dict[str, int]] = {}
         for (role, op, _), it in self.store.items():
             of_role = counts.setdefault(role, {})
@@ -58,6 +58,7 @@ class Totals:
         return counts
 
     def add(self, snapshot: Mapping[str, Any]) -> None:
+        """Add a snapshot of a process."""
         for queue, task, many in snapshot["ran"]:
             self.ran[queue, task] = self.ran.get((queue, task), 0) + many
         for queue, task, counts, total in snapshot["durations"]:
@@ -80,13 +81,14 @@ def _merge(histograms: dict[Any, Histogram], label: Any, counts: list[int], tota
 
 
 class Gathered:
-    """The latest snapshot of each seat, what the processes before had measured, and events as they come."""
+    """The latest snapshot of each seat, the sums of earlier processes, and counted events."""
 
     def __init__(self) -> None:
         self._past = Totals()
         self._latest: dict[str, dict[str, Any]] = {}
 
     def hear(self, records: Iterable[dict[str, Any]]) -> None:
+        """Take snapshots and events."""
         for record in records:
             if "kind" in record:
                 self._count(record)
@@ -114,9 +116,11 @@ class Gathered:
                 past.elections += 1
 
     def latest(self, seat: str) -> dict[str, Any]:
+        """The latest snapshot of each seat."""
         return self._latest.get(seat, {})
 
     def totals(self) -> Totals:
+        """Everything, added up."""
         totals = Totals(deaths=dict(self._past.deaths), fences=self._past.fences, elections=self._past.elections)
         totals.add(_as_snapshot(self._past))
         for snapshot in self._latest.values():

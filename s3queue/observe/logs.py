@@ -15,13 +15,14 @@ FIELDS = ("task", "message_id", "attempt", "queue")
 #: Attributes that every record has, and those with names of their own in a line of JSON.
 _PLAIN = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "s3queue", "running", *FIELDS}
 
-#: Tells what runs in this thread, or on the event loop in this context; None where nothing does.
+#: Returns the message that runs in this thread, or in this context of the event loop; None: no message does.
 _find: Callable[[], Mapping[str, Any] | None] | None = None
 
 
 class _Field:
-    """An attribute of a record that says what runs. One of that name which a program logs with ``extra=`` comes first, and
-    is no error, as it would be with an attribute that the record's factory has set."""
+    """An attribute of a record that names the running message. An attribute of the same name that a program logs with
+    ``extra=`` takes precedence, and is no error, as it would be if the record's factory had set the attribute.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -44,15 +45,16 @@ class _Record(logging.LogRecord):
             self.running = running
 
     def getMessage(self) -> str:
-        # By now the record has what was logged with ``extra=``, and formatters read attributes from here.
+        # By now the record has the fields of ``extra=``, and formatters read attributes from here.
         for name, value in (self.__dict__.get("running") or {}).items():
             self.__dict__.setdefault(name, value)
         return super().getMessage()
 
 
 def name_the_running(find: Callable[[], Mapping[str, Any] | None]) -> None:
-    """Have every record of this process that is logged inside a task carry `FIELDS`. Costs nothing but where something is
-    logged. A factory of records that the program has set is kept, and its records carry them as plain attributes."""
+    """Let every record that is logged inside a task carry `FIELDS`. Costs nothing where nothing is logged. A factory of
+    records that the program has set is kept; its records carry them as plain attributes.
+    """
     global _find
     _find = find
     made_by = logging.getLogRecordFactory()
@@ -71,12 +73,12 @@ def name_the_running(find: Callable[[], Mapping[str, Any] | None]) -> None:
 
 
 def plain(text: str) -> str:
-    """Text of somebody else, for a terminal: what would control that is shown as an escape."""
+    """Text of other programs, for a terminal: control characters are shown as escapes."""
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 class TextFormatter(logging.Formatter):
-    """Lines for people: what a task has raised or logged cannot control the terminal that shows them."""
+    """Lines for people. Text that a task has raised or logged cannot control the terminal."""
 
     def format(self, record: logging.LogRecord) -> str:
         text = super().format(record)
@@ -84,8 +86,9 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One object a line: ``at`` (UTC), ``level``, ``logger``, ``text``, the fields of an event or of the running message,
-    what was logged with ``extra=``, and ``traceback``."""
+    """One object a line: ``at`` (UTC), ``level``, ``logger``, ``text``, the fields of an event or of the running
+    message, the fields of ``extra=``, and ``traceback``.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))

@@ -1,9 +1,9 @@
 """Measurements of agents and workers while a host serves metrics: attempts, waits, and requests to the store.
 
 Every attempt is counted. Of short tasks one attempt in 64 is timed, at most 256 a second, and stands for those since the
-last one. Whoever
-measures appends to a deque, without a lock. Once a second the process sorts that into histograms, and sends them all to the
-process that serves them: each snapshot holds everything since this process started, so one that is lost costs nothing.
+last timed one. A measurement is appended to a deque, without a lock. Once a second the process sorts them into histograms,
+and sends all histograms to the process that serves them: each snapshot holds everything since the start of the process, so
+a lost one does no harm.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ __all__ = ["BUCKETS", "EACH", "SNAPSHOT_S", "Histogram", "MeasuredStore", "Measu
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 #: Seconds between two snapshots.
 SNAPSHOT_S = 1.0
-#: Of tasks that are shorter than that, in seconds, one in so many is timed: to time each would cost a third of the rate of
-#: empty ones (measured: 1.2 of 3.2 us of a worker for each).
+#: Seconds below which a task counts as short, and how many attempts of it one timed attempt stands for. To time each would
+#: cost a third of the rate of empty tasks (measured: 1.2 of 3.2 us of a worker for each).
 _SHORT_S, EACH = 0.001, 64
 #: Of those, at most about so many are timed between two snapshots, each for 5 us: a thousandth of a core.
 MOST_TIMED = 256
@@ -42,7 +42,12 @@ _T = TypeVar("_T")
 
 
 class Histogram:
-    """Counts by bucket, and the sum."""
+    """Counts by bucket, and the sum of all values.
+
+    Args:
+        counts: by bucket; the last one is beyond the last bound.
+        total: seconds.
+    """
 
     __slots__ = ("counts", "sum")
 
@@ -51,21 +56,23 @@ class Histogram:
         self.sum = total
 
     def add(self, seconds: float, weight: int = 1) -> None:
+        """Count a value in seconds ``weight`` times."""
         self.counts[bisect_left(BUCKETS, seconds)] += weight
         self.sum += seconds * weight
 
     def merge(self, other: Histogram) -> None:
+        """Add another histogram."""
         self.counts = [mine + its for mine, its in zip(self.counts, other.counts, strict=True)]
         self.sum += other.sum
 
 
 class Tried:
-    """Attempts of one task by one worker. Each slot has numbers of its own, so that no two threads add to one.
+    """Attempts of one task by one worker. Each slot has its own numbers, so that no two threads add to the same.
 
     Attributes:
         ran: attempts that have ended, by slot.
-        due: the attempt of the slot that is timed next.
-        each: one of so many is timed, and stands for them.
+        due: number of the next attempt that is timed, by slot.
+        each: one of this many attempts is timed, and stands for all of them.
     """
 
     __slots__ = ("_seen", "due", "each", "ran", "timed")
@@ -88,7 +95,7 @@ class Tried:
             self.due[slot] = min(self.due[slot], done + self.each)
 
     def weight(self, slot: int) -> int:
-        """For how many attempts the one stands that is timed now; chooses the next one."""
+        """The number of attempts that the attempt timed now stands for. Chooses the next one."""
         ran = self.ran[slot]
         weight, self.timed[slot] = ran - self.timed[slot], ran
         self.due[slot] = ran + self.each
@@ -96,11 +103,11 @@ class Tried:
 
 
 class Measures:
-    """Of one process.
+    """The measurements of one process.
 
     Args:
-        seat: who measures: ``agent``, or ``worker 0``. One that is replaced has the seat of the one before.
-        ear: where snapshots go.
+        seat: ``agent``, or ``worker 0``. A process that replaces another one has its seat.
+        ear: receives the snapshots.
     """
 
     def __init__(self, seat: str, ear: Ear) -> None:
@@ -122,24 +129,26 @@ class Measures:
     # ---- measuring, in any thread ------------------------------------------------------------------------------------
 
     def task(self, queue: str, task: str, slots: int) -> Tried:
-        """Where a worker counts the attempts of one task."""
+        """The counts of one task in a worker with this many slots."""
         with self._lock:
             return self._tried.setdefault((queue, task), Tried(slots))
 
     def ran(self, queue: str, task: str, source: str, began: float, seconds: float, weight: int) -> None:
-        """An attempt has ended that stands for so many.
+        """Record the time of an attempt that stands for ``weight`` attempts.
 
         Args:
-            source: path of its batch, if it was the first one; else empty.
-            began: by `clock`.
+            source: path of its batch if it was the first attempt; otherwise empty.
+            began: in seconds of `clock`.
+            seconds: that it took.
         """
         self._samples.append(((queue, task), source, began, seconds, weight))
 
     def ended(self, queue: str, task: str, result: str) -> None:
-        """An attempt did not end well."""
+        """Count an attempt that did not end well."""
         self._ended.append((queue, task, result))
 
     def request(self, role: str, op: str, result: str, seconds: float) -> None:
+        """Record a request to the store, and the seconds that it took."""
         self._requests.append(((role, op, result), seconds))
         if result in ("ok", "conflict"):
             self.answered = clock()
@@ -150,7 +159,7 @@ class Measures:
         """Send a snapshot, if it is time.
 
         Args:
-            more: to be sent with it.
+            more: further fields of it.
         """
         now = clock()
         if now - self._sent_at >= SNAPSHOT_S:
@@ -163,6 +172,7 @@ class Measures:
         self.tick()
 
     def snapshot(self) -> dict[str, Any]:
+        """Everything since the start of the process."""
         self._sort()
         return {
             "seat": self._seat,
@@ -191,7 +201,7 @@ class Measures:
             it.choose(took.get(label, []))
 
     def _waited(self, path: str, began: float, weight: int) -> None:
-        """Until then, by the wall clock."""
+        """Record the wait of a message until then (wall clock)."""
         try:
             source = parse_source(path)
         except CorruptRecord:
@@ -203,7 +213,7 @@ class Measures:
 
 
 def _taken(measured: deque[Any]) -> list[Any]:
-    """All that is in it now; others go on appending."""
+    """Everything that is in the deque now. Others may append meanwhile."""
     return [measured.popleft() for _ in range(len(measured))]
 
 
@@ -226,7 +236,7 @@ class MeasuredStore:
 
     @property
     def bare(self) -> ObjectStore:
-        """The store itself, which may be able to do more than a store must."""
+        """The store itself, which may have more methods than `ObjectStore`."""
         return self._store
 
     @property

@@ -1,7 +1,7 @@
-"""Metrics as Prometheus reads them. Seconds and bytes; labels ``queue`` and ``task``, never an id.
+"""Metrics in the format of Prometheus. Seconds and bytes; labels ``queue`` and ``task``, never an id.
 
-Two kinds, as ``docs/how-to/monitor.md`` tells: what the summary says of the namespace is the same on every host; what a
-host has measured is its own, and adds up.
+There are two kinds, see ``docs/how-to/monitor.md``: figures of the namespace, from the summary, are the same on every
+host; measurements of a host are its own, and may be added up.
 """
 
 from __future__ import annotations
@@ -30,16 +30,17 @@ _OPS = ("put", "get", "list", "delete")
 
 
 class Rising:
-    """Keeps derived counters from falling: a counter that falls is taken for one that has begun anew.
+    """Keeps derived counters from falling. Prometheus takes a counter that falls for one that was reset.
 
-    A message is counted where it was when the coordinator looked, and one that a census has not reached is not counted
-    at all for a while.
+    A message is counted where it was when the coordinator looked, and a message that a census has not reached is not
+    counted for a while: so differences of counts may fall.
     """
 
     def __init__(self) -> None:
         self._highest: dict[str, float] = {}
 
     def at_least(self, name: str, value: float) -> float:
+        """The value, or the largest value so far if that is greater."""
         highest = self._highest[name] = max(value, self._highest.get(name, 0.0))
         return highest
 
@@ -48,7 +49,7 @@ class Rising:
 
 
 def of_namespace(seen: Stats | None, rising: Rising) -> Iterator[Metric]:
-    """What the coordinator has said last. None: nobody has said anything yet."""
+    """Metrics of the last summary. None: there is no summary yet."""
     yield from _messages(seen, rising)
     now = GaugeMetricFamily("s3queue_hosts", "Hosts that live.")
     now.add_metric([], 0 if seen is None else sum(not host.over for host in seen.hosts))
@@ -95,7 +96,7 @@ def _messages(seen: Stats | None, rising: Rising) -> Iterator[Metric]:
 
 
 def of_usage(seen: Stats | None, prices: Mapping[str, float]) -> Iterator[Metric]:
-    """What only hosts measure, as far as the summary tells it: for an exporter."""
+    """Metrics that hosts measure, as far as the summary has them: for an exporter."""
     slots = GaugeMetricFamily("s3queue_slots", "Slots of workers.", labels=["state"])
     attempts = CounterMetricFamily("s3queue_attempts_total", "Attempts that ended.", labels=["queue", "task", "result"])
     requests = CounterMetricFamily("s3queue_store_requests_total", "Requests.", labels=["role", "op", "result"])
@@ -125,14 +126,15 @@ def of_usage(seen: Stats | None, prices: Mapping[str, float]) -> Iterator[Metric
 
 
 def of_host(totals: Totals, slots: Mapping[str, int], prices: Mapping[str, float], rising: Rising) -> Iterator[Metric]:
-    """What the processes of one host have measured.
+    """Metrics that the processes of one host have measured.
 
     Args:
-        slots: by state.
+        slots: number of slots by state.
+        prices: dollars per million requests by operation.
     """
     attempts = CounterMetricFamily("s3queue_attempts_total", "Attempts that ended.", labels=["queue", "task", "result"])
     for (queue, task, result), many in sorted(totals.attempts().items()):
-        # One whose result cannot be stored has ended well until then.
+        # An attempt whose result cannot be stored has ended well until then.
         told = rising.at_least(f"{queue}\0{task}", many) if result == "ok" else many
         attempts.add_metric([queue, task, result], told)
     yield attempts

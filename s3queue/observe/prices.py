@@ -27,7 +27,7 @@ PRICES: dict[str, dict[str, float]] = {
 
 
 def prices_of(store: ObjectStore, setting: str | None = None) -> dict[str, float]:
-    """Dollars for a million requests of this store, by operation.
+    """Dollars per million requests to this store, by operation.
 
     Args:
         setting: overrides the table, see `parse_prices`.
@@ -45,10 +45,11 @@ def _name_of(store: ObjectStore) -> str:
 
 
 def parse_prices(text: str) -> dict[str, float]:
-    """``put=5 get=0.4``: dollars for a million requests; operations that are not named keep the price of the table.
+    """The prices in ``put=5 get=0.4``: dollars per million requests. Operations that are not named keep the price of
+    the table.
 
     Raises:
-        ConfigError: it is not that.
+        ConfigError: the text has another form.
     """
     prices: dict[str, float] = {}
     for one in text.replace(",", " ").split():
@@ -65,5 +66,10 @@ def parse_prices(text: str) -> dict[str, float]:
 
 
 def dollars(requests: Mapping[str, float], prices: Mapping[str, float]) -> float:
-    """What so many requests cost, by operation."""
+    """The price of these requests, in dollars by operation.
+
+    Args:
+        requests: by operation.
+        prices: dollars per million requests, by operation.
+    """
     return sum(requests.get(op, 0) * price for op, price in prices.items()) / 1e6

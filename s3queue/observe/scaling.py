@@ -10,18 +10,19 @@ if TYPE_CHECKING:
 
 __all__ = ["WITHIN_S", "scale", "wanted"]
 
-#: Seconds within which the slots that are wanted would work off what is ready.
+#: Seconds within which the wanted slots would finish the ready messages.
 WITHIN_S = 60.0
 
 
 def scale(seen: Stats | None, queues: tuple[str, ...] = (), within_s: float = WITHIN_S) -> dict[str, Any]:
-    """By queue, and for all of them: slots that are wanted, messages that are ready, and that hosts run or have next.
+    """By queue, and for all queues: slots that are wanted, messages that are ready, and messages that hosts run or have
+    next.
 
-    Never empty: an autoscaler that reads nothing keeps or drops what it has, and neither is meant. A paused queue wants
-    slots for what runs only.
+    Never empty: autoscalers differ in what they do if they read nothing. A paused queue wants slots only for running
+    messages.
 
     Args:
-        seen: None: no coordinator has said anything yet.
+        seen: None: there is no summary yet.
         queues: that are named in any case.
     """
     told: dict[str, dict[str, int]] = {queue: {"wanted": 0, "ready": 0, "running": 0} for queue in queues}
@@ -34,11 +35,11 @@ def scale(seen: Stats | None, queues: tuple[str, ...] = (), within_s: float = WI
 
 
 def wanted(counts: QueueStats, busy: int, within_s: float = WITHIN_S) -> int:
-    """Slots that would work off what is ready within that time, by the mean time of a message; as many as there are
-    messages while no mean is known. Never fewer than are at work, so that what runs is not scaled away.
+    """Slots that would finish the ready messages in time, by the mean time of a message; as many as there are messages
+    while no mean is known. Never fewer than the busy ones, so that running messages are not scaled away.
 
     Args:
-        busy: slots of all hosts that are at work, for whichever queue.
+        busy: slots of all hosts with a message, of any queue.
     """
     runs = min(counts.running, busy)
     ready = 0 if counts.paused else counts.ready

@@ -14,19 +14,19 @@ from prometheus_client.exposition import choose_encoder
 
 __all__ = ["Answers", "Health", "application", "server"]
 
-#: Seconds after which a client that sends nothing is hung up on.
+#: Seconds after which the connection of a silent client is closed.
 _PATIENCE_S = 10.0
 
 
 class Health(NamedTuple):
-    """Whether something is well, and by what, for people."""
+    """Whether something is well, and the reason as text for people."""
 
     ok: bool
     checks: dict[str, str]
 
 
 class Answers(NamedTuple):
-    """What the endpoints tell. Each is called for each request, in any thread."""
+    """The functions behind the endpoints. Each is called for each request, in any thread."""
 
     metrics: Callable[[], Iterable[Metric]]
     healthy: Callable[[], Health]
@@ -46,7 +46,8 @@ class _Collector:
 
 
 def application(answers: Answers) -> Callable[..., list[bytes]]:
-    """``/metrics``, ``/healthz``, ``/readyz`` and ``/scale``. A fault of ours is a 500 with its name, and nothing else."""
+    """``/metrics``, ``/healthz``, ``/readyz`` and ``/scale``. An exception in an endpoint is answered by 500 with its
+    name only."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Collector(answers.metrics))
 
@@ -100,14 +101,14 @@ class _Handler(WSGIRequestHandler):
     timeout = _PATIENCE_S
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Scrapes are not worth a line each."""
+        """Logs nothing: scrapes are not worth a line each."""
 
     def address_string(self) -> str:
         return str(self.client_address[0])  # without asking a name server
 
 
 def server(door: socket.socket, app: Callable[..., list[bytes]]) -> WSGIServer:
-    """A server for a socket that listens. `serve_forever` serves until its `shutdown`."""
+    """A server for a listening socket. `serve_forever` serves until `shutdown`."""
     made = _Server(door.getsockname()[:2], _Handler, bind_and_activate=False)
     made.socket.close()
     made.socket = door

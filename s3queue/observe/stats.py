@@ -1,4 +1,4 @@
-"""How many messages of a namespace are where, and which hosts it has: the figures, as people and programs see them."""
+"""Counts of a namespace and its hosts, as people and programs see them."""
 
 from __future__ import annotations
 
@@ -15,27 +15,28 @@ class QueueStats(Struct):
     """Messages of one queue.
 
     Attributes:
-        ready: could run now.
-        scheduled: have not reached their due time.
-        running: assigned to a host: running, or next there.
-        waiting: failed or snoozed, and wait for their next start; on the board or off it.
-        dead: messages that are dead: those that were redriven or purged since are not.
-        done, failed: committed since the namespace began: messages done; attempts that failed.
-        oldest_s: age in seconds of the oldest message that is ready; None where there is none.
-        unfit: messages that wait for a host that knows their task, or takes their arguments, by ``task@digests``: the
-            signatures that the hosts which gave them back know. They are none of those that are ready.
-        paused: no message of it is assigned, since an operator has said so.
-        paused_tasks: tasks of which none starts, since an operator has said so. held: by task, messages of them that wait
-            on the board for that. They are none of those that are ready.
-        at_least: of those that are ready, scheduled or waiting there may be more: the coordinator has not looked at all.
-        hosts: living ones that serve it.
-        in_per_s, out_per_s: messages that came, and that were done or died, in the seconds before; None: not known.
-        mean_s: time of one message in a slot; None until known.
-        limited: limits that hold up messages, or are used up; for people. Empty where it was counted exactly.
-        expired: messages that had not begun in time, since the namespace began.
-        deaths, cancelled, purged, redriven: how often messages died, were cancelled, purged, or began again after their
-            death, since the namespace began.
-        died: by cause, since a coordinator counted them first. Empty where it was counted exactly.
+        ready: messages that could run now.
+        scheduled: messages whose due time has not come.
+        running: messages assigned to a host: they run, or are next there.
+        waiting: messages that failed or were snoozed, and wait for their next start.
+        dead: messages with a dead letter that nobody has redriven or purged.
+        done, failed: messages that are done, and attempts that failed, since the namespace was created.
+        oldest_s: age of the oldest ready message, in seconds; None: no message is ready.
+        unfit: messages that wait for a host that knows their task and takes their arguments, by ``task@digests``: the
+            signatures that the hosts know which gave them back. They do not count as ready.
+        paused: whether an operator has paused it.
+        paused_tasks: tasks that an operator has paused.
+        held: by task: messages of paused tasks that wait on the board. They do not count as ready.
+        at_least: whether there may be more messages that are ready, scheduled or waiting than counted: the coordinator has
+            not seen all of them yet.
+        hosts: living hosts that serve it.
+        in_per_s, out_per_s: messages per second that came, and that were done or died, lately; None: not known.
+        mean_s: seconds that one message spends in a slot, on average; None: not known.
+        limited: limits that hold up messages, or are used up, as text for people. Empty after an exact count.
+        expired: messages that had not begun in time, since the namespace was created.
+        deaths, cancelled, purged, redriven: how often messages died, were cancelled, were purged, and began a new life
+            after their death, since the namespace was created.
+        died: deaths by cause, since the first count of a coordinator. Empty after an exact count.
     """
 
     ready: int = 0
@@ -71,7 +72,7 @@ class QueueStats(Struct):
 
 
 class RunningStats(Struct):
-    """A message that runs, and how far it is; see `s3queue.Context.progress`."""
+    """A running message, and how far it is: ``done`` of ``total``, see `s3queue.Context.progress`."""
 
     message: str
     done: float
@@ -83,16 +84,21 @@ class HostStats(Struct):
     """One session: a supervisor with its workers.
 
     Attributes:
-        assigned: messages that run there or are next.
+        session: its id. name: of its supervisor, for people.
+        slots: messages that it runs at once, at most. queues: that it serves.
+        assigned: messages that run there, or are next.
+        over: whether the session has ended.
         usage: store requests since its supervisor started, by role (``coordinator``, ``host``, ``worker``):
-            requests by kind, bytes of objects sent and received, retries, conflicts, puts without an answer; as of its
+            requests by kind, bytes of objects sent and received, retries, conflicts, puts without an answer. As of its
             last write.
-        busy: slots that a message is assigned to.
-        fenced: it is over since it was silent for too long, and did not leave.
-        release: of this library that it runs. workers: its processes that run tasks. deaths: of workers that nobody had
-            asked to end, by cause, since its session began. rss_bytes: resident memory of its agent and workers. As of its
-            last write; empty or 0 where it does not tell.
-        progress: of up to twenty messages that run there and whose tasks tell it, as of its last write.
+        busy: slots with an assigned message.
+        fenced: whether its session was ended because it was silent for too long.
+        release: version of this library that it runs.
+        workers: its worker processes.
+        deaths: worker processes that ended unasked, by cause, since its session began.
+        rss_bytes: resident memory of its agent and workers. This and the three before are as of its last write, and
+            empty or 0 if it does not report them.
+        progress: of up to twenty running messages whose tasks report it, as of its last write.
     """
 
     session: str
@@ -115,21 +121,24 @@ class Stats(Struct):
     """A namespace.
 
     Attributes:
-        coordinator: session that leads; None between two.
-        full: bounds of the board that hold back work: ``board`` (its size), ``failures`` (histories on it), ``dead
+        store, namespace: URL of the store, without secrets; prefix of all keys.
+        coordinator: session of the coordinator; None: nobody leads now.
+        epoch: term number of the coordinator.
+        queues, hosts: see `QueueStats` and `HostStats`.
+        full: bounds of the board that hold up work: ``board`` (its size), ``failures`` (histories on it), ``dead
             letters`` (that are not written yet).
-        unreadable: keys of objects that could not be decoded, of copies of requests that nobody could read, of batches
-            that workers could not read when they last tried, and of those that are larger than ``max_message_bytes``
-            allows, which are never read. A hundred at most, unless it was counted exactly.
-        requests: what looking cost, by kind.
-        as_of: when the coordinator wrote this summary. It writes one every 2 s, 10 s on billed stores, while anything
+        unreadable: keys of objects that cannot be decoded: records, copies of damaged requests, batches that workers could
+            not read at their last try; and of batches larger than ``max_message_bytes`` allows, which are never read. At
+            most a hundred, unless counted exactly.
+        requests: cost of this call: requests by kind.
+        as_of: when the coordinator wrote this summary. It writes one every 2 s, on billed stores every 10 s, while anything
             changes. None: counted just now.
-        census_at: when the census began that ``at_least`` counts come from; None before the first one, or if all counts
-            are exact.
-        board_bytes: size of the board; 0 if unknown.
-        cycle_s: duration of the coordinator's last cycle, in seconds; 0 if unknown.
-        fences: sessions that were fenced since the namespace began, as far as coordinators have counted; 0 if unknown.
-        past: store requests of hosts that are gone, as far as coordinators have counted; as of `HostStats.usage`.
+        census_at: when the census began from which ``at_least`` counts come; None: there was none yet, or all counts are
+            exact.
+        board_bytes: size of the board; 0: not known.
+        cycle_s: duration of the coordinator's last cycle, in seconds; 0: not known.
+        fences: sessions that were fenced since the namespace was created, as far as coordinators counted; 0: not known.
+        past: store requests of hosts that are gone, as far as coordinators counted; in the shape of `HostStats.usage`.
     """
 
     store: str
@@ -150,12 +159,12 @@ class Stats(Struct):
 
     @property
     def is_unattended(self) -> bool:
-        """Whether every host had left when the coordinator said this: nobody counts what has come since."""
+        """Whether every host had left when the coordinator wrote this. Messages that came later are not counted."""
         return self.as_of is not None and all(host.over for host in self.hosts)
 
     @property
     def usage(self) -> dict[str, dict[str, int]]:
-        """Store requests of all hosts by role, those that are gone included; see `HostStats.usage`."""
+        """Store requests of all hosts by role, hosts that are gone included; see `HostStats.usage`."""
         by_host: dict[str, dict[str, dict[str, int]]] = {}
         for host in self.hosts:  # the next session of a supervisor goes on counting
             known = by_host.setdefault(host.name or host.session, {})
@@ -170,5 +179,6 @@ class Stats(Struct):
         return total
 
     def as_dict(self) -> dict[str, Any]:
+        """All of it in values that JSON can hold."""
         builtins: dict[str, Any] = msgspec.to_builtins(self)
         return builtins

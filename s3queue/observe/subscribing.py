@@ -1,4 +1,4 @@
-"""Functions of the user's that are called with events."""
+"""Subscribers: functions of the user that are called with events."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _Call = TypeVar("_Call", bound=Callable[[Any], object])
 
 
 class Subscribers:
-    """By kind, in the order in which they were added."""
+    """Functions by kind of event, in the order in which they were added."""
 
     def __init__(self) -> None:
         self._calls: dict[str, list[Callable[[Any], object]]] = {}
@@ -29,8 +29,12 @@ class Subscribers:
         self._is_at_once = False
 
     def on(self, *kinds: str) -> Callable[[_Call], _Call]:
-        """Decorator; see `on`."""
-        from s3queue.events import KINDS  # thirty classes, which only those need who subscribe
+        """Decorator; see `on`.
+
+        Raises:
+            ConfigError: no kind was named, there is no such kind, or the function is async.
+        """
+        from s3queue.events import KINDS  # thirty classes, which only programs with subscribers need
 
         if not kinds:
             raise ConfigError("no kind of event was named", 'for example @s3queue.on("dead")')
@@ -44,7 +48,7 @@ class Subscribers:
 
         def add(call: _Call) -> _Call:
             if inspect.iscoroutinefunction(call):
-                raise ConfigError(f"{call!r} is async, and nobody would await it", "subscribe a plain function")
+                raise ConfigError(f"{call!r} is async, and would not be awaited", "subscribe a plain function")
             for kind in kinds:
                 calls = self._calls.setdefault(kind, [])
                 if call not in calls:
@@ -55,17 +59,19 @@ class Subscribers:
 
     @property
     def kinds(self) -> frozenset[str]:
+        """The kinds with a subscriber."""
         return frozenset(self._calls)
 
     def has(self, kind: str) -> bool:
+        """Whether this kind has a subscriber."""
         return kind in self._calls
 
     def tell(self, event: Event, warn: Callable[[str, str], object]) -> None:
-        """Have those called that listen to it, in a thread. Never waits, and never raises.
+        """Call the subscribers of an event, in a thread. Never waits, and never raises.
 
         Args:
-            warn: a key and a text, where one raises (also `SystemExit`, which means this process no more), and where the
-                event is dropped, since too many wait.
+            warn: called with a key and a text if a subscriber raises (also `SystemExit`, which does not end this
+                process), or if the event is dropped because too many wait.
         """
 
         def call_all() -> None:
@@ -82,7 +88,7 @@ class Subscribers:
             warn("subscribers", f"an event {event.kind} was dropped: its subscribers are too slow, or hang")
 
     def finish(self, warn: Callable[[str, str], object]) -> None:
-        """At the end of a process: let them hear what was told last, within 2 s."""
+        """At the end of a process: give subscribers 2 s for the last events."""
         if dropped := self._beside.finish():
             warn(
                 "subscribers", f"{plural(dropped, 'event')} dropped at the end: their subscribers are too slow, or hang"
@@ -90,7 +96,7 @@ class Subscribers:
 
     @contextlib.contextmanager
     def at_once(self) -> Iterator[None]:
-        """They are called where events are told, before that goes on: for tests."""
+        """Call subscribers directly where an event is emitted: for tests."""
         before, self._is_at_once = self._is_at_once, True
         try:
             yield
@@ -98,21 +104,21 @@ class Subscribers:
             self._is_at_once = before
 
 
-#: Of this process, and of those that it forks.
+#: The subscribers of this process, and of those that it forks.
 here = Subscribers()
 
 
 def on(*kinds: str) -> Callable[[_Call], _Call]:
-    """Have a function called with each event of these kinds that happens in this process::
+    """Call a function with each event of these kinds that happens in this process::
 
         @s3queue.on("dead")
         def page_somebody(event: s3queue.events.Dead) -> None: ...
 
-    It is called in the process that tells the event, for what happens to a message the worker that runs it, in a thread of
-    its own, one event after the other. However slow it is, nothing waits for it: an event is told at most once, and is
-    dropped where 10,000 wait, where its process dies, or 2 s after its process is done. That is logged, and so is what it
-    raises. For the events of all processes of a host in one place see `s3queue.Supervisor.on`. Where nobody subscribes,
-    nothing of this is called.
+    It runs in the process in which the event happens: for an event of a message, in the worker that runs the message. There
+    it has a thread of its own, and gets one event after the other. Nothing waits for it, however slow it is. So an event is
+    delivered at most once: it is dropped if 10,000 wait, if the process dies, or 2 s after the process is done. Dropped
+    events are logged, and so are exceptions that the function raises. `s3queue.Supervisor.on` gets the events of all
+    processes of a host in one place. Without subscribers nothing of this costs anything.
 
     Raises:
         ConfigError: there is no such kind.

@@ -1,13 +1,13 @@
 """Traces and measurements for OpenTelemetry, by its conventions for messaging.
 
-``send {queue}`` is a span of kind producer around an enqueue; its context travels in the headers of the messages, as the
-program's propagators write it (``traceparent`` by default). ``process {queue}`` is a span of kind consumer around each
-attempt. The first attempt goes on with the trace of its enqueue, or begins one of its own that is linked to it, as the
-setting ``tracing`` says; every further attempt begins one of its own that is linked, since hours may lie between. So does a
-call that takes several messages, linked to each of them.
+``send {queue}`` is a span of kind producer around an enqueue; its context travels in the headers of the messages, as
+the program's propagators write it (``traceparent`` by default). ``process {queue}`` is a span of kind consumer around
+each attempt. The first attempt continues the trace of its enqueue, or begins its own, linked to it: see the setting
+``tracing``. Every further attempt begins its own, linked to it, since hours may lie between. So does a call that takes
+several messages, linked to each of them.
 
-On where an SDK is configured in this process when it is first needed; otherwise nothing is imported, measured or sent, and
-no message is a byte longer. Conventions: https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
+Active if an SDK is configured in this process when it is first needed. Otherwise nothing is imported, measured or sent,
+and messages are not a byte longer. Conventions: https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from s3queue.errors import Reject, Retry, Snooze
 __all__ = ["SendSpan", "Spans", "begin_send", "flush", "is_on", "middleware"]
 
 _SYSTEM = "s3queue"
-#: Milliseconds that a worker that ends waits for its last spans to be exported.
+#: Milliseconds that the end of a worker waits for the export of its last spans.
 _FLUSH_MS = 1000
 
 
 def is_on() -> bool:
-    """Whether an SDK is configured, for traces or for metrics. Costs two looks at a dictionary where the API was never
+    """Whether an SDK is configured, for traces or for metrics. Two lookups in a dictionary if the API was never
     imported."""
     trace, metrics = sys.modules.get("opentelemetry.trace"), sys.modules.get("opentelemetry.metrics")
     if trace is None and metrics is None:
@@ -39,12 +39,12 @@ def is_on() -> bool:
 
 
 def _is_real(provider: object) -> bool:
-    """Not one of those that the API itself stands in with, and that do nothing."""
+    """Whether it is a provider of an SDK: the API's own stand-ins do nothing."""
     return not type(provider).__module__.startswith(("opentelemetry.trace", "opentelemetry.metrics"))
 
 
 class _Instruments:
-    """Those of this process."""
+    """The instruments of this process."""
 
     def __init__(self) -> None:
         from opentelemetry import metrics, trace
@@ -84,7 +84,7 @@ def _attributes(queue: str, operation: str) -> dict[str, Any]:
 
 
 class SendSpan:
-    """An enqueue under way. Ends once, by `sent` or `failed`, in whichever thread learns of it first."""
+    """A span of an enqueue under way. Ends once, by `sent` or `failed`, in the thread that learns of it first."""
 
     def __init__(self, queue: str, count: int) -> None:
         from opentelemetry import trace
@@ -98,7 +98,7 @@ class SendSpan:
         self._began: float | None = time.monotonic()
 
     def headers(self, given: dict[str, str]) -> dict[str, str]:
-        """With the context of this span, unless the caller has given one."""
+        """The headers with the context of this span, unless the caller has given one."""
         from opentelemetry import propagate, trace
 
         if "traceparent" in given:
@@ -108,13 +108,13 @@ class SendSpan:
         return {**carrier, **given}
 
     def sent(self, ids: list[str]) -> None:
-        """They are stored."""
+        """End the span: the messages are stored."""
         if len(ids) == 1:
             self._span.set_attribute("messaging.message.id", ids[0])
         self._end({})
 
     def failed(self, fault: BaseException) -> None:
-        """Not all of them are, or nobody knows."""
+        """End the span: some messages are not stored, or may not be."""
         if self._began is not None:
             _record(self._span, fault)
             self._end({"error.type": type(fault).__qualname__})
@@ -129,7 +129,7 @@ class SendSpan:
 
 
 def begin_send(queue: str, count: int) -> SendSpan | None:
-    """A span for an enqueue of so many messages; None where no SDK is configured."""
+    """A span for an enqueue of ``count`` messages. None: no SDK is configured."""
     return SendSpan(queue, count) if is_on() else None
 
 
@@ -140,13 +140,14 @@ class Spans:
     """Middleware: a span around each attempt. See the module.
 
     Args:
-        first: what a first attempt does with the trace of its enqueue.
+        first: ``continue`` or ``link``: how a first attempt uses the trace of its enqueue.
     """
 
     def __init__(self, first: Literal["continue", "link"]) -> None:
         self._first = first
 
     def around(self, ctx: Context) -> Iterator[None]:
+        """The attempt runs inside its span."""
         from opentelemetry import trace
 
         instruments = _instruments()
@@ -189,7 +190,7 @@ class Spans:
 
 
 def _ended(span: Any, raised: BaseException) -> dict[str, str]:
-    """Note how an attempt ended; for the measurements, too."""
+    """Record how an attempt ended, in its span and in the measurements."""
     if isinstance(raised, Snooze):
         span.set_attribute("s3queue.outcome", "snoozed")
         return {}
@@ -208,12 +209,12 @@ def _record(span: Any, fault: BaseException) -> None:
 
 
 def middleware(first: Literal["continue", "link"]) -> tuple[object, ...]:
-    """What a worker does around every attempt; nothing where no SDK is configured."""
+    """The middleware for the attempts of a worker; empty if no SDK is configured."""
     return (Spans(first),) if is_on() else ()
 
 
 def flush() -> None:
-    """Export what is left. Processes that `multiprocess` has started run no handlers of `atexit`."""
+    """Export the remaining spans. Processes that `multiprocess` has started run no handlers of `atexit`."""
     if not is_on():
         return
     for module, get in (("trace", "get_tracer_provider"), ("metrics", "get_meter_provider")):

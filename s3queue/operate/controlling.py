@@ -18,7 +18,7 @@ __all__ = ["Controllable"]
 
 
 class Controllable(Readable):
-    """What operators can set for a queue. A base of `Queue`."""
+    """Pauses and limits a queue. A base of `Queue`."""
 
     def pause(
         self,
@@ -28,31 +28,31 @@ class Controllable(Readable):
         wait: bool | Literal["idle"] = True,
         timeout: float = 60.0,
     ) -> None:
-        """Start nothing more of this queue, or of one task of it. Enqueuing goes on; what has begun runs to its end. Of a
-        queue, what hosts hold already runs, too.
+        """Pause this queue, or one task of it: no more of its messages are assigned to hosts. Producers can still enqueue,
+        and running messages run to their end. Messages of a queue that hosts hold already run, too.
 
-        Of a task: a host that has read the pause starts no message of it, and gives it back, which costs no attempt. Each
-        costs one assignment and one GET of its batch, once: up to ``max_parked`` (1,000) of a queue wait on the board, and
-        are ready as soon as the task is resumed. Each further one is looked at again every five minutes, and so may start
-        that much after the resume. To stop a task with a long backlog, pause its queue. Messages of a group wait behind
-        one that was given back. Hosts of a release before this feature go on starting the task; while such a host
-        coordinates, no pause of a task comes into force, and this raises `TimeoutError`.
+        A host that has read the pause of a task starts no message of it, and gives it back, which costs no attempt. Each
+        message costs one assignment and one GET of its batch, once. Up to ``max_parked`` (1,000) messages of a queue wait
+        on the board, and are ready as soon as the task is resumed. Further ones are looked at again every five minutes, and
+        so may start that much later. To stop a task with a long backlog, pause its queue. Messages of a group wait behind
+        one that was given back. Hosts of releases without this feature go on starting the task; while such a host
+        coordinates, the pause of a task does not come into force, and this raises `TimeoutError`.
 
         Args:
-            task: only messages of the task with this name. None: all of the queue.
-            until: resume by itself then; with a time zone. None: until `resume`.
-            wait: return when nothing more is assigned, or of a task, when a board names the pause. ``"idle"``: of a queue,
-                when no host holds any of its messages, too. Of a task, when those messages of the queue are over that hosts
-                held when the pause came into force, of whichever task: from then on no message of the task runs.
-                False: at once.
+            task: only messages of the task with this name. None: all messages of the queue.
+            until: when it resumes by itself; with a time zone. None: at `resume`.
+            wait: True: return when the coordinator assigns no more messages of the queue, or when the board names the pause
+                of the task. ``"idle"``: when also no host holds messages of the queue; for a task, when the messages of the
+                queue are over, of any task, that hosts held when the pause came into force: from then on no message of
+                the task runs. False: at once.
             timeout: seconds to wait.
 
         Raises:
-            ConfigError: ``until`` is no time, or has passed.
-            StoreUnavailable: no answer; it may or may not be paused.
-            TimeoutError: it is paused, and ``wait`` is not true yet: the coordinator has not said so, or hosts are busy.
+            ConfigError: ``until`` is no time or has passed, or ``timeout`` is out of range.
+            StoreUnavailable: no answer of the store; the queue may or may not be paused.
+            TimeoutError: the pause is stored, but no coordinator has confirmed it yet, or hosts are still busy.
 
-        Asks: one GET and one PUT, and one GET for each look at the board; after the first one without a body, if nothing
+        Asks: one GET and one PUT, and one GET for each look at the board; from the second one on without a body, if nothing
         changed.
         """
         until_ms = 0
@@ -67,7 +67,15 @@ class Controllable(Readable):
             self._operation().change(operate.pause(self.name, until_ms), self.name, wait, timeout)
 
     def resume(self, *, task: str | None = None, wait: bool = True, timeout: float = 60.0) -> None:
-        """Undo `pause` of the queue, or of one task of it: each ends only what it names. The same requests and errors."""
+        """Undo `pause`, of the queue or of one task: each ends only the pause that it names.
+
+        Args:
+            task: name of a task. None: the pause of the queue.
+            wait: return when the coordinator assigns its messages again. False: at once.
+            timeout: seconds to wait.
+
+        Raises, asks: as `pause`.
+        """
         edit = operate.resume(self.name) if task is None else operate.resume_task(self.name, task)
         self._operation().change(edit, self.name, wait, timeout)
 
@@ -85,24 +93,27 @@ class Controllable(Readable):
         wait: bool = True,
         timeout: float = 60.0,
     ) -> None:
-        """Limit how much of this queue runs, from now on and on all hosts. Limits that are not named stay as they are.
+        """Limit how much of this queue runs, from now on and on all hosts together. Limits that are not named stay as
+        they are.
+
+        A lower limit does not stop messages that have begun. Tasks that still run on a fenced host are not counted.
 
         Args:
-            max_running: so many messages at once; 0: any number, whatever the tasks declare.
-            rate: so many a second, on average: a number, or ``"100/s"``, ``"20/min"``; 0: any number.
-            key: of the messages of this key only.
-            per_key: of the messages of each key.
-            fair: whether keys take turns. weights: by key, how many messages it gets in its turn, 1 to 1000.
-            ageing: seconds, or a `timedelta`, of wait that count as one priority; 0: none.
-            breaker: when to hold the queue, since its messages fail.
-            wait: return when every further message is assigned under this. timeout: seconds to wait.
-
-        A lower limit stops nothing that has begun. A host that was fenced and runs on is beside the limit.
+            max_running: messages at once; 0: any number, whatever the tasks declare.
+            rate: messages started per second, on average: a number, or ``"100/s"``, ``"20/min"``; 0: any number.
+            key: apply ``max_running`` and ``rate`` to the messages of this key only.
+            per_key: limits for the messages of each key.
+            fair: whether keys take turns.
+            weights: by key: messages that it gets in its turn, 1 to 1000.
+            ageing: seconds, or a `timedelta`, of waiting that raise the priority of a message by one; 0: never.
+            breaker: when to hold the queue because its messages fail.
+            wait: return when the coordinator assigns every further message under this limit. False: at once.
+            timeout: seconds to wait.
 
         Raises:
-            ConfigError: something that cannot be meant.
-            StoreUnavailable: no answer; it may or may not hold. TimeoutError: it is stored, and no coordinator has taken
-                it over yet.
+            ConfigError: a value is out of range.
+            StoreUnavailable: no answer of the store; the limit may or may not apply.
+            TimeoutError: the limit is stored, but no coordinator has confirmed it yet.
 
         Asks: as `pause`.
         """
@@ -121,7 +132,10 @@ class Controllable(Readable):
         self._operation().change(operate.limit(self.name, limits), self.name, wait, timeout)
 
     def unlimit(self, key: str | None = None, *, wait: bool = True, timeout: float = 60.0) -> None:
-        """Undo `limit`, for one key or altogether: the limits that tasks of the queue declare apply again. As `limit`."""
+        """Undo `limit`, for one key or for all: the limits that tasks of the queue declare apply again.
+
+        Args, raises, asks: as `limit`; ``key`` None: remove all limits that operators set.
+        """
         edit = operate.unlimit(self.name, None if key is None else key_name(key))
         self._operation().change(edit, self.name, wait, timeout)
 

@@ -17,18 +17,20 @@ __all__ = ["MessageDetails"]
 
 
 class MessageDetails(Struct, frozen=True, kw_only=True):
-    """One message, as far as it is known. What nobody keeps any more has its default.
+    """One message, as far as it is known. Attributes that are not known have their defaults.
 
     Attributes:
-        status: as of `MessageHandle.status`.
-        task: empty for a queue without tasks, and where the message is over or cannot be read.
-        attempt: the one that runs, or is next; of what is dead, how many there were. 0: not known.
-        failures: how attempts ended before, oldest first, the last few: with cause, host and fencing token.
-        host, session, fencing_token: of what is running. started_at: when its task began, if that is some seconds ago.
-        due_at: of what is scheduled or waiting: not before this.
-        died_at: of what is dead, or was before it was redriven.
-        progress: what its attempts have noted last.
-        preview: the payload as JSON, up to 10,000 characters; empty where it has no such form.
+        status: as `MessageHandle.status` returns it.
+        task: empty for a handler, and where the message is over or cannot be read.
+        attempt: of a message that runs or waits, the current or next one; of a dead one, the last. 0: not known.
+        failures: earlier attempts that failed, oldest first, the last few: with cause, host and fencing token.
+        host, session, fencing_token: of a running message.
+        started_at: when its task began, if that is some seconds ago.
+        sent_at: when it was enqueued.
+        due_at: when a scheduled or waiting message may start.
+        died_at: when a dead message died, or one that was redriven died last.
+        progress: the last notes of its attempts.
+        preview: the payload as JSON, up to 10,000 characters; empty if it has no such form.
     """
 
     id: str

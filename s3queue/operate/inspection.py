@@ -33,12 +33,18 @@ def stats(
     exact: bool = False,
     meter: Meter | None = None,
 ) -> Stats:
-    """How much is in a namespace, from the last summary of its coordinator: one GET, whatever the backlog.
+    """The counts of a namespace, from the last summary of its coordinator. One GET, however long the backlog.
 
     Args:
-        exact: count it now. One GET for the board, one for each host, and one where an operator has set anything; one LIST
-            per 1,000 objects, and one for copies of damaged requests. It is also done where no coordinator has said
-            anything yet.
+        store: by default that of the process.
+        namespace: by default the setting of that name.
+        exact: count now, which is also done if there is no summary yet. Costs one GET for the board, one for each host, and
+            one if operators have set anything; one LIST per 1,000 objects, and one for copies of damaged requests.
+        meter: counts the requests, too.
+
+    Raises:
+        ConfigError: no store was named.
+        StoreUnavailable, StoreDenied: the store cannot be read.
     """
     store = current_store() if store is None else store
     layout = Layout(namespace or current_config().namespace)
@@ -56,7 +62,7 @@ def stats(
 
 
 def read_summary(seen: Stats, layout: Layout, driver: Driver) -> bool:
-    """Fill in what the coordinator said last. False: it has said nothing, or what cannot be decoded. One GET."""
+    """Fill in the last summary of the coordinator. False: there is none, or it cannot be decoded. One GET."""
     found = driver.run(get(layout.summary))
     if not isinstance(found, Found):
         return False

@@ -38,11 +38,12 @@ _PAGE = 1000
 
 
 class PastLife(Struct, frozen=True):
-    """A death of a message that was redriven since.
+    """An earlier death of a message that was redriven.
 
     Attributes:
-        attempt: how many there were.
-        cause, error: of the last one: see `FailedAttempt`, and the last line of its text.
+        life: counted from 1.
+        attempt: the last one of that life.
+        cause, error: of that attempt: see `FailedAttempt`, and the last line of its text.
     """
 
     life: int
@@ -56,19 +57,19 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     """A message that is out of attempts, was rejected, or cannot be read.
 
     Attributes:
-        id: the message's, as `Queue.enqueue` returned it.
-        task: empty for a queue without tasks, and where the message cannot be read.
-        attempt: how many there were.
-        cause: of the last one, see `FailedAttempt`.
-        failures: how its last attempts ended, oldest first; five at most.
-        preview: the payload as JSON, up to 10,000 characters; empty where it has no such form.
-        raw: it could not be decoded.
-        body: the payload, encoded (MessagePack); of what is ``raw``, the message or the whole batch as it is stored.
-        sent_at: None where that cannot be read.
-        life: how many of its lives have ended: 1, and one more for each time it was redriven and died again.
-        lives: the deaths before, oldest first; ten at most.
-        payload_bytes: size of a payload that is so large that it is in an object of its own. ``body`` is empty then, unless
-            the letter was read by itself, with `Queue.dead_letter`.
+        id: of the message, as `Queue.enqueue` returned it.
+        task: empty for a handler, and where the message cannot be read.
+        attempt: the last one, counted from 1.
+        cause: of the last attempt, see `FailedAttempt`.
+        failures: its last attempts, oldest first; five at most.
+        preview: the payload as JSON, up to 10,000 characters; empty if it has no such form.
+        raw: whether the message could not be decoded.
+        body: the payload, encoded (MessagePack). If ``raw``: the message, or the whole batch, as it is stored.
+        sent_at: when it was enqueued; None if that cannot be read.
+        life: lives that have ended: 1, and one more for each time that it was redriven and died again.
+        lives: earlier deaths, oldest first; ten at most.
+        payload_bytes: size of a payload that is too large for the letter and has an object of its own; otherwise 0.
+            ``body`` is then empty, unless the letter was read with `Queue.dead_letter`.
     """
 
     id: str
@@ -89,7 +90,7 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
 
     @property
     def payload(self) -> Any:
-        """The payload in builtins, decoded now; of what is ``raw``, its bytes. Of a task: its arguments by name.
+        """The payload, decoded to builtins; if ``raw``, its bytes. For a task: its arguments by name.
 
         Raises:
             CorruptRecord: it cannot be decoded, or was not read: see ``payload_bytes``.
@@ -102,11 +103,11 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
 
     @property
     def error(self) -> str:
-        """The last line of the last attempt's text: of a traceback, the exception."""
+        """The last line of the text of the last attempt. The last line of a traceback is the exception."""
         return last_line(self.failures[-1].text) if self.failures else ""
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, in what JSON can carry. ``payload`` where it has such a form, otherwise ``payload_base64``."""
+        """All of it in values that JSON can hold: ``payload`` if it has such a form, otherwise ``payload_base64``."""
         told = msgspec.to_builtins(self)
         if self.payload_bytes and not self.body:
             told.pop("body")
@@ -116,12 +117,13 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
 
 
 class DeadGroup(Struct):
-    """Letters of one task with the same cause and the same error, which is the last line of its text. Words with digits in
-    it may differ.
+    """Dead letters of one task with the same cause and the same error, which is the last line of its text. Words that
+    contain digits may differ.
 
     Attributes:
-        error: of the letter that died last.
-        example: its id.
+        error: of the message that died last.
+        count: letters in the group.
+        example: the id of the message that died last.
     """
 
     task: str

@@ -42,22 +42,24 @@ class QueuedMessage(Struct, frozen=True, kw_only=True):
     """A message that is not done and not dead.
 
     Attributes:
-        id: as `Queue.enqueue` returned it. Empty for one that was moved off the board and cannot be read.
-        state: ``scheduled`` (its time has not come), ``ready``, ``running`` (assigned to a host: running, or next there),
-            ``waiting`` (failed or snoozed, and waits for its next start).
-        task: empty for a queue without tasks, and where it cannot be read.
-        attempt: the one that runs, or is next.
-        due_at: of what is scheduled or waiting: not before this.
-        host: of what is running: name of the host; its session where the host has no name.
-        unfit: the task, where hosts gave it back since they do not know that, or not with these arguments.
-        held: a host gave it back since its task is paused.
-        failures: how attempts ended before, oldest first; the last few.
-        raw: it could not be read: what is stored is no message, or larger than ``max_message_bytes`` allows.
+        id: as `Queue.enqueue` returned it. Empty for a message that was moved off the board and cannot be read.
+        state: ``scheduled`` (its time has not come), ``ready``, ``running`` (assigned to a host: it runs, or is next
+            there), ``waiting`` (failed or snoozed, and waits for its next start).
+        task: empty for a handler, and where the message cannot be read.
+        attempt: the current or next one, counted from 1.
+        priority: 0 goes first, 9 last.
+        sent_at: when it was enqueued.
+        due_at: when a scheduled or waiting message may start.
+        host: of a running message: the name of its host, or the session of a host without a name.
+        unfit: the task, if hosts gave the message back because they do not know the task, or not with these arguments.
+        held: whether a host gave it back because its task is paused.
+        failures: earlier attempts that failed, oldest first; the last few.
+        raw: whether it cannot be read: the object holds no message, or is larger than ``max_message_bytes`` allows.
         body: the payload, encoded (MessagePack).
-        place: where it stands in the listing; what ``after`` takes. The id, unless it was moved off the board.
-        ticket: of what is running: the id of its ticket.
-        session: of what is running: the session of its host.
-        started_at: when its task began, of the 20 that have run for the longest time on its host; None for 5 s at least.
+        place: its place in the listing, as ``after`` takes it: the id, unless it was moved off the board.
+        ticket: of a running message: the id of its ticket.
+        session: of a running message: the session of its host.
+        started_at: when its task began, of the 20 that have run longest on its host; None: not known, or less than 5 s ago.
     """
 
     id: str
@@ -83,7 +85,7 @@ class QueuedMessage(Struct, frozen=True, kw_only=True):
 
     @property
     def payload(self) -> Any:
-        """The payload in builtins, decoded now. Of a task: its arguments by name.
+        """The payload, decoded to builtins. For a task: its arguments by name.
 
         Raises:
             CorruptRecord: it cannot be decoded.
@@ -92,11 +94,11 @@ class QueuedMessage(Struct, frozen=True, kw_only=True):
 
     @property
     def preview(self) -> str:
-        """The payload as JSON, up to 10,000 characters; empty where it has no such form."""
+        """The payload as JSON, up to 10,000 characters; empty if it has no such form."""
         return "" if self.raw else preview(self.body)
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, in what JSON can carry. ``payload`` where it has such a form, otherwise ``payload_base64``."""
+        """All of it in values that JSON can hold: ``payload`` if it has such a form, otherwise ``payload_base64``."""
         return with_payload(msgspec.to_builtins(self), raw=self.raw)
 
 

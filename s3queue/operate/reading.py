@@ -28,7 +28,7 @@ __all__ = ["Readable"]
 
 
 class Readable:
-    """What people and programs can see of a queue. A base of `Queue`."""
+    """Reads a queue: counts, messages, dead letters. A base of `Queue`."""
 
     name: str
     namespace: str
@@ -47,7 +47,7 @@ class Readable:
         raise NotImplementedError
 
     def stats(self, *, exact: bool = False) -> QueueStats:
-        """How much is in this queue; see `s3queue.stats`."""
+        """The counts of this queue. One GET; see `s3queue.stats`, also for ``exact`` and for errors."""
         return stats(self.store, self.namespace, exact=exact, meter=self.meter).queues.get(self.name, QueueStats())
 
     def messages(
@@ -58,22 +58,22 @@ class Readable:
         limit: int | None = None,
         after: str | None = None,
     ) -> Iterator[QueuedMessage]:
-        """The messages that are neither done nor dead, as far as the iterator goes: those that are not scheduled in the
-        order in which they were to start, then by due time.
-
-        One GET for the board, one for each batch that is looked into, and one for each host that runs what is shown. One
-        LIST per 1,000 batches of this queue that are not scheduled, and one per 1,000 scheduled batches of all queues;
-        none for what is running.
+        """The messages that are neither done nor dead: first those that are not scheduled, in the order in which they were
+        to start, then by due time. They are read as the iterator goes on.
 
         Args:
-            state: only those that are ``ready``, ``scheduled``, ``running`` or ``waiting``.
-            task: only of this task. Saves no request: only the batch tells of what task a message is.
-            limit: so many at most.
-            after: `QueuedMessage.place` of a message: only those behind it.
+            state: only messages that are ``ready``, ``scheduled``, ``running`` or ``waiting``.
+            task: only messages of this task. Saves no request: only a batch tells the tasks of its messages.
+            limit: messages at most; None: all.
+            after: `QueuedMessage.place` of a message: only messages after it.
 
         Raises:
-            ConfigError: no such state, or no such place.
+            ConfigError: no such state, no such place, or ``limit`` is out of range.
             CorruptRecord: the board cannot be decoded.
+
+        Asks: one GET for the board, one for each batch that is read, and one for each host that runs a message of them. One
+        LIST per 1,000 batches of this queue that are not scheduled, and one per 1,000 scheduled batches of all queues;
+        none for running messages.
         """
         return looking.read_queue(
             self.reader(),
@@ -96,18 +96,24 @@ class Readable:
         after: str | None = None,
         limit: int | None = None,
     ) -> Iterator[DeadLetter]:
-        """The messages that are out of attempts, were rejected or cannot be read, as they were sent; without decided
-        ones.
+        """The letters of messages that are out of attempts, were rejected or cannot be read, in the order in which they
+        were sent. Without letters that were redriven or purged.
 
-        They are read as the iterator goes on, a few at a time. Letters that cannot be decoded are left where they are,
-        and logged. One LIST per 1,000 letters, and one GET for each, whatever is wanted of them: only the body of a
-        letter tells of what and when its message died.
+        They are read as the iterator goes on, a few at a time. Letters that cannot be decoded are left in place, and
+        logged.
 
         Args:
-            task: only of this task. cause: only those that died of it, see `FailedAttempt`.
-            since: only those that died since then; with a time zone.
-            after: id of a message: only letters behind it. With the id of the last one it goes on where it stopped.
-            limit: so many at most.
+            task: only letters of this task.
+            cause: only letters with this cause, see `FailedAttempt`.
+            since: only letters of messages that died since then; with a time zone.
+            after: id of a message: only letters after it. The id of the last letter continues a listing.
+            limit: letters at most; None: all.
+
+        Raises:
+            ConfigError: no such cause, or an argument is out of range.
+
+        Asks: one LIST per 1,000 letters, and one GET for each, whatever the filter: only the body of a letter tells when
+        and why its message died.
         """
         check_limit(limit)
         wanted = letters.Wanted(task, cause, since)
@@ -124,7 +130,10 @@ class Readable:
         )
 
     def dead_letter(self, message: str) -> DeadLetter | None:
-        """The dead letter of one message of this queue; None where there is none, or it is decided. One GET.
+        """The dead letter of one message of this queue. One GET; one more if its payload has an object of its own.
+
+        Returns:
+            None: there is none, or it was redriven or purged.
 
         Raises:
             ConfigError: that is not the id of a message of this queue.
@@ -137,8 +146,10 @@ class Readable:
     def dead_groups(
         self, *, task: str | None = None, cause: str | None = None, since: datetime | None = None
     ) -> list[DeadGroup]:
-        """What dies of what: letters by task, cause and last line of the error, the most frequent first.
+        """The dead letters in groups of the same task, cause and last line of the error. The largest group comes first.
 
-        Reads every letter: one LIST per 1,000 and one GET for each. Memory does not grow with them.
+        Args, raises: as `dead_letters`.
+
+        Asks: one LIST per 1,000 letters, and one GET for each. Memory does not grow with their number.
         """
         return letters.group(self.dead_letters(task=task, cause=cause, since=since))

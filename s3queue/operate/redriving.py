@@ -39,13 +39,13 @@ Edit = Callable[[DeadLetter], Any]
 
 
 class Decided(Struct, frozen=True):
-    """What became of the dead letters that were to be redriven or purged.
+    """How many dead letters were redriven or purged.
 
     Attributes:
-        found: so many were found.
-        done: so many were redriven, or purged.
-        refused: so many were decided already, by another operator or before.
-        unreadable: so many are of messages that cannot be read; they are not redriven.
+        found: letters that the filter took.
+        done: letters that were redriven or purged.
+        refused: letters that had been redriven or purged before, or by somebody else.
+        unreadable: letters of messages that cannot be read; they are not redriven.
     """
 
     found: int = 0
@@ -55,7 +55,7 @@ class Decided(Struct, frozen=True):
 
 
 class Redrivable(Readable):
-    """What operators can do about the dead letters of a queue. A base of `Queue`."""
+    """Redrives and purges the dead letters of a queue. A base of `Queue`."""
 
     def redrive(
         self,
@@ -72,28 +72,27 @@ class Redrivable(Readable):
     ) -> Decided:
         """Run dead messages again: each begins a new life, with the same id, at attempt 1.
 
-        The letter of a message that is done becomes a tombstone; one that dies again is a letter with a longer history.
-        Of a queue, every letter is taken whose message had died when this began. Each is named by its message and that
-        death, so that no message runs twice, even if this is called twice or by two processes at once. An exception that
-        ``progress`` raises,
-        Ctrl-C, or the end of this process stops it after what was asked for; doing it again goes on with the rest.
+        If the message then ends well, its letter becomes a tombstone; if it dies again, the letter gets a longer history.
+        Every letter is taken whose message had died when this call began. A request names the message and its death, so
+        no message runs twice for one death, even if two processes call this at once. If ``progress`` raises, at Ctrl-C, or
+        if this process dies, the requests that were sent still happen; a second call continues with the rest.
 
         Args:
-            messages: ids of some. None: all letters of the queue that the filter takes.
+            messages: an id, or several. None: all letters of the queue that the filter takes.
             task, cause, since: the filter, as of `Queue.dead_letters`.
-            edit: from a letter to the payload with which its message runs from now on, as `DeadLetter.payload` tells it.
-                Where this process knows the task, the payload must fit it.
+            edit: called with each letter; returns the new payload, in the form of `DeadLetter.payload`. If this process
+                knows the task, the payload must fit it.
             rate: letters per second, at most.
             dry_run: only count them.
-            timeout: seconds to wait for the answer to one request. At most 500 further lives of a queue are under way
-                at once, so a queue that nobody serves stops this.
-            progress: called after each request with what has been done so far.
+            timeout: seconds to wait for the answer to one request. A queue has at most 500 redriven messages under way, so
+                this waits for a queue that nobody serves.
+            progress: called after each request with the counts so far.
 
         Raises:
-            ConfigError: an id of no message of this queue; no such cause; a payload that cannot be
-                encoded, or does not fit its task. The letters of that request are as they were.
-            StoreUnavailable: no answer of the store; what was asked last may or may not be done. Doing it again is safe.
-            TimeoutError: no answer of the coordinator. What was asked stands.
+            ConfigError: an id is no message of this queue, there is no such cause, or a payload cannot be encoded or does
+                not fit its task. The letters of that request are unchanged.
+            StoreUnavailable: no answer of the store; the last request may or may not be done. Calling it again is safe.
+            TimeoutError: no answer of the coordinator. The request stands.
 
         Asks: one LIST per 1,000 letters and one GET for each; for each 250 one PUT, and one GET for each look at the
         answer. The coordinator asks one GET, one LIST, one PUT and one DELETE for each 250, and one PUT for each letter
@@ -114,10 +113,11 @@ class Redrivable(Readable):
         timeout: float = 600.0,
         progress: Callable[[Decided], object] | None = None,
     ) -> Decided:
-        """Remove dead letters: of each a tombstone is left, without payload and history, for ``dead_retention``.
+        """Remove dead letters. A tombstone without payload and history stays for ``dead_retention`` seconds.
 
-        Args, raises, asks: as of `redrive`; the coordinator asks one PUT for each letter, and one DELETE
-        for 25.
+        Args, raises: as of `redrive`.
+
+        Asks: as `redrive`; the coordinator asks one PUT for each letter, and one DELETE for 25.
         """
         deciding = Deciding(self, PURGE_LETTERS, rate, timeout, progress)
         return deciding.run(deciding.find(messages, Wanted(task, cause, since)), None, dry_run=dry_run)

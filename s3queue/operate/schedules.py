@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -48,12 +48,15 @@ class ScheduleInfo(Struct, frozen=True):
     """One schedule as it stands.
 
     Attributes:
-        task: empty where the queue's handler gets a payload.
-        cron, tz, every: when it ticks; ``every`` in seconds, 0 where a cron expression says.
-        declared: by the code of a release; else an operator has set it.
-        paused: whether it stands still now. until: when it resumes by itself.
-        last: the tick that enqueued its last message; None: none did yet.
-        next: its next tick; None: it is paused until somebody resumes it, or has none.
+        task: empty if the queue's handler gets a payload.
+        priority: 0 goes first, 9 last.
+        cron, tz: the expression and its time zone; empty for an interval.
+        every: the interval in seconds; 0 for an expression.
+        declared: whether the code of a task declares it; otherwise an operator has set it.
+        paused: whether it is paused now.
+        until: when it resumes by itself; None: it does not.
+        last: the last tick that enqueued a message; None: no tick did yet.
+        next: the next tick; None: it is paused until somebody resumes it, or never ticks again.
     """
 
     name: str
@@ -129,17 +132,19 @@ class Schedules:
         since: datetime | None = None,
         exact: bool = True,
     ) -> None:
-        """Create this schedule, or replace the one of that name. A declaration of that name in code no longer counts.
+        """Create this schedule, or replace the one of this name. A declaration of this name in code no longer applies.
 
-        It goes on after the last tick of the one before; a new one begins with the first tick after now. A pause stays.
+        It continues after the last tick of the schedule that it replaces, and stays paused if that was. A new schedule
+        begins with the first tick after now.
 
         Args:
             name: letters, digits, ``_ . -``. A task's own is ``queue.task``.
-            target: a task, called with ``args`` and ``kwargs``; or a queue, whose handler gets ``payload``.
+            target: a task, which is called with ``args`` and ``kwargs``; or the name of a queue, whose handler gets
+                ``payload``.
             cron, every, tz, catch_up: as of `s3queue.task`.
             priority: 0 goes first, 9 last.
-            since: go on from there instead, also if later ticks have run: after a coordinator's clock was ahead, or to have
-                ticks made up for with ``catch_up="all"``.
+            since: continue from this time instead, even if later ticks have run. For use after a coordinator's clock was
+                ahead, or with ``catch_up="all"`` to make up for ticks. With a time zone.
             exact: as of `s3queue.tasks.Task.encode`.
 
         Raises:
@@ -164,7 +169,7 @@ class Schedules:
         self._changed(outcome)
 
     def pause(self, name: str, *, until: datetime | None = None) -> None:
-        """Pause it: its ticks do not happen, and are not made up for. Code that declares it leaves it paused.
+        """Pause it: its ticks are skipped, and not made up for. A start of hosts that declare it leaves it paused.
 
         Args:
             until: resume by itself then; with a time zone.
@@ -189,7 +194,7 @@ class Schedules:
         )
 
     def remove(self, name: str) -> None:
-        """Remove it. Messages of past ticks still run. Code that declares it brings it back when a host starts.
+        """Remove it. Messages of past ticks still run. If code declares it, it returns when a host starts.
 
         Raises, asks: as `pause`.
         """
@@ -199,13 +204,15 @@ class Schedules:
         """Enqueue its message once more, now, beside its ticks; also while it is paused.
 
         Args:
-            wait: for the coordinator. timeout: seconds.
+            wait: wait for the answer of the coordinator.
+            timeout: seconds to wait.
 
         Returns:
             ``ready``: the message is enqueued. ``absent``: there is no such schedule. Empty without ``wait``.
 
         Raises:
-            StoreUnavailable: no answer of the store; it may or may not be asked for.
+            ConfigError: the name cannot be that of a schedule, or ``timeout`` is out of range.
+            StoreUnavailable: no answer of the store; the request may or may not be stored.
             TimeoutError: no answer of the coordinator yet. The request stands.
 
         Asks: one PUT, and one GET for each look at the answer.
@@ -221,7 +228,7 @@ class Schedules:
         found = self._driver.run(get(key))
         return decode(Control, key, found.body) if isinstance(found, Found) else Control("")
 
-    def _edit(self, name: str, edit: Any) -> None:
+    def _edit(self, name: str, edit: Callable[[Schedule], Schedule | None]) -> None:
         check_name(name, "schedule")
         known: list[bool] = []
 
@@ -230,9 +237,11 @@ class Schedules:
             if not known[-1]:
                 return control
             after = edit(control.schedules[name])
-            schedules = {**control.schedules, name: after}
+            schedules = dict(control.schedules)
             if after is None:
                 del schedules[name]
+            else:
+                schedules[name] = after
             return replace(control, schedules=schedules)
 
         typed: Edit = change

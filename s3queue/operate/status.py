@@ -29,7 +29,9 @@ class MessageProgress(Struct, frozen=True):
     """The last notes of the attempts of a message; see `s3queue.Context.progress` and `s3queue.Context.state`.
 
     Attributes:
-        total: 0: not said.
+        done, total: in the unit of the task; ``total`` is 0 where the task does not say.
+        text: of the task, for people.
+        state: the dict that the next attempt gets.
     """
 
     done: float = 0.0

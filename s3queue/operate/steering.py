@@ -34,13 +34,14 @@ _AGAIN, _AGAIN_S = 10, 0.5
 
 
 class Changed(Struct, frozen=True):
-    """What became of the messages that a filter found.
+    """How the messages that a filter found were changed.
 
     Attributes:
-        found: so many messages the filter has found. states: the same by state.
-        answers: how many had which answer: see `s3queue.MessageHandle.cancel` and ``run_now``. ``running``, of a cancel: a
-            host has it, and tells it; it ends as ``cancelled`` or ``done``. ``later``: there was no room for it yet; do it
-            again. Empty after a dry run.
+        found: messages that the filter found.
+        states: the same by state.
+        answers: messages by answer: see `s3queue.MessageHandle.cancel` and ``run_now``. After a cancel, ``running``: the
+            task was asked to stop, and the message ends as ``cancelled`` or ``done``. ``later``: the coordinator had no
+            room for it: call again. Empty after a dry run.
     """
 
     found: int
@@ -49,7 +50,7 @@ class Changed(Struct, frozen=True):
 
 
 class Steerable(Redrivable):
-    """What operators can do to all of a queue, or to a part of it. The base of `Queue`."""
+    """Cancels, starts, purges and deletes what is in a queue. A base of `Queue`."""
 
     def cancel(
         self,
@@ -65,16 +66,17 @@ class Steerable(Redrivable):
     ) -> Changed:
         """Cancel every message of this queue that the filter takes, as `MessageHandle.cancel` does for one.
 
-        They are found as `Queue.messages` finds them, while the queue goes on: what is sent meanwhile may be found, or not.
-        Safe to do again, and if this process is killed: what is left is found again.
+        They are listed as by `Queue.messages`, while the queue goes on: messages that are sent meanwhile may be found, or
+        not. Calling it again is safe, also after this process was killed: it finds the rest.
 
         Args:
-            state: only those that are ``ready``, ``scheduled``, ``running`` or ``waiting``. task: only of this task.
+            state: only messages that are ``ready``, ``scheduled``, ``running`` or ``waiting``.
+            task: only messages of this task.
             reason, force_after: as of `MessageHandle.cancel`.
             dry_run: only count them.
-            wait: until what runs has ended, too. Otherwise it is told, and counted as ``running``.
-            timeout: seconds to wait, for the answer to each request and for what runs.
-            progress: called after each 500 messages.
+            wait: also wait until running ones have ended. Otherwise they are asked to stop, and count as ``running``.
+            timeout: seconds to wait for the answer to each request, and for running messages.
+            progress: called after each 500 messages with the counts so far.
 
         Raises:
             ConfigError, StoreUnavailable, TimeoutError: as `MessageHandle.cancel`.
@@ -95,9 +97,12 @@ class Steerable(Redrivable):
         timeout: float = 60.0,
         progress: Callable[[Changed], object] | None = None,
     ) -> Changed:
-        """Start every message of this queue that is scheduled, or waits after a failure, as soon as a host has room.
+        """Start every message of this queue that is scheduled, or waits after a failure, as soon as a host has a free slot.
 
-        Args, raises, asks: as `cancel`.
+        Args:
+            state: only messages that are ``scheduled``, or only those that are ``waiting``.
+
+        The other arguments, errors and requests are as of `cancel`.
         """
         found = (
             one
@@ -109,47 +114,49 @@ class Steerable(Redrivable):
     def purge(
         self, *, reason: str = "", force_after: float | None = None, wait: bool = True, timeout: float = 600.0
     ) -> int:
-        """End every message that was sent to this queue before now; dead letters stay.
+        """Remove every message that was sent to this queue before now. Dead letters stay.
 
-        What was accepted before this call does not start after it returns; what is sent after it returns is safe; what is
-        sent in between is either. What runs is told, as by `MessageHandle.cancel`, and waited for.
+        A message that was accepted before this call does not start after the call has returned. A message that is sent
+        after that is not removed; one that is sent in between may be. Running messages are cancelled as by
+        `MessageHandle.cancel`, and waited for.
 
         Args:
             reason, force_after: as of `MessageHandle.cancel`.
-            wait: until it is over. timeout: seconds; a million batches take some minutes.
+            wait: wait until all of it is done.
+            timeout: seconds to wait; a million batches take some minutes.
 
         Returns:
-            How many messages have ended of it. Without ``wait``: 0.
+            Number of messages that were removed; 0 without ``wait``.
 
         Raises: as `MessageHandle.cancel`.
 
-        Asks: one PUT and one GET for each look at the answer. The coordinator asks 1 LIST, 1 bulk DELETE and 3 PUTs per
-        1,000 batches, and 1 PUT more for each message that had begun. Of scheduled batches, of which a survey does not see
-        that they are gone: 1 GET each.
+        Asks: one PUT, and one GET for each look at the answer. The coordinator asks 1 LIST, 1 bulk DELETE and 3 PUTs per
+        1,000 batches, 1 PUT more for each message that had begun, and 1 GET for each scheduled batch, since a survey does
+        not show that it is gone.
         """
         return Steering(self, timeout).purge(reason, force_after, wait=wait)
 
     def delete(self, *, force: bool = False, timeout: float = 600.0) -> int:
-        """End this queue: its schedules, its messages and dead letters, its limits and its pause, and its settings, so that
-        it may be used anew with another order.
+        """Remove this queue: its schedules, messages, dead letters, limits, pause and settings. Then its name may be
+        used for a new queue, also with another order.
 
-        What stays goes by itself: tombstones after ``dead_retention``, results when they expire, ids of ``dedup_id`` after
-        their window. What was counted of it stays counted.
+        The rest expires: tombstones after ``dead_retention``, results at their end, ids of ``dedup_id`` after their window.
+        Its counters stay.
 
         Args:
-            force: though hosts serve it: they go on, and so does what is sent to it. A schedule that their code declares is
-                there again when the next one starts.
-            timeout: as of `purge`.
+            force: even if hosts serve it. They go on, and run messages that are sent to it later. A schedule that their
+                code declares returns when the next host starts.
+            timeout: seconds to wait for the answer to each request.
 
         Returns:
-            How many messages have ended of it, without dead letters.
+            Number of messages that were removed, without dead letters.
 
         Raises:
             ConfigError: hosts serve it.
-            StoreUnavailable, TimeoutError: as of `purge`. Doing it again goes on with the rest.
+            StoreUnavailable, TimeoutError: as of `purge`. A second call continues with the rest.
 
-        Asks: one LIST, one GET for each host, what `purge` and `purge_letters` ask, twice what
-            `pause` asks, and one DELETE.
+        Asks: one LIST, one GET for each host, what `purge` and `purge_letters` ask, twice what `pause` asks, and one
+            DELETE.
         """
         return Steering(self, timeout).delete(force=force)
 

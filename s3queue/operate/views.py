@@ -33,10 +33,12 @@ class FailedAttempt(Struct, frozen=True):
         attempt: counted from 1.
         cause: ``error`` (the task raised), ``rejected``, ``killed``, ``exited``, ``oom``, ``time_limit``, ``lost`` (its
             host fell silent), ``interrupted``, ``shutdown``, ``corrupt``, ``unreadable``, ``unknown_task``, ``signature``.
-        text: a traceback, or what was noticed. Of the last attempt up to 4,000 characters, of those before 120: the end.
-        host: where it ran: the name of the host, its session where it has none. Empty: not known.
-        fencing_token: of the ticket by which it ran: later tickets of a message have greater ones. None: not known.
-        max_attempts: the attempt that would be the last one, as its task says. 0: not known, as where its process died.
+        text: the end of a traceback, or a description: up to 4,000 characters for the last attempt, 120 for earlier ones.
+        at: when it ended.
+        host: the name of the host that ran it, or its session if it has no name. Empty: not known.
+        fencing_token: of the ticket under which it ran; later tickets of a message have greater ones. None: not known.
+        max_attempts: number of the last attempt that its task allows. 0: not known, for example after the death of its
+            process.
     """
 
     attempt: int

@@ -88,7 +88,7 @@ def _without_failures(kind: Any) -> Any:
 
 
 class Options(TypedDict, total=False):
-    """What `s3queue.handler` takes besides, for type checkers."""
+    """The options of `s3queue.handler`, for type checkers."""
 
     max_attempts: int | None
     backoff: Backoff | Delay | None
@@ -111,7 +111,7 @@ class Options(TypedDict, total=False):
 
 
 class TaskOptions(Options, total=False):
-    """What `s3queue.task` takes besides."""
+    """The options of `s3queue.task`, for type checkers."""
 
     cron: str | None
     every: float | timedelta | None

@@ -31,18 +31,18 @@ _MOST_RUNNING, _MOST_RATE = 10**9, 1e6
 
 
 class Limit(Struct, frozen=True):
-    """How much may run. None: not said.
+    """How many messages may run at once, and how many may start per second. None: this limit stays as it is.
 
     Args:
-        max_running: so many messages at once; 0: any number.
-        rate: so many a second, on average: a number, or ``"100/s"``, ``"20/min"``, ``"5/h"``; 0: any number.
+        max_running: messages at once; 0: any number.
+        rate: messages started per second, on average: a number, or ``"100/s"``, ``"20/min"``, ``"5/h"``; 0: any number.
     """
 
     max_running: int | None = None
     rate: float | str | None = None
 
     def record(self, what: str) -> records.Limit:
-        """Raises `ConfigError` for values that make no sense."""
+        """The record of it. ``what`` begins the text of an error. Raises `ConfigError`: a value is out of range."""
         most = self.max_running
         if most is not None and (type(most) is not int or not 0 <= most <= _MOST_RUNNING):
             raise ConfigError(f"{what}: max_running is {most!r}", "a number of messages; 0 for any number")
@@ -52,8 +52,13 @@ class Limit(Struct, frozen=True):
 class Breaker(Struct, frozen=True):
     """When to hold a queue whose messages fail, and when to try again.
 
-    After ``failures`` failed attempts within ``window`` seconds nothing of the queue is started for ``pause`` seconds. Then
-    one message at a time is tried; the first that ends well opens the queue again, one that fails begins another pause.
+    After ``failures`` failed attempts within ``window`` seconds no message of the queue starts for ``pause`` seconds. Then
+    one message at a time is tried. The first success lets the queue run again; a failure begins another pause.
+
+    Args:
+        failures: failed attempts, from 1 to 1,000,000.
+        window: seconds, at most a day.
+        pause: seconds, at most a day.
     """
 
     failures: int
@@ -61,6 +66,7 @@ class Breaker(Struct, frozen=True):
     pause: float = 30.0
 
     def record(self, what: str) -> records.Breaker:
+        """The record of it. ``what`` begins the text of an error. Raises `ConfigError`: a value is out of range."""
         if type(self.failures) is not int or not 1 <= self.failures <= 1_000_000:
             raise ConfigError(f"{what}: a breaker opens after {self.failures!r} failures", "a number above 0")
         for name, seconds in (("window", self.window), ("pause", self.pause)):

@@ -21,8 +21,8 @@ _MOST = 1e9
 
 
 class State(MutableMapping[str, Any]):
-    """What the attempts of one message keep for the next: a small dict of builtins. Each change of a key is kept; one
-    inside of a value is not, so give the value again."""
+    """A small dict of builtins that one attempt of a message keeps for the next. Setting a key is noticed; a change inside
+    a value is not: set the key again."""
 
     def __init__(self, page: Page) -> None:
         self._page = page
@@ -49,10 +49,10 @@ class State(MutableMapping[str, Any]):
         return repr(self._values)
 
     def set(self, values: Mapping[str, Any]) -> None:
-        """Replace all of it. Values are from then on what the next attempt will see: a tuple is a list.
+        """Replace all of it. Values become what the next attempt will see at once: a tuple becomes a list.
 
         Raises:
-            ConfigError: a key is no text, or it is too large, or holds what MessagePack cannot.
+            ConfigError: a key is no string, a value cannot be encoded, or together they exceed 2,000 bytes.
         """
         if any(not isinstance(key, str) for key in values):
             raise ConfigError("a key of ctx.state is not a string")

@@ -38,14 +38,16 @@ LONGEST_RESULT_S = 30 * 86_400.0
 
 
 class Backoff(Struct, frozen=True):
-    """How long a failed message waits: attempt 1 up to ``base`` seconds, each later one longer, at most ``cap``.
+    """How long a failed message waits: up to ``base`` seconds after attempt 1, then longer each time, at most ``cap``.
 
     The wait is drawn from 0 to that bound ("full jitter"), so that messages that failed together do not return together
     (https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/).
 
     Args:
-        jitter: False to wait exactly the bound.
-        growth: ``exponential`` doubles the bound, ``linear`` adds ``base`` to it, ``fixed`` leaves it at ``base``.
+        base: seconds: the bound after attempt 1.
+        cap: seconds: the largest bound.
+        jitter: False: wait exactly the bound.
+        growth: ``exponential`` doubles the bound with each attempt, ``linear`` adds ``base``, ``fixed`` keeps it.
 
     Raises:
         ConfigError: a bound is negative, cap is below base, or there is no such growth.
@@ -76,13 +78,13 @@ class Backoff(Struct, frozen=True):
 
 
 class Policy(Struct, frozen=True, kw_only=True):
-    """How a task fails.
+    """What follows a failed attempt of a task.
 
     Args:
-        max_attempts: None: the setting of that name.
+        max_attempts: attempts of a message, the first included; None: the setting of that name.
         backoff: a `Backoff`, or a function of the attempt, counted from 1, and the exception.
-        time_limit: unset: the setting of that name. None: no limit.
-        soft_time_limit: None: none.
+        time_limit: seconds for one attempt; None: no limit; unset: the setting of that name.
+        soft_time_limit: seconds after which the task is told to stop; None: it is not.
         retry_on: only these are tried again; None: all are.
         give_up_on: these are never tried again, whatever ``retry_on`` says.
         on_failure: ``dead``: a message out of attempts leaves a dead letter. ``drop``: it leaves nothing.
@@ -103,7 +105,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     ack: Ack = "auto"
 
     def check(self, what: str) -> None:
-        """Raises `ConfigError` for what cannot be meant."""
+        """Raises `ConfigError`: a value is out of range, or two contradict each other."""
         own = self.max_attempts
         if own is not None and (type(own) is not int or not 1 <= own <= 1000):
             raise ConfigError(f"{what}: max_attempts is {own!r}", "from 1 to 1000, the first attempt included")

@@ -90,21 +90,24 @@ def resource(make: Callable[[], Iterator[T]], /) -> Resource[T]: ...
 @overload
 def resource(make: Callable[[], T], /) -> Resource[T]: ...
 def resource(make: Callable[[], Any], /) -> Resource[Any]:
-    """Declare what makes a resource: a function that returns it, or a generator that yields it once and then closes it.
+    """Declare how a resource is made: by a function that returns it, or by a generator that yields it and then closes it.
 
-    It is closed when its worker has drained, not when that is killed. With ``concurrency`` above 1 several threads use it.
+    Each process makes it once, when a task first needs it, and closes it when its worker has drained, but not if it is
+    killed. With ``concurrency`` above 1 several threads share it.
 
     Raises:
-        ConfigError: what is decorated is no function, or async.
+        ConfigError: the decorated object is no function, or is async.
     """
     return Resource(make)
 
 
 def given(resource: Resource[T]) -> T:
-    """For the default of a keyword-only parameter of a task: the worker hands it the resource. So does a direct call.
+    """Mark a parameter as a resource: for the default of a keyword-only parameter of a task.
+
+    The worker passes the resource to it, and so does a direct call of the task. It is not part of the message.
 
     Raises:
-        ConfigError: that is no resource.
+        ConfigError: the argument is no resource.
     """
     if not isinstance(resource, Resource):
         raise ConfigError(f"{resource!r} is not a resource", "decorate what makes it with @s3queue.resource")

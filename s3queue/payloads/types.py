@@ -54,14 +54,17 @@ _MODELS = _Carrier(
 
 
 def payload_type(kind: type[T], *, encode: Callable[[T], Any], decode: Callable[[Any], T]) -> type[T]:
-    """Have messages carry values of this type, in every process that imports the call: best beside the type itself.
+    """Let messages carry values of this type, in every process that makes this call: put it beside the type itself.
 
     Args:
-        encode: to something that is carried without help, and says all that makes two values equal.
-        decode: the value again. For what it does not understand it raises a ValueError.
+        encode: makes something of the value that messages already carry. Two values are equal if these are.
+        decode: makes the value of that again. It raises a ValueError for what it does not understand.
+
+    Returns:
+        The type itself.
 
     Raises:
-        ConfigError: messages carry it already, or that is no class.
+        ConfigError: messages carry the type already, or it is no class.
     """
     if not isinstance(kind, type):
         raise ConfigError(f"{kind!r} is no class")

@@ -33,10 +33,10 @@ MINIO_IMAGE = "minio/minio:RELEASE.2025-09-07T16-13-09Z"
 
 @contextmanager
 def docker(folder: Path) -> Iterator[str]:
-    """The address of a Docker daemon: the one that ``DOCKER_HOST`` names or that runs already, or one of our own. One that
-    runs, and has no network on which it could publish a port, is of no use.
+    """The address of a Docker daemon: the one in ``DOCKER_HOST``, a running one, or one that is started here. A running
+    daemon without a network on which it could publish a port is not used.
 
-    Starting one takes root and Debian's ``docker.io``. It makes no firewall rules: ports are published by its proxy.
+    Starting one needs root and Debian's ``docker.io``. It makes no firewall rules: ports are published by its proxy.
     """
     for address in (os.environ.get("DOCKER_HOST"), "unix:///var/run/docker.sock"):
         if address and publishes(address):
@@ -60,9 +60,9 @@ def docker(folder: Path) -> Iterator[str]:
 
 
 def publishes(address: str) -> bool:
-    """Whether a daemon answers that has a network on which it can publish a port."""
+    """Whether a daemon answers, and has a network on which it can publish a port."""
     if urlsplit(address).scheme not in ("unix", "tcp", "http"):
-        return True  # by ssh, or with certificates: whoever set that knows
+        return True  # by ssh, or with certificates: it was set on purpose
     return b'"Driver":"bridge"' in _answer(address, "/networks")
 
 
@@ -123,7 +123,7 @@ def container(folder: Path) -> Iterator[Server]:
 
 
 def publish(made: Any, port: int) -> None:
-    """On the loopback interface alone, under whichever port is free. Testcontainers has no word for that."""
+    """Publish the port on the loopback interface only, at any free port. Testcontainers has no option for that."""
     made.ports[str(port)] = ("127.0.0.1", None)
 
 

@@ -7,12 +7,13 @@
         ...
         proxy.go_away(for_s=20)
 
-What happens to a request is drawn from the seed and the number of the request, so the same requests in the same order meet
-the same faults. Requests are handed on byte for byte, host name included, so signatures stay valid. In a ``with`` block of
-`FaultProxy.lose_answers` and the like every request meets the same fault: it is one `s3queue.testing.conformance.Faults`.
+The fault of a request is drawn from the seed and the number of the request, so the same requests in the same order meet
+the same faults. Requests are passed on byte for byte, host name included, so signatures stay valid. In a ``with`` block
+of `FaultProxy.lose_answers` and the like every request meets the same fault: so this is a
+`s3queue.testing.conformance.Faults`.
 
-The proxy runs in a thread of its own. `FaultProxy.go_away`, `FaultProxy.come_back` and the attributes may be used from any
-thread.
+The proxy runs in a thread of its own. `FaultProxy.go_away`, `FaultProxy.come_back` and the attributes may be used from
+any thread.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from s3queue.testing.http1 import LIMIT, Broken, Message, Server, close, made_up
 
 __all__ = ["FAULTS", "Fault", "FaultProxy", "decide"]
 
-#: What may happen to a request, and what its sender can know of it.
+#: The kinds of faults, and what the sender of the request can know.
 FAULTS = {
     "refused": "503 at once; not applied",
     "reset": "the connection breaks before the request reaches the server; not applied",
@@ -47,7 +48,7 @@ FAULTS = {
 
 
 class Fault(NamedTuple):
-    """What happens to one request. ``delay_s`` is of the two that are late."""
+    """The fault of one request. ``delay_s``: seconds, for the two kinds that are late."""
 
     kind: str
     delay_s: float = 0.0
@@ -56,7 +57,7 @@ class Fault(NamedTuple):
 def decide(
     seed: int | str, number: int, rate: float, kinds: Sequence[str] = tuple(FAULTS), delay_s: float = 3.0
 ) -> Fault | None:
-    """The fate of request ``number``; None is to be served. The same arguments give the same answer, on every machine."""
+    """The fault of request ``number``; None: it is served. The same arguments give the same result, on every machine."""
     draw = random.Random(f"{seed}/{number}")
     if draw.random() >= rate:
         return None
@@ -69,15 +70,18 @@ class FaultProxy:
 
     Args:
         upstream: ``http://host:port`` of the server.
-        seed: with the number of a request it decides its fate.
-        rate: probability of a fault, for each request.
-        kinds: which of `FAULTS`.
-        delay_s: mean delay of what is late, in seconds; choose it beyond the time-out of the client.
+        seed: determines the faults, together with the number of a request.
+        rate: probability of a fault for each request, from 0 to 1.
+        kinds: names of `FAULTS`.
+        delay_s: mean delay of late requests and answers, in seconds; choose it beyond the time-out of the client.
 
     Attributes:
         rate, kinds, delay_s: may be changed at any time.
-        faults: how often each kind was done; ``gone`` counts requests that met a server that was away.
-        requests: how many were read, whatever became of them.
+        faults: number of faults by kind; ``gone`` counts requests that met a server that was away.
+        requests: number of requests that were read, whatever their fault.
+
+    Raises:
+        ValueError: there is no such kind of fault, or ``upstream`` is no such address.
     """
 
     def __init__(
@@ -108,12 +112,13 @@ class FaultProxy:
 
     @property
     def address(self) -> str:
+        """``http://127.0.0.1:port`` of the proxy."""
         return f"http://127.0.0.1:{self._port}"
 
     def __enter__(self) -> FaultProxy:
         self._held = socket.socket()
         if sys.platform == "linux":
-            # The port is ours while we are away, too: bound, and nobody listens. Elsewhere one cannot listen beside it.
+            # The port stays bound while we are away, so that no other program can listen there.
             self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._held.bind(("127.0.0.1", 0))
             self._port = self._held.getsockname()[1]
@@ -133,11 +138,11 @@ class FaultProxy:
     # ---- away and back -------------------------------------------------------------------------------------
 
     def go_away(self, for_s: float | None = None, *, at_request: int | None = None) -> None:
-        """Refuse connections, break those that are open, and lose what is on its way to the server.
+        """Refuse connections, break the open ones, and lose what is on its way to the server.
 
         Args:
-            for_s: seconds until it comes back by itself; None for never.
-            at_request: not now, but when this request comes, counted from the first; that is lost as well.
+            for_s: seconds until it comes back by itself; None: never.
+            at_request: go away when this request comes, counted from the first; it is lost as well. None: now.
         """
         if at_request is not None:
             self._departure = at_request, for_s
@@ -150,6 +155,7 @@ class FaultProxy:
 
     @property
     def is_away(self) -> bool:
+        """Whether it refuses connections now."""
         return self._away
 
     # ---- the same fault for every request ------------------------------------------------------------------
@@ -160,20 +166,20 @@ class FaultProxy:
         return self.requests
 
     def lose_answers(self) -> AbstractContextManager[None]:
-        """Requests are carried out; their answers never come back."""
+        """In the block requests are carried out, but their answers never arrive."""
         return self._always("lost")
 
     def lose_requests(self) -> AbstractContextManager[None]:
-        """No request reaches the server."""
+        """In the block no request reaches the server."""
         return self._always("reset")
 
     def cut_requests(self) -> AbstractContextManager[None]:
-        """Requests break off after their headers, where they have a body, and are lost where they have none."""
+        """In the block requests with a body break off after their headers; those without are lost."""
         return self._always("cut")
 
     @contextlib.contextmanager
     def refuse(self) -> Iterator[None]:
-        """No connection is accepted, and those that are open break."""
+        """In the block no connection is accepted, and open ones break."""
         self.go_away()
         try:
             yield
@@ -256,7 +262,7 @@ class FaultProxy:
             await close(client)
 
     async def _pass_on(self, request: Message, client: asyncio.StreamWriter, server: Server) -> bool:
-        """One request. Returns whether the connection goes on."""
+        """Serve one request. Returns whether the connection continues."""
         self.requests += 1
         if self._departure is not None and self.requests >= self._departure[0]:
             (_, for_s), self._departure = self._departure, None

@@ -1,4 +1,4 @@
-"""Programs that run beside this one: found, started, waited for, and ended with the block that needs them."""
+"""Programs that run beside this one: finds, starts and ends them, and waits for them."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-#: How long a server may take until it answers; generous, since it only bounds a hang. Seconds.
+#: Seconds that a server may take until it answers; generous, since it only bounds a hang.
 _PATIENCE_S = 240.0
 
 
 class Unavailable(Exception):
-    """A server cannot be had on this machine."""
+    """The program or server is not available on this machine."""
 
 
 def find_program(name: str, how: str) -> str:
-    """Its path: beside this Python, or on the ``PATH``. Raises `Unavailable`, which says ``how`` to get it."""
+    """The path of a program: beside this Python, or on the ``PATH``. Raises `Unavailable`, with ``how`` to get it."""
     beside = Path(sys.executable).parent / name
     found = str(beside) if beside.exists() else shutil.which(name)
     if not found:
@@ -33,7 +33,7 @@ def find_program(name: str, how: str) -> str:
 
 @contextmanager
 def running(arguments: Sequence[str], log: Path, env: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
-    """A child in a session of its own, so that Ctrl-C reaches this process alone, and ended with it."""
+    """Run a child process in the block. It has a session of its own, so that Ctrl-C reaches only this process."""
     if guard := shutil.which("setpriv"):
         arguments = [guard, "--pdeathsig", "KILL", *arguments]
     with log.open("ab") as output:
@@ -53,7 +53,7 @@ def running(arguments: Sequence[str], log: Path, env: Mapping[str, str]) -> Iter
 
 @contextmanager
 def python(module: str, *arguments: str, env: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
-    """``python -m module``, with its output in a pipe; ended with the block, and killed a minute after that."""
+    """Run ``python -m module`` in the block, with its output in a pipe; killed a minute after the end of the block."""
     command = [sys.executable, "-m", module, *arguments]
     with subprocess.Popen(command, env={**os.environ, **env}, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -63,7 +63,7 @@ def python(module: str, *arguments: str, env: Mapping[str, str]) -> Iterator[sub
 
 
 def end(process: subprocess.Popen[Any], patience_s: float) -> None:
-    """The process has ended: by itself, by SIGTERM, or by SIGKILL after ``patience_s`` seconds."""
+    """End the process, unless it has ended: by SIGTERM, or by SIGKILL after ``patience_s`` seconds."""
     process.terminate()
     try:
         process.wait(patience_s)
@@ -74,8 +74,11 @@ def end(process: subprocess.Popen[Any], patience_s: float) -> None:
 
 @contextmanager
 def free_ports(count: int) -> Iterator[list[int]]:
-    """Ports that are free together with those 10,000 above, where SeaweedFS listens for gRPC. On Linux nobody else is given
-    them while the block runs: they are bound, and whoever asks for one by its number can listen there all the same."""
+    """Ports that are free, and so are those 10,000 above, where SeaweedFS listens for gRPC.
+
+    Args:
+        count: number of ports.
+    """
     with ExitStack() as held:
         found: list[int] = []
         while len(found) < count:
@@ -97,6 +100,11 @@ def free_ports(count: int) -> Iterator[list[int]]:
 def wait_for(
     name: str, ready: Callable[[], bool], process: subprocess.Popen[bytes] | None, log: Path | None = None
 ) -> None:
+    """Return when a program is ready.
+
+    Raises:
+        RuntimeError: it has ended, or did not answer in time; with the end of its log.
+    """
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         with suppress(OSError):

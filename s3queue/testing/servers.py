@@ -1,7 +1,7 @@
 """Real servers to test stores on, as context managers: SeaweedFS, MinIO and Azurite.
 
-Each yields a `Server`: a bucket, ready, and how to reach it. All of them listen on the loopback interface, keep their
-data in a folder that the caller gives, and end with the ``with`` block. Where one cannot be had `Unavailable` says why.
+Each yields a `Server` with a bucket that is ready. All of them listen on the loopback interface, keep their data in a
+folder that the caller gives, and end with the ``with`` block. If one is not available, `Unavailable` tells why.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class Server(NamedTuple):
     Attributes:
         name: of the software.
         address: ``http://host:port``.
-        bucket: that exists.
-        env: the credentials, as the variables that SDKs read.
+        bucket: name of the bucket.
+        env: the credentials, as environment variables that SDKs read.
     """
 
     name: str
@@ -66,6 +66,7 @@ class Server(NamedTuple):
 
     @property
     def port(self) -> int:
+        """Its port."""
         return urlsplit(self.address).port or 80
 
 

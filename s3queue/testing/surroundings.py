@@ -22,7 +22,7 @@ class Pacing(NamedTuple):
 class Alone:
     """Most of an `s3queue.core.agent.Environment`, for an agent without a machine, neighbours or listeners.
 
-    Who inherits adds clocks, nonces, which sessions are gone, and what becomes of a fault.
+    Subclasses add the clocks, nonces, the sessions that are gone, and the handling of faults.
     """
 
     def is_local(self, place: Place) -> bool:

@@ -40,14 +40,24 @@ def run(setting: Setting, repetitions: int, warm_up: int = 1) -> dict[str, Any]:
 @click.option("--concurrency", type=click.IntRange(1), default=1, show_default=True)
 @click.option("--batch", type=click.IntRange(1, 1000), default=1, show_default=True, help="Messages per object.")
 @click.option("--payload", type=click.IntRange(0), default=0, show_default=True, help="Bytes per message.")
-@click.option("--task-ms", type=click.FloatRange(0), default=0.0, show_default=True, help="How long a task sleeps.")
-@click.option("--repetitions", type=click.IntRange(1), default=5, show_default=True, help="That count.")
 @click.option(
-    "--samples", type=click.IntRange(0), default=20, show_default=True, help="Latency samples in each; 0: none."
+    "--task-ms", type=click.FloatRange(0), default=0.0, show_default=True, help="Milliseconds that a task sleeps."
 )
-@click.option("--idle-s", type=click.FloatRange(0.001), default=1.0, show_default=True, help="Between two samples.")
-@click.option("--warm-up", type=click.IntRange(0), default=1, show_default=True, help="Repetitions that do not count.")
-@click.option("--far", type=click.Choice(sorted(MODELS)), help="Put the store behind the latencies of this model.")
+@click.option("--repetitions", type=click.IntRange(1), default=5, show_default=True, help="Counted repetitions.")
+@click.option(
+    "--samples",
+    type=click.IntRange(0),
+    default=20,
+    show_default=True,
+    help="Latency samples in each repetition; 0: none.",
+)
+@click.option(
+    "--idle-s", type=click.FloatRange(0.001), default=1.0, show_default=True, help="Seconds between two samples."
+)
+@click.option(
+    "--warm-up", type=click.IntRange(0), default=1, show_default=True, help="Repetitions before, which do not count."
+)
+@click.option("--far", type=click.Choice(sorted(MODELS)), help="Add the latencies of this model to the store.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of s3queue; JSON or a string.")
 @click.option("--json", "as_json", is_flag=True, help="Print nothing but JSON.")
 def command(
@@ -102,7 +112,7 @@ def command(
 
 
 def _rows(figures: dict[str, Any], of: str = "") -> Iterator[tuple[str, dict[str, float]]]:
-    """Each figure with its full name, however deep it stands."""
+    """Each figure with its full name, at any depth."""
     for name, value in figures.items():
         if "median" in value:
             yield of + name, value

@@ -1,4 +1,4 @@
-"""Repetitions, and what is told of them."""
+"""Figures of several repetitions."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def figure(values: Iterable[float]) -> dict[str, float]:
 
 
 def _short(value: float) -> float:
-    """Four digits: more would pretend to be known."""
+    """A number with four digits: more would suggest a precision that it does not have."""
     return float(f"{value:.4g}")
 
 
 def summary(repetitions: list[Mapping[str, Any]]) -> dict[str, Any]:
-    """The same shape, with a `figure` in place of each number."""
+    """The same structure, with a `figure` in place of each number."""
     first = repetitions[0]
     return {
         key: summary([one[key] for one in repetitions])
@@ -31,16 +31,16 @@ def summary(repetitions: list[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def percentile(values: list[float], share: float) -> float:
-    """Nearest rank."""
+    """The percentile, by nearest rank."""
     known = sorted(values)
     return known[max(0, math.ceil(share * len(known) - 1e-9) - 1)]
 
 
 def median(value: Any) -> float:
-    """Of a `figure`."""
+    """The median of a `figure`."""
     return float(value["median"])
 
 
 def told(value: Any, digits: str = ",.0f") -> str:
-    """A `figure` as text: the median, and in brackets from where to where."""
+    """A `figure` as text: the median, with the range in brackets."""
     return f"{value['median']:{digits}} ({value['min']:{digits}}–{value['max']:{digits}})"

@@ -32,22 +32,25 @@ from stress.bench.host import QUEUE, noop, note
 from stress.bench.procs import Host, Usage
 from stress.bench.remote import open_remote
 
-#: Raw creations and ours take turns so often: a server gets slower as it fills, and what is measured first would win.
+#: Turns between raw creations and enqueues: a server gets slower as it fills, so the first measurement would win.
 _SLICES = 20
-#: Nothing here takes so long; a queue that stands still must not hold the benchmark. Seconds.
+#: Seconds after which a benchmark fails: longer than everything here takes.
 _PATIENCE_S = 900.0
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What is measured.
+    """The setting of a measurement.
 
     Attributes:
-        store: URL. ``{n}`` in it is replaced by the number of the repetition, so that each can have a file of its own.
-        batch: messages per object. payload: bytes of each message beyond its frame. task_ms: for which a task sleeps.
-        far: name of a model whose latencies the store is put behind.
-        settings: of s3queue, beyond the defaults.
-        samples: of the latency; 0: do not measure it. Between two of them the queue is idle for once to twice ``idle_s``.
+        store: URL. ``{n}`` in it is replaced by the number of the repetition, so that each can have its own file.
+        batch: messages per object.
+        payload: bytes of each message beyond its frame.
+        task_ms: milliseconds that a task sleeps.
+        far: name of a model whose latencies are added to the store; empty: none.
+        settings: of s3queue, other than the defaults.
+        samples: of the latency; 0: do not measure it. Between two samples the queue is idle for ``idle_s`` seconds to
+            twice that.
     """
 
     store: str
@@ -65,7 +68,7 @@ class Setting:
 
 
 class Bench:
-    """The footing of one repetition: a namespace that nobody has used, and the processes on it."""
+    """The environment of one repetition: an unused namespace, and the processes on it."""
 
     def __init__(self, setting: Setting, number: int, folder: Path) -> None:
         self.setting, self.folder = setting, folder
@@ -86,7 +89,7 @@ class Bench:
         return noop.encode((), arguments)
 
     def enqueue(self, messages: int) -> float:
-        """Seconds that it took, each object durable before the next is sent."""
+        """Enqueue, each object durable before the next is sent. Returns the seconds."""
         payload, batch = self.payload(), self.setting.batch
         began = time.perf_counter()
         left = messages
@@ -97,7 +100,7 @@ class Bench:
         return time.perf_counter() - began
 
     def connect(self) -> None:
-        """Nothing that is measured opens the connection."""
+        """Open the connection, so that no measurement does."""
         self.queue.send("noop", [self.payload()])
 
     # ---- the host ------------------------------------------------------------------------------------------
@@ -117,7 +120,7 @@ class Bench:
             yield process
 
     def committed(self) -> int:
-        """Messages that the board counts as done."""
+        """Number of messages that are done on the board."""
         found = self.driver.run(get(self.layout.board))
         if not isinstance(found, Found):
             return 0
@@ -127,7 +130,8 @@ class Bench:
     # ---- raw requests --------------------------------------------------------------------------------------
 
     def raw_put(self, first: int, stop: int) -> float:
-        """Seconds that so many creations take the same client, one after the other, of objects as large as the queue's."""
+        """Seconds for this many creations of objects as large as those of the queue, by the same client, one after the
+        other."""
         messages = [Raw(msgspec.msgpack.encode(("noop", self.payload(), {})))] * self.setting.batch
         body = msgspec.msgpack.encode({"messages": messages, "sent_ms": 0, "format": 1})
         began = time.perf_counter()
@@ -177,7 +181,7 @@ def wait_for(ready: Callable[[], bool], process: subprocess.Popen[str], pause_s:
 
 
 def repetition(setting: Setting, number: int) -> dict[str, Any]:
-    """Everything that one repetition tells, as numbers."""
+    """All figures of one repetition."""
     with tempfile.TemporaryDirectory(prefix="s3queue-bench-") as name:
         bench = Bench(setting, number, Path(name))
         try:
@@ -233,12 +237,14 @@ def _drained(bench: Bench) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Drain:
-    """
+    """The figures of a drain.
+
     Attributes:
-        seconds: from the first start to the moment at which every message was seen to be committed on the board.
-        running_s: from the first start to the last end of a task.
-        early: messages that had run when the CPU of the processes was read first.
-        requests: of agent and workers, for the host's whole life; ``by_role``: the same, with bytes and mishaps.
+        seconds: from the first start until the board showed every message as committed.
+        running_s: seconds from the first start to the last end of a task.
+        early: messages that had run when the CPU time of the processes was read first.
+        requests: of agent and workers, in the whole life of the host.
+        by_role: the same by role, with bytes, retries and conflicts.
     """
 
     seconds: float
@@ -275,12 +281,12 @@ def drained(bench: Bench) -> Drain:
 
 
 def _all_at_work(ran: work.Ran, setting: Setting) -> bool:
-    """Every worker has begun a task, or there is none left: few messages may all go to one worker."""
+    """Wait until every worker has begun a task, or none is left: one worker may take all of few messages."""
     return len(ran.pids) >= setting.workers or ran.many >= setting.messages
 
 
 def latency(bench: Bench) -> dict[str, float]:
-    """From the call of ``enqueue`` to the start of the task, one message at a time into an idle queue."""
+    """Seconds from the call of ``enqueue`` to the start of the task, one message at a time into an idle queue."""
     marks = work.Marks(bench.folder, create=True)
     times: list[float] = []
     with bench.host(until_empty=False) as process:

@@ -1,4 +1,4 @@
-"""What processes use, read from outside while they run: CPU time and resident memory."""
+"""Resources of processes, read from outside while they run: CPU time and resident memory."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Usage(NamedTuple):
 
 
 class Host:
-    """The processes of one supervisor. It counts with its agent: both are there whatever the tasks do."""
+    """The processes of one supervisor. The supervisor counts with its agent: both run whatever the tasks do."""
 
     def __init__(self, supervisor: int, workers: Iterable[int]) -> None:
         self.workers = set(workers)
@@ -66,5 +66,5 @@ class Host:
         return Usage(sum(map(cpu_s, self.others)), sum(map(cpu_s, self.workers)))
 
     def rss(self) -> tuple[float, float]:
-        """Of the agent, and of the largest worker."""
+        """Resident memory of the agent, and of the largest worker."""
         return rss_mib(self.agent), max(map(rss_mib, self.workers), default=0.0)

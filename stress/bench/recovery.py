@@ -1,8 +1,8 @@
-"""How long it takes until the message of a killed worker runs again, and whether anything was lost or run twice.
+"""The time until the message of a killed worker runs again, and whether anything was lost or run twice.
 
-Four workers are busy with tasks of 50 ms; one is killed with SIGKILL in the middle of a message. What counts is the time
-from the kill to the next start of that very message, in another process, and to the moment at which four workers run
-again. Every start is written down by the task itself, in one line, by its own process.
+Four workers are busy with tasks of 50 ms; one is killed with SIGKILL in the middle of a message. Measured are the
+seconds from the kill to the next start of that message, in another process, and to the time at which four workers run
+again. The task records every start itself, in one line, by its own process.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def _read(folder: Path) -> list[Start]:
 
 
 def recovery(bench: Bench) -> dict[str, float]:
-    """Of one killed worker. Seconds, and counts of messages."""
+    """The figures after one killed worker: seconds, and numbers of messages."""
     bench.queue.send("held", [held.encode((number, TASK_S), {}) for number in range(MESSAGES)])
     folder, workers = bench.folder, bench.setting.workers
     with bench.host(until_empty=False) as process:
@@ -78,7 +78,7 @@ def _over(folder: Path) -> bool:
 
 
 def _in_the_middle(folder: Path, process: Any) -> Start:
-    """A start whose end was not written yet: its process is at it now."""
+    """A start whose end is not written yet: its process is running it."""
     while True:
         lines = _read(folder)
         ended = {(one.number, one.pid) for one in lines if one.ended}

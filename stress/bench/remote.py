@@ -1,6 +1,6 @@
-"""A store on this machine made to answer as late as one that is far away, and to count as one that costs money.
+"""A store of this machine that answers as late as a remote one, and counts as billed.
 
-For real runs that must show what pacing does at a distance, with no bucket at hand. The latencies are those of
+For real runs that show the effect of pacing on a remote store, without a bucket. The latencies are those of
 `stress.scale.models`, drawn for each request.
 """
 
@@ -15,7 +15,7 @@ from stress.scale.models import MODELS, Model
 
 
 class Remote:
-    """Any store, behind the latencies of a model."""
+    """Any store, with the latencies of a model."""
 
     def __init__(self, store: ObjectStore, model: Model) -> None:
         self._store, self._model = store, model
@@ -52,6 +52,6 @@ class Remote:
 
 
 def open_remote(url: str, model: str = "") -> ObjectStore:
-    """The store, behind the named model's latencies if one is named."""
+    """The store, with the latencies of a model if one is named."""
     store = open_store(url)
     return Remote(store, MODELS[model]) if model else store

@@ -1,4 +1,4 @@
-"""Real runs that ``docs/benchmarks.md`` is made of: each a name, a setting, and the command that repeats it."""
+"""The real runs of ``docs/benchmarks.md``: each has a name, a setting, and the command that repeats it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Run:
 
     @property
     def command(self) -> str:
-        """What to type for this one."""
+        """The command line of this run."""
         if self.what != "bench":
             return f"python -m stress report --only real --real {self.what}-{self.setting.store}"
         plain, parts = Setting("sqlite"), [f"python -m stress bench --store {self.setting.store}"]

@@ -1,7 +1,7 @@
-"""Does anybody who sets ``ticket_target`` by hand drain faster? Real runs, for what is over quickly.
+"""Whether another ``ticket_target`` drains short backlogs faster. Real runs.
 
-The default against a tenth of it, a third, three and ten times; all settings in turn, several times. Longer tasks and
-longer backlogs are in `stress.scale.sweep`.
+The default against a tenth of it, a third, three and ten times; all settings in turn, several times.
+`stress.scale.sweep` has longer tasks and longer backlogs.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DEFAULT_S = 1.0
 
 
 def messages(task_ms: float, slots: int) -> int:
-    """As many as take two seconds or so, and are more than one ticket."""
+    """As many as take about two seconds, and more than one ticket."""
     return 40_000 if not task_ms else int(2000 / task_ms * slots)
 
 

@@ -1,8 +1,8 @@
-"""The tasks that are measured, and the stamps by which a parent process sees them without being told.
+"""The measured tasks, and the stamps by which a parent process sees them run.
 
 Each thread that runs a task owns one small file, mapped into memory: how many messages it ran, when the first began and
-the last ended, by CLOCK_MONOTONIC, which all processes of a machine share. A stamp costs about 0.3 µs, the same for every
-queue that is compared, and no request to anything.
+the last ended, by CLOCK_MONOTONIC, which all processes of a machine share. A stamp costs about 0.3 µs, the same for
+every compared queue, and no request.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def _map(path: Path) -> memoryview[int]:
 
 
 def stamp(task_s: float = 0.0) -> None:
-    """What every measured task does: nothing, for ``task_s`` seconds, and be counted."""
+    """The body of every measured task: sleep for ``task_s`` seconds, and count the message."""
     try:
         mine = _mine.stamp
     except AttributeError:
@@ -52,7 +52,7 @@ def stamp(task_s: float = 0.0) -> None:
 
 
 class Ran(NamedTuple):
-    """What all stamps together say: messages run, when the first began, when the last ended, by which processes."""
+    """The sum of all stamps: number of messages, first start, last end, processes."""
 
     many: int
     first: float
@@ -61,7 +61,7 @@ class Ran(NamedTuple):
 
 
 class Stamps:
-    """The reading side."""
+    """Reads the stamps."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -79,7 +79,7 @@ class Stamps:
 
 
 class Marks:
-    """One start time for each numbered message, written by whoever runs it."""
+    """One start time for each numbered message, written by the process that runs it."""
 
     def __init__(self, folder: Path, *, create: bool = False) -> None:
         path = folder / "marks"
@@ -91,7 +91,7 @@ class Marks:
         self._times[number] = time.monotonic()
 
     def get(self, number: int) -> float:
-        """0.0 while it has not started."""
+        """The start time; 0.0: it has not started."""
         return float(self._times[number])
 
 

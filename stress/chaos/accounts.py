@@ -1,4 +1,4 @@
-"""Reads what everybody wrote down."""
+"""Reads the records of all parties."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ class Accounts:
 
 
 def gather(folder: Path, layout: Layout) -> Accounts:
-    """What the parties wrote; what is in the store is for the caller to add."""
+    """The records of the parties. The caller adds the content of the store."""
     accounts = Accounts()
     for file in sorted((folder / "sent").glob("*.jsonl")):
         for record in read(file):

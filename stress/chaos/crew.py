@@ -1,4 +1,4 @@
-"""The parties, as whoever starts, stops and ends them sees them."""
+"""The parties, and how they are started, stopped and ended."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from stress.chaos.producer import Line, ProducerSpec
 
 
 class Failed(QueueError):
-    """The run did not come to an end."""
+    """The run did not end."""
 
 
 class Crew:

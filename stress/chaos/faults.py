@@ -1,4 +1,4 @@
-"""What goes wrong, and how it is put right again."""
+"""The faults, and how they are repaired."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The verdict: what was lost, what was done twice, and what ran twice without a reason that is on record.
+"""The verdict: messages that were lost, committed twice, or run twice without a recorded reason.
 
-Read from the accounts alone. Each check is a function that returns what is wrong, in words.
+Reads the records only. Each check is a function that returns the violations as text.
 """
 
 from __future__ import annotations

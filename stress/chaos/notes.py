@@ -1,4 +1,4 @@
-"""How the parties write down what they see: one JSON line per event, in one write, each process in a file of its own."""
+"""The records of parties: one JSON line per event, in one write, each process in a file of its own."""
 
 from __future__ import annotations
 

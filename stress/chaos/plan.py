@@ -1,6 +1,6 @@
-"""What is enqueued, and when something goes wrong: all of it drawn from the seed, before anything starts.
+"""The plan of a run: its messages and its faults, all drawn from the seed before anything starts.
 
-What really happens then is up to the machine; the plan is the same.
+The machine decides when each of them really happens; the plan is the same.
 """
 
 from __future__ import annotations

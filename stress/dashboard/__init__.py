@@ -1,1 +1,1 @@
-"""What a dashboard costs with many viewers over a long backlog."""
+"""The cost of a dashboard with many viewers over a long backlog."""

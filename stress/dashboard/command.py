@@ -1,4 +1,4 @@
-"""``python -m stress dashboard``: many viewers over a long backlog, that a host works on."""
+"""``python -m stress dashboard``: many viewers over a long backlog, while a host works on it."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from stress.bench.figures import percentile
 from stress.stores import HELP, store_url
 
 NAMESPACE, QUEUE = "dashboard", "bench"
-#: Pages of the summary, which cost no request of their own.
+#: Pages that show only the summary, and so cost no request of their own.
 PAGES = ("/", "/queues", f"/queues/{QUEUE}", "/hosts", "/coordinator", "/dead")
-#: Seconds between two pages that somebody loads.
+#: Seconds between two page loads.
 _PAUSE_S = 0.2
 
 
@@ -35,7 +35,7 @@ _PAUSE_S = 0.2
 @click.option("--store", default="seaweedfs", show_default=True, help=HELP)
 @click.option("--viewers", default=50, show_default=True)
 @click.option("--messages", default=1_000_000, show_default=True)
-@click.option("--seconds", default=60.0, show_default=True, help="For how long they look.")
+@click.option("--seconds", default=60.0, show_default=True, help="Seconds that the viewers watch.")
 @click.option("--json", "as_json", is_flag=True)
 def command(store: str, viewers: int, messages: int, seconds: float, as_json: bool) -> None:
     """Requests, page times and memory of a dashboard with many viewers, while a host works on the backlog."""
@@ -94,7 +94,7 @@ def _host(url: str) -> str:
 
 
 async def _until_counted(port: int, messages: int) -> None:
-    """Until the page tells of a backlog as long as that, which takes a census."""
+    """Wait until the page shows the whole backlog, which takes a census."""
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
         deadline = time.monotonic() + 300
         while time.monotonic() < deadline:

@@ -21,7 +21,7 @@ from s3queue.store import Capabilities, ObjectStore
 
 
 class Counted:
-    """A store that counts what it is asked, whoever asks."""
+    """A store that counts its requests."""
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store

@@ -1,1 +1,1 @@
-"""The night of an operator: what fails is found, stopped, repaired and run again, from the command line."""
+"""The night of an operator: failures are found, stopped, repaired and run again from the command line."""

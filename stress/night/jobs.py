@@ -1,4 +1,4 @@
-"""The tasks of that night. What is wrong with the world is said by files in a folder, where each effect leaves a line."""
+"""The tasks of that night. Files in a folder say which faults there are; each effect leaves a line there."""
 
 from __future__ import annotations
 

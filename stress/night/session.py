@@ -1,4 +1,4 @@
-"""A session at a terminal: commands are shown, run, and what they say is shown."""
+"""A session at a terminal: commands are shown and run, and their output is shown."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Session:
         self._say, self._environ, self._folder = say, {**os.environ, **environ}, folder
 
     def tell(self, what: str) -> None:
-        """What the operator thinks."""
+        """Show a comment of the operator."""
         self._say(f"\n# {what}")
 
     def run(self, command: str, *, lines: int = 12, status: int = 0, quiet: bool = False) -> str:
@@ -107,7 +107,7 @@ _DIFFERS = (
 
 
 def shown(text: str) -> str:
-    """Without what differs from night to night."""
+    """A line without details that differ from night to night."""
     for differs, same in _DIFFERS:
         text = differs.sub(same, text)
     return text

@@ -1,4 +1,4 @@
-"""Who is measured, in which environment, with which command."""
+"""The peers, with their environments and commands."""
 
 from __future__ import annotations
 

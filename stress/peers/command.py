@@ -1,4 +1,4 @@
-"""``python -m stress peers``: ours and theirs in turn, several times, in one run."""
+"""``python -m stress peers``: s3queue and other queues in turn, several times, in one run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OURS = (
 @click.option("--only", multiple=True, metavar="TEXT", help="Only those whose name contains this.")
 @click.option("--repetitions", type=click.IntRange(1), default=5, show_default=True)
 @click.option(
-    "--scale", type=click.FloatRange(0.001), default=1.0, show_default=True, help="Of the numbers of messages."
+    "--scale", type=click.FloatRange(0.001), default=1.0, show_default=True, help="Factor for the numbers of messages."
 )
 @click.option("--json", "as_json", is_flag=True)
 @click.option("--chart", type=click.Path(dir_okay=False, path_type=Path), help="Write an SVG of the drain rates.")

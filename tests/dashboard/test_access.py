@@ -151,14 +151,14 @@ class TestPeople:
     @pytest.mark.parametrize(
         ("text", "why"),
         [
-            ("", "lets nobody in"),
+            ("", "names no people"),
             ("[roles]\nx = ['fly']", "no action 'fly'"),
-            ("[roles]\nx = 'pause'", "no list of names"),
+            ("[roles]\nx = 'pause'", "not a list of action names"),
             ("[tokens]", "unknown tokens"),
             ("[[people]]\nname = 'a'", "a name, a role and a token_sha256"),
             (f"[[people]]\nname = 'a'\nrole = 'boss'\ntoken_sha256 = '{'0' * 64}'", "has the role 'boss'"),
-            ("[[people]]\nname = 'a'\nrole = 'viewer'\ntoken_sha256 = 'abc'", "no SHA-256"),
-            (f"[[people]]\nname = 'a'\nrole = 'viewer'\ntoken_sha256 = '{'0' * 64}'\n" * 2, "have one token"),
+            ("[[people]]\nname = 'a'\nrole = 'viewer'\ntoken_sha256 = 'abc'", "not a SHA-256"),
+            (f"[[people]]\nname = 'a'\nrole = 'viewer'\ntoken_sha256 = '{'0' * 64}'\n" * 2, "have the same token"),
             ("[[people", "cannot be read"),
         ],
     )

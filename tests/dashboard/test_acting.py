@@ -137,14 +137,14 @@ def test_messages_of_a_filter_are_counted_before_they_are_cancelled(serve: Serve
 
 def test_a_payload_that_json_does_not_carry_is_not_edited_in_a_page(serve: Serve, store: MemoryStore) -> None:
     queue = Queue("mail", store)
-    for payload, why in (({"data": b"bytes"}, "JSON does not carry"), ({"user": 1}, "")):
+    for payload, why in (({"data": b"bytes"}, "JSON cannot hold"), ({"user": 1}, "")):
         message = queue.enqueue(payload)
         bury(store, message)
         with serve(allow=["edit"]).client() as client:
             page = client.get("/act/edit", params={"message": message}).text
             assert why in page
             assert ("&#34;user&#34;: 1" in page) == (not why)
-            assert "the payload is no JSON" in act(client, "edit", message=message, payload="{")
+            assert "the payload is not JSON" in act(client, "edit", message=message, payload="{")
 
 
 class TestWorks:
@@ -177,7 +177,7 @@ class TestWorks:
         works, go = Works(), threading.Event()
         for _ in range(8):
             works.begin("Wait", "anna", lambda work: str(go.wait(DEADLINE_S)), lambda work, state: None)
-        with pytest.raises(ConfigError, match="8 operations go on already"):
+        with pytest.raises(ConfigError, match="8 operations are running already"):
             works.begin("Wait", "anna", lambda work: "", lambda work, state: None)
         go.set()
 

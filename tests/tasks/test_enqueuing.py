@@ -195,7 +195,7 @@ def test_context_variable_that_holds_no_text_is_refused() -> None:
     number: contextvars.ContextVar[Any] = contextvars.ContextVar("number")
     sender = declared(CarryContext(number)).options(store=MemoryStore())
     number.set(7)
-    with pytest.raises(ConfigError, match="only texts"):
+    with pytest.raises(ConfigError, match="only strings"):
         sender.enqueue(1)
     with pytest.raises(ConfigError, match="same name"):
         CarryContext(tenant, contextvars.ContextVar("tenant"))

@@ -1,7 +1,7 @@
-"""The backend: stores calls of Django's tasks as messages, and tells what became of them.
+"""The backend: stores calls of Django's tasks as messages, and reads their results.
 
-A message carries the arguments of its call, and the alias of the backend that enqueued it. Its task is named by the import
-path of the function, so a host with an older release leaves a task that it does not know to the others.
+A message carries the arguments of its call, and the alias of the backend that enqueued it. Its task is named by the
+import path of the function, so a host with an older release leaves an unknown task to other hosts.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["S3QueueBackend"]
 
-#: Seconds for which what a task returned is kept, where ``OPTIONS`` say nothing: a day.
+#: Seconds for which return values are kept, unless ``OPTIONS`` say otherwise: a day.
 RESULT_TTL_S = 86_400.0
 
 
@@ -79,7 +79,7 @@ class S3QueueBackend(BaseTaskBackend):
         self.place = place_of(store, options)
 
     def check(self, **kwargs: Any) -> list[checks.CheckMessage]:
-        """What is wrong with the options. Opens no store: these checks run with every command of ``manage.py``."""
+        """The problems of the options. Opens no store: these checks run with every command of ``manage.py``."""
         found: list[checks.CheckMessage] = []
         what = f"TASKS[{self.alias!r}]"
         try:
@@ -99,12 +99,13 @@ class S3QueueBackend(BaseTaskBackend):
     # ---- enqueue -----------------------------------------------------------------------------------------------
 
     def enqueue(self, task: Task, args: Any, kwargs: Any) -> TaskResult:
-        """Store one call. One PUT, and the first time of a queue one GET. When this returns outside of a transaction, or
-        without ``enqueue_on_commit``, the message is stored.
+        """Store one call. One PUT, and the first time for a queue one GET. Outside of a transaction, or without
+        ``enqueue_on_commit``, the message is stored when this returns.
 
         Raises:
-            InvalidTask: the task is not one for this backend.
-            TypeError, ValueError: an argument has no form in JSON. ConfigError: it is too large.
+            InvalidTask: the task does not fit this backend.
+            TypeError, ValueError: an argument has no form in JSON.
+            ConfigError: the message is too large.
             EnqueueUncertain, StoreUnavailable: as of `s3queue.Task.enqueue`.
         """
         result = self._result(task, args, kwargs)
@@ -125,8 +126,9 @@ class S3QueueBackend(BaseTaskBackend):
         dedup_id: str,
         dedup_window: float | timedelta = timedelta(days=1),
     ) -> TaskResult:
-        """As `enqueue`, at once, and only if no earlier call named itself like this within the window: then the result is
-        of the message of that one. For an outbox; see ``docs/how-to/outbox.md``. Two PUTs."""
+        """As `enqueue`, at once, unless an earlier call within the window had the same name: then the result is that of
+        its message. For an outbox; see ``docs/how-to/outbox.md``. Two PUTs.
+        """
         result = self._result(task, args, kwargs)
         self._send(self._sending(result, dedup_id=dedup_id, dedup_window=dedup_window), result)
         return result
@@ -174,11 +176,12 @@ class S3QueueBackend(BaseTaskBackend):
     # ---- look --------------------------------------------------------------------------------------------------
 
     def get_result(self, result_id: str) -> TaskResult:
-        """What became of a message; see `s3queue.contrib.django.looking`.
+        """The state of a message; see `s3queue.contrib.django.looking`.
 
         Raises:
-            TaskResultDoesNotExist: there is no such message; or it has ended, and nothing is left of it: ``result_ttl`` is
-                over, or it was cancelled, purged or has expired. ImportError: there is no such task in this release.
+            TaskResultDoesNotExist: there is no such message; or it has ended and nothing is kept of it: ``result_ttl``
+                is over, or it was cancelled, purged or has expired.
+            ImportError: this release has no such task.
         """
         result = look(self.place, str(result_id))
         if result is None:
@@ -187,5 +190,7 @@ class S3QueueBackend(BaseTaskBackend):
 
 
 def level(priority: int) -> int:
-    """The priority of a message, 0 first, of that of a task, 100 first: ten levels for two hundred, in the same order."""
+    """The priority of a message, where 0 goes first, for the priority of a Django task, where 100 goes first: ten
+    levels for two hundred, in the same order.
+    """
     return 5 - -(-priority // 20) if priority > 0 else 5 + -(priority // 25)

@@ -1,4 +1,4 @@
-"""Finds the tasks of a project, and makes them known to workers."""
+"""Finds the tasks of a project, and registers them for workers."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ __all__ = ["discover", "policy"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-#: Where `policy` keeps what it was given.
+#: Attribute in which `policy` keeps its options.
 _ATTRIBUTE = "_s3queue_policy"
 
 
 def policy(**options: Any) -> Callable[[F], F]:
-    """Say how a task is tried, below Django's decorator::
+    """Set how attempts of a task are made and retried. Below Django's decorator::
 
         @task(queue_name="mail")
         @policy(max_attempts=5, time_limit=60, give_up_on=SMTPRecipientsRefused)
@@ -36,8 +36,8 @@ def policy(**options: Any) -> Callable[[F], F]:
 
     Args:
         options: of `s3queue.task`: ``max_attempts``, ``backoff``, ``time_limit``, ``soft_time_limit``, ``retry_on``,
-            ``give_up_on``, ``result_ttl``, ``on_failure``, ``middleware``, ``max_running`` and so on. They are read by
-            workers, so another release may say something else.
+            ``give_up_on``, ``result_ttl``, ``on_failure``, ``middleware``, ``max_running`` and so on. Workers read
+            them, so the release that runs a message decides. `discover` checks them.
     """
 
     def keep(function: F) -> F:
@@ -48,17 +48,17 @@ def policy(**options: Any) -> Callable[[F], F]:
 
 
 def discover() -> list[QueueTask[..., Any]]:
-    """Import the modules with tasks, and have workers of this process serve them: each task on each queue of each backend
-    that is an `S3QueueBackend`, since ``using`` may send it there. Calling it again adds what is new.
+    """Import the modules with tasks, and register the tasks for the workers of this process: each task on each queue of
+    each `S3QueueBackend`, since ``using`` may send it there. A further call adds new tasks.
 
-    Modules: ``tasks`` of every installed app, and those that the option ``modules`` names. Tasks of other modules are found
-    if something has imported them.
+    Modules: ``tasks`` of every installed app, and those in the option ``modules``. Tasks of other modules are found if
+    they have been imported.
 
     Returns:
-        What was added.
+        The tasks that were added.
 
     Raises:
-        ConfigError: `policy` was given something that cannot be meant.
+        ConfigError: an option of `policy` is unknown or out of range.
     """
     if not apps.ready:
         import django
@@ -80,10 +80,10 @@ def discover() -> list[QueueTask[..., Any]]:
 
 
 def _found() -> Iterator[Task]:
-    """Every task that has been imported: what its own path leads to, as Django itself finds it again."""
+    """Every imported task: the object at its own import path, as Django itself finds it again."""
     for name, module in list(sys.modules.items()):
         for attribute, value in list(getattr(module, "__dict__", {}).items()):
-            # By its type: isinstance would have lazy objects of others set themselves up.
+            # By its type: isinstance would set up lazy objects of other libraries.
             if issubclass(type(value), Task) and value.module_path == f"{name}.{attribute}":
                 yield value
 
@@ -94,5 +94,7 @@ def _declare(task: Task, queue: str, backend: S3QueueBackend) -> QueueTask[..., 
         options["result_ttl"] = None
     unknown = {"batch", "wait", "unique", "ack", "cron", "every", "tz", "catch_up", "name", "queue"} & options.keys()
     if unknown:
-        raise ConfigError(f"policy of {task.module_path}: {', '.join(sorted(unknown))}", "not of tasks of Django")
+        raise ConfigError(
+            f"policy of {task.module_path}: unknown {', '.join(sorted(unknown))}", "a Django task does not take it"
+        )
     return declare(queue, task.module_path, **options)(runner(task))

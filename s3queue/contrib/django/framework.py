@@ -1,4 +1,4 @@
-"""The Tasks framework: Django's own, before Django 6.0 that of the package ``django-tasks``. They are alike."""
+"""The Tasks framework: Django's own from Django 6.0 on, otherwise that of the package ``django-tasks``. They are alike."""
 
 from __future__ import annotations
 

@@ -37,18 +37,18 @@ __all__ = ["look"]
 
 #: The line of a traceback that names the exception: not indented, unlike all before.
 _RAISED = re.compile(r"^([A-Za-z_][\w.]*)(?::|$)")
-#: Looks at a message that goes on between them: from one place to the next, or to its next life.
+#: Looks at a message that moves between them: to its next place, or to its next life.
 _LOOKS = 3
-#: What an attempt that failed has noted: when the first one began, and who ran them.
+#: Notes of failed attempts: when the first one began, and which workers ran them.
 _Before: TypeAlias = tuple[datetime | None, list[str]]
 
 
 def look(place: Place, message: str) -> TaskResult | None:
-    """The result of this message; None: there is none, or it is no message of a task.
+    """The result of a message. None: there is none, or the id is not that of a task's message.
 
-    Asks: one GET for the board, one for its batch. Of one that runs one for its host, and of one that has failed before
-    two more. Of one that has ended three more. Where messages of its queue wait in such numbers that they were moved off
-    the board, lists the queue.
+    Asks: one GET for the board and one for its batch; one more for the host of a running message, two more for a
+    message that has failed before, three more for one that has ended. Where so many messages of its queue wait that
+    they were moved off the board, it lists the queue.
     """
     try:
         handle = MessageHandle(message, place.store, config=place.config)
@@ -63,7 +63,7 @@ def look(place: Place, message: str) -> TaskResult | None:
                 return _pending(handle, one)
             try:
                 return _done(handle, handle.result(timeout=0))
-            except TimeoutError:  # it goes on elsewhere, or has moved on since that look
+            except TimeoutError:  # it runs elsewhere, or has moved since that look
                 one = next((one for one in queue.messages() if _is(one, handle.id)), None)
                 if one is not None:
                     return _pending(handle, one)
@@ -118,7 +118,7 @@ def _failed(handle: MessageHandle, queue: Queue, ended: TaskFailed | TaskCancell
 
 
 def _call(payload: Any) -> Call:
-    """Raises `msgspec.ValidationError`: it is a message of another kind of task."""
+    """The call in a payload. Raises `msgspec.ValidationError`: it is a message of another kind of task."""
     return msgspec.convert(payload, _Payload).call
 
 
@@ -131,7 +131,7 @@ def _errors(failures: Iterable[FailedAttempt]) -> list[TaskError]:
 
 
 def _class_in(failure: FailedAttempt) -> str:
-    """The path of the exception that was raised; of what was not raised, such as the death of a process, `TaskFailed`."""
+    """The path of the exception that was raised; `TaskFailed` where none was, for example after the death of a process."""
     if failure.cause == "rejected":
         return "s3queue.errors.Reject"
     if failure.cause == "error":

@@ -1,5 +1,6 @@
-"""Where the messages of a backend are: shared by all backends of a process that have the same options. Django makes one for
-each thread, and under ASGI one for each request; each with connections of its own would be far too many."""
+"""The store and the settings of a backend, shared by all backends of a process with the same options. Django makes a
+backend for each thread, and under ASGI for each request: with connections for each of them there would be far too many.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +14,11 @@ __all__ = ["Place", "place_of"]
 
 
 class Place:
-    """
+    """A store and the settings for it.
+
     Args:
-        store: a store or its URL, opened with the first use; None: that of this process.
-        settings: above those of the environment and the file.
+        store: a store or its URL, opened at the first use; None: that of this process.
+        settings: override those of the environment and the file.
     """
 
     def __init__(self, store: ObjectStore | str | None, settings: dict[str, Any]) -> None:
@@ -28,12 +30,12 @@ class Place:
 
     @property
     def is_named(self) -> bool:
-        """Whether anything names a store."""
+        """Whether a store is named anywhere."""
         return self._given is not None or load().store_url is not None
 
     @property
     def store(self) -> ObjectStore:
-        """Raises `ConfigError`: nothing names a store."""
+        """The store. Raises `ConfigError`: none is named."""
         if self._given is None:
             return current_store()
         if self._opened is None:
@@ -42,13 +44,13 @@ class Place:
 
     @property
     def config(self) -> Config:
-        """Raises `ConfigError`: there is no such setting, or a value does not fit."""
+        """The settings. Raises `ConfigError`: there is no such setting, or a value does not fit."""
         if self._config is None or self._configured != times_configured():
             self._configured, self._config = times_configured(), load(**self._settings).config
         return self._config
 
     def queue(self, name: str) -> Queue:
-        """The queue, kept: it has looked at its settings already."""
+        """A queue. Cached, because it has read its settings."""
         kept = self._queues.get(name)
         if kept is None or kept.store is not self.store or kept.config is not self.config:
             kept = self._queues[name] = Queue(name, self.store, config=self.config)

@@ -1,4 +1,4 @@
-"""One attempt of a Django task in a worker: its context, its signals, and what is kept of it."""
+"""One attempt of a Django task in a worker: its context, its signals, and its result."""
 
 from __future__ import annotations
 
@@ -30,28 +30,28 @@ from s3queue.registry import registry
 
 __all__ = ["Call", "Ended", "MessageContext", "result_of", "runner", "worker_ids"]
 
-#: Key of ``ctx.state``: when the first attempt began, and who ran those before.
+#: Key of ``ctx.state``: when the first attempt began, and which workers ran the earlier ones.
 STATE = "django"
-#: Workers that are remembered.
+#: Workers that are kept, at most.
 _MOST_WORKERS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageContext(TaskContext):
-    """What a task with ``takes_context`` gets.
+    """The context of a task with ``takes_context``.
 
     Attributes:
-        message: the message as s3queue knows it: fencing token, deadline, progress, state, cancellation.
+        message: the `s3queue.Context`: fencing token, deadline, progress, state, cancellation.
     """
 
     message: Context
 
 
 class Call(Struct, kw_only=True, omit_defaults=True):
-    """What a message carries.
+    """The payload of a message.
 
     Attributes:
-        backend: alias of the one that enqueued it.
+        backend: alias of the backend that enqueued it.
     """
 
     args: list[Any]
@@ -63,7 +63,7 @@ class Call(Struct, kw_only=True, omit_defaults=True):
 
 
 class Ended(Struct, kw_only=True):
-    """What is kept of a call that ended well: its message is gone then."""
+    """The kept result of a call that ended well. Its message is gone by then."""
 
     path: str
     value: Any
@@ -109,9 +109,10 @@ def runner(task: Task) -> Callable[..., Any]:
 
 
 class _Attempt:
-    """
+    """One attempt of a Django task.
+
     Attributes:
-        result: as the task sees it, and receivers of signals.
+        result: the `TaskResult` that the task and receivers of signals see.
         sender: of signals.
     """
 
@@ -140,7 +141,11 @@ class _Attempt:
         return [MessageContext(task_result=self.result, message=self._ctx), *args]
 
     def ended(self, value: Any) -> Ended:
-        """It has returned. Raises TypeError, ValueError: that has no form in JSON."""
+        """The task has returned this value. Returns the result to keep.
+
+        Raises:
+            TypeError, ValueError: the value has no form in JSON.
+        """
         ended = Ended(
             path=self._path,
             value=normalize_json(value),
@@ -154,7 +159,7 @@ class _Attempt:
         return ended
 
     def failed(self, raised: Exception) -> bool:
-        """It has raised. Whether that was the last attempt."""
+        """The task has raised this exception. Returns whether that was the last attempt."""
         if isinstance(raised, Cancelled | Fenced):
             return False
         ctx = self._ctx
@@ -177,10 +182,11 @@ class _Attempt:
 
 
 def result_of(path: str, call: Call, message: str, status: TaskResultStatus, **known: Any) -> TaskResult:
-    """A `TaskResult` of this message. What is not told is not known.
+    """A `TaskResult` of a message. Arguments that are left out are not known.
 
     Raises:
-        ImportError: there is no such task. InvalidTask, InvalidTaskBackend: not in these settings.
+        ImportError: there is no such task.
+        InvalidTask, InvalidTaskBackend: these settings do not have it.
     """
     queue = parse_source(parse_message_id(message).path).queue
     task = import_string(path).using(priority=call.priority, queue_name=queue, backend=call.backend)
@@ -205,7 +211,7 @@ def result_of(path: str, call: Call, message: str, status: TaskResultStatus, **k
 
 
 def worker_ids(known: list[str], attempts: int) -> list[str]:
-    """One for each attempt, the last ones known; empty for those that nobody remembers."""
+    """One id for each attempt, the last ones known; empty strings for attempts whose worker is not known."""
     padded = [""] * max(0, attempts - len(known)) + known
     return padded[len(padded) - attempts :]
 

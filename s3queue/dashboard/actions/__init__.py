@@ -1,7 +1,7 @@
 """The actions of the dashboard: those of the command line.
 
-An action is a row of `ACTIONS`. All are shown, confirmed, checked against the viewer, performed and audited in one way, in
-`s3queue.dashboard.acting`.
+An action is a row of `ACTIONS`. `s3queue.dashboard.acting` shows, confirms, checks, performs and audits all of them in
+the same way.
 """
 
 from __future__ import annotations

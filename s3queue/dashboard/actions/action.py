@@ -18,11 +18,11 @@ WAIT_S = 15.0
 
 
 class Field(NamedTuple):
-    """What a person may fill in.
+    """A field that a person may fill in.
 
     Attributes:
         kind: ``text``, ``number``, ``json`` (several lines) or ``flag``.
-        unless: it is left out where this value is given.
+        unless: name of a value; the field is left out if that value is given.
     """
 
     name: str
@@ -34,19 +34,20 @@ class Field(NamedTuple):
 
 
 class Action(NamedTuple):
-    """One thing that can be done.
+    """An action of the dashboard.
 
     Attributes:
         name: as a role names it.
-        title: on a button.
-        text: what it does, for who is about to do it.
-        perform: does it, in a thread. Returns what came of it, for people. Where ``is_work``, it is given the work, too.
-        command: the same on the command line.
-        target: what it is done to: ``queue``, ``message``, ``schedule`` or empty.
-        fields: what may be filled in.
-        is_grave: it cannot be undone.
-        is_work: it takes longer than a page waits.
-        given: further values that a link may name.
+        title: text of the button.
+        text: what the action does, for the person who confirms it.
+        perform: performs it, in a thread, and returns the outcome as text for people. If ``is_work``, it gets the work,
+            too.
+        command: the equivalent command line.
+        target: the kind of its target: ``queue``, ``message``, ``schedule`` or empty.
+        fields: fields that a person may fill in.
+        is_grave: whether it cannot be undone.
+        is_work: whether it may take longer than a page waits.
+        given: further values that a link may set.
         prepare: fills in fields before they are shown.
     """
 
@@ -64,12 +65,12 @@ class Action(NamedTuple):
 
 
 def seconds(values: Mapping[str, str], name: str) -> float | None:
-    """A number of seconds that was filled in; None: it was left empty. Raises `ConfigError`."""
+    """Seconds from a field; None: it was left empty. Raises `ConfigError`: it is no number of seconds."""
     return _above_0(values, name, "a number of seconds", "for example 600")
 
 
 def number(values: Mapping[str, str], name: str) -> float | None:
-    """A number above 0 that was filled in; None: it was left empty. Raises `ConfigError`."""
+    """A number above 0 from a field; None: it was left empty. Raises `ConfigError`: it is no such number."""
     return _above_0(values, name, "a number above 0", "for example 20")
 
 
@@ -87,7 +88,7 @@ def _above_0(values: Mapping[str, str], name: str, what: str, example: str) -> f
 
 
 def whole(values: Mapping[str, str], name: str) -> int | None:
-    """A number that was filled in; None: it was left empty. Raises `ConfigError`."""
+    """A whole number from a field; None: it was left empty. Raises `ConfigError`: it is no whole number."""
     text = values.get(name, "").strip()
     if not text:
         return None
@@ -97,14 +98,15 @@ def whole(values: Mapping[str, str], name: str) -> int | None:
 
 
 def flag(values: Mapping[str, str], name: str) -> bool:
+    """Whether a checkbox is set."""
     return values.get(name) == "yes"
 
 
 def line(*words: object) -> str:
-    """A command, as a shell reads it; without words that are empty."""
+    """A command as a shell reads it, without empty words."""
     return shlex.join(str(word) for word in words if word not in (None, ""))
 
 
 def option(name: str, value: str | None) -> tuple[str, ...]:
-    """An option of a command with its value; nothing where that is empty."""
+    """An option of a command with its value; nothing if the value is empty."""
     return (name, value) if value else ()

@@ -25,7 +25,7 @@ _LONGEST = 200_000
 
 
 def _chosen(values: Mapping[str, str]) -> dict[str, Any]:
-    """The letters that a form names: one by its message, or those that a filter takes."""
+    """The letters that a form selects: one by its message, or those that the filter takes."""
     if values.get("message"):
         return {"messages": values["message"]}
     since = values.get("since", "").strip()
@@ -91,20 +91,20 @@ def _prepare(desk: Desk, values: Mapping[str, str]) -> dict[str, str]:
 
 
 def _as_json(letter: DeadLetter) -> str:
-    """Raises `ConfigError` where JSON does not carry it as it is."""
+    """The payload as JSON. Raises `ConfigError`: JSON cannot hold it without loss."""
     hint = "edit it from Python: Queue.redrive(id, edit=…)"
     if letter.raw:
-        raise ConfigError("its payload cannot be read", "purge it, or look at the object")
+        raise ConfigError("the payload of this message cannot be read", "purge the letter, or inspect its object")
     payload = letter.payload
     try:
         text = msgspec.json.encode(payload).decode()
         same = msgspec.json.decode(text) == payload
     except (TypeError, ValueError, msgspec.MsgspecError) as wrong:
-        raise ConfigError("its payload has no form in JSON", hint) from wrong
+        raise ConfigError("the payload has no form in JSON", hint) from wrong
     if not same:
-        raise ConfigError("its payload holds values that JSON does not carry, such as bytes or times", hint)
+        raise ConfigError("the payload holds values that JSON cannot hold, such as bytes or times", hint)
     if len(text) > _LONGEST:
-        raise ConfigError(f"its payload has {len(text):,} characters", hint)
+        raise ConfigError(f"the payload has {len(text):,} characters", hint)
     return msgspec.json.format(text, indent=2)
 
 
@@ -112,7 +112,7 @@ def _edit(desk: Desk, values: Mapping[str, str], work: Work) -> str:
     try:
         payload = msgspec.json.decode(values.get("payload", ""))
     except msgspec.DecodeError as wrong:
-        raise ConfigError(f"the payload is no JSON: {wrong}", "nothing was done") from wrong
+        raise ConfigError(f"the payload is not JSON: {wrong}", "correct it; nothing was done") from wrong
     unchecked: list[str] = []
 
     def edit(letter: DeadLetter) -> Any:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from s3queue.dashboard.desk import Desk
     from s3queue.dashboard.works import Work
 
-#: Seconds that a work waits for the coordinator, or for what runs.
+#: Seconds that a work waits for the coordinator, or for running messages.
 _LONG_S = 600.0
 
 

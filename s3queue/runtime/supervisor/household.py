@@ -26,12 +26,12 @@ class Summary(NamedTuple):
         deaths: children that died without being asked to.
         restarts: children that were started to replace others, recycled workers included.
         requests: made by agent and workers, by kind: ``put``, ``get``, ``list``, ``delete``.
-        messages: started; one that was started twice counts twice.
-        drained: whether the host left in good order, with nothing left running.
-        usage: the same by role (``coordinator``, ``host``, ``worker``), with the bytes of objects sent and received,
-            retries, conflicts and puts without an answer.
-        interrupted: whether it was asked a second time to end, and ended at once.
-        settled: by queue, how many messages were done and died here; of an agent that died nothing is known.
+        messages: starts of messages; one that was started twice counts twice.
+        drained: whether the host left normally, with no task left running.
+        usage: requests by role (``coordinator``, ``host``, ``worker``) and kind, with the bytes of objects sent and
+            received, retries, conflicts and puts without an answer.
+        interrupted: whether it was told a second time to end, and ended at once.
+        settled: by queue: how many messages were done here, and how many died. The counts of an agent that died are lost.
     """
 
     deaths: int

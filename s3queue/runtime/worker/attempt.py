@@ -45,23 +45,24 @@ CANCEL_GRACE_S = 2.0
 
 
 _At: TypeAlias = tuple[Plan, Piece, int]
-#: What an async task, and what it has started, belongs to.
+#: The attempt to which an async task, and every task that it has started, belongs.
 _running: contextvars.ContextVar[_At | None] = contextvars.ContextVar("s3queue_running", default=None)
 
 
 def _ended(tried: Tried | None, slot: int, many: int = 1) -> None:
-    """Count attempts that have ended, one way or another."""
+    """Count attempts that have ended."""
     if tried is not None:
         tried.ran[slot] += many
 
 
 class Attempts:
-    """
+    """Runs attempts.
+
     Args:
-        find: the task of a queue and a name, or None.
-        telling: tells what becomes of them.
-        awaiting: runs those that are coroutines.
-        results: stores what tasks return whose results are kept.
+        find: returns the task of a queue and a name, or None.
+        telling: reports attempts.
+        awaiting: runs coroutines.
+        results: stores the results of tasks that keep them.
         middleware: around every attempt, the outermost first.
 
     Attributes:
@@ -97,17 +98,18 @@ class Attempts:
         self._plans: dict[tuple[str, str], Plan] = {}
         #: Context variables that imports have set; every message gets a copy of its own.
         self._vars = contextvars.copy_context()
-        #: What runs, by slot.
+        #: Running messages, by slot.
         self._running: list[_At | None] = [None] * journal.concurrency
         name_the_running(self.running)
 
     def cancel(self) -> None:
-        """The session is over, and each `Dealt` of it is marked so. Async tasks are cancelled. A sync task that ignores
-        its context runs on, and its outcome is dropped."""
+        """The session is over, and each `Dealt` of it is marked so. Cancel async tasks. A sync task that does not check
+        its context continues, and its outcome is dropped.
+        """
         self._awaiting.cancel()
 
     def running(self) -> dict[str, Any] | None:
-        """The message that the caller's code belongs to: called in the thread or the context of a task."""
+        """The message that the calling code belongs to: called in the thread or the context of a task."""
         at = _running.get()
         if at is None and (name := threading.current_thread().name).startswith(SLOT):
             at = self._running[int(name.removeprefix(SLOT))]
@@ -122,13 +124,15 @@ class Attempts:
         }
 
     def interrupt(self, dealt: Dealt) -> None:
-        """More messages of this deal are marked. Those that are async tasks are cancelled, of several at once when all of
-        them are marked; others are told if they ask their context."""
+        """More messages of this deal are marked. Cancel their async tasks; a call for several messages only when all of
+        them are marked. Sync tasks learn of it when they check their context.
+        """
         self._awaiting.interrupt(dealt)
 
     def run(self, slot: int, piece: Piece, number: int, started: float) -> Failed | Member | None:
-        """Start one message and wait for its end. None: it ended well. A `Member`: it was not started, since its task
-        takes several at once."""
+        """Start one message, and wait for its end. None: it ended well. A `Member`: it was not started, since its task
+        takes several messages at once.
+        """
         messages = piece.messages
         if messages is None:
             return self._cannot_run(piece, number)
@@ -192,7 +196,7 @@ class Attempts:
             return self._telling.failed(plan, piece, number, self._judged(plan, piece, number, raised))
         finally:
             self._running[slot] = None
-            if tried is not None and not dealt.over:  # at its end: one that runs has not ended well, and may never
+            if tried is not None and not dealt.over:  # only at the end of a deal: a running message may yet fail
                 counts = tried.ran
                 ran = counts[slot] = counts[slot] + 1
                 if ran >= tried.due[slot]:
@@ -214,7 +218,7 @@ class Attempts:
     # ---- several at once -----------------------------------------------------------------------------------
 
     def member(self, item: Item) -> Member | None:
-        """The message, if its task takes several at once and it can be started."""
+        """The message, if its task takes several at once and it may be started."""
         piece, number = item
         expires_ms = piece.expires_ms
         if piece.messages is None or piece.dealt.over or (expires_ms is not None and time.time() * 1000 >= expires_ms):
@@ -231,7 +235,8 @@ class Attempts:
         return None
 
     def run_together(self, slot: int, members: list[Member], started: float) -> list[Failed | None]:
-        """Start these messages with one call of their task, and wait for its end. By message: None: it ended well."""
+        """Start these messages with one call of their task, and wait for its end. Outcomes by message; None: it ended
+        well."""
         plan, many = members[0].task, len(members)
         limit = min((one.own.time_limit for one in members if one.own.time_limit is not None), default=None)
         deadline = 0.0 if limit is None else started + limit + (CANCEL_GRACE_S if plan.is_async else 0.0)
@@ -295,7 +300,7 @@ class Attempts:
     def _call(
         self, slot: int, plan: Plan, items: list[Item], values: dict[int, Any], ctx: Context, limit: float | None
     ) -> Any:
-        """What the task returns. Raises what it raises."""
+        """Call the task. Returns what it returns, and raises what it raises."""
         piece, number = items[0]
         variables = self._vars.copy()
         self._running[slot] = at = (plan, piece, number)
@@ -322,7 +327,7 @@ class Attempts:
     # ---- what becomes of one -------------------------------------------------------------------------------
 
     def _keep(self, plan: Plan, slot: int, piece: Piece, number: int, value: Any) -> Failed | None:
-        """Store what the task returned. Where that can never be, the attempt has failed."""
+        """Store the return value. If it can never be stored, the attempt has failed."""
         result_s = plan.result_s
         assert result_s is not None
         self._journal.unlimit(slot)  # the task has ended in time; the store may be away for longer
@@ -361,7 +366,8 @@ class Attempts:
         return outcomes.judge(plan.terms, attempt, dealt.spared, raised)
 
     def faulty(self, piece: Piece, number: int) -> Failed:
-        """The outcome of a message that could not be run for the exception that is being handled: a fault of ours."""
+        """The outcome of a message that could not be run because of the exception being handled: an error of this
+        library."""
         text = traceback.format_exc()
         outcome = outcomes.retry(outcomes.FAULT_DELAY_S, piece.part.attempt, "error", text)
         return self._telling.failed(None, piece, number, outcome)

@@ -1,4 +1,4 @@
-"""The coroutines of this worker that are awaited, and the messages that each is for."""
+"""The coroutines that this worker awaits, and the messages of each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from s3queue.runtime.worker.loop import Runs, TaskLoop
 
 
 class Awaiting:
-    """Owns what runs in the event loop of async tasks."""
+    """Owns the coroutines in the event loop of async tasks."""
 
     def __init__(self, loop: TaskLoop) -> None:
         self._loop = loop
@@ -42,10 +42,10 @@ class Awaiting:
         coroutine: Any,
         limit: float | None,
     ) -> BaseException | None:
-        """Run it to its end in the loop. Returns its exception, or None.
+        """Run a coroutine to its end in the loop. Returns its exception, or None.
 
         Args:
-            those: the messages that it is for, by deal and index.
+            those: its messages, by deal and index.
         """
         dealt = those[0][0]
         with self._lock:

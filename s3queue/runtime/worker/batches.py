@@ -1,8 +1,8 @@
-"""Tasks that take several messages at once: which messages go together, and the outcome of each.
+"""Tasks that take several messages at once: which messages share a call, and the outcome of each.
 
-The first message of a batch that a slot takes opens it; that slot gathers what comes, and so do the others, until the batch
-is full or its time is over. A message of another task closes it. Each message keeps its own attempt, limits and outcome:
-only the call is shared. If the process dies, any of them may be at fault, so each runs alone next.
+The first message of a batch that a slot takes opens the batch. All slots add messages to it, until it is full or its
+time is over; a message of another task closes it. Each message keeps its own attempt, limits and outcome: they share
+only the call. If the process dies, any of them may be the cause, so each runs alone next.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ class Member(NamedTuple):
     """A message of a task that takes several.
 
     Attributes:
-        task: the plan of its task, one object for all of them. own: what holds for this message.
-        headers: as its task is shown them.
+        task: the plan of its task, one object for all messages of the task.
+        own: the terms of this message.
+        headers: as the task sees them.
     """
 
     item: Item
@@ -40,10 +41,11 @@ class _Open:
 
 
 class Batches:
-    """
+    """The batches that are open.
+
     Args:
-        ready: where messages come from. What belongs to no batch goes back there.
-        member: whether a message is for a task that takes several.
+        ready: the queue that messages come from. Messages that belong to no batch go back there.
+        member: tells whether a message is for a task that takes several.
     """
 
     def __init__(self, ready: SimpleQueue[Item | None], member: Callable[[Item], Member | None]) -> None:
@@ -52,7 +54,7 @@ class Batches:
         self._open: dict[Plan, _Open] = {}
 
     def gather(self, member: Member) -> list[Member] | None:
-        """Put this message into a batch. Returns the batch if this slot is to run it; None: another one will."""
+        """Add a message to a batch. Returns the batch if this slot runs it; None: another slot does."""
         plan = member.task
         with self._lock:
             batch = self._open.get(plan)
@@ -82,7 +84,7 @@ class Batches:
             return None
 
     def _add(self, plan: Plan, batch: _Open, member: Member) -> bool:
-        """Returns whether it is full, and closed."""
+        """Add a message. Returns whether the batch is full, and closed."""
         batch.members.append(member)
         if len(batch.members) < plan.batch:
             return False
@@ -98,7 +100,8 @@ class Batches:
 
 
 def each(what: str, many: int, returned: Any) -> list[Any]:
-    """By message, the exception that it failed with, or else its result: from what the task returned.
+    """By message: the exception that it failed with, or its result; from the return value of their task, which is None or
+    a list with an outcome for each.
 
     Raises:
         TypeError: it returned something else.
@@ -107,5 +110,7 @@ def each(what: str, many: int, returned: Any) -> list[Any]:
         return [None] * many
     if not isinstance(returned, list | tuple) or len(returned) != many:
         told = f"{len(returned)} outcomes" if isinstance(returned, list | tuple) else type(returned).__name__
-        raise TypeError(f"{what} was given {many} messages, and returned {told}: None, or a list with one for each")
+        raise TypeError(
+            f"{what} got {many} messages and returned {told}; return None, or a list with one outcome for each"
+        )
     return list(returned)

@@ -1,4 +1,4 @@
-"""Dealt messages on their way from a `Deal` to the slots: rows, their pieces, and the objects that hold them."""
+"""Dealt messages on their way from a `Deal` to the slots: rows, their pieces, and the objects that contain them."""
 
 from __future__ import annotations
 
@@ -71,12 +71,13 @@ class Dealt:
 
 
 class Body:
-    """An object in memory: messages refer to it for as long as they are not over.
+    """An object in memory. Messages refer to it until they are over.
 
     Attributes:
         size: bytes of the object.
-        pieces: that refer to it. kept: in the cache, too. Neither: its bytes are free again.
-        shared: more than one piece may refer to it, now or later.
+        pieces: number of pieces that refer to it.
+        kept: whether the cache refers to it. Without pieces and cache its bytes are free again.
+        shared: whether more than one piece may refer to it, now or later.
     """
 
     __slots__ = ("kept", "messages", "pieces", "shared", "size")
@@ -121,7 +122,7 @@ class Piece:
         return self.last + 1
 
     def fill(self, body: Body) -> None:
-        """Its messages, out of the object that they are in."""
+        """Take its messages out of their object."""
         part, held = self.part, len(body.messages)
         if part.start == 0 and part.stop == held:
             messages = body.messages

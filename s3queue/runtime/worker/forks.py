@@ -14,7 +14,7 @@ _adopted = False
 
 
 def adopt() -> list[bool]:
-    """This process is a worker: what is forked from here on is not, and finds True in the list."""
+    """Declare this process a worker. Processes that it forks are not, and find True in the list."""
     global _adopted
     _strange[0] = False
     if not _adopted:

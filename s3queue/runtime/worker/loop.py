@@ -32,10 +32,10 @@ def _cancel(loop: asyncio.AbstractEventLoop, runs: Runs) -> None:
 
 
 class TaskLoop:
-    """Started when the first coroutine comes.
+    """The event loop. Begins with the first coroutine.
 
     Args:
-        refuse: looks at what a task returned; raises where that is nothing that ran.
+        refuse: called with each return value; raises if it is something that has not run, such as a generator.
     """
 
     def __init__(self, refuse: Callable[[Any], None]) -> None:
@@ -47,10 +47,10 @@ class TaskLoop:
     def run(
         self, context: Context, coroutine: Coroutine[Any, Any, Any], limit: float | None, runs: Runs
     ) -> Future[BaseException | None]:
-        """Start it, in a copy of the context. The result is its exception, or None.
+        """Run a coroutine, in a copy of the context. The result is its exception, or None.
 
         Args:
-            runs: gets the task, once it has begun.
+            runs: receives the task once it has begun.
         """
         with self._starting:
             loop = self._loop
@@ -61,7 +61,7 @@ class TaskLoop:
         return context.run(asyncio.run_coroutine_threadsafe, self._outcome(coroutine, limit, runs), loop)
 
     def cancel(self, runs: Runs) -> None:
-        """Cancel one that was started. It may go on for as long as it likes before it ends."""
+        """Cancel a coroutine. It may take any time to end."""
         if (loop := self._loop) is not None:
             loop.call_soon_threadsafe(_cancel, loop, runs)
 
@@ -69,7 +69,7 @@ class TaskLoop:
         self, coroutine: Coroutine[Any, Any, Any], limit: float | None, runs: Runs
     ) -> BaseException | None:
         runs.append(asyncio.current_task())
-        # Whatever was raised is returned: SystemExit let through would end the loop, and with it every other task.
+        # Every exception is returned: SystemExit would otherwise end the loop, and with it every other task.
         try:
             async with asyncio.timeout(limit) as timeout:
                 self._refuse(await coroutine)
@@ -102,7 +102,7 @@ class TaskLoop:
 
 
 def within(soft_s: float, call: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:
-    """The call, cancelled after so many seconds. It has failed with `SoftTimeLimit` unless it ends well all the same."""
+    """Cancel a call after this many seconds. It then fails with `SoftTimeLimit`, unless it ends well all the same."""
 
     async def ended(coroutine: Coroutine[Any, Any, Any]) -> Any:
         try:
@@ -112,7 +112,7 @@ def within(soft_s: float, call: Callable[..., Coroutine[Any, Any, Any]]) -> Call
             cancelled = raised.__cause__
             if timeout.expired() and isinstance(cancelled, asyncio.CancelledError):
                 told = SoftTimeLimit(f"the task was cancelled at its soft time limit of {soft_s:g} s")
-                # Where the task was, and not how it was cancelled.
+                # Show where the task was, not how it was cancelled.
                 raise told.with_traceback(cancelled.__traceback__) from None
             raise
 
@@ -120,8 +120,9 @@ def within(soft_s: float, call: Callable[..., Coroutine[Any, Any, Any]]) -> Call
 
 
 def _stop_at_the_next_step(loop: asyncio.AbstractEventLoop) -> None:
-    """In a process that a task has forked: the step of the loop that forked is the last. Other tasks of the loop, which
-    go on in the worker, must not go on here, too."""
+    """In a process that a task has forked: end the loop after the present step. Its other tasks go on in the worker,
+    and must not go on here.
+    """
     handles: Any = asyncio.Handle
     run = handles._run
 

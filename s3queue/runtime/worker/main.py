@@ -75,7 +75,7 @@ PATIENCE_S = 0.5
 
 
 def main(spec: WorkerSpec) -> None:
-    """Serve until the agent says `Stop`."""
+    """Serve until the note `Stop` of the agent."""
     Worker(spec).serve()
 
 
@@ -90,7 +90,7 @@ class Worker:
         self._events = Events("worker", spec.config.history, spec.ears)
         layout = Layout(spec.config.namespace)
         ready: SimpleQueue[Item | None] = SimpleQueue()
-        #: Where this host serves metrics.
+        #: Receives measurements, if this host serves metrics.
         self._measures = None if spec.measured is None else Measures(f"worker {spec.worker}", spec.measured)
         store = spec.store if self._measures is None else MeasuredStore(spec.store, self._measures, "worker")
         self._driver = Driver(store, Meter(self._journal.usage), patience_s=PATIENCE_S)
@@ -174,7 +174,7 @@ class Worker:
         try:
             with self._sending:
                 self._socket.sendall(data)
-        except OSError:  # the agent is gone: nothing that this process does can count
+        except OSError:  # the agent is gone, so no outcome of this process can count
             os._exit(ORPHANED)
 
     def _read(self) -> None:
@@ -187,7 +187,7 @@ class Worker:
         next_tick = 0.0
         while True:
             for fd, _ in poll.poll((self._sources.tick() or TICK_S) * 1000):
-                if fd == supervisor:  # it never says anything: this is its end
+                if fd == supervisor:  # the pipe carries no data, so this is its end
                     os._exit(ORPHANED)
                 try:
                     data = self._socket.recv(262_144)
@@ -215,7 +215,7 @@ class Worker:
                 self._live[note.row] = dealt
                 self._sources.add(dealt, note.parts)
             case Recall():
-                # The line first: what it gives up later cannot reach a slot.
+                # Messages in the queue first: what is given back later cannot reach a slot.
                 items = self._sources.take_back() + self._slots.take_back()
                 self._send(Returned(tuple((piece.dealt.row, piece.first + number) for piece, number in items)))
                 for piece, _ in items:
@@ -245,7 +245,7 @@ class Worker:
     # ---- leaving -------------------------------------------------------------------------------------------
 
     def _row_ended(self, dealt: Dealt) -> None:
-        """In the thread that ended it, before the agent is told."""
+        """Called in the thread that ended the row, before the agent is told."""
         if self._live.get(dealt.row) is dealt:  # else the agent has seen the end in the journal, and reused the row
             del self._live[dealt.row]
         if self._limit is not None and self._journal.messages - self._run_before >= self._limit:
@@ -262,7 +262,7 @@ class Worker:
 
 
 def rss_bytes() -> int:
-    """Resident memory of this process; where the system does not tell, the most that it ever was."""
+    """Bytes of resident memory of this process; if the system does not tell, the largest value so far."""
     try:
         with open("/proc/self/statm", encoding="ascii") as statm:
             return int(statm.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,7 +1,7 @@
 """Notes of running messages on their way to the agent.
 
-The agent is told of the first change at once, and of further ones at most every `EVERY_S`; the main thread sends what is
-left. So a process that is killed takes the last second with it at most, and a task may note something in a tight loop.
+The agent gets the first change at once, and further ones at most every `EVERY_S`; the main thread sends the rest. So a
+process that is killed loses at most the last second, and a task may note something in a tight loop.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ EVERY_S = 0.25
 
 
 class Open(Page):
-    """The page of a message that runs."""
+    """The page of a running message."""
 
     __slots__ = ("_notes", "at", "dealt", "is_over", "sent_at")
 
@@ -35,12 +35,13 @@ class Open(Page):
 
 
 class Notes:
-    """
+    """The pages of this worker.
+
     Args:
-        send: to the agent.
+        send: sends a note to the agent.
 
     Attributes:
-        open: by slot, the pages of what it runs.
+        open: by slot, the pages of running messages.
     """
 
     def __init__(self, send: Callable[[Note], None], slots: int) -> None:
@@ -50,7 +51,7 @@ class Notes:
         self.open: list[list[Open]] = [[] for _ in range(slots)]
 
     def page(self, slot: int, dealt: Dealt, at: int, given: Memo | None) -> Open:
-        """For a message that is about to run in this slot."""
+        """The page for a message that is about to run in this slot."""
         page = Open(self, dealt, at, given)
         self.open[slot].append(page)
         return page
@@ -66,7 +67,7 @@ class Notes:
                 self._tell(page, now)
 
     def tick(self) -> None:
-        """Send what is not sent yet."""
+        """Send changes that were not sent yet."""
         if self._due:
             with self._lock:
                 now = clock()
@@ -74,7 +75,9 @@ class Notes:
                     self._tell(page, now)
 
     def end(self, slot: int, *, failed: bool) -> None:
-        """What it ran has ended; nothing is sent of it after this. The next attempt of what failed sees the last word."""
+        """The message in this slot has ended. Nothing is sent about it after this; after a failure the next attempt
+        sees the last change.
+        """
         with self._lock:
             for page in self.open[slot]:
                 page.is_over = True

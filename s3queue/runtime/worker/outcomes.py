@@ -14,11 +14,11 @@ from s3queue.core.records import Failed, Failure
 from s3queue.errors import Cancelled, Reject, Retry, Snooze
 from s3queue.options.policies import Policy
 
-#: Characters of a failure's text at most: it is on the board until the message is settled.
+#: Characters of the text of a failure, at most: it is on the board until the message is settled.
 TEXT_CHARS = 2000
 #: Seconds of the longest wait that records can hold, about thirty years. Longer waits are cut to it.
 LONGEST_S = 1e9
-#: Seconds of wait for a message that could not run for a fault of ours, such as a lack of memory.
+#: Seconds that a message waits which could not run because of an error of this library, such as a lack of memory.
 FAULT_DELAY_S = 5.0
 
 
@@ -27,10 +27,10 @@ class Overran(Exception):
 
 
 class Terms(NamedTuple):
-    """What holds for the attempts of one message: those of its task, or its own.
+    """The limits of the attempts of one message: those of its task, or its own.
 
     Attributes:
-        max_attempts: after how many it is dead.
+        max_attempts: attempts after which it is dead.
         time_limit: seconds of one attempt; None: no limit.
     """
 
@@ -40,10 +40,10 @@ class Terms(NamedTuple):
 
 
 def judge(terms: Terms, attempt: int, spared: int, raised: BaseException) -> Failed:
-    """The outcome of an attempt that ended with an exception. So many of the attempts before it do not count.
+    """The outcome of an attempt that ended with an exception. ``spared``: earlier attempts that do not count.
 
-    An exception for which a function of the user's (a predicate, a backoff) fails waits as by default, and is told with
-    what that function raised.
+    If a function of the user (a predicate, a backoff) raises, the message waits as by default, and its text tells what
+    that function raised.
     """
     try:
         return _outcome_of(terms, attempt, spared, _steering(raised) or raised)
@@ -57,7 +57,8 @@ _DEFAULT = Policy()
 
 
 def _steering(raised: BaseException) -> BaseException | None:
-    """A Retry, Snooze or Reject, also if it is alone in a group, as `asyncio.TaskGroup` raises it."""
+    """A Retry, Snooze or Reject, also if it is alone in a group, as `asyncio.TaskGroup` raises it; None: it is another
+    exception."""
     while isinstance(raised, BaseExceptionGroup) and len(raised.exceptions) == 1:
         raised = raised.exceptions[0]
     return raised if isinstance(raised, Retry | Snooze | Reject) else None
@@ -90,14 +91,14 @@ def _bounded(delay_s: float) -> float:
 
 
 def cancelled(attempt: int, raised: BaseException) -> Failed:
-    """Of a message that an operator has cancelled while it ran."""
+    """The outcome of a message that an operator has cancelled while it ran."""
     told = "it was cancelled while it ran"
     is_for_that = isinstance(raised, asyncio.CancelledError | Cancelled)
     return retry(0.0, attempt, "cancelled", told if is_for_that else f"{told}, and ended so:\n{describe(raised)}")
 
 
 def unbegun(attempt: int) -> Failed:
-    """Of one that was cancelled while the others of its batch were waited for."""
+    """The outcome of a message that was cancelled while the others of its batch were waited for."""
     return retry(0.0, attempt, "cancelled", "it was cancelled before its batch began")
 
 
@@ -116,7 +117,7 @@ def failure(attempt: int, cause: str, text: str, most: int = 0) -> Failure:
 
 
 def is_message_pack(payload: msgspec.Raw) -> bool:
-    """Whether it is well formed, whatever it is meant for."""
+    """Whether the bytes are well-formed MessagePack, of any content."""
     try:
         msgspec.msgpack.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -125,7 +126,7 @@ def is_message_pack(payload: msgspec.Raw) -> bool:
 
 
 def describe(raised: BaseException) -> str:
-    """The traceback from the task's own code on, its end if it is long."""
+    """The traceback from the task's own code on; if it is long, its end."""
     try:
         frames = raised.__traceback__
         while (

@@ -24,7 +24,8 @@ class Plan:
     """Properties of a task that every message needs.
 
     Attributes:
-        batch, wait_s: how many messages it takes at once, and how long to wait for them; 0: one.
+        batch: messages of one call, at most; 0: it takes one.
+        wait_s: seconds for which the first message of a batch waits for more.
     """
 
     __slots__ = (
@@ -57,12 +58,12 @@ class Plan:
         self.soft_s = soft_s = task.policy.soft_time_limit
         self.result_s = task.policy.result_ttl
         self.batch, self.wait_s = task.batch, task.wait_s
-        # Bound here, past the task: each call more is a twentieth of what an empty message costs.
+        # Bound here, without the task: each further call costs a twentieth of an empty message.
         self.decode = task.check().decode
         self.call: Callable[..., Any] = task.call if task.is_async or task.wants_ctx else _calling(task)
         self.is_async = task.is_async
         self.wants_ctx = task.wants_ctx
-        # What a task does not use it does not pay for: the call is put together here, once.
+        # The call is put together here, once, so that a task does not pay for features that it does not use.
         if task.resources:
             self.call = _handing(task)
         if task.policy.ack == "manual":
@@ -74,7 +75,7 @@ class Plan:
             self.call, self.wants_ctx = wrap(self.call, task.is_async, middleware), True
 
     def of(self, message: Message) -> tuple[Plan, dict[str, str]]:
-        """For a message with headers: what holds for it, and the headers that its task is shown."""
+        """The terms of a message with headers, and the headers that its task sees."""
         own = own_limits(message.headers)
         if own is None:
             return self, message.headers
@@ -87,7 +88,7 @@ class Plan:
 
 
 def _calling(task: Task[..., Any]) -> Callable[..., Any]:
-    """As `Task.call`, of a sync task that wants no context."""
+    """As `Task.call`, for a sync task without a context."""
     function, label = task.function, task.label
 
     def call(args: tuple[Any, ...], kwargs: dict[str, Any], ctx: Context | None) -> Any:
@@ -100,7 +101,7 @@ def _calling(task: Task[..., Any]) -> Callable[..., Any]:
 
 
 def _handing(task: Task[..., Any]) -> Callable[..., Any]:
-    """The call of a task that is handed resources. One that cannot be made is a failure of the attempt."""
+    """The call of a task with resources. If a resource cannot be made, the attempt fails."""
 
     def call(args: tuple[Any, ...], kwargs: dict[str, Any], ctx: Context | None) -> Any:
         return task.call(args, {**kwargs, **{name: one.get() for name, one in task.resources.items()}}, ctx)

@@ -36,14 +36,15 @@ class Returned(NamedTuple):
 
 
 class ResultTooLarge(Exception):
-    """What a task returned is larger than an object of the store may be."""
+    """The return value is larger than an object of the store may be."""
 
 
 class Results:
-    """
+    """Stores results.
+
     Args:
-        trust: until when messages may be started; see `s3queue.runtime.local.journal.Journal`.
-        most_bytes: of a value.
+        trust: the time until which messages may be started; see `s3queue.runtime.local.journal.Journal`.
+        most_bytes: bytes of a value, at most.
     """
 
     def __init__(
@@ -54,7 +55,8 @@ class Results:
         self._most = holds if most_bytes is None else min(holds, most_bytes)
 
     def keep_all(self, those: list[Returned], ttl_s: float) -> list[Exception | None]:
-        """As `keep`, several, `_AT_ONCE` at a time on a store with round trips. Returns what would be raised for each."""
+        """As `keep`, for several results, `_AT_ONCE` at a time on billed stores. Returns for each what `keep` would
+        raise."""
 
         def tried(one: Returned) -> Exception | None:
             try:
@@ -69,10 +71,11 @@ class Results:
             return list(pool.map(tried, those))
 
     def keep(self, dealt: Dealt, message: str, value: Raw, life: int, ttl_s: float) -> None:
-        """Store it, however long that takes; or not, if the session of this deal is over meanwhile.
+        """Store a result, however long that takes, unless the session of this deal ends meanwhile.
 
         Raises:
-            ResultTooLarge: it is never stored. StoreDenied: the store refuses it.
+            ResultTooLarge: it can never be stored.
+            StoreDenied: the store refuses it.
         """
         if len(value) > self._most:
             raise ResultTooLarge(
@@ -103,7 +106,7 @@ class Results:
 
 
 async def into(box: list[Any], coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """Put what the coroutine returns into the box."""
+    """Put the return value of the coroutine into the box."""
     value = await coroutine
     box.append(value)
     return value

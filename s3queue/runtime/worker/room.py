@@ -1,4 +1,4 @@
-"""The byte budget of a worker: objects in memory, and objects that it may yet read."""
+"""The byte budget of a worker: for objects in memory, and objects that it may read."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ CACHE_SOURCES = 64
 
 
 class Room:
-    """Not for several threads at a time, save ``freed``.
+    """Counts bytes. Not for several threads at a time, except ``freed``.
 
-    How large an object is shows only when it has been read. So those under way count with the largest of the last ones;
-    before the first is there, one is read alone. Whatever its size, one is always read when nothing else is in memory.
+    The size of an object is known only after it was read. So each read under way counts as the largest of the last
+    objects; before the first object is there, one is read alone. If nothing else is in memory, one is always read,
+    whatever its size.
 
     Args:
         budget: bytes, as in the setting ``prefetch_bytes``.
 
     Attributes:
-        freed: sizes of objects whose only piece is over, to be taken off what is held. Any thread appends, without a lock.
-        under_way: reads that were asked for and have not ended.
+        freed: sizes of objects whose only piece is over, to be subtracted. Any thread appends, without a lock.
+        under_way: reads that have begun and not ended.
     """
 
     def __init__(self, budget: int) -> None:
@@ -33,7 +34,8 @@ class Room:
         self.under_way = 0
 
     def left(self) -> int:
-        """Number of objects that may be read now. Objects kept for later slices are dropped if none fits."""
+        """Number of objects that may be read now. Objects that are kept for later slices are dropped if there is no
+        room."""
         freed = self.freed
         while freed:
             self._held -= freed.popleft()
@@ -45,19 +47,19 @@ class Room:
         return 1 if left <= 0 and self._held == 0 and self.under_way == 0 else left
 
     def holds(self, body: Body) -> None:
-        """It was read."""
+        """An object was read."""
         size, expected = body.size, self._expected
         expected = expected * 7 // 8 if expected < self._budget else 0
         self._expected = (size if size > expected else expected) or 1
         self._held += size
 
     def drop(self, body: Body) -> None:
-        """One of its pieces is over."""
+        """A piece of an object is over."""
         body.pieces -= 1
         self.let_go(body)
 
     def let_go(self, body: Body) -> None:
-        """Free its bytes if nothing refers to it any more."""
+        """Free the bytes of an object, if nothing refers to it any more."""
         if body.pieces == 0 and not body.kept:
             self._held -= body.size
 

@@ -24,12 +24,13 @@ _WAITED_S = 0.0001
 
 
 class Slots:
-    """
+    """The threads.
+
     Args:
         ready: messages to run; None ends one slot.
-        send: to the agent.
-        release: told of each piece whose messages are over.
-        finished: told of each row that has ended, before the agent is.
+        send: sends a note to the agent.
+        release: called with each piece whose messages are over.
+        finished: called with each row that has ended, before the agent is told.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Slots:
     # ---- for the worker's main thread ----------------------------------------------------------------------
 
     def look_again(self) -> None:
-        """The trust window was extended."""
+        """The trust window was extended: waiting slots check again."""
         with self._gate:
             self._gate.notify_all()
 
@@ -130,7 +131,7 @@ class Slots:
             if failed is None:
                 finish(slot, OK)
             else:
-                # The note first: a state says that the agent has been told, or died without hearing it.
+                # The note first: a state means that the agent was told, or died before it was.
                 assert isinstance(failed, Failed)
                 self._send(FailedNote(dealt.row, piece.first + number, failed))
                 journal.mark(dealt.row, piece.first + number, state_of(failed))
@@ -139,11 +140,11 @@ class Slots:
             self.end(piece)
 
     def _run_together(self, slot: int, first: Member) -> None:
-        """Gather a batch, unless another slot does; run it when it may start, and report what came of each."""
+        """Gather a batch, unless another slot does; run it when it may start, and report the outcomes."""
         members = [first] if first.item[0].dealt.alone else self._batches.gather(first)
         if members is None:
             return
-        # The sessions of some may have ended while others were waited for. Those that came since are of the next one.
+        # Some sessions may have ended while others were waited for. Messages that came since belong to the next one.
         for piece, _ in [one.item for one in members if one.item[0].dealt.over]:
             self.over(piece)
         members = [one for one in members if not one.item[0].dealt.over]
@@ -188,7 +189,7 @@ class Slots:
             self._send(Finished(dealt.row, run_s + sum(dealt.wait_s), run_s))
 
     def over(self, piece: Piece) -> None:
-        """One message of the piece is no longer needed."""
+        """A message of the piece is no longer needed."""
         if piece.last == 0 or next(piece.ended) == piece.last:
             self._release(piece)
 

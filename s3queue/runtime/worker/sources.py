@@ -63,10 +63,10 @@ class Wanted:
     """A source that pieces wait for.
 
     Attributes:
-        pieces: none where all were given back.
-        is_read: a reader is at it just now.
-        failing_since: when the first of its failed reads failed, by `clock`.
-        result: what the last read brought: its content, or why none of its messages can run.
+        pieces: empty if all were given back.
+        is_read: whether a reader is reading it now.
+        failing_since: when the first of its failed reads failed, in seconds of `clock`.
+        result: of the last read: the content, or the reason why its messages cannot run.
     """
 
     __slots__ = ("failing_since", "is_read", "pause_s", "pieces", "result", "source")
@@ -81,11 +81,12 @@ class Wanted:
 
 
 class Sources:
-    """
+    """Reads sources.
+
     Args:
         budget: bytes, as in the setting ``prefetch_bytes``.
-        ready: where the messages go; None ends a slot.
-        send: to the agent.
+        ready: the queue of the slots; None ends a slot.
+        send: sends a note to the agent.
     """
 
     def __init__(
@@ -149,7 +150,7 @@ class Sources:
             self._start_reader()
 
     def tick(self) -> float | None:
-        """Retry due sources. Returns seconds until the next call; None: not before more is dealt."""
+        """Retry due sources. Returns seconds until the next call; None: not before more messages are dealt."""
         if not self._paused:
             return None
         now = clock()
@@ -162,7 +163,7 @@ class Sources:
         return FIRST_PAUSE_S
 
     def take_back(self) -> list[Item]:
-        """Take all messages that no slot has taken yet; they will not be fed."""
+        """Take all messages that no slot has taken yet; slots will not get them."""
         items: list[Item] = []
         with self._lock:
             while not self._ready.empty():
@@ -206,7 +207,7 @@ class Sources:
                 self._pump()
 
     def _pump(self) -> None:
-        """Ask the readers for as much as there is room for."""
+        """Start as many reads as there is room for."""
         self._waits_for_room = False
         pending, room = self._pending, self._room
         while pending:
@@ -228,7 +229,7 @@ class Sources:
         thread = threading.Thread(target=self._work, name=f"s3queue-read-{len(self._threads)}", daemon=True)
         try:
             thread.start()
-        except RuntimeError as full:  # "can't start new thread"; those that are there do it
+        except RuntimeError as full:  # "can't start new thread": the existing ones do it
             if not self._threads:
                 raise
             self._events.warn(
@@ -267,8 +268,9 @@ class Sources:
                 self._failed(wanted, failed)
 
     def _begins(self, wanted: Wanted, done: list[Wanted]) -> bool:
-        """From here on a death of this process may count as an attempt of these messages, and no longer of earlier ones.
-        False: they are no longer needed."""
+        """From here on a death of this process may count as an attempt of these messages, and no longer of earlier
+        ones. False: the messages are no longer needed.
+        """
         with self._lock:
             if done and done[-1].is_read:
                 self._was_read(done[-1])
@@ -328,7 +330,7 @@ class Sources:
         done.clear()
 
     def _keep(self, wanted: Wanted, body: Body) -> None:
-        """Count the bytes of an object that was read, for as long as anything needs them."""
+        """Count the bytes of an object that was read, as long as it is needed."""
         self._room.holds(body)
         pieces = wanted.pieces
         for piece in pieces:

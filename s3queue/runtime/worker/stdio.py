@@ -1,4 +1,4 @@
-"""Output of tasks that goes nowhere: ``s3queue run jobs | head -1``, a terminal that was closed, a log on a full disk."""
+"""Output of tasks that cannot be written: ``s3queue run jobs | head -1``, a closed terminal, a log on a full disk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class _Tap(io.FileIO):
-    """A descriptor that goes on as /dev/null when its reader is gone, and loses what a full disk has no room for."""
+    """A descriptor that becomes /dev/null when its reader is gone, and drops output for which a full disk has no room."""
 
     def write(self, data: Any, /) -> int:
         try:
@@ -29,7 +29,7 @@ class _Tap(io.FileIO):
 
 
 def survive_broken_output() -> None:
-    """From here on a print raises nothing, whatever has become of the pipe, terminal or file that it goes to."""
+    """From here on printing raises nothing, whatever happens to the pipe, terminal or file behind it."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         with contextlib.suppress(OSError, ValueError, AttributeError):

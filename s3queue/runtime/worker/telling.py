@@ -14,12 +14,12 @@ from s3queue.runtime.worker import outcomes
 from s3queue.runtime.worker.dealt import Piece
 from s3queue.runtime.worker.plans import Plan
 
-#: The event by kind of outcome, where that has another name.
+#: The event of an outcome, if its name differs.
 _TOLD_AS = {"retry": "retrying", "snooze": "snoozed"}
 
 
 def origin_of(piece: Piece, number: int) -> Origin | None:
-    """Of a message that was moved off the board."""
+    """Where a message came from that was moved off the board."""
     source = piece.part.source
     if parse_source(source).moved and piece.messages is not None:
         with contextlib.suppress(CorruptRecord):
@@ -28,9 +28,10 @@ def origin_of(piece: Piece, number: int) -> Origin | None:
 
 
 class Telling:
-    """
+    """Reports attempts.
+
     Attributes:
-        starts, ends: whether anybody wants to know of attempts that begin, and of those that end well.
+        starts, ends: whether anything listens to the start of attempts, and to those that end well.
     """
 
     def __init__(self, layout: Layout, events: Events, measures: Measures | None) -> None:
@@ -82,17 +83,18 @@ class Telling:
             fields["next_s"] = round(outcome.delay_s, 3)
         if outcome.failure is not None:
             fields["text"] = outcome.failure.text
-        if not piece.dealt.over:  # else nothing of it counts, and another host runs it
+        if not piece.dealt.over:  # otherwise it does not count, and another host runs it
             if self._measures is not None:
                 self._measures.ended(piece.dealt.queue, fields["task"] or "", _result(outcome))
             if self._failures and outcome.kind != "snooze":
                 self._events.emit("failed", **{name: it for name, it in fields.items() if name != "next_s"})
-            if fields.get("cause") != "cancelled":  # of that the coordinator tells
+            if fields.get("cause") != "cancelled":  # the coordinator reports that
                 self._events.emit(_TOLD_AS.get(outcome.kind, outcome.kind), **fields)
         return outcome
 
     def over(self, plan: Plan, piece: Piece, number: int) -> Failed:
-        """Its last attempt ended with its process, where only the most that any task of the queue allows was known."""
+        """The last attempt of a message ended with its process, which only knew the largest number of attempts of any
+        task of the queue."""
         if not piece.dealt.over:
             self._events.emit(
                 "dead",
@@ -108,7 +110,7 @@ class Telling:
     # ---- what does not fit ---------------------------------------------------------------------------------
 
     def misfit(self, plan: Plan, piece: Piece, number: int, message: Message, wrong: ValueError) -> Failed:
-        """The arguments do not fit the task that this release knows: another one may know it otherwise."""
+        """The arguments do not fit the task of this release; that of another release may take them."""
         attempt, text = piece.part.attempt, f"the arguments do not fit {plan.task.label}: {wrong}"
         if not outcomes.is_message_pack(message.payload):
             return self.failed(plan, piece, number, outcomes.dead(attempt, "corrupt", text))
@@ -117,7 +119,7 @@ class Telling:
         return self.unfit(attempt, "signature", text, f"{message.task}@{plan.task.digest}")
 
     def unfit(self, attempt: int, cause: str, text: str, token: str) -> Failed:
-        """Given back for a host that knows the task, or knows it otherwise. Costs no attempt; told once."""
+        """The message is given back for a host whose release fits it. Costs no attempt; reported once."""
         if token not in self._unfit:
             self._unfit.add(token)
             self._events.warn(f"unfit {token}", f"{text}; such messages wait for a host whose release fits them")
@@ -125,7 +127,7 @@ class Telling:
 
 
 def _result(outcome: Failed) -> str:
-    """What is counted of it."""
+    """The name under which an outcome is counted."""
     if outcome.failure is not None and outcome.failure.cause == "cancelled":
         return "cancelled"
     return _TOLD_AS.get(outcome.kind, outcome.kind)

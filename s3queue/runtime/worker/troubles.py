@@ -1,4 +1,4 @@
-"""Sources that a worker could not read: whether to retry each here, or to give it back, and for how long."""
+"""Sources that a worker could not read: whether to retry each of them here, or to give it back, and for how long."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _REMEMBERED = 1000
 
 
 class Parked(NamedTuple):
-    """It is given back. ``tries``: how often in a row."""
+    """The source is given back. ``tries``: how often in a row."""
 
     tries: int
     delay_s: float
@@ -30,11 +30,11 @@ class Troubles:
     def __init__(self) -> None:
         #: Sources that could not be read since the last successful read.
         self._failing: set[str] = set()
-        #: By source: how often it was parked in a row, and until when.
+        #: By source: how often it was parked in a row, and the time until which it is parked.
         self._parked: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def worked(self, source: str) -> None:
-        """It was read."""
+        """The source was read."""
         if self._failing:
             self._failing.clear()
         if self._parked:
@@ -43,8 +43,8 @@ class Troubles:
     def failed(self, source: str, fault: Exception, since_s: float, now: float) -> Parked | None:
         """A read failed, the first one ``since_s`` seconds ago. None: retry it soon.
 
-        Its messages in other tickets wait no longer than those that were parked before: failures at the same time count
-        as one try.
+        Messages of the source in other tickets wait no longer than those that were parked before: failures at the same
+        time count as one try.
         """
         self._failing.add(source)
         hold_s = HOLD_S if isinstance(fault, StoreUnavailable) else REFUSED_S

@@ -1,15 +1,16 @@
-"""What a store must do, as plain functions. Any test runner will do::
+"""Checks of a store, as plain functions for any test runner::
 
     @pytest.mark.parametrize("check", conformance.CHECKS, ids=lambda check: check.__name__)
     def test_my_store(check):
         conformance.run(check, MyStore(...))
 
-A check takes a store and a prefix of its own, and raises `NotConforming` saying what was expected and what came. It
-never looks at a clock. Checks with processes hand the store to forked and spawned children, so it must be picklable, or
-`s3queue.store.Shareable`.
+A check takes a store and a prefix of its own. It raises `NotConforming`, which tells what was expected and what came.
+It never looks at a clock. Checks with processes pass the store to forked and spawned children, so it must be picklable,
+or `s3queue.store.Shareable`.
 
-`CHECKS` is what the queue relies on. `FAULT_CHECKS` are about requests that go unanswered; they need something that
-loses them, see `Faults`. `STRICTER` is promised by `s3queue.store` and not used by the queue, and some stores fail it.
+`CHECKS` are the properties that the queue relies on. `FAULT_CHECKS` are about unanswered requests; they need a proxy
+that loses requests, see `Faults`. `STRICTER` are promises of `s3queue.store` that the queue does not use; some stores
+fail them.
 """
 
 from __future__ import annotations
@@ -29,10 +30,13 @@ CHECKS: Sequence[Check] = (*puts.CHECKS, *writers.CHECKS, *reads.CHECKS, *listin
 
 
 def run(check: Check, store: ObjectStore, *, root: str = "conformance") -> None:
-    """Run one check below a fresh prefix, and remove what it left behind.
+    """Run one check below a fresh prefix, and remove the objects that it left.
 
     Args:
-        root: first part of the prefix; everything else below it is left alone.
+        root: first part of the prefix; objects elsewhere are left alone.
+
+    Raises:
+        NotConforming: the store fails the check.
     """
     prefix = f"{root}/{check.__name__}-{uuid.uuid4().hex[:12]}/"
     try:

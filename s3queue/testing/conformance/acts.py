@@ -15,7 +15,7 @@ Check = Callable[[ObjectStore, str], None]
 
 
 class NotConforming(AssertionError):
-    """A store does not do what `s3queue.store` promises."""
+    """The store does not keep a promise of `s3queue.store`."""
 
 
 def clear(store: ObjectStore, prefix: str) -> None:
@@ -55,13 +55,13 @@ def expect_error(kind: type[StoreError], call: Callable[[], object]) -> None:
 
 
 def pause(store: ObjectStore) -> None:
-    """Between two writes of one key, on stores that need it."""
+    """Wait as long as the store requires between two writes of one key."""
     if store.capabilities.min_rewrite_s:
         time.sleep(store.capabilities.min_rewrite_s)
 
 
 def put_patiently(store: ObjectStore, key: str, body: bytes, version: str | None) -> Stored | Conflict:
-    """A put that tries again where the store says that nothing was applied, as callers do."""
+    """Put, and try again while the store answers that nothing was applied, as callers do."""
     for _ in range(50):
         try:
             return store.put(key, body, if_version=version)

@@ -1,4 +1,4 @@
-"""Unanswered requests: a put whose answer is lost is unknown, and is sent once."""
+"""Unanswered requests: a put without an answer has an unknown outcome, and is sent once."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from s3queue.testing.conformance.acts import expect, expect_error, must_find, mu
 
 
 class Faults(Protocol):
-    """Stands between a store and its server, and loses what it is told to lose.
+    """A proxy between a store and its server that loses requests and answers on demand.
 
     `s3queue.testing.faultproxy.FaultProxy` is one, for servers that speak HTTP.
     """
 
     def lose_answers(self) -> AbstractContextManager[None]:
-        """Requests are carried out; their answers never come back."""
+        """In the block requests are carried out, but their answers never arrive."""
         ...
 
     def lose_requests(self) -> AbstractContextManager[None]:
-        """Requests vanish after they were sent."""
+        """In the block requests vanish after they were sent."""
         ...
 
     def cut_requests(self) -> AbstractContextManager[None]:
-        """Of a request with a body the headers reach the server, and then the connection breaks."""
+        """In the block a connection breaks after the headers of a request with a body have reached the server."""
         ...
 
     def refuse(self) -> AbstractContextManager[None]:
-        """No connection is accepted."""
+        """In the block no connection is accepted."""
         ...
 
     @property
     def seen(self) -> int:
-        """Requests so far, lost ones included."""
+        """Number of requests so far, lost ones included."""
         ...
 
 
@@ -61,8 +61,9 @@ def an_unanswered_put_that_did_not_land_is_unknown(store: ObjectStore, prefix: s
 
 
 def a_put_that_is_cut_short_stores_nothing(store: ObjectStore, prefix: str, faults: Faults) -> None:
-    """A put says what its body must be, by length and checksum; a server that keeps less makes a lost message or a
-    register that nobody can read."""
+    """A put names the length and the checksum of its body. A server that stores less makes a message lost, or a
+    register unreadable.
+    """
     for key, version in new_and_old(store, prefix):
         before = store.get(key)
         with faults.cut_requests():

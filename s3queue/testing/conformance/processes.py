@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from s3queue.store import ObjectStore, Shareable
 from s3queue.testing.conformance.acts import NotConforming, T
 
-#: How long children may take before a check fails; generous, since it only bounds a hang. Seconds.
+#: Seconds that children may take before a check fails; generous, since it only bounds a hang.
 PATIENCE_S = 120.0
 
 
@@ -48,7 +48,7 @@ def _report(pipe: Any, work: Callable[..., object], args: tuple[object, ...]) ->
 def in_processes(
     method: str, work: Callable[..., Any], calls: Sequence[tuple[object, ...]], *, barrier: bool = False
 ) -> list[Any]:
-    """One child for each call; what they return, in order."""
+    """Run each call in a child of its own, and return their results, in order."""
     from multiprocess import get_context
 
     context = get_context(method)

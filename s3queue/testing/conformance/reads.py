@@ -57,9 +57,9 @@ def any_bytes_are_kept(store: ObjectStore, prefix: str) -> None:
 
 
 def a_large_body_is_kept(store: ObjectStore, prefix: str, largest: int = 12_000_000) -> None:
-    """With the largest body the store takes, or ``largest`` bytes if that is less.
+    """The largest body that the store takes, or ``largest`` bytes if that is less.
 
-    The default is above what SDKs split into parts: a body in parts is not one conditional put.
+    The default is above the size at which SDKs split a body into parts: a body in parts is not one conditional put.
     """
     size = min(store.capabilities.max_body_bytes, largest)
     body = (b"0123456789abcdef" * (size // 16 + 1))[:size]

@@ -28,6 +28,7 @@ __all__ = ["pytest_addoption", "task_queue"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """The option ``--s3queue-crash``."""
     parser.getgroup("s3queue").addoption(
         "--s3queue-crash",
         metavar="POINT",
@@ -38,7 +39,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture
 def task_queue(request: pytest.FixtureRequest) -> Iterator[TaskQueue]:
-    """A queue in memory, which is this process' store for the test; see `s3queue.testing.plugin.desk.TaskQueue`."""
+    """A queue in memory, which is the store of this process during the test: an `s3queue.testing.TaskQueue`."""
     from s3queue.config import configured, current_config
     from s3queue.observe.subscribing import here
     from s3queue.testing.plugin.desk import TaskQueue

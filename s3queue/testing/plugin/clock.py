@@ -1,4 +1,4 @@
-"""The clock of a test: runs like the real one, and jumps ahead where nothing but time is to pass."""
+"""The clock of a test. It runs like the real clock, and jumps ahead where a program would only wait."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from s3queue.io.clock import clock
 
-#: Modules of this library that ask what time it is for whoever enqueues, looks and steers.
+#: Modules of this library that read the time for producers, readers and operators.
 _ASK = (
     "queue",
     "enqueue.sending",
@@ -25,39 +25,43 @@ _ASK = (
     "operate.waiting",
     "options.timing",
 )
-#: Those that ask by when a result expires, and when an attempt has failed, where a task runs. How long it runs is real.
+#: Modules that read the time at which a result expires, or an attempt failed. The duration of a task is real time.
 _RUN = ("runtime.worker.results", "runtime.worker.outcomes", "runtime.worker.dealt")
 
 
 class VirtualClock:
-    """
+    """A clock that can jump ahead.
+
     Attributes:
-        ahead: seconds by which it has jumped ahead of the real one.
+        ahead: seconds by which it is ahead of the real clock.
     """
 
     def __init__(self) -> None:
         self.ahead = 0.0
 
     def now(self) -> datetime:
-        """The time that tasks are due by."""
+        """The time of the queue: messages are due by it."""
         return datetime.fromtimestamp(self.wall(), UTC)
 
     def wall(self) -> float:
+        """Seconds since 1970."""
         return time.time() + self.ahead
 
     def wall_ms(self) -> int:
+        """Milliseconds since 1970."""
         return int(self.wall() * 1000)
 
     def steady(self) -> float:
+        """Seconds of a clock that never goes back."""
         return clock() + self.ahead
 
     def jump(self, seconds: float) -> None:
-        """Let so much time have passed."""
+        """Go ahead by this many seconds."""
         self.ahead += max(0.0, seconds)
 
 
 class _Wall:
-    """Stands for the module `time`, where the wall clock is asked for."""
+    """Takes the place of the module `time` in modules that read the wall clock."""
 
     def __init__(self, of: VirtualClock) -> None:
         self._clock = of
@@ -73,7 +77,7 @@ class _Wall:
 
 
 class _Time(_Wall):
-    """Also where somebody waits."""
+    """The same for modules that also wait."""
 
     def __init__(self, of: VirtualClock, sleep: Callable[[float], None]) -> None:
         super().__init__(of)
@@ -84,7 +88,7 @@ class _Time(_Wall):
 
 
 class _Bell:
-    """Stands for what rings when messages were settled: waiting for that runs them."""
+    """Takes the place of the socket on which agents report settled messages: waiting for it runs messages."""
 
     def __init__(self, sleep: Callable[[float], None]) -> None:
         self._sleep = sleep
@@ -103,10 +107,10 @@ class _Bell:
 
 @contextmanager
 def shown_to_producers(of: VirtualClock, sleep: Callable[[float], None]) -> Iterator[None]:
-    """Have delays, due times and states be counted by this clock. The user's own code sees the real time.
+    """In the block delays, due times and states go by this clock. Code of the user sees the real time.
 
     Args:
-        sleep: what waiting for a coordinator, or for a message to end, does instead.
+        sleep: called instead of waiting for a coordinator, or for the end of a message.
     """
     stand_ins = {name: _Time(of, sleep) for name in _ASK} | dict.fromkeys(_RUN, _Wall(of))
     modules = {importlib.import_module(f"s3queue.{name}"): one for name, one in stand_ins.items()}

@@ -1,6 +1,7 @@
-"""Ends the process of a task at a chosen point, once for each message, as a power cut would; the message runs again.
+"""Ends the process of a task at a chosen point, once for each message, as a power cut would. Then the message runs
+again.
 
-What a task did before that point it does twice then. If that does harm, the task is not idempotent.
+The task repeats everything that it did before that point. If that does harm, the task is not idempotent.
 """
 
 from __future__ import annotations
@@ -14,21 +15,23 @@ from typing import Any
 
 from s3queue.errors import ConfigError
 
-#: The point at which the task has returned, and nobody knows yet.
+#: The point at which the task has returned, but its outcome is not reported yet.
 END = "end"
 
 
 class Crashed(BaseException):
-    """The process ends here. No code of a task is to catch it."""
+    """The process ends here. Code of a task must not catch it."""
 
 
 class Crash:
-    """
+    """A point at which processes end.
+
     Args:
-        point: ``end``; or a function by its import path, ``shop.charge``, or ``shop.Client.charge``: when it has returned.
+        point: ``end``; or a function by its import path, ``shop.charge`` or ``shop.Client.charge``: when it has
+            returned.
 
     Attributes:
-        messages: that crashed, once each.
+        messages: ids of messages that crashed, once each.
     """
 
     def __init__(self, point: str) -> None:
@@ -38,11 +41,11 @@ class Crash:
 
     @property
     def fired(self) -> bool:
-        """Whether the attempt that runs has come to the point: its process ends as soon as it has returned."""
+        """Whether the running attempt has reached the point: its process ends as soon as the task has returned."""
         return self._fired
 
     def look(self, messages: list[str]) -> None:
-        """An attempt of these has ended, or was ended. Raises `Crashed` where the process ends here."""
+        """An attempt of these messages has ended. Raises `Crashed` if the process ends here."""
         fired, self._fired = self._fired, False
         if self.point == END:
             fired = not set(messages) & set(self.messages)
@@ -52,9 +55,10 @@ class Crash:
 
     @contextmanager
     def armed(self, current: Callable[[], str | None]) -> Iterator[None]:
-        """
+        """In the block the function at the point ends processes.
+
         Args:
-            current: the message that runs in the thread or context of the caller; None: none.
+            current: returns the message that runs in the thread or context of the caller; None: no message does.
         """
         if self.point == END:
             yield
@@ -98,7 +102,7 @@ class Crash:
 
 
 def _find(point: str) -> tuple[Any, str]:
-    """Where the function is, and its name there. Raises `ConfigError`."""
+    """The owner of the function, and its name there. Raises `ConfigError`: there is no such function."""
     parts = point.split(".")
     for cut in range(len(parts) - 1, 0, -1):
         try:

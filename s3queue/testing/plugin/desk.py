@@ -34,19 +34,19 @@ P = ParamSpec("P")
 
 #: Characters of the last error of a dead letter that an assertion shows.
 _TEXT = 3000
-#: Seconds after which a thread looks again that waits while another one runs messages.
+#: Seconds between two looks of a thread that waits while another one runs messages.
 _GLANCE_S = 0.001
 #: Seconds for which a drain waits for another thread that runs messages.
 _PATIENCE_S = 5.0
 
 
 class Drained(Struct, frozen=True):
-    """What one `TaskQueue.drain` came to.
+    """The result of a `TaskQueue.drain`.
 
     Attributes:
-        done: messages that ended well.
-        dead: those that died, with their errors.
-        crashed: those whose process the test ended; they have run again.
+        done: number of messages that ended well.
+        dead: letters of messages that died.
+        crashed: ids of messages whose process the test ended; they have run again.
     """
 
     done: int
@@ -65,8 +65,8 @@ class TaskQueue:
     """A queue in memory, with a host in this thread. From the fixture ``task_queue``.
 
     Attributes:
-        store: an object store in memory, which is that of this process for the time of the test.
-        clock: `VirtualClock`.
+        store: an object store in memory: the store of this process during the test.
+        clock: its `VirtualClock`.
     """
 
     def __init__(self, config: Config, tasks: Registry = registry, crash: str | None = None) -> None:
@@ -75,35 +75,44 @@ class TaskQueue:
         self.clock = VirtualClock()
         self._host: LocalHost | None = None
         self._timed = False
-        #: Held by the thread in which messages run, and which one that is.
+        #: The lock of the thread that runs messages, and the number of that thread.
         self._running, self._runs_in = threading.Lock(), 0
 
     # ---- run -----------------------------------------------------------------------------------------------
 
     def drain(self, *, crash: str | None = None) -> Drained:
-        """Run every message in this thread until none is left: also those that are delayed, or wait for another attempt,
-        whose time passes at once. Schedules begin with the first `advance`; before, they do not tick.
+        """Run every message in this thread until none is left, also those that are delayed or wait for another attempt:
+        their time passes at once. Schedules tick only from the first `advance` on.
 
         Args:
-            crash: end the process of each message once, and run it again: ``end``, when its task has returned; or the
-                import path of a function, such as ``shop.charge``, when that has returned. By default what
-                ``--s3queue-crash`` says; empty: nowhere.
+            crash: end the process of each message once, and run it again: ``end``: when its task has returned; or the
+                import path of a function, such as ``shop.charge``: when that has returned. By default as
+                ``--s3queue-crash`` says; empty: never.
 
         Raises:
-            Stuck: messages do not get on: no task fits them, say.
+            Stuck: messages are left that cannot run, for example because no task fits them.
+            ConfigError: there is no task; the queue is draining already; or there is no function at ``crash``.
         """
         return self._run(crash, lambda host: host.pass_until(None, ticks=False))
 
     async def adrain(self, *, crash: str | None = None) -> Drained:
-        """As `drain`, for tests on an event loop: in a thread, so that the loop goes on."""
+        """As `drain`, in a thread, for tests on an event loop."""
         return await asyncio.to_thread(self.drain, crash=crash)
 
     def run_ready(self, *, crash: str | None = None) -> Drained:
-        """As `drain`, without letting time pass: what is delayed, or waits, stays."""
+        """As `drain`, but no time passes: messages that are delayed or wait stay."""
         return self._run(crash, lambda host: host.settle())
 
     def advance(self, time: float | timedelta, *, crash: str | None = None) -> Drained:
-        """Let so much time pass, in seconds, and run what becomes due in it, in its order: delays, retries, schedules."""
+        """Let time pass, and run everything that becomes due in it, in order: delays, retries, expiry, schedules.
+
+        Args:
+            time: seconds, or a `timedelta`; at least 0.
+            crash: as of `drain`.
+
+        Raises:
+            Stuck, ConfigError: as `drain`; or ``time`` is out of range.
+        """
         seconds = time.total_seconds() if isinstance(time, timedelta) else time
         if not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
             raise ConfigError(f"time is {time!r}", "seconds or a timedelta; it does not go back")
@@ -148,7 +157,7 @@ class TaskQueue:
         return Drained(done, dead, crashed)
 
     def host(self) -> LocalHost:
-        """The host, which knows the tasks that are registered by now."""
+        """The host, which knows the tasks that are registered now. Raises `ConfigError`: there is no task."""
         known = self._tasks.queues()
         if not known:
             raise ConfigError("there is no task", "import the module that defines the tasks")
@@ -164,7 +173,7 @@ class TaskQueue:
         """The messages that have not ended, in the order in which they are to start; see `s3queue.Queue.messages`.
 
         Args:
-            task: only those of this task; or of this queue.
+            task: only messages of this task, or of the queue with this name.
         """
         found: list[QueuedMessage] = []
         for name in self._queues(task):
@@ -173,7 +182,11 @@ class TaskQueue:
         return found
 
     def dead(self, task: Task[..., Any] | str | None = None) -> list[DeadLetter]:
-        """The dead letters. ``task``: as of `enqueued`."""
+        """The dead letters, in the order in which their messages were sent.
+
+        Args:
+            task: as of `enqueued`.
+        """
         letters = [letter for name in self._queues(task) for letter in Queue(name, self.store).dead_letters()]
         return [one for one in letters if not isinstance(task, Task) or one.task == task.name]
 
@@ -193,8 +206,8 @@ class TaskQueue:
     @overload
     def assert_enqueued(self, task: Task[P, object], /, *args: P.args, **kwargs: P.kwargs) -> QueuedMessage: ...
     def assert_enqueued(self, task: Task[..., object], /, *args: Any, **kwargs: Any) -> QueuedMessage:
-        """A message of this task has not ended, and is the only one with these arguments. Without arguments: any message
-        of it. Returns it, or the first one."""
+        """Fail unless exactly one message of this task with these arguments has not ended. Without arguments: any message
+        of the task. Returns the message, or the first one."""
         __tracebackhide__ = True
         of_it = self.enqueued(task)
         if not args and not kwargs:
@@ -209,14 +222,14 @@ class TaskQueue:
         return found[0]
 
     def assert_not_enqueued(self, task: Task[..., Any] | None = None) -> None:
-        """No message, or none of this task, is left to run."""
+        """Fail if a message is left to run, or a message of this task."""
         __tracebackhide__ = True
         if self.enqueued(task):
             what = "" if task is None else f" of {task.label}"
             raise AssertionError(f"messages{what} are enqueued{self._instead()}")
 
     def assert_no_dead(self) -> None:
-        """No message has died."""
+        """Fail, with the errors, if a message has died."""
         __tracebackhide__ = True
         Drained(0, tuple(self.dead())).check()
 
@@ -228,12 +241,13 @@ class TaskQueue:
 
     @contextmanager
     def shown(self) -> Iterator[None]:
-        """Have producers, operators and readers of this process go by this clock; waiting for a coordinator runs it."""
+        """In the block producers, operators and readers of this process go by this clock. Waiting for a coordinator
+        runs it."""
         with shown_to_producers(self.clock, self._wait):
             yield
 
     def _wait(self, seconds: float) -> None:
-        """What sleeping is, for those who wait for a coordinator, or for a message to end."""
+        """Takes the place of sleeping for callers that wait for a coordinator, or for the end of a message."""
         if self._runs_in == threading.get_ident():  # a task waits
             self.clock.jump(seconds)
         elif self._running.acquire(blocking=False):
@@ -245,7 +259,7 @@ class TaskQueue:
                 self._runs_in = 0
                 self._running.release()
         else:
-            sleep(_GLANCE_S)  # another thread runs messages: what is waited for may come of that
+            sleep(_GLANCE_S)  # another thread runs messages: they may bring what is waited for
 
 
 def _arguments(task: Task[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

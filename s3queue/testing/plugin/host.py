@@ -1,8 +1,8 @@
 """A host in the thread of a test: the production agent and slots, without processes, sockets and waiting.
 
-The programs of `s3queue.core.agent` take turns. Where all of them wait, and there is work, the clock jumps to the first
-time that one waits for. A worker is a `Slots` of one slot that is served in this thread, so what a test has patched
-reaches the task, and what the task raises is caught by the production code.
+The programs of `s3queue.core.agent` take turns. If all of them wait and there is work, the clock jumps to the next time
+for which one of them waits. A worker is a `Slots` of one slot that is served in this thread: so patches of a test reach
+the task, and the production code catches exceptions of the task.
 """
 
 from __future__ import annotations
@@ -42,27 +42,28 @@ from s3queue.testing.surroundings import Alone, Pacing
 
 #: Seconds of silence after which a session would be fenced, and a leader replaced: never, however far the clock jumps.
 _PATIENCE_S = 8_000_000.0
-#: Waits for nothing that a test would wait for.
+#: Never waits where a test would wait.
 _PACING = Pacing("latency", 0.5, 0.01, _PATIENCE_S, _PATIENCE_S)
-#: Seconds of one jump at most: some writes come between two.
+#: Seconds of one jump, at most, so that hosts write in between.
 _LONGEST_JUMP_S = 1_000_000.0
-#: Jumps in a row after which work that does not get on is given up.
+#: Jumps in a row without progress after which a drain fails.
 _MOST_JUMPS = 2_000
 
 
 class Stuck(AssertionError):
-    """Messages are left that do not get on, whatever time passes."""
+    """Messages are left that cannot run, however much time passes."""
 
 
 class LocalHost:
-    """
+    """A host without processes.
+
     Args:
-        tasks: what it knows.
+        tasks: that it knows.
         timed: whether it declares their schedules.
 
     Attributes:
         settled: what the board has settled, in order.
-        crash: where the process is to end; None: nowhere.
+        crash: the point at which processes end; None: nowhere.
     """
 
     def __init__(
@@ -109,7 +110,7 @@ class LocalHost:
         )
         self._timers: list[tuple[float, Callable[[], None]]] = []
         self._pid = 0
-        #: In which tasks run.
+        #: Number of the thread in which tasks run.
         self.thread = 0
         self._worker = self._new_worker()
         self._programs: list[Running] = [Running(self._live())]
@@ -117,12 +118,12 @@ class LocalHost:
         self._programs += [Running(self._agent.do_chores(number)) for number in range(CHORES_AT_ONCE)]
 
     def running(self) -> str | None:
-        """The message that the caller's code belongs to."""
+        """The message whose attempt the calling code is part of; None: no attempt."""
         found = self._worker.attempts.running()
         return None if found is None else str(found["message_id"])
 
     def leave(self) -> None:
-        """Give the board to the next one."""
+        """Leave the namespace, so that the next host can lead."""
         self._agent.drain()
         for _ in range(100):
             if not self._turn():
@@ -134,10 +135,10 @@ class LocalHost:
     # ---- turns ---------------------------------------------------------------------------------------------
 
     def settle(self) -> None:
-        """Run what can run now, until it has ended; without letting time pass for what is due later.
+        """Run everything that can run now, until it has ended. No time passes for messages that are due later.
 
         Raises:
-            Stuck: something does not get on.
+            Stuck: messages are left that cannot run.
         """
         self._wake()
         jumps, before = 0, (-1, -1)
@@ -150,15 +151,15 @@ class LocalHost:
             now = len(self.settled), self._worker.ran
             jumps, before = (jumps + 1, before) if now == before else (0, now)
             if jumps > _MOST_JUMPS:
-                raise Stuck("messages are left that do not get on; `enqueued()` shows them")
+                raise Stuck("messages are left that cannot run; `task_queue.enqueued()` shows them")
             self._jump_to(min(one.until for one in self._programs), wake=False)
 
     def pass_until(self, until_ms: int | None, *, ticks: bool) -> None:
         """Let time pass, and run everything as it becomes due.
 
         Args:
-            until_ms: how far (wall clock); None: until nothing is due any more.
-            ticks: of schedules, too.
+            until_ms: wall clock in milliseconds; None: until nothing is due any more.
+            ticks: whether schedules tick.
         """
         self.settle()
         while True:
@@ -176,7 +177,7 @@ class LocalHost:
         self.settle()
 
     def _turn(self) -> bool:
-        """Returns whether anything has moved."""
+        """Give each program a turn. Returns whether one of them moved."""
         moved = False
         now = self.clock.steady()
         for timer in [timer for timer in self._timers if timer[0] <= now]:
@@ -223,7 +224,7 @@ class LocalHost:
     # ---- what there is to do -------------------------------------------------------------------------------
 
     def _has_work(self) -> bool:
-        """Whether anything is to be done now."""
+        """Whether something can be done now."""
         board, lead = self._agent.view.board, self._agent.lead
         if lead is None or board is None or self._dealer.unfinished or self._dealer.pooled:
             return True
@@ -255,7 +256,7 @@ class LocalHost:
         return False
 
     def _next_due(self, *, ticks: bool) -> int | None:
-        """When the next message is due (wall clock), and with ``ticks`` the next tick."""
+        """When the next message is due, and with ``ticks`` the next tick (wall clock in milliseconds); None: never."""
         board = self._agent.view.board or Board("", 0)
         due = [
             waits.due_ms
@@ -299,7 +300,7 @@ class LocalHost:
 
 
 class _Environment(Alone):
-    """Tells the events of the test, and raises what goes wrong."""
+    """Passes events to the test, and raises faults."""
 
     def __init__(self, clock: VirtualClock, settled: list[Settled]) -> None:
         self._clock, self._settled = clock, settled

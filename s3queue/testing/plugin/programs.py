@@ -10,7 +10,7 @@ from s3queue.testing.plugin.clock import VirtualClock
 
 
 class Running:
-    """A program, and what it waits for."""
+    """A program, and the time or signal for which it waits."""
 
     def __init__(self, program: Program[Any]) -> None:
         self._program = program
@@ -22,7 +22,7 @@ class Running:
         return float("inf") if self._wait is None or self.is_over else self._wait.until
 
     def run(self, driver: Driver, clock: VirtualClock) -> bool:
-        """Run to the next wait. Returns whether it could."""
+        """Run to the next wait. Returns whether it could run."""
         if self.is_over:
             return False
         wait = self._wait

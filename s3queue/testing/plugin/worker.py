@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 @cache
 def _task_loop() -> TaskLoop:
-    """One thread for all tests."""
+    """The event loop of async tasks: one thread for all tests."""
     return TaskLoop(refuse_lazy)
 
 
@@ -125,7 +125,7 @@ class Worker:
             piece.fail("dead", 0.0, "corrupt", str(corrupt))
 
     def work(self) -> None:
-        """Run what was dealt. Raises `Crashed`."""
+        """Run the dealt messages. Raises `Crashed`."""
         items, self.line = self.line, []
         self.ran += len(items)
         for item in items:
@@ -139,7 +139,7 @@ class Worker:
 
 
 class _Telling(Telling):
-    """An attempt whose process the test ends tells nothing, as where a process is killed."""
+    """Reports nothing of an attempt whose process the test ends, as after the death of a real process."""
 
     def __init__(self, of: LocalHost, events: Events) -> None:
         super().__init__(of.layout, events, None)
@@ -151,7 +151,7 @@ class _Telling(Telling):
 
 
 class _Attempts(Attempts):
-    """Ends its process where the test says so."""
+    """Ends its process at the point that the test has chosen."""
 
     of: LocalHost
 
@@ -167,7 +167,7 @@ class _Attempts(Attempts):
         return ended
 
     def running(self) -> dict[str, Any] | None:
-        """As there; the slot has no thread of its own here."""
+        """As the base class; here the slot has no thread of its own."""
         found = super().running()
         at = self._running[0]
         if found is not None or at is None or threading.get_ident() != self.of.thread:

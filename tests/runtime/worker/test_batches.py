@@ -56,7 +56,7 @@ def test_each_message_of_a_batch_has_the_outcome_that_the_task_returns_for_it(st
     ("last", "text"),
     [
         ("raise", "KeyError: 'all of them'"),
-        ("few", "TypeError: task 'together' was given 4 messages, and returned 2 outcomes"),
+        ("few", "TypeError: task 'together' got 4 messages and returned 2 outcomes"),
     ],
 )
 def test_what_is_raised_for_a_batch_is_the_outcome_of_each(store: ObjectStore, last: str, text: str) -> None:
@@ -271,7 +271,7 @@ def test_outcomes_are_none_or_one_for_each() -> None:
     assert each("task", 2, None) == [None, None]
     assert each("task", 3, (None, wrong, "anything")) == [None, wrong, "anything"]
     for returned in ([None], "no", 7):
-        with pytest.raises(TypeError, match="was given 2 messages"):
+        with pytest.raises(TypeError, match="got 2 messages"):
             each("task", 2, returned)
 
 

@@ -44,7 +44,7 @@ class Command(BaseCommand):
 
 
 def _queues(command: list[str], backend: S3QueueBackend) -> list[str]:
-    """The queues of this backend, where the caller names none: others may be in another store."""
+    """The queues of this backend, unless the caller names some: other queues may be in another store."""
     if any(one == "--queue" or one.startswith("--queue=") for one in command):
         return []
     return [word for queue in sorted(backend.queues) for word in ("--queue", queue)]
