@@ -242,8 +242,6 @@ class Attempts:
         deadline = 0.0 if limit is None else started + limit + (CANCEL_GRACE_S if plan.is_async else 0.0)
         for (piece, number), *_ in members:
             self._journal.start(slot, piece.dealt.row, piece.first + number, started, deadline)
-            if self._tell_starts:
-                self._telling.started(plan, piece, number)
         if many > 1:
             self._journal.share(slot)
         found: list[Failed | None] = [None] * many
@@ -262,6 +260,8 @@ class Attempts:
             if piece.first + number in piece.dealt.marked:  # while the others of its batch were waited for
                 found[at] = self._telling.failed(one.own, piece, number, outcomes.unbegun(piece.part.attempt))
                 continue
+            if self._tell_starts:
+                self._telling.started(plan, piece, number)
             try:
                 values[at] = plan.decode(one.message.payload)[0][0]
             except ValueError as wrong:

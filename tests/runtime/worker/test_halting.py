@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from s3queue.core.halts import give_back
@@ -38,4 +39,24 @@ def test_task_that_takes_several_messages_is_given_none_while_it_is_paused(store
         assert [it.expect(FailedNote).outcome for _ in range(2)] == [give_back("together")] * 2
         it.expect(Finished)
         assert it.states(0) == [UNFIT, UNFIT]
+    assert not Path(out).exists()
+
+
+def test_messages_whose_task_is_paused_while_their_batch_waits_are_given_back_and_not_told_to_have_started(
+    store: ObjectStore, tmp_path: Path
+) -> None:
+    out = str(tmp_path / "out")
+    with desk(store, history=str(tmp_path / "history")) as it:
+        it.deal_new(0, *[it.message("together", out)] * 2)  # waits for two more
+        it.obeyed()
+        it.send(Halted({jobs.plain.append.queue: ("together",)}))
+        it.obeyed()
+        it.deal_new(1, it.message("noop"), ticket="1-8")  # closes the batch
+        assert [it.expect(FailedNote) for _ in range(2)] == [FailedNote(0, at, give_back("together")) for at in (0, 1)]
+        assert [it.expect(Finished).row for _ in range(2)] == [0, 1]
+        assert it.states(0) == [UNFIT, UNFIT]
+        assert it.stop() == 0
+        (file,) = (tmp_path / "history").glob("worker-*.jsonl")
+        told = [json.loads(line) for line in file.read_text().splitlines()]
+    assert [line["task"] for line in told if line["kind"] == "started"] == ["noop"]
     assert not Path(out).exists()
