@@ -95,13 +95,16 @@ def _show(seen: Stats) -> None:
     else:
         out.print("no messages, now or before")
     for line in marks(seen):
-        out.print(line)
+        out.print(line, soft_wrap=True)
     for host in seen.hosts:
         role = "leads, " if host.session == seen.coordinator else ""
         state = "left" if host.over else f"{plural(host.slots, 'slot')}, {plural(host.assigned, 'message')}"
-        out.print(f"host {host.name or host.session}: {role}{state}, serves {', '.join(host.queues) or 'nothing'}")
+        out.print(
+            f"host {host.name or host.session}: {role}{state}, serves {', '.join(host.queues) or 'nothing'}",
+            soft_wrap=True,
+        )
         for who, usage in host.usage.items():
-            out.print(f"  as {who}: {_asked(usage) or 'nothing asked'}", style="dim")
+            out.print(f"  as {who}: {_asked(usage) or 'nothing asked'}", style="dim", soft_wrap=True)
     for line in unreadable(seen):
         out.print(line)
     asked = ", ".join(f"{count} {kind}" for kind, count in seen.requests.items() if count)

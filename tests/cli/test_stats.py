@@ -54,6 +54,17 @@ class TestStats:
         assert s3queue("doctor", url) == 0
         assert capsys.readouterr().out.splitlines()[0] == f"{url} (sqlite)"
 
+    def test_requests_of_a_host_are_on_one_line_also_in_a_pipe(
+        self, s3queue: Invoke, url: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        usage = Usage(put=123_456, get=123_456, list=123_456, delete=123_456, sent=5_100_000, received=5_100_000)
+        store = open_store(url)
+        store.put(Layout().host("h1"), encode(Ledger("n", "h1", usage={"coordinator": usage})), if_version=None)
+        store.close()
+        assert s3queue("stats", "--store", url) == 0
+        (line,) = [line for line in capsys.readouterr().out.splitlines() if "as coordinator" in line]
+        assert line.endswith("5.1 MB received")
+
     def test_of_one_queue(self, s3queue: Invoke, url: str, capsys: pytest.CaptureFixture[str]) -> None:
         for name in ("one", "two"):
             queue = Queue(name, url)
