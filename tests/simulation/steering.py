@@ -185,7 +185,7 @@ def a_purge_compares_clocks(take: Any, of: Planning, queue: str, page: Any, wind
     take(of, queue, page._replace(paths=tuple(p for p in page.paths if parse_source(p).order <= asked_ms)), window)
 
 
-@mutant(plan_purge, "begin", "I18", within=600, **(_STEERED | {"operators": 4, "batches": 12, "times": _SLOW}))
+@mutant(plan_purge, "begin", "I18", within=600, **(_STEERED | {"operators": 8, "batches": 20, "times": _SLOW}))
 def a_purge_joins_another_one(begin: Any, of: Planning, path: str, request: Any) -> None:
     """A purge that was asked for while another one walks begins when that has ended."""
     if request.queue in of.purges:
