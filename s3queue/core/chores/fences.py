@@ -45,19 +45,22 @@ class Fences:
         return None
 
     def _fence(self, session: str, silent: Silent, nonce: str, now: float) -> Step[bool]:
-        """Asks: one Put; after an unanswered Put or a Conflict, one Get; at most two of both. One Get before that, if it
-        was not read."""
+        """A ledger that was not read is only read: its host may doze, and is judged anew.
+
+        Asks: one Put; after an unanswered Put or a Conflict, one Get; at most two of both. Or one Get.
+        """
         key, version = self._layout.host(session), silent.version
         ledger = replace(silent.ledger, nonce=nonce)
         try:
             if not silent.is_read:
                 there = yield from get(key)
                 if isinstance(there, Found):
+                    before = self._heard.get(session)
                     heard = self._heard[session] = heard_of(key, there, self.corrupt)
-                    if there.version != version or (heard.ledger is not None and heard.ledger.over):
+                    if before is not None and before.version == there.version:
+                        heard.since = before.since
+                    if there.version != version or heard.ledger is not None:
                         return True
-                    if heard.ledger is not None:
-                        ledger = replace(heard.ledger, fenced=True, nonce=nonce)
             there_now = self._heard.get(session)
             body = encode(ledger)
             if there_now is not None and there_now.ledger is not None and there_now.version == version:

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from msgspec.structs import replace
+from s3queue_backends.memory import MemoryStore
 
+from s3queue.core.chores.fences import Fences
+from s3queue.core.chores.troubles import Troubles
 from s3queue.core.hearing import Heard
 from s3queue.core.ops import Gather, Put, Unknown
 from s3queue.core.records import (
+    Dozing,
     Ledger,
     Report,
     decode,
+    encode,
 )
-from s3queue.store import Conflict
+from s3queue.core.silence import Silence
+from s3queue.store import Conflict, Found
+from tests.core.hands import run
 from tests.core.office import BOARD, Office, land
 from tests.core.world import (
     LAYOUT,
     SETTINGS,
     Whole,
+    board,
     claimed,
     ledger,
     one_ticket,
@@ -248,3 +256,29 @@ class TestFence:
         hand = office.begin()
         hand.finish()
         assert hand.count(Gather) == 0
+
+    def test_a_ledger_that_could_not_be_read_is_read_first_and_its_host_is_judged_by_it(self) -> None:
+        """It may have begun to doze with the write that was not read. Then it may be silent for longer."""
+        store, key = MemoryStore(), LAYOUT.host("h1")
+        awake, dozes = ledger("h1"), replace(ledger("h1"), dozing=Dozing(60.0, 5.0))
+        store.put(key, encode(dozes), if_version=None)
+        found = store.get(key)
+        assert isinstance(found, Found)
+        heard = {"h1": Heard(found.version, awake, since=1000.0, is_read=False)}
+        fences, silence = Fences(LAYOUT, heard, Troubles()), Silence(30.0)
+
+        def judge(now: float) -> None:
+            fences.follow(silence.ended(board(), heard, [], now))
+            while (step := fences.take(now, f"n{now}")) is not None:
+                run(step, store)
+
+        judge(1031.0)
+        assert fences.done == []
+        assert heard["h1"].ledger == dozes
+        judge(1180.0)
+        assert fences.done == []
+        judge(1181.0)
+        assert fences.done == ["h1"]
+        fenced = store.get(key)
+        assert isinstance(fenced, Found)
+        assert decode(Ledger, key, fenced.body).fenced
