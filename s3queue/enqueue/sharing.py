@@ -169,7 +169,7 @@ class Batch:
     def store(self) -> None:
         """Send it, and tell each of its callers. Interrupted, it may be called again.
 
-        Raises: what is no `Exception`; the rest is in the outcome.
+        Raises: KeyboardInterrupt, SystemExit and the like. An `Exception` is in the outcome instead.
         """
         try:
             if self.messages:

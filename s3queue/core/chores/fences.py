@@ -56,10 +56,13 @@ class Fences:
                 there = yield from get(key)
                 if isinstance(there, Found):
                     before = self._heard.get(session)
+                    if before is None or before.version != version:
+                        return True  # a survey has looked since
                     heard = self._heard[session] = heard_of(key, there, self.corrupt)
-                    if before is not None and before.version == there.version:
-                        heard.since = before.since
-                    if there.version != version or heard.ledger is not None:
+                    if there.version != version:
+                        return True
+                    heard.since = before.since
+                    if heard.ledger is not None:
                         return True
             there_now = self._heard.get(session)
             body = encode(ledger)
